@@ -1,0 +1,16 @@
+//! The rules of the product, pure: no I/O, no async, no clock.
+//!
+//! Everything here can be tested by calling it. What a task may do next is the one table in
+//! [`lifecycle`]; nothing else decides it.
+
+pub mod approval;
+pub mod event;
+pub mod ids;
+pub mod lifecycle;
+pub mod name;
+pub mod policy;
+pub mod principal;
+pub mod retry;
+pub mod routing;
+pub mod sla;
+pub mod task;

@@ -1,0 +1,118 @@
+//! Why a use case could not be carried out.
+
+use crate::domain::approval::ApprovalStatus;
+use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::lifecycle::{State, Verb};
+use crate::domain::name::Name;
+use crate::domain::task::{Attempt, Millis};
+
+/// One field of a request that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where: a JSON Pointer into the body, such as `/priority`.
+    pub pointer: String,
+    /// What is wrong and what is expected.
+    pub detail: String,
+}
+
+impl Fault {
+    /// A fault of the field at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// Why it was refused or failed. Nothing was changed, except where a variant says that it is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is readable but fields of it are wrong.
+    #[error("{} field(s) of the request are wrong", .0.len())]
+    Invalid(Vec<Fault>),
+    /// No task has this id, or it was pruned.
+    #[error("there is no task {0}")]
+    UnknownTask(TaskId),
+    /// No approval has this id, or it was pruned with its task.
+    #[error("there is no approval {0}")]
+    UnknownApproval(ApprovalId),
+    /// No routing rule names this agent and it never had a task.
+    #[error("there is no agent {agent}; known are {}", names(known))]
+    UnknownAgent {
+        /// What was asked for.
+        agent: Name,
+        /// What there is.
+        known: Vec<Name>,
+    },
+    /// The task is in a state that this verb may not start from.
+    #[error("task {id} is {state}, which {verb} does not start from")]
+    Illegal {
+        /// The task.
+        id: TaskId,
+        /// Where it is.
+        state: State,
+        /// What was wanted.
+        verb: Verb,
+    },
+    /// The caller's attempt no longer holds the lease.
+    #[error("attempt {attempt} of task {id} does not hold its lease; the newest attempt is {held}")]
+    LeaseLost {
+        /// The task.
+        id: TaskId,
+        /// The caller's attempt.
+        attempt: Attempt,
+        /// The newest attempt.
+        held: Attempt,
+    },
+    /// The task was cancelled while the agent worked on it.
+    #[error("task {0} was cancelled")]
+    TaskCancelled(TaskId),
+    /// Somebody else holds the lease and the caller shows no attempt.
+    #[error("task {id} is held by {holder}")]
+    NotHolder {
+        /// The task.
+        id: TaskId,
+        /// Who holds it.
+        holder: String,
+    },
+    /// The approval has its decision.
+    #[error("approval {id} was {} by {by}", status.as_str())]
+    AlreadyDecided {
+        /// The approval.
+        id: ApprovalId,
+        /// What came of it.
+        status: ApprovalStatus,
+        /// Who decided.
+        by: String,
+        /// When.
+        at: Millis,
+    },
+    /// Nobody decides on what he submitted himself.
+    #[error("approval {0} is for the caller's own submission")]
+    OwnSubmission(ApprovalId),
+    /// An event may not be published in somebody else's name.
+    #[error("the caller is {caller} and may not publish as {source_agent}")]
+    ForeignSource {
+        /// Who it was to come from.
+        source_agent: String,
+        /// Who called.
+        caller: String,
+    },
+    /// The idempotency key was used for another body.
+    #[error("idempotency key {key} was used with another body")]
+    IdempotencyMismatch {
+        /// The key.
+        key: String,
+    },
+    /// The store takes nothing in, because its memory is full.
+    #[error("the store is full")]
+    Full,
+    /// The store did not answer. Whether a write happened is unknown.
+    #[error("the store did not answer")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store holds something that this version cannot read.
+    #[error("the store holds something unreadable")]
+    Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn names(names: &[Name]) -> String {
+    names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+}

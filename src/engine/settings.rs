@@ -1,0 +1,146 @@
+//! What an operator can set about the use cases.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::domain::name::Name;
+use crate::domain::policy::ApprovalRule;
+use crate::domain::retry::Backoff;
+use crate::domain::routing::RoutingRule;
+use crate::domain::task::{Millis, Priority};
+
+/// Everything that the engine is told; each part is a section of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[tasks]`
+    pub tasks: Tasks,
+    /// `[queue]`
+    pub queue: Queue,
+    /// `[agents]`
+    pub agents: Agents,
+    /// `[routing]`
+    pub routing: Routing,
+    /// `[approvals]`
+    pub approvals: Approvals,
+    /// `[sla]`
+    pub sla: SlaSettings,
+    /// `[retention]`
+    pub retention: Retention,
+}
+
+/// What may be submitted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tasks {
+    /// The task types; any other is refused.
+    pub types: Vec<Name>,
+    /// Failed attempts that are followed by another, unless the submission says otherwise.
+    pub max_retries: u32,
+    /// The wait between them.
+    pub backoff: Backoff,
+    /// The largest payload or result, in bytes.
+    pub max_payload_bytes: usize,
+    /// How long an idempotency key is remembered.
+    pub idempotency_ms: Millis,
+}
+
+/// In which order tasks are taken.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// How much earlier than submitted a task of this priority counts as: the bound on how long
+    /// a task waits behind later ones of that priority.
+    pub head_start_ms: HeadStart,
+}
+
+/// A head start for each priority, in milliseconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "one field a priority")]
+pub struct HeadStart {
+    #[serde(rename = "P0", alias = "p0")]
+    pub p0: Millis,
+    #[serde(rename = "P1", alias = "p1")]
+    pub p1: Millis,
+    #[serde(rename = "P2", alias = "p2")]
+    pub p2: Millis,
+    #[serde(rename = "P3", alias = "p3")]
+    pub p3: Millis,
+}
+
+impl HeadStart {
+    /// The head start of `priority`.
+    pub fn of(&self, priority: Priority) -> Millis {
+        match priority {
+            Priority::P0 => self.p0,
+            Priority::P1 => self.p1,
+            Priority::P2 => self.p2,
+            Priority::P3 => self.p3,
+        }
+    }
+}
+
+/// How agents hold tasks.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agents {
+    /// How long an agent may stay silent, unless its claim says otherwise.
+    pub lease_ms: Millis,
+    /// The lease of a caller that took a task by `PATCH /tasks/{id}/status`.
+    pub patch_lease_ms: Millis,
+    /// How many lost leases fail a task.
+    pub max_lost: u32,
+    /// How long after its last call a session still counts as live.
+    pub session_ms: Millis,
+}
+
+/// Who does what.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Routing {
+    /// The first rule that applies decides.
+    pub rules: Vec<RoutingRule>,
+}
+
+/// What a human must approve.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approvals {
+    /// Any rule that applies, or cannot be evaluated, asks.
+    pub rules: Vec<ApprovalRule>,
+    /// How long an approval waits for a decision.
+    pub expires_after_ms: Millis,
+    /// What happens then.
+    pub on_expiry: OnExpiry,
+}
+
+/// What happens to an approval that nobody decided in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExpiry {
+    /// The task is cancelled.
+    Reject,
+    /// The task stays blocked until somebody decides.
+    Hold,
+}
+
+/// What is promised in time where the submission does not say.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlaSettings {
+    /// After how much of the time to warn, in percent.
+    pub warn_at_percent: u8,
+    /// The time to finish, by priority (`P0`) or by type and priority (`deploy/P0`), in milliseconds.
+    pub targets: BTreeMap<String, Millis>,
+}
+
+/// How long things are kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// A completed, failed or cancelled task, with its approval.
+    pub finished_ms: Millis,
+    /// About how many entries of the event log; a batch of tasks that moved together is one entry.
+    pub events: u64,
+}

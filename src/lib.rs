@@ -1,0 +1,3 @@
+//! The MorningAI Orchestrator.
+pub mod domain;
+pub mod engine;

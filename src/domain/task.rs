@@ -166,6 +166,8 @@ pub struct Task {
     pub approval: Option<ApprovalId>,
     /// Its newest transitions, oldest first: at most [`TIMELINE`].
     pub timeline: Vec<Transition>,
+    /// The store's time when this was read.
+    pub observed_at: Millis,
 }
 
 /// How many transitions a task's timeline keeps: enough for every task that is not bounced about by

@@ -118,6 +118,26 @@ pub struct Explanation {
     pub approval_rule: Option<String>,
 }
 
+/// What one bounded step of a duty did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// How many tasks it moved.
+    pub moved: usize,
+    /// Whether more are waiting right now.
+    pub is_more: bool,
+    /// When the next one falls due, from now; none: nothing is waiting.
+    pub next_in: Option<Duration>,
+}
+
+/// One thing that is wrong with the store's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The key, or the task, that it is about.
+    pub subject: String,
+    /// What is wrong, in plain words.
+    pub what: String,
+}
+
 /// The use cases over one store. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {}
@@ -204,6 +224,33 @@ impl Engine {
     }
     /// Returns the event's id.
     pub async fn publish(&self, caller: &Principal, event: NewEvent) -> Result<Uuid, Error> {
+        todo!()
+    }
+    /// Duties: each moves at most one batch per partition.
+    pub async fn route(&self) -> Result<Swept, Error> {
+        todo!()
+    }
+    pub async fn promote(&self) -> Result<Swept, Error> {
+        todo!()
+    }
+    pub async fn reap(&self) -> Result<Swept, Error> {
+        todo!()
+    }
+    pub async fn lapse(&self) -> Result<Swept, Error> {
+        todo!()
+    }
+    pub async fn prune(&self) -> Result<Swept, Error> {
+        todo!()
+    }
+    /// Rings when a task becomes pending / scheduled; the routers / promoters wait for it.
+    pub fn router_bell(&self) -> std::sync::Arc<tokio::sync::Notify> {
+        todo!()
+    }
+    pub fn promoter_bell(&self) -> std::sync::Arc<tokio::sync::Notify> {
+        todo!()
+    }
+    /// Every invariant of the keyspace that does not hold.
+    pub async fn doctor(&self) -> Result<Vec<Finding>, Error> {
         todo!()
     }
     pub async fn stats(&self) -> Result<Stats, Error> {

@@ -8,11 +8,14 @@ use super::task::Millis;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sla {
     /// The promise in the client's words, such as `4h`: at most 64 characters.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target: Option<String>,
     /// When the task must be finished.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub deadline: Option<Millis>,
+    /// How long after its start the task must be finished; a submission gives this or the deadline.
+    #[serde(skip)]
+    pub within_ms: Option<Millis>,
     /// After how much of the time to warn, in percent, 1 to 100.
     pub alert_threshold: u8,
 }
@@ -66,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_promise_is_warned_then_violated_and_met_only_in_time() {
-        let sla = Sla { target: None, deadline: Some(2_000), alert_threshold: 80 };
+        let sla = Sla { target: None, deadline: Some(2_000), within_ms: None, alert_threshold: 80 };
 
         assert_eq!(sla.state(1_000, None, 1_799), SlaState::OnTrack);
         assert_eq!(sla.state(1_000, None, 1_800), SlaState::Warned);

@@ -5,6 +5,7 @@ use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
 use crate::domain::task::{Attempt, Millis};
+use crate::store;
 
 /// One field of a request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,4 +116,14 @@ pub enum Error {
 
 fn names(names: &[Name]) -> String {
     names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Full => Self::Full,
+            store::Error::Unavailable { .. } | store::Error::NoConnection { .. } => Self::Unavailable(Box::new(error)),
+            store::Error::Corrupt { .. } | store::Error::Layout { .. } => Self::Corrupt(Box::new(error)),
+        }
+    }
 }

@@ -1,20 +1,27 @@
 //! The use cases: what the product does, without a word of HTTP or Redis.
 
+mod approvals;
+mod dispatch;
+mod duties;
 mod error;
+mod events;
+mod oversight;
+mod progress;
 mod settings;
+mod submit;
+mod tasks;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
+use tokio_util::task::TaskTracker;
 
-use crate::domain::approval::{Approval, ApprovalStatus, Decision};
-use crate::domain::event::NewEvent;
-use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::ids::TaskId;
 use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
-use crate::domain::principal::Principal;
-use crate::domain::task::{Attempt, Claimed, Millis, NewTask, Priority, Progress, Report, Task};
+use crate::domain::task::{Millis, Priority, Task};
+use crate::store::Store;
 
 pub use error::{Error, Fault};
 pub use settings::*;
@@ -140,138 +147,44 @@ pub struct Finding {
 
 /// The use cases over one store. Cheap to clone.
 #[derive(Clone)]
-pub struct Engine {}
+pub struct Engine {
+    store: Store,
+    settings: Arc<Settings>,
+    committer: submit::Committer,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
 
 impl Engine {
-    /// Takes tasks in: each is accepted, or refused for itself. Accepted means stored.
-    pub async fn submit(
-        &self,
-        caller: &Principal,
-        tasks: Vec<NewTask>,
-    ) -> Result<Vec<Result<Submitted, Error>>, Error> {
-        todo!()
+    /// The use cases over `store`; `stop` ends every wait when the process ends.
+    pub fn new(store: Store, settings: Settings, stop: CancellationToken) -> Self {
+        let tracker = TaskTracker::new();
+        let settings = Arc::new(settings);
+        let committer = submit::Committer::start(&store, &settings, &tracker);
+        Self { store, settings, committer, tracker, stop }
     }
-    /// The task and the store's time.
-    pub async fn task(&self, id: TaskId) -> Result<Task, Error> {
-        todo!()
-    }
-    /// The task, once it is terminal or `wait` (at most 60 s) is over.
-    pub async fn task_when_finished(&self, id: TaskId, wait: Duration) -> Result<Task, Error> {
-        todo!()
-    }
-    /// `limit` 1..=200. A page may be short though more follow.
-    pub async fn tasks(&self, filter: &TaskFilter, limit: usize, cursor: Option<&str>) -> Result<Page<Task>, Error> {
-        todo!()
-    }
-    pub async fn cancel(&self, caller: &Principal, id: TaskId, reason: Option<String>) -> Result<Task, Error> {
-        todo!()
-    }
-    pub async fn requeue(&self, caller: &Principal, id: TaskId) -> Result<Task, Error> {
-        todo!()
-    }
-    pub async fn change_status(&self, caller: &Principal, id: TaskId, change: StatusChange) -> Result<Task, Error> {
-        todo!()
-    }
-    pub async fn claim(&self, caller: &Principal, claim: Claim) -> Result<Vec<Claimed>, Error> {
-        todo!()
-    }
-    /// One result a report, in order.
-    pub async fn report(&self, caller: &Principal, reports: Vec<Report>) -> Result<Vec<Result<State, Error>>, Error> {
-        todo!()
-    }
-    /// Returns until when the lease is. `extend_ms` 1 s to 1 h; none: as configured.
-    pub async fn extend(
-        &self,
-        caller: &Principal,
-        id: TaskId,
-        attempt: Attempt,
-        progress: Option<Progress>,
-        extend_ms: Option<Millis>,
-    ) -> Result<Millis, Error> {
-        todo!()
-    }
-    pub async fn agents(&self) -> Result<Vec<AgentStatus>, Error> {
-        todo!()
-    }
-    pub async fn agent(&self, agent: &Name) -> Result<AgentStatus, Error> {
-        todo!()
-    }
-    pub async fn pause(&self, caller: &Principal, agent: &Name) -> Result<AgentStatus, Error> {
-        todo!()
-    }
-    pub async fn resume(&self, caller: &Principal, agent: &Name) -> Result<AgentStatus, Error> {
-        todo!()
-    }
-    pub async fn approvals(
-        &self,
-        status: Option<ApprovalStatus>,
-        limit: usize,
-        cursor: Option<&str>,
-    ) -> Result<Page<Approval>, Error> {
-        todo!()
-    }
-    /// The approval and the task that it is for.
-    pub async fn approval(&self, id: ApprovalId) -> Result<(Approval, Task), Error> {
-        todo!()
-    }
-    pub async fn decide(
-        &self,
-        caller: &Principal,
-        id: ApprovalId,
-        decision: Decision,
-    ) -> Result<(Approval, Task), Error> {
-        todo!()
-    }
-    /// Returns the event's id.
-    pub async fn publish(&self, caller: &Principal, event: NewEvent) -> Result<Uuid, Error> {
-        todo!()
-    }
-    /// Duties: each moves at most one batch per partition.
-    pub async fn route(&self) -> Result<Swept, Error> {
-        todo!()
-    }
-    pub async fn promote(&self) -> Result<Swept, Error> {
-        todo!()
-    }
-    pub async fn reap(&self) -> Result<Swept, Error> {
-        todo!()
-    }
-    pub async fn lapse(&self) -> Result<Swept, Error> {
-        todo!()
-    }
-    pub async fn prune(&self) -> Result<Swept, Error> {
-        todo!()
-    }
-    /// Rings when a task becomes pending / scheduled; the routers / promoters wait for it.
-    pub fn router_bell(&self) -> std::sync::Arc<tokio::sync::Notify> {
-        todo!()
-    }
-    pub fn promoter_bell(&self) -> std::sync::Arc<tokio::sync::Notify> {
-        todo!()
-    }
-    /// Every invariant of the keyspace that does not hold.
-    pub async fn doctor(&self) -> Result<Vec<Finding>, Error> {
-        todo!()
-    }
-    pub async fn stats(&self) -> Result<Stats, Error> {
-        todo!()
-    }
-    /// One round trip to the store that writes nothing.
-    pub async fn check(&self) -> Result<Millis, Error> {
-        todo!()
-    }
-    /// Whether a store round trip succeeded lately.
-    pub fn is_ready(&self) -> bool {
-        todo!()
-    }
+
+    /// What the engine was told.
     pub fn settings(&self) -> &Settings {
-        todo!()
+        &self.settings
     }
-    pub fn explain(&self, task: &NewTask) -> Explanation {
-        todo!()
+
+    /// The store, for tests and benchmarks that look beneath.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
+
     /// Ends every wait when the process stops.
     pub fn stop(&self) -> &CancellationToken {
-        todo!()
+        &self.stop
     }
+}
+
+/// How long a waiting call trusts the doorbell before it looks by itself, in milliseconds, give or take a
+/// quarter: the longest that a lost ring delays anybody. Shorter costs Redis a call a waiter that often.
+const SLOW_POLL_MS: u64 = 5_000;
+
+/// A moment to look again without having been rung; spread out so that waiters do not look together.
+fn slow_poll() -> Duration {
+    Duration::from_millis(fastrand::u64(SLOW_POLL_MS * 3 / 4..SLOW_POLL_MS * 5 / 4))
 }

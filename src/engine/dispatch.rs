@@ -1,0 +1,93 @@
+//! Giving tasks to agents that ask.
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::domain::name::Name;
+use crate::domain::principal::Principal;
+use crate::domain::task::{Claimed, Millis};
+use crate::store::{self, Store};
+
+use super::{Claim, Engine, Error, slow_poll};
+
+impl Engine {
+    /// Leases the best tasks of the agent's subject, and waits for the first if there is none.
+    ///
+    /// Empty: nothing came in time, the agent is paused, or the process stops.
+    pub async fn claim(&self, caller: &Principal, claim: Claim) -> Result<Vec<Claimed>, Error> {
+        let actor = caller.to_string();
+        let deadline = Instant::now() + claim.wait;
+        let bell = self.store.bells().bell(&format!("agent:{}", claim.agent));
+        loop {
+            // Listen before looking: a task that comes while we look must not be missed.
+            let rung = bell.notified();
+            tokio::pin!(rung);
+            rung.as_mut().enable();
+            let claimed = self.claim_now(&actor, &claim).await?;
+            if !claimed.is_empty() {
+                if claimed.len() == claim.max as usize {
+                    // There may be more: the next one who waits shall look.
+                    bell.notify_one();
+                }
+                return Ok(claimed);
+            }
+            if Instant::now() >= deadline || self.stop.is_cancelled() {
+                return Ok(claimed);
+            }
+            tokio::select! {
+                () = rung => {}
+                () = tokio::time::sleep_until(deadline.min(Instant::now() + slow_poll())) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// One look at every partition, apart from the caller: if the caller is gone by the time the store answers,
+    /// what was claimed for it goes back at once.
+    async fn claim_now(&self, actor: &str, claim: &Claim) -> Result<Vec<Claimed>, Error> {
+        let (answer, answered) = oneshot::channel();
+        let (store, actor, claim) = (self.store.clone(), actor.to_owned(), claim.clone());
+        let lease_ms = claim.lease_ms.unwrap_or(self.settings.agents.lease_ms);
+        self.tracker.spawn(async move {
+            let claimed = look(&store, &actor, &claim.agent, &claim.worker, claim.max, lease_ms).await;
+            if let Err(Ok(unwanted)) = answer.send(claimed) {
+                give_back(&store, &actor, unwanted).await;
+            }
+        });
+        let gone = || Error::Unavailable("the claim was given up".into());
+        Ok(answered.await.map_err(|_| gone())??)
+    }
+}
+
+async fn look(
+    store: &Store,
+    actor: &str,
+    agent: &Name,
+    worker: &Name,
+    max: u32,
+    lease_ms: Millis,
+) -> Result<Vec<Claimed>, store::Error> {
+    let mut claimed = Vec::new();
+    for partition in store.partitions() {
+        let wanted = max - claimed.len() as u32;
+        if wanted == 0 {
+            break;
+        }
+        match store.claim(partition, actor, agent, worker, wanted, lease_ms).await {
+            Ok(more) => claimed.extend(more),
+            // What one partition gave is not lost because another one does not answer.
+            Err(error) if claimed.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(claimed)
+}
+
+async fn give_back(store: &Store, actor: &str, claimed: Vec<Claimed>) {
+    for Claimed { task, .. } in claimed {
+        if let Err(error) = store.release(task.id.partition(), actor, &[(task.id, task.attempt)]).await {
+            // Its lease ends by itself.
+            tracing::warn!(%error, task.id = %task.id, "a claimed task whose agent hung up could not be given back");
+        }
+    }
+}

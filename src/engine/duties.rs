@@ -1,0 +1,91 @@
+//! What must be done without anybody asking; each call does one bounded step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::store::Sweep;
+
+use super::{Engine, Error, OnExpiry, Swept};
+
+/// How many tasks a step moves at most in each partition: one script stays under 5 ms of Redis.
+const BATCH: u32 = 100;
+
+impl Engine {
+    /// Puts pending tasks into their agents' subjects, the most urgent first.
+    pub async fn route(&self) -> Result<Swept, Error> {
+        let mut swept = Swept::nothing();
+        for partition in self.store.partitions() {
+            let moved = self.store.route(partition, BATCH).await?;
+            swept.add(Sweep { moved, next_in: None });
+        }
+        Ok(swept)
+    }
+
+    /// Puts scheduled tasks whose time has come into the queue.
+    pub async fn promote(&self) -> Result<Swept, Error> {
+        let mut swept = Swept::nothing();
+        for partition in self.store.partitions() {
+            swept.add(self.store.promote(partition, BATCH).await?);
+        }
+        Ok(swept)
+    }
+
+    /// Takes back tasks whose lease ended in silence.
+    pub async fn reap(&self) -> Result<Swept, Error> {
+        let mut swept = Swept::nothing();
+        for partition in self.store.partitions() {
+            swept.add(self.store.reap(partition, BATCH, self.settings.agents.max_lost, &self.waits()).await?);
+        }
+        Ok(swept)
+    }
+
+    /// Ends tasks whose approval nobody decided in time, if the settings say so.
+    pub async fn lapse(&self) -> Result<Swept, Error> {
+        let mut swept = Swept::nothing();
+        if self.settings.approvals.on_expiry == OnExpiry::Hold {
+            return Ok(swept);
+        }
+        for partition in self.store.partitions() {
+            swept.add(self.store.lapse(partition, BATCH).await?);
+        }
+        Ok(swept)
+    }
+
+    /// Forgets tasks that ended long ago.
+    pub async fn prune(&self) -> Result<Swept, Error> {
+        let mut swept = Swept::nothing();
+        for partition in self.store.partitions() {
+            let moved = self.store.prune(partition, BATCH, self.settings.retention.finished_ms).await?;
+            swept.add(Sweep { moved, next_in: None });
+        }
+        Ok(swept)
+    }
+
+    /// Rings when a task became pending.
+    pub fn router_bell(&self) -> Arc<Notify> {
+        self.store.bells().bell("router")
+    }
+
+    /// Rings when a task was scheduled.
+    pub fn promoter_bell(&self) -> Arc<Notify> {
+        self.store.bells().bell("promoter")
+    }
+}
+
+impl Swept {
+    fn nothing() -> Self {
+        Self { moved: 0, is_more: false, next_in: None }
+    }
+
+    fn add(&mut self, sweep: Sweep) {
+        self.moved += sweep.moved;
+        self.is_more |= sweep.moved >= BATCH as usize;
+        let soonest = |one: Duration, other: Duration| one.min(other);
+        self.next_in = match (self.next_in, sweep.next_in) {
+            (Some(one), Some(other)) => Some(soonest(one, other)),
+            (one, other) => one.or(other),
+        };
+    }
+}

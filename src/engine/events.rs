@@ -1,0 +1,64 @@
+//! Events from outside join the log.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::domain::event::NewEvent;
+use crate::domain::ids::TaskId;
+use crate::domain::principal::{Principal, Role};
+
+use super::{Engine, Error};
+
+/// An event's JSON from `event_type` on; id and time are the log's.
+#[derive(Serialize)]
+struct Body<'e> {
+    event_type: &'e str,
+    priority: &'static str,
+    source_agent: &'e str,
+    trace_id: Option<&'e str>,
+    task_id: Option<TaskId>,
+    payload: &'e RawValue,
+    metadata: BTreeMap<&'e str, &'e RawValue>,
+}
+
+impl Engine {
+    /// Publishes an event; returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ForeignSource`] if it is to come from somebody else than the caller, who is no admin.
+    pub async fn publish(&self, caller: &Principal, event: NewEvent) -> Result<Uuid, Error> {
+        let source_agent = event.source_agent.as_deref().unwrap_or(caller.name());
+        if source_agent != caller.name() && caller.role() != Role::Admin {
+            let caller = caller.name().to_owned();
+            return Err(Error::ForeignSource { source_agent: source_agent.to_owned(), caller });
+        }
+        let unreadable = |error: serde_json::Error| Error::Corrupt(error.into());
+        let external = RawValue::from_string("true".to_owned()).map_err(unreadable)?;
+        let mut metadata: BTreeMap<&str, &RawValue> = match &event.metadata {
+            Some(metadata) => serde_json::from_str(metadata.get()).map_err(unreadable)?,
+            None => BTreeMap::new(),
+        };
+        // Whatever the client says: no transition of ours made this event.
+        metadata.insert("external", &external);
+        let body = Body {
+            event_type: &event.event_type,
+            priority: event.priority.as_str(),
+            source_agent,
+            trace_id: event.trace_id.as_deref(),
+            task_id: event.task_id,
+            payload: &event.payload,
+            metadata,
+        };
+        let json = serde_json::to_string(&body).map_err(unreadable)?;
+        let own = event.task_id.map(|id| id.partition()).filter(|partition| self.store.has(*partition));
+        let partition = own.unwrap_or_else(|| self.store.partition_of(fastrand::u64(..)));
+        // The scripts continue an object that they opened with the event's id and time.
+        let json = json.strip_prefix('{').unwrap_or(&json);
+        let id = self.store.publish(partition, &caller.to_string(), &event.event_type, json).await?;
+        Ok(id.to_uuid())
+    }
+}

@@ -1,0 +1,126 @@
+//! What agents say about the tasks that they hold.
+
+use crate::domain::ids::{Partition, TaskId};
+use crate::domain::lifecycle::{State, Verb};
+use crate::domain::principal::Principal;
+use crate::domain::task::{Attempt, Millis, Outcome, Progress, Report};
+use crate::store::{Answer, FailedReport};
+
+use super::tasks::refuse;
+use super::{Engine, Error};
+
+/// The most failures for which the back-off is told apart: with any sensible base it has reached its maximum by then.
+const WAITS: u32 = 24;
+
+impl Engine {
+    /// Ends attempts; one result for each report, in order: the state that the task is in now, or the refusal.
+    ///
+    /// A report that was accepted before is accepted again and changes nothing.
+    pub async fn report(&self, caller: &Principal, reports: Vec<Report>) -> Result<Vec<Result<State, Error>>, Error> {
+        let actor = caller.to_string();
+        let mut answers: Vec<Option<Result<State, Error>>> = reports.iter().map(|_| None).collect();
+        let mut partitions: Vec<(Partition, Vec<usize>)> = Vec::new();
+        for (nth, report) in reports.iter().enumerate() {
+            let partition = report.id.partition();
+            if !self.store.has(partition) {
+                answers[nth] = Some(Err(Error::UnknownTask(report.id)));
+                continue;
+            }
+            match partitions.iter_mut().find(|(known, _)| *known == partition) {
+                Some((_, places)) => places.push(nth),
+                None => partitions.push((partition, vec![nth])),
+            }
+        }
+        for (partition, places) in partitions {
+            for verb in [Verb::Complete, Verb::Fail, Verb::Release] {
+                let mine: Vec<_> =
+                    places.iter().copied().filter(|nth| verb_of(&reports[*nth].outcome) == verb).collect();
+                if mine.is_empty() {
+                    continue;
+                }
+                let told = self.tell(partition, &actor, verb, &mine, &reports).await?;
+                for (nth, answer) in mine.into_iter().zip(told) {
+                    let report = &reports[nth];
+                    answers[nth] = Some(refuse(report.id, verb, report.attempt, answer));
+                }
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Sends the reports of one verb in one partition.
+    async fn tell(
+        &self,
+        partition: Partition,
+        actor: &str,
+        verb: Verb,
+        places: &[usize],
+        reports: &[Report],
+    ) -> Result<Vec<Answer>, Error> {
+        let mine = places.iter().map(|nth| &reports[*nth]);
+        match verb {
+            Verb::Complete => {
+                let rows = mine.filter_map(|report| match &report.outcome {
+                    Outcome::Completed { result } => Some((report.id, Some(report.attempt), result.as_deref())),
+                    Outcome::Failed { .. } | Outcome::Released => None,
+                });
+                Ok(self.store.complete(partition, actor, &rows.collect::<Vec<_>>()).await?)
+            }
+            Verb::Fail => {
+                let rows = mine.filter_map(|report| match &report.outcome {
+                    Outcome::Failed { error, is_retryable, retry_after_ms, result } => Some(FailedReport {
+                        id: report.id,
+                        attempt: Some(report.attempt),
+                        error,
+                        is_retryable: *is_retryable,
+                        retry_after_ms: *retry_after_ms,
+                        result: result.as_deref(),
+                    }),
+                    Outcome::Completed { .. } | Outcome::Released => None,
+                });
+                Ok(self.store.fail(partition, actor, &rows.collect::<Vec<_>>(), &self.waits()).await?)
+            }
+            _ => {
+                let rows: Vec<_> = mine.map(|report| (report.id, report.attempt)).collect();
+                Ok(self.store.release(partition, actor, &rows).await?)
+            }
+        }
+    }
+
+    /// Extends a lease and notes the progress; returns until when the lease is.
+    ///
+    /// * `extend_ms`: from now, 1 s to 1 h; none: as configured. The task's own timeout bounds it.
+    pub async fn extend(
+        &self,
+        caller: &Principal,
+        id: TaskId,
+        attempt: Attempt,
+        progress: Option<Progress>,
+        extend_ms: Option<Millis>,
+    ) -> Result<Millis, Error> {
+        self.known(id)?;
+        let lease_ms = extend_ms.unwrap_or(self.settings.agents.lease_ms);
+        match self.store.extend(id, &caller.to_string(), attempt, lease_ms, progress.as_ref()).await? {
+            Ok(lease_until) => Ok(lease_until),
+            Err(answer) => match refuse(id, Verb::Extend, attempt, answer) {
+                Ok(state) => Err(Error::Illegal { id, state, verb: Verb::Extend }),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// The waits after 1, 2, … failures, jittered, for the scripts to choose from.
+    pub(super) fn waits(&self) -> String {
+        let chance = fastrand::f64();
+        let waits = (1..=WAITS).map(|failures| self.settings.tasks.backoff.wait_ms(failures, chance).to_string());
+        waits.collect::<Vec<_>>().join(",")
+    }
+}
+
+fn verb_of(outcome: &Outcome) -> Verb {
+    match outcome {
+        Outcome::Completed { .. } => Verb::Complete,
+        Outcome::Failed { .. } => Verb::Fail,
+        Outcome::Released => Verb::Release,
+    }
+}

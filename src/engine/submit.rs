@@ -1,0 +1,212 @@
+//! Taking tasks in: who does it, whether a human must approve, and into which partition it goes.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::principal::Principal;
+use crate::domain::sla::Sla;
+use crate::domain::task::NewTask;
+use crate::domain::{policy, routing};
+use crate::store::{self, NewRecord, Store, SubmitAnswer};
+
+use super::{Engine, Error, Explanation, Fault, Settings, Submitted};
+
+/// The most tasks in one script: about 2 ms of Redis, so that nobody waits long behind it.
+const BATCH: usize = 100;
+
+impl Engine {
+    /// Takes tasks in: each is accepted, or refused for itself. Accepted means stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] or [`Error::Full`] for the whole call if the store took none of them or it is
+    /// unknown which; a repetition with the same idempotency keys finds out.
+    pub async fn submit(
+        &self,
+        caller: &Principal,
+        tasks: Vec<NewTask>,
+    ) -> Result<Vec<Result<Submitted, Error>>, Error> {
+        let mut answers: Vec<Option<Result<Submitted, Error>>> = tasks.iter().map(|_| None).collect();
+        let mut batches: Vec<(Partition, Vec<(usize, NewRecord)>)> = Vec::new();
+        let random = fastrand::u64(..);
+        for (nth, task) in tasks.into_iter().enumerate() {
+            match self.prepare(caller, task, random) {
+                Err(refusal) => answers[nth] = Some(Err(refusal)),
+                Ok(record) => {
+                    let partition = record.id.partition();
+                    let is_open =
+                        |(known, batch): &&mut (Partition, Vec<_>)| *known == partition && batch.len() < BATCH;
+                    match batches.iter_mut().find(is_open) {
+                        Some((_, batch)) => batch.push((nth, record)),
+                        None => batches.push((partition, vec![(nth, record)])),
+                    }
+                }
+            }
+        }
+        for (partition, batch) in batches {
+            let (places, records): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            let keys: Vec<_> = records.iter().map(|record| record.new.idempotency.clone()).collect();
+            let stored = self.committer.commit(&self.store, partition, records).await?;
+            for ((nth, key), answer) in places.into_iter().zip(keys).zip(stored) {
+                answers[nth] = Some(match answer {
+                    SubmitAnswer::Created(task) => Ok(Submitted { task: *task, is_replay: false }),
+                    SubmitAnswer::Replay(id) => self.replay(id).await,
+                    SubmitAnswer::Mismatch => {
+                        Err(Error::IdempotencyMismatch { key: key.map(|key| key.key).unwrap_or_default() })
+                    }
+                });
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    async fn replay(&self, id: TaskId) -> Result<Submitted, Error> {
+        let task = self.task(id).await?;
+        Ok(Submitted { task: task.as_submitted(), is_replay: true })
+    }
+
+    /// Decides everything about a submission that does not need the store.
+    fn prepare(&self, caller: &Principal, mut new: NewTask, random: u64) -> Result<NewRecord, Error> {
+        let settings = &self.settings;
+        if !settings.tasks.types.contains(&new.kind) {
+            let known: Vec<_> = settings.tasks.types.iter().map(|kind| kind.as_str()).collect();
+            let detail = format!("unknown task type; known are {}", known.join(", "));
+            return Err(Error::Invalid(vec![Fault::new("/type", detail)]));
+        }
+        let Some((_, rule)) = routing::route(&settings.routing.rules, &new) else {
+            return Err(Error::Invalid(vec![Fault::new("/type", "no routing rule applies to this task")]));
+        };
+        if let Some(parent) = new.parent.filter(|parent| !self.store.has(parent.partition())) {
+            let detail = format!("there is no task {parent}");
+            return Err(Error::Invalid(vec![Fault::new("/parent_task_id", detail)]));
+        }
+        let key_hash =
+            new.idempotency.as_ref().map(|idempotency| Sha256::digest(format!("{caller}\n{}", idempotency.key)));
+        let partition = match (&key_hash, new.parent) {
+            // The same key must find the same partition, whatever else the body says.
+            (Some(hash), _) => self.store.partition_of(u64::from(hash[0]) << 8 | u64::from(hash[1])),
+            (None, Some(parent)) => parent.partition(),
+            (None, None) => self.store.partition_of(random),
+        };
+        let gate = policy::required_approval(&settings.approvals.rules, &new);
+        let gate = gate.map(|rule| (ApprovalId::new(partition), rule.name.clone()));
+        let agent = rule.agent.clone();
+        new.sla = promise(settings, &new);
+        Ok(NewRecord {
+            id: TaskId::new(partition),
+            by: caller.to_string(),
+            agent,
+            head_start_ms: settings.queue.head_start_ms.of(new.priority),
+            gate,
+            key_hash: key_hash.map(|hash| hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()),
+            new,
+        })
+    }
+
+    /// Where a submission would go and what would hold it, without taking it in.
+    pub fn explain(&self, task: &NewTask) -> Explanation {
+        let route = routing::route(&self.settings.routing.rules, task);
+        let approval = policy::required_approval(&self.settings.approvals.rules, task);
+        Explanation {
+            agent: route.map(|(_, rule)| rule.agent.clone()),
+            rule: route.map(|(number, _)| number),
+            approval_rule: approval.map(|rule| rule.name.clone()),
+        }
+    }
+}
+
+/// What is promised in time: the submission's word, else the configured target of its type and priority, or of
+/// its priority.
+fn promise(settings: &Settings, new: &NewTask) -> Option<Sla> {
+    let targets = &settings.sla.targets;
+    let target = targets.get(&format!("{}/{}", new.kind, new.priority.as_str()));
+    let within_ms = target.or_else(|| targets.get(new.priority.as_str())).copied();
+    match &new.sla {
+        Some(sla) if sla.deadline.is_some() => Some(sla.clone()),
+        Some(sla) => Some(Sla { within_ms, ..sla.clone() }),
+        None => within_ms.map(|_| Sla {
+            target: None,
+            deadline: None,
+            within_ms,
+            alert_threshold: settings.sla.warn_at_percent,
+        }),
+    }
+}
+
+/// Joins submissions that meet into one call to the store: what comes in while one call is on its way goes with
+/// the next.
+#[derive(Clone)]
+pub(super) struct Committer {
+    queues: Arc<Vec<mpsc::Sender<Commit>>>,
+    remember_ms: u64,
+    expires_after_ms: u64,
+}
+
+struct Commit {
+    record: NewRecord,
+    answer: oneshot::Sender<Result<SubmitAnswer, Arc<store::Error>>>,
+}
+
+impl Committer {
+    /// One queue and one call at a time for each partition, until every clone of the engine is gone.
+    pub(super) fn start(store: &Store, settings: &Settings, tracker: &TaskTracker) -> Self {
+        let (remember_ms, expires_after_ms) = (settings.tasks.idempotency_ms, settings.approvals.expires_after_ms);
+        let mut partitions: Vec<_> = store.partitions().collect();
+        partitions.sort();
+        let queues = partitions.into_iter().map(|partition| {
+            // Twice a batch: one on its way, one being gathered; more would only hide that Redis is behind.
+            let (queue, mut commits) = mpsc::channel::<Commit>(2 * BATCH);
+            let store = store.clone();
+            tracker.spawn(async move {
+                let mut batch = Vec::with_capacity(BATCH);
+                while commits.recv_many(&mut batch, BATCH).await > 0 {
+                    let (records, askers): (Vec<_>, Vec<_>) =
+                        batch.drain(..).map(|commit| (commit.record, commit.answer)).unzip();
+                    let answers = store.submit(partition, records, remember_ms, expires_after_ms).await;
+                    // Whoever no longer waits for the answer has hung up; the task is stored all the same.
+                    match answers {
+                        Ok(answers) => askers.into_iter().zip(answers).for_each(|(asker, answer)| {
+                            let _ = asker.send(Ok(answer));
+                        }),
+                        Err(error) => {
+                            let error = Arc::new(error);
+                            askers.into_iter().for_each(|asker| {
+                                let _ = asker.send(Err(Arc::clone(&error)));
+                            });
+                        }
+                    }
+                }
+            });
+            queue
+        });
+        Self { queues: Arc::new(queues.collect()), remember_ms, expires_after_ms }
+    }
+
+    /// Stores the records of one partition: a single one together with others that come now, several at once.
+    async fn commit(
+        &self,
+        store: &Store,
+        partition: Partition,
+        mut records: Vec<NewRecord>,
+    ) -> Result<Vec<SubmitAnswer>, Error> {
+        if records.len() != 1 {
+            return Ok(store.submit(partition, records, self.remember_ms, self.expires_after_ms).await?);
+        }
+        let gone = || Error::Unavailable("the queue of submissions has ended".into());
+        let (answer, answered) = oneshot::channel();
+        let record = records.pop().ok_or_else(gone)?;
+        let queue = &self.queues[usize::from(partition.0)];
+        queue.send(Commit { record, answer }).await.map_err(|_| gone())?;
+        match answered.await.map_err(|_| gone())? {
+            Ok(answer) => Ok(vec![answer]),
+            Err(error) => match *error {
+                store::Error::Full => Err(Error::Full),
+                _ => Err(Error::Unavailable(Box::new(error))),
+            },
+        }
+    }
+}

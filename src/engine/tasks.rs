@@ -1,0 +1,192 @@
+//! Reading tasks, calling them off, putting them back, and the status calls of callers that never claimed.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::lifecycle::Verb;
+use crate::domain::principal::Principal;
+use crate::domain::task::{Priority, Task};
+use crate::store::lists::Place;
+use crate::store::{Answer, FailedReport};
+
+use super::{Engine, Error, Fault, Page, StatusChange, TaskFilter, slow_poll};
+
+/// How many tasks one page looks at before it comes back short: a rare match in a large store must not hold the
+/// call for long.
+const LOOKED_AT: usize = 2_000;
+
+impl Engine {
+    /// The task as it is now.
+    pub async fn task(&self, id: TaskId) -> Result<Task, Error> {
+        if !self.store.has(id.partition()) {
+            return Err(Error::UnknownTask(id));
+        }
+        let found = self.store.read(id.partition(), &[id]).await?;
+        found.into_iter().next().ok_or(Error::UnknownTask(id))
+    }
+
+    /// The task once it is terminal, or as it is when `wait` (at most 60 s) is over or the process stops.
+    pub async fn task_when_finished(&self, id: TaskId, wait: Duration) -> Result<Task, Error> {
+        let deadline = Instant::now() + wait;
+        let bell = self.store.bells().task(id);
+        loop {
+            // Listen before looking: an end that comes while we look must not be missed.
+            let rung = bell.bell().notified();
+            tokio::pin!(rung);
+            rung.as_mut().enable();
+            let task = self.task(id).await?;
+            if task.state.is_terminal() || Instant::now() >= deadline || self.stop.is_cancelled() {
+                return Ok(task);
+            }
+            tokio::select! {
+                () = rung => {}
+                () = tokio::time::sleep_until(deadline.min(Instant::now() + slow_poll())) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// A page of tasks, newest first; with a state, newest in that state first.
+    ///
+    /// * `limit`: 1 to 200. A page may be short though more follow: `next_cursor` tells.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the cursor is not one of ours.
+    pub async fn tasks(&self, filter: &TaskFilter, limit: usize, cursor: Option<&str>) -> Result<Page<Task>, Error> {
+        let mut from = cursor.map(read_cursor).transpose()?;
+        let mut items = Vec::new();
+        let mut looked_at = 0;
+        if filter.parent.is_some_and(|parent| !self.store.has(parent.partition())) {
+            return Ok(Page { items, next_cursor: None });
+        }
+        loop {
+            let agent = filter.agent.as_ref();
+            let rows = self.store.list(filter.state, agent, filter.parent, from.as_ref(), limit).await?;
+            let is_last = rows.len() < limit;
+            looked_at += rows.len();
+            for (place, task) in rows {
+                if items.len() == limit {
+                    return Ok(Page { items, next_cursor: from.as_ref().map(write_cursor) });
+                }
+                from = Some(place);
+                items.extend(task.filter(|task| filter.matches(task)));
+            }
+            if is_last {
+                return Ok(Page { items, next_cursor: None });
+            }
+            if items.len() == limit || looked_at >= LOOKED_AT {
+                return Ok(Page { items, next_cursor: from.as_ref().map(write_cursor) });
+            }
+        }
+    }
+
+    /// Calls the task off, wherever it is; final at once.
+    pub async fn cancel(&self, caller: &Principal, id: TaskId, reason: Option<String>) -> Result<Task, Error> {
+        self.known(id)?;
+        let answer = self.store.cancel(id, &caller.to_string(), reason.as_deref()).await?;
+        self.accepted(id, Verb::Cancel, answer).await
+    }
+
+    /// Puts a failed or cancelled task back, its counters at zero. One that nobody approved is blocked again.
+    pub async fn requeue(&self, caller: &Principal, id: TaskId) -> Result<Task, Error> {
+        self.known(id)?;
+        let head_starts = Priority::ALL.map(|priority| self.settings.queue.head_start_ms.of(priority));
+        let approval = ApprovalId::new(id.partition());
+        let expires = self.settings.approvals.expires_after_ms;
+        let answer = self.store.requeue(id, &caller.to_string(), head_starts, approval, expires).await?;
+        self.accepted(id, Verb::Requeue, answer).await
+    }
+
+    /// What `PATCH /tasks/{id}/status` does for callers that never claimed.
+    ///
+    /// `in_progress` leases the very task to the caller; its outcome is then the caller's alone to report.
+    pub async fn change_status(&self, caller: &Principal, id: TaskId, change: StatusChange) -> Result<Task, Error> {
+        self.known(id)?;
+        let actor = caller.to_string();
+        match change {
+            StatusChange::InProgress => {
+                let answer = self.store.take(id, &actor, self.settings.agents.patch_lease_ms).await?;
+                self.accepted(id, Verb::Take, answer).await
+            }
+            StatusChange::Completed { result } => {
+                let report = (id, None, result.as_deref());
+                let answers = self.store.complete(id.partition(), &actor, &[report]).await?;
+                self.accepted(id, Verb::Complete, single(answers)?).await
+            }
+            StatusChange::Failed { error, result } => {
+                let result: Option<&RawValue> = result.as_deref();
+                let report = FailedReport {
+                    id,
+                    attempt: None,
+                    error: &error,
+                    is_retryable: false,
+                    retry_after_ms: None,
+                    result,
+                };
+                let answers = self.store.fail(id.partition(), &actor, &[report], &self.waits()).await?;
+                self.accepted(id, Verb::Fail, single(answers)?).await
+            }
+            StatusChange::Cancelled { reason } => self.cancel(caller, id, reason).await,
+        }
+    }
+
+    /// Refuses an id that names a partition that there is not.
+    pub(super) fn known(&self, id: TaskId) -> Result<(), Error> {
+        if self.store.has(id.partition()) { Ok(()) } else { Err(Error::UnknownTask(id)) }
+    }
+
+    /// The task after an accepted verb, or the refusal.
+    async fn accepted(&self, id: TaskId, verb: Verb, answer: Answer) -> Result<Task, Error> {
+        refuse(id, verb, 0, answer)?;
+        self.task(id).await
+    }
+}
+
+/// The only answer of a call that carried one task.
+fn single(answers: Vec<Answer>) -> Result<Answer, Error> {
+    answers.into_iter().next().ok_or_else(|| Error::Corrupt("a script gave no answer".into()))
+}
+
+/// The state that an accepted verb led to, or the refusal.
+pub(super) fn refuse(
+    id: TaskId,
+    verb: Verb,
+    attempt: crate::domain::task::Attempt,
+    answer: Answer,
+) -> Result<crate::domain::lifecycle::State, Error> {
+    match answer {
+        Answer::Done(state) | Answer::Repeated(state) => Ok(state),
+        Answer::Unknown => Err(Error::UnknownTask(id)),
+        Answer::Illegal(state) => Err(Error::Illegal { id, state, verb }),
+        Answer::Lease(held) => Err(Error::LeaseLost { id, attempt, held }),
+        Answer::Holder(holder) => Err(Error::NotHolder { id, holder }),
+        Answer::Cancelled => Err(Error::TaskCancelled(id)),
+    }
+}
+
+impl TaskFilter {
+    fn matches(&self, task: &Task) -> bool {
+        self.state.is_none_or(|state| task.state == state)
+            && self.kind.as_ref().is_none_or(|kind| task.kind == *kind)
+            && self.agent.as_ref().is_none_or(|agent| task.assigned_to() == Some(agent))
+            && self.priority.is_none_or(|priority| task.priority == priority)
+            && self.parent.is_none_or(|parent| task.parent == Some(parent))
+    }
+}
+
+/// `<score>_<member>`: opaque to clients.
+pub(super) fn write_cursor(place: &Place) -> String {
+    format!("{}_{}", place.score, place.member)
+}
+
+pub(super) fn read_cursor(text: &str) -> Result<Place, Error> {
+    let invalid = || Error::Invalid(vec![Fault::new("cursor", "is not a cursor that a page gave")]);
+    let (score, member) = text.split_once('_').ok_or_else(invalid)?;
+    let score: f64 = score.parse().map_err(|_| invalid())?;
+    let is_ours = score.is_finite() && member.parse::<uuid::Uuid>().is_ok();
+    is_ours.then(|| Place { score, member: member.to_owned() }).ok_or_else(invalid)
+}

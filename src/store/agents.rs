@@ -1,0 +1,80 @@
+//! Pausing agents, and counting what there is.
+
+use redis::Value;
+
+use crate::domain::ids::Partition;
+use crate::domain::name::Name;
+use crate::domain::task::Millis;
+
+use super::{Error, ORCHESTRATOR, Store, args, keys, script};
+
+/// How one partition stands.
+#[derive(Clone, Debug, Default)]
+pub struct StatsRow {
+    /// The store's time.
+    pub now: Millis,
+    /// Tasks by state, of the states that have one set.
+    pub states: Vec<(String, u64)>,
+    /// Open tasks by priority.
+    pub open: Vec<(String, u64)>,
+    /// Agents that ever had or asked for a task.
+    pub agents: Vec<AgentRow>,
+    /// When the head of the queue was accepted; none: the queue is empty.
+    pub head_accepted_at: Option<Millis>,
+}
+
+/// How one agent stands in one partition.
+#[derive(Clone, Debug)]
+pub struct AgentRow {
+    /// Its name.
+    pub agent: String,
+    /// Tasks that wait in its subject.
+    pub depth: u64,
+    /// Tasks that it holds.
+    pub in_progress: u64,
+    /// Whether its claims are answered with nothing.
+    pub is_paused: bool,
+    /// Its processes that called lately, and when.
+    pub sessions: Vec<(String, f64)>,
+}
+
+impl Store {
+    /// How a partition stands; `session_ms`: how long after its last call a session counts as live.
+    pub async fn stats(&self, partition: Partition, session_ms: Millis) -> Result<StatsRow, Error> {
+        let mut args = args();
+        args.arg(session_ms);
+        type Raw = (Millis, Vec<(String, u64)>, Vec<(String, u64)>, Vec<Value>, i64);
+        let (now, states, open, agents, head): Raw = self.run(&script::STATS, partition, ORCHESTRATOR, args).await?;
+        let agents = agents.into_iter().map(agent_row).collect::<Result<_, _>>()?;
+        Ok(StatsRow { now, states, open, agents, head_accepted_at: u64::try_from(head).ok() })
+    }
+
+    /// Makes the agent's claims come back empty, in every partition and for every process, until it is resumed.
+    pub async fn pause(&self, agent: &Name) -> Result<(), Error> {
+        self.set_paused("SADD", agent).await
+    }
+
+    /// Lets the agent claim again.
+    pub async fn resume(&self, agent: &Name) -> Result<(), Error> {
+        self.set_paused("SREM", agent).await
+    }
+
+    async fn set_paused(&self, command: &str, agent: &Name) -> Result<(), Error> {
+        for partition in self.partitions() {
+            let mut pipe = redis::pipe();
+            pipe.cmd(command).arg(keys::paused(partition)).arg(agent.as_str()).ignore();
+            pipe.cmd("SADD").arg(keys::agents(partition)).arg(agent.as_str()).ignore();
+            let bell = keys::bell(partition, &format!("agent:{agent}"));
+            pipe.cmd("PUBLISH").arg(bell).arg(u8::MAX).ignore();
+            let answer: redis::RedisResult<()> = pipe.query_async(&mut self.hot.clone()).await;
+            self.heard("pause", answer)?;
+        }
+        Ok(())
+    }
+}
+
+fn agent_row(row: Value) -> Result<AgentRow, Error> {
+    let (agent, depth, in_progress, is_paused, sessions) =
+        redis::from_redis_value(row).map_err(|error| Error::corrupt(format!("the answer of stats: {error}")))?;
+    Ok(AgentRow { agent, depth, in_progress, is_paused, sessions })
+}

@@ -1,0 +1,56 @@
+//! Why the store could not do it.
+
+/// Why the store could not do it. What a script refuses is not here: it is part of the answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Redis did not answer `operation`. Nothing is known about whether the write happened.
+    #[error("Redis did not answer {operation}")]
+    Unavailable {
+        /// What was asked of it.
+        operation: &'static str,
+        /// What it or the connection said.
+        #[source]
+        source: redis::RedisError,
+    },
+    /// The pool had no connection for a long read in time.
+    #[error("no connection to Redis for {operation}")]
+    NoConnection {
+        /// What was to be asked of it.
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: deadpool_redis::PoolError,
+    },
+    /// Redis has no memory left and is set to evict nothing. Nothing was written.
+    #[error("Redis is full")]
+    Full,
+    /// Redis holds something at `what` that this version cannot read: a bug, or another version.
+    #[error("Redis holds something unreadable: {what}")]
+    Corrupt {
+        /// Where, and why it cannot be read.
+        what: String,
+    },
+    /// The store was written by a program with other rules.
+    #[error("the store has {found}, this program expects {expected}")]
+    Layout {
+        /// What the store says of itself.
+        found: String,
+        /// What would do.
+        expected: String,
+    },
+}
+
+impl Error {
+    pub(super) fn redis(operation: &'static str, source: redis::RedisError) -> Self {
+        match source.code() {
+            Some("OOM") => Self::Full,
+            // A script that broke, or a key of another type: no repetition helps.
+            Some("ERR" | "WRONGTYPE") => Self::corrupt(format!("{operation}: {source}")),
+            Some(_) | None => Self::Unavailable { operation, source },
+        }
+    }
+
+    pub(super) fn corrupt(what: impl Into<String>) -> Self {
+        Self::Corrupt { what: what.into() }
+    }
+}

@@ -1,0 +1,90 @@
+//! Every key: one function each, with its type and content.
+//!
+//! All keys of a partition carry one hash tag, so that every script is legal on a Redis Cluster. The
+//! scripts derive the same names from [`prefix`]; what only they touch is listed here too:
+//!
+//! | key after the prefix | type | content |
+//! |---|---|---|
+//! | `task:<id>` | hash | the small, mutable fields of a task; fields `0`…`127` are its timeline |
+//! | `specs` | hash | task id → what was submitted, as the bytes that came |
+//! | `results` | hash | task id → what the agent reported |
+//! | `tasks` | sorted set | task ids by acceptance, µs (the last three digits keep the order within a batch) |
+//! | `children:<id>` | sorted set | ids of the task's children by acceptance, ms |
+//! | `<state>`, `<state>:<agent>` | sorted set | the tasks of that state; see [`crate::domain::lifecycle::State`] |
+//! | `open` | hash | priority → number of open tasks |
+//! | `agents`, `paused` | set | agents that ever had or asked for a task; those that are paused |
+//! | `sessions:<agent>` | sorted set | the agent's processes by their last call, ms |
+//! | `approval:<id>` | hash | a request for a decision |
+//! | `approvals:<status>` | sorted set | approvals: pending by expiry, others by decision, ms |
+//! | `idempotency:<hash>` | string | `<task id> <digest of the body>`; expires |
+//! | `events` | stream | the event log; an entry holds the events of one script, each in a field `e` |
+//! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `agent:<agent>`, `finished` |
+
+use crate::domain::approval::ApprovalStatus;
+use crate::domain::ids::{Partition, TaskId};
+use crate::domain::lifecycle::State;
+use crate::domain::name::Name;
+
+/// Hash: `version` of the key layout and the number of `partitions`, written by the first process.
+pub const LAYOUT: &str = "orchestrator:layout";
+
+/// The version of the key layout that this program reads and writes.
+pub const LAYOUT_VERSION: &str = "1";
+
+/// What every key of the partition begins with.
+pub fn prefix(partition: Partition) -> String {
+    format!("orchestrator:{{{partition}}}:")
+}
+
+/// Hash: the task's small, mutable fields.
+pub fn task(id: TaskId) -> String {
+    format!("{}task:{id}", prefix(id.partition()))
+}
+
+/// Sorted set: the tasks of a state; `agent` where the state has a set for each.
+pub fn state(partition: Partition, state: State, agent: Option<&Name>) -> String {
+    match agent {
+        Some(agent) if is_per_agent(state) => format!("{}{state}:{agent}", prefix(partition)),
+        Some(_) | None => format!("{}{state}", prefix(partition)),
+    }
+}
+
+/// Whether the state has one sorted set for each agent.
+pub fn is_per_agent(state: State) -> bool {
+    matches!(state, State::Assigned | State::InProgress)
+}
+
+/// Sorted set: every task of the partition by acceptance.
+pub fn tasks(partition: Partition) -> String {
+    format!("{}tasks", prefix(partition))
+}
+
+/// Sorted set: the children of a task by acceptance.
+pub fn children(parent: TaskId) -> String {
+    format!("{}children:{parent}", prefix(parent.partition()))
+}
+
+/// Set: agents that ever had or asked for a task.
+pub fn agents(partition: Partition) -> String {
+    format!("{}agents", prefix(partition))
+}
+
+/// Set: agents that are paused.
+pub fn paused(partition: Partition) -> String {
+    format!("{}paused", prefix(partition))
+}
+
+/// Sorted set: the approvals of a status.
+pub fn approvals(partition: Partition, status: ApprovalStatus) -> String {
+    format!("{}approvals:{}", prefix(partition), status.as_str())
+}
+
+/// Hash: one approval.
+pub fn approval(id: crate::domain::ids::ApprovalId) -> String {
+    format!("{}approval:{id}", prefix(id.partition()))
+}
+
+/// Channel: a doorbell of the partition.
+pub fn bell(partition: Partition, name: &str) -> String {
+    format!("{}bell:{name}", prefix(partition))
+}

@@ -1,0 +1,18 @@
+-- cancel: somebody calls the task off, wherever it is.
+--
+-- ARGV[5]  id
+-- ARGV[6]  why, a JSON string, or ''
+--
+-- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` or, when sent again, `REPEATED cancelled`
+local task = load(ARGV[5])
+local refusal = barred(task, 'cancel')
+if refusal then
+  return IS_AGAIN and task and task.state == 'cancelled' and 'REPEATED cancelled' or refusal
+end
+if task.state == 'blocked' then
+  close(redis.call('HGET', task.key, 'approval'), 'cancelled')
+end
+local why = ARGV[6] ~= '' and ARGV[6] or nil
+move(task, 'cancel', 'cancelled', NOW, { 'error', why or '' }, why)
+finish()
+return 'OK'

@@ -1,0 +1,26 @@
+-- extend: the agent is still at it.
+--
+-- ARGV[5]  id
+-- ARGV[6]  attempt the agent holds, the fencing token
+-- ARGV[7]  lease from now, ms
+-- ARGV[8]  progress, JSON, or ''
+--
+-- Returns  `OK <lease until, ms>`, `UNKNOWN`, `CANCELLED`, `ILLEGAL <state>` or `LEASE <newest attempt>`
+local task = load(ARGV[5])
+local refusal = barred_report(task, 'extend', ARGV[6])
+if refusal then
+  return refusal
+end
+local lease_until = NOW + ARGV[7]
+local limit = redis.call('HGET', task.key, 'until')
+if limit then
+  lease_until = math.min(lease_until, tonumber(limit))
+end
+redis.call('ZADD', set_of('in_progress', task.agent), lease_until, task.id)
+if ARGV[8] ~= '' then
+  redis.call('HSET', task.key, 'progress', ARGV[8])
+  say(RULES.extend.event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '","attempt":' .. task.attempt
+    .. ',"progress":' .. ARGV[8] .. '}')
+  finish()
+end
+return 'OK ' .. lease_until

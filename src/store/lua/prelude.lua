@@ -1,0 +1,248 @@
+-- prelude: what every script starts with: the clock, the guard, the move, the event.
+--
+-- The store puts in front of it, from domain/lifecycle.rs: RULES (verb -> from, to, event), TERMINAL and
+-- PER_AGENT, STATES (sets of states), TIMELINE (how many transitions a task keeps), EVENT_PRIORITY.
+--
+-- KEYS[1]  prefix of every key of the partition, `orchestrator:{p}:`; all keys are derived from it
+-- ARGV[1]  offset of the clock, ms; other than 0 only in tests
+-- ARGV[2]  actor: who does it, for timelines and events
+-- ARGV[3]  events to keep, in entries of the stream
+-- ARGV[4]  1 if the store sends this call again because the first answer was lost, else 0
+local P = KEYS[1]
+local ACTOR, EVENTS_KEPT, IS_AGAIN = ARGV[2], ARGV[3], ARGV[4] == '1'
+local clock = redis.call('TIME')
+-- 13 digits: `..` keeps 14, so NOW may be joined as it is.
+local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[1]
+
+-- Writes are gathered and made by finish(), one call for each set however many tasks moved.
+local gone, come, opened, said, rung, finished = {}, {}, {}, {}, {}, {}
+
+local function append(map, key, ...)
+  local list = map[key]
+  if not list then
+    list = {}
+    map[key] = list
+  end
+  for _, value in ipairs({...}) do
+    list[#list + 1] = value
+  end
+end
+
+local function set_of(state, agent)
+  return P .. state .. (PER_AGENT[state] and ':' .. agent or '')
+end
+
+local function ring(bell, count)
+  rung[bell] = (rung[bell] or 0) + (count or 1)
+end
+
+-- The fields that a move needs, or nil for an unknown task.
+local function load(id)
+  local key = P .. 'task:' .. id
+  local f = redis.call('HMGET', key, 'state', 'agent', 'type', 'priority', 'n', 'rank', 'attempt', 'trace')
+  if not f[1] then
+    return nil
+  end
+  return {
+    id = id, key = key, state = f[1], agent = f[2], type = f[3], priority = f[4],
+    n = tonumber(f[5]), rank = f[6], attempt = tonumber(f[7] or 0), trace = f[8],
+  }
+end
+
+-- Why `verb` may not start from where the task is; nil if it may.
+local function barred(task, verb)
+  if not task then
+    return 'UNKNOWN'
+  end
+  if not RULES[verb].from[task.state] then
+    return 'ILLEGAL ' .. task.state
+  end
+end
+
+-- Why the caller may not report on the attempt; nil if it may. `attempt` '': the caller must be the holder.
+local function barred_report(task, verb, attempt)
+  if not task then
+    return 'UNKNOWN'
+  end
+  local is_same
+  if attempt == '' then
+    is_same = redis.call('HGET', task.key, 'holder') == ACTOR
+  else
+    is_same = task.attempt == tonumber(attempt)
+  end
+  if task.state == 'in_progress' then
+    if is_same then
+      return nil
+    end
+    if attempt == '' then
+      return 'HOLDER ' .. (redis.call('HGET', task.key, 'holder') or '')
+    end
+    return 'LEASE ' .. task.attempt
+  end
+  if is_same and RULES[verb].to[task.state] then
+    return 'REPEATED ' .. task.state
+  end
+  if task.state == 'cancelled' then
+    return 'CANCELLED'
+  end
+  if TERMINAL[task.state] or attempt == '' then
+    return 'ILLEGAL ' .. task.state
+  end
+  return 'LEASE ' .. task.attempt
+end
+
+-- Announces something about the task; `payload` is JSON.
+local function say(event, task, payload)
+  said[#said + 1] = { event, '"event_type":"' .. event
+    .. '","priority":"' .. EVENT_PRIORITY[task.priority]
+    .. '","source_agent":"orchestrator","trace_id":' .. (task.trace and '"' .. task.trace .. '"' or 'null')
+    .. ',"task_id":"' .. task.id .. '","payload":' .. payload .. ',"metadata":{}}' }
+end
+
+-- Moves a task: set, hash, timeline and event, or nothing.
+--
+-- fields     more fields of the hash to write, a flat list; it is used up
+-- reason     why, a JSON string, or nil
+-- is_popped  whether the task is out of its set already
+-- event      the event's type where it is not the verb's own
+-- task.more  more members of the event's payload, JSON from the comma on, or nil
+local function move(task, verb, to, score, fields, reason, is_popped, event)
+  local from = task.state
+  if from and not is_popped then
+    append(gone, set_of(from, task.agent), task.id)
+  end
+  append(come, set_of(to, task.agent), score, task.id)
+  if TERMINAL[to] then
+    opened[task.priority] = (opened[task.priority] or 0) - 1
+    finished[#finished + 1] = task.id
+  elseif not from or TERMINAL[from] then
+    opened[task.priority] = (opened[task.priority] or 0) + 1
+  end
+  if to == 'assigned' then
+    ring('agent:' .. task.agent)
+  elseif to == 'pending' then
+    ring('router')
+  elseif to == 'scheduled' then
+    ring('promoter')
+  end
+  task.state, task.n = to, task.n + 1
+  local line = NOW .. ' ' .. verb .. ' ' .. to .. ' ' .. ACTOR .. ' ' .. task.attempt .. (reason and ' ' .. reason or '')
+  local size = #fields
+  fields[size + 1], fields[size + 2] = 'state', to
+  fields[size + 3], fields[size + 4] = 'n', task.n
+  fields[size + 5], fields[size + 6] = task.n % TIMELINE, line
+  redis.call('HSET', task.key, unpack(fields))
+  say(event or RULES[verb].event, task, '{"type":"' .. task.type .. '","status":"' .. to
+    .. '","previous_status":' .. (from and '"' .. from .. '"' or 'null') .. ',"verb":"' .. verb
+    .. '","agent":"' .. task.agent .. '","attempt":' .. task.attempt .. ',"actor":"' .. ACTOR
+    .. '","reason":' .. (reason or 'null') .. (task.more or '') .. '}')
+end
+
+-- Gives the task to `holder` under a lease; returns until when.
+local function hold(task, verb, lease_ms, timeout, holder, is_popped)
+  local lease_until = NOW + lease_ms
+  task.attempt = task.attempt + 1
+  local fields = { 'attempt', task.attempt, 'holder', holder }
+  if timeout then
+    fields[5], fields[6] = 'until', NOW + timeout
+    lease_until = math.min(lease_until, NOW + timeout)
+  end
+  move(task, verb, 'in_progress', lease_until, fields, nil, is_popped)
+  return lease_until
+end
+
+-- The wait before attempt number `failures` + 1, ms. `waits`: one for each number of failures, joined by commas.
+local function wait_after(failures, waits)
+  local nth = 0
+  local wait
+  for text in string.gmatch(waits, '%d+') do
+    nth, wait = nth + 1, text
+    if nth == failures then
+      break
+    end
+  end
+  return tonumber(wait)
+end
+
+-- A failed attempt: another one after `wait` ms (nil: by `waits`), or the end.
+local function fail(task, verb, reason, is_retryable, wait, waits)
+  local f = redis.call('HMGET', task.key, 'retries', 'max_retries')
+  local failures = (f[1] or 0) + 1
+  if is_retryable and failures <= tonumber(f[2]) then
+    local due = NOW + (wait or wait_after(failures, waits))
+    move(task, verb == 'reap' and verb or 'retry', 'scheduled', due,
+      { 'retries', failures, 'error', reason, 'due', due }, reason, false, 'task.retrying')
+  else
+    move(task, verb, 'failed', NOW, { 'error', reason }, reason, false, 'task.failed')
+  end
+end
+
+-- RFC 3339 of milliseconds since 1970; the calendar is Hinnant's days-to-civil algorithm.
+local function iso(ms)
+  local floor = math.floor
+  local seconds = floor(ms / 1000)
+  local z = floor(seconds / 86400) + 719468
+  local era = floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
+  local mp = floor((5 * doy + 2) / 153)
+  local month = mp < 10 and mp + 3 or mp - 9
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', yoe + era * 400 + (month <= 2 and 1 or 0), month,
+    doy - floor((153 * mp + 2) / 5) + 1, floor(seconds / 3600) % 24, floor(seconds / 60) % 60, seconds % 60, ms % 1000)
+end
+
+-- Tells the Redis subscribers of each event's channel; a channel that nobody hears costs nothing a task.
+local function shout(entry)
+  local patterns = redis.call('PUBSUB', 'NUMPAT')
+  local heard, head = {}, nil
+  local ms, sequence = string.match(entry, '^(%d+)-(%d+)$')
+  for index, event in ipairs(said) do
+    local channel = 'orchestrator:events:' .. event[1]
+    if heard[channel] == nil then
+      heard[channel] = patterns > 0 or redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
+    end
+    if heard[channel] then
+      head = head or string.format('%012x', ms)
+      local low = string.format('80%08x%04x%02x', sequence, index - 1, string.match(P, '{(%d+)}'))
+      redis.call('PUBLISH', channel, '{"event_id":"' .. string.sub(head, 1, 8) .. '-' .. string.sub(head, 9) .. '-7000-'
+        .. string.sub(low, 1, 4) .. '-' .. string.sub(low, 5) .. '","timestamp":"' .. iso(tonumber(ms)) .. '",' .. event[2])
+    end
+  end
+end
+
+-- Appends all events as one entry of the log; returns the entry's id.
+local function log()
+  local entry = {}
+  for index, event in ipairs(said) do
+    entry[index * 2 - 1], entry[index * 2] = 'e', event[2]
+  end
+  -- `*` never goes back even if the clock does; a moved clock names its time itself.
+  local at = tonumber(ARGV[1]) == 0 and '*' or NOW .. '-*'
+  return redis.call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_KEPT, at, unpack(entry))
+end
+
+-- Makes the gathered writes; returns the log entry's id, if there were events.
+local function finish()
+  for set, ids in pairs(gone) do
+    redis.call('ZREM', set, unpack(ids))
+  end
+  for set, scored in pairs(come) do
+    redis.call('ZADD', set, unpack(scored))
+  end
+  for priority, change in pairs(opened) do
+    redis.call('HINCRBY', P .. 'open', priority, change)
+  end
+  local entry
+  if #said > 0 then
+    entry = log()
+    shout(entry)
+  end
+  for bell, count in pairs(rung) do
+    redis.call('PUBLISH', P .. 'bell:' .. bell, count)
+  end
+  if #finished > 0 then
+    redis.call('PUBLISH', P .. 'bell:finished', table.concat(finished, ','))
+  end
+  return entry
+end

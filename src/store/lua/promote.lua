@@ -1,0 +1,15 @@
+-- promote: tasks whose time has come go to the queue.
+--
+-- ARGV[5]  how many at the most
+--
+-- Returns  how many moved, and in how many ms the next one is due (-1: none)
+local due = redis.call('ZRANGEBYSCORE', P .. 'scheduled', '-inf', NOW, 'LIMIT', 0, ARGV[5])
+for _, id in ipairs(due) do
+  local task = load(id)
+  if not barred(task, 'promote') then
+    move(task, 'promote', 'pending', task.rank, { 'due', '' })
+  end
+end
+finish()
+local next_due = redis.call('ZRANGE', P .. 'scheduled', 0, 0, 'WITHSCORES')
+return { #due, next_due[2] and next_due[2] - NOW or -1 }

@@ -1,0 +1,23 @@
+-- stats: how the partition stands, at a cost that does not depend on the number of tasks.
+--
+-- ARGV[5]  how long after its last call a session counts as live, ms
+--
+-- Returns  now (ms), states (name, count, …), open tasks by priority (name, count, …),
+--          agents: a list each of name, depth, in progress, 1 if paused else 0, sessions (worker, last seen in ms, …),
+--          and when the head of the queue was accepted (ms, or -1)
+local states, agents = {}, {}
+for state in pairs(STATES) do
+  if not PER_AGENT[state] then
+    states[#states + 1], states[#states + 2] = state, redis.call('ZCARD', P .. state)
+  end
+end
+for _, agent in ipairs(redis.call('SMEMBERS', P .. 'agents')) do
+  local sessions = P .. 'sessions:' .. agent
+  redis.call('ZREMRANGEBYSCORE', sessions, '-inf', NOW - ARGV[5])
+  agents[#agents + 1] = { agent, redis.call('ZCARD', set_of('assigned', agent)),
+    redis.call('ZCARD', set_of('in_progress', agent)), redis.call('SISMEMBER', P .. 'paused', agent),
+    redis.call('ZRANGE', sessions, 0, -1, 'WITHSCORES') }
+end
+local head = redis.call('ZRANGE', P .. 'pending', 0, 0)[1]
+local accepted = head and redis.call('HGET', P .. 'task:' .. head, 'created')
+return { NOW, states, redis.call('HGETALL', P .. 'open'), agents, accepted or -1 }

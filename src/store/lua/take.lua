@@ -1,0 +1,18 @@
+-- take: leases this very task to the caller.
+--
+-- ARGV[5]  id
+-- ARGV[6]  lease, ms
+--
+-- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` or, for the caller who holds it already, `REPEATED in_progress`
+local task = load(ARGV[5])
+local refusal = barred(task, 'take')
+if refusal then
+  if task and task.state == 'in_progress' and redis.call('HGET', task.key, 'holder') == ACTOR then
+    return 'REPEATED in_progress'
+  end
+  return refusal
+end
+redis.call('SADD', P .. 'agents', task.agent)
+hold(task, 'take', ARGV[6], redis.call('HGET', task.key, 'timeout'), ACTOR)
+finish()
+return 'OK'

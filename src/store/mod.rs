@@ -1,0 +1,255 @@
+//! Redis: the only module that names `redis` and `deadpool_redis`.
+//!
+//! Invariants: every change of a task is one script, which moves the task, writes its hash and timeline and
+//! appends the event, or does nothing. The clock is Redis's. Scripts go over one shared connection that
+//! reconnects by itself; long reads (lists, the doctor) over a small pool, so that a large answer never
+//! delays a claim; doorbells over a connection of their own.
+
+mod agents;
+mod approvals;
+mod claims;
+mod codec;
+mod doctor;
+mod error;
+mod events;
+pub mod keys;
+mod layout;
+pub mod lists;
+pub mod script;
+mod sweeps;
+mod tasks;
+mod wake;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::{Cmd, FromRedisValue};
+use serde::Deserialize;
+
+use crate::domain::ids::Partition;
+
+pub use agents::{AgentRow, StatsRow};
+pub use approvals::Decided;
+pub use claims::{Answer, FailedReport};
+pub use error::Error;
+use script::Script;
+pub use sweeps::Sweep;
+pub use tasks::{NewRecord, SubmitAnswer};
+pub use wake::Bells;
+
+/// Who acts when no caller does: the duties.
+pub const ORCHESTRATOR: &str = "orchestrator";
+
+/// How the store is reached.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `redis://`, `rediss://` or `unix://`, with user and password where needed.
+    pub url: String,
+    /// Into how many slices the keyspace is cut, 1 to 256. Written to Redis on first use; another number is
+    /// refused from then on.
+    pub partitions: u16,
+    /// How long an answer may take, in milliseconds.
+    pub response_timeout_ms: u64,
+    /// How long connecting may take, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// About how many entries of the event log to keep in each partition.
+    #[serde(skip)]
+    pub events_kept: u64,
+}
+
+/// How often a call whose answer was lost with its connection is sent again. Scripts are safe to repeat.
+const REPEATS: u32 = 3;
+
+/// The store. Cheap to clone; clones share connections and clock.
+#[derive(Clone)]
+pub struct Store {
+    hot: ConnectionManager,
+    cold: deadpool_redis::Pool,
+    bells: Bells,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    /// What tests add to Redis's clock, ms.
+    clock_offset: AtomicI64,
+    /// Milliseconds after `opened` at which Redis last answered.
+    answered_at: AtomicU64,
+    opened: Instant,
+    /// Where the next walk over the partitions starts, so that none is always first.
+    turn: AtomicU64,
+}
+
+impl Store {
+    /// Connects, and checks that the keyspace is one that this program may work on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if Redis cannot be reached now, [`Error::Layout`] if the keyspace was written
+    /// with another number of partitions or by an incompatible version.
+    pub async fn open(settings: Settings) -> Result<Self, Error> {
+        let failed = |source| Error::redis("connect", source);
+        let client = redis::Client::open(settings.url.as_str()).map_err(failed)?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(Duration::from_millis(settings.connect_timeout_ms)))
+            .set_response_timeout(Some(Duration::from_millis(settings.response_timeout_ms)))
+            .set_max_delay(Duration::from_secs(1));
+        let hot = ConnectionManager::new_with_config(client.clone(), config).await.map_err(failed)?;
+        let cold = deadpool_redis::Config::from_url(settings.url.as_str())
+            .create_pool(Some(deadpool_redis::Runtime::Tokio1))
+            .map_err(|error| Error::corrupt(error.to_string()))?;
+        let partitions = (0..settings.partitions).map(|number| Partition(number as u8)).collect();
+        let store = Self {
+            hot,
+            cold,
+            bells: Bells::start(client, partitions),
+            shared: Arc::new(Shared {
+                settings,
+                clock_offset: AtomicI64::new(0),
+                answered_at: AtomicU64::new(0),
+                opened: Instant::now(),
+                turn: AtomicU64::new(0),
+            }),
+        };
+        store.check_layout().await?;
+        Ok(store)
+    }
+
+    /// The doorbells.
+    pub fn bells(&self) -> &Bells {
+        &self.bells
+    }
+
+    /// Every partition, each walk beginning at another one.
+    pub fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
+        let count = u64::from(self.shared.settings.partitions);
+        let first = self.shared.turn.fetch_add(1, Ordering::Relaxed);
+        (0..count).map(move |nth| Partition(((first + nth) % count) as u8))
+    }
+
+    /// The partition that `hash` falls into.
+    pub fn partition_of(&self, hash: u64) -> Partition {
+        Partition((hash % u64::from(self.shared.settings.partitions)) as u8)
+    }
+
+    /// Whether an id of `partition` can exist here.
+    pub fn has(&self, partition: Partition) -> bool {
+        u16::from(partition.0) < self.shared.settings.partitions
+    }
+
+    /// Moves the clock that this store's scripts see; for tests of leases, deadlines and retention.
+    pub fn advance(&self, by: Duration) {
+        self.shared.clock_offset.fetch_add(by.as_millis() as i64, Ordering::Relaxed);
+    }
+
+    /// How long ago Redis last answered.
+    pub fn last_answer(&self) -> Duration {
+        let at = Duration::from_millis(self.shared.answered_at.load(Ordering::Relaxed));
+        self.shared.opened.elapsed().saturating_sub(at)
+    }
+
+    /// One round trip that writes nothing; returns the store's time in ms.
+    pub async fn now(&self) -> Result<u64, Error> {
+        let mut cmd = redis::cmd("TIME");
+        let (seconds, micros): (u64, u64) = self.query("time", &mut cmd).await?;
+        let offset = self.shared.clock_offset.load(Ordering::Relaxed);
+        Ok((seconds * 1000 + micros / 1000).saturating_add_signed(offset))
+    }
+
+    /// Runs a script in one partition.
+    ///
+    /// A call whose connection broke is sent again, marked as such: whether the first one ran is unknown,
+    /// and the scripts find out.
+    async fn run<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        partition: Partition,
+        actor: &str,
+        args: Cmd,
+    ) -> Result<T, Error> {
+        let mut connection = self.hot.clone();
+        let mut repeats = 0;
+        loop {
+            let answer = self.evaluate(&mut connection, script, partition, actor, &args, repeats > 0).await;
+            match answer {
+                Err(error) if is_broken(&error) && repeats < REPEATS => {
+                    repeats += 1;
+                    // Spread out, so that a Redis that comes back is not met by everybody at once.
+                    let pause = Duration::from_millis(fastrand::u64(10..40) << repeats);
+                    tokio::time::sleep(pause).await;
+                }
+                answer => return self.heard(script.name, answer),
+            }
+        }
+    }
+
+    /// Runs a script that answers at length, over the pool.
+    async fn run_cold<T: FromRedisValue>(&self, script: &Script, partition: Partition, args: Cmd) -> Result<T, Error> {
+        let mut connection = self.cold_connection(script.name).await?;
+        let answer = self.evaluate(&mut connection, script, partition, ORCHESTRATOR, &args, false).await;
+        self.heard(script.name, answer)
+    }
+
+    async fn cold_connection(&self, operation: &'static str) -> Result<deadpool_redis::Connection, Error> {
+        self.cold.get().await.map_err(|source| Error::NoConnection { operation, source })
+    }
+
+    async fn evaluate<T: FromRedisValue>(
+        &self,
+        connection: &mut impl ConnectionLike,
+        script: &Script,
+        partition: Partition,
+        actor: &str,
+        args: &Cmd,
+        is_again: bool,
+    ) -> redis::RedisResult<T> {
+        let offset = self.shared.clock_offset.load(Ordering::Relaxed);
+        let call = |command: &str, body: &str| {
+            let mut cmd = redis::cmd(command);
+            cmd.arg(body).arg(1).arg(keys::prefix(partition));
+            cmd.arg(offset).arg(actor).arg(self.shared.settings.events_kept).arg(u8::from(is_again));
+            for arg in args.args_iter() {
+                if let redis::Arg::Simple(bytes) = arg {
+                    cmd.arg(bytes);
+                }
+            }
+            cmd
+        };
+        match call("EVALSHA", &script.digest).query_async(connection).await {
+            Err(error) if error.kind() == redis::ServerErrorKind::NoScript.into() => {
+                // EVAL both runs and loads it.
+                call("EVAL", &script.text).query_async(connection).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn query<T: FromRedisValue>(&self, operation: &'static str, cmd: &mut Cmd) -> Result<T, Error> {
+        let answer = cmd.query_async(&mut self.hot.clone()).await;
+        self.heard(operation, answer)
+    }
+
+    fn heard<T>(&self, operation: &'static str, answer: redis::RedisResult<T>) -> Result<T, Error> {
+        match answer {
+            Ok(value) => {
+                let at = self.shared.opened.elapsed().as_millis() as u64;
+                self.shared.answered_at.store(at, Ordering::Relaxed);
+                Ok(value)
+            }
+            Err(source) => Err(Error::redis(operation, source)),
+        }
+    }
+}
+
+/// Whether the connection broke before the answer came.
+fn is_broken(error: &redis::RedisError) -> bool {
+    error.is_connection_dropped() || (error.is_io_error() && !error.is_timeout())
+}
+
+/// The arguments of a script, from ARGV[5] on. A bare command: only its arguments are used.
+fn args() -> Cmd {
+    Cmd::new()
+}

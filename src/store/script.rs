@@ -1,0 +1,123 @@
+//! The Lua scripts: each file of `lua/` with what it needs in front.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use crate::domain::event::EventPriority;
+use crate::domain::lifecycle::{State, Verb};
+use crate::domain::task::{Priority, TIMELINE};
+
+use super::keys;
+
+const PRELUDE: &str = include_str!("lua/prelude.lua");
+const APPROVAL: &str = include_str!("lua/approval.lua");
+
+/// A script that the store calls by its digest.
+pub struct Script {
+    /// The file's name without `.lua`; for errors and metrics.
+    pub name: &'static str,
+    pub(super) text: String,
+    pub(super) digest: String,
+}
+
+/// Whether a script may run while Redis is out of memory: those that only move or free may.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Takes,
+    Frees,
+}
+
+impl Script {
+    fn new(name: &'static str, memory: Memory, verbs: &[Verb], parts: &[&str]) -> Self {
+        let mut text = String::from(if memory == Memory::Frees { "#!lua flags=allow-oom\n" } else { "#!lua\n" });
+        text.push_str(&tables(verbs));
+        text.push_str(PRELUDE);
+        for part in parts {
+            text.push_str(part);
+        }
+        let digest = redis::Script::new(&text).get_hash().to_owned();
+        Self { name, text, digest }
+    }
+}
+
+/// The rows of the state machine that a script needs, as Lua.
+fn tables(verbs: &[Verb]) -> String {
+    let set = |states: &mut dyn Iterator<Item = State>| {
+        let words: Vec<_> = states.map(|state| format!("{state}=true")).collect();
+        format!("{{{}}}", words.join(","))
+    };
+    let mut lua = String::from("local RULES = {");
+    for verb in verbs {
+        let rule = verb.rule();
+        let (from, to) = (set(&mut rule.from.iter().copied()), set(&mut rule.to.iter().copied()));
+        // Writing to a String cannot fail.
+        let _ = write!(lua, "{verb}={{from={from},to={to},event='{}'}},", rule.event);
+    }
+    let event_priority =
+        Priority::ALL.map(|priority| format!("{}='{}'", priority.as_str(), EventPriority::from(priority).as_str()));
+    let _ = writeln!(
+        lua,
+        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal EVENT_PRIORITY = {{{}}}",
+        set(&mut State::ALL.into_iter()),
+        set(&mut State::ALL.into_iter().filter(|state| state.is_terminal())),
+        set(&mut State::ALL.into_iter().filter(|state| keys::is_per_agent(*state))),
+        event_priority.join(","),
+    );
+    lua
+}
+
+macro_rules! scripts {
+    ($($constant:ident = $file:literal, $memory:ident, [$($verb:ident),*] $(, $part:ident)?;)*) => {
+        $(
+            pub(super) static $constant: LazyLock<Script> = LazyLock::new(|| {
+                Script::new($file, Memory::$memory, &[$(Verb::$verb),*],
+                    &[$($part,)? include_str!(concat!("lua/", $file, ".lua"))])
+            });
+        )*
+        /// Every script, for tests and for loading them at start.
+        pub static ALL: &[&LazyLock<Script>] = &[$(&$constant),*];
+    };
+}
+
+scripts! {
+    SUBMIT = "submit", Takes, [Submit], APPROVAL;
+    ROUTE = "route", Frees, [Route];
+    CLAIM = "claim", Frees, [Claim];
+    TAKE = "take", Frees, [Take];
+    EXTEND = "extend", Frees, [Extend];
+    COMPLETE = "complete", Frees, [Complete];
+    FAIL = "fail", Frees, [Fail, Retry];
+    RELEASE = "release", Frees, [Release];
+    CANCEL = "cancel", Frees, [Cancel], APPROVAL;
+    REQUEUE = "requeue", Takes, [Requeue], APPROVAL;
+    APPROVE = "approve", Frees, [Approve], APPROVAL;
+    REJECT = "reject", Frees, [Reject], APPROVAL;
+    LAPSE = "lapse", Frees, [Lapse], APPROVAL;
+    PROMOTE = "promote", Frees, [Promote];
+    REAP = "reap", Frees, [Reap, Retry];
+    PRUNE = "prune", Frees, [Prune];
+    PUBLISH = "publish", Takes, [];
+    READ = "read", Frees, [];
+    STATS = "stats", Frees, [];
+    EXAMINE = "examine", Frees, [];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_says_what_it_takes_and_returns() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/lua");
+        for script in ALL {
+            let text = std::fs::read_to_string(format!("{directory}/{}.lua", script.name)).unwrap();
+            assert!(text.starts_with(&format!("-- {}: ", script.name)), "{}: first line", script.name);
+            assert!(text.contains("\n-- Returns  "), "{}: what it returns", script.name);
+            let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
+            let used = (5..30).filter(|n| text.contains(&format!("ARGV[{n}]")));
+            for n in used {
+                assert!(header.contains(&format!("ARGV[{n}")), "{}: ARGV[{n}] is not in the header", script.name);
+            }
+        }
+    }
+}

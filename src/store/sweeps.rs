@@ -1,0 +1,66 @@
+//! The store's side of the duties: each call moves at most one batch of one partition.
+
+use std::time::Duration;
+
+use crate::domain::ids::Partition;
+use crate::domain::task::Millis;
+
+use super::script::Script;
+use super::{Error, ORCHESTRATOR, Store, args, script};
+
+/// What one call of a duty did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// How many tasks it took on.
+    pub moved: usize,
+    /// In how long the next one falls due; none: nothing waits.
+    pub next_in: Option<Duration>,
+}
+
+impl Sweep {
+    fn new((moved, next_in_ms): (usize, i64)) -> Self {
+        Self { moved, next_in: u64::try_from(next_in_ms).ok().map(Duration::from_millis) }
+    }
+}
+
+impl Store {
+    /// Puts up to `limit` pending tasks into their agents' subjects; returns how many it took.
+    pub async fn route(&self, partition: Partition, limit: u32) -> Result<usize, Error> {
+        let mut args = args();
+        args.arg(limit);
+        self.run(&script::ROUTE, partition, ORCHESTRATOR, args).await
+    }
+
+    /// Puts scheduled tasks whose time has come into the queue.
+    pub async fn promote(&self, partition: Partition, limit: u32) -> Result<Sweep, Error> {
+        self.sweep(&script::PROMOTE, partition, limit).await
+    }
+
+    /// Ends tasks whose approval nobody decided in time.
+    pub async fn lapse(&self, partition: Partition, limit: u32) -> Result<Sweep, Error> {
+        self.sweep(&script::LAPSE, partition, limit).await
+    }
+
+    async fn sweep(&self, script: &Script, partition: Partition, limit: u32) -> Result<Sweep, Error> {
+        let mut args = args();
+        args.arg(limit);
+        self.run(script, partition, ORCHESTRATOR, args).await.map(Sweep::new)
+    }
+
+    /// Takes back tasks whose lease ended in silence, up to `limit` of each agent.
+    ///
+    /// * `max_lost`: how many lost leases fail a task.
+    /// * `waits_ms`: the back-off after each number of failures, for attempts that ran out of their timeout.
+    pub async fn reap(&self, partition: Partition, limit: u32, max_lost: u32, waits_ms: &str) -> Result<Sweep, Error> {
+        let mut args = args();
+        args.arg(limit).arg(max_lost).arg(waits_ms);
+        self.run(&script::REAP, partition, ORCHESTRATOR, args).await.map(Sweep::new)
+    }
+
+    /// Forgets tasks that ended longer than `kept_ms` ago, up to `limit` of each terminal state.
+    pub async fn prune(&self, partition: Partition, limit: u32, kept_ms: Millis) -> Result<usize, Error> {
+        let mut args = args();
+        args.arg(limit).arg(kept_ms);
+        self.run(&script::PRUNE, partition, ORCHESTRATOR, args).await
+    }
+}

@@ -1,0 +1,225 @@
+//! Taking tasks in, reading, cancelling and requeueing them.
+
+use redis::Value;
+
+use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::lifecycle::{State, Verb};
+use crate::domain::name::Name;
+use crate::domain::task::{Millis, NewTask, Start, Task};
+
+use super::codec::{self, Record, Spec};
+use super::{Answer, Error, ORCHESTRATOR, Store, args, script};
+
+/// A submission with everything that was decided about it.
+#[derive(Clone, Debug)]
+pub struct NewRecord {
+    /// Its id, which names its partition.
+    pub id: TaskId,
+    /// What was handed in.
+    pub new: NewTask,
+    /// By whom.
+    pub by: String,
+    /// Who will do it.
+    pub agent: Name,
+    /// How much earlier than submitted it counts as.
+    pub head_start_ms: Millis,
+    /// The approval that it waits for, and the name of the rule that asks for it.
+    pub gate: Option<(ApprovalId, String)>,
+    /// The hash of the idempotency key and its owner, which names a key of the store.
+    pub key_hash: Option<String>,
+}
+
+/// What became of one submission.
+#[derive(Clone, Debug)]
+pub enum SubmitAnswer {
+    /// It is stored.
+    Created(Box<Task>),
+    /// Its idempotency key belongs to this task.
+    Replay(TaskId),
+    /// Its idempotency key came with another body.
+    Mismatch,
+}
+
+impl Store {
+    /// Stores submissions of one partition, at most a hundred or so at once; one answer each, in order.
+    ///
+    /// * `remember_ms`: how long idempotency keys are kept.
+    /// * `expires_after_ms`: how long approvals wait.
+    pub async fn submit(
+        &self,
+        partition: Partition,
+        records: Vec<NewRecord>,
+        remember_ms: Millis,
+        expires_after_ms: Millis,
+    ) -> Result<Vec<SubmitAnswer>, Error> {
+        let mut args = args();
+        args.arg(remember_ms).arg(expires_after_ms);
+        for record in &records {
+            push(&mut args, record)?;
+        }
+        let answers: Vec<String> = self.run(&script::SUBMIT, partition, ORCHESTRATOR, args).await?;
+        if answers.len() != records.len() {
+            return Err(Error::corrupt("submit gave another number of answers than tasks"));
+        }
+        records.into_iter().zip(answers).map(|(record, answer)| read_answer(record, &answer)).collect()
+    }
+
+    /// The tasks among `ids` (of one partition) that exist, in order.
+    pub async fn read(&self, partition: Partition, ids: &[TaskId]) -> Result<Vec<Task>, Error> {
+        let mut args = args();
+        for id in ids {
+            args.arg(id.to_string());
+        }
+        decode(self.run(&script::READ, partition, ORCHESTRATOR, args).await?)
+    }
+
+    /// The same over the pool of long reads.
+    pub(super) async fn read_cold(&self, partition: Partition, ids: &[TaskId]) -> Result<Vec<Task>, Error> {
+        let mut args = args();
+        for id in ids {
+            args.arg(id.to_string());
+        }
+        decode(self.run_cold(&script::READ, partition, args).await?)
+    }
+
+    /// Calls a task off.
+    pub async fn cancel(&self, id: TaskId, actor: &str, reason: Option<&str>) -> Result<Answer, Error> {
+        let mut args = args();
+        args.arg(id.to_string()).arg(reason.map(codec::quote).unwrap_or_default());
+        let answer: String = self.run(&script::CANCEL, id.partition(), actor, args).await?;
+        Answer::read(&answer, State::Cancelled)
+    }
+
+    /// Puts a failed or cancelled task back; `approval` names the new request, should one be needed.
+    pub async fn requeue(
+        &self,
+        id: TaskId,
+        actor: &str,
+        head_starts_ms: [Millis; 4],
+        approval: ApprovalId,
+        expires_after_ms: Millis,
+    ) -> Result<Answer, Error> {
+        let mut args = args();
+        let starts = head_starts_ms.map(|ms| ms.to_string()).join(",");
+        args.arg(id.to_string()).arg(starts).arg(approval.to_string()).arg(expires_after_ms);
+        let answer: String = self.run(&script::REQUEUE, id.partition(), actor, args).await?;
+        Answer::read(&answer, State::Pending)
+    }
+}
+
+fn optional<T: ToString>(value: Option<T>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// Appends the 19 arguments of one task, in the order that `submit.lua` lists.
+fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
+    let new = &record.new;
+    let (delay, at) = match new.start {
+        Start::Now => (None, None),
+        Start::After(delay) => (Some(delay), None),
+        Start::At(at) => (None, Some(at)),
+    };
+    let spec = Spec {
+        source: new.source.clone(),
+        by: record.by.clone(),
+        traceparent: new.traceparent.clone(),
+        sla: new.sla.clone(),
+        metadata: new.metadata.clone(),
+        payload: new.payload.clone(),
+    };
+    let spec = serde_json::to_vec(&spec).map_err(|error| Error::corrupt(format!("a spec: {error}")))?;
+    let digest = new.idempotency.as_ref().map(|idempotency| idempotency.digest.as_str());
+    let (approval, rule) = record.gate.as_ref().map_or((None, None), |(id, rule)| (Some(id), Some(rule)));
+    args.arg(record.id.to_string()).arg(record.agent.as_str()).arg(new.kind.as_str()).arg(new.priority.as_str());
+    args.arg(record.head_start_ms).arg(optional(delay)).arg(optional(at)).arg(spec);
+    args.arg(record.key_hash.as_deref().unwrap_or_default()).arg(digest.unwrap_or_default());
+    args.arg(optional(approval)).arg(rule.map(|rule| codec::quote(rule)).unwrap_or_default());
+    args.arg(new.trace_id.as_deref().unwrap_or_default()).arg(new.max_retries).arg(optional(new.timeout_ms));
+    args.arg(optional(new.parent));
+    let sla = new.sla.as_ref();
+    args.arg(optional(sla.and_then(|sla| sla.deadline))).arg(optional(sla.and_then(|sla| sla.within_ms)));
+    args.arg(&record.by);
+    Ok(())
+}
+
+/// Reads `CREATED <state> <now> <due>`, `REPLAY <id>` or `MISMATCH`.
+fn read_answer(record: NewRecord, answer: &str) -> Result<SubmitAnswer, Error> {
+    let mut words = answer.split(' ');
+    let unreadable = || Error::corrupt(format!("submit answered {answer:?}"));
+    match words.next() {
+        Some("CREATED") => {
+            let state = words.next().and_then(State::from_word).ok_or_else(unreadable)?;
+            let now = words.next().and_then(|word| word.parse().ok()).ok_or_else(unreadable)?;
+            let due = words.next().and_then(|word| word.parse().ok());
+            Ok(SubmitAnswer::Created(Box::new(created(record, state, now, due))))
+        }
+        Some("REPLAY") => {
+            let id = words.next().and_then(|word| word.parse().ok()).ok_or_else(unreadable)?;
+            Ok(SubmitAnswer::Replay(id))
+        }
+        Some("MISMATCH") => Ok(SubmitAnswer::Mismatch),
+        Some(_) | None => Err(unreadable()),
+    }
+}
+
+/// The task as the script has just stored it.
+fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) -> Task {
+    let new = record.new;
+    let start = due.unwrap_or(now);
+    let sla = new.sla.map(|sla| {
+        let deadline = sla.deadline.or(sla.within_ms.map(|within| start + within));
+        crate::domain::sla::Sla { deadline, ..sla }
+    });
+    Task {
+        id: record.id,
+        kind: new.kind,
+        priority: new.priority,
+        source: new.source,
+        state,
+        payload: new.payload,
+        metadata: new.metadata,
+        sla,
+        agent: record.agent,
+        parent: new.parent,
+        trace_id: new.trace_id,
+        traceparent: new.traceparent,
+        submitted_by: record.by.clone(),
+        created_at: now,
+        scheduled_for: due,
+        attempt: 0,
+        retry_count: 0,
+        max_retries: new.max_retries,
+        lost_count: 0,
+        timeout_ms: new.timeout_ms,
+        holder: None,
+        lease_until: None,
+        error: None,
+        result: None,
+        progress: None,
+        approval: record.gate.map(|(id, _)| id),
+        timeline: vec![crate::domain::task::Transition {
+            at: now,
+            verb: Verb::Submit,
+            to: state,
+            actor: record.by,
+            attempt: 0,
+            reason: None,
+        }],
+        observed_at: now,
+    }
+}
+
+/// Reads what `read.lua` answers.
+fn decode(answer: Vec<Value>) -> Result<Vec<Task>, Error> {
+    let unreadable = |error| Error::corrupt(format!("the answer of read: {error}"));
+    let mut rows = answer.into_iter();
+    let now: Millis = redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
+    rows.map(|row| {
+        let (id, lease_until, hash, spec, result): (String, i64, Value, String, String) =
+            redis::from_redis_value(row).map_err(unreadable)?;
+        let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
+        let result = (!result.is_empty()).then(|| codec::raw(result, "a result")).transpose()?;
+        Record::new(hash)?.task(id, codec::spec(&spec, id)?, result, u64::try_from(lease_until).ok(), now)
+    })
+    .collect()
+}

@@ -1,3 +1,5 @@
 //! The MorningAI Orchestrator.
 pub mod domain;
 pub mod engine;
+pub mod runtime;
+pub mod workers;

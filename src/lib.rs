@@ -2,4 +2,5 @@
 pub mod domain;
 pub mod engine;
 pub mod runtime;
+pub mod settings;
 pub mod workers;

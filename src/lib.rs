@@ -1,4 +1,7 @@
 //! The MorningAI Orchestrator.
 pub mod domain;
 pub mod engine;
+pub mod runtime;
+pub mod settings;
 pub mod store;
+pub mod workers;

@@ -1,0 +1,78 @@
+//! The command line: what may be asked for. What is done about it is `app`'s business; the commands that
+//! speak HTTP do it themselves, like any client.
+
+pub mod banner;
+pub mod doctor;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// A self-hosted task orchestrator and event bus for fleets of AI agents.
+#[derive(Clone, Debug, Parser)]
+#[command(version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// Read settings from this file instead of config/<ORCHESTRATOR_ENV>.toml.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed or something was found, 2 wrong usage or settings.";
+
+/// What the program can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run gateway and worker in one process on this machine, with a Redis of its own if none is named.
+    ///
+    /// Listens on 127.0.0.1 only, and prints its address and a fresh admin key. The Redis keeps its data from one
+    /// run to the next; set REDIS_URL to use another one.
+    Dev(Dev),
+    /// Run the HTTP gateway; any number of them over one Redis.
+    Gateway,
+    /// Run the background duties; any number of them over one Redis.
+    Worker,
+    /// Show the settings in force and where each comes from, with secrets as ***.
+    Settings,
+    /// Print the OpenAPI document.
+    Openapi {
+        /// As YAML instead of JSON.
+        #[arg(long)]
+        yaml: bool,
+    },
+    /// Check that everything in the store fits together; exits 1 if something does not.
+    Doctor,
+}
+
+/// What `dev` can be told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Dev {
+    /// Listen on this port; 0 lets the system choose. Default: http.port, 8000.
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Where the private Redis keeps its data.
+    #[arg(long, value_name = "DIR", default_value = ".orchestrator")]
+    pub data: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_command_is_wrong_usage() {
+        let refused = Arguments::try_parse_from(["orchestrator", "gatway"]).unwrap_err();
+
+        assert_eq!(refused.exit_code(), 2);
+        assert!(refused.to_string().contains("gateway"));
+    }
+}

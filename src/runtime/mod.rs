@@ -1,0 +1,7 @@
+//! What any long-running process needs. Knows nothing of tasks, agents or the store's content.
+
+pub mod backoff;
+pub mod chain;
+pub mod redis_server;
+pub mod signal;
+pub mod telemetry;

@@ -1,0 +1,310 @@
+//! A private Redis: a child process that only this process talks to, through a Unix socket.
+//!
+//! It is for `orchestrator dev`, the demo and the tests. It has no network port and no password: the socket's
+//! permissions are the lock. Nothing here knows what is stored.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep, timeout};
+
+/// The programs that will do, the first that is found.
+const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
+
+/// The longest path that a Unix socket may have, in bytes, without the final NUL.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// How long a start may take. An empty Redis answers in 10 ms; one that reads a large log needs seconds.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a starting or stopping Redis is looked at: short, because tests start hundreds.
+const GLANCE: Duration = Duration::from_millis(2);
+
+/// How the private Redis is to be run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where its data is kept from one start to the next, with every write in an append-only file.
+    /// None: in memory only, and nothing is left on disk.
+    pub dir: Option<PathBuf>,
+    /// Whether it gets a process group of its own, so that a Ctrl-C in the terminal reaches only us and we can
+    /// stop it last. Tests say no: an interrupted test run must take its children with it.
+    pub has_own_group: bool,
+    /// More arguments, such as `["--maxmemory", "50mb"]`.
+    pub arguments: Vec<String>,
+}
+
+/// Why the private Redis did not start or stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no program to start.
+    #[error(
+        "neither redis-server nor valkey-server is on the PATH; install one with `apt-get install redis-server` \
+         (Debian, Ubuntu) or `brew install redis` (macOS), or set REDIS_URL to a Redis that runs already"
+    )]
+    NotInstalled,
+    /// Another process of ours uses the directory.
+    #[error("{} is in use by another orchestrator process", .0.display())]
+    InUse(PathBuf),
+    /// A file or a process could not be handled.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The socket's path would not fit.
+    #[error("{} is too long a path for a Unix socket (at most {SOCKET_PATH_MAX} bytes); use a shorter directory", .0.display())]
+    PathTooLong(PathBuf),
+    /// It ended instead of answering.
+    #[error("the private Redis ended ({status}); its last words: {log}")]
+    Ended {
+        /// Its exit status.
+        status: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// It runs but does not answer.
+    #[error("the private Redis did not answer within {START_LIMIT:?}; its last words: {0}")]
+    Silent(String),
+}
+
+/// A running private Redis. Dropping it kills it; [`RedisServer::stop`] lets it write its data first.
+#[derive(Debug)]
+pub struct RedisServer {
+    child: Child,
+    socket: PathBuf,
+    log: PathBuf,
+    /// Keeps the data directory ours: the lock ends with the process, however it ends.
+    _lock: Option<fs::File>,
+    /// What is removed when it is gone.
+    scratch: Option<PathBuf>,
+}
+
+impl RedisServer {
+    /// Starts it and returns once it answers.
+    ///
+    /// A Redis that an earlier process left behind in the same directory (it was killed before it could stop its
+    /// child) is stopped first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotInstalled`] if there is no program; the others if it cannot run here.
+    pub async fn start(options: &Options) -> Result<Self, Error> {
+        let program = find_program(&std::env::var_os("PATH").unwrap_or_default()).ok_or(Error::NotInstalled)?;
+        let lock = options.dir.as_deref().map(own).transpose()?;
+        let (dir, scratch) = match &options.dir {
+            Some(dir) => (canonical(dir)?, None),
+            None => make_scratch().map(|dir| (dir.clone(), Some(dir)))?,
+        };
+        let (socket, log) = (dir.join("redis.sock"), dir.join("redis.log"));
+        if socket.as_os_str().len() > SOCKET_PATH_MAX {
+            return Err(Error::PathTooLong(socket));
+        }
+        stop_leftover(&socket).await;
+
+        let mut command = command(&program, &dir, options);
+        command.arg("--unixsocket").arg(&socket).arg("--logfile").arg(&log);
+        let child = command.spawn().map_err(|source| Error::Io { action: "start", path: program, source })?;
+        let mut server = Self { child, socket, log, _lock: lock, scratch };
+        server.wait_until_it_answers().await?;
+        Ok(server)
+    }
+
+    /// Where it is reached.
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket.display())
+    }
+
+    /// Its process id, for tests that hang it or kill it.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to write what it has and to end, and waits for that at most `grace`; then kills it.
+    ///
+    /// # Errors
+    ///
+    /// If its process cannot be watched; it is killed all the same.
+    pub async fn stop(mut self, grace: Duration) -> Result<(), Error> {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // It may be gone already, which is what we want.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let end = Instant::now() + grace;
+        while self.status()?.is_none() {
+            if Instant::now() >= end {
+                tracing::warn!(grace = ?grace, "the private Redis did not stop in time and is killed");
+                break;
+            }
+            sleep(GLANCE).await;
+        }
+        Ok(())
+    }
+
+    async fn wait_until_it_answers(&mut self) -> Result<(), Error> {
+        let end = Instant::now() + START_LIMIT;
+        loop {
+            if ask(&self.socket, "PING").await.is_ok_and(|answer| answer.starts_with("+PONG")) {
+                return Ok(());
+            }
+            if let Some(status) = self.status()? {
+                return Err(Error::Ended { status, log: last_words(&self.log) });
+            }
+            if Instant::now() >= end {
+                return Err(Error::Silent(last_words(&self.log)));
+            }
+            sleep(GLANCE).await;
+        }
+    }
+
+    /// How it ended; none: it runs.
+    fn status(&mut self) -> Result<Option<String>, Error> {
+        let status = self.child.try_wait();
+        status.map(|status| status.map(|status| status.to_string())).map_err(|source| Error::Io {
+            action: "watch the process behind",
+            path: self.socket.clone(),
+            source,
+        })
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // Errors mean that it has ended. Waiting keeps it from staying behind as a zombie and is short after SIGKILL.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(scratch) = &self.scratch {
+            let _ = fs::remove_dir_all(scratch);
+        }
+    }
+}
+
+fn command(program: &Path, dir: &Path, options: &Options) -> Command {
+    let mut command = Command::new(program);
+    command.args(["--port", "0", "--unixsocketperm", "700", "--daemonize", "no", "--save", ""]);
+    command.args(["--appendonly", if options.dir.is_some() { "yes" } else { "no" }]);
+    command.arg("--dir").arg(dir).args(&options.arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if options.has_own_group {
+        command.process_group(0);
+    }
+    command
+}
+
+fn find_program(path: &std::ffi::OsStr) -> Option<PathBuf> {
+    let in_every_dir = |name| std::env::split_paths(path).map(move |dir: PathBuf| dir.join(name));
+    PROGRAMS.into_iter().flat_map(in_every_dir).find(|program| program.is_file())
+}
+
+/// Creates `dir` for us alone and locks it.
+fn own(dir: &Path) -> Result<fs::File, Error> {
+    let failed = |action| move |source| Error::Io { action, path: dir.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create"))?;
+    let file = fs::File::create(dir.join("lock")).map_err(failed("write to"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::InUse(dir.to_owned())),
+        Err(fs::TryLockError::Error(source)) => Err(failed("lock")(source)),
+    }
+}
+
+fn canonical(dir: &Path) -> Result<PathBuf, Error> {
+    fs::canonicalize(dir).map_err(|source| Error::Io { action: "find", path: dir.to_owned(), source })
+}
+
+/// A directory with a short path for a socket that nobody else may reach.
+fn make_scratch() -> Result<PathBuf, Error> {
+    let name = format!("orchestrator-{}-{:08x}", std::process::id(), fastrand::u32(..));
+    let dir = std::env::temp_dir().join(name);
+    let made = DirBuilder::new().mode(0o700).create(&dir);
+    made.map_err(|source| Error::Io { action: "create", path: dir.clone(), source })?;
+    Ok(dir)
+}
+
+/// Ends a Redis whose owner was killed: we hold the directory's lock, so nobody else can be using it.
+async fn stop_leftover(socket: &Path) {
+    if ask(socket, "SHUTDOWN").await.is_ok() {
+        tracing::info!("stopped a private Redis that an earlier process had left behind");
+    }
+    let end = Instant::now() + Duration::from_secs(5);
+    while UnixStream::connect(socket).await.is_ok() && Instant::now() < end {
+        sleep(GLANCE).await;
+    }
+    // A socket file without a listener would only stand in the way.
+    let _ = fs::remove_file(socket);
+}
+
+/// Sends one word and returns what comes back first; nothing, if the connection was closed instead.
+async fn ask(socket: &Path, word: &str) -> io::Result<String> {
+    let exchange = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        stream.write_all(format!("{word}\r\n").as_bytes()).await?;
+        let mut answer = [0; 64];
+        let length = stream.read(&mut answer).await?;
+        Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+    };
+    timeout(Duration::from_secs(1), exchange).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn last_words(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let mut lines: Vec<_> = text.lines().rev().take(3).collect();
+    lines.reverse();
+    if lines.is_empty() { "none".to_owned() } else { lines.join(" | ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_answers_once_started_and_leaves_nothing_behind_in_memory() {
+        let server = RedisServer::start(&Options::default()).await.unwrap();
+        let (pid, scratch) = (server.pid(), server.scratch.clone().unwrap());
+        assert!(ask(&server.socket, "PING").await.unwrap().starts_with("+PONG"));
+
+        drop(server);
+
+        assert!(!scratch.exists());
+        assert!(!Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    #[tokio::test]
+    async fn what_was_written_before_an_orderly_stop_is_there_after_the_next_start() {
+        let home = tempfile::tempdir().unwrap();
+        let options = Options { dir: Some(home.path().join("data")), ..Options::default() };
+        let first = RedisServer::start(&options).await.unwrap();
+        assert!(matches!(RedisServer::start(&options).await, Err(Error::InUse(_))));
+        ask(&first.socket, "SET kept yes").await.unwrap();
+        first.stop(Duration::from_secs(10)).await.unwrap();
+
+        let second = RedisServer::start(&options).await.unwrap();
+
+        assert!(ask(&second.socket, "GET kept").await.unwrap().contains("yes"));
+    }
+
+    #[tokio::test]
+    async fn a_start_that_fails_says_why() {
+        let options = Options { arguments: vec!["--no-such-option".to_owned(), "1".to_owned()], ..Options::default() };
+
+        let refused = RedisServer::start(&options).await.unwrap_err();
+
+        assert!(matches!(refused, Error::Ended { .. }), "{refused}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_on_the_path_is_not_found() {
+        assert_eq!(find_program(std::ffi::OsStr::new("/nonexistent")), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! What must hold of values beyond their kind: ranges, and what must hold of several together.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use super::known::nearest;
+use super::tree::Tree;
+use super::{Fault, Settings};
+use crate::domain::name::Name;
+use crate::domain::policy::Condition;
+use crate::domain::principal::{Principal, Role, Subject};
+use crate::domain::task::Priority;
+use crate::engine;
+
+const SECOND: u64 = 1_000;
+const HOUR: u64 = 3_600 * SECOND;
+const DAY: u64 = 24 * HOUR;
+const YEAR: u64 = 365 * DAY;
+
+/// The shortest secret that HS256 may be used with: as long as its hash.
+const JWT_SECRET_MIN: usize = 32;
+
+/// Adds a fault for everything that does not hold.
+pub(super) fn cross(settings: &Settings, faults: &mut Vec<Fault>) {
+    let mut check = Check { tree: &settings.tree, faults };
+    check.ranges(settings);
+    check.together(settings);
+    check.store(&settings.store.url);
+    check.routing(&settings.engine);
+    check.approvals(&settings.engine);
+    check.sla(&settings.engine);
+    check.origins(&settings.http.http.cors_origins);
+    check.auth(&settings.http.auth);
+    if let Err(error) = settings.log.filter() {
+        check.fail("log.level", error.to_string());
+    }
+}
+
+struct Check<'s> {
+    tree: &'s Tree,
+    faults: &'s mut Vec<Fault>,
+}
+
+impl Check<'_> {
+    fn fail(&mut self, path: &str, expected: impl Into<String>) {
+        self.faults.push(self.tree.fault(path, expected));
+    }
+
+    fn range(&mut self, path: &str, value: u64, range: RangeInclusive<u64>) {
+        if !range.contains(&value) {
+            self.fail(path, format!("expected {} to {}", range.start(), range.end()));
+        }
+    }
+
+    fn ranges(&mut self, settings: &Settings) {
+        let (store, engine, http) = (&settings.store, &settings.engine, &settings.http.http);
+        let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        for (path, value, range) in [
+            ("store.partitions", u64::from(store.partitions), 1..=256),
+            ("store.response_timeout_ms", store.response_timeout_ms, 10..=60 * SECOND),
+            ("store.connect_timeout_ms", store.connect_timeout_ms, 10..=60 * SECOND),
+            ("tasks.max_retries", u64::from(engine.tasks.max_retries), 0..=100),
+            ("tasks.max_payload_bytes", bytes(engine.tasks.max_payload_bytes), 1..=100 << 20),
+            ("tasks.idempotency_ms", engine.tasks.idempotency_ms, SECOND..=30 * DAY),
+            ("tasks.backoff.base_ms", engine.tasks.backoff.base_ms, 1..=7 * DAY),
+            ("tasks.backoff.max_ms", engine.tasks.backoff.max_ms, 1..=7 * DAY),
+            // A larger head start would make scores negative, which the store does not expect.
+            ("queue.head_start_ms.P0", engine.queue.head_start_ms.p0, 0..=1_000_000_000_000),
+            ("agents.lease_ms", engine.agents.lease_ms, SECOND..=HOUR),
+            ("agents.patch_lease_ms", engine.agents.patch_lease_ms, SECOND..=DAY),
+            ("agents.max_lost", u64::from(engine.agents.max_lost), 1..=100),
+            ("agents.session_ms", engine.agents.session_ms, SECOND..=DAY),
+            ("approvals.expires_after_ms", engine.approvals.expires_after_ms, SECOND..=YEAR),
+            ("sla.warn_at_percent", u64::from(engine.sla.warn_at_percent), 1..=100),
+            ("retention.finished_ms", engine.retention.finished_ms, SECOND..=10 * YEAR),
+            ("retention.events", engine.retention.events, 1_000..=1_000_000_000_000),
+            ("http.max_body_bytes", bytes(http.max_body_bytes), 1_024..=1 << 30),
+            ("http.idle_timeout_ms", http.idle_timeout_ms, SECOND..=HOUR),
+            ("http.drain_ms", http.drain_ms, 0..=60 * SECOND),
+            ("http.grace_ms", http.grace_ms, 0..=300 * SECOND),
+        ] {
+            self.range(path, value, range);
+        }
+        if http.host.trim().is_empty() {
+            self.fail("http.host", "expected an address or a name");
+        }
+    }
+
+    /// Values that are risky together.
+    fn together(&mut self, settings: &Settings) {
+        let engine = &settings.engine;
+        if engine.tasks.backoff.max_ms < engine.tasks.backoff.base_ms {
+            self.fail("tasks.backoff.max_ms", "expected no less than tasks.backoff.base_ms");
+        }
+        if engine.agents.session_ms < engine.agents.lease_ms {
+            let why = "expected no less than agents.lease_ms, or an agent at work would not count as live";
+            self.fail("agents.session_ms", why);
+        }
+        if engine.retention.finished_ms < engine.tasks.idempotency_ms {
+            let why = "expected no less than tasks.idempotency_ms, or a repeated submission would find no task";
+            self.fail("retention.finished_ms", why);
+        }
+        if settings.http.http.max_body_bytes < engine.tasks.max_payload_bytes {
+            self.fail("http.max_body_bytes", "expected no less than tasks.max_payload_bytes");
+        }
+        let starts = &engine.queue.head_start_ms;
+        for pair in Priority::ALL.windows(2) {
+            if let [sooner, later] = *pair
+                && starts.of(sooner) < starts.of(later)
+            {
+                let why = format!("expected no more than {}'s, or the less urgent would go first", sooner.as_str());
+                self.fail(&format!("queue.head_start_ms.{}", later.as_str()), why);
+            }
+        }
+    }
+
+    fn store(&mut self, url: &str) {
+        let schemes = ["redis://", "rediss://", "redis+unix://", "unix://"];
+        if !schemes.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
+            self.fail("store.url", format!("expected a URL that begins with one of {}", schemes.join(", ")));
+        }
+    }
+
+    fn routing(&mut self, engine: &engine::Settings) {
+        for (number, rule) in engine.routing.rules.iter().enumerate() {
+            self.condition(&format!("routing.rules[{number}].when"), &rule.when, engine);
+        }
+        let mut seen = BTreeSet::new();
+        for kind in &engine.tasks.types {
+            let is_routed = |when: &Condition| when.types.is_empty() || when.types.contains(kind);
+            if !engine.routing.rules.iter().any(|rule| is_routed(&rule.when)) {
+                self.fail("routing.rules", format!("no rule takes tasks of type `{kind}`"));
+            }
+            if !seen.insert(kind) {
+                self.fail("tasks.types", format!("`{kind}` is there twice"));
+            }
+        }
+        if engine.tasks.types.is_empty() {
+            self.fail("tasks.types", "expected at least one type");
+        }
+    }
+
+    fn approvals(&mut self, engine: &engine::Settings) {
+        let mut seen = BTreeSet::new();
+        for (number, rule) in engine.approvals.rules.iter().enumerate() {
+            let path = format!("approvals.rules[{number}]");
+            self.condition(&format!("{path}.when"), &rule.when, engine);
+            if rule.name.trim().is_empty() {
+                self.fail(&format!("{path}.name"), "expected the reason that approvers are shown");
+            } else if !seen.insert(&rule.name) {
+                self.fail(&format!("{path}.name"), "another rule has this name");
+            }
+        }
+    }
+
+    /// A slip in a rule must not go unnoticed: a misspelt type would let a task pass without an approval.
+    fn condition(&mut self, path: &str, when: &Condition, engine: &engine::Settings) {
+        if let Err(why) = when.check() {
+            self.fail(&format!("{path}.where"), why);
+        }
+        for (number, kind) in when.types.iter().enumerate() {
+            self.known_type(&format!("{path}.types[{number}]"), kind.as_str(), engine);
+        }
+    }
+
+    fn known_type(&mut self, path: &str, kind: &str, engine: &engine::Settings) {
+        let types = &engine.tasks.types;
+        if !types.iter().any(|known| known.as_str() == kind) {
+            let near = nearest(kind, types.iter().map(Name::as_str));
+            let hint = near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
+            self.fail(path, format!("`{kind}` is not one of tasks.types{hint}"));
+        }
+    }
+
+    fn sla(&mut self, engine: &engine::Settings) {
+        for (key, target) in &engine.sla.targets {
+            let path = format!("sla.targets.{key}");
+            let (kind, priority) = key.split_once('/').map_or((None, key.as_str()), |(kind, rest)| (Some(kind), rest));
+            if Priority::from_str(priority).is_err() {
+                self.fail(&path, "expected the key `P0` to `P3`, or a type and a priority such as `\"deploy/P0\"`");
+            } else if let Some(kind) = kind {
+                self.known_type(&path, kind, engine);
+            }
+            self.range(&path, *target, SECOND..=YEAR);
+        }
+    }
+
+    fn origins(&mut self, origins: &[String]) {
+        for (number, origin) in origins.iter().enumerate() {
+            let place = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let is_origin = place.is_some_and(|place| !place.is_empty() && !place.contains(['/', ' ', '*']));
+            if origin != "*" && !is_origin {
+                let expected = "expected `*` or an origin such as `https://app.example.com`, without a path";
+                self.fail(&format!("http.cors_origins[{number}]"), expected);
+            }
+        }
+    }
+
+    fn auth(&mut self, auth: &super::Auth) {
+        if auth.jwt_secret.as_ref().is_some_and(|secret| secret.expose().len() < JWT_SECRET_MIN) {
+            self.fail("auth.jwt_secret", format!("expected at least {JWT_SECRET_MIN} bytes"));
+        }
+        let mut seen = BTreeSet::new();
+        for (name, entry) in &auth.api_keys {
+            let path = format!("auth.api_keys.{name}");
+            let (key, role) = entry.expose().rsplit_once(':').unwrap_or((entry.expose(), ""));
+            if let Err(why) = Principal::new(Subject::Key(name.clone()), Role::User) {
+                self.fail(&path, why.to_string());
+            }
+            if key.is_empty() || Role::from_str(role).is_err() {
+                self.fail(&path, "expected `<key>:<role>` with the role user, agent, approver or admin");
+            } else if !seen.insert(key) {
+                self.fail(&path, "another name has the same key, and a caller would be either");
+            }
+        }
+    }
+}

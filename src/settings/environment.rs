@@ -1,0 +1,168 @@
+//! The environment as a source of settings: which variable means which setting, and how its text is read.
+//!
+//! Nothing here reads the process's environment: the variables are an argument.
+
+use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+
+use super::known::nearest;
+use super::tree::{Kind, Tree, below, open_table};
+use super::{Fault, Variables};
+
+/// What the long names begin with: `ORCHESTRATOR__SECTION__KEY`.
+const LONG: &str = "ORCHESTRATOR__";
+
+/// What names an API key: `ORCHESTRATOR_API_KEY_<NAME>=<key>:<role>`.
+const API_KEY: &str = "ORCHESTRATOR_API_KEY_";
+
+/// The short names and what they set.
+const SHORT: [(&str, &str); 5] = [
+    ("REDIS_URL", "store.url"),
+    ("ORCHESTRATOR_PORT", "http.port"),
+    ("ORCHESTRATOR_JWT_SECRET", "auth.jwt_secret"),
+    ("ORCHESTRATOR_CORS_ORIGINS", "http.cors_origins"),
+    ("RUST_LOG", "log.level"),
+];
+
+/// Names that mean something else: the file to read, and what the commands that speak HTTP use.
+const ELSEWHERE: [&str; 3] = ["ORCHESTRATOR_ENV", "ORCHESTRATOR_URL", "ORCHESTRATOR_API_KEY"];
+
+/// The settings that the environment makes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Environment(Map<String, Value>);
+
+impl Source for Environment {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+impl Environment {
+    /// Reads `variables` with the default settings as the pattern: they say what there is and what it holds.
+    ///
+    /// A short name whose value is empty counts as not set, because compose files pass such on. Where a short and
+    /// a long name mean the same setting, the long one counts.
+    pub(super) fn read(variables: &Variables, defaults: &Tree, faults: &mut Vec<Fault>) -> Self {
+        let mut environment = Self::default();
+        let mut long = Vec::new();
+        for (name, text) in variables {
+            if let Some(path) = name.strip_prefix(LONG) {
+                long.push((name, path.replace("__", ".").to_lowercase(), text));
+            } else if let Some(path) = short_path(name).filter(|_| !text.is_empty()) {
+                environment.set(name, &path, text, defaults, faults);
+            } else if let Some(fault) = near_miss(name) {
+                faults.push(fault);
+            }
+        }
+        for (name, path, text) in long {
+            environment.set(name, &path, text, defaults, faults);
+        }
+        environment
+    }
+
+    fn set(&mut self, name: &str, path: &str, text: &str, defaults: &Tree, faults: &mut Vec<Fault>) {
+        match locate(path, defaults).and_then(|(path, kind)| Ok((path, parse(name, text, kind)?))) {
+            Ok((path, value)) => put(&mut self.0, &path, value),
+            Err(detail) => faults.push(Fault {
+                key: name.to_owned(),
+                value: (!path.starts_with("auth.") && path != "store.url").then(|| format!("{text:?}")),
+                origin: None,
+                detail,
+            }),
+        }
+    }
+}
+
+fn short_path(name: &str) -> Option<String> {
+    let known = SHORT.into_iter().find(|(short, _)| *short == name).map(|(_, path)| path.to_owned());
+    let key = || name.strip_prefix(API_KEY).map(|key| below("auth.api_keys", &key.to_lowercase()));
+    known.or_else(key)
+}
+
+/// Other programs' variables may begin with our name too (Kubernetes makes some); one that looks like a slip is refused.
+fn near_miss(name: &str) -> Option<Fault> {
+    if !name.starts_with("ORCHESTRATOR_") || ELSEWHERE.contains(&name) || short_path(name).is_some() {
+        return None;
+    }
+    let known = SHORT.into_iter().map(|(short, _)| short).chain(ELSEWHERE);
+    let meant = nearest(name, known)?;
+    let detail = format!("unknown variable, did you mean `{meant}`?");
+    Some(Fault { key: name.to_owned(), value: None, origin: None, detail })
+}
+
+/// The path as the defaults spell it (a variable cannot tell `P0` from `p0`), and what it holds.
+fn locate(path: &str, defaults: &Tree) -> Result<(Vec<String>, Kind), String> {
+    let mut table = &defaults.0;
+    let mut spelled = Vec::new();
+    let mut keys = path.split('.').peekable();
+    while let Some(key) = keys.next() {
+        let parent = spelled.join(".");
+        let found = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(key));
+        let Some((known, value)) = found else {
+            if let Some(kind) = open_table(&parent).filter(|_| !key.is_empty() && keys.peek().is_none()) {
+                spelled.push(key.to_owned());
+                return Ok((spelled, kind));
+            }
+            return Err(unknown(&parent, key, table));
+        };
+        spelled.push(known.clone());
+        match &value.kind {
+            ValueKind::Table(inner) => table = inner,
+            _ if keys.peek().is_none() => return Ok((spelled, Kind::of(value))),
+            _ => return Err(format!("`{}` has no keys below it", spelled.join("."))),
+        }
+    }
+    Err(format!("`{}` is a table: set one of its keys", spelled.join(".")))
+}
+
+fn unknown(parent: &str, key: &str, table: &Map<String, Value>) -> String {
+    let meant = nearest(key, table.keys().map(String::as_str));
+    let hint = meant.map_or_else(String::new, |meant| {
+        let name = below(parent, meant).replace('.', "__").to_uppercase();
+        format!(", did you mean `{LONG}{name}`?")
+    });
+    format!("there is no setting `{}`{hint}", below(parent, key))
+}
+
+fn parse(name: &str, text: &str, kind: Kind) -> Result<Value, String> {
+    let origin = name.to_owned();
+    let parsed = match kind {
+        Kind::Text => Some(ValueKind::String(text.to_owned())),
+        Kind::Whole => text.trim().replace('_', "").parse().ok().map(ValueKind::I64),
+        Kind::Number => text.trim().parse().ok().map(ValueKind::Float),
+        Kind::Flag => text.trim().parse().ok().map(ValueKind::Boolean),
+        Kind::List if text.trim_start().starts_with('[') => return list(&origin, text),
+        Kind::List => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Some(ValueKind::Array(items.map(|item| Value::new(Some(&origin), item)).collect()))
+        }
+        Kind::Table | Kind::Nothing => None,
+    };
+    parsed.map(|value| Value::new(Some(&origin), value)).ok_or_else(|| {
+        let is_link = text.starts_with("tcp://");
+        let hint = if is_link { "; Kubernetes made this one: set enableServiceLinks to false" } else { "" };
+        format!("{}{hint}", kind.expected())
+    })
+}
+
+/// A list as the file would have it: `["a", { b = 1 }]`.
+fn list(origin: &String, text: &str) -> Result<Value, String> {
+    let file = File::from_str(&format!("list = {text}"), FileFormat::Toml);
+    let read = Config::builder().add_source(file).build().and_then(|config| config.get_array("list"));
+    read.map(|items| Value::new(Some(origin), items)).map_err(|error| format!("expected a TOML list: {error}"))
+}
+
+fn put(table: &mut Map<String, Value>, path: &[String], value: Value) {
+    let [key, rest @ ..] = path else { return };
+    if rest.is_empty() {
+        table.insert(key.clone(), value);
+        return;
+    }
+    let inner = table.entry(key.clone()).or_insert_with(|| Value::new(None, Map::<String, Value>::new()));
+    if let ValueKind::Table(inner) = &mut inner.kind {
+        put(inner, rest, value);
+    }
+}

@@ -1,0 +1,86 @@
+//! Finds keys that nothing reads and values of the wrong kind, all of them at once, by holding what was given
+//! against the defaults.
+
+use config::{Map, Value, ValueKind};
+
+use super::Fault;
+use super::tree::{Kind, Tree, below, fault, open_table, sorted};
+
+/// Adds a fault for each key of `given` that is unknown or of another kind than the default.
+pub(super) fn compare(defaults: &Tree, given: &Tree, faults: &mut Vec<Fault>) {
+    compare_tables(defaults, "", &defaults.0, &given.0, faults);
+}
+
+fn compare_tables(
+    defaults: &Tree,
+    path: &str,
+    known: &Map<String, Value>,
+    given: &Map<String, Value>,
+    faults: &mut Vec<Fault>,
+) {
+    for (key, value) in sorted(given) {
+        let place = below(path, key);
+        match (open_table(path), known.get(key)) {
+            (Some(kind), _) => expect(&place, value, kind, faults),
+            (None, None) => faults.push(unknown(defaults, path, key, value, known)),
+            (None, Some(default)) => match (&default.kind, &value.kind) {
+                (ValueKind::Table(known), ValueKind::Table(given)) => {
+                    compare_tables(defaults, &place, known, given, faults);
+                }
+                _ => expect(&place, value, Kind::of(default), faults),
+            },
+        }
+    }
+}
+
+fn expect(path: &str, value: &Value, kind: Kind, faults: &mut Vec<Fault>) {
+    if Kind::of(value) != kind {
+        faults.push(fault(path, value, kind.expected()));
+    }
+}
+
+fn unknown(defaults: &Tree, path: &str, key: &str, value: &Value, known: &Map<String, Value>) -> Fault {
+    let near = nearest(key, known.keys().map(String::as_str)).map(|near| below(path, near));
+    let hint = match near.or_else(|| elsewhere(defaults, key)) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => {
+            format!("known are {}", sorted(known).iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", "))
+        }
+    };
+    let what = if path.is_empty() { "unknown section" } else { "unknown key" };
+    let place = below(path, key);
+    // Whatever stands under an unknown key may be a misplaced secret.
+    Fault { value: None, ..fault(&place, value, format!("{what}, {hint}")) }
+}
+
+/// The setting of exactly this name in another section.
+fn elsewhere(defaults: &Tree, key: &str) -> Option<String> {
+    let in_section = |(section, value): (&String, &Value)| match &value.kind {
+        ValueKind::Table(table) if table.contains_key(key) => Some(below(section, key)),
+        _ => None,
+    };
+    sorted(&defaults.0).into_iter().find_map(in_section)
+}
+
+/// The known word that `word` is most likely a slip of; none: nothing is near.
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let word = word.to_lowercase();
+    // Two slips, or a third of a long word: more would suggest what nobody meant.
+    let limit = (word.chars().count() / 3).clamp(1, 3);
+    let distance = |known: &&str| strsim::damerau_levenshtein(&word, &known.to_lowercase());
+    known.filter(|known| distance(known) <= limit).min_by_key(distance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_told_from_another_word() {
+        let known = ["lease_ms", "max_lost", "session_ms"];
+
+        assert_eq!(nearest("lease_sm", known.into_iter()), Some("lease_ms"));
+        assert_eq!(nearest("leasems", known.into_iter()), Some("lease_ms"));
+        assert_eq!(nearest("timeout", known.into_iter()), None);
+    }
+}

@@ -1,0 +1,44 @@
+//! The configuration in force as TOML that could be read again, except for its secrets.
+
+use std::fmt::Write;
+
+use config::{Value, ValueKind};
+
+use super::tree::{Tree, bare, below, shown, sorted};
+
+/// The sections in the order of `config/default.toml`.
+const ORDER: [&str; 11] =
+    ["store", "tasks", "queue", "agents", "routing", "approvals", "sla", "retention", "http", "auth", "log"];
+
+pub(super) fn toml(tree: &Tree) -> String {
+    let mut text = "# What is in force. A value without a remark is the default; *** stands for a secret.\n".to_owned();
+    for section in ORDER {
+        if let Some(ValueKind::Table(table)) = tree.0.get(section).map(|value| &value.kind) {
+            let _ = write!(text, "\n[{section}]\n");
+            for (key, value) in sorted(table) {
+                line(&mut text, &below(section, key), &bare(key), value);
+            }
+        }
+    }
+    text
+}
+
+/// Writes `value`; a table becomes one line for each key, because they may come from different places.
+fn line(text: &mut String, path: &str, key: &str, value: &Value) {
+    let written = match &value.kind {
+        ValueKind::Table(table) => {
+            for (inner, value) in sorted(table) {
+                line(text, &below(path, inner), &format!("{key}.{}", bare(inner)), value);
+            }
+            return;
+        }
+        ValueKind::Array(items) if items.iter().any(|item| matches!(item.kind, ValueKind::Table(_))) => {
+            let rows = items.iter().map(|item| format!("    {},\n", shown(path, item)));
+            format!("[\n{}]", rows.collect::<String>())
+        }
+        _ => shown(path, value),
+    };
+    let remark = value.origin().map_or_else(String::new, |origin| format!("  # {origin}"));
+    // Writing to a text cannot fail.
+    let _ = writeln!(text, "{key} = {written}{remark}");
+}

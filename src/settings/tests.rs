@@ -1,0 +1,176 @@
+//! The settings as an operator meets them.
+
+use super::*;
+
+fn variables(pairs: &[(&str, &str)]) -> Variables {
+    pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+}
+
+fn join(file: &str, pairs: &[(&str, &str)]) -> Result<Settings, Error> {
+    Settings::join(Some(("test.toml".to_owned(), file.to_owned())), &variables(pairs))
+}
+
+/// Everything that is said about a configuration that is refused.
+fn refusal(file: &str, pairs: &[(&str, &str)]) -> String {
+    join(file, pairs).unwrap_err().to_string()
+}
+
+#[test]
+fn the_defaults_are_complete_and_right() {
+    let settings = Settings::read(None, &Variables::new()).unwrap();
+
+    assert_eq!(settings.http.http.port, 8_000);
+    assert_eq!(settings.engine.tasks.types.len(), 9);
+    assert_eq!(settings.engine.sla.targets["P0"], 900_000);
+    assert!(settings.http.auth.jwt_secret.is_none());
+    assert!(!settings.names_a_store());
+}
+
+#[test]
+fn the_environment_goes_before_the_file_and_the_file_before_the_defaults() {
+    let file = "[agents]\nlease_ms = 5_000\nmax_lost = 5\n[sla.targets]\n\"deploy/P0\" = 60_000";
+
+    let settings = join(file, &[("ORCHESTRATOR__AGENTS__LEASE_MS", "7_000")]).unwrap();
+
+    let agents = &settings.engine.agents;
+    assert_eq!((agents.lease_ms, agents.max_lost, agents.session_ms), (7_000, 5, 60_000));
+    assert_eq!(settings.engine.sla.targets.len(), 5);
+}
+
+#[test]
+fn short_names_work_and_an_empty_one_counts_as_unset() {
+    let settings = join(
+        "",
+        &[
+            ("REDIS_URL", "rediss://ops:secret@db:6379"),
+            ("ORCHESTRATOR_PORT", "9000"),
+            ("ORCHESTRATOR_JWT_SECRET", ""),
+            ("ORCHESTRATOR_API_KEY_CI_BOT", "k:e:y:agent"),
+            ("ORCHESTRATOR_CORS_ORIGINS", "https://a.example, http://localhost:3000"),
+            ("RUST_LOG", "warn,orchestrator=debug"),
+            ("ORCHESTRATOR_URL", "http://elsewhere"),
+            ("ORCHESTRATOR_API_KEY", "of a client"),
+            ("ORCHESTRATOR_SERVICE_HOST", "10.0.0.1"),
+        ],
+    )
+    .unwrap();
+
+    assert!(settings.names_a_store());
+    assert_eq!(settings.http.http.port, 9_000);
+    assert_eq!(settings.http.http.cors_origins, ["https://a.example", "http://localhost:3000"]);
+    assert_eq!(settings.http.auth.api_keys["ci_bot"].expose(), "k:e:y:agent");
+    assert!(settings.http.auth.jwt_secret.is_none());
+    assert_eq!(settings.log.level, "warn,orchestrator=debug");
+}
+
+#[test]
+fn lists_and_nested_keys_can_be_set_by_the_environment() {
+    let settings = join(
+        "",
+        &[
+            ("ORCHESTRATOR__TASKS__TYPES", "faq,deploy"),
+            ("ORCHESTRATOR__ROUTING__RULES", r#"[{ agent = "solo", when = {} }]"#),
+            ("ORCHESTRATOR__APPROVALS__RULES", "[]"),
+            ("ORCHESTRATOR__QUEUE__HEAD_START_MS__P1", "900000"),
+            ("ORCHESTRATOR__TASKS__BACKOFF__BASE_MS", "5"),
+        ],
+    )
+    .unwrap();
+
+    assert_eq!(settings.engine.tasks.types.len(), 2);
+    assert_eq!(settings.engine.routing.rules[0].agent.as_str(), "solo");
+    assert_eq!(settings.engine.queue.head_start_ms.p1, 900_000);
+    assert_eq!(settings.engine.tasks.backoff.base_ms, 5);
+}
+
+#[test]
+fn all_faults_are_said_at_once_with_key_value_place_and_what_is_expected() {
+    let file = "[agents]\nlease_sm = 1\n[tasks]\nmax_retries = \"three\"\n[stroe]\nurl = \"x\"\n[queue]\nlease_ms = 1";
+
+    let said = refusal(
+        file,
+        &[
+            ("ORCHESTRATOR_PORT", "eighty"),
+            ("ORCHESTRATOR__SLA__WARN_AT_PERCNT", "1"),
+            ("ORCHESTRATOR_JWT_SECERT", "x"),
+            ("ORCHESTRATOR__NO_SUCH", "1"),
+        ],
+    );
+
+    for part in [
+        "8 faults",
+        "`agents.lease_sm` (test.toml): unknown key, did you mean `agents.lease_ms`?",
+        "`tasks.max_retries` = \"three\" (test.toml): expected a whole number",
+        "`stroe` (test.toml): unknown section, did you mean `store`?",
+        "`queue.lease_ms` (test.toml): unknown key, did you mean `agents.lease_ms`?",
+        "`ORCHESTRATOR_PORT` = \"eighty\": expected a whole number",
+        "did you mean `ORCHESTRATOR__SLA__WARN_AT_PERCENT`?",
+        "did you mean `ORCHESTRATOR_JWT_SECRET`?",
+        "there is no setting `no_such`",
+    ] {
+        assert!(said.contains(part), "{part} is missing in: {said}");
+    }
+}
+
+#[test]
+fn values_are_checked_for_themselves_and_together() {
+    for (file, part) in [
+        ("[store]\npartitions = 0", "`store.partitions` = 0 (test.toml): expected 1 to 256"),
+        ("[store]\npartitions = -1", "store.partitions"),
+        ("[store]\nurl = \"http://db\"", "expected a URL that begins with"),
+        ("[agents]\nsession_ms = 2_000", "no less than agents.lease_ms"),
+        ("[retention]\nfinished_ms = 1_000", "no less than tasks.idempotency_ms"),
+        ("[queue.head_start_ms]\nP2 = 700_000", "`queue.head_start_ms.P2`"),
+        ("[tasks]\ntypes = [\"faq\", \"Bad Name\"]", "`tasks.types[1]` = \"Bad Name\" (test.toml): must match"),
+        ("[tasks]\ntypes = [\"faq\", \"new\"]", "no rule takes tasks of type `new`"),
+        ("[approvals]\nrules = [{ name = \"x\", when = { types = [\"depoly\"] } }]", "did you mean `deploy`?"),
+        ("[approvals]\nrules = [{ name = \"x\", when = { tipes = [] } }]", "tipes"),
+        (
+            "[approvals]\nrules = [{ name = \"x\", when = { where = [{ field = \"a\", equals = [] }] } }]",
+            "payload.<name>",
+        ),
+        ("[approvals]\non_expiry = \"approve\"", "`approvals.on_expiry` = \"approve\" (test.toml)"),
+        ("[sla]\nwarn_at_percent = 0", "expected 1 to 100"),
+        ("[sla.targets]\nP9 = 60_000", "`sla.targets.P9`"),
+        ("[http]\nport = 70_000", "http.port"),
+        ("[http]\ncors_origins = [\"example.com\"]", "`http.cors_origins[0]` = \"example.com\""),
+        ("[auth]\njwt_secret = \"short\"", "expected at least 32 bytes"),
+        ("[auth.api_keys]\nops = \"key:root\"", "expected `<key>:<role>`"),
+        ("[log]\nlevel = \"x=loud\"", "log.level"),
+        ("[log]\nformat = \"xml\"", "`log.format` = \"xml\""),
+        ("tasks = 3", "expected a table"),
+        ("[tasks", "test.toml"),
+    ] {
+        let said = refusal(file, &[]);
+        assert!(said.contains(part), "{file}: {part} is missing in: {said}");
+        assert!(!said.contains("short") && !said.contains("key:root"), "a secret is shown in: {said}");
+    }
+}
+
+#[test]
+fn a_file_that_was_asked_for_must_be_there() {
+    let missing = Settings::read(None, &variables(&[("ORCHESTRATOR_ENV", "no-such-env")])).unwrap_err();
+    let escaping = Settings::read(None, &variables(&[("ORCHESTRATOR_ENV", "../secret")])).unwrap_err();
+
+    assert!(missing.to_string().contains("config/no-such-env.toml"), "{missing}");
+    assert!(matches!(escaping, Error::Environment(_)), "{escaping}");
+}
+
+#[test]
+fn what_is_shown_hides_secrets_says_where_values_come_from_and_can_be_read_again() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let pairs = [
+        ("REDIS_URL", "redis://ops:hunter2@db:6379"),
+        ("ORCHESTRATOR_JWT_SECRET", secret),
+        ("ORCHESTRATOR_API_KEY_OPS", "hunter3:admin"),
+    ];
+
+    let shown = join("[agents]\nmax_lost = 7", &pairs).unwrap().shown();
+
+    assert!(shown.contains("url = \"redis://ops:***@db:6379\"  # REDIS_URL"), "{shown}");
+    assert!(shown.contains("max_lost = 7  # test.toml"), "{shown}");
+    assert!(shown.contains("api_keys.ops = \"***:admin\""), "{shown}");
+    assert!(!shown.contains("hunter") && !shown.contains(secret), "{shown}");
+    let again = join(&shown.replace("jwt_secret = \"***\"", ""), &[]).unwrap();
+    assert_eq!(again.engine.agents.max_lost, 7);
+}

@@ -1,0 +1,29 @@
+//! Removes finished tasks and old events once their retention is over.
+
+use std::time::Duration;
+
+use super::{Step, Worker};
+use crate::engine::{self, Engine};
+
+/// Removes finished tasks and old events once their retention is over.
+pub struct Pruner {
+    engine: Engine,
+}
+
+impl Pruner {
+    /// A duty over this engine.
+    pub fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+}
+
+impl Worker for Pruner {
+    const NAME: &'static str = "pruner";
+    // Retention is counted in days; ten seconds more do not matter.
+    const REST: Duration = Duration::from_secs(10);
+    type Error = engine::Error;
+
+    async fn step(&self) -> Result<Step, engine::Error> {
+        self.engine.prune().await.map(Step::from)
+    }
+}

@@ -1,0 +1,172 @@
+//! The supervisor with a duty of straw, in paused time: no test here waits.
+
+use std::collections::VecDeque;
+
+use tokio::sync::mpsc;
+
+use super::*;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the store is away")]
+struct Away;
+
+/// What a step of the straw duty is to do.
+enum Play {
+    Go(Step),
+    Fail,
+    Panic,
+    /// Take this long, then be idle.
+    Work(Duration),
+}
+
+/// Plays its script, then is idle for ever; reports when each step began.
+struct Straw {
+    script: Mutex<VecDeque<Play>>,
+    began: mpsc::UnboundedSender<Instant>,
+    bell: Arc<Notify>,
+}
+
+impl Worker for Straw {
+    const NAME: &'static str = "straw";
+    const REST: Duration = Duration::from_secs(10);
+    type Error = Away;
+
+    async fn step(&self) -> Result<Step, Away> {
+        self.began.send(Instant::now()).unwrap();
+        let play = self.script.lock().unwrap().pop_front();
+        match play {
+            Some(Play::Go(step)) => Ok(step),
+            Some(Play::Fail) => Err(Away),
+            Some(Play::Panic) => panic!("straw burns"),
+            Some(Play::Work(time)) => {
+                sleep(time).await;
+                Ok(Step::Idle)
+            }
+            None => Ok(Step::Idle),
+        }
+    }
+
+    fn bell(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.bell))
+    }
+}
+
+struct Stage {
+    supervisor: Supervisor,
+    began: mpsc::UnboundedReceiver<Instant>,
+    bell: Arc<Notify>,
+    opened: Instant,
+}
+
+impl Stage {
+    fn play(script: impl Into<VecDeque<Play>>) -> Self {
+        let (sender, began) = mpsc::unbounded_channel();
+        let bell = Arc::new(Notify::new());
+        let supervisor = Supervisor::default();
+        supervisor.start(Straw { script: Mutex::new(script.into()), began: sender, bell: Arc::clone(&bell) });
+        Self { supervisor, began, bell, opened: Instant::now() }
+    }
+
+    /// When the next step began, counted from the opening.
+    async fn next(&mut self) -> Duration {
+        self.began.recv().await.unwrap() - self.opened
+    }
+
+    fn pulse(&self) -> Pulse {
+        self.supervisor.pulses()["straw"].clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_duty_steps_on_at_once_and_an_idle_one_rests() {
+    let next = Duration::from_millis(30);
+    let mut stage = Stage::play([Play::Go(Step::Busy), Play::Go(Step::IdleFor(next)), Play::Go(Step::Idle)]);
+
+    assert_eq!(stage.next().await, Duration::ZERO);
+    assert_eq!(stage.next().await, Duration::ZERO);
+    assert_eq!(stage.next().await.as_millis() / 10, 3);
+    assert_eq!(stage.next().await.as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rest_is_never_longer_than_the_duty_allows_nor_so_short_that_it_spins() {
+    let far = Play::Go(Step::IdleFor(Duration::from_secs(999)));
+    let mut stage = Stage::play([Play::Go(Step::IdleFor(Duration::ZERO)), far]);
+    stage.next().await;
+
+    let second = stage.next().await;
+    assert!(second >= REST_MIN, "{second:?}");
+    assert_eq!((stage.next().await - second).as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bell_ends_a_rest_at_once() {
+    let mut stage = Stage::play([]);
+    stage.next().await;
+
+    stage.bell.notify_one();
+
+    assert!(stage.next().await < REST_MIN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bell_that_rings_during_a_step_is_not_lost() {
+    let mut stage = Stage::play([Play::Work(Duration::from_secs(1))]);
+    stage.next().await;
+
+    stage.bell.notify_waiters();
+
+    assert_eq!(stage.next().await.as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_duty_backs_off_whoever_rings_and_recovers() {
+    let mut stage = Stage::play([Play::Fail, Play::Fail, Play::Fail]);
+    stage.next().await;
+    stage.bell.notify_one();
+
+    let first = stage.next().await;
+    let second = stage.next().await - first;
+    assert!((50..=101).contains(&first.as_millis()), "{first:?}");
+    assert!((100..=201).contains(&second.as_millis()), "{second:?}");
+    assert_eq!(stage.pulse().failing.as_deref(), Some("the store is away"));
+
+    stage.next().await;
+    stage.next().await;
+    assert_eq!(stage.pulse(), Pulse { steps: 2, faults: 3, ..Pulse::default() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_duty_that_panics_goes_on_and_the_panic_is_counted() {
+    let mut stage = Stage::play([Play::Panic]);
+    stage.next().await;
+
+    stage.next().await;
+    stage.next().await;
+
+    assert_eq!(stage.pulse().panics, 1);
+    assert_eq!(stage.pulse().failing, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_the_step_end_and_starts_no_other() {
+    let mut stage = Stage::play([Play::Work(Duration::from_secs(3))]);
+    stage.next().await;
+
+    let left = stage.supervisor.finish(Duration::from_secs(20)).await;
+
+    assert!(left.is_empty());
+    assert_eq!(stage.opened.elapsed().as_secs(), 3);
+    assert!(stage.began.recv().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_duty_that_outlives_the_grace_is_named() {
+    let mut stage = Stage::play([Play::Work(Duration::from_secs(60))]);
+    stage.next().await;
+
+    let left = stage.supervisor.finish(Duration::from_secs(20)).await;
+
+    assert_eq!(left, ["straw"]);
+    assert_eq!(stage.opened.elapsed().as_secs(), 20);
+}

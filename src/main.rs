@@ -1,1 +1,3 @@
+//! `orchestrator`: arguments → settings → app, and the exit code.
+
 fn main() {}

@@ -6,6 +6,8 @@ COPY Cargo.toml Cargo.lock ./
 COPY config config
 COPY openapi openapi
 COPY src src
+# Not built, but named by Cargo.toml.
+COPY tests tests
 # The caches keep the dependencies from one build of the image to the next.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

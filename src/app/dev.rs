@@ -92,17 +92,39 @@ impl Dev {
     }
 }
 
+/// Starts it, does `work` with it, and stops it in order whatever came of the work.
+///
+/// None: `stop` was cancelled first.
+///
+/// # Errors
+///
+/// If it cannot be started or stopped.
+pub async fn during<T>(
+    home: &Home,
+    settings: Settings,
+    stop: &CancellationToken,
+    work: impl AsyncFnOnce(&mut Dev) -> T,
+) -> Result<Option<T>, Error> {
+    let Some(mut dev) = Dev::start(home, settings, stop).await? else { return Ok(None) };
+    let done = tokio::select! {
+        done = work(&mut dev) => Some(done),
+        () = stop.cancelled() => None,
+    };
+    dev.finish().await?;
+    Ok(done)
+}
+
 /// Runs it until `stop`.
 pub(super) async fn run(options: &cli::Dev, mut settings: Settings, stop: &CancellationToken) -> Result<(), Error> {
     if let Some(port) = options.port {
         settings.http.http.port = port;
     }
     let home = Home::NamedOr(options.data.clone());
-    let Some(mut dev) = Dev::start(&home, settings, stop).await? else { return Ok(()) };
-    say(&banner::text(&dev.url(), dev.key(), &dev.store))?;
-    let ended = dev.running().until(stop).await;
-    dev.finish().await?;
-    ended
+    let ended = during(&home, settings, stop, async |dev| {
+        say(&banner::text(&dev.url(), dev.key(), &dev.store))?;
+        dev.running().until(stop).await
+    });
+    ended.await?.unwrap_or(Ok(()))
 }
 
 async fn private_redis(dir: Option<PathBuf>) -> Result<RedisServer, Error> {

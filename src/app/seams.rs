@@ -7,12 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{self, Engine};
 use crate::settings::{HttpSettings, Settings};
+use crate::store::{self, Store};
 
 /// Connects to the store and builds the use cases over it.
 ///
-/// To be: `Store::open(settings.store.clone())`, then the engine over it with `settings.engine.clone()`.
-pub(super) async fn open_engine(_settings: &Settings) -> Result<Engine, engine::Error> {
-    Err(engine::Error::Corrupt("this build has no store".into()))
+pub(super) async fn open_engine(settings: &Settings) -> Result<Engine, engine::Error> {
+    let store = store::Settings { events_kept: settings.engine.retention.events, ..settings.store.clone() };
+    let store = Store::open(store).await?;
+    Ok(Engine::new(store, settings.engine.clone(), CancellationToken::new()))
 }
 
 /// The API document as JSON, or as YAML.

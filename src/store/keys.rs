@@ -16,7 +16,7 @@
 //! | `sessions:<agent>` | sorted set | the agent's processes by their last call, ms |
 //! | `approval:<id>` | hash | a request for a decision |
 //! | `approvals:<status>` | sorted set | approvals: pending by expiry, others by decision, ms |
-//! | `idempotency:<hash>` | string | `<task id> <digest of the body>`; expires |
+//! | `idempotency:<hash>` | string | `<digest of the body> <task id> <due, ms> <approval>`, the first answer; expires |
 //! | `events` | stream | the event log; an entry holds the events of one script, each in a field `e` |
 //! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `agent:<agent>`, `finished` |
 

@@ -126,7 +126,7 @@ fn promise(settings: &Settings, new: &NewTask) -> Option<Sla> {
     let within_ms = target.or_else(|| targets.get(new.priority.as_str())).copied();
     match &new.sla {
         Some(sla) if sla.deadline.is_some() => Some(sla.clone()),
-        Some(sla) => Some(Sla { within_ms, ..sla.clone() }),
+        Some(sla) => Some(Sla { within_ms: sla.within_ms.or(within_ms), ..sla.clone() }),
         None => within_ms.map(|_| Sla {
             target: None,
             deadline: None,

@@ -9,11 +9,10 @@ use super::{Fleet, LossyProxy, People, Redis};
 
 /// What a fleet shall be like; what is not said is as in `config/default.toml`.
 pub struct Builder {
-    partitions: u16,
     is_durable: bool,
     is_lossy: bool,
     arguments: Vec<&'static str>,
-    response_timeout_ms: u64,
+    store: store::Settings,
     settings: engine::Settings,
 }
 
@@ -21,17 +20,16 @@ impl Builder {
     pub fn new() -> Self {
         let defaults = Settings::read(None, &Variables::new()).unwrap();
         Self {
-            partitions: defaults.store.partitions,
             is_durable: false,
             is_lossy: false,
             arguments: Vec::new(),
-            response_timeout_ms: defaults.store.response_timeout_ms,
+            store: defaults.store,
             settings: defaults.engine,
         }
     }
 
     pub fn partitions(mut self, partitions: u16) -> Self {
-        self.partitions = partitions;
+        self.store.partitions = partitions;
         self
     }
 
@@ -54,7 +52,7 @@ impl Builder {
     }
 
     pub fn response_timeout_ms(mut self, ms: u64) -> Self {
-        self.response_timeout_ms = ms;
+        self.store.response_timeout_ms = ms;
         self
     }
 
@@ -74,10 +72,8 @@ impl Builder {
         let proxy = self.is_lossy.then(|| LossyProxy::start(redis.url()));
         let store_settings = store::Settings {
             url: proxy.as_ref().map_or(redis.url(), LossyProxy::url).to_owned(),
-            partitions: self.partitions,
-            response_timeout_ms: self.response_timeout_ms,
-            connect_timeout_ms: 2_000,
             events_kept: self.settings.retention.events,
+            ..self.store
         };
         let store = Store::open(store_settings.clone()).await.unwrap();
         let stop = CancellationToken::new();

@@ -2,10 +2,15 @@
 
 mod approvals;
 mod bytes;
+mod events;
 mod idempotency;
 mod leases;
 mod lists;
+mod lost_answers;
+mod outages;
+mod partitions;
 mod pause;
+mod retention;
 mod schedule;
 mod sla;
 mod verbs;

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod bytes;
+mod doctor;
 mod events;
 mod idempotency;
 mod leases;

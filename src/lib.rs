@@ -1,3 +1,4 @@
 //! The MorningAI Orchestrator.
 pub mod domain;
 pub mod engine;
+pub mod http;

@@ -75,9 +75,9 @@ impl Guard {
             (None, Some(key)) => self.keys.get(&sha256(key)).cloned().ok_or_else(|| {
                 Refusal::unauthenticated("The API key is unknown. Check `X-API-Key`; the key may have been changed.")
             }),
-            (None, None) => Err(Refusal::unauthenticated(
-                "Send `Authorization: Bearer <token>` or `X-API-Key: <key>`.",
-            )),
+            (None, None) => {
+                Err(Refusal::unauthenticated("Send `Authorization: Bearer <token>` or `X-API-Key: <key>`."))
+            }
         }
     }
 
@@ -128,7 +128,8 @@ fn token_key(secret: &str) -> Result<(DecodingKey, Validation), Error> {
 fn api_key(name: &str, setting: &str) -> Result<([u8; 32], Principal), Error> {
     let refused = |why: String| Error::refused(format!("auth.api_keys.{name}"), why);
     let (key, role) = setting.rsplit_once(':').ok_or_else(|| refused("must be `<key>:<role>`".to_owned()))?;
-    let role: Role = role.parse().map_err(|error| refused(format!("has an unknown role after its last `:`; it {error}")))?;
+    let role: Role =
+        role.parse().map_err(|error| refused(format!("has an unknown role after its last `:`; it {error}")))?;
     if key.chars().count() < MIN_KEY_CHARS {
         return Err(refused(format!("has a key under {MIN_KEY_CHARS} characters")));
     }
@@ -209,7 +210,8 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
             flows: None,
             openid_connect_url: None,
         };
-        let token = "A JWT signed by HS256 with `exp`, `sub` and `role` (user, agent, approver, admin). It wins over a key.";
+        let token =
+            "A JWT signed by HS256 with `exp`, `sub` and `role` (user, agent, approver, admin). It wins over a key.";
         let bearer = scheme("http", token);
         registry.create_security_scheme(
             BEARER,
@@ -227,14 +229,9 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
         vec![BEARER, API_KEY, N::SCOPE.as_str()]
     }
 
-    async fn from_request(
-        request: &'a Request,
-        _: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        let guard = request
-            .data::<Arc<Guard>>()
-            .ok_or_else(|| Refusal::unauthenticated("No credential is known here."))?;
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+        let guard =
+            request.data::<Arc<Guard>>().ok_or_else(|| Refusal::unauthenticated("No credential is known here."))?;
         let principal = guard.authenticate(request)?;
         if !principal.role().allows(N::SCOPE) {
             return Err(Refusal::missing_scope(principal.role(), N::SCOPE).into());
@@ -292,8 +289,15 @@ mod tests {
             all[claim] = value;
             all
         };
-        let bad = [without("exp"), without("sub"), without("role"), with("role", json!("root")), with("exp", json!(1_000)),
-            with("nbf", json!(4_000_000_000u64)), with("sub", json!("a b"))];
+        let bad = [
+            without("exp"),
+            without("sub"),
+            without("role"),
+            with("role", json!("root")),
+            with("exp", json!(1_000)),
+            with("nbf", json!(4_000_000_000u64)),
+            with("sub", json!("a b")),
+        ];
         let mut tokens: Vec<_> = bad.iter().map(|claims| token(SECRET, claims)).collect();
         tokens.push(token("another secret of at least 32 bytes", &claims()));
         tokens.push("nonsense".to_owned());
@@ -314,14 +318,13 @@ mod tests {
 
     #[test]
     fn weak_or_missing_credentials_do_not_start() {
-        let with_key = |setting: &str| Auth {
-            jwt_secret: None,
-            api_keys: [("ops".to_owned(), Secret::new(setting))].into(),
-        };
+        let with_key =
+            |setting: &str| Auth { jwt_secret: None, api_keys: [("ops".to_owned(), Secret::new(setting))].into() };
         let weak = Auth { jwt_secret: Some(Secret::new("x".repeat(31))), ..Auth::default() };
 
         assert!(matches!(Guard::new(&Auth::default()), Err(Error::NoCredential)));
-        for settings in [weak, with_key("short:admin"), with_key("0123456789abcdef"), with_key("0123456789abcdef:root")] {
+        for settings in [weak, with_key("short:admin"), with_key("0123456789abcdef"), with_key("0123456789abcdef:root")]
+        {
             assert!(matches!(Guard::new(&settings), Err(Error::Refused { .. })), "{settings:?}");
         }
     }

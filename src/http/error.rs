@@ -6,9 +6,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use poem::Response;
 use poem::error::{MethodNotAllowedError, NotFoundError, ResponseError};
 use poem::http::{HeaderValue, StatusCode, header};
-use poem::Response;
 use poem_openapi::error::{ParseParamError, ParsePathError};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;
@@ -159,7 +159,9 @@ impl Refusal {
         let (role, scope) = (role.as_str(), scope.as_str());
         Self::new(
             Cause::MissingScope,
-            format!("This needs the scope `{scope}`, which the role `{role}` does not have. Use a credential of a role that does."),
+            format!(
+                "This needs the scope `{scope}`, which the role `{role}` does not have. Use a credential of a role that does."
+            ),
         )
     }
 
@@ -281,7 +283,9 @@ impl From<engine::Error> for Refusal {
         let refuse = |cause, advice: &str| Self::new(cause, format!("{}. {advice}", capital(&said)));
         match error {
             Error::Invalid(faults) => Self::invalid(faults),
-            Error::UnknownTask(_) => refuse(Cause::UnknownTask, "Check the id; finished tasks are kept for a time only."),
+            Error::UnknownTask(_) => {
+                refuse(Cause::UnknownTask, "Check the id; finished tasks are kept for a time only.")
+            }
             Error::UnknownApproval(_) => refuse(Cause::UnknownApproval, "Check the id; it goes with its task."),
             Error::UnknownAgent { .. } => refuse(Cause::UnknownAgent, "Use a known one, or add a routing rule for it."),
             Error::Illegal { state, .. } => {
@@ -290,7 +294,8 @@ impl From<engine::Error> for Refusal {
                 refusal
             }
             Error::LeaseLost { held, .. } => {
-                let mut refusal = refuse(Cause::LeaseLost, "Stop working on it; the work of this attempt is not taken.");
+                let mut refusal =
+                    refuse(Cause::LeaseLost, "Stop working on it; the work of this attempt is not taken.");
                 refusal.problem.current_attempt = Some(held);
                 refusal
             }
@@ -308,7 +313,9 @@ impl From<engine::Error> for Refusal {
                 refusal
             }
             Error::OwnSubmission(_) => refuse(Cause::OwnSubmission, "Somebody else must decide."),
-            Error::ForeignSource { .. } => refuse(Cause::ForeignSource, "Leave `source_agent` out, or send your own name."),
+            Error::ForeignSource { .. } => {
+                refuse(Cause::ForeignSource, "Leave `source_agent` out, or send your own name.")
+            }
             Error::IdempotencyMismatch { .. } => {
                 refuse(Cause::IdempotencyMismatch, "Send the same body again, or use a new key.")
             }

@@ -59,11 +59,7 @@ type Apis = (
 /// # Errors
 ///
 /// A credential is missing or weak, or a setting is refused.
-pub fn endpoint(
-    engine: Engine,
-    settings: &Settings,
-    stop: CancellationToken,
-) -> Result<BoxEndpoint<'static>, Error> {
+pub fn endpoint(engine: Engine, settings: &Settings, stop: CancellationToken) -> Result<BoxEndpoint<'static>, Error> {
     let limits = Limits::from(engine.settings());
     let apis: Apis = (
         health::Health { engine: engine.clone(), stop },
@@ -89,10 +85,18 @@ fn shield(api: impl Endpoint + 'static, settings: &Settings) -> Result<BoxEndpoi
     })
 }
 
-const SENT_HEADERS: [&str; 7] =
-    ["authorization", auth::API_KEY_HEADER, "content-type", "idempotency-key", "traceparent", front::REQUEST_ID, "accept"];
+const SENT_HEADERS: [&str; 7] = [
+    "authorization",
+    auth::API_KEY_HEADER,
+    "content-type",
+    "idempotency-key",
+    "traceparent",
+    front::REQUEST_ID,
+    "accept",
+];
 
-const READ_HEADERS: [&str; 5] = [front::REQUEST_ID, "location", "idempotency-replayed", "retry-after", "www-authenticate"];
+const READ_HEADERS: [&str; 5] =
+    [front::REQUEST_ID, "location", "idempotency-replayed", "retry-after", "www-authenticate"];
 
 /// Which web origins may call; none: no CORS at all. Cookies are never used, so credentials are not allowed
 /// and `*` is harmless.

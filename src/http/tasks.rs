@@ -15,8 +15,8 @@ use super::auth::{self, Caller, TasksRead, TasksWrite};
 use super::error::Refusal;
 use super::json::{Body, Json, OptionalBody};
 use super::openapi::Tag;
-use super::request::{Batch, Cancellation, Limits, StatusRequest, Submission, Trace};
-use super::text::{IdempotencyKey, PageLimit, Text, WaitMs};
+use super::request::{Batch, Cancellation, IdempotencyHeader, Limits, StatusRequest, Submission, Trace};
+use super::text::{PageLimit, Text, WaitMs};
 use super::view::{BatchItemResult, BatchResult, StatusChanged, TaskPage, TaskView, TimelinePage};
 
 /// The items of a page that does not say how many it wants.
@@ -74,14 +74,14 @@ impl Tasks {
         caller: Caller<TasksWrite>,
         /// Makes it safe to send this again: 1 to 255 visible ASCII characters.
         #[oai(name = "Idempotency-Key")]
-        key: Header<Option<Text<IdempotencyKey>>>,
+        key: IdempotencyHeader,
         /// The W3C trace context; one that is not valid is ignored.
         traceparent: Header<Option<String>>,
         body: Body<Submission>,
     ) -> Result<SubmitResponse, Refusal> {
         let (submission, digest) = body.into_parts();
         let idempotency = |own: Option<String>| {
-            let key = key.0.map(|key| key.0.0).or(own)?;
+            let key = key.0.or(own)?;
             Some(Idempotency { key, digest: digest() })
         };
         let task = submission.into_task(&self.limits, Trace::of(traceparent.0), idempotency)?;

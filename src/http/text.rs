@@ -356,7 +356,8 @@ mod tests {
 
     #[test]
     fn a_time_is_read_with_any_offset_or_none_and_written_in_utc_with_milliseconds() {
-        for text in ["2026-01-31T09:30:00Z", "2026-01-31T10:30:00+01:00", "2026-01-31T09:30:00", "2026-01-31T09:30:00.000"]
+        for text in
+            ["2026-01-31T09:30:00Z", "2026-01-31T10:30:00+01:00", "2026-01-31T09:30:00", "2026-01-31T09:30:00.000"]
         {
             assert_eq!(Time::read(text).unwrap().write(), "2026-01-31T09:30:00.000Z", "{text}");
         }

@@ -167,7 +167,9 @@ fn list_refusals(method: &str, operation: &mut Value) {
     let is_in = |place: &str| parameters.iter().any(|one| one["in"] == place);
     let has_cursor = parameters.iter().any(|one| one["name"] == "cursor");
     let is_guarded = operation.get("x-required-scopes").is_some();
-    if operation["parameters"].is_null() && let Some(map) = operation.as_object_mut() {
+    if operation["parameters"].is_null()
+        && let Some(map) = operation.as_object_mut()
+    {
         map.remove("parameters");
     }
     let is_write = method != "get";

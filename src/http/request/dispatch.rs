@@ -339,8 +339,14 @@ mod tests {
         let errors = read(body).unwrap_err().into_problem("").errors;
 
         let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
-        let expected = ["/outcomes/0/task_id", "/outcomes/0/attempt", "/outcomes/0/outcome", "/outcomes/1/error",
-            "/claim/worker", "/claim/max"];
+        let expected = [
+            "/outcomes/0/task_id",
+            "/outcomes/0/attempt",
+            "/outcomes/0/outcome",
+            "/outcomes/1/error",
+            "/claim/worker",
+            "/claim/max",
+        ];
         assert_eq!(pointers, expected);
     }
 

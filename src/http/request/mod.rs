@@ -3,12 +3,14 @@
 mod approval;
 mod dispatch;
 mod event;
+mod idempotency;
 mod status;
 mod submission;
 
 pub use approval::{Approve, Reject};
 pub use dispatch::{ClaimRequest, Completion, Failure, Heartbeat, OutcomeItem, Outcomes, Release};
 pub use event::PublishRequest;
+pub use idempotency::IdempotencyHeader;
 pub use status::{Cancellation, StatusRequest};
 pub use submission::{Batch, Submission, Trace};
 

@@ -289,9 +289,19 @@ mod tests {
 
         let found = pointers(submit(body).unwrap_err());
 
-        for name in ["type", "payload", "priority", "source", "run_at", "max_retries", "timeout_ms", "alert_threshold",
-            "sla_target", "trace_id", "metadata"]
-        {
+        for name in [
+            "type",
+            "payload",
+            "priority",
+            "source",
+            "run_at",
+            "max_retries",
+            "timeout_ms",
+            "alert_threshold",
+            "sla_target",
+            "trace_id",
+            "metadata",
+        ] {
             assert!(found.contains(&format!("/{name}")), "{name} in {found:?}");
         }
         assert_eq!(found.len(), 11);
@@ -332,7 +342,8 @@ mod tests {
         let valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
         assert_eq!(Trace::of(Some(valid.to_owned())).trace_id.unwrap(), "0af7651916cd43dd8448eb211c80319c");
-        for bad in ["", "00-1-2-3", &valid.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)), &valid.to_uppercase()]
+        for bad in
+            ["", "00-1-2-3", &valid.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)), &valid.to_uppercase()]
         {
             assert!(Trace::of(Some(bad.to_owned())).traceparent.is_none(), "{bad}");
         }

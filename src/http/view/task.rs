@@ -235,11 +235,7 @@ impl From<Task> for StatusChanged {
 
 impl From<Claimed> for ClaimedView {
     fn from(claimed: Claimed) -> Self {
-        Self {
-            attempt: claimed.task.attempt,
-            lease_expires_at: at(claimed.lease_until),
-            task: claimed.task.into(),
-        }
+        Self { attempt: claimed.task.attempt, lease_expires_at: at(claimed.lease_until), task: claimed.task.into() }
     }
 }
 

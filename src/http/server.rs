@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 
-use super::settings::{Error, Settings};
+use super::settings::{Error, Http, Settings};
 
 /// A gateway that listens but does not answer yet.
 pub struct Gateway {
@@ -34,7 +34,10 @@ impl Gateway {
     /// A credential is missing or weak, a setting is refused, or the address is taken.
     pub async fn bind(engine: Engine, settings: &Settings, stop: CancellationToken) -> Result<Self, Error> {
         let endpoint = super::endpoint(engine, settings, stop.clone())?;
-        let http = &settings.http;
+        Self::listen(endpoint, &settings.http, stop).await
+    }
+
+    async fn listen(endpoint: BoxEndpoint<'static>, http: &Http, stop: CancellationToken) -> Result<Self, Error> {
         let refused = |source| Error::Bind { address: format!("{}:{}", http.host, http.port), source };
         let listener = TcpListener::bind((http.host.as_str(), http.port)).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -118,5 +121,56 @@ impl Acceptor for Patient {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::endpoint::make;
+    use poem::{EndpointExt, Response};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_in_flight_is_answered_after_stop_and_then_nobody_listens() {
+        static ARRIVED: Notify = Notify::const_new();
+        static ANSWER: Notify = Notify::const_new();
+        let slow = make(|_| async {
+            ARRIVED.notify_one();
+            ANSWER.notified().await;
+            "answered"
+        });
+        let http = Http { host: "127.0.0.1".to_owned(), port: 0, ..Http::default() };
+        let stop = CancellationToken::new();
+        let endpoint = slow.map_to_response().boxed();
+        let gateway = Gateway::listen(endpoint, &http, stop.clone()).await.unwrap();
+        let address = gateway.address();
+        let serving = tokio::spawn(gateway.serve());
+
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        ARRIVED.notified().await;
+        stop.cancel();
+        ANSWER.notify_one();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("answered"), "{answer}");
+        serving.await.unwrap().unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_an_error_that_names_the_settings() {
+        let endpoint = || make(|_| async { Response::default() }).boxed();
+        let http = Http { host: "127.0.0.1".to_owned(), port: 0, ..Http::default() };
+        let first = Gateway::listen(endpoint(), &http, CancellationToken::new()).await.unwrap();
+
+        let taken = Http { port: first.address().port(), ..http };
+        let error = Gateway::listen(endpoint(), &taken, CancellationToken::new()).await.err().unwrap();
+
+        assert!(error.to_string().contains("`http.port`"), "{error}");
     }
 }

@@ -220,6 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn every_bound_and_every_example_belongs_to_something() {
+        let document = document();
+        for (schema, field, ..) in super::super::request::BOUNDS {
+            let place = format!("/components/schemas/{schema}/properties/{field}/maximum");
+            assert!(document.pointer(&place).is_some(), "{place}");
+        }
+
+        let examples: Value = serde_json::from_str(include_str!("examples.json")).unwrap();
+        let operations = operations(&document);
+        for name in examples.as_object().unwrap().keys() {
+            assert!(operations.iter().any(|one| one["operationId"] == name.as_str()), "{name}");
+        }
+    }
+
+    #[test]
     fn a_path_finds_its_template_and_a_word_wins() {
         assert_eq!(Template::of("/tasks").unwrap().allow(), "GET, POST, HEAD");
         assert_eq!(Template::of("/tasks/batch").unwrap().allow(), "POST");

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::super::request::BOUNDS;
+
 type Object = Map<String, Value>;
 
 /// Examples by operation id.
@@ -15,6 +17,7 @@ pub fn repair(mut document: Value) -> Value {
     document["openapi"] = json!("3.0.3");
     repair_schemas(&mut document);
     show_nulls(&mut document);
+    add_bounds(&mut document);
     let known = keys(&document["components"]["securitySchemes"]);
     let examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
     for item in document["paths"].as_object_mut().into_iter().flat_map(Object::values_mut) {
@@ -91,42 +94,48 @@ fn repair_number(map: &mut Object) {
     }
 }
 
-/// Views write every field: one that has nothing to say is `null`. So in a schema that only answers use, a
-/// field that is not required is one that may be null, and is always there.
+/// A field that is not required may be `null`: in a request that is the same as left out; in a view it is what
+/// a field with nothing to say is written as, so there it is always present.
 fn show_nulls(document: &mut Value) {
-    let (mut sent, mut shown) = (BTreeSet::new(), BTreeSet::new());
+    let mut sent = BTreeSet::new();
     for item in document["paths"].as_object().into_iter().flat_map(Object::values) {
         for operation in item.as_object().into_iter().flat_map(Object::values) {
             collect(&operation["requestBody"], document, &mut sent);
-            collect(&operation["responses"], document, &mut shown);
         }
     }
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
     for (name, schema) in schemas {
         // A problem is the exception: it has only the members that its cause has.
-        if shown.contains(name) && !sent.contains(name) && name != "Problem" {
-            show_nulls_of(schema);
+        let Some(schema) = schema.as_object_mut().filter(|_| name != "Problem") else { continue };
+        let names = show_nulls_of(schema);
+        if !names.is_empty() && !sent.contains(name) {
+            schema.insert("required".to_owned(), json!(names));
         }
     }
 }
 
-fn show_nulls_of(schema: &mut Value) {
-    let names: Vec<_> = keys(&schema["properties"]).into_iter().collect();
-    let required: BTreeSet<_> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-    for name in names.iter().filter(|name| !required.contains(*name)) {
-        let property = &mut schema["properties"][name.as_str()];
-        if let Some(target) = property.as_object_mut().and_then(|map| map.remove("$ref")) {
-            property["allOf"] = json!([{"$ref": target}]);
+/// Marks what is not required, and returns all names.
+fn show_nulls_of(schema: &mut Object) -> Vec<String> {
+    let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return Vec::new() };
+    for (name, property) in properties.iter_mut() {
+        let Some(property) = property.as_object_mut().filter(|_| !required.contains(&json!(name))) else { continue };
+        if let Some(target) = property.remove("$ref") {
+            property.insert("allOf".to_owned(), json!([{"$ref": target}]));
         }
-        property["nullable"] = json!(true);
+        property.insert("nullable".to_owned(), json!(true));
     }
-    if !names.is_empty() {
-        schema["required"] = json!(names);
-    } else if let Some(map) = schema.as_object_mut() {
-        // Indexing has put a null there, which is no list.
-        map.remove("required");
-        map.remove("properties");
+    properties.keys().cloned().collect()
+}
+
+/// The bounds that requests are measured against.
+fn add_bounds(document: &mut Value) {
+    for (schema, field, least, most) in BOUNDS {
+        let property = document.pointer_mut(&format!("/components/schemas/{schema}/properties/{field}"));
+        if let Some(property) = property.and_then(Value::as_object_mut) {
+            property.insert("minimum".to_owned(), json!(least));
+            property.insert("maximum".to_owned(), json!(most));
+        }
     }
 }
 

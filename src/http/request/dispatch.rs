@@ -1,5 +1,6 @@
 //! What agents send: claims, signs of life, outcomes.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use poem_openapi::Object;
@@ -17,17 +18,17 @@ use super::super::json::Raw;
 use super::super::text::Text;
 use super::Limits;
 
-/// The most tasks of one claim.
-const MAX_CLAIM: u32 = 100;
+/// How many tasks one claim may hand out.
+pub(super) const CLAIM: RangeInclusive<u32> = 1..=100;
 
-/// The longest wait of a claim, in milliseconds.
-const MAX_WAIT_MS: Millis = 60_000;
+/// How long a claim may wait, in milliseconds.
+pub(super) const WAIT_MS: RangeInclusive<Millis> = 0..=60_000;
 
 /// The bounds of a lease, in milliseconds: 1 s to 1 h.
-const LEASE_MS: std::ops::RangeInclusive<Millis> = 1_000..=3_600_000;
+pub(super) const LEASE_MS: RangeInclusive<Millis> = 1_000..=3_600_000;
 
-/// The longest wait before a retry, in milliseconds: 7 days.
-const MAX_RETRY_AFTER_MS: Millis = 7 * 24 * 3_600_000;
+/// How long a retry may wait, in milliseconds: up to 7 days.
+pub(super) const RETRY_AFTER_MS: RangeInclusive<Millis> = 0..=7 * 24 * 3_600_000;
 
 /// The longest error, in bytes.
 const MAX_ERROR_BYTES: usize = 8_192;
@@ -69,9 +70,9 @@ impl ClaimRequest {
     fn read(self, faults: &mut Faults, agent: Name) -> Option<Claim> {
         let worker = faults.required("worker", self.worker);
         let max = faults.optional("max", self.max);
-        let max = faults.within("max", max, 1..=MAX_CLAIM).unwrap_or(1);
+        let max = faults.within("max", max, CLAIM).unwrap_or(1);
         let wait_ms = faults.optional("wait_ms", self.wait_ms);
-        let wait_ms = faults.within("wait_ms", wait_ms, 0..=MAX_WAIT_MS).unwrap_or(0);
+        let wait_ms = faults.within("wait_ms", wait_ms, WAIT_MS).unwrap_or(0);
         let lease_ms = faults.optional("lease_ms", self.lease_ms);
         let lease_ms = faults.within("lease_ms", lease_ms, LEASE_MS);
         Some(Claim { agent, worker: worker?.0, max, wait: Duration::from_millis(wait_ms), lease_ms })
@@ -226,7 +227,7 @@ fn read_failure(faults: &mut Faults, (error, retryable, after, result): FailureF
     Outcome::Failed {
         error: read_error(faults, error),
         is_retryable: faults.optional("retryable", retryable).unwrap_or(true),
-        retry_after_ms: faults.within("retry_after_ms", retry_after_ms, 0..=MAX_RETRY_AFTER_MS),
+        retry_after_ms: faults.within("retry_after_ms", retry_after_ms, RETRY_AFTER_MS),
         result: read_result(faults, result, limits),
     }
 }

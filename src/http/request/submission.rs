@@ -1,6 +1,7 @@
 //! Submissions, one or many.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use poem_openapi::Object;
@@ -23,11 +24,17 @@ use super::Limits;
 /// The most tasks of one batch: one request must not hold up the others for long.
 pub const MAX_BATCH: usize = 1_000;
 
-/// The longest delay, in milliseconds: a year.
-const MAX_DELAY_MS: Millis = 365 * 24 * 3_600_000;
+/// How long a start may be delayed, in milliseconds: up to a year.
+pub(super) const DELAY_MS: RangeInclusive<Millis> = 0..=365 * 24 * 3_600_000;
 
 /// The bounds of an attempt's time, in milliseconds: 1 s to 7 days.
-const TIMEOUT_MS: std::ops::RangeInclusive<Millis> = 1_000..=7 * 24 * 3_600_000;
+pub(super) const TIMEOUT_MS: RangeInclusive<Millis> = 1_000..=7 * 24 * 3_600_000;
+
+/// How many failed attempts may be followed by another.
+pub(super) const MAX_RETRIES: RangeInclusive<u32> = 0..=100;
+
+/// After how much of the time to warn, in percent.
+pub(super) const THRESHOLD: RangeInclusive<u8> = 1..=100;
 
 /// A task to be done.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -155,7 +162,7 @@ impl Submission {
         let parent = faults.optional("parent_task_id", self.parent_task_id).map(|id| id.0);
         let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0.0).or(trace.trace_id);
         let max_retries = faults.optional("max_retries", self.max_retries);
-        let max_retries = faults.within("max_retries", max_retries, 0..=100).unwrap_or(limits.max_retries);
+        let max_retries = faults.within("max_retries", max_retries, MAX_RETRIES).unwrap_or(limits.max_retries);
         let timeout_ms = faults.optional("timeout_ms", self.timeout_ms);
         let timeout_ms = faults.within("timeout_ms", timeout_ms, TIMEOUT_MS);
         let key = faults.optional("idempotency_key", self.idempotency_key).map(|key| key.0.0);
@@ -185,14 +192,14 @@ fn read_sla(faults: &mut Faults, (target, deadline, threshold): SlaFields, limit
     let target = faults.short("sla_target", target, 64);
     let deadline = faults.optional("sla_deadline", deadline).map(|time| time.0.0);
     let threshold = faults.optional("alert_threshold", threshold);
-    let threshold = faults.within("alert_threshold", threshold, 1..=100);
+    let threshold = faults.within("alert_threshold", threshold, THRESHOLD);
     let is_promised = target.is_some() || deadline.is_some() || threshold.is_some();
     is_promised.then(|| Sla { target, deadline, alert_threshold: threshold.unwrap_or(limits.warn_at_percent) })
 }
 
 fn read_start(faults: &mut Faults, delay_ms: Field<Option<u64>>, run_at: Field<Option<Text<Time>>>) -> Start {
     let delay_ms = faults.optional("delay_ms", delay_ms);
-    let delay_ms = faults.within("delay_ms", delay_ms, 0..=MAX_DELAY_MS);
+    let delay_ms = faults.within("delay_ms", delay_ms, DELAY_MS);
     let run_at = faults.optional("run_at", run_at).map(|time| time.0.0);
     match (delay_ms, run_at) {
         (Some(_), Some(_)) => {

@@ -10,11 +10,11 @@ mod stats;
 mod task;
 
 pub use agent::{AgentPage, AgentView};
-pub use approval::{ApprovalDetail, ApprovalPage, ApprovalView};
+pub use approval::{ApprovalDetail, ApprovalPage};
 pub use outcome::{BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported};
 pub use rules::{ExplanationView, RulesView};
 pub use stats::StatsView;
-pub use task::{ClaimedView, StatusChanged, TaskPage, TaskView, TasksClaimed, TimelinePage};
+pub use task::{StatusChanged, TaskPage, TaskView, TasksClaimed, TimelinePage};
 
 use crate::domain::task::Millis;
 

@@ -263,3 +263,62 @@ impl From<Task> for TimelinePage {
         Self { items: task.timeline.into_iter().map(TransitionView::from).collect(), next_cursor: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::domain::ids::Partition;
+
+    fn task(payload: &str) -> Task {
+        let name = |text| Name::from_str(text).unwrap();
+        Task {
+            id: TaskId::new(Partition(0)),
+            kind: name("faq"),
+            priority: Priority::P2,
+            source: name("user"),
+            state: State::Pending,
+            payload: RawValue::from_string(payload.to_owned()).unwrap(),
+            metadata: None,
+            sla: None,
+            agent: name("faq_agent"),
+            parent: None,
+            trace_id: None,
+            traceparent: None,
+            submitted_by: "key:ops".to_owned(),
+            created_at: 1_769_851_800_000,
+            scheduled_for: None,
+            attempt: 0,
+            retry_count: 0,
+            max_retries: 3,
+            lost_count: 0,
+            timeout_ms: None,
+            holder: None,
+            lease_until: None,
+            error: None,
+            result: Some(RawValue::from_string("1.0".to_owned()).unwrap()),
+            progress: None,
+            approval: None,
+            timeline: Vec::new(),
+            observed_at: 1_769_851_800_000,
+        }
+    }
+
+    #[test]
+    fn a_task_is_shown_byte_for_byte_alone_and_beside_success() {
+        let payload = r#"{ "z":[ ],"a":123456789012345678901 }"#;
+
+        let alone = serde_json::to_string(&TaskView::from(task(payload))).unwrap();
+        let beside = serde_json::to_string(&StatusChanged::from(task(payload))).unwrap();
+
+        for text in [&alone, &beside] {
+            assert!(text.contains(&format!(r#""payload":{payload},"#)), "{text}");
+            assert!(text.contains(r#""result":1.0"#), "{text}");
+        }
+        assert!(beside.starts_with(r#"{"success":true,"task_id":"#), "{beside}");
+        assert!(alone.contains(r#""created_at":"2026-01-31T09:30:00.000Z","scheduled_for":null"#), "{alone}");
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use poem::http::HeaderValue;
 use poem::{Endpoint, IntoResponse, Request, Response};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::Refusal;
@@ -46,7 +47,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Identified<E> {
         let id = RequestId::of(&request);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         request.extensions_mut().insert(id.clone());
-        let mut response = self.0.get_response(request).await;
+        // Of the level of errors, so that the id stands on their lines however quiet the log is set.
+        let span = tracing::error_span!("request", request.id = id.as_str());
+        let mut response = self.0.get_response(request).instrument(span).await;
         tracing::debug!(
             request.id = id.as_str(),
             http.method = %method,
@@ -75,7 +78,7 @@ impl<E: Endpoint> Endpoint for Refusing<E> {
             Ok(Err(error)) if error.is_from_response() => return Ok(error.into_response()),
             Ok(Err(error)) => Refusal::from_framework(error, &path),
             Err(panic) => {
-                tracing::error!(request.id = id.as_str(), http.path = path, panic = said(&*panic), "handler panicked");
+                tracing::error!(http.path = path, panic = said(&*panic), "handler panicked");
                 Refusal::internal()
             }
         };

@@ -141,6 +141,6 @@ impl Health {
     /// Get this document as YAML
     #[oai(path = "/openapi.yaml", method = "get", operation_id = "get_openapi_yaml")]
     async fn document_yaml(&self) -> DocumentYaml {
-        DocumentYaml::Yaml(Binary(Bytes::from(openapi::yaml())))
+        DocumentYaml::Yaml(Binary(openapi::yaml_bytes()))
     }
 }

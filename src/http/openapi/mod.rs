@@ -84,6 +84,12 @@ pub fn json() -> Bytes {
     Bytes::from_static(text().as_bytes())
 }
 
+/// The document as YAML, written once.
+pub fn yaml_bytes() -> Bytes {
+    static YAML: OnceLock<String> = OnceLock::new();
+    Bytes::from_static(YAML.get_or_init(yaml).as_bytes())
+}
+
 /// The document as a page that asks nobody else for anything.
 pub fn page() -> Bytes {
     static PAGE: OnceLock<String> = OnceLock::new();

@@ -120,10 +120,13 @@ fn show_nulls_of(schema: &mut Object) -> Vec<String> {
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return Vec::new() };
     for (name, property) in properties.iter_mut() {
         let Some(property) = property.as_object_mut().filter(|_| !required.contains(&json!(name))) else { continue };
-        if let Some(target) = property.remove("$ref") {
-            property.insert("allOf".to_owned(), json!([{"$ref": target}]));
-        }
-        property.insert("nullable".to_owned(), json!(true));
+        let target = property.remove("$ref").map(|target| json!({"$ref": target}));
+        let target = target.or_else(|| property.remove("allOf").and_then(|parts| parts.get(0).cloned()));
+        match target {
+            // `nullable` beside a reference means nothing to a strict reader: what is referred to is not.
+            Some(target) => property.insert("oneOf".to_owned(), json!([target, {"nullable": true, "enum": [null]}])),
+            None => property.insert("nullable".to_owned(), json!(true)),
+        };
     }
     properties.keys().cloned().collect()
 }

@@ -156,3 +156,87 @@ pub struct ApprovalRule {
 pub fn required_approval<'r>(rules: &'r [ApprovalRule], task: &NewTask) -> Option<&'r ApprovalRule> {
     rules.iter().find(|rule| rule.when.test(task) != Verdict::No)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::task::Start;
+
+    fn task(kind: &str, priority: Priority, payload: &str, metadata: Option<&str>) -> NewTask {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        NewTask {
+            kind: kind.parse().unwrap(),
+            payload: raw(payload),
+            metadata: metadata.map(raw),
+            priority,
+            source: "user".parse().unwrap(),
+            sla: None,
+            start: Start::Now,
+            parent: None,
+            trace_id: None,
+            traceparent: None,
+            max_retries: 3,
+            timeout_ms: None,
+            idempotency: None,
+        }
+    }
+
+    fn production() -> Condition {
+        let json = r#"{"types": ["deploy"], "where":
+            [{"field": "payload.environment", "equals": ["production"], "or_missing": true}]}"#;
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_deployment_that_may_be_to_production_is_never_waved_through() {
+        let verdict = |payload: &str| production().test(&task("deploy", Priority::P2, payload, None));
+
+        assert_eq!(verdict(r#"{"environment": "staging"}"#), Verdict::No);
+        for (payload, expected) in [
+            ("{}", Verdict::Yes),
+            (r#"{"environment": null}"#, Verdict::Yes),
+            (r#"{"environment": "production"}"#, Verdict::Yes),
+            (r#"{"environment": " Production "}"#, Verdict::Yes),
+            (r#"{"environm\u0065nt": "production"}"#, Verdict::Yes),
+            (r#"{"environment": "staging", "environment": "production"}"#, Verdict::Unclear),
+            (r#"{"environment": {"name": "staging"}}"#, Verdict::Unclear),
+        ] {
+            assert_eq!(verdict(payload), expected, "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_evaluated_asks_for_an_approval() {
+        let rules = [ApprovalRule { name: "production".to_owned(), when: production() }];
+        let asks =
+            |kind: &str, payload: &str| required_approval(&rules, &task(kind, Priority::P2, payload, None)).is_some();
+
+        assert!(asks("deploy", r#"{"environment": ["staging"]}"#));
+        assert!(!asks("deploy", r#"{"environment": "staging"}"#));
+        assert!(!asks("faq", "{}"));
+    }
+
+    #[test]
+    fn a_flag_in_the_metadata_counts_as_text_too() {
+        let json = r#"{"where": [{"field": "metadata.feature_flag_change", "equals": [true]}]}"#;
+        let condition: Condition = serde_json::from_str(json).unwrap();
+        let verdict = |metadata| condition.test(&task("faq", Priority::P2, "{}", metadata));
+
+        assert_eq!(verdict(None), Verdict::No);
+        assert_eq!(verdict(Some(r#"{"feature_flag_change": false}"#)), Verdict::No);
+        assert_eq!(verdict(Some(r#"{"feature_flag_change": true}"#)), Verdict::Yes);
+        assert_eq!(verdict(Some(r#"{"feature_flag_change": "True"}"#)), Verdict::Yes);
+    }
+
+    #[test]
+    fn a_field_path_is_checked_before_it_is_used() {
+        let condition = |field: &str| Condition {
+            fields: vec![FieldTest { field: field.to_owned(), equals: vec![Value::Bool(true)], or_missing: false }],
+            ..Condition::default()
+        };
+
+        assert!(condition("payload.x").check().is_ok());
+        assert!(condition("x").check().is_err());
+        assert!(condition("headers.x").check().is_err());
+    }
+}

@@ -14,6 +14,7 @@ mod tasks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,10 +39,15 @@ pub struct Submitted {
 /// Which tasks to list; every part that is given must hold.
 #[derive(Clone, Debug, Default)]
 pub struct TaskFilter {
+    /// Tasks in this state.
     pub state: Option<State>,
+    /// Tasks of this type.
     pub kind: Option<Name>,
+    /// Tasks that are or were in this agent's subject.
     pub agent: Option<Name>,
+    /// Tasks of this priority.
     pub priority: Option<Priority>,
+    /// The children of this task.
     pub parent: Option<TaskId>,
 }
 
@@ -72,15 +78,31 @@ pub struct Claim {
 /// What `PATCH /tasks/{id}/status` asks for.
 #[derive(Clone, Debug)]
 pub enum StatusChange {
+    /// The caller takes the task under a long lease.
     InProgress,
-    Completed { result: Option<Box<serde_json::value::RawValue>> },
-    Failed { error: String, result: Option<Box<serde_json::value::RawValue>> },
-    Cancelled { reason: Option<String> },
+    /// The caller, who took it, finished it.
+    Completed {
+        /// Any JSON.
+        result: Option<Box<RawValue>>,
+    },
+    /// The caller, who took it, gives it up for good.
+    Failed {
+        /// Why, 1 to 8,192 bytes.
+        error: String,
+        /// What was found on the way.
+        result: Option<Box<RawValue>>,
+    },
+    /// The same as cancelling it.
+    Cancelled {
+        /// At most 1,000 characters.
+        reason: Option<String>,
+    },
 }
 
 /// How an agent's subject stands.
 #[derive(Clone, Debug)]
 pub struct AgentStatus {
+    /// The agent.
     pub agent: Name,
     /// Tasks that wait in the subject.
     pub depth: u64,
@@ -97,7 +119,9 @@ pub struct AgentStatus {
 /// One process of an agent.
 #[derive(Clone, Debug)]
 pub struct Session {
+    /// What it calls itself.
     pub worker: Name,
+    /// When it called last.
     pub last_seen: Millis,
 }
 
@@ -108,9 +132,11 @@ pub struct Stats {
     pub by_status: Vec<(State, u64)>,
     /// Open tasks of each priority.
     pub by_priority: Vec<(Priority, u64)>,
+    /// Every agent, by name.
     pub by_agent: Vec<AgentStatus>,
     /// How long the head of the priority queue has waited; none: the queue is empty.
     pub oldest_pending_ms: Option<Millis>,
+    /// The store's time.
     pub at: Millis,
 }
 

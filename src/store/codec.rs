@@ -36,19 +36,19 @@ pub(super) struct Record {
 
 impl Record {
     /// The record of a flat list of names and values.
-    pub fn new(hash: Value) -> Result<Self, Error> {
+    pub(super) fn new(hash: Value) -> Result<Self, Error> {
         let fields: Vec<(String, String)> =
             redis::from_redis_value(hash).map_err(|error| Error::corrupt(format!("a task's hash: {error}")))?;
         Ok(Self { fields })
     }
 
     /// Puts a field on top.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+    pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
         self.fields.push((name.to_owned(), value.into()));
     }
 
     /// How many transitions the task has made, and its newest attempt.
-    pub fn counters(&self) -> Result<(u32, u32), Error> {
+    pub(super) fn counters(&self) -> Result<(u32, u32), Error> {
         Ok((self.number("n")?, self.parse("attempt")?.unwrap_or(0)))
     }
 
@@ -87,7 +87,7 @@ impl Record {
     ///
     /// * `lease_until`: from its set, where it is in progress.
     /// * `now`: the store's time at reading.
-    pub fn task(
+    pub(super) fn task(
         &self,
         id: TaskId,
         spec: Spec,

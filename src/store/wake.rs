@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use crate::domain::ids::{Partition, TaskId};
 
@@ -20,15 +21,8 @@ use super::keys;
 pub struct Bells {
     shared: Arc<Shared>,
     wanted: mpsc::UnboundedSender<String>,
-    _listener: Arc<Listener>,
-}
-
-struct Listener(tokio::task::JoinHandle<()>);
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    /// Ends the listener with the last clone.
+    _listener: Arc<JoinSet<()>>,
 }
 
 #[derive(Default)]
@@ -46,8 +40,9 @@ impl Bells {
     pub(super) fn start(client: redis::Client, partitions: Vec<Partition>) -> Self {
         let shared = Arc::new(Shared::default());
         let (wanted, names) = mpsc::unbounded_channel();
-        let listener = tokio::spawn(listen(client, partitions, Arc::clone(&shared), names));
-        Self { shared, wanted, _listener: Arc::new(Listener(listener)) }
+        let mut listener = JoinSet::new();
+        listener.spawn(listen(client, partitions, Arc::clone(&shared), names));
+        Self { shared, wanted, _listener: Arc::new(listener) }
     }
 
     /// The bell of this name; from now on it is listened for.

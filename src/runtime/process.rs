@@ -9,7 +9,7 @@ pub fn cpu_time(pid: u32) -> Option<Duration> {
     let of_thread = |thread: fs::DirEntry| {
         // Nanoseconds on a CPU come first. A thread that ended meanwhile has no file any more.
         let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse().ok()
+        text.split_whitespace().next()?.parse::<u64>().ok()
     };
     Some(Duration::from_nanos(threads.flatten().filter_map(of_thread).sum()))
 }

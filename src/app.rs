@@ -79,11 +79,11 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
             until_told(&settings.log, async |stop| dev(stop).await.map(|()| ExitCode::SUCCESS)).await
         }
         Command::Demo => {
-            let quiet = quiet_log(&settings);
+            let quiet = quiet_log(&settings, "warn");
             until_told(&quiet, async |stop| demo::run(settings, stop).await).await
         }
         Command::Bench(options) => {
-            until_told(&quiet_log(&settings), async |stop| bench::run(&options, stop).await).await
+            until_told(&quiet_log(&settings, "error"), async |stop| bench::run(&options, stop).await).await
         }
     }
 }
@@ -124,11 +124,11 @@ async fn until_told(
     }
 }
 
-/// The log of a command whose output is its own: warnings only, unless somebody wants more.
-fn quiet_log(settings: &Settings) -> telemetry::Settings {
+/// The log of a command whose output is its own: nothing below `level`, unless somebody wants more.
+fn quiet_log(settings: &Settings, level: &str) -> telemetry::Settings {
     let mut log = settings.log.clone();
     if !settings.names_a_log_level() {
-        log.level = "warn".to_owned();
+        log.level = level.to_owned();
     }
     log
 }

@@ -28,7 +28,7 @@ pub(super) struct Line {
 }
 
 /// How many of an id's last characters tell tasks apart: its first ones are the time.
-const SHORT: usize = 6;
+const SHORT: usize = 8;
 
 pub(super) struct Printer {
     out: Box<dyn Write + Send>,
@@ -124,7 +124,7 @@ mod tests {
         let line = Line {
             at: 0,
             kind: "bugfix".to_owned(),
-            id: "019ab3c4-0000-7000-8000-00000012abcd".to_owned(),
+            id: "019ab3c4-0000-7000-8000-00007712abcd".to_owned(),
             what: "approved → pending".to_owned(),
             who: "key:alice".to_owned(),
             why: String::new(),
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_line_is_aligned_and_plain_where_nobody_looks() {
-        assert_eq!(printed(false), " 1.234 s  bugfix     12abcd  approved → pending        key:alice\n");
+        assert_eq!(printed(false), " 1.234 s  bugfix     7712abcd  approved → pending        key:alice\n");
     }
 
     #[test]

@@ -130,7 +130,8 @@ impl Teller {
             _ => Mood::Plain,
         };
         self.approvals += usize::from(transition.verb == "approve");
-        let what = format!("{} → {}", done(&transition.verb), transition.status.replace('_', " "));
+        let (done, status) = (done(&transition.verb), transition.status.replace('_', " "));
+        let what = if done == status { status } else { format!("{done} → {status}") };
         let at = millis(&transition.at);
         let line = Line { at, kind: task.kind.clone(), id: task.id.clone(), what, who: transition.actor, why, mood };
         self.waiting.push((self.round, line));

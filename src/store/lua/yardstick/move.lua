@@ -1,4 +1,4 @@
--- naive move: takes the first tasks of one state to another, one after the other. The bench's yardstick, no part of
+-- move: (naive) takes the first tasks of one state to another, one after the other. The bench's yardstick, no part of
 -- the product.
 --
 -- ARGV[1]  now, ms

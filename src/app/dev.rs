@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Error, Roles, Running, say};
 use crate::cli::{self, banner};
+use crate::http::Secret;
 use crate::runtime::redis_server::{Options, RedisServer};
-use crate::settings::{Secret, Settings, without_password};
+use crate::settings::{Settings, without_password};
 
 /// What the fresh key is called in timelines and logs.
 const KEY_NAME: &str = "dev_admin";
@@ -141,7 +142,7 @@ fn describe(home: &Home) -> String {
 }
 
 /// A key that nobody can guess: 192 random bits.
-fn fresh_key() -> Result<String, Error> {
+pub(super) fn fresh_key() -> Result<String, Error> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -6,6 +6,7 @@ mod duties;
 mod error;
 mod events;
 mod oversight;
+mod probe;
 mod progress;
 mod settings;
 mod submit;
@@ -25,6 +26,7 @@ use crate::domain::task::{Millis, Priority, Task};
 use crate::store::Store;
 
 pub use error::{Error, Fault};
+pub use probe::Spent;
 pub use settings::*;
 
 /// What a submission led to.

@@ -9,11 +9,11 @@ use tokio_util::task::TaskTracker;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::principal::Principal;
 use crate::domain::sla::Sla;
-use crate::domain::task::NewTask;
+use crate::domain::task::{NewTask, Task};
 use crate::domain::{policy, routing};
 use crate::store::{self, NewRecord, Store, SubmitAnswer};
 
-use super::{Engine, Error, Explanation, Fault, Settings, Submitted};
+use super::{Engine, Error, Explanation, Fault, Settings, Submitted, unknown_type};
 
 /// The most tasks in one script: about 2 ms of Redis, so that nobody waits long behind it.
 const BATCH: usize = 100;
@@ -54,7 +54,11 @@ impl Engine {
             for ((nth, key), answer) in places.into_iter().zip(keys).zip(stored) {
                 answers[nth] = Some(match answer {
                     SubmitAnswer::Created(task) => Ok(Submitted { task: *task, is_replay: false }),
-                    SubmitAnswer::Replay(id) => self.replay(id).await,
+                    SubmitAnswer::Replay { id, scheduled_for, approval } => {
+                        let task = self.task(id).await;
+                        let first = task.map(|task| Task { scheduled_for, approval, ..task.as_submitted() });
+                        first.map(|task| Submitted { task, is_replay: true })
+                    }
                     SubmitAnswer::Mismatch => {
                         Err(Error::IdempotencyMismatch { key: key.map(|key| key.key).unwrap_or_default() })
                     }
@@ -64,17 +68,10 @@ impl Engine {
         Ok(answers.into_iter().flatten().collect())
     }
 
-    async fn replay(&self, id: TaskId) -> Result<Submitted, Error> {
-        let task = self.task(id).await?;
-        Ok(Submitted { task: task.as_submitted(), is_replay: true })
-    }
-
     /// Decides everything about a submission that does not need the store.
     fn prepare(&self, caller: &Principal, mut new: NewTask, random: u64) -> Result<NewRecord, Error> {
         let settings = &self.settings;
-        if !settings.tasks.types.contains(&new.kind) {
-            let known: Vec<_> = settings.tasks.types.iter().map(|kind| kind.as_str()).collect();
-            let detail = format!("unknown task type; known are {}", known.join(", "));
+        if let Some(detail) = unknown_type(&settings.tasks.types, &new.kind) {
             return Err(Error::Invalid(vec![Fault::new("/type", detail)]));
         }
         let Some((_, rule)) = routing::route(&settings.routing.rules, &new) else {
@@ -127,7 +124,7 @@ fn promise(settings: &Settings, new: &NewTask) -> Option<Sla> {
     let within_ms = target.or_else(|| targets.get(new.priority.as_str())).copied();
     match &new.sla {
         Some(sla) if sla.deadline.is_some() => Some(sla.clone()),
-        Some(sla) => Some(Sla { within_ms, ..sla.clone() }),
+        Some(sla) => Some(Sla { within_ms: sla.within_ms.or(within_ms), ..sla.clone() }),
         None => within_ms.map(|_| Sla {
             target: None,
             deadline: None,

@@ -19,6 +19,7 @@ use crate::domain::approval::ApprovalStatus;
 use crate::domain::lifecycle::State;
 use crate::domain::principal::{Role, Scope};
 use crate::engine::{self, Fault};
+use crate::runtime::chain::Chain;
 
 use super::json::respond;
 use super::openapi::Template;
@@ -368,20 +369,5 @@ impl ApiResponse for Refusal {
 
     fn register(registry: &mut Registry) {
         Problem::register(registry);
-    }
-}
-
-/// An error and its causes on one line.
-pub struct Chain<'e>(pub &'e dyn StdError);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(formatter, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

@@ -188,8 +188,8 @@ readable! {
     bool: "must be true or false",
     f64: "must be a number",
     u64: "must be a whole number, 0 or more",
-    u32: "must be a whole number from 0 to 4294967295",
-    u8: "must be a whole number from 0 to 255",
+    u32: "must be a whole number, 0 or more",
+    u8: "must be a whole number, 0 or more",
 }
 
 /// What serde found, without its place: a pointer says that better.

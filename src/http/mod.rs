@@ -63,11 +63,11 @@ pub fn endpoint(engine: Engine, settings: &Settings, stop: CancellationToken) ->
     let limits = Limits::from(engine.settings());
     let apis: Apis = (
         health::Health { engine: engine.clone(), stop },
-        tasks::Tasks { engine: engine.clone(), limits },
-        attempts::Attempts { engine: engine.clone(), limits },
-        agents::Agents { engine: engine.clone(), limits },
+        tasks::Tasks { engine: engine.clone(), limits: limits.clone() },
+        attempts::Attempts { engine: engine.clone(), limits: limits.clone() },
+        agents::Agents { engine: engine.clone(), limits: limits.clone() },
         approvals::Approvals { engine: engine.clone() },
-        events::Events { engine: engine.clone(), limits },
+        events::Events { engine: engine.clone(), limits: limits.clone() },
         oversight::Oversight { engine, limits },
     );
     shield(openapi::service(apis).into_endpoint(), settings)

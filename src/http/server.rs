@@ -147,7 +147,8 @@ mod tests {
         let endpoint = slow.map_to_response().boxed();
         let gateway = Gateway::listen(endpoint, &http, stop.clone()).await.unwrap();
         let address = gateway.address();
-        let serving = tokio::spawn(gateway.serve());
+        let mut serving = tokio::task::JoinSet::new();
+        serving.spawn(gateway.serve());
 
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -158,7 +159,7 @@ mod tests {
         client.read_to_string(&mut answer).await.unwrap();
 
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("answered"), "{answer}");
-        serving.await.unwrap().unwrap();
+        serving.join_next().await.unwrap().unwrap().unwrap();
         assert!(TcpStream::connect(address).await.is_err());
     }
 

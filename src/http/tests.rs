@@ -18,7 +18,12 @@ use super::*;
 
 const AGENT_KEY: &str = "agent-key-0123456789";
 const USER_KEY: &str = "user-key-0123456789";
-const LIMITS: Limits = Limits { max_json_bytes: 1_000, max_retries: 3, warn_at_percent: 80 };
+static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
+    types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
+    max_json_bytes: 1_000,
+    max_retries: 3,
+    warn_at_percent: 80,
+});
 
 struct Probe;
 

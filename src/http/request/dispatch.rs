@@ -325,7 +325,12 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { max_json_bytes: 100, max_retries: 3, warn_at_percent: 80 };
+    static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
+        types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
+        max_json_bytes: 100,
+        max_retries: 3,
+        warn_at_percent: 80,
+    });
 
     fn read(body: &str) -> Result<(Vec<Report>, Option<Claim>), Refusal> {
         let outcomes: Outcomes = serde_json::from_str(body).unwrap();

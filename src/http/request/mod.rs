@@ -14,6 +14,7 @@ pub use idempotency::IdempotencyHeader;
 pub use status::{Cancellation, StatusRequest};
 pub use submission::{Batch, Submission, Trace};
 
+use crate::domain::name::Name;
 use crate::engine;
 
 use dispatch::{CLAIM, LEASE_MS, RETRY_AFTER_MS, WAIT_MS};
@@ -35,8 +36,10 @@ pub const BOUNDS: &[(&str, &str, u64, u64)] = &[
 ];
 
 /// What a body is measured against: the parts of the engine's settings that reading one needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
+    /// The task types that may be submitted.
+    pub types: Vec<Name>,
     /// The largest payload, metadata or result, in bytes.
     pub max_json_bytes: usize,
     /// How many failed attempts are followed by another, where the submission does not say.
@@ -48,6 +51,7 @@ pub struct Limits {
 impl From<&engine::Settings> for Limits {
     fn from(settings: &engine::Settings) -> Self {
         Self {
+            types: settings.tasks.types.clone(),
             max_json_bytes: settings.tasks.max_payload_bytes,
             max_retries: settings.tasks.max_retries,
             warn_at_percent: settings.sla.warn_at_percent,

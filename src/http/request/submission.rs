@@ -14,6 +14,7 @@ use crate::domain::ids::TaskId;
 use crate::domain::name::Name;
 use crate::domain::sla::Sla;
 use crate::domain::task::{Idempotency, Millis, NewTask, Priority, Start};
+use crate::engine::unknown_type;
 
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields, Readable};
@@ -150,6 +151,9 @@ impl Submission {
         idempotency: impl FnOnce(Option<String>) -> Option<Idempotency>,
     ) -> Result<NewTask, Refusal> {
         let kind = faults.required("type", self.kind);
+        if let Some(detail) = kind.as_ref().and_then(|kind| unknown_type(&limits.types, &kind.0)) {
+            faults.add("type", detail);
+        }
         let payload = faults.required("payload", self.payload).map(|object| object.0);
         let payload = faults.sized("payload", payload, limits.max_json_bytes);
         let metadata = faults.optional("metadata", self.metadata).map(|object| object.0);
@@ -283,7 +287,12 @@ impl Readable for BatchItems {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { max_json_bytes: 100, max_retries: 3, warn_at_percent: 80 };
+    static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
+        types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
+        max_json_bytes: 100,
+        max_retries: 3,
+        warn_at_percent: 80,
+    });
 
     fn submit(body: &str) -> Result<NewTask, Refusal> {
         let submission: Submission = serde_json::from_str(body).unwrap();

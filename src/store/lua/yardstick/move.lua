@@ -1,5 +1,5 @@
--- move: the naive one, takes the first tasks of one state to another, one after the other. The bench's yardstick, no
--- part of the product.
+-- move: (naive) takes the first tasks of one state to another, one after the other. The bench's yardstick, no part of
+-- the product.
 --
 -- ARGV[1]  now, ms
 -- ARGV[2]  from which state

@@ -1,4 +1,6 @@
 //! The MorningAI Orchestrator.
+pub mod app;
+pub mod cli;
 pub mod domain;
 pub mod engine;
 pub mod runtime;

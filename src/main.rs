@@ -1,1 +1,40 @@
-fn main() {}
+//! `orchestrator`: arguments → settings → app, and the exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use orchestrator::app;
+use orchestrator::cli::Arguments;
+use orchestrator::runtime::chain::Chain;
+use orchestrator::settings::{self, Settings, Variables};
+
+/// The exit code for settings that cannot be used, as for a command line that cannot.
+const USAGE: u8 = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // TLS connections panic without a provider. An error would mean that there is one already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let settings = match Settings::read(arguments.config.as_deref(), &variables()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            // A list of faults has a line for each; anything else goes on one line with its causes.
+            match &error {
+                settings::Error::Invalid(_) => eprintln!("orchestrator: {error}"),
+                other => eprintln!("orchestrator: {}", Chain(other)),
+            }
+            return ExitCode::from(USAGE);
+        }
+    };
+    app::run(arguments.command, settings).await.unwrap_or_else(|error| {
+        eprintln!("orchestrator: {}", Chain(&error));
+        ExitCode::FAILURE
+    })
+}
+
+/// The environment; what is not UTF-8 is none of ours.
+fn variables() -> Variables {
+    let pairs = std::env::vars_os().map(|(name, text)| (name.into_string(), text.into_string()));
+    pairs.filter_map(|pair| if let (Ok(name), Ok(text)) = pair { Some((name, text)) } else { None }).collect()
+}

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod chain;
+pub mod panic;
 pub mod redis_server;
 pub mod signal;
 pub mod telemetry;

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::panic;
+
 /// `[log]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,7 +56,7 @@ impl Settings {
     }
 }
 
-/// Starts the log of this process.
+/// Starts the log of this process; panics go there too.
 ///
 /// # Errors
 ///
@@ -66,7 +68,14 @@ pub fn start(settings: &Settings) -> Result<(), Error> {
         Format::Text => lines.with_ansi(io::stderr().is_terminal()).finish().try_init(),
         Format::Json => lines.json().flatten_event(true).finish().try_init(),
     }
-    .map_err(Error::Twice)
+    .map_err(Error::Twice)?;
+    // The usual hook writes several lines of its own, which a collector of JSON cannot read.
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let why = panic::text(info.payload());
+        tracing::error!(place, error = why, "panic: this is a bug");
+    }));
+    Ok(())
 }
 
 #[cfg(test)]

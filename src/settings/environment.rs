@@ -64,14 +64,14 @@ impl Environment {
     }
 
     fn set(&mut self, name: &str, path: &str, text: &str, defaults: &Tree, faults: &mut Vec<Fault>) {
-        match locate(path, defaults).and_then(|(path, kind)| Ok((path, parse(name, text, kind)?))) {
-            Ok((path, value)) => put(&mut self.0, &path, value),
-            Err(detail) => faults.push(Fault {
-                key: name.to_owned(),
-                value: (!path.starts_with("auth.") && path != "store.url").then(|| format!("{text:?}")),
-                origin: None,
-                detail,
-            }),
+        let fault = |value, detail| Fault { key: name.to_owned(), value, origin: None, detail };
+        match locate(path, defaults) {
+            // Whatever an unknown variable holds may be a misspelt secret.
+            Err(detail) => faults.push(fault(None, detail)),
+            Ok((spelled, kind)) => match parse(name, text, kind) {
+                Ok(value) => put(&mut self.0, &spelled, value),
+                Err(detail) => faults.push(fault(Some(format!("{text:?}")), detail)),
+            },
         }
     }
 }

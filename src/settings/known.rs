@@ -62,13 +62,18 @@ fn elsewhere(defaults: &Tree, key: &str) -> Option<String> {
     sorted(&defaults.0).into_iter().find_map(in_section)
 }
 
-/// The known word that `word` is most likely a slip of; none: nothing is near.
+/// The known word that `word` is most likely a slip of, or the beginning of; none: nothing is near.
 pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let word = word.to_lowercase();
-    // Two slips, or a third of a long word: more would suggest what nobody meant.
+    // One slip in a short word, three in a long one: more would suggest what nobody meant.
     let limit = (word.chars().count() / 3).clamp(1, 3);
-    let distance = |known: &&str| strsim::damerau_levenshtein(&word, &known.to_lowercase());
-    known.filter(|known| distance(known) <= limit).min_by_key(distance)
+    let distance = |known: &str| {
+        let known = known.to_lowercase();
+        let is_begun = word.len() > 2 && known.starts_with(&word);
+        if is_begun { 1 } else { strsim::damerau_levenshtein(&word, &known) }
+    };
+    let ranked = known.map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= limit);
+    ranked.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }
 
 #[cfg(test)]
@@ -81,6 +86,7 @@ mod tests {
 
         assert_eq!(nearest("lease_sm", known.into_iter()), Some("lease_ms"));
         assert_eq!(nearest("leasems", known.into_iter()), Some("lease_ms"));
+        assert_eq!(nearest("lease", known.into_iter()), Some("lease_ms"));
         assert_eq!(nearest("timeout", known.into_iter()), None);
     }
 }

@@ -27,7 +27,7 @@ use crate::runtime::telemetry;
 use environment::Environment;
 use tree::Tree;
 
-pub use sections::{Auth, Http, HttpSettings, Secret, StoreSettings};
+pub use sections::{Auth, Http, HttpSettings, Secret};
 pub(crate) use tree::without_password;
 
 /// The defaults are a file so that operators can read them; it is compiled in so that a bare binary runs.
@@ -40,7 +40,7 @@ pub type Variables = Vec<(String, String)>;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `[store]`
-    pub store: StoreSettings,
+    pub store: crate::store::Settings,
     /// `[tasks]`, `[queue]`, `[agents]`, `[routing]`, `[approvals]`, `[sla]`, `[retention]`
     pub engine: engine::Settings,
     /// `[http]`, `[auth]`

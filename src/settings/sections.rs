@@ -1,24 +1,10 @@
-//! The sections `[store]`, `[http]` and `[auth]`, until their layers bring their own: each struct here has the
+//! The sections `[http]` and `[auth]`, until their layers bring their own: each struct here has the
 //! shape of the one that replaces it.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-
-/// `[store]`: how the store is reached. `store::Settings` takes its place.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StoreSettings {
-    /// `redis://`, `rediss://`, `redis+unix://` or `unix://`.
-    pub url: String,
-    /// Into how many slices the keyspace is cut, 1 to 256.
-    pub partitions: u16,
-    /// How long an answer may take, in milliseconds.
-    pub response_timeout_ms: u64,
-    /// How long connecting may take, in milliseconds.
-    pub connect_timeout_ms: u64,
-}
 
 /// `[http]` and `[auth]`. `http::Settings` takes its place.
 #[derive(Clone, Debug)]

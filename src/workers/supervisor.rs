@@ -1,13 +1,11 @@
 //! Runs the duties: waits, wakes, backs off, survives panics and stops. A duty knows none of this.
 
-use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::{Step, Worker};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::chain::Chain;
+use crate::runtime::panic;
 
 /// The first wait after a failed step.
 const BACKOFF_BASE: Duration = Duration::from_millis(100);
@@ -25,6 +24,9 @@ const BACKOFF_CAP: Duration = Duration::from_secs(2);
 
 /// The shortest rest: a duty whose next piece is always due now, and never done, must not spin.
 const REST_MIN: Duration = Duration::from_millis(5);
+
+/// How many reasons of one lasting fault are logged: a reason with an id in it is always another one.
+const REASONS_MAX: usize = 8;
 
 /// How a duty is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,7 +165,7 @@ impl Round {
         }
     }
 
-    /// Logs a fault that lasts once, and again only when its reason changes: not in a loop.
+    /// Logs a fault that lasts once for each of its reasons: not in a loop.
     fn note_failure(&self, failure: Failure, trouble: &mut Option<Trouble>) {
         let (why, is_panic) = match failure {
             Failure::Fault(why) => (why, false),
@@ -173,9 +175,10 @@ impl Round {
             *(if is_panic { &mut pulse.panics } else { &mut pulse.faults }) += 1;
             pulse.failing = Some(why.clone());
         });
-        let known = trouble.get_or_insert_with(|| Trouble { since: Instant::now(), failures: 0, why: String::new() });
+        let known =
+            trouble.get_or_insert_with(|| Trouble { since: Instant::now(), failures: 0, said: BTreeSet::new() });
         known.failures += 1;
-        if known.why == why {
+        if known.said.len() >= REASONS_MAX || !known.said.insert(why.clone()) {
             return;
         }
         if is_panic {
@@ -183,7 +186,6 @@ impl Round {
         } else {
             tracing::warn!(worker.name = self.name, error = %why, "the duty fails and is tried again");
         }
-        known.why = why;
     }
 }
 
@@ -191,8 +193,8 @@ impl Round {
 struct Trouble {
     since: Instant,
     failures: u64,
-    /// The reason that was logged last.
-    why: String,
+    /// The reasons that were logged.
+    said: BTreeSet<String>,
 }
 
 /// One step, with its panic caught. The duty keeps nothing between steps that a panic could leave half done.
@@ -202,13 +204,8 @@ async fn attempt<W: Worker>(worker: &W) -> Result<Step, Failure> {
     match step.await {
         Ok(Ok(step)) => Ok(step),
         Ok(Err(error)) => Err(Failure::Fault(Chain(&error).to_string())),
-        Err(panic) => Err(Failure::Panic(text_of(&*panic))),
+        Err(payload) => Err(Failure::Panic(panic::text(&*payload).to_owned())),
     }
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a text".to_owned())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::*;
 

@@ -1,0 +1,239 @@
+//! The composition root: settings → store → engine → roles, and the stop in the opposite order.
+//!
+//! Every process of ours is a [`Running`]: a gateway, a worker, or both over one engine.
+
+pub mod dev;
+mod seams;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{self, Command};
+use crate::engine::{self, Engine};
+use crate::runtime::backoff::Backoff;
+use crate::runtime::chain::Chain;
+use crate::runtime::redis_server;
+use crate::runtime::signal::{self, Stop};
+use crate::runtime::telemetry;
+use crate::settings::{Settings, without_password};
+use crate::workers::{self, Supervisor};
+
+/// How long the duties' last steps may take at the stop: more than one answer of a slow store.
+const WORKER_GRACE: Duration = Duration::from_secs(5);
+
+/// How much longer than its own grace a gateway is waited for before it is left behind.
+const GATEWAY_SLACK: Duration = Duration::from_secs(1);
+
+/// The exit code of a process that was told twice to stop, as shells count it.
+const INTERRUPTED: u8 = 130;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant is")]
+pub enum Error {
+    #[error("cannot start the log")]
+    Log(#[from] telemetry::Error),
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
+    #[error("cannot write the answer")]
+    Output(#[source] io::Error),
+    #[error("cannot make a random key")]
+    Random(#[source] getrandom::Error),
+    #[error("cannot run a private Redis")]
+    PrivateRedis(#[from] redis_server::Error),
+    #[error("cannot use the store")]
+    Store(#[source] engine::Error),
+    #[error("cannot run the gateway")]
+    Gateway(#[source] io::Error),
+    #[error(
+        "no credential is set, so nobody could call the gateway: set ORCHESTRATOR_JWT_SECRET (at least 32 bytes) or \
+         ORCHESTRATOR_API_KEY_<NAME>=<key>:<role>"
+    )]
+    NoCredential,
+}
+
+/// Does what the command line asks for.
+///
+/// # Errors
+///
+/// If it cannot be done; findings of the doctor are no error but an exit code of 1.
+pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error> {
+    match command {
+        Command::Settings => say(&settings.shown()).map(|()| ExitCode::SUCCESS),
+        Command::Openapi { yaml } => say(&seams::api_document(yaml)).map(|()| ExitCode::SUCCESS),
+        Command::Doctor => examine(&settings).await,
+        Command::Gateway => serve(&settings, Roles { gateway: true, worker: false }).await,
+        Command::Worker => serve(&settings, Roles { gateway: false, worker: true }).await,
+        Command::Dev(options) => {
+            until_told(&settings, async |stop| dev::run(&options, settings.clone(), stop).await).await
+        }
+    }
+}
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// Answers HTTP.
+    pub gateway: bool,
+    /// Does the background duties.
+    pub worker: bool,
+}
+
+/// Runs `roles` until a signal.
+async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
+    if roles.gateway && settings.http.auth.jwt_secret.is_none() && settings.http.auth.api_keys.is_empty() {
+        return Err(Error::NoCredential);
+    }
+    until_told(settings, async |stop| {
+        let Some(mut running) = Running::start(settings, roles, stop).await? else { return Ok(()) };
+        let ended = running.until(stop).await;
+        running.finish().await;
+        ended
+    })
+    .await
+}
+
+/// Starts log and signals, then does `work`, which is to end soon after the first signal. A second one drops it.
+async fn until_told(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&CancellationToken) -> Result<(), Error>,
+) -> Result<ExitCode, Error> {
+    telemetry::start(&settings.log)?;
+    let Stop { in_order, at_once } = signal::listen().map_err(Error::Signals)?;
+    tokio::select! {
+        done = work(&in_order) => done.map(|()| ExitCode::SUCCESS),
+        () = at_once.cancelled() => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+/// The parts of a running process.
+pub struct Running {
+    engine: Engine,
+    gateway: JoinSet<io::Result<()>>,
+    address: Option<SocketAddr>,
+    supervisor: Supervisor,
+    stop: CancellationToken,
+    drain: Duration,
+    gateway_grace: Duration,
+}
+
+impl Running {
+    /// Waits for the store, then starts `roles` over it. `stop` ends the wait; none: it did.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be used or the gateway cannot listen.
+    pub async fn start(settings: &Settings, roles: Roles, stop: &CancellationToken) -> Result<Option<Self>, Error> {
+        let Some(engine) = open_engine(settings, stop).await? else { return Ok(None) };
+        let http = &settings.http.http;
+        let (drain, grace) = (Duration::from_millis(http.drain_ms), Duration::from_millis(http.grace_ms));
+        let mut running = Self {
+            engine: engine.clone(),
+            gateway: JoinSet::new(),
+            address: None,
+            supervisor: Supervisor::default(),
+            stop: stop.child_token(),
+            drain,
+            gateway_grace: drain + grace + GATEWAY_SLACK,
+        };
+        if roles.gateway {
+            let bound = seams::Gateway::bind(engine.clone(), &settings.http, running.stop.clone()).await;
+            let gateway = bound.map_err(Error::Gateway)?;
+            tracing::info!(address = %gateway.address(), "the gateway listens");
+            running.address = Some(gateway.address());
+            running.gateway.spawn(gateway.serve());
+        }
+        if roles.worker {
+            workers::start_all(&running.supervisor, &engine);
+            tracing::info!("the worker runs");
+        }
+        Ok(Some(running))
+    }
+
+    /// Where the gateway listens; none: this process has none.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// The use cases.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Returns when `stop` is cancelled, or when the gateway ended by itself.
+    ///
+    /// # Errors
+    ///
+    /// If the gateway failed.
+    pub async fn until(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            Some(ended) = self.gateway.join_next() => ended.unwrap_or_else(|error| Err(error.into())).map_err(Error::Gateway),
+        }
+    }
+
+    /// Stops everything in order: readiness says no, waits and streams end, requests drain, duties stop. Senders
+    /// go before receivers. What does not end in time is named in the log and left: leases make that safe.
+    pub async fn finish(mut self) {
+        self.stop.cancel();
+        if !self.gateway.is_empty() {
+            // Until load balancers look elsewhere, long-polls go on: ended ones would only be asked again at once.
+            sleep(self.drain).await;
+        }
+        self.engine.stop().cancel();
+        match timeout(self.gateway_grace, self.gateway.join_next()).await {
+            Ok(Some(Ok(Err(error)))) => tracing::warn!(error = %Chain(&error), "the gateway stopped with a fault"),
+            Ok(Some(Err(error))) => tracing::error!(error = %Chain(&error), "the gateway stopped with a panic"),
+            Ok(None | Some(Ok(Ok(())))) => {}
+            Err(_) => tracing::warn!("the gateway did not end in time and is left behind"),
+        }
+        self.supervisor.finish(WORKER_GRACE).await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Connects to the store, for as long as it takes; says once what it waits for. None: `stop` came first.
+async fn open_engine(settings: &Settings, stop: &CancellationToken) -> Result<Option<Engine>, Error> {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+    loop {
+        match seams::open_engine(settings).await {
+            Ok(engine) => {
+                if backoff.failures() > 0 {
+                    tracing::info!("the store answers");
+                }
+                return Ok(Some(engine));
+            }
+            Err(error @ engine::Error::Unavailable(_)) if backoff.failures() == 0 => {
+                let url = without_password(&settings.store.url);
+                tracing::warn!(store.url = url, error = %Chain(&error), "waiting for the store");
+            }
+            Err(engine::Error::Unavailable(_)) => {}
+            Err(other) => return Err(Error::Store(other)),
+        }
+        let wait = backoff.next_wait();
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = sleep(wait) => {}
+        }
+    }
+}
+
+/// The doctor: one look, no waiting.
+async fn examine(settings: &Settings) -> Result<ExitCode, Error> {
+    let engine = seams::open_engine(settings).await.map_err(Error::Store)?;
+    let findings = engine.doctor().await.map_err(Error::Store)?;
+    say(&cli::doctor::text(&findings))?;
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes an answer to stdout.
+fn say(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Error::Output)
+}

@@ -1,0 +1,25 @@
+//! What a caught panic said.
+
+use std::any::Any;
+
+/// The message of a panic; one that was raised with something else than a text has none.
+pub fn text(payload: &(dyn Any + Send)) -> &str {
+    let fixed = payload.downcast_ref::<&str>().copied();
+    fixed.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_found_however_it_was_made() {
+        for (payload, said) in [
+            (Box::new("fixed") as Box<dyn Any + Send>, "fixed"),
+            (Box::new("made".to_owned()), "made"),
+            (Box::new(7), "a panic without a text"),
+        ] {
+            assert_eq!(text(&*payload), said);
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod dispatch;
 mod duties;
 mod error;
 mod events;
+mod feed;
 mod oversight;
 mod progress;
 mod settings;
@@ -25,6 +26,7 @@ use crate::domain::task::{Millis, Priority, Task};
 use crate::store::Store;
 
 pub use error::{Error, Fault};
+pub use feed::{EventFilter, EventPage, Feed, Heard, Position};
 pub use settings::*;
 
 /// What a submission led to.

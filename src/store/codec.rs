@@ -20,8 +20,6 @@ pub(super) struct Spec {
     pub source: Name,
     pub by: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub traceparent: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sla: Option<Sla>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub metadata: Option<Box<RawValue>>,
@@ -112,7 +110,7 @@ impl Record {
             agent: self.number("agent")?,
             parent: self.parse("parent")?,
             trace_id: self.get("trace").map(str::to_owned),
-            traceparent: spec.traceparent,
+            traceparent: self.get("traceparent").map(str::to_owned),
             submitted_by: spec.by,
             created_at,
             scheduled_for,

@@ -84,6 +84,11 @@ pub fn approval(id: crate::domain::ids::ApprovalId) -> String {
     format!("{}approval:{id}", prefix(id.partition()))
 }
 
+/// Stream: the event log.
+pub fn events(partition: Partition) -> String {
+    format!("{}events", prefix(partition))
+}
+
 /// Channel: a doorbell of the partition.
 pub fn bell(partition: Partition, name: &str) -> String {
     format!("{}bell:{name}", prefix(partition))

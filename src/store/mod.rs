@@ -15,6 +15,7 @@ mod events;
 pub mod keys;
 mod layout;
 pub mod lists;
+mod log;
 pub mod script;
 mod sweeps;
 mod tasks;
@@ -34,6 +35,7 @@ pub use agents::{AgentRow, StatsRow};
 pub use approvals::Decided;
 pub use claims::{Answer, FailedReport};
 pub use error::Error;
+pub use log::{LogBounds, Tail};
 use script::Script;
 pub use sweeps::Sweep;
 pub use tasks::{NewRecord, SubmitAnswer};
@@ -69,6 +71,7 @@ pub struct Store {
     hot: ConnectionManager,
     cold: deadpool_redis::Pool,
     bells: Bells,
+    client: redis::Client,
     shared: Arc<Shared>,
 }
 
@@ -81,6 +84,8 @@ struct Shared {
     opened: Instant,
     /// Where the next walk over the partitions starts, so that none is always first.
     turn: AtomicU64,
+    /// The live end of the log, once somebody reads it.
+    tail: log::TailCell,
 }
 
 impl Store {
@@ -105,13 +110,15 @@ impl Store {
         let store = Self {
             hot,
             cold,
-            bells: Bells::start(client, partitions),
+            bells: Bells::start(client.clone(), partitions),
+            client,
             shared: Arc::new(Shared {
                 settings,
                 clock_offset: AtomicI64::new(0),
                 answered_at: AtomicU64::new(0),
                 opened: Instant::now(),
                 turn: AtomicU64::new(0),
+                tail: log::TailCell::default(),
             }),
         };
         store.check_layout().await?;

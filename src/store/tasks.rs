@@ -111,7 +111,7 @@ fn optional<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Appends the 19 arguments of one task, in the order that `submit.lua` lists.
+/// Appends the 20 arguments of one task, in the order that `submit.lua` lists.
 fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let new = &record.new;
     let (delay, at) = match new.start {
@@ -122,7 +122,6 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let spec = Spec {
         source: new.source.clone(),
         by: record.by.clone(),
-        traceparent: new.traceparent.clone(),
         sla: new.sla.clone(),
         metadata: new.metadata.clone(),
         payload: new.payload.clone(),
@@ -138,7 +137,7 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     args.arg(optional(new.parent));
     let sla = new.sla.as_ref();
     args.arg(optional(sla.and_then(|sla| sla.deadline))).arg(optional(sla.and_then(|sla| sla.within_ms)));
-    args.arg(&record.by);
+    args.arg(&record.by).arg(new.traceparent.as_deref().unwrap_or_default());
     Ok(())
 }
 

@@ -26,7 +26,7 @@ for i = 1, #popped, 2 do
   if f.state and RULES.claim.from[f.state] then
     local task = {
       id = id, key = P .. 'task:' .. id, state = f.state, agent = f.agent, type = f.type, priority = f.priority,
-      n = tonumber(f.n), rank = f.rank, attempt = tonumber(f.attempt or 0), trace = f.trace,
+      n = tonumber(f.n), rank = f.rank, attempt = tonumber(f.attempt or 0), trace = f.trace, traceparent = f.traceparent,
     }
     local lease_until = hold(task, 'claim', ARGV[8], f.timeout, worker, true)
     ids[#ids + 1] = id

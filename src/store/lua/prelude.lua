@@ -39,13 +39,14 @@ end
 -- The fields that a move needs, or nil for an unknown task.
 local function load(id)
   local key = P .. 'task:' .. id
-  local f = redis.call('HMGET', key, 'state', 'agent', 'type', 'priority', 'n', 'rank', 'attempt', 'trace')
+  local f = redis.call('HMGET', key, 'state', 'agent', 'type', 'priority', 'n', 'rank', 'attempt', 'trace', 'traceparent')
   if not f[1] then
     return nil
   end
   return {
     id = id, key = key, state = f[1], agent = f[2], type = f[3], priority = f[4],
     n = tonumber(f[5]), rank = f[6], attempt = tonumber(f[7] or 0), trace = f[8],
+    traceparent = f[9],
   }
 end
 
@@ -96,7 +97,8 @@ local function say(event, task, payload)
   said[#said + 1] = { event, '"event_type":"' .. event
     .. '","priority":"' .. EVENT_PRIORITY[task.priority]
     .. '","source_agent":"orchestrator","trace_id":' .. (task.trace and '"' .. task.trace .. '"' or 'null')
-    .. ',"task_id":"' .. task.id .. '","payload":' .. payload .. ',"metadata":{}}' }
+    .. ',"task_id":"' .. task.id .. '","payload":' .. payload
+    .. ',"metadata":{' .. (task.traceparent and '"traceparent":"' .. task.traceparent .. '"' or '') .. '}}' }
 end
 
 -- Moves a task: set, hash, timeline and event, or nothing.

@@ -2,20 +2,20 @@
 --
 -- ARGV[5]   how long an idempotency key is remembered, ms
 -- ARGV[6]   how long an approval may wait, ms
--- ARGV[7…]  19 for each task:
+-- ARGV[7…]  20 for each task:
 --   1 id   2 agent   3 type   4 priority   5 head start, ms   6 delay, ms, or ''   7 start at, ms, or ''
 --   8 spec, opaque bytes   9 idempotency key's hash, or ''   10 digest of the body
 --   11 approval id, or ''   12 approval rule, a JSON string   13 trace id, or ''
 --   14 retries allowed   15 timeout of an attempt, ms, or ''   16 parent's id, or ''
 --   17 to be finished by, ms, or ''   18 to be finished this long after its start, ms, or ''
---   19 who submits it
+--   19 who submits it   20 W3C trace context, or ''
 --
 -- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id>` (the key's task)
 --          or `MISMATCH` (the key came with another body)
 local remember_ms, expires_ms = ARGV[5], ARGV[6]
 local specs, index, answers = {}, {}, {}
 
-for i = 7, #ARGV, 19 do
+for i = 7, #ARGV, 20 do
   -- One call may carry the submissions of several callers.
   ACTOR = ARGV[i + 18]
   local id, key_hash = ARGV[i], ARGV[i + 8]
@@ -35,12 +35,16 @@ for i = 7, #ARGV, 19 do
       id = id, key = P .. 'task:' .. id, agent = ARGV[i + 1], type = ARGV[i + 2], priority = ARGV[i + 3],
       n = 0, attempt = 0, trace = ARGV[i + 12] ~= '' and ARGV[i + 12] or nil,
     }
+    task.traceparent = ARGV[i + 19] ~= '' and ARGV[i + 19] or nil
     local due = tonumber(ARGV[i + 6]) or NOW + (tonumber(ARGV[i + 5]) or 0)
     local rank = math.max(due, NOW) - ARGV[i + 4]
     local fields = { 'agent', task.agent, 'type', task.type, 'priority', task.priority, 'rank', rank,
       'created', NOW, 'max_retries', ARGV[i + 13] }
     if task.trace then
       fields[#fields + 1], fields[#fields + 2] = 'trace', task.trace
+    end
+    if task.traceparent then
+      fields[#fields + 1], fields[#fields + 2] = 'traceparent', task.traceparent
     end
     if ARGV[i + 14] ~= '' then
       fields[#fields + 1], fields[#fields + 2] = 'timeout', ARGV[i + 14]

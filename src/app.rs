@@ -3,7 +3,6 @@
 //! Every process of ours is a [`Running`]: a gateway, a worker, or both over one engine.
 
 pub mod dev;
-mod seams;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -16,12 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{self, Command};
 use crate::engine::{self, Engine};
+use crate::http::{self, Gateway, openapi};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::chain::Chain;
 use crate::runtime::redis_server;
 use crate::runtime::signal::{self, Stop};
 use crate::runtime::telemetry;
 use crate::settings::{Settings, without_password};
+use crate::store::{self, Store};
 use crate::workers::{self, Supervisor};
 
 /// How long the duties' last steps may take at the stop: more than one answer of a slow store.
@@ -49,13 +50,10 @@ pub enum Error {
     PrivateRedis(#[from] redis_server::Error),
     #[error("cannot use the store")]
     Store(#[source] engine::Error),
-    #[error("cannot run the gateway")]
+    #[error("cannot start the gateway")]
+    Bind(#[from] http::Error),
+    #[error("the gateway failed")]
     Gateway(#[source] io::Error),
-    #[error(
-        "no credential is set, so nobody could call the gateway: set ORCHESTRATOR_JWT_SECRET (at least 32 bytes) or \
-         ORCHESTRATOR_API_KEY_<NAME>=<key>:<role>"
-    )]
-    NoCredential,
 }
 
 /// Does what the command line asks for.
@@ -66,7 +64,7 @@ pub enum Error {
 pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error> {
     match command {
         Command::Settings => say(&settings.shown()).map(|()| ExitCode::SUCCESS),
-        Command::Openapi { yaml } => say(&seams::api_document(yaml)).map(|()| ExitCode::SUCCESS),
+        Command::Openapi { yaml } => say(&api_document(yaml)).map(|()| ExitCode::SUCCESS),
         Command::Doctor => examine(&settings).await,
         Command::Gateway => serve(&settings, Roles { gateway: true, worker: false }).await,
         Command::Worker => serve(&settings, Roles { gateway: false, worker: true }).await,
@@ -88,7 +86,7 @@ pub struct Roles {
 /// Runs `roles` until a signal.
 async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
     if roles.gateway && settings.http.auth.jwt_secret.is_none() && settings.http.auth.api_keys.is_empty() {
-        return Err(Error::NoCredential);
+        return Err(http::Error::NoCredential.into());
     }
     until_told(settings, async |stop| {
         let Some(mut running) = Running::start(settings, roles, stop).await? else { return Ok(()) };
@@ -143,8 +141,7 @@ impl Running {
             gateway_grace: drain + grace + GATEWAY_SLACK,
         };
         if roles.gateway {
-            let bound = seams::Gateway::bind(engine.clone(), &settings.http, running.stop.clone()).await;
-            let gateway = bound.map_err(Error::Gateway)?;
+            let gateway = Gateway::bind(engine.clone(), &settings.http, running.stop.clone()).await?;
             tracing::info!(address = %gateway.address(), "the gateway listens");
             running.address = Some(gateway.address());
             running.gateway.spawn(gateway.serve());
@@ -202,7 +199,7 @@ impl Running {
 async fn open_engine(settings: &Settings, stop: &CancellationToken) -> Result<Option<Engine>, Error> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
     loop {
-        match seams::open_engine(settings).await {
+        match connect(settings).await {
             Ok(engine) => {
                 if backoff.failures() > 0 {
                     tracing::info!("the store answers");
@@ -224,9 +221,22 @@ async fn open_engine(settings: &Settings, stop: &CancellationToken) -> Result<Op
     }
 }
 
+/// Connects to the store and builds the use cases over it.
+async fn connect(settings: &Settings) -> Result<Engine, engine::Error> {
+    let store = store::Settings { events_kept: settings.engine.retention.events, ..settings.store.clone() };
+    let store = Store::open(store).await?;
+    // A stop token of its own: waits end only after the drain, see `Running::finish`.
+    Ok(Engine::new(store, settings.engine.clone(), CancellationToken::new()))
+}
+
+/// The API document as JSON, or as YAML.
+fn api_document(yaml: bool) -> String {
+    if yaml { openapi::yaml() } else { format!("{:#}\n", openapi::document()) }
+}
+
 /// The doctor: one look, no waiting.
 async fn examine(settings: &Settings) -> Result<ExitCode, Error> {
-    let engine = seams::open_engine(settings).await.map_err(Error::Store)?;
+    let engine = connect(settings).await.map_err(Error::Store)?;
     let findings = engine.doctor().await.map_err(Error::Store)?;
     say(&cli::doctor::text(&findings))?;
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

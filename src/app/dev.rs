@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Error, Roles, Running, say};
 use crate::cli::{self, banner};
+use crate::http::Secret;
 use crate::runtime::redis_server::{Options, RedisServer};
-use crate::settings::{Secret, Settings, without_password};
+use crate::settings::{Settings, without_password};
 
 /// What the fresh key is called in timelines and logs.
 const KEY_NAME: &str = "dev_admin";

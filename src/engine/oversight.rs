@@ -77,9 +77,14 @@ impl Engine {
         Ok(self.store.now().await?)
     }
 
+    /// Whether a store round trip succeeded lately; asks nobody.
+    pub fn has_answered_lately(&self) -> bool {
+        self.store.last_answer() < LATELY
+    }
+
     /// Whether a store round trip succeeded lately, or does now.
     pub async fn is_ready(&self) -> bool {
-        self.store.last_answer() < LATELY || matches!(tokio::time::timeout(LATELY, self.check()).await, Ok(Ok(_)))
+        self.has_answered_lately() || matches!(tokio::time::timeout(LATELY, self.check()).await, Ok(Ok(_)))
     }
 
     /// Every invariant of the keyspace that does not hold; correct while the fleet works.

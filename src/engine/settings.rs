@@ -45,6 +45,12 @@ pub struct Tasks {
     pub idempotency_ms: Millis,
 }
 
+/// Why a task of type `kind` is refused where `types` are known; none: it is one of them.
+pub fn unknown_type(types: &[Name], kind: &Name) -> Option<String> {
+    let known = || types.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+    (!types.contains(kind)).then(|| format!("unknown task type; known are {}", known()))
+}
+
 /// In which order tasks are taken.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

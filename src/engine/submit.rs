@@ -13,7 +13,7 @@ use crate::domain::task::NewTask;
 use crate::domain::{policy, routing};
 use crate::store::{self, NewRecord, Store, SubmitAnswer};
 
-use super::{Engine, Error, Explanation, Fault, Settings, Submitted};
+use super::{Engine, Error, Explanation, Fault, Settings, Submitted, unknown_type};
 
 /// The most tasks in one script: about 2 ms of Redis, so that nobody waits long behind it.
 const BATCH: usize = 100;
@@ -72,9 +72,7 @@ impl Engine {
     /// Decides everything about a submission that does not need the store.
     fn prepare(&self, caller: &Principal, mut new: NewTask, random: u64) -> Result<NewRecord, Error> {
         let settings = &self.settings;
-        if !settings.tasks.types.contains(&new.kind) {
-            let known: Vec<_> = settings.tasks.types.iter().map(|kind| kind.as_str()).collect();
-            let detail = format!("unknown task type; known are {}", known.join(", "));
+        if let Some(detail) = unknown_type(&settings.tasks.types, &new.kind) {
             return Err(Error::Invalid(vec![Fault::new("/type", detail)]));
         }
         let Some((_, rule)) = routing::route(&settings.routing.rules, &new) else {

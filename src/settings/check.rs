@@ -197,7 +197,7 @@ impl Check<'_> {
         }
     }
 
-    fn auth(&mut self, auth: &super::Auth) {
+    fn auth(&mut self, auth: &crate::http::Auth) {
         if auth.jwt_secret.as_ref().is_some_and(|secret| secret.expose().len() < JWT_SECRET_MIN) {
             self.fail("auth.jwt_secret", format!("expected at least {JWT_SECRET_MIN} bytes"));
         }

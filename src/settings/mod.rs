@@ -7,7 +7,6 @@
 mod check;
 mod environment;
 mod known;
-mod sections;
 mod show;
 mod tree;
 
@@ -27,7 +26,6 @@ use crate::runtime::telemetry;
 use environment::Environment;
 use tree::Tree;
 
-pub use sections::{Auth, Http, HttpSettings, Secret};
 pub(crate) use tree::without_password;
 
 /// The defaults are a file so that operators can read them; it is compiled in so that a bare binary runs.
@@ -44,7 +42,7 @@ pub struct Settings {
     /// `[tasks]`, `[queue]`, `[agents]`, `[routing]`, `[approvals]`, `[sla]`, `[retention]`
     pub engine: engine::Settings,
     /// `[http]`, `[auth]`
-    pub http: HttpSettings,
+    pub http: crate::http::Settings,
     /// `[log]`
     pub log: telemetry::Settings,
     tree: Tree,
@@ -168,7 +166,7 @@ impl Settings {
                 sla: sla?,
                 retention: retention?,
             },
-            http: HttpSettings { http: http?, auth: auth? },
+            http: crate::http::Settings { http: http?, auth: auth? },
             log: log?,
             tree,
         })

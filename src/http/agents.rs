@@ -1,0 +1,116 @@
+//! Agents: their subjects, claims, batches of outcomes, pauses.
+
+use poem_openapi::OpenApi;
+use poem_openapi::param::Path;
+
+use crate::domain::name::Name;
+use crate::domain::principal::Principal;
+use crate::engine::{Claim, Engine};
+
+use super::auth::{self, Admin, Caller, TasksRead};
+use super::error::{Problem, Refusal};
+use super::json::{Body, Json};
+use super::openapi::Tag;
+use super::request::{ClaimRequest, Limits, Outcomes};
+use super::text::Text;
+use super::view::{AgentPage, AgentView, OutcomeResult, OutcomesResult, TasksClaimed};
+
+/// The calls on agents.
+pub struct Agents {
+    /// Does the work.
+    pub engine: Engine,
+    /// What bodies are measured against.
+    pub limits: Limits,
+}
+
+#[OpenApi(tag = "Tag::Agents")]
+impl Agents {
+    /// List agents
+    #[oai(path = "/agents", method = "get", operation_id = "list_agents")]
+    async fn list(&self, _caller: Caller<TasksRead>) -> Result<Json<AgentPage>, Refusal> {
+        Ok(Json(self.engine.agents().await?.into()))
+    }
+
+    /// Get an agent
+    #[oai(path = "/agents/:agent", method = "get", operation_id = "get_agent")]
+    async fn get(
+        &self,
+        _caller: Caller<TasksRead>,
+        /// The agent.
+        agent: Path<Text<Name>>,
+    ) -> Result<Json<AgentView>, Refusal> {
+        Ok(Json(self.engine.agent(&agent.0.0).await?.into()))
+    }
+
+    /// Claim tasks
+    ///
+    /// Hands out the best tasks of the agent's subject, the highest priority first, each under a lease.
+    /// Waits for the first of them up to `wait_ms`; an empty list means that none came.
+    #[oai(path = "/agents/:agent/claim", method = "post", operation_id = "claim_tasks")]
+    async fn claim(
+        &self,
+        caller: Caller<auth::Agent>,
+        /// The agent.
+        agent: Path<Text<Name>>,
+        body: Body<ClaimRequest>,
+    ) -> Result<Json<TasksClaimed>, Refusal> {
+        let claim = body.value.into_claim(agent.0.0)?;
+        Ok(Json(self.engine.claim(&caller, claim).await?.into()))
+    }
+
+    /// Report many outcomes, and claim the next tasks
+    ///
+    /// Each outcome is taken or refused for itself; the results are in the order of the outcomes.
+    #[oai(path = "/agents/:agent/results", method = "post", operation_id = "report_outcomes")]
+    async fn results(
+        &self,
+        caller: Caller<auth::Agent>,
+        /// The agent.
+        agent: Path<Text<Name>>,
+        body: Body<Outcomes>,
+    ) -> Result<Json<OutcomesResult>, Refusal> {
+        let (reports, claim) = body.value.into_parts(agent.0.0, &self.limits)?;
+        let attempts: Vec<_> = reports.iter().map(|report| (report.id, report.attempt)).collect();
+        let outcomes = self.engine.report(&caller, reports).await?;
+        let results = attempts.into_iter().zip(outcomes).map(|((id, attempt), result)| (id, attempt, result).into());
+        let results: Vec<OutcomeResult> = results.collect();
+        let (claimed, claim_problem) = self.claim_next(&caller, claim).await;
+        Ok(Json(OutcomesResult { results, claimed, claim_problem }))
+    }
+
+    /// Pause an agent
+    ///
+    /// Its claims are answered with nothing until it is resumed; what it holds goes on. Durable.
+    #[oai(path = "/agents/:agent/pause", method = "post", operation_id = "pause_agent")]
+    async fn pause(
+        &self,
+        caller: Caller<Admin>,
+        /// The agent.
+        agent: Path<Text<Name>>,
+    ) -> Result<Json<AgentView>, Refusal> {
+        Ok(Json(self.engine.pause(&caller, &agent.0.0).await?.into()))
+    }
+
+    /// Resume an agent
+    #[oai(path = "/agents/:agent/resume", method = "post", operation_id = "resume_agent")]
+    async fn resume(
+        &self,
+        caller: Caller<Admin>,
+        /// The agent.
+        agent: Path<Text<Name>>,
+    ) -> Result<Json<AgentView>, Refusal> {
+        Ok(Json(self.engine.resume(&caller, &agent.0.0).await?.into()))
+    }
+}
+
+impl Agents {
+    /// Claims after outcomes were taken. A claim that fails must not hide that they were: the agent would
+    /// report them again and be told that its leases are lost.
+    async fn claim_next(&self, caller: &Principal, claim: Option<Claim>) -> (Option<TasksClaimed>, Option<Problem>) {
+        let Some(claim) = claim else { return (None, None) };
+        match self.engine.claim(caller, claim).await {
+            Ok(claimed) => (Some(claimed.into()), None),
+            Err(error) => (None, Some(Refusal::from(error).into_problem("/claim"))),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Approvals: what waits for a human, and what humans decided.
+
+use poem_openapi::OpenApi;
+use poem_openapi::param::{Path, Query};
+
+use crate::domain::approval::ApprovalStatus;
+use crate::domain::ids::ApprovalId;
+use crate::engine::Engine;
+
+use super::auth::{ApprovalsDecide, ApprovalsRead, Caller};
+use super::error::Refusal;
+use super::json::{Json, OptionalBody};
+use super::openapi::Tag;
+use super::request::{Approve, Reject};
+use super::tasks::DEFAULT_PAGE;
+use super::text::{PageLimit, Text};
+use super::view::{ApprovalDetail, ApprovalPage};
+
+/// The calls on approvals.
+pub struct Approvals {
+    /// Does the work.
+    pub engine: Engine,
+}
+
+type Limit = Query<Option<Text<PageLimit>>>;
+
+#[OpenApi(tag = "Tag::Approvals")]
+impl Approvals {
+    /// List approvals
+    ///
+    /// Newest first. A page may be short though more follow: go by `next_cursor`.
+    #[oai(path = "/approvals", method = "get", operation_id = "list_approvals")]
+    async fn list(
+        &self,
+        _caller: Caller<ApprovalsRead>,
+        /// Only approvals of this status.
+        status: Query<Option<Text<ApprovalStatus>>>,
+        /// The most items of the page; 50 if left out.
+        limit: Limit,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<ApprovalPage>, Refusal> {
+        self.page(status.0.map(|word| word.0).as_slice(), limit, cursor).await
+    }
+
+    /// List approvals that wait for a decision
+    #[oai(path = "/approvals/pending", method = "get", operation_id = "list_pending_approvals")]
+    async fn pending(
+        &self,
+        _caller: Caller<ApprovalsRead>,
+        /// The most items of the page; 50 if left out.
+        limit: Limit,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<ApprovalPage>, Refusal> {
+        self.page(&[ApprovalStatus::Pending], limit, cursor).await
+    }
+
+    /// List approvals that no longer wait for a decision
+    #[oai(path = "/approvals/history", method = "get", operation_id = "list_decided_approvals")]
+    async fn history(
+        &self,
+        _caller: Caller<ApprovalsRead>,
+        /// The most items of the page; 50 if left out.
+        limit: Limit,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<ApprovalPage>, Refusal> {
+        let is_decided = |status: &ApprovalStatus| *status != ApprovalStatus::Pending;
+        let decided: Vec<_> = ApprovalStatus::ALL.into_iter().filter(is_decided).collect();
+        self.page(&decided, limit, cursor).await
+    }
+
+    /// Get an approval and its task
+    #[oai(path = "/approvals/:id", method = "get", operation_id = "get_approval")]
+    async fn get(
+        &self,
+        _caller: Caller<ApprovalsRead>,
+        /// The approval.
+        id: Path<Text<ApprovalId>>,
+    ) -> Result<Json<ApprovalDetail>, Refusal> {
+        Ok(Json(self.engine.approval(id.0.0).await?.into()))
+    }
+
+    /// Approve
+    ///
+    /// The task goes on. Nobody approves what he submitted himself; a second decision is refused with
+    /// `already-decided`, which says by whom and when.
+    #[oai(path = "/approvals/:id/approve", method = "post", operation_id = "approve")]
+    async fn approve(
+        &self,
+        caller: Caller<ApprovalsDecide>,
+        /// The approval.
+        id: Path<Text<ApprovalId>>,
+        body: OptionalBody<Approve>,
+    ) -> Result<Json<ApprovalDetail>, Refusal> {
+        let decision = body.0.into_decision()?;
+        Ok(Json(self.engine.decide(&caller, id.0.0, decision).await?.into()))
+    }
+
+    /// Reject
+    ///
+    /// The task is cancelled; the reason stands on it as its error.
+    #[oai(path = "/approvals/:id/reject", method = "post", operation_id = "reject")]
+    async fn reject(
+        &self,
+        caller: Caller<ApprovalsDecide>,
+        /// The approval.
+        id: Path<Text<ApprovalId>>,
+        /// Why, if the body does not say.
+        reason: Query<Option<String>>,
+        body: OptionalBody<Reject>,
+    ) -> Result<Json<ApprovalDetail>, Refusal> {
+        let decision = body.0.into_decision(reason.0)?;
+        Ok(Json(self.engine.decide(&caller, id.0.0, decision).await?.into()))
+    }
+}
+
+impl Approvals {
+    async fn page(
+        &self,
+        statuses: &[ApprovalStatus],
+        limit: Limit,
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<ApprovalPage>, Refusal> {
+        let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
+        Ok(Json(self.engine.approvals(statuses, limit, cursor.0.as_deref()).await?.into()))
+    }
+}

@@ -1,0 +1,93 @@
+//! Single attempts as agents report on them: a sign of life, an outcome.
+
+use poem_openapi::OpenApi;
+use poem_openapi::param::Path;
+
+use crate::domain::ids::TaskId;
+use crate::domain::principal::Principal;
+use crate::domain::task::Report;
+use crate::engine::Engine;
+
+use super::auth::{self, Caller};
+use super::error::Refusal;
+use super::json::{Body, Json};
+use super::openapi::Tag;
+use super::request::{Completion, Failure, Heartbeat, Limits, Release};
+use super::text::Text;
+use super::view::{LeaseView, Reported, at};
+
+/// The calls on an attempt.
+pub struct Attempts {
+    /// Does the work.
+    pub engine: Engine,
+    /// What bodies are measured against.
+    pub limits: Limits,
+}
+
+#[OpenApi(tag = "Tag::Agents")]
+impl Attempts {
+    /// Say that the agent is still at it
+    ///
+    /// Extends the lease. Refused with `lease-lost` or `task-cancelled` when the agent should stop.
+    #[oai(path = "/tasks/:id/heartbeat", method = "post", operation_id = "extend_lease")]
+    async fn heartbeat(
+        &self,
+        caller: Caller<auth::Agent>,
+        /// The task.
+        id: Path<Text<TaskId>>,
+        body: Body<Heartbeat>,
+    ) -> Result<Json<LeaseView>, Refusal> {
+        let (attempt, progress, extend_ms) = body.value.into_parts()?;
+        let until = self.engine.extend(&caller, id.0.0, attempt, progress, extend_ms).await?;
+        Ok(Json(LeaseView { lease_expires_at: at(until) }))
+    }
+
+    /// Report an attempt as completed
+    #[oai(path = "/tasks/:id/complete", method = "post", operation_id = "complete_task")]
+    async fn complete(
+        &self,
+        caller: Caller<auth::Agent>,
+        /// The task.
+        id: Path<Text<TaskId>>,
+        body: Body<Completion>,
+    ) -> Result<Json<Reported>, Refusal> {
+        self.report(&caller, body.value.into_report(id.0.0, &self.limits)?).await
+    }
+
+    /// Report an attempt as failed
+    ///
+    /// Another attempt follows after a back-off, unless it was the last or `retryable` is false.
+    #[oai(path = "/tasks/:id/fail", method = "post", operation_id = "fail_task")]
+    async fn fail(
+        &self,
+        caller: Caller<auth::Agent>,
+        /// The task.
+        id: Path<Text<TaskId>>,
+        body: Body<Failure>,
+    ) -> Result<Json<Reported>, Refusal> {
+        self.report(&caller, body.value.into_report(id.0.0, &self.limits)?).await
+    }
+
+    /// Give an attempt back untouched
+    ///
+    /// It costs the task nothing: another agent may claim it at once.
+    #[oai(path = "/tasks/:id/release", method = "post", operation_id = "release_task")]
+    async fn release(
+        &self,
+        caller: Caller<auth::Agent>,
+        /// The task.
+        id: Path<Text<TaskId>>,
+        body: Body<Release>,
+    ) -> Result<Json<Reported>, Refusal> {
+        self.report(&caller, body.value.into_report(id.0.0)?).await
+    }
+}
+
+impl Attempts {
+    async fn report(&self, caller: &Principal, report: Report) -> Result<Json<Reported>, Refusal> {
+        let (id, attempt) = (report.id, report.attempt);
+        let results = self.engine.report(caller, vec![report]).await?;
+        let state = results.into_iter().next().ok_or_else(Refusal::internal)??;
+        Ok(Json(Reported { task_id: Text(id), attempt, status: Text(state) }))
+    }
+}

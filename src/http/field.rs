@@ -1,0 +1,278 @@
+//! The fields of a request body: each is missing, given or wrong, and none hides another's fault.
+//!
+//! A request type is a plain struct of [`Field`]s that serde reads in one pass over the bytes. Reading
+//! never stops at a field of the wrong type: what is wrong with it is kept, and [`Faults`] collects
+//! all of that, together with what only a comparison of fields can find, for one answer.
+
+use std::borrow::Cow;
+
+use poem_openapi::registry::{MetaSchemaRef, Registry};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::engine::Fault;
+
+use super::error::Refusal;
+
+/// A value that a field may have.
+pub trait Readable: Sized {
+    /// Reads valid JSON; the error says what is expected, such as `must be a string`.
+    fn read(raw: &RawValue) -> Result<Self, String>;
+}
+
+/// A JSON object whose fields are all [`Field`]s, so that reading it fails only when it is no object.
+pub trait Fields: DeserializeOwned {}
+
+/// One field of a request.
+#[derive(Clone, Debug, Default)]
+pub enum Field<T> {
+    /// It is not there.
+    #[default]
+    Missing,
+    /// It is there and has the right type.
+    Given(T),
+    /// It is there and cannot be read; what is expected.
+    Wrong(String),
+}
+
+impl<'de, T: Readable> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(T::read(raw).map_or_else(Self::Wrong, Self::Given))
+    }
+}
+
+/// What is wrong with a request body, field by field.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// Where the object that is being read stands in the body; empty: it is the body.
+    base: String,
+    found: Vec<Fault>,
+}
+
+impl Faults {
+    /// Faults of the object at `base`, a JSON Pointer such as `/tasks/3`.
+    pub fn at(base: impl Into<String>) -> Self {
+        Self { base: base.into(), found: Vec::new() }
+    }
+
+    /// Notes that the field `name` is wrong.
+    pub fn add(&mut self, name: &str, detail: impl Into<String>) {
+        self.found.push(Fault::new(format!("{}/{name}", self.base), detail));
+    }
+
+    /// The value of a field that must be there.
+    pub fn required<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
+        match field {
+            Field::Given(value) => Some(value),
+            Field::Missing => {
+                self.add(name, "is required");
+                None
+            }
+            Field::Wrong(detail) => {
+                self.add(name, detail);
+                None
+            }
+        }
+    }
+
+    /// The value of a field that may be missing or `null`.
+    pub fn optional<T>(&mut self, name: &str, field: Field<Option<T>>) -> Option<T> {
+        match field {
+            Field::Given(value) => value,
+            Field::Missing => None,
+            Field::Wrong(detail) => {
+                self.add(name, detail);
+                None
+            }
+        }
+    }
+
+    /// Passes `value` on if it lies in `range`, and notes the fault if not.
+    pub fn within<T: PartialOrd + std::fmt::Display>(
+        &mut self,
+        name: &str,
+        value: Option<T>,
+        range: std::ops::RangeInclusive<T>,
+    ) -> Option<T> {
+        let value = value?;
+        if range.contains(&value) {
+            return Some(value);
+        }
+        self.add(name, format!("must be from {} to {}", range.start(), range.end()));
+        None
+    }
+
+    /// Passes `text` on if it has 1 to `most` characters, and notes the fault if not.
+    pub fn short(&mut self, name: &str, text: Option<String>, most: usize) -> Option<String> {
+        let text = text?;
+        if (1..=most).contains(&text.chars().count()) {
+            return Some(text);
+        }
+        self.add(name, format!("must have 1 to {most} characters"));
+        None
+    }
+
+    /// Passes `json` on if it has at most `most` bytes, and notes the fault if not.
+    pub fn sized(&mut self, name: &str, json: Option<Box<RawValue>>, most: usize) -> Option<Box<RawValue>> {
+        let json = json?;
+        if json.get().len() <= most {
+            return Some(json);
+        }
+        self.add(name, format!("has {} bytes; at most {most} are accepted", json.get().len()));
+        None
+    }
+
+    /// Reads the object in the field `name`, whose faults point below that field.
+    pub fn inside<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.base.len();
+        self.base.push('/');
+        self.base.push_str(name);
+        let value = read(self);
+        self.base.truncate(outer);
+        value
+    }
+
+    /// What was read, unless anything is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// All that was noted. A value is missing only when a fault says why.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Refusal> {
+        match value {
+            Some(value) if self.found.is_empty() => Ok(value),
+            Some(_) | None => Err(Refusal::invalid(self.found)),
+        }
+    }
+}
+
+impl<T: Fields> Readable for T {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        // Serde would take a list as a struct's fields in order; a client would be surprised.
+        if !raw.get().starts_with('{') {
+            return Err("must be an object".to_owned());
+        }
+        serde_json::from_str(raw.get()).map_err(|error| plain(&error))
+    }
+}
+
+impl<T: Readable> Readable for Option<T> {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        if raw.get() == "null" { Ok(None) } else { T::read(raw).map(Some) }
+    }
+}
+
+impl<T: Readable> Readable for Vec<T> {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| "must be a list".to_owned())?;
+        let read = |(index, item)| T::read(item).map_err(|detail| format!("item {index} {detail}"));
+        items.into_iter().enumerate().map(read).collect()
+    }
+}
+
+macro_rules! readable {
+    ($($type:ty: $expected:literal),* $(,)?) => { $(
+        impl Readable for $type {
+            fn read(raw: &RawValue) -> Result<Self, String> {
+                serde_json::from_str(raw.get()).map_err(|_| $expected.to_owned())
+            }
+        }
+    )* };
+}
+
+readable! {
+    String: "must be a string",
+    bool: "must be true or false",
+    f64: "must be a number",
+    u64: "must be a whole number, 0 or more",
+    u32: "must be a whole number, 0 or more",
+    u8: "must be a whole number, 0 or more",
+}
+
+/// What serde found, without its place: a pointer says that better.
+pub(super) fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+impl<T: Type> Type for Field<T> {
+    const IS_REQUIRED: bool = T::IS_REQUIRED;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        T::name()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+/// The document's derive asks for this; requests are read by serde.
+impl<T: Type + Readable> ParseFromJSON for Field<T> {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        let Some(value) = value else { return Ok(Self::Missing) };
+        serde_json::from_str(&value.to_string()).map_err(ParseError::custom)
+    }
+}
+
+/// The document's derive asks for this; a request is never written.
+impl<T: Type> ToJSON for Field<T> {
+    fn to_json(&self) -> Option<Value> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Order {
+        count: Field<u32>,
+        note: Field<Option<String>>,
+        size: Field<Option<u64>>,
+    }
+
+    impl Fields for Order {}
+
+    fn read(text: &str) -> Order {
+        Order::read(serde_json::from_str(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_fault_is_found_in_one_pass_and_null_means_absent() {
+        let order = read(r#"{"count": "three", "note": null, "size": -1, "other": [1]}"#);
+        let mut faults = Faults::at("/orders/2");
+
+        assert_eq!(faults.required("count", order.count), None);
+        assert_eq!(faults.optional("note", order.note), None);
+        assert_eq!(faults.optional("size", order.size), None);
+        let pointers: Vec<_> = faults.found.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/orders/2/count", "/orders/2/size"]);
+    }
+
+    #[test]
+    fn a_list_is_not_an_object() {
+        let raw: &RawValue = serde_json::from_str("[1, null, 3]").unwrap();
+
+        assert_eq!(Order::read(raw).unwrap_err(), "must be an object");
+    }
+}

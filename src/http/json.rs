@@ -1,0 +1,318 @@
+//! JSON in and out: bodies are read straight from their bytes and written straight to bytes.
+//!
+//! No tree of values is built on the way, so what a client sent as `payload`, `metadata` or `result`
+//! comes back byte for byte: [`Raw`] and [`RawObject`] carry it.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use poem::http::{StatusCode, header};
+use poem::{Body as HttpBody, IntoResponse, Request, RequestBody, Response};
+use poem_openapi::payload::Payload;
+use poem_openapi::registry::{
+    MetaMediaType, MetaRequest, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions};
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::error::Refusal;
+use super::field::{Fields, Readable, plain};
+
+/// The deepest nesting that is taken in: a reader that recurses must survive what we hand on.
+pub const MAX_DEPTH: usize = 64;
+
+const CONTENT_TYPE: &str = "application/json";
+
+/// The largest body that is read, in bytes; every request carries it.
+#[derive(Clone, Copy, Debug)]
+pub struct MaxBody(pub usize);
+
+/// A request body.
+#[derive(Debug)]
+pub struct Body<T> {
+    /// What it says.
+    pub value: T,
+    bytes: Bytes,
+}
+
+impl<T> Body<T> {
+    /// What it says, and SHA-256 of its bytes for whoever needs it.
+    pub fn into_parts(self) -> (T, impl FnOnce() -> String) {
+        (self.value, move || digest(&self.bytes))
+    }
+}
+
+/// A request body that may be left out, which is the same as `{}`.
+#[derive(Debug)]
+pub struct OptionalBody<T>(pub T);
+
+/// An answer with status 200.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+/// Any JSON, byte for byte as it came.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Raw(pub Box<RawValue>);
+
+/// A JSON object, byte for byte as it came.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct RawObject(pub Box<RawValue>);
+
+/// SHA-256, hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads one JSON object.
+fn parse<T: Fields>(bytes: &[u8]) -> Result<T, Refusal> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Refusal::unreadable("The body is not UTF-8."))?;
+    let is_object = text.trim_ascii_start().starts_with('{');
+    let read = if is_object { serde_json::from_str(text).map_err(|error| plain(&error)) } else { Err(String::new()) };
+    read.map_err(|detail| match serde_json::from_str::<IgnoredAny>(text) {
+        Err(error) => Refusal::unreadable(format!("The body is not JSON: {error}.")),
+        Ok(_) if !is_object => Refusal::invalid_body("must be an object"),
+        Ok(_) => Refusal::invalid_body(detail),
+    })
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == CONTENT_TYPE || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn check_content_type(request: &Request) -> Result<(), Refusal> {
+    match request.header(header::CONTENT_TYPE) {
+        Some(content_type) if is_json(content_type) => Ok(()),
+        Some(content_type) => Err(Refusal::unsupported_media_type(content_type)),
+        None => Err(Refusal::unsupported_media_type("none")),
+    }
+}
+
+async fn bytes(request: &Request, body: &mut RequestBody) -> Result<Bytes, Refusal> {
+    let most = request.data::<MaxBody>().map_or(usize::MAX, |most| most.0);
+    let body = body.take().map_err(|_| Refusal::unreadable("The body was read already."))?;
+    body.into_bytes_limit(most).await.map_err(|error| match error {
+        poem::error::ReadBodyError::PayloadTooLarge => Refusal::too_large(most),
+        _ => Refusal::unreadable("The body ended early or could not be read."),
+    })
+}
+
+/// Describes a request body in the document; the two kinds differ in whether it must be there.
+macro_rules! request_body {
+    ($required:literal) => {
+        const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+        type ParamType = ();
+        type ParamRawType = ();
+
+        fn register(registry: &mut Registry) {
+            T::register(registry);
+        }
+
+        fn request_meta() -> Option<MetaRequest> {
+            let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
+            Some(MetaRequest { description: None, content, required: $required })
+        }
+    };
+}
+
+impl<'a, T: Fields + Type> ApiExtractor<'a> for Body<T> {
+    request_body!(true);
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        check_content_type(request)?;
+        let bytes = bytes(request, body).await?;
+        Ok(Self { value: parse(&bytes)?, bytes })
+    }
+}
+
+impl<'a, T: Fields + Type + Default> ApiExtractor<'a> for OptionalBody<T> {
+    request_body!(false);
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let bytes = bytes(request, body).await?;
+        // Some clients name a content type though they send nothing.
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        check_content_type(request)?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+/// The answer `value` with `status`.
+pub fn respond(status: StatusCode, content_type: &'static str, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => Response::builder().status(status).content_type(content_type).body(HttpBody::from_vec(bytes)),
+        // A view is made of strings, numbers and JSON: this would be a bug of a view.
+        Err(error) => {
+            tracing::error!(%error, "answer cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+impl<T: Serialize + Send> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        respond(StatusCode::OK, CONTENT_TYPE, &self.0)
+    }
+}
+
+impl<T: Type> Payload for Json<T> {
+    const CONTENT_TYPE: &'static str = CONTENT_TYPE;
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: Type> ApiResponse for Json<T> {
+    fn meta() -> MetaResponses {
+        let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
+        let (description, status) = ("Done", Some(StatusCode::OK.as_u16()));
+        let done = MetaResponse { description, status, status_range: None, content, headers: Vec::new() };
+        MetaResponses { responses: vec![done] }
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+/// Whether brackets in `json`, which is valid, nest deeper than `most`.
+pub fn is_deeper_than(json: &str, most: usize) -> bool {
+    let (mut depth, mut is_text, mut is_escaped) = (0usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            b'{' | b'[' if !is_text => {
+                depth += 1;
+                if depth > most {
+                    return true;
+                }
+            }
+            b'}' | b']' if !is_text => depth -= 1,
+            _ => {}
+        }
+    }
+    false
+}
+
+impl Readable for Raw {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        if is_deeper_than(raw.get(), MAX_DEPTH) {
+            return Err(format!("must be nested at most {MAX_DEPTH} deep"));
+        }
+        Ok(Self(raw.to_owned()))
+    }
+}
+
+impl Readable for RawObject {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        if !raw.get().starts_with('{') {
+            return Err("must be an object".to_owned());
+        }
+        Raw::read(raw).map(|Raw(object)| Self(object))
+    }
+}
+
+macro_rules! raw_type {
+    ($($type:ident: $schema:expr),*) => { $(
+        impl Type for $type {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn schema_ref() -> MetaSchemaRef {
+                MetaSchemaRef::Inline(Box::new($schema))
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::once(self))
+            }
+        }
+
+        impl ParseFromJSON for $type {
+            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                let text = value.ok_or_else(ParseError::expected_input)?.to_string();
+                let raw = RawValue::from_string(text).map_err(ParseError::custom)?;
+                Self::read(&raw).map_err(ParseError::custom)
+            }
+        }
+
+        impl ToJSON for $type {
+            fn to_json(&self) -> Option<Value> {
+                serde_json::from_str(self.0.get()).ok()
+            }
+        }
+    )* };
+}
+
+raw_type! {
+    Raw: MetaSchema::ANY,
+    RawObject: MetaSchema {
+        additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
+        ..MetaSchema::new("object")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_goes_out_byte_for_byte() {
+        let sent = r#"{ "z":1,"a" : [ ], "big":123456789012345678901234567890, "f":1.0, "e":1e2, "u":"\u00e9" }"#;
+        let raw = RawObject::read(serde_json::from_str(sent).unwrap()).unwrap();
+
+        assert_eq!(serde_json::to_string(&raw).unwrap(), sent);
+    }
+
+    #[test]
+    fn nesting_is_counted_outside_of_strings() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+
+        assert!(!is_deeper_than(&nested(64), 64));
+        assert!(is_deeper_than(&nested(65), 64));
+        assert!(!is_deeper_than(r#"{"a": "[[[[\"[[[[\\"}"#, 1));
+        assert!(Raw::read(serde_json::from_str(&nested(100_000)).unwrap()).is_err());
+    }
+
+    #[test]
+    fn json_goes_by_its_essence() {
+        for good in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.task+json"] {
+            assert!(is_json(good), "{good}");
+        }
+        for bad in ["text/plain", "application/jsonp", "text/x+json", ""] {
+            assert!(!is_json(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The HTTP gateway: translation only. A handler decodes a request, makes one call to the engine and
+//! encodes what it says; it decides nothing.
+//!
+//! A request passes, from the outside in: [`front`] (its id, the shape of refusals), CORS if it is
+//! configured, [`auth`] (who calls, with which scope), [`json`] and [`request`] (what the body says, with
+//! every fault at once), the handler, and on the way out [`view`]. Only [`error`] knows which status a
+//! refusal has.
+
+mod agents;
+mod approvals;
+mod attempts;
+mod auth;
+mod error;
+mod events;
+mod field;
+mod front;
+mod health;
+mod json;
+pub mod openapi;
+mod oversight;
+mod request;
+mod server;
+mod settings;
+mod tasks;
+mod text;
+mod view;
+
+use std::sync::Arc;
+
+use poem::endpoint::BoxEndpoint;
+use poem::http::HeaderName;
+use poem::middleware::Cors;
+use poem::{Endpoint, EndpointExt, IntoEndpoint};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+
+use auth::Guard;
+use front::{Identified, Refusing};
+use json::MaxBody;
+use request::Limits;
+
+pub use server::Gateway;
+pub use settings::{Auth, Error, Http, Secret, Settings};
+
+/// Every handler; the API document is made of these types.
+type Apis = (
+    health::Health,
+    tasks::Tasks,
+    attempts::Attempts,
+    agents::Agents,
+    approvals::Approvals,
+    events::Events,
+    oversight::Oversight,
+);
+
+/// The whole API over `engine`. `/health/ready` says 503 once `stop` is cancelled.
+///
+/// # Errors
+///
+/// A credential is missing or weak, or a setting is refused.
+pub fn endpoint(engine: Engine, settings: &Settings, stop: CancellationToken) -> Result<BoxEndpoint<'static>, Error> {
+    let limits = Limits::from(engine.settings());
+    let apis: Apis = (
+        health::Health { engine: engine.clone(), stop },
+        tasks::Tasks { engine: engine.clone(), limits: limits.clone() },
+        attempts::Attempts { engine: engine.clone(), limits: limits.clone() },
+        agents::Agents { engine: engine.clone(), limits: limits.clone() },
+        approvals::Approvals { engine: engine.clone() },
+        events::Events { engine: engine.clone(), limits: limits.clone() },
+        oversight::Oversight { engine, limits },
+    );
+    shield(openapi::service(apis).into_endpoint(), settings)
+}
+
+/// Puts around `api` what every call has in common.
+fn shield(api: impl Endpoint + 'static, settings: &Settings) -> Result<BoxEndpoint<'static>, Error> {
+    let guard = Arc::new(Guard::new(&settings.auth)?);
+    let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes));
+    let refusing = Refusing(guarded);
+    Ok(match cors(&settings.http.cors_origins)? {
+        // The outer layer is for what CORS itself refuses; the inner one, so that a script can read a problem.
+        Some(cors) => Identified(Refusing(refusing.with(cors))).boxed(),
+        None => Identified(refusing).boxed(),
+    })
+}
+
+const SENT_HEADERS: [&str; 7] = [
+    "authorization",
+    auth::API_KEY_HEADER,
+    "content-type",
+    "idempotency-key",
+    "traceparent",
+    front::REQUEST_ID,
+    "accept",
+];
+
+const READ_HEADERS: [&str; 5] =
+    [front::REQUEST_ID, "location", "idempotency-replayed", "retry-after", "www-authenticate"];
+
+/// Which web origins may call; none: no CORS at all. Cookies are never used, so credentials are not allowed
+/// and `*` is harmless.
+fn cors(origins: &[String]) -> Result<Option<Cors>, Error> {
+    if origins.is_empty() {
+        return Ok(None);
+    }
+    let is_origin = |origin: &&String| {
+        *origin == "*" || origin.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'))
+    };
+    if let Some(bad) = origins.iter().find(|origin| !is_origin(origin)) {
+        let why = format!("holds `{bad}`; an origin is `https://host[:port]` without a path, or `*`");
+        return Err(Error::refused("http.cors_origins", why));
+    }
+    let cors = Cors::new().allow_credentials(false).max_age(3_600);
+    let cors = ["GET", "POST", "PATCH", "DELETE"].into_iter().fold(cors, Cors::allow_method);
+    let cors = SENT_HEADERS.map(HeaderName::from_static).into_iter().fold(cors, Cors::allow_header);
+    let cors = READ_HEADERS.map(HeaderName::from_static).into_iter().fold(cors, Cors::expose_header);
+    let is_any = origins.iter().any(|origin| origin == "*");
+    Ok(Some(if is_any { cors.allow_origins_fn(|_| true) } else { cors.allow_origins(origins) }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! The API document: built once from the handlers' types, repaired, and shown in three forms.
+//!
+//! Nothing here needs an engine or a runtime, and the same build always writes the same bytes.
+
+mod repair;
+mod yaml;
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use poem::endpoint::BoxEndpoint;
+use poem::http::Method;
+use poem_openapi::registry::{MetaApi, Registry};
+use poem_openapi::{LicenseObject, OpenApi, OpenApiService, Tags};
+use serde_json::Value;
+
+use super::Apis;
+
+const TITLE: &str = "MorningAI Orchestrator";
+
+const DESCRIPTION: &str = "A task orchestrator and event bus for fleets of AI agents.\n\nErrors are RFC 9457 \
+    `application/problem+json`; `type` is stable. Every answer carries `X-Request-Id`. Lists are pages: go by \
+    `next_cursor`. Times are RFC 3339, UTC, milliseconds. Unknown fields of a request are ignored.";
+
+/// The chapters of the document.
+#[derive(Tags)]
+pub enum Tag {
+    /// Submit, find, follow and call off tasks.
+    Tasks,
+    /// Claim tasks and report on them.
+    Agents,
+    /// Decide what needs a human.
+    Approvals,
+    /// Publish what happened.
+    Events,
+    /// See figures and rules.
+    Operation,
+    /// What this is and how it is.
+    Service,
+}
+
+/// The handlers' types without handlers: enough to describe them.
+struct Described;
+
+impl OpenApi for Described {
+    fn meta() -> Vec<MetaApi> {
+        Apis::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        Apis::register(registry);
+    }
+
+    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+/// Wraps `api` with what the document says of the service as a whole.
+pub fn service<A: OpenApi>(api: A) -> OpenApiService<A, ()> {
+    OpenApiService::new(api, TITLE, env!("CARGO_PKG_VERSION"))
+        .description(DESCRIPTION)
+        .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
+        .server("/")
+}
+
+/// The document as generators and linters accept it.
+pub fn document() -> Value {
+    // The framework writes JSON; that it cannot be read again would be a bug that the tests show.
+    repair::repair(serde_json::from_str(&service(Described).spec()).unwrap_or_default())
+}
+
+/// The document as YAML.
+pub fn yaml() -> String {
+    yaml::write(&document())
+}
+
+fn text() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| format!("{:#}\n", document()))
+}
+
+/// The document as JSON.
+pub fn json() -> Bytes {
+    Bytes::from_static(text().as_bytes())
+}
+
+/// The document as YAML, written once.
+pub fn yaml_bytes() -> Bytes {
+    static YAML: OnceLock<String> = OnceLock::new();
+    Bytes::from_static(YAML.get_or_init(yaml).as_bytes())
+}
+
+/// The document as a page that asks nobody else for anything.
+pub fn page() -> Bytes {
+    static PAGE: OnceLock<String> = OnceLock::new();
+    let page = PAGE.get_or_init(|| {
+        let service = service(Described);
+        // The framework embeds its unrepaired document; `</` would end the script that ours stands in.
+        let ours = text().replace("</", "<\\/");
+        service.swagger_ui_html().replacen(&service.spec(), &ours, 1).replacen("Swagger UI", TITLE, 1)
+    });
+    Bytes::from_static(page.as_bytes())
+}
+
+/// One path of the document, to tell a client who missed it what it does have.
+#[derive(Debug)]
+pub struct Template {
+    segments: Vec<String>,
+    allow: String,
+}
+
+impl Template {
+    /// The template that `path` belongs to.
+    pub fn of(path: &str) -> Option<&'static Self> {
+        static TEMPLATES: OnceLock<Vec<Template>> = OnceLock::new();
+        let templates = TEMPLATES.get_or_init(Self::all);
+        let given: Vec<_> = path.split('/').collect();
+        let fits = |template: &&Self| {
+            template.segments.len() == given.len()
+                && template.segments.iter().zip(&given).all(|(own, given)| own == given || own.starts_with('{'))
+        };
+        // As in the router, a word wins over a parameter.
+        let n_parameters = |template: &&Self| template.segments.iter().filter(|own| own.starts_with('{')).count();
+        templates.iter().filter(fits).min_by_key(n_parameters)
+    }
+
+    fn all() -> Vec<Self> {
+        let document = document();
+        let paths = document["paths"].as_object().into_iter().flatten();
+        let template = |(path, item): (&String, &Value)| {
+            let methods = item.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase());
+            let mut methods: Vec<_> = methods.collect();
+            if methods.iter().any(|method| method == "GET") {
+                methods.push("HEAD".to_owned());
+            }
+            Self { segments: path.split('/').map(str::to_owned).collect(), allow: methods.join(", ") }
+        };
+        paths.map(template).collect()
+    }
+
+    /// The name of its parameter.
+    pub fn parameter(&self) -> Option<&str> {
+        self.segments.iter().find_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    }
+
+    /// The methods that it takes, for the header `Allow`.
+    pub fn allow(&self) -> &str {
+        &self.allow
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn visit(value: &Value, see: &mut impl FnMut(&serde_json::Map<String, Value>)) {
+        match value {
+            Value::Object(map) => {
+                see(map);
+                map.values().for_each(|inner| visit(inner, see));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| visit(inner, see)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    fn operations(document: &Value) -> Vec<Value> {
+        let paths = document["paths"].as_object().unwrap();
+        paths.values().flat_map(|item| item.as_object().unwrap().values().cloned()).collect()
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document();
+        let mut dangling = Vec::new();
+
+        visit(&document, &mut |map| {
+            if let Some(Value::String(target)) = map.get("$ref")
+                && document.pointer(target.trim_start_matches('#')).is_none()
+            {
+                dangling.push(target.clone());
+            }
+        });
+
+        assert_eq!(dangling, Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_call_has_a_name_of_its_own_and_says_what_it_does() {
+        let document = document();
+        let operations = operations(&document);
+        let names: BTreeSet<_> = operations.iter().map(|one| one["operationId"].as_str().unwrap()).collect();
+
+        assert_eq!(names.len(), operations.len());
+        for one in &operations {
+            assert!(one["summary"].is_string() && one["tags"].is_array(), "{}", one["operationId"]);
+            let responses = one["responses"].as_object().unwrap();
+            assert!(!responses.contains_key("default") && responses.contains_key("500"), "{}", one["operationId"]);
+        }
+    }
+
+    #[test]
+    fn a_guarded_call_names_both_schemes_and_its_scope() {
+        let document = document();
+
+        for one in operations(&document) {
+            let is_open = one["tags"][0] == "Service";
+            let schemes = serde_json::json!([{"Bearer": []}, {"ApiKey": []}]);
+            assert_eq!(one["security"] == schemes, !is_open, "{}", one["operationId"]);
+            assert_eq!(one["x-required-scopes"].is_array(), !is_open, "{}", one["operationId"]);
+        }
+    }
+
+    #[test]
+    fn it_is_free_of_what_linters_refuse() {
+        let document = document();
+        assert_eq!(document["openapi"], "3.0.3");
+
+        visit(&document, &mut |map| {
+            assert!(!map.contains_key("application/json; charset=utf-8"));
+            assert_ne!(map.get("description"), Some(&Value::from("")));
+            assert!(map.get("format").and_then(Value::as_str).is_none_or(|format| !format.starts_with("uint")));
+        });
+    }
+
+    #[test]
+    fn every_bound_and_every_example_belongs_to_something() {
+        let document = document();
+        for (schema, field, ..) in super::super::request::BOUNDS {
+            let place = format!("/components/schemas/{schema}/properties/{field}/maximum");
+            assert!(document.pointer(&place).is_some(), "{place}");
+        }
+
+        let examples: Value = serde_json::from_str(include_str!("examples.json")).unwrap();
+        let operations = operations(&document);
+        for name in examples.as_object().unwrap().keys() {
+            assert!(operations.iter().any(|one| one["operationId"] == name.as_str()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_path_finds_its_template_and_a_word_wins() {
+        assert_eq!(Template::of("/tasks").unwrap().allow(), "GET, POST, HEAD");
+        assert_eq!(Template::of("/tasks/batch").unwrap().allow(), "POST");
+        assert_eq!(Template::of("/agents/dev_agent").unwrap().parameter(), Some("agent"));
+        assert!(Template::of("/nothing").is_none());
+    }
+
+    #[test]
+    fn the_page_holds_the_repaired_document() {
+        let page = String::from_utf8(page().to_vec()).unwrap();
+
+        assert!(page.contains("\"openapi\": \"3.0.3\"") && !page.contains("\"openapi\": \"3.0.0\""));
+    }
+}

@@ -1,0 +1,263 @@
+//! Repairs what poem-openapi writes, so that linters accept the document and generators do not drop parts
+//! of it; and adds what its macros cannot say: refusals, scopes, nullable fields, examples.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::super::request::BOUNDS;
+
+type Object = Map<String, Value>;
+
+/// Examples by operation id.
+const EXAMPLES: &str = include_str!("examples.json");
+
+/// The document, repaired.
+pub fn repair(mut document: Value) -> Value {
+    document["openapi"] = json!("3.0.3");
+    repair_schemas(&mut document);
+    show_nulls(&mut document);
+    add_bounds(&mut document);
+    let known = keys(&document["components"]["securitySchemes"]);
+    let examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    for item in document["paths"].as_object_mut().into_iter().flat_map(Object::values_mut) {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            move_scopes(operation, &known);
+            list_refusals(method, operation);
+            finish_responses(operation);
+            add_examples(operation, &examples);
+        }
+    }
+    document["components"]["headers"] = json!({
+        "RequestId": {"description": "The id of the request, which the log carries too.", "schema": {"type": "string"}},
+        "RetryAfter": {"description": "When to try again, in seconds.", "schema": {"type": "integer"}},
+        "WwwAuthenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
+        "Allow": {"description": "The methods of this path.", "schema": {"type": "string"}}
+    });
+    document
+}
+
+fn keys(value: &Value) -> BTreeSet<String> {
+    value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// Walks everything and repairs each object for itself.
+fn repair_schemas(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            unfold_all_of(map);
+            repair_number(map);
+            if map.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
+                map.remove("format");
+            }
+            map.values_mut().for_each(repair_schemas);
+        }
+        Value::Array(items) => items.iter_mut().for_each(repair_schemas),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// `{description, allOf: [{$ref}, {description}]}` says everything twice, and some generators drop it.
+fn unfold_all_of(map: &mut Object) {
+    let Some(Value::Array(parts)) = map.get_mut("allOf") else { return };
+    let is_note = parts.len() == 2
+        && parts[0].get("$ref").is_some()
+        && parts[1].as_object().is_some_and(|note| !note.contains_key("type") && !note.contains_key("properties"));
+    if is_note && let Some(Value::Object(note)) = parts.pop() {
+        for (key, value) in note {
+            map.entry(key).or_insert(value);
+        }
+    }
+}
+
+/// Bounds of whole numbers are whole, and what we call unsigned is never negative.
+fn repair_number(map: &mut Object) {
+    if map.get("type").and_then(Value::as_str) != Some("integer") {
+        return;
+    }
+    for bound in ["minimum", "maximum"] {
+        if let Some(number) = map.get(bound).and_then(Value::as_f64) {
+            map.insert(bound.to_owned(), json!(number as i64));
+        }
+    }
+    let (least, most, format) = match map.get("format").and_then(Value::as_str) {
+        Some("uint8") => (0, Some(u64::from(u8::MAX)), "int32"),
+        Some("uint16") => (0, Some(u64::from(u16::MAX)), "int32"),
+        Some("uint32") => (0, Some(u64::from(u32::MAX)), "int64"),
+        Some("uint64") => (0, None, "int64"),
+        _ => return,
+    };
+    map.insert("format".to_owned(), json!(format));
+    map.entry("minimum").or_insert(json!(least));
+    if let Some(most) = most {
+        map.entry("maximum").or_insert(json!(most));
+    }
+}
+
+/// A field that is not required may be `null`: in a request that is the same as left out; in a view it is what
+/// a field with nothing to say is written as, so there it is always present.
+fn show_nulls(document: &mut Value) {
+    let mut sent = BTreeSet::new();
+    for item in document["paths"].as_object().into_iter().flat_map(Object::values) {
+        for operation in item.as_object().into_iter().flat_map(Object::values) {
+            collect(&operation["requestBody"], document, &mut sent);
+        }
+    }
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
+    for (name, schema) in schemas {
+        // A problem is the exception: it has only the members that its cause has.
+        let Some(schema) = schema.as_object_mut().filter(|_| name != "Problem") else { continue };
+        let names = show_nulls_of(schema);
+        if !names.is_empty() && !sent.contains(name) {
+            schema.insert("required".to_owned(), json!(names));
+        }
+    }
+}
+
+/// Marks what is not required, and returns all names.
+fn show_nulls_of(schema: &mut Object) -> Vec<String> {
+    let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return Vec::new() };
+    for (name, property) in properties.iter_mut() {
+        let Some(property) = property.as_object_mut().filter(|_| !required.contains(&json!(name))) else { continue };
+        let target = property.remove("$ref").map(|target| json!({"$ref": target}));
+        let target = target.or_else(|| property.remove("allOf").and_then(|parts| parts.get(0).cloned()));
+        match target {
+            // `nullable` beside a reference means nothing to a strict reader: what is referred to is not.
+            Some(target) => property.insert("oneOf".to_owned(), json!([target, {"nullable": true, "enum": [null]}])),
+            None => property.insert("nullable".to_owned(), json!(true)),
+        };
+    }
+    properties.keys().cloned().collect()
+}
+
+/// The bounds that requests are measured against.
+fn add_bounds(document: &mut Value) {
+    for (schema, field, least, most) in BOUNDS {
+        let property = document.pointer_mut(&format!("/components/schemas/{schema}/properties/{field}"));
+        if let Some(property) = property.and_then(Value::as_object_mut) {
+            property.insert("minimum".to_owned(), json!(least));
+            property.insert("maximum".to_owned(), json!(most));
+        }
+    }
+}
+
+/// Every schema that `value` leads to.
+fn collect(value: &Value, document: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            let target = map.get("$ref").and_then(Value::as_str);
+            if let Some(name) = target.and_then(|target| target.strip_prefix("#/components/schemas/"))
+                && found.insert(name.to_owned())
+            {
+                collect(&document["components"]["schemas"][name], document, found);
+            }
+            map.values().for_each(|inner| collect(inner, document, found));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| collect(inner, document, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Scopes stand among the security schemes, where the handlers' macro can put them; they belong beside.
+fn move_scopes(operation: &mut Value, known: &BTreeSet<String>) {
+    let Some(security) = operation.get_mut("security").and_then(Value::as_array_mut) else {
+        operation["security"] = json!([]);
+        return;
+    };
+    let is_scheme = |entry: &Value| keys(entry).iter().all(|name| known.contains(name));
+    let (schemes, scopes): (Vec<_>, Vec<_>) = security.drain(..).partition(is_scheme);
+    let scopes: Vec<_> = scopes.iter().flat_map(keys).collect();
+    operation["security"] = json!(schemes);
+    operation["x-required-scopes"] = json!(scopes);
+}
+
+/// The refusals that an operation can have, in the place of the one entry for any.
+fn list_refusals(method: &str, operation: &mut Value) {
+    let has_body = operation.get("requestBody").is_some();
+    let parameters: Vec<_> = operation["parameters"].as_array().cloned().unwrap_or_default();
+    let is_in = |place: &str| parameters.iter().any(|one| one["in"] == place);
+    let has_cursor = parameters.iter().any(|one| one["name"] == "cursor");
+    let is_guarded = operation.get("x-required-scopes").is_some();
+    if operation["parameters"].is_null()
+        && let Some(map) = operation.as_object_mut()
+    {
+        map.remove("parameters");
+    }
+    let is_write = method != "get";
+    let refusals = [
+        (400, has_body || !parameters.is_empty(), "The request cannot be read: a parameter, a header or the JSON."),
+        (401, is_guarded, "There is no credential, or it is no good."),
+        (403, is_guarded, "The caller may not do this."),
+        (404, is_in("path"), "There is no such thing."),
+        (409, is_write && is_in("path"), "What it is about is in a state that does not allow this."),
+        (413, has_body, "The body is too large."),
+        (415, has_body, "The body is not said to be JSON."),
+        (422, has_body || has_cursor, "Fields are wrong: all of them are named."),
+        (500, true, "A fault of the service."),
+        (503, is_guarded, "The store is away or full; the same request may succeed later."),
+    ];
+    let Some(responses) = operation["responses"].as_object_mut() else { return };
+    responses.remove("default");
+    for (status, _, description) in refusals.into_iter().filter(|(_, is_possible, _)| *is_possible) {
+        let schema = json!({"$ref": "#/components/schemas/Problem"});
+        let content = json!({"application/problem+json": {"schema": schema}});
+        let headers = match status {
+            401 => json!({"WWW-Authenticate": {"$ref": "#/components/headers/WwwAuthenticate"}}),
+            503 => json!({"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}),
+            _ => json!({}),
+        };
+        let refusal = json!({"description": description, "content": content, "headers": headers});
+        responses.entry(status.to_string()).or_insert(refusal);
+    }
+}
+
+/// Every answer carries the request's id; headers are spelt as they are sent; nothing goes undescribed.
+fn finish_responses(operation: &mut Value) {
+    for response in operation["responses"].as_object_mut().into_iter().flat_map(Object::values_mut) {
+        if response["description"] == "" {
+            response["description"] = json!("Done");
+        }
+        let headers = response["headers"].as_object().cloned().unwrap_or_default();
+        let mut headers: Object = headers.into_iter().map(|(name, header)| (capital_words(&name), header)).collect();
+        headers.insert("X-Request-Id".to_owned(), json!({"$ref": "#/components/headers/RequestId"}));
+        response["headers"] = Value::Object(headers);
+    }
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(map) = parameter.as_object_mut() {
+            // Both say what is so without them.
+            map.remove("deprecated");
+            map.remove("explode");
+        }
+    }
+}
+
+/// `RETRY-AFTER` as `Retry-After`.
+fn capital_words(name: &str) -> String {
+    if name == "WWW-Authenticate" {
+        return name.to_owned();
+    }
+    let capital = |word: &str| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        format!("{}{}", first.to_uppercase(), rest.to_lowercase())
+    };
+    name.split('-').map(capital).collect::<Vec<_>>().join("-")
+}
+
+fn add_examples(operation: &mut Value, examples: &Value) {
+    let Some(name) = operation["operationId"].as_str() else { return };
+    let example = &examples[name];
+    if let Some(request) = example.get("request")
+        && let Some(media) = operation.pointer_mut("/requestBody/content/application~1json")
+    {
+        media["example"] = request.clone();
+    }
+    for status in ["200", "201", "202"] {
+        let place = format!("/responses/{status}/content/application~1json");
+        if let Some(response) = example.get("response")
+            && let Some(media) = operation.pointer_mut(&place)
+        {
+            media["example"] = response.clone();
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Writes a JSON value as YAML: block style, and text in quotes wherever it could be read as anything else.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+/// The value as a YAML document.
+pub fn write(value: &Value) -> String {
+    let mut text = String::new();
+    block(&mut text, value, 0);
+    text
+}
+
+/// Writes `value` where a line begins at `indent`, and ends the line.
+fn block(text: &mut String, value: &Value, indent: usize) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (index, (key, inner)) in map.iter().enumerate() {
+                // The first entry stands where the cursor is: at the margin, or behind a dash.
+                let margin = if index == 0 { 0 } else { indent };
+                let _ = write!(text, "{:margin$}{}:", "", scalar(key));
+                below(text, inner, indent);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for (index, inner) in items.iter().enumerate() {
+                let margin = if index == 0 { 0 } else { indent };
+                let _ = write!(text, "{:margin$}- ", "");
+                block(text, inner, indent + 2);
+            }
+        }
+        Value::String(word) => {
+            let _ = writeln!(text, "{}", scalar(word));
+        }
+        // Empty lists and maps, numbers, booleans and null are the same in JSON.
+        other => {
+            let _ = writeln!(text, "{other}");
+        }
+    }
+}
+
+/// Writes the value of a key: on the same line, or indented below it.
+fn below(text: &mut String, value: &Value, indent: usize) {
+    let is_nested = match value {
+        Value::Object(map) => !map.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    };
+    if is_nested {
+        let inner = indent + 2;
+        let _ = write!(text, "\n{:inner$}", "");
+        block(text, value, inner);
+    } else {
+        text.push(' ');
+        block(text, value, indent);
+    }
+}
+
+/// A word as it is if no reader can take it for a number, a boolean or null; else as JSON, which is YAML.
+fn scalar(word: &str) -> String {
+    let is_plain = word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/')
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./{}+".contains(&byte))
+        && !["y", "n", "yes", "no", "on", "off", "true", "false", "null"].contains(&word.to_lowercase().as_str());
+    if is_plain { word.to_owned() } else { Value::from(word).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nested_values_are_indented_and_risky_text_is_quoted() {
+        let value = json!({"a": {"b": [1, {"c": "no", "d": []}]}, "200": "it's: so\n", "e": [["x"]]});
+        let expected = "\"200\": \"it's: so\\n\"\na:\n  b:\n    - 1\n    - c: \"no\"\n      d: []\ne:\n  - - x\n";
+
+        assert_eq!(write(&value), expected);
+    }
+}

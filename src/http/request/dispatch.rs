@@ -1,0 +1,370 @@
+//! What agents send: claims, signs of life, outcomes.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use poem_openapi::Object;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::domain::ids::TaskId;
+use crate::domain::name::Name;
+use crate::domain::task::{Attempt, Millis, Outcome, Progress, Report};
+use crate::engine::Claim;
+
+use super::super::error::Refusal;
+use super::super::field::{Faults, Field, Fields};
+use super::super::json::Raw;
+use super::super::text::Text;
+use super::Limits;
+
+/// How many tasks one claim may hand out.
+pub(super) const CLAIM: RangeInclusive<u32> = 1..=100;
+
+/// How long a claim may wait, in milliseconds.
+pub(super) const WAIT_MS: RangeInclusive<Millis> = 0..=60_000;
+
+/// The bounds of a lease, in milliseconds: 1 s to 1 h.
+pub(super) const LEASE_MS: RangeInclusive<Millis> = 1_000..=3_600_000;
+
+/// How long a retry may wait, in milliseconds: up to 7 days.
+pub(super) const RETRY_AFTER_MS: RangeInclusive<Millis> = 0..=7 * 24 * 3_600_000;
+
+/// The longest error, in bytes.
+const MAX_ERROR_BYTES: usize = 8_192;
+
+/// The most outcomes of one request.
+const MAX_OUTCOMES: usize = 1_000;
+
+/// What stands for the error of an agent that gives none.
+pub(super) const NO_ERROR: &str = "the agent gave no reason";
+
+/// An agent asks for work.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct ClaimRequest {
+    /// What this process of the agent calls itself.
+    worker: Field<Text<Name>>,
+    /// The most tasks to hand out, 1 to 100; 1 if left out.
+    max: Field<Option<u32>>,
+    /// How long to wait for the first, in milliseconds, at most 60,000; 0 if left out.
+    wait_ms: Field<Option<u64>>,
+    /// How long the agent may stay silent, in milliseconds, 1 s to 1 h; as configured if left out.
+    lease_ms: Field<Option<u64>>,
+}
+
+impl Fields for ClaimRequest {}
+
+impl ClaimRequest {
+    /// The claim of `agent`.
+    ///
+    /// # Errors
+    ///
+    /// Every field that is wrong.
+    pub fn into_claim(self, agent: Name) -> Result<Claim, Refusal> {
+        let mut faults = Faults::default();
+        let claim = self.read(&mut faults, agent);
+        faults.finish(claim)
+    }
+
+    fn read(self, faults: &mut Faults, agent: Name) -> Option<Claim> {
+        let worker = faults.required("worker", self.worker);
+        let max = faults.optional("max", self.max);
+        let max = faults.within("max", max, CLAIM).unwrap_or(1);
+        let wait_ms = faults.optional("wait_ms", self.wait_ms);
+        let wait_ms = faults.within("wait_ms", wait_ms, WAIT_MS).unwrap_or(0);
+        let lease_ms = faults.optional("lease_ms", self.lease_ms);
+        let lease_ms = faults.within("lease_ms", lease_ms, LEASE_MS);
+        Some(Claim { agent, worker: worker?.0, max, wait: Duration::from_millis(wait_ms), lease_ms })
+    }
+}
+
+/// An agent is still at it.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct Heartbeat {
+    /// The attempt that the agent holds.
+    attempt: Field<u32>,
+    /// How far it is.
+    progress: Field<Option<ProgressRequest>>,
+    /// How long it may stay silent from now, in milliseconds, 1 s to 1 h; as configured if left out.
+    extend_ms: Field<Option<u64>>,
+}
+
+impl Fields for Heartbeat {}
+
+/// How far an agent is.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(rename = "ProgressReport")]
+pub struct ProgressRequest {
+    /// 0 to 100.
+    percent: Field<f64>,
+    /// What it is at, 1 to 500 characters.
+    message: Field<Option<String>>,
+}
+
+impl Fields for ProgressRequest {}
+
+impl Heartbeat {
+    /// The attempt, how far it is, and for how long to extend the lease.
+    ///
+    /// # Errors
+    ///
+    /// Every field that is wrong.
+    pub fn into_parts(self) -> Result<(Attempt, Option<Progress>, Option<Millis>), Refusal> {
+        let mut faults = Faults::default();
+        let attempt = faults.required("attempt", self.attempt);
+        let progress = faults.optional("progress", self.progress);
+        let progress = progress.and_then(|progress| faults.inside("progress", |faults| progress.read(faults)));
+        let extend_ms = faults.optional("extend_ms", self.extend_ms);
+        let extend_ms = faults.within("extend_ms", extend_ms, LEASE_MS);
+        faults.finish(attempt.map(|attempt| (attempt, progress, extend_ms)))
+    }
+}
+
+impl ProgressRequest {
+    fn read(self, faults: &mut Faults) -> Option<Progress> {
+        let percent = faults.required("percent", self.percent);
+        let percent = faults.within("percent", percent, 0.0..=100.0);
+        let message = faults.optional("message", self.message);
+        let message = faults.short("message", message, 500);
+        Some(Progress { percent: percent?, message })
+    }
+}
+
+/// The agent finished the attempt that it holds.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct Completion {
+    /// The attempt.
+    attempt: Field<u32>,
+    /// What the agent found or made: any JSON, nested at most 64 deep.
+    result: Field<Option<Raw>>,
+}
+
+impl Fields for Completion {}
+
+/// The attempt that the agent holds did not work.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct Failure {
+    /// The attempt.
+    attempt: Field<u32>,
+    /// Why, 1 to 8,192 bytes.
+    error: Field<Option<String>>,
+    /// Whether another attempt makes sense; true if left out.
+    retryable: Field<Option<bool>>,
+    /// How long to wait before it, in milliseconds, instead of the usual back-off; at most 7 days.
+    retry_after_ms: Field<Option<u64>>,
+    /// What the agent found on the way: any JSON.
+    result: Field<Option<Raw>>,
+}
+
+impl Fields for Failure {}
+
+/// The agent gives the attempt back untouched.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct Release {
+    /// The attempt.
+    attempt: Field<u32>,
+}
+
+impl Fields for Release {}
+
+impl Completion {
+    /// The report on task `id`.
+    ///
+    /// # Errors
+    ///
+    /// Every field that is wrong; so for its siblings.
+    pub fn into_report(self, id: TaskId, limits: &Limits) -> Result<Report, Refusal> {
+        let mut faults = Faults::default();
+        let attempt = faults.required("attempt", self.attempt);
+        let result = read_result(&mut faults, self.result, limits);
+        faults.finish(attempt.map(|attempt| Report { id, attempt, outcome: Outcome::Completed { result } }))
+    }
+}
+
+impl Failure {
+    /// The report on task `id`.
+    ///
+    /// # Errors
+    ///
+    /// Every field that is wrong.
+    pub fn into_report(self, id: TaskId, limits: &Limits) -> Result<Report, Refusal> {
+        let mut faults = Faults::default();
+        let attempt = faults.required("attempt", self.attempt);
+        let fields = (self.error, self.retryable, self.retry_after_ms, self.result);
+        let outcome = read_failure(&mut faults, fields, limits);
+        faults.finish(attempt.map(|attempt| Report { id, attempt, outcome }))
+    }
+}
+
+impl Release {
+    /// The report on task `id`.
+    ///
+    /// # Errors
+    ///
+    /// Every field that is wrong.
+    pub fn into_report(self, id: TaskId) -> Result<Report, Refusal> {
+        let mut faults = Faults::default();
+        let attempt = faults.required("attempt", self.attempt);
+        faults.finish(attempt.map(|attempt| Report { id, attempt, outcome: Outcome::Released }))
+    }
+}
+
+fn read_result(faults: &mut Faults, result: Field<Option<Raw>>, limits: &Limits) -> Option<Box<RawValue>> {
+    let result = faults.optional("result", result).map(|raw| raw.0);
+    faults.sized("result", result, limits.max_json_bytes)
+}
+
+type FailureFields = (Field<Option<String>>, Field<Option<bool>>, Field<Option<u64>>, Field<Option<Raw>>);
+
+fn read_failure(faults: &mut Faults, (error, retryable, after, result): FailureFields, limits: &Limits) -> Outcome {
+    let retry_after_ms = faults.optional("retry_after_ms", after);
+    Outcome::Failed {
+        error: read_error(faults, error),
+        is_retryable: faults.optional("retryable", retryable).unwrap_or(true),
+        retry_after_ms: faults.within("retry_after_ms", retry_after_ms, RETRY_AFTER_MS),
+        result: read_result(faults, result, limits),
+    }
+}
+
+/// The error of a failed attempt: some clients of the predecessor give none.
+pub(super) fn read_error(faults: &mut Faults, error: Field<Option<String>>) -> String {
+    let error = faults.optional("error", error).filter(|error| !error.is_empty());
+    if error.as_ref().is_some_and(|error| error.len() > MAX_ERROR_BYTES) {
+        faults.add("error", format!("must have at most {MAX_ERROR_BYTES} bytes"));
+    }
+    error.unwrap_or_else(|| NO_ERROR.to_owned())
+}
+
+/// Outcomes of several attempts, and a claim of the next.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct Outcomes {
+    /// The outcomes, at most 1,000; each is taken or refused for itself.
+    outcomes: Field<Vec<OutcomeItem>>,
+    /// Claims the next tasks in the same call.
+    claim: Field<Option<ClaimRequest>>,
+}
+
+impl Fields for Outcomes {}
+
+/// How one attempt ended.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(rename = "Outcome")]
+pub struct OutcomeItem {
+    /// Which task.
+    task_id: Field<Text<TaskId>>,
+    /// Which attempt; a stale one is refused.
+    attempt: Field<u32>,
+    /// How it ended: completed, failed, released.
+    outcome: Field<String>,
+    /// What the agent found or made: any JSON.
+    result: Field<Option<Raw>>,
+    /// Why it failed, 1 to 8,192 bytes.
+    error: Field<Option<String>>,
+    /// Whether another attempt makes sense; true if left out.
+    retryable: Field<Option<bool>>,
+    /// How long to wait before it, in milliseconds, instead of the usual back-off; at most 7 days.
+    retry_after_ms: Field<Option<u64>>,
+}
+
+impl Fields for OutcomeItem {}
+
+impl Outcomes {
+    /// The reports in order, and the claim of `agent`.
+    ///
+    /// # Errors
+    ///
+    /// Every field of every item that is wrong.
+    pub fn into_parts(self, agent: Name, limits: &Limits) -> Result<(Vec<Report>, Option<Claim>), Refusal> {
+        let mut faults = Faults::default();
+        let items = faults.required("outcomes", self.outcomes).unwrap_or_default();
+        if items.len() > MAX_OUTCOMES {
+            faults.add("outcomes", format!("must have at most {MAX_OUTCOMES} items"));
+        }
+        let read = |(index, item): (usize, OutcomeItem)| {
+            faults.inside(&format!("outcomes/{index}"), |faults| item.read(faults, limits))
+        };
+        let reports: Vec<_> = items.into_iter().enumerate().filter_map(read).collect();
+        let claim = faults.optional("claim", self.claim);
+        let claim = claim.and_then(|claim| faults.inside("claim", |faults| claim.read(faults, agent)));
+        faults.finish(Some((reports, claim)))
+    }
+}
+
+impl OutcomeItem {
+    fn read(self, faults: &mut Faults, limits: &Limits) -> Option<Report> {
+        let id = faults.required("task_id", self.task_id);
+        let attempt = faults.required("attempt", self.attempt);
+        let word = faults.required("outcome", self.outcome);
+        let outcome = match word.as_deref() {
+            Some("completed") => Outcome::Completed { result: read_result(faults, self.result, limits) },
+            Some("failed") => {
+                read_failure(faults, (self.error, self.retryable, self.retry_after_ms, self.result), limits)
+            }
+            Some("released") => Outcome::Released,
+            Some(_) => {
+                faults.add("outcome", "must be one of completed, failed, released");
+                return None;
+            }
+            None => return None,
+        };
+        Some(Report { id: id?.0, attempt: attempt?, outcome })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use super::*;
+
+    static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
+        types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
+        max_json_bytes: 100,
+        max_retries: 3,
+        warn_at_percent: 80,
+    });
+
+    fn read(body: &str) -> Result<(Vec<Report>, Option<Claim>), Refusal> {
+        let outcomes: Outcomes = serde_json::from_str(body).unwrap();
+        outcomes.into_parts(Name::from_str("dev_agent").unwrap(), &LIMITS)
+    }
+
+    #[test]
+    fn faults_of_all_outcomes_and_of_the_claim_are_reported_at_once() {
+        let body = r#"{"outcomes": [{"task_id": "x", "attempt": -1, "outcome": "done"}, {"outcome": "failed", "error": 5,
+            "task_id": "019ab3c4-0000-7000-8000-000000000000", "attempt": 1}], "claim": {"max": 101}}"#;
+
+        let errors = read(body).unwrap_err().into_problem("").errors;
+
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        let expected = [
+            "/outcomes/0/task_id",
+            "/outcomes/0/attempt",
+            "/outcomes/0/outcome",
+            "/outcomes/1/error",
+            "/claim/worker",
+            "/claim/max",
+        ];
+        assert_eq!(pointers, expected);
+    }
+
+    #[test]
+    fn a_result_comes_byte_for_byte_and_a_claim_has_defaults() {
+        let body = r#"{"outcomes": [{"task_id": "019ab3c4-0000-7000-8000-000000000000", "attempt": 1,
+            "outcome": "completed", "result": [1.0, {"b" :1, "a": 2}]}], "claim": {"worker": "w1"}}"#;
+
+        let (reports, claim) = read(body).unwrap();
+
+        let Outcome::Completed { result: Some(result) } = &reports[0].outcome else { panic!("{reports:?}") };
+        assert_eq!(result.get(), r#"[1.0, {"b" :1, "a": 2}]"#);
+        assert_eq!(claim.unwrap().max, 1);
+    }
+}

@@ -1,0 +1,68 @@
+//! Events that clients publish.
+
+use poem_openapi::Object;
+use serde::Deserialize;
+
+use crate::domain::event::{EventPriority, NewEvent};
+use crate::domain::ids::TaskId;
+
+use super::super::error::Refusal;
+use super::super::field::{Faults, Field, Fields};
+use super::super::json::RawObject;
+use super::super::text::{EventType, Text, TraceId};
+use super::Limits;
+
+/// Something happened.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct PublishRequest {
+    /// What: any type of this form. Known: alert.triggered .ack .resolved, deploy.started .succeeded
+    /// .failed, pr.opened .merged, kb.updated .gap_detected, agent.online .offline, and those of tasks,
+    /// approvals and SLAs, which are marked as external when a client publishes them.
+    event_type: Field<Text<EventType>>,
+    /// Who says so: your own name, which is also what stands there if it is left out.
+    source_agent: Field<Option<String>>,
+    /// A JSON object, nested at most 64 deep, passed on byte for byte.
+    payload: Field<RawObject>,
+    /// The task that it is about.
+    task_id: Field<Option<Text<TaskId>>>,
+    /// Joins it with your traces.
+    trace_id: Field<Option<Text<TraceId>>>,
+    /// How urgent it is; medium if left out.
+    priority: Field<Option<Text<EventPriority>>>,
+    /// What else subscribers should know: a JSON object, nested at most 64 deep.
+    metadata: Field<Option<RawObject>>,
+}
+
+impl Fields for PublishRequest {}
+
+impl PublishRequest {
+    /// The event.
+    ///
+    /// # Errors
+    ///
+    /// Every field that is wrong.
+    pub fn into_event(self, limits: &Limits) -> Result<NewEvent, Refusal> {
+        let mut faults = Faults::default();
+        let event_type = faults.required("event_type", self.event_type);
+        let source_agent = faults.optional("source_agent", self.source_agent);
+        let source_agent = faults.short("source_agent", source_agent, 64);
+        let payload = faults.required("payload", self.payload).map(|object| object.0);
+        let payload = faults.sized("payload", payload, limits.max_json_bytes);
+        let task_id = faults.optional("task_id", self.task_id).map(|id| id.0);
+        let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0.0);
+        let priority = faults.optional("priority", self.priority).map_or(EventPriority::Medium, |word| word.0);
+        let metadata = faults.optional("metadata", self.metadata).map(|object| object.0);
+        let metadata = faults.sized("metadata", metadata, limits.max_json_bytes);
+        let event = event_type.zip(payload).map(|(event_type, payload)| NewEvent {
+            event_type: event_type.0.0,
+            source_agent,
+            payload,
+            task_id,
+            trace_id,
+            priority,
+            metadata,
+        });
+        faults.finish(event)
+    }
+}

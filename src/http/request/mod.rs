@@ -1,0 +1,60 @@
+//! What clients send, and how it becomes domain values: every fault of a body is found at once.
+
+mod approval;
+mod dispatch;
+mod event;
+mod idempotency;
+mod status;
+mod submission;
+
+pub use approval::{Approve, Reject};
+pub use dispatch::{ClaimRequest, Completion, Failure, Heartbeat, Outcomes, Release};
+pub use event::PublishRequest;
+pub use idempotency::IdempotencyHeader;
+pub use status::{Cancellation, StatusRequest};
+pub use submission::{Batch, Submission, Trace};
+
+use crate::domain::name::Name;
+use crate::engine;
+
+use dispatch::{CLAIM, LEASE_MS, RETRY_AFTER_MS, WAIT_MS};
+use submission::{DELAY_MS, MAX_RETRIES, THRESHOLD, TIMEOUT_MS};
+
+/// The bounds of whole numbers for the API document: schema, field, least, most.
+#[rustfmt::skip]
+pub const BOUNDS: &[(&str, &str, u64, u64)] = &[
+    ("Submission",   "alert_threshold", *THRESHOLD.start() as u64,   *THRESHOLD.end() as u64),
+    ("Submission",   "delay_ms",        *DELAY_MS.start(),           *DELAY_MS.end()),
+    ("Submission",   "max_retries",     *MAX_RETRIES.start() as u64, *MAX_RETRIES.end() as u64),
+    ("Submission",   "timeout_ms",      *TIMEOUT_MS.start(),         *TIMEOUT_MS.end()),
+    ("ClaimRequest", "max",             *CLAIM.start() as u64,       *CLAIM.end() as u64),
+    ("ClaimRequest", "wait_ms",         *WAIT_MS.start(),            *WAIT_MS.end()),
+    ("ClaimRequest", "lease_ms",        *LEASE_MS.start(),           *LEASE_MS.end()),
+    ("Heartbeat",    "extend_ms",       *LEASE_MS.start(),           *LEASE_MS.end()),
+    ("Failure",      "retry_after_ms",  *RETRY_AFTER_MS.start(),     *RETRY_AFTER_MS.end()),
+    ("Outcome",      "retry_after_ms",  *RETRY_AFTER_MS.start(),     *RETRY_AFTER_MS.end()),
+];
+
+/// What a body is measured against: the parts of the engine's settings that reading one needs.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The task types that may be submitted.
+    pub types: Vec<Name>,
+    /// The largest payload, metadata or result, in bytes.
+    pub max_json_bytes: usize,
+    /// How many failed attempts are followed by another, where the submission does not say.
+    pub max_retries: u32,
+    /// After how much of the time to warn, in percent, where the submission does not say.
+    pub warn_at_percent: u8,
+}
+
+impl From<&engine::Settings> for Limits {
+    fn from(settings: &engine::Settings) -> Self {
+        Self {
+            types: settings.tasks.types.clone(),
+            max_json_bytes: settings.tasks.max_payload_bytes,
+            max_retries: settings.tasks.max_retries,
+            warn_at_percent: settings.sla.warn_at_percent,
+        }
+    }
+}

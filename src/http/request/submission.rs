@@ -1,0 +1,372 @@
+//! Submissions, one or many.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use poem_openapi::Object;
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::domain::ids::TaskId;
+use crate::domain::name::Name;
+use crate::domain::sla::Sla;
+use crate::domain::task::{Idempotency, Millis, NewTask, Priority, Start};
+use crate::engine::unknown_type;
+
+use super::super::error::Refusal;
+use super::super::field::{Faults, Field, Fields, Readable};
+use super::super::json::{Raw, RawObject, digest};
+use super::super::text::{IdempotencyKey, Text, Time, TraceId};
+use super::Limits;
+
+/// The most tasks of one batch: one request must not hold up the others for long.
+pub const MAX_BATCH: usize = 1_000;
+
+/// How long a start may be delayed, in milliseconds: up to a year.
+pub(super) const DELAY_MS: RangeInclusive<Millis> = 0..=365 * 24 * 3_600_000;
+
+/// The bounds of an attempt's time, in milliseconds: 1 s to 7 days.
+pub(super) const TIMEOUT_MS: RangeInclusive<Millis> = 1_000..=7 * 24 * 3_600_000;
+
+/// How many failed attempts may be followed by another.
+pub(super) const MAX_RETRIES: RangeInclusive<u32> = 0..=100;
+
+/// After how much of the time to warn, in percent.
+pub(super) const THRESHOLD: RangeInclusive<u8> = 1..=100;
+
+/// A task to be done.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct Submission {
+    /// What kind of work it is; decides who does it. Known from the start: faq, bugfix, deploy,
+    /// investigate, monitor, alert, refactor, feature, kb_update; more by configuration.
+    #[serde(rename = "type")]
+    #[oai(rename = "type")]
+    kind: Field<Text<Name>>,
+    /// What to do: a JSON object that nobody here looks into, nested at most 64 deep.
+    payload: Field<RawObject>,
+    /// What else is to come back with the task: a JSON object, nested at most 64 deep.
+    metadata: Field<Option<RawObject>>,
+    /// How urgent it is; P2 if left out.
+    priority: Field<Option<Text<Priority>>>,
+    /// Which part of your world it comes from; `user` if left out.
+    source: Field<Option<Text<Name>>>,
+    /// What was promised in time, in your words, such as `4h`: at most 64 characters.
+    sla_target: Field<Option<String>>,
+    /// When it must be finished.
+    sla_deadline: Field<Option<Text<Time>>>,
+    /// After how much of the time to warn, in percent, 1 to 100.
+    alert_threshold: Field<Option<u8>>,
+    /// How long to wait before it may start, in milliseconds, at most a year. Not together with `run_at`.
+    delay_ms: Field<Option<u64>>,
+    /// When it may start. Not together with `delay_ms`.
+    run_at: Field<Option<Text<Time>>>,
+    /// The task that this one is a part of.
+    parent_task_id: Field<Option<Text<TaskId>>>,
+    /// Joins it with your traces; the trace id of the header `traceparent` if left out.
+    trace_id: Field<Option<Text<TraceId>>>,
+    /// How many failed attempts are followed by another, 0 to 100.
+    max_retries: Field<Option<u32>>,
+    /// How long one attempt may take in all, in milliseconds, 1 s to 7 days.
+    timeout_ms: Field<Option<u64>>,
+    /// Makes it safe to send again. The header `Idempotency-Key` wins.
+    idempotency_key: Field<Option<Text<IdempotencyKey>>>,
+}
+
+impl Fields for Submission {}
+
+/// Up to 1,000 tasks to be done.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(rename = "SubmissionBatch")]
+pub struct Batch {
+    /// The tasks; each is accepted or refused for itself.
+    tasks: Field<BatchItems>,
+}
+
+impl Fields for Batch {}
+
+/// Kept as text, so that each item's digest is of what was sent.
+#[derive(Debug)]
+pub struct BatchItems(Vec<Raw>);
+
+/// The W3C trace context of a request, if it is valid.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    traceparent: Option<String>,
+    trace_id: Option<String>,
+}
+
+impl Trace {
+    /// Reads the header `traceparent`; one that is not valid is ignored, as the standard asks.
+    pub fn of(header: Option<String>) -> Self {
+        let trace_id = header.as_deref().and_then(trace_id).map(str::to_owned);
+        Self { traceparent: header.filter(|_| trace_id.is_some()), trace_id }
+    }
+}
+
+/// The trace id of `00-<32 hexadecimal>-<16 hexadecimal>-<2 hexadecimal>`, unless an id is all zero.
+fn trace_id(header: &str) -> Option<&str> {
+    let is_hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let is_some = |text: &str| text.bytes().any(|byte| byte != b'0');
+    let mut parts = header.split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_valid = version == "00"
+        && parts.next().is_none()
+        && is_hex(trace, 32)
+        && is_hex(span, 16)
+        && is_hex(flags, 2)
+        && is_some(trace)
+        && is_some(span);
+    is_valid.then_some(trace)
+}
+
+impl Submission {
+    /// The task that it asks for.
+    ///
+    /// `idempotency` makes of the body's own key, if it has one, what is kept of it.
+    ///
+    /// # Errors
+    ///
+    /// Every field that is wrong, with what is expected.
+    pub fn into_task(
+        self,
+        limits: &Limits,
+        trace: Trace,
+        idempotency: impl FnOnce(Option<String>) -> Option<Idempotency>,
+    ) -> Result<NewTask, Refusal> {
+        self.check(Faults::default(), limits, trace, idempotency)
+    }
+
+    fn check(
+        self,
+        mut faults: Faults,
+        limits: &Limits,
+        trace: Trace,
+        idempotency: impl FnOnce(Option<String>) -> Option<Idempotency>,
+    ) -> Result<NewTask, Refusal> {
+        let kind = faults.required("type", self.kind);
+        if let Some(detail) = kind.as_ref().and_then(|kind| unknown_type(&limits.types, &kind.0)) {
+            faults.add("type", detail);
+        }
+        let payload = faults.required("payload", self.payload).map(|object| object.0);
+        let payload = faults.sized("payload", payload, limits.max_json_bytes);
+        let metadata = faults.optional("metadata", self.metadata).map(|object| object.0);
+        let metadata = faults.sized("metadata", metadata, limits.max_json_bytes);
+        let priority = faults.optional("priority", self.priority).map_or(Priority::P2, |word| word.0);
+        let source = faults.optional("source", self.source).map(|name| name.0);
+        let source = source.or_else(|| Name::from_str("user").ok());
+        let sla = read_sla(&mut faults, (self.sla_target, self.sla_deadline, self.alert_threshold), limits);
+        let start = read_start(&mut faults, self.delay_ms, self.run_at);
+        let parent = faults.optional("parent_task_id", self.parent_task_id).map(|id| id.0);
+        let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0.0).or(trace.trace_id);
+        let max_retries = faults.optional("max_retries", self.max_retries);
+        let max_retries = faults.within("max_retries", max_retries, MAX_RETRIES).unwrap_or(limits.max_retries);
+        let timeout_ms = faults.optional("timeout_ms", self.timeout_ms);
+        let timeout_ms = faults.within("timeout_ms", timeout_ms, TIMEOUT_MS);
+        let key = faults.optional("idempotency_key", self.idempotency_key).map(|key| key.0.0);
+        let task = kind.zip(payload).zip(source).map(|((kind, payload), source)| NewTask {
+            kind: kind.0,
+            payload,
+            metadata,
+            priority,
+            source,
+            sla,
+            start,
+            parent,
+            trace_id,
+            traceparent: trace.traceparent,
+            max_retries,
+            timeout_ms,
+            idempotency: idempotency(key),
+        });
+        faults.finish(task)
+    }
+}
+
+type SlaFields = (Field<Option<String>>, Field<Option<Text<Time>>>, Field<Option<u8>>);
+
+fn read_sla(faults: &mut Faults, (target, deadline, threshold): SlaFields, limits: &Limits) -> Option<Sla> {
+    let target = faults.optional("sla_target", target);
+    let target = faults.short("sla_target", target, 64);
+    let deadline = faults.optional("sla_deadline", deadline).map(|time| time.0.0);
+    let threshold = faults.optional("alert_threshold", threshold);
+    let threshold = faults.within("alert_threshold", threshold, THRESHOLD);
+    let is_promised = target.is_some() || deadline.is_some() || threshold.is_some();
+    is_promised.then(|| Sla {
+        target,
+        deadline,
+        within_ms: None,
+        alert_threshold: threshold.unwrap_or(limits.warn_at_percent),
+    })
+}
+
+fn read_start(faults: &mut Faults, delay_ms: Field<Option<u64>>, run_at: Field<Option<Text<Time>>>) -> Start {
+    let delay_ms = faults.optional("delay_ms", delay_ms);
+    let delay_ms = faults.within("delay_ms", delay_ms, DELAY_MS);
+    let run_at = faults.optional("run_at", run_at).map(|time| time.0.0);
+    match (delay_ms, run_at) {
+        (Some(_), Some(_)) => {
+            faults.add("run_at", "must not be given together with `delay_ms`");
+            Start::Now
+        }
+        (Some(delay_ms), None) => Start::After(delay_ms),
+        (None, Some(run_at)) => Start::At(run_at),
+        (None, None) => Start::Now,
+    }
+}
+
+impl Batch {
+    /// Each item's task, or what is wrong with the item.
+    ///
+    /// # Errors
+    ///
+    /// The list itself is missing, empty or too long.
+    pub fn into_tasks(self, limits: &Limits, trace: &Trace) -> Result<Vec<Result<NewTask, Refusal>>, Refusal> {
+        let mut faults = Faults::default();
+        let items = faults.required("tasks", self.tasks).map(|items| items.0);
+        if items.as_ref().is_some_and(|items| !(1..=MAX_BATCH).contains(&items.len())) {
+            faults.add("tasks", format!("must have 1 to {MAX_BATCH} items"));
+        }
+        let items = faults.finish(items)?;
+        Ok(items.iter().enumerate().map(|(index, item)| read_item(index, &item.0, limits, trace)).collect())
+    }
+}
+
+fn read_item(index: usize, item: &RawValue, limits: &Limits, trace: &Trace) -> Result<NewTask, Refusal> {
+    let faults = Faults::at(format!("/tasks/{index}"));
+    let submission = Submission::read(item).map_err(Refusal::invalid_body)?;
+    let idempotency = |key: Option<String>| key.map(|key| Idempotency { key, digest: digest(item.get().as_bytes()) });
+    submission.check(faults, limits, trace.clone(), idempotency)
+}
+
+impl Type for BatchItems {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "BatchItems".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            items: Some(Box::new(Submission::schema_ref())),
+            min_items: Some(1),
+            max_items: Some(MAX_BATCH),
+            ..MetaSchema::new("array")
+        }))
+    }
+
+    fn register(registry: &mut Registry) {
+        Submission::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl Readable for BatchItems {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        let items: Vec<Box<RawValue>> = serde_json::from_str(raw.get()).map_err(|_| "must be a list".to_owned())?;
+        Ok(Self(items.into_iter().map(Raw).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
+        types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
+        max_json_bytes: 100,
+        max_retries: 3,
+        warn_at_percent: 80,
+    });
+
+    fn submit(body: &str) -> Result<NewTask, Refusal> {
+        let submission: Submission = serde_json::from_str(body).unwrap();
+        submission.into_task(&LIMITS, Trace::default(), |_| None)
+    }
+
+    fn pointers(refusal: Refusal) -> Vec<String> {
+        refusal.into_problem("").errors.into_iter().map(|error| error.pointer).collect()
+    }
+
+    #[test]
+    fn all_wrong_fields_are_reported_at_once() {
+        let body = r#"{"payload": [], "priority": "P7", "source": "No Name", "delay_ms": 5, "run_at": "2030-01-01T00:00:00Z",
+            "max_retries": 101, "timeout_ms": 10, "alert_threshold": 0, "sla_target": "", "trace_id": "a b", "metadata": 3}"#;
+
+        let found = pointers(submit(body).unwrap_err());
+
+        for name in [
+            "type",
+            "payload",
+            "priority",
+            "source",
+            "run_at",
+            "max_retries",
+            "timeout_ms",
+            "alert_threshold",
+            "sla_target",
+            "trace_id",
+            "metadata",
+        ] {
+            assert!(found.contains(&format!("/{name}")), "{name} in {found:?}");
+        }
+        assert_eq!(found.len(), 11);
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default_and_null_is_left_out() {
+        let task = submit(r#"{"type": "faq", "payload": {"n": 1.0}, "priority": null, "unknown": 1}"#).unwrap();
+
+        assert_eq!((task.priority, task.source.as_str(), task.max_retries), (Priority::P2, "user", 3));
+        assert_eq!(task.payload.get(), r#"{"n": 1.0}"#);
+        assert!(task.sla.is_none() && task.start == Start::Now && task.metadata.is_none());
+    }
+
+    #[test]
+    fn a_payload_that_is_too_large_or_too_deep_is_refused() {
+        let large = format!(r#"{{"type": "faq", "payload": {{"a": "{}"}}}}"#, "x".repeat(100));
+        let deep = format!(r#"{{"type": "faq", "payload": {{"a": {}{}}}}}"#, "[".repeat(64), "]".repeat(64));
+
+        assert_eq!(pointers(submit(&large).unwrap_err()), ["/payload"]);
+        assert_eq!(pointers(submit(&deep).unwrap_err()), ["/payload"]);
+    }
+
+    #[test]
+    fn a_bad_item_of_a_batch_is_refused_alone_and_pointed_at() {
+        let body = r#"{"tasks": [{"type": "faq", "payload": {}, "idempotency_key": "k"}, {"type": 1}, 7]}"#;
+        let batch: Batch = serde_json::from_str(body).unwrap();
+
+        let mut items = batch.into_tasks(&LIMITS, &Trace::default()).unwrap();
+
+        assert_eq!(items.remove(0).unwrap().idempotency.unwrap().key, "k");
+        assert_eq!(pointers(items.remove(0).unwrap_err()), ["/tasks/1/type", "/tasks/1/payload"]);
+        assert!(items.remove(0).is_err());
+    }
+
+    #[test]
+    fn a_trace_context_is_taken_only_if_it_is_valid() {
+        let valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+        assert_eq!(Trace::of(Some(valid.to_owned())).trace_id.unwrap(), "0af7651916cd43dd8448eb211c80319c");
+        for bad in
+            ["", "00-1-2-3", &valid.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)), &valid.to_uppercase()]
+        {
+            assert!(Trace::of(Some(bad.to_owned())).traceparent.is_none(), "{bad}");
+        }
+    }
+}

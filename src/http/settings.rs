@@ -1,0 +1,144 @@
+//! What an operator can set about the HTTP gateway: the sections `[http]` and `[auth]`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+
+/// Everything that the gateway is told.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// `[http]`
+    pub http: Http,
+    /// `[auth]`
+    pub auth: Auth,
+}
+
+/// Where the gateway listens and what it puts up with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// The address or name to listen on.
+    pub host: String,
+    /// The port; 0 lets the system choose one.
+    pub port: u16,
+    /// The web origins whose scripts may call; `*` is any. Empty: none, and no CORS header is sent.
+    pub cors_origins: Vec<String>,
+    /// The largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// How long a connection may stay silent, in milliseconds. More than the longest long-poll (60 s),
+    /// or that poll's connection cannot be used again.
+    pub idle_timeout_ms: u64,
+    /// How long `/health/ready` says 503 before the gateway stops to accept connections, in
+    /// milliseconds, so that a load balancer looks elsewhere first.
+    pub drain_ms: u64,
+    /// How long requests in flight may take to finish after that, in milliseconds.
+    pub grace_ms: u64,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            host: "0.0.0.0".to_owned(),
+            port: 8000,
+            cors_origins: Vec::new(),
+            max_body_bytes: 10 * 1024 * 1024,
+            idle_timeout_ms: 75_000,
+            drain_ms: 0,
+            grace_ms: 10_000,
+        }
+    }
+}
+
+/// Who may call.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// What tokens (JWT, HS256) are signed with: at least 32 bytes. None: no token is accepted.
+    pub jwt_secret: Option<Secret>,
+    /// A caller's name to `<key>:<role>`.
+    pub api_keys: BTreeMap<String, Secret>,
+}
+
+/// A text that is never shown.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` from logs.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody could call.
+    #[error(
+        "no credential is set, so nobody could call: set `auth.jwt_secret` (ORCHESTRATOR_JWT_SECRET, at least 32 \
+         bytes) or a key in `auth.api_keys` (ORCHESTRATOR_API_KEY_<NAME>=<key>:<role>)"
+    )]
+    NoCredential,
+    /// A setting is refused.
+    #[error("`{key}` {why}")]
+    Refused {
+        /// Which setting.
+        key: String,
+        /// What is wrong and what is expected.
+        why: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address} (`http.host`, `http.port`)")]
+    Bind {
+        /// What was tried.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// The setting `key` is refused.
+    pub(super) fn refused(key: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Refused { key: key.into(), why: why.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let auth = Auth { jwt_secret: Some(Secret::new("hunter2")), ..Auth::default() };
+
+        assert_eq!(format!("{}", Secret::new("hunter2")), "***");
+        assert!(!format!("{auth:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_the_known() {
+        let error = serde_json::from_str::<Http>(r#"{"prot": 1}"#).unwrap_err().to_string();
+
+        assert!(error.contains("`prot`") && error.contains("`port`"), "{error}");
+    }
+}

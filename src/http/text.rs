@@ -1,0 +1,373 @@
+//! The domain's words as JSON strings, path and query parameters.
+//!
+//! [`Text`] is the one bridge between a domain type that is written as text and the traits of the
+//! API document: a type says in [`Word`] how it is read, written and described, and nothing else.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDateTime, SecondsFormat};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::domain::approval::ApprovalStatus;
+use crate::domain::event::{self, EventPriority, KNOWN_TYPES};
+use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::lifecycle::{State, Verb};
+use crate::domain::name::{self, Name};
+use crate::domain::sla::SlaState;
+use crate::domain::task::{Millis, Priority};
+
+use super::field::Readable;
+
+/// A type that stands on the wire as text.
+pub trait Word: Sized + Send + Sync + 'static {
+    /// Its name in the API document.
+    const NAME: &'static str;
+    /// Whether it is a component of its own there, so that generated clients have one type for it.
+    const IS_COMPONENT: bool = false;
+
+    /// What the text looks like.
+    fn schema() -> MetaSchema;
+    /// Reads the text; the error says what is expected, such as `must be one of …`.
+    fn read(text: &str) -> Result<Self, String>;
+    /// Writes the text.
+    fn write(&self) -> Cow<'_, str>;
+}
+
+/// A [`Word`] in a request or an answer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text<T>(pub T);
+
+/// A point in time: RFC 3339, written in UTC with milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time(pub Millis);
+
+/// The type of an event: any that has the form, not only the known.
+#[derive(Clone, Debug)]
+pub struct EventType(pub String);
+
+/// A client's trace: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+#[derive(Clone, Debug)]
+pub struct TraceId(pub String);
+
+/// How many items a page may have: 1 to 200.
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimit(pub usize);
+
+/// How long to wait for something to happen: 0 to 60 s.
+#[derive(Clone, Copy, Debug)]
+pub struct WaitMs(pub Millis);
+
+/// A client's name for a submission: 1 to 255 visible ASCII characters.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey(pub String);
+
+impl<T: Word> Type for Text<T> {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        T::NAME.into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        if T::IS_COMPONENT {
+            MetaSchemaRef::Reference(T::NAME.to_owned())
+        } else {
+            MetaSchemaRef::Inline(Box::new(T::schema()))
+        }
+    }
+
+    fn register(registry: &mut Registry) {
+        if T::IS_COMPONENT {
+            registry.create_schema::<Self, _>(T::NAME.to_owned(), |_| T::schema());
+        }
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl<T: Word> ParseFromParameter for Text<T> {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        T::read(value).map(Self).map_err(ParseError::custom)
+    }
+}
+
+impl<T: Word> ParseFromJSON for Text<T> {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        match value {
+            Some(Value::String(text)) => Self::parse_from_parameter(&text),
+            _ => Err(ParseError::custom("must be a string")),
+        }
+    }
+}
+
+impl<T: Word> ToJSON for Text<T> {
+    fn to_json(&self) -> Option<Value> {
+        Some(Value::String(self.0.write().into_owned()))
+    }
+}
+
+impl<T: Word> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.write())
+    }
+}
+
+impl<T: Word> Readable for Text<T> {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        let text: String = serde_json::from_str(raw.get()).map_err(|_| "must be a string".to_owned())?;
+        T::read(&text).map(Self)
+    }
+}
+
+fn string() -> MetaSchema {
+    MetaSchema::new("string")
+}
+
+fn one_of(words: impl Iterator<Item = &'static str>) -> MetaSchema {
+    MetaSchema { enum_items: words.map(Value::from).collect(), ..string() }
+}
+
+fn must_be_one_of(words: impl Iterator<Item = &'static str>) -> String {
+    format!("must be one of {}", words.collect::<Vec<_>>().join(", "))
+}
+
+/// A closed list of words: named in the document, so that a generated client has one type for it.
+macro_rules! closed_word {
+    ($type:ident, $name:literal, $all:expr) => {
+        impl Word for $type {
+            const NAME: &'static str = $name;
+            const IS_COMPONENT: bool = true;
+
+            fn schema() -> MetaSchema {
+                one_of($all.into_iter().map(Self::as_str))
+            }
+
+            fn read(text: &str) -> Result<Self, String> {
+                $all.into_iter()
+                    .find(|one| one.as_str() == text)
+                    .ok_or_else(|| must_be_one_of($all.into_iter().map(Self::as_str)))
+            }
+
+            fn write(&self) -> Cow<'_, str> {
+                self.as_str().into()
+            }
+        }
+    };
+}
+
+const EVENT_PRIORITIES: [EventPriority; 4] =
+    [EventPriority::Critical, EventPriority::High, EventPriority::Medium, EventPriority::Low];
+
+const SLA_STATES: [SlaState; 4] = [SlaState::OnTrack, SlaState::Warned, SlaState::Violated, SlaState::Met];
+
+closed_word!(Priority, "Priority", Priority::ALL);
+closed_word!(State, "TaskStatus", State::ALL);
+closed_word!(ApprovalStatus, "ApprovalStatus", ApprovalStatus::ALL);
+closed_word!(EventPriority, "EventPriority", EVENT_PRIORITIES);
+closed_word!(SlaState, "SlaState", SLA_STATES);
+
+/// An id: a UUID, and nothing to say beyond that.
+macro_rules! id_word {
+    ($($type:ident)*) => { $(
+        impl Word for $type {
+            const NAME: &'static str = stringify!($type);
+
+            fn schema() -> MetaSchema {
+                MetaSchema::new_with_format("string", "uuid")
+            }
+
+            fn read(text: &str) -> Result<Self, String> {
+                Self::from_str(text).map_err(|_| "must be a UUID".to_owned())
+            }
+
+            fn write(&self) -> Cow<'_, str> {
+                self.to_string().into()
+            }
+        }
+    )* };
+}
+
+id_word!(TaskId ApprovalId);
+
+impl Word for Name {
+    const NAME: &'static str = "Name";
+
+    fn schema() -> MetaSchema {
+        MetaSchema { pattern: Some(name::PATTERN.to_owned()), ..string() }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::from_str(text).map_err(|error| error.to_string())
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        self.as_str().into()
+    }
+}
+
+impl Word for Verb {
+    const NAME: &'static str = "Verb";
+
+    /// An open string: a verb may be added.
+    fn schema() -> MetaSchema {
+        string()
+    }
+
+    fn read(_: &str) -> Result<Self, String> {
+        Err("is never read".to_owned())
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        self.as_str().into()
+    }
+}
+
+impl Word for Time {
+    const NAME: &'static str = "Time";
+
+    fn schema() -> MetaSchema {
+        MetaSchema::new_with_format("string", "date-time")
+    }
+
+    /// Any offset is understood; a time without one is UTC, as the predecessor's clients send it.
+    fn read(text: &str) -> Result<Self, String> {
+        let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis());
+        let time = zoned.or_else(|_| {
+            NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc().timestamp_millis())
+        });
+        let millis = time.ok().and_then(|millis| Millis::try_from(millis).ok());
+        millis.map(Self).ok_or_else(|| "must be an RFC 3339 time since 1970, such as 2026-01-31T09:30:00Z".to_owned())
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        // What lies beyond the calendar cannot be shown; its last day can.
+        let time = i64::try_from(self.0).ok().and_then(DateTime::from_timestamp_millis);
+        time.unwrap_or(DateTime::<chrono::Utc>::MAX_UTC).to_rfc3339_opts(SecondsFormat::Millis, true).into()
+    }
+}
+
+impl Word for EventType {
+    const NAME: &'static str = "EventType";
+
+    fn schema() -> MetaSchema {
+        MetaSchema {
+            pattern: Some(event::TYPE_PATTERN.to_owned()),
+            max_length: Some(event::MAX_TYPE_BYTES),
+            example: Some("deploy.succeeded".into()),
+            ..string()
+        }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        if event::is_event_type(text) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!(
+            "must match {} and have at most {} characters; known are {}",
+            event::TYPE_PATTERN,
+            event::MAX_TYPE_BYTES,
+            KNOWN_TYPES.join(", ")
+        ))
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        self.0.as_str().into()
+    }
+}
+
+impl Word for TraceId {
+    const NAME: &'static str = "TraceId";
+
+    fn schema() -> MetaSchema {
+        MetaSchema { pattern: Some("^[A-Za-z0-9._-]{1,64}$".to_owned()), ..string() }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let is_valid = (1..=64).contains(&text.len()) && text.bytes().all(is_safe);
+        is_valid.then(|| Self(text.to_owned())).ok_or_else(|| "must have 1 to 64 of A-Z a-z 0-9 . _ -".to_owned())
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        self.0.as_str().into()
+    }
+}
+
+impl Word for IdempotencyKey {
+    const NAME: &'static str = "IdempotencyKey";
+
+    fn schema() -> MetaSchema {
+        MetaSchema { pattern: Some("^[!-~]{1,255}$".to_owned()), ..string() }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let is_valid = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_valid.then(|| Self(text.to_owned())).ok_or_else(|| "must have 1 to 255 visible ASCII characters".to_owned())
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        self.0.as_str().into()
+    }
+}
+
+/// A whole number in a query string.
+macro_rules! number_word {
+    ($type:ident, $range:expr) => {
+        impl Word for $type {
+            const NAME: &'static str = stringify!($type);
+
+            fn schema() -> MetaSchema {
+                let (minimum, maximum) = (Some(*$range.start() as f64), Some(*$range.end() as f64));
+                MetaSchema { minimum, maximum, ..MetaSchema::new("integer") }
+            }
+
+            fn read(text: &str) -> Result<Self, String> {
+                let number = text.parse().ok().filter(|number| $range.contains(number));
+                let (least, most) = ($range.start(), $range.end());
+                number.map(Self).ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+            }
+
+            fn write(&self) -> Cow<'_, str> {
+                self.0.to_string().into()
+            }
+        }
+    };
+}
+
+number_word!(PageLimit, 1..=200usize);
+number_word!(WaitMs, 0..=60_000u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_with_any_offset_or_none_and_written_in_utc_with_milliseconds() {
+        for text in
+            ["2026-01-31T09:30:00Z", "2026-01-31T10:30:00+01:00", "2026-01-31T09:30:00", "2026-01-31T09:30:00.000"]
+        {
+            assert_eq!(Time::read(text).unwrap().write(), "2026-01-31T09:30:00.000Z", "{text}");
+        }
+        assert!(Time::read("1969-12-31T23:59:59Z").is_err());
+        assert!(Time::read("tomorrow").is_err());
+    }
+
+    #[test]
+    fn an_unknown_word_is_answered_with_the_known() {
+        assert_eq!(Priority::read("P9").unwrap_err(), "must be one of P0, P1, P2, P3");
+        assert!(State::read("done").unwrap_err().contains("in_progress"));
+    }
+}

@@ -1,0 +1,29 @@
+//! What clients are shown. A view is made from a domain value by `From`; nothing else builds one.
+//!
+//! Every field of a view is always written: one that has nothing to say is `null`.
+
+mod agent;
+mod approval;
+mod outcome;
+mod rules;
+mod stats;
+mod task;
+
+pub use agent::{AgentPage, AgentView};
+pub use approval::{ApprovalDetail, ApprovalPage};
+pub use outcome::{BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported};
+pub use rules::{ExplanationView, RulesView};
+pub use stats::StatsView;
+pub use task::{StatusChanged, TaskPage, TaskView, TasksClaimed, TimelinePage};
+
+use crate::domain::task::Millis;
+
+use super::text::{Text, Time};
+
+/// A point in time on the wire.
+pub type At = Text<Time>;
+
+/// Shows a time.
+pub fn at(millis: Millis) -> At {
+    Text(Time(millis))
+}

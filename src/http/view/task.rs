@@ -1,0 +1,324 @@
+//! Tasks, their timelines and what agents are handed.
+
+use poem_openapi::Object;
+use serde::Serialize;
+
+use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::lifecycle::{State, Verb};
+use crate::domain::name::Name;
+use crate::domain::sla::SlaState;
+use crate::domain::task::{Claimed, Priority, Progress, Task, Transition};
+use crate::engine::Page;
+
+use super::super::json::{Raw, RawObject};
+use super::super::text::Text;
+use super::{At, at};
+
+/// A task.
+#[derive(Clone, Debug, Serialize, Object)]
+#[oai(rename = "Task")]
+pub struct TaskView {
+    /// Its name for ever.
+    pub task_id: Text<TaskId>,
+    /// What kind of work it is. Known from the start: faq, bugfix, deploy, investigate, monitor, alert,
+    /// refactor, feature, kb_update; more by configuration.
+    #[serde(rename = "type")]
+    #[oai(rename = "type")]
+    pub kind: Text<Name>,
+    /// Where it is.
+    pub status: Text<State>,
+    /// How urgent it is; P0 is always first.
+    pub priority: Text<Priority>,
+    /// Which part of the client's world it comes from.
+    pub source: Text<Name>,
+    /// What to do, byte for byte as it was sent.
+    pub payload: RawObject,
+    /// What else the client sent with it, byte for byte.
+    pub metadata: Option<RawObject>,
+    /// What was promised in time.
+    pub sla: Option<SlaView>,
+    /// The agent that it is or was assigned to.
+    pub assigned_to: Option<Text<Name>>,
+    /// The task that this one is a part of.
+    pub parent_task_id: Option<Text<TaskId>>,
+    /// Joins it with the client's traces.
+    pub trace_id: Option<String>,
+    /// The W3C trace context of the submission.
+    pub traceparent: Option<String>,
+    /// Who handed it in, such as `key:ops` or `user:alice`.
+    pub submitted_by: String,
+    /// When it was accepted.
+    pub created_at: At,
+    /// When it may start, while that is ahead.
+    pub scheduled_for: Option<At>,
+    /// When it last entered its agent's subject.
+    pub assigned_at: Option<At>,
+    /// When its newest attempt began.
+    pub started_at: Option<At>,
+    /// When it was completed, failed or cancelled.
+    pub completed_at: Option<At>,
+    /// When its status last changed.
+    pub updated_at: At,
+    /// Failed attempts since the submission or the last retry by hand.
+    pub retry_count: u32,
+    /// How many failed attempts are followed by another.
+    pub max_retries: u32,
+    /// Leases that ended in silence.
+    pub lost_count: u32,
+    /// The newest attempt, the fencing token that reports carry; 0: never claimed.
+    pub attempt: u32,
+    /// How long one attempt may take in all, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Why the last attempt failed, or why the task was called off.
+    pub error: Option<String>,
+    /// What the agent reported: any JSON, byte for byte.
+    pub result: Option<Raw>,
+    /// What the agent last said of its progress.
+    pub progress: Option<ProgressView>,
+    /// The approval that gates it.
+    pub approval_id: Option<Text<ApprovalId>>,
+}
+
+/// What was promised in time.
+#[derive(Clone, Debug, Serialize, Object)]
+#[oai(rename = "Sla")]
+pub struct SlaView {
+    /// The promise in the client's words, such as `4h`.
+    pub target: Option<String>,
+    /// When the task must be finished.
+    pub deadline: Option<At>,
+    /// After how much of the time to warn, in percent.
+    pub alert_threshold: u8,
+    /// How it stands.
+    pub state: Text<SlaState>,
+}
+
+/// How far an agent is.
+#[derive(Clone, Debug, Serialize, Object)]
+#[oai(rename = "Progress")]
+pub struct ProgressView {
+    /// 0 to 100.
+    pub percent: f64,
+    /// What it is at.
+    pub message: Option<String>,
+}
+
+/// A page of tasks, newest first.
+#[derive(Clone, Debug, Serialize, Object)]
+pub struct TaskPage {
+    /// The tasks.
+    pub items: Vec<TaskView>,
+    /// What to send as `cursor` for the next page; null: this was the last.
+    pub next_cursor: Option<String>,
+}
+
+/// A task whose status was changed.
+#[derive(Clone, Debug, Serialize, Object)]
+pub struct StatusChanged {
+    /// Always true: a change that is refused is answered with a problem.
+    pub success: bool,
+    /// The task after it.
+    #[serde(flatten)]
+    #[oai(flatten)]
+    pub task: TaskView,
+}
+
+/// A task that an agent holds now.
+#[derive(Clone, Debug, Serialize, Object)]
+#[oai(rename = "ClaimedTask")]
+pub struct ClaimedView {
+    /// The task, in progress.
+    pub task: TaskView,
+    /// The attempt, which every report on it carries.
+    pub attempt: u32,
+    /// Until when the agent may stay silent.
+    pub lease_expires_at: At,
+}
+
+/// What an agent was handed.
+#[derive(Clone, Debug, Serialize, Object)]
+#[oai(rename = "ClaimedTasks")]
+pub struct TasksClaimed {
+    /// The highest priority first; empty: nothing came in time.
+    pub tasks: Vec<ClaimedView>,
+}
+
+/// One transition of a task.
+#[derive(Clone, Debug, Serialize, Object)]
+#[oai(rename = "Transition")]
+pub struct TransitionView {
+    /// When.
+    pub at: At,
+    /// What was done. Known: submit, approve, reject, lapse, promote, route, claim, take, extend, complete,
+    /// retry, fail, release, reap, cancel, requeue.
+    pub verb: Text<Verb>,
+    /// The status that it led to.
+    pub status: Text<State>,
+    /// Who did it, or `orchestrator`.
+    pub actor: String,
+    /// The attempt that was current.
+    pub attempt: u32,
+    /// Why, where somebody said so.
+    pub reason: Option<String>,
+}
+
+/// A task's timeline, oldest first; it holds the newest transitions.
+#[derive(Clone, Debug, Serialize, Object)]
+#[oai(rename = "Timeline")]
+pub struct TimelinePage {
+    /// The transitions.
+    pub items: Vec<TransitionView>,
+    /// Always null: a timeline is one page.
+    pub next_cursor: Option<String>,
+}
+
+impl From<Task> for TaskView {
+    fn from(task: Task) -> Self {
+        let [assigned_at, started_at, completed_at] =
+            [task.assigned_at(), task.started_at(), task.completed_at()].map(|time| time.map(at));
+        let sla = task.sla.as_ref().map(|sla| SlaView {
+            target: sla.target.clone(),
+            deadline: sla.deadline.map(at),
+            alert_threshold: sla.alert_threshold,
+            state: Text(sla.state(task.created_at, task.completed_at(), task.observed_at)),
+        });
+        Self {
+            task_id: Text(task.id),
+            assigned_to: task.assigned_to().cloned().map(Text),
+            updated_at: at(task.updated_at()),
+            kind: Text(task.kind),
+            status: Text(task.state),
+            priority: Text(task.priority),
+            source: Text(task.source),
+            payload: RawObject(task.payload),
+            metadata: task.metadata.map(RawObject),
+            sla,
+            parent_task_id: task.parent.map(Text),
+            trace_id: task.trace_id,
+            traceparent: task.traceparent,
+            submitted_by: task.submitted_by,
+            created_at: at(task.created_at),
+            scheduled_for: task.scheduled_for.map(at),
+            assigned_at,
+            started_at,
+            completed_at,
+            retry_count: task.retry_count,
+            max_retries: task.max_retries,
+            lost_count: task.lost_count,
+            attempt: task.attempt,
+            timeout_ms: task.timeout_ms,
+            error: task.error,
+            result: task.result.map(Raw),
+            progress: task.progress.map(ProgressView::from),
+            approval_id: task.approval.map(Text),
+        }
+    }
+}
+
+impl From<Progress> for ProgressView {
+    fn from(progress: Progress) -> Self {
+        Self { percent: progress.percent, message: progress.message }
+    }
+}
+
+impl From<Page<Task>> for TaskPage {
+    fn from(page: Page<Task>) -> Self {
+        Self { items: page.items.into_iter().map(TaskView::from).collect(), next_cursor: page.next_cursor }
+    }
+}
+
+impl From<Task> for StatusChanged {
+    fn from(task: Task) -> Self {
+        Self { success: true, task: task.into() }
+    }
+}
+
+impl From<Claimed> for ClaimedView {
+    fn from(claimed: Claimed) -> Self {
+        Self { attempt: claimed.task.attempt, lease_expires_at: at(claimed.lease_until), task: claimed.task.into() }
+    }
+}
+
+impl From<Vec<Claimed>> for TasksClaimed {
+    fn from(claimed: Vec<Claimed>) -> Self {
+        Self { tasks: claimed.into_iter().map(ClaimedView::from).collect() }
+    }
+}
+
+impl From<Transition> for TransitionView {
+    fn from(transition: Transition) -> Self {
+        Self {
+            at: at(transition.at),
+            verb: Text(transition.verb),
+            status: Text(transition.to),
+            actor: transition.actor,
+            attempt: transition.attempt,
+            reason: transition.reason,
+        }
+    }
+}
+
+impl From<Task> for TimelinePage {
+    fn from(task: Task) -> Self {
+        Self { items: task.timeline.into_iter().map(TransitionView::from).collect(), next_cursor: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::domain::ids::Partition;
+
+    fn task(payload: &str) -> Task {
+        let name = |text| Name::from_str(text).unwrap();
+        Task {
+            id: TaskId::new(Partition(0)),
+            kind: name("faq"),
+            priority: Priority::P2,
+            source: name("user"),
+            state: State::Pending,
+            payload: RawValue::from_string(payload.to_owned()).unwrap(),
+            metadata: None,
+            sla: None,
+            agent: name("faq_agent"),
+            parent: None,
+            trace_id: None,
+            traceparent: None,
+            submitted_by: "key:ops".to_owned(),
+            created_at: 1_769_851_800_000,
+            scheduled_for: None,
+            attempt: 0,
+            retry_count: 0,
+            max_retries: 3,
+            lost_count: 0,
+            timeout_ms: None,
+            holder: None,
+            lease_until: None,
+            error: None,
+            result: Some(RawValue::from_string("1.0".to_owned()).unwrap()),
+            progress: None,
+            approval: None,
+            timeline: Vec::new(),
+            observed_at: 1_769_851_800_000,
+        }
+    }
+
+    #[test]
+    fn a_task_is_shown_byte_for_byte_alone_and_beside_success() {
+        let payload = r#"{ "z":[ ],"a":123456789012345678901 }"#;
+
+        let alone = serde_json::to_string(&TaskView::from(task(payload))).unwrap();
+        let beside = serde_json::to_string(&StatusChanged::from(task(payload))).unwrap();
+
+        for text in [&alone, &beside] {
+            assert!(text.contains(&format!(r#""payload":{payload},"#)), "{text}");
+            assert!(text.contains(r#""result":1.0"#), "{text}");
+        }
+        assert!(beside.starts_with(r#"{"success":true,"task_id":"#), "{beside}");
+        assert!(alone.contains(r#""created_at":"2026-01-31T09:30:00.000Z","scheduled_for":null"#), "{alone}");
+    }
+}

@@ -117,7 +117,7 @@ impl Engine {
     /// [`Error::Invalid`] if `after` is neither a position nor the id of an event.
     pub async fn feed(&self, filter: EventFilter, after: Option<&str>) -> Result<Feed, Error> {
         // The live end first: what comes while the past is read must not be missed.
-        let live = self.store.tail().subscribe();
+        let live = self.store.tail().await?.subscribe();
         let mut live_from = Vec::new();
         for partition in ordered(&self.store) {
             live_from.push(self.store.log_bounds(partition).await?.last);

@@ -1,6 +1,7 @@
 //! The use cases: what the product does, without a word of HTTP or Redis.
 
 mod approvals;
+mod bridge;
 mod dispatch;
 mod duties;
 mod error;
@@ -25,6 +26,7 @@ use crate::domain::name::Name;
 use crate::domain::task::{Millis, Priority, Task};
 use crate::store::Store;
 
+pub use bridge::Unpublished;
 pub use error::{Error, Fault};
 pub use feed::{EventFilter, EventPage, Feed, Heard, Position};
 pub use settings::*;

@@ -18,6 +18,7 @@
 //! | `approvals:<status>` | sorted set | approvals: pending by expiry, others by decision, ms |
 //! | `idempotency:<hash>` | string | `<task id> <digest of the body>`; expires |
 //! | `events` | stream | the event log; an entry holds the events of one script, each in a field `e` |
+//! | `bridge` | hash | who bridges the log to NATS, until when, and how far |
 //! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `agent:<agent>`, `finished` |
 
 use crate::domain::approval::ApprovalStatus;
@@ -87,6 +88,11 @@ pub fn approval(id: crate::domain::ids::ApprovalId) -> String {
 /// Stream: the event log.
 pub fn events(partition: Partition) -> String {
     format!("{}events", prefix(partition))
+}
+
+/// Hash: who bridges the partition's log to NATS, until when, and how far.
+pub fn bridge(partition: Partition) -> String {
+    format!("{}bridge", prefix(partition))
 }
 
 /// Channel: a doorbell of the partition.

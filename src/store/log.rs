@@ -1,10 +1,10 @@
 //! Reading the event log: pages of it, and its live end.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, OnceCell, broadcast};
 use tokio::task::JoinSet;
 
 use crate::domain::event::Event;
@@ -55,7 +55,7 @@ type Entry = (String, Vec<String>);
 
 /// The tail of a store's process, made by the first reader.
 #[derive(Default)]
-pub(super) struct TailCell(OnceLock<Tail>);
+pub(super) struct TailCell(OnceCell<Tail>);
 
 impl Store {
     /// Up to `entries` log entries of a partition after the event `after`, as events in order.
@@ -110,80 +110,89 @@ impl Store {
     }
 
     /// The live end of all partitions' logs, read once for all readers of this process.
-    pub fn tail(&self) -> Tail {
-        self.shared
-            .tail
-            .0
-            .get_or_init(|| {
-                let (events, _) = broadcast::channel(LIVE_EVENTS);
-                let mut reader = JoinSet::new();
-                let mut partitions: Vec<_> = self.partitions().collect();
-                partitions.sort();
-                reader.spawn(follow(self.client.clone(), partitions, events.clone()));
-                Tail { events, _reader: Arc::new(reader) }
-            })
-            .clone()
-    }
-}
-
-/// Reads the live end for ever; reconnects from where it was, so that nothing between is missed.
-async fn follow(client: redis::Client, partitions: Vec<Partition>, events: broadcast::Sender<Arc<Event>>) {
-    // Set at the first connection and never guessed again: a `$` after a break would skip what came between.
-    let mut positions: Vec<String> = Vec::new();
-    let mut failures = 0u32;
-    loop {
-        if let Err(error) = follow_once(&client, &partitions, &mut positions, &events, &mut failures).await {
-            failures += 1;
-            if failures == 1 {
-                tracing::warn!(%error, "the event log is away; its readers wait");
+    ///
+    /// # Errors
+    ///
+    /// If this is the first use and Redis does not answer.
+    pub async fn tail(&self) -> Result<Tail, Error> {
+        let start = || async {
+            let mut partitions: Vec<_> = self.partitions().collect();
+            partitions.sort();
+            // Known before anybody subscribes, and never guessed again: a `$` would skip what comes between.
+            let mut positions = Vec::new();
+            for partition in &partitions {
+                let last = self.log_bounds(*partition).await?.last;
+                positions.push(format!("{}-{}", last.at_ms, last.sequence));
             }
-        }
-        let pause = Duration::from_millis(50 << failures.min(5));
-        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            let (events, _) = broadcast::channel(LIVE_EVENTS);
+            let mut reader = JoinSet::new();
+            let follower = Follower { partitions, events: events.clone(), bell: Arc::clone(&self.shared.log_bell) };
+            reader.spawn(follower.follow(self.client.clone(), positions));
+            Ok(Tail { events, _reader: Arc::new(reader) })
+        };
+        Ok(self.shared.tail.0.get_or_try_init(start).await?.clone())
+    }
+
+    /// Rings whenever the log has grown, once [`Store::tail`] was used.
+    pub fn log_bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.shared.log_bell)
     }
 }
 
-async fn follow_once(
-    client: &redis::Client,
-    partitions: &[Partition],
-    positions: &mut Vec<String>,
-    events: &broadcast::Sender<Arc<Event>>,
-    failures: &mut u32,
-) -> redis::RedisResult<()> {
-    let config = redis::AsyncConnectionConfig::new()
-        .set_response_timeout(Some(BLOCK + Duration::from_secs(2)))
-        .set_connection_timeout(Some(Duration::from_secs(2)));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    while positions.len() < partitions.len() {
-        let key = keys::events(partitions[positions.len()]);
-        let mut cmd = redis::cmd("XREVRANGE");
-        let newest: Vec<Entry> =
-            cmd.arg(key).arg("+").arg("-").arg("COUNT").arg(1).query_async(&mut connection).await?;
-        positions.push(newest.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id));
-    }
-    loop {
-        let mut cmd = redis::cmd("XREAD");
-        cmd.arg("BLOCK").arg(BLOCK.as_millis() as u64).arg("COUNT").arg(ENTRIES).arg("STREAMS");
-        for partition in partitions {
-            cmd.arg(keys::events(*partition));
-        }
-        for position in positions.iter() {
-            cmd.arg(position);
-        }
-        let reply: Option<Vec<(String, Vec<Entry>)>> = cmd.query_async(&mut connection).await?;
-        if *failures > 0 {
-            tracing::info!("the event log is back");
-            *failures = 0;
-        }
-        for (key, entries) in reply.unwrap_or_default() {
-            let Some(nth) = partitions.iter().position(|partition| keys::events(*partition) == key) else { continue };
-            for entry in &entries {
-                positions[nth] = entry.0.clone();
-                match decode(entry, partitions[nth]) {
-                    // Nobody listens now: whoever comes reads the log.
-                    Ok(found) => found.into_iter().for_each(|event| drop(events.send(event))),
-                    Err(error) => tracing::error!(%error, "an entry of the event log is unreadable and skipped"),
+/// Whoever reads the live end.
+struct Follower {
+    partitions: Vec<Partition>,
+    events: broadcast::Sender<Arc<Event>>,
+    bell: Arc<Notify>,
+}
+
+impl Follower {
+    /// Reads the live end for ever; reconnects from where it was, so that nothing between is missed.
+    async fn follow(self, client: redis::Client, mut positions: Vec<String>) {
+        let mut failures = 0u32;
+        loop {
+            if let Err(error) = self.follow_once(&client, &mut positions, &mut failures).await {
+                failures += 1;
+                if failures == 1 {
+                    tracing::warn!(%error, "the event log is away; its readers wait");
                 }
+            }
+            let pause = Duration::from_millis(50 << failures.min(5));
+            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        }
+    }
+
+    async fn follow_once(
+        &self,
+        client: &redis::Client,
+        positions: &mut [String],
+        failures: &mut u32,
+    ) -> redis::RedisResult<()> {
+        let config = redis::AsyncConnectionConfig::new()
+            .set_response_timeout(Some(BLOCK + Duration::from_secs(2)))
+            .set_connection_timeout(Some(Duration::from_secs(2)));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let keys: Vec<String> = self.partitions.iter().map(|partition| keys::events(*partition)).collect();
+        loop {
+            let mut cmd = redis::cmd("XREAD");
+            cmd.arg("BLOCK").arg(BLOCK.as_millis() as u64).arg("COUNT").arg(ENTRIES).arg("STREAMS");
+            cmd.arg(&keys).arg(&*positions);
+            let reply: Option<Vec<(String, Vec<Entry>)>> = cmd.query_async(&mut connection).await?;
+            if *failures > 0 {
+                tracing::info!("the event log is back");
+                *failures = 0;
+            }
+            for (key, entries) in reply.unwrap_or_default() {
+                let Some(nth) = keys.iter().position(|known| *known == key) else { continue };
+                for entry in &entries {
+                    positions[nth].clone_from(&entry.0);
+                    match decode(entry, self.partitions[nth]) {
+                        // Nobody listens now: whoever comes reads the log.
+                        Ok(found) => found.into_iter().for_each(|event| drop(self.events.send(event))),
+                        Err(error) => tracing::error!(%error, "an entry of the event log is unreadable and skipped"),
+                    }
+                }
+                self.bell.notify_one();
             }
         }
     }

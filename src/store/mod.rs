@@ -7,6 +7,7 @@
 
 mod agents;
 mod approvals;
+mod bridge;
 mod claims;
 mod codec;
 mod doctor;
@@ -86,6 +87,8 @@ struct Shared {
     turn: AtomicU64,
     /// The live end of the log, once somebody reads it.
     tail: log::TailCell,
+    /// Rings when the log has grown.
+    log_bell: Arc<tokio::sync::Notify>,
 }
 
 impl Store {
@@ -119,6 +122,7 @@ impl Store {
                 opened: Instant::now(),
                 turn: AtomicU64::new(0),
                 tail: log::TailCell::default(),
+                log_bell: Arc::default(),
             }),
         };
         store.check_layout().await?;

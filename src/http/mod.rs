@@ -15,6 +15,7 @@ mod events;
 mod field;
 mod front;
 mod health;
+mod inside;
 mod json;
 pub mod openapi;
 mod oversight;
@@ -40,8 +41,9 @@ use front::{Identified, Refusing};
 use json::MaxBody;
 use request::Limits;
 
+pub use inside::Inside;
 pub use server::Gateway;
-pub use settings::{Auth, Error, Http, Secret, Settings};
+pub use settings::{Auth, Error, Http, Settings};
 
 /// Every handler; the API document is made of these types.
 type Apis = (

@@ -1,9 +1,10 @@
 //! What an operator can set about the HTTP gateway: the sections `[http]` and `[auth]`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::Deserialize;
+
+use crate::runtime::secret::Secret;
 
 /// Everything that the gateway is told.
 #[derive(Clone, Debug, Default)]
@@ -60,35 +61,6 @@ pub struct Auth {
     pub api_keys: BTreeMap<String, Secret>,
 }
 
-/// A text that is never shown.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text` from logs.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("***")
-    }
-}
-
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -126,14 +98,6 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_secret_is_never_shown() {
-        let auth = Auth { jwt_secret: Some(Secret::new("hunter2")), ..Auth::default() };
-
-        assert_eq!(format!("{}", Secret::new("hunter2")), "***");
-        assert!(!format!("{auth:?}").contains("hunter2"));
-    }
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_the_known() {

@@ -4,5 +4,6 @@ pub mod backoff;
 pub mod chain;
 pub mod panic;
 pub mod redis_server;
+pub mod secret;
 pub mod signal;
 pub mod telemetry;

@@ -69,25 +69,24 @@ pub async fn connect(settings: &Settings) -> Result<Client, Error> {
                 other => tracing::debug!(event = %other, "NATS"),
             }
         });
-    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    if let Some(token) = given(&settings.token) {
-        options = options.token(token);
+    if !settings.token.expose().is_empty() {
+        options = options.token(settings.token.expose().to_owned());
     }
-    if let Some(user) = given(&settings.user) {
-        options = options.user_and_password(user, settings.password.clone());
+    if !settings.user.is_empty() {
+        options = options.user_and_password(settings.user.clone(), settings.password.expose().to_owned());
     }
-    if let Some(seed) = given(&settings.nkey_seed) {
-        options = options.nkey(seed);
+    if !settings.nkey_seed.expose().is_empty() {
+        options = options.nkey(settings.nkey_seed.expose().to_owned());
     }
-    if let Some(file) = &settings.credentials_file {
-        let text = std::fs::read_to_string(file).map_err(Error::Credentials)?;
+    if !settings.credentials_file.is_empty() {
+        let text = std::fs::read_to_string(&settings.credentials_file).map_err(Error::Credentials)?;
         options = options.credentials(&text).map_err(Error::Credentials)?;
     }
-    if let Some(file) = &settings.tls_ca_file {
-        options = options.add_root_certificates(file.clone());
+    if !settings.tls_ca_file.is_empty() {
+        options = options.add_root_certificates((&settings.tls_ca_file).into());
     }
-    if let (Some(cert), Some(key)) = (&settings.tls_cert_file, &settings.tls_key_file) {
-        options = options.add_client_certificate(cert.clone(), key.clone());
+    if !settings.tls_cert_file.is_empty() {
+        options = options.add_client_certificate((&settings.tls_cert_file).into(), (&settings.tls_key_file).into());
     }
     let servers: Vec<&str> = settings.url.split(',').map(str::trim).collect();
     options.connect(servers.as_slice()).await.map_err(Error::Connect)

@@ -1,8 +1,8 @@
 //! What an operator can set about NATS: the section `[nats]`.
 
-use std::path::PathBuf;
-
 use serde::Deserialize;
+
+use crate::runtime::secret::Secret;
 
 /// How NATS is reached and used.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,19 +20,26 @@ pub struct Settings {
     /// Whether agents may call over NATS, and other systems submit tasks and publish events there.
     pub services: bool,
     /// A token; empty: none.
-    pub token: String,
+    pub token: Secret,
     /// A user; empty: none.
     pub user: String,
     /// The user's password.
-    pub password: String,
+    pub password: Secret,
     /// The seed of an nkey; empty: none.
-    pub nkey_seed: String,
-    /// A file with JWT and seed, as the NATS tools write it.
-    pub credentials_file: Option<PathBuf>,
-    /// A file of certificates (PEM) that the server's must be signed by, besides the system's.
-    pub tls_ca_file: Option<PathBuf>,
-    /// Our own certificate (PEM), should the server ask for one.
-    pub tls_cert_file: Option<PathBuf>,
-    /// The key of it.
-    pub tls_key_file: Option<PathBuf>,
+    pub nkey_seed: Secret,
+    /// A file with JWT and seed, as the NATS tools write it; empty: none.
+    pub credentials_file: String,
+    /// A file of certificates (PEM) that the server's must be signed by, besides the system's; empty: none.
+    pub tls_ca_file: String,
+    /// Our own certificate (PEM), should the server ask for one; empty: none.
+    pub tls_cert_file: String,
+    /// The key of it; empty: none.
+    pub tls_key_file: String,
+}
+
+impl Settings {
+    /// Whether NATS is wanted at all.
+    pub fn is_on(&self) -> bool {
+        !self.url.is_empty()
+    }
 }

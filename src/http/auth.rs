@@ -245,8 +245,8 @@ mod tests {
     use jsonwebtoken::{EncodingKey, Header};
     use serde_json::{Value, json};
 
-    use super::super::settings::Secret;
     use super::*;
+    use crate::runtime::secret::Secret;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     const KEY: &str = "ops-key-0123456789";

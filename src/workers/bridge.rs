@@ -48,10 +48,10 @@ impl Worker for Bridge {
             step = Step::Busy;
             let (count, result) = self.publisher.publish(&batch.events).await;
             // What NATS has is noted also when the rest failed, so that it is not sent again.
-            if let Some(last) = batch.events[..count].last() {
-                if !self.engine.published(&self.name, last.id).await? {
-                    tracing::warn!(partition = %batch.partition, "the bridge lost its lease to another one");
-                }
+            if let Some(last) = batch.events[..count].last()
+                && !self.engine.published(&self.name, last.id).await?
+            {
+                tracing::warn!(partition = %batch.partition, "the bridge lost its lease to another one");
             }
             result?;
         }

@@ -8,6 +8,7 @@ mod error;
 mod events;
 mod feed;
 mod oversight;
+mod probe;
 mod progress;
 mod settings;
 mod submit;
@@ -29,6 +30,7 @@ use crate::store::Store;
 pub use bridge::Unpublished;
 pub use error::{Error, Fault};
 pub use feed::{EventFilter, EventPage, Feed, Heard, Position};
+pub use probe::Spent;
 pub use settings::*;
 
 /// What a submission led to.

@@ -1,0 +1,18 @@
+//! What the store and the engine promise, over a real Redis.
+
+mod approvals;
+mod bytes;
+mod doctor;
+mod events;
+mod idempotency;
+mod leases;
+mod lists;
+mod lost_answers;
+mod outages;
+mod partitions;
+mod pause;
+mod retention;
+mod schedule;
+mod sla;
+mod verbs;
+mod walk;

@@ -58,9 +58,17 @@ impl Store {
     }
 
     /// Forgets tasks that ended longer than `kept_ms` ago, up to `limit` of each terminal state.
-    pub async fn prune(&self, partition: Partition, limit: u32, kept_ms: Millis) -> Result<usize, Error> {
+    ///
+    /// * `events_kept_ms`: for how long the event log is kept; older entries go too.
+    pub async fn prune(
+        &self,
+        partition: Partition,
+        limit: u32,
+        kept_ms: Millis,
+        events_kept_ms: Millis,
+    ) -> Result<usize, Error> {
         let mut args = args();
-        args.arg(limit).arg(kept_ms);
+        args.arg(limit).arg(kept_ms).arg(events_kept_ms);
         self.run(&script::PRUNE, partition, ORCHESTRATOR, args).await
     }
 }

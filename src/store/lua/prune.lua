@@ -2,6 +2,7 @@
 --
 -- ARGV[5]  how many at the most, for each terminal state
 -- ARGV[6]  for how long they are kept, ms
+-- ARGV[7]  for how long the event log is kept, ms
 --
 -- Returns  how many were forgotten
 local pruned = {}
@@ -30,5 +31,7 @@ if #pruned > 0 then
   redis.call('HDEL', P .. 'results', unpack(pruned))
   redis.call('ZREM', P .. 'tasks', unpack(pruned))
 end
+-- Whole nodes of the stream only, which costs little: the log keeps up to a hundred entries more.
+redis.call('XTRIM', P .. 'events', 'MINID', '~', string.format('%.0f', NOW - ARGV[7]))
 finish()
 return #pruned

@@ -124,8 +124,8 @@ const TERMINAL: &[State] = &[Completed, Failed, Cancelled];
 /// The whole state machine.
 ///
 /// `reap` leads to `failed` past the lost cap and, when the attempt ran out of its `timeout_ms`,
-/// to where a failed attempt leads. An approved or requeued task is `scheduled` while its start
-/// time is ahead; a requeued one is `blocked` again unless its approval stands.
+/// to where a failed attempt leads. An approved task is `scheduled` while its start time is ahead; a
+/// requeued one is `blocked` again unless its approval stands.
 #[rustfmt::skip]
 pub const RULES: &[Rule] = &[
     Rule { verb: Submit,   from: &[],                  to: &[Blocked, Scheduled, Pending], event: "task.created" },

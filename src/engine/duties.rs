@@ -36,7 +36,9 @@ impl Engine {
     pub async fn reap(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
-            swept.add(self.store.reap(partition, BATCH, self.settings.agents.max_lost, &self.waits()).await?);
+            let agents = &self.settings.agents;
+            let reaped = self.store.reap(partition, BATCH, agents.max_lost, &self.waits(), agents.session_ms).await?;
+            swept.add(reaped);
         }
         Ok(swept)
     }

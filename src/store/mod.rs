@@ -204,7 +204,10 @@ impl Store {
     }
 
     async fn cold_connection(&self, operation: &'static str) -> Result<deadpool_redis::Connection, Error> {
-        self.cold.get().await.map_err(|source| Error::NoConnection { operation, source })
+        let mut connection = self.cold.get().await.map_err(|source| Error::NoConnection { operation, source })?;
+        // The pool's own idea is half a second.
+        connection.set_response_timeout(Duration::from_millis(self.shared.settings.response_timeout_ms));
+        Ok(connection)
     }
 
     async fn evaluate<T: FromRedisValue>(

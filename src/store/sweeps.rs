@@ -47,13 +47,21 @@ impl Store {
         self.run(script, partition, ORCHESTRATOR, args).await.map(Sweep::new)
     }
 
-    /// Takes back tasks whose lease ended in silence, up to `limit` of each agent.
+    /// Takes back up to `limit` tasks whose lease ended in silence.
     ///
+    /// * `session_ms`: how long after its last call a session of an agent counts as live; agents without one are gone.
     /// * `max_lost`: how many lost leases fail a task.
     /// * `waits_ms`: the back-off after each number of failures, for attempts that ran out of their timeout.
-    pub async fn reap(&self, partition: Partition, limit: u32, max_lost: u32, waits_ms: &str) -> Result<Sweep, Error> {
+    pub async fn reap(
+        &self,
+        partition: Partition,
+        limit: u32,
+        max_lost: u32,
+        waits_ms: &str,
+        session_ms: Millis,
+    ) -> Result<Sweep, Error> {
         let mut args = args();
-        args.arg(limit).arg(max_lost).arg(waits_ms);
+        args.arg(limit).arg(max_lost).arg(waits_ms).arg(session_ms);
         self.run(&script::REAP, partition, ORCHESTRATOR, args).await.map(Sweep::new)
     }
 

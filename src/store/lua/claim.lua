@@ -10,8 +10,12 @@
 local agent, worker = ARGV[5], ARGV[6]
 if redis.call('ZADD', P .. 'sessions:' .. agent, NOW, worker) == 1 then
   redis.call('SADD', P .. 'agents', agent)
+  if redis.call('ZCARD', P .. 'sessions:' .. agent) == 1 then
+    say_agent('agent.online', agent, worker)
+  end
 end
 if redis.call('SISMEMBER', P .. 'paused', agent) == 1 then
+  finish()
   return { NOW }
 end
 local popped = redis.call('ZPOPMIN', P .. 'assigned:' .. agent, ARGV[7])

@@ -11,20 +11,33 @@
 local P = KEYS[1]
 local ACTOR, EVENTS_KEPT, IS_AGAIN = ARGV[2], ARGV[3], ARGV[4] == '1'
 local clock = redis.call('TIME')
--- 13 digits: `..` keeps 14, so NOW may be joined as it is.
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[1]
 
--- Writes are gathered and made by finish(), one call for each set however many tasks moved.
-local gone, come, opened, said, rung, finished = {}, {}, {}, {}, {}, {}
+-- Whole numbers as text, each made once: whoever joins a number or passes it to redis.call has it printed anew, which
+-- costs more than the rest of a field, and `..` keeps only 14 digits.
+local TEXT = setmetatable({}, {
+  __index = function(texts, number)
+    local text = string.format('%.0f', number)
+    texts[number] = text
+    return text
+  end,
+})
 
-local function append(map, key, ...)
+-- Writes are gathered and made by finish(), one call for each set however many tasks moved.
+local gone, come, opened, rung, finished = {}, {}, {}, {}, {}
+-- Events: their types, and beside them the fields of the log entry.
+local said, entry = {}, {}
+
+local function append(map, key, first, second)
   local list = map[key]
   if not list then
     list = {}
     map[key] = list
   end
-  for _, value in ipairs({...}) do
-    list[#list + 1] = value
+  local size = #list
+  list[size + 1] = first
+  if second then
+    list[size + 2] = second
   end
 end
 
@@ -92,13 +105,23 @@ local function barred_report(task, verb, attempt)
   return 'LEASE ' .. task.attempt
 end
 
--- Announces something about the task; `payload` is JSON.
+-- Announces something about the task, or about none if it has no id; `payload` is JSON.
 local function say(event, task, payload)
-  said[#said + 1] = { event, '"event_type":"' .. event
+  local size = #said + 1
+  said[size] = event
+  entry[size * 2 - 1], entry[size * 2] = 'e', '"event_type":"' .. event
     .. '","priority":"' .. EVENT_PRIORITY[task.priority]
     .. '","source_agent":"orchestrator","trace_id":' .. (task.trace and '"' .. task.trace .. '"' or 'null')
-    .. ',"task_id":"' .. task.id .. '","payload":' .. payload
-    .. ',"metadata":{' .. (task.traceparent and '"traceparent":"' .. task.traceparent .. '"' or '') .. '}}' }
+    .. ',"task_id":' .. (task.id and '"' .. task.id .. '"' or 'null') .. ',"payload":' .. payload
+    .. ',"metadata":{' .. (task.traceparent and '"traceparent":"' .. task.traceparent .. '"' or '') .. '}}'
+end
+
+-- Announces that an agent came or went; its sessions of the first partition speak for all.
+local function say_agent(event, agent, worker)
+  if not string.find(P, '{0}', 1, true) then
+    return
+  end
+  say(event, { priority = 'P2' }, '{"agent":"' .. agent .. '","worker":' .. (worker and '"' .. worker .. '"' or 'null') .. '}')
 end
 
 -- Moves a task: set, hash, timeline and event, or nothing.
@@ -113,7 +136,7 @@ local function move(task, verb, to, score, fields, reason, is_popped, event)
   if from and not is_popped then
     append(gone, set_of(from, task.agent), task.id)
   end
-  append(come, set_of(to, task.agent), score, task.id)
+  append(come, set_of(to, task.agent), type(score) == 'number' and TEXT[score] or score, task.id)
   if TERMINAL[to] then
     opened[task.priority] = (opened[task.priority] or 0) - 1
     finished[#finished + 1] = task.id
@@ -128,15 +151,16 @@ local function move(task, verb, to, score, fields, reason, is_popped, event)
     ring('promoter')
   end
   task.state, task.n = to, task.n + 1
-  local line = NOW .. ' ' .. verb .. ' ' .. to .. ' ' .. ACTOR .. ' ' .. task.attempt .. (reason and ' ' .. reason or '')
+  local attempt = TEXT[task.attempt]
+  local line = TEXT[NOW] .. ' ' .. verb .. ' ' .. to .. ' ' .. ACTOR .. ' ' .. attempt .. (reason and ' ' .. reason or '')
   local size = #fields
   fields[size + 1], fields[size + 2] = 'state', to
-  fields[size + 3], fields[size + 4] = 'n', task.n
-  fields[size + 5], fields[size + 6] = task.n % TIMELINE, line
+  fields[size + 3], fields[size + 4] = 'n', TEXT[task.n]
+  fields[size + 5], fields[size + 6] = TEXT[task.n % TIMELINE], line
   redis.call('HSET', task.key, unpack(fields))
   say(event or RULES[verb].event, task, '{"type":"' .. task.type .. '","status":"' .. to
     .. '","previous_status":' .. (from and '"' .. from .. '"' or 'null') .. ',"verb":"' .. verb
-    .. '","agent":"' .. task.agent .. '","attempt":' .. task.attempt .. ',"actor":"' .. ACTOR
+    .. '","agent":"' .. task.agent .. '","attempt":' .. attempt .. ',"actor":"' .. ACTOR
     .. '","reason":' .. (reason or 'null') .. (task.more or '') .. '}')
 end
 
@@ -144,9 +168,9 @@ end
 local function hold(task, verb, lease_ms, timeout, holder, is_popped)
   local lease_until = NOW + lease_ms
   task.attempt = task.attempt + 1
-  local fields = { 'attempt', task.attempt, 'holder', holder }
+  local fields = { 'attempt', TEXT[task.attempt], 'holder', holder }
   if timeout then
-    fields[5], fields[6] = 'until', NOW + timeout
+    fields[5], fields[6] = 'until', TEXT[NOW + timeout]
     lease_until = math.min(lease_until, NOW + timeout)
   end
   move(task, verb, 'in_progress', lease_until, fields, nil, is_popped)
@@ -195,32 +219,28 @@ local function iso(ms)
 end
 
 -- Tells the Redis subscribers of each event's channel; a channel that nobody hears costs nothing a task.
-local function shout(entry)
+local function shout(id)
   local patterns = redis.call('PUBSUB', 'NUMPAT')
   local heard, head = {}, nil
-  local ms, sequence = string.match(entry, '^(%d+)-(%d+)$')
+  local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
   for index, event in ipairs(said) do
-    local channel = 'orchestrator:events:' .. event[1]
-    if heard[channel] == nil then
-      heard[channel] = patterns > 0 or redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
+    if heard[event] == nil then
+      heard[event] = patterns > 0 or redis.call('PUBSUB', 'NUMSUB', 'orchestrator:events:' .. event)[2] > 0
     end
-    if heard[channel] then
+    if heard[event] then
+      local channel = 'orchestrator:events:' .. event
       head = head or string.format('%012x', ms)
       local low = string.format('80%08x%04x%02x', sequence, index - 1, string.match(P, '{(%d+)}'))
       redis.call('PUBLISH', channel, '{"event_id":"' .. string.sub(head, 1, 8) .. '-' .. string.sub(head, 9) .. '-7000-'
-        .. string.sub(low, 1, 4) .. '-' .. string.sub(low, 5) .. '","timestamp":"' .. iso(tonumber(ms)) .. '",' .. event[2])
+        .. string.sub(low, 1, 4) .. '-' .. string.sub(low, 5) .. '","timestamp":"' .. iso(tonumber(ms)) .. '",' .. entry[index * 2])
     end
   end
 end
 
 -- Appends all events as one entry of the log; returns the entry's id.
 local function log()
-  local entry = {}
-  for index, event in ipairs(said) do
-    entry[index * 2 - 1], entry[index * 2] = 'e', event[2]
-  end
   -- `*` never goes back even if the clock does; a moved clock names its time itself.
-  local at = tonumber(ARGV[1]) == 0 and '*' or NOW .. '-*'
+  local at = tonumber(ARGV[1]) == 0 and '*' or TEXT[NOW] .. '-*'
   return redis.call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_KEPT, at, unpack(entry))
 end
 
@@ -235,10 +255,10 @@ local function finish()
   for priority, change in pairs(opened) do
     redis.call('HINCRBY', P .. 'open', priority, change)
   end
-  local entry
+  local id
   if #said > 0 then
-    entry = log()
-    shout(entry)
+    id = log()
+    shout(id)
   end
   for bell, count in pairs(rung) do
     redis.call('PUBLISH', P .. 'bell:' .. bell, count)
@@ -246,5 +266,5 @@ local function finish()
   if #finished > 0 then
     redis.call('PUBLISH', P .. 'bell:finished', table.concat(finished, ','))
   end
-  return entry
+  return id
 end

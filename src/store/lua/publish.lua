@@ -6,11 +6,12 @@
 --
 -- Returns  the log entry's id
 local once = P .. 'published:' .. ARGV[7]
-local entry = IS_AGAIN and redis.call('GET', once)
-if not entry then
-  said[1] = { ARGV[5], ARGV[6] }
-  entry = finish()
+local id = IS_AGAIN and redis.call('GET', once)
+if not id then
+  said[1] = ARGV[5]
+  entry[1], entry[2] = 'e', ARGV[6]
+  id = finish()
   -- Longer than the store goes on repeating.
-  redis.call('SET', once, entry, 'PX', 10000)
+  redis.call('SET', once, id, 'PX', 10000)
 end
-return entry
+return id

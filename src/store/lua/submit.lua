@@ -38,8 +38,8 @@ for i = 7, #ARGV, 20 do
     task.traceparent = ARGV[i + 19] ~= '' and ARGV[i + 19] or nil
     local due = tonumber(ARGV[i + 6]) or NOW + (tonumber(ARGV[i + 5]) or 0)
     local rank = math.max(due, NOW) - ARGV[i + 4]
-    local fields = { 'agent', task.agent, 'type', task.type, 'priority', task.priority, 'rank', rank,
-      'created', NOW, 'max_retries', ARGV[i + 13] }
+    local fields = { 'agent', task.agent, 'type', task.type, 'priority', task.priority, 'rank', TEXT[rank],
+      'created', TEXT[NOW], 'max_retries', ARGV[i + 13] }
     if task.trace then
       fields[#fields + 1], fields[#fields + 2] = 'trace', task.trace
     end
@@ -51,14 +51,14 @@ for i = 7, #ARGV, 20 do
     end
     if ARGV[i + 15] ~= '' then
       fields[#fields + 1], fields[#fields + 2] = 'parent', ARGV[i + 15]
-      append(come, P .. 'children:' .. ARGV[i + 15], NOW, id)
+      append(come, P .. 'children:' .. ARGV[i + 15], TEXT[NOW], id)
     end
     local deadline = tonumber(ARGV[i + 16]) or ARGV[i + 17] ~= '' and math.max(due, NOW) + ARGV[i + 17]
     if deadline then
-      fields[#fields + 1], fields[#fields + 2] = 'deadline', deadline
+      fields[#fields + 1], fields[#fields + 2] = 'deadline', TEXT[deadline]
     end
     if due > NOW then
-      fields[#fields + 1], fields[#fields + 2] = 'due', due
+      fields[#fields + 1], fields[#fields + 2] = 'due', TEXT[due]
     end
     local state, score = 'pending', rank
     local approval = ARGV[i + 10]
@@ -74,13 +74,13 @@ for i = 7, #ARGV, 20 do
     end
     specs[#specs + 1], specs[#specs + 2] = id, ARGV[i + 7]
     -- Microseconds, of which the last three digits keep the order within one call.
-    index[#index + 1], index[#index + 2] = NOW * 1000 + #index / 2, id
-    local shown_due = due > NOW and due or '-'
+    index[#index + 1], index[#index + 2] = TEXT[NOW] .. string.format('%03d', #index / 2), id
+    local shown_due = due > NOW and TEXT[due] or '-'
     if key_hash ~= '' then
       local first = id .. ' ' .. shown_due .. ' ' .. (approval ~= '' and approval or '-')
       redis.call('SET', P .. 'idempotency:' .. key_hash, ARGV[i + 9] .. ' ' .. first, 'PX', remember_ms)
     end
-    answer = 'CREATED ' .. state .. ' ' .. NOW .. ' ' .. shown_due
+    answer = 'CREATED ' .. state .. ' ' .. TEXT[NOW] .. ' ' .. shown_due
   end
   answers[#answers + 1] = answer
 end

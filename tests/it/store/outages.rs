@@ -6,7 +6,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::NewTask;
 use orchestrator::engine::{Engine, Error, TaskFilter};
 
-use crate::harness::{Fleet, assert_refused, eventually, idempotency, json, new_task, within};
+use crate::harness::{Fleet, assert_refused, eventually, idempotency, new_task, within};
 
 /// Waits until a call that writes nothing is answered.
 async fn answers_again(engine: &Engine) {
@@ -99,6 +99,20 @@ async fn a_redis_that_hangs_holds_no_call_for_ever() {
     if fleet.state_of(id).await != State::Cancelled {
         fleet.cancel(id).await.unwrap();
     }
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_slow_redis_is_waited_for_as_long_as_the_settings_say() {
+    let fleet = Fleet::build().response_timeout_ms(5_000).start().await;
+    let id = fleet.submit("faq").await.id;
+    let filter = TaskFilter::default();
+    fleet.engine.tasks(&filter, 10, None).await.unwrap();
+    fleet.redis.ask::<String>(&["CLIENT", "PAUSE", "1800", "ALL"]).await;
+
+    let (page, task) = futures_util::future::join(fleet.engine.tasks(&filter, 10, None), fleet.engine.task(id)).await;
+
+    assert_eq!((page.unwrap().items[0].id, task.unwrap().id), (id, id));
     fleet.finish().await;
 }
 

@@ -5,9 +5,9 @@
 //!
 //! | key after the prefix | type | content |
 //! |---|---|---|
-//! | `task:<id>` | hash | the small, mutable fields of a task; fields `0`…`127` are its timeline |
+//! | `records` | hash | task id → where the task is and how it came there; see `prelude.lua` |
 //! | `specs` | hash | task id → what was submitted, as the bytes that came |
-//! | `results` | hash | task id → what the agent reported |
+//! | `results`, `progress` | hash | task id → what the agent reported |
 //! | `tasks` | sorted set | task ids by acceptance, µs (the last three digits keep the order within a batch) |
 //! | `children:<id>` | sorted set | ids of the task's children in this partition by acceptance, ms |
 //! | `<state>`, `<state>:<agent>` | sorted set | the tasks of that state; see [`crate::domain::lifecycle::State`] |
@@ -36,11 +36,6 @@ pub const LAYOUT_VERSION: &str = "1";
 /// What every key of the partition begins with.
 pub fn prefix(partition: Partition) -> String {
     format!("orchestrator:{{{partition}}}:")
-}
-
-/// Hash: the task's small, mutable fields.
-pub fn task(id: TaskId) -> String {
-    format!("{}task:{id}", prefix(id.partition()))
 }
 
 /// Sorted set: the tasks of a state; `agent` where the state has a set for each.

@@ -18,5 +18,5 @@ for _, agent in ipairs(redis.call('SMEMBERS', P .. 'agents')) do
     redis.call('ZRANGEBYSCORE', sessions, NOW - ARGV[5], '+inf', 'WITHSCORES') }
 end
 local head = redis.call('ZRANGE', P .. 'pending', 0, 0)[1]
-local accepted = head and redis.call('HGET', P .. 'task:' .. head, 'created')
+local accepted = head and load(head) and facts(load(head))
 return { NOW, states, redis.call('HGETALL', P .. 'open'), agents, accepted or -1 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use orchestrator::domain::ids::TaskId;
 use orchestrator::runtime::redis_server::{Options, RedisServer};
 use redis::FromRedisValue;
 use rustix::process::{Pid, Signal, kill_process};
@@ -109,6 +110,18 @@ impl Redis {
             dump.insert(key, content);
         }
         dump
+    }
+
+    /// Overwrites the `nth` word (from 0) of the first line of a task's record; returns what stood there.
+    pub async fn edit_record(&self, id: TaskId, nth: usize, word: &str) -> String {
+        let id = id.to_string();
+        let record: String = self.ask(&["HGET", "orchestrator:{0}:records", &id]).await;
+        let (line, rest) = record.split_once('\n').unwrap();
+        let mut words: Vec<&str> = line.split(' ').collect();
+        let old = std::mem::replace(&mut words[nth], word).to_owned();
+        let edited = format!("{}\n{rest}", words.join(" "));
+        self.ask::<i64>(&["HSET", "orchestrator:{0}:records", &id, &edited]).await;
+        old
     }
 
     /// Listens to channels of this pattern from now on.

@@ -86,7 +86,7 @@ pub struct NewTask {
     pub sla: Option<Sla>,
     /// When it may start.
     pub start: Start,
-    /// The task that this one is a part of; both live in one partition.
+    /// The task that this one is a part of; both live in one partition, unless an idempotency key chooses another.
     pub parent: Option<TaskId>,
     /// Joins it with the client's traces: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub trace_id: Option<String>,

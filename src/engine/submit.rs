@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::principal::Principal;
 use crate::domain::sla::Sla;
-use crate::domain::task::NewTask;
+use crate::domain::task::{NewTask, Task};
 use crate::domain::{policy, routing};
 use crate::store::{self, NewRecord, Store, SubmitAnswer};
 
@@ -54,7 +54,11 @@ impl Engine {
             for ((nth, key), answer) in places.into_iter().zip(keys).zip(stored) {
                 answers[nth] = Some(match answer {
                     SubmitAnswer::Created(task) => Ok(Submitted { task: *task, is_replay: false }),
-                    SubmitAnswer::Replay(id) => self.replay(id).await,
+                    SubmitAnswer::Replay { id, scheduled_for, approval } => {
+                        let task = self.task(id).await;
+                        let first = task.map(|task| Task { scheduled_for, approval, ..task.as_submitted() });
+                        first.map(|task| Submitted { task, is_replay: true })
+                    }
                     SubmitAnswer::Mismatch => {
                         Err(Error::IdempotencyMismatch { key: key.map(|key| key.key).unwrap_or_default() })
                     }
@@ -62,11 +66,6 @@ impl Engine {
             }
         }
         Ok(answers.into_iter().flatten().collect())
-    }
-
-    async fn replay(&self, id: TaskId) -> Result<Submitted, Error> {
-        let task = self.task(id).await?;
-        Ok(Submitted { task: task.as_submitted(), is_replay: true })
     }
 
     /// Decides everything about a submission that does not need the store.
@@ -125,7 +124,7 @@ fn promise(settings: &Settings, new: &NewTask) -> Option<Sla> {
     let within_ms = target.or_else(|| targets.get(new.priority.as_str())).copied();
     match &new.sla {
         Some(sla) if sla.deadline.is_some() => Some(sla.clone()),
-        Some(sla) => Some(Sla { within_ms, ..sla.clone() }),
+        Some(sla) => Some(Sla { within_ms: sla.within_ms.or(within_ms), ..sla.clone() }),
         None => within_ms.map(|_| Sla {
             target: None,
             deadline: None,

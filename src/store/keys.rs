@@ -9,14 +9,14 @@
 //! | `specs` | hash | task id → what was submitted, as the bytes that came |
 //! | `results` | hash | task id → what the agent reported |
 //! | `tasks` | sorted set | task ids by acceptance, µs (the last three digits keep the order within a batch) |
-//! | `children:<id>` | sorted set | ids of the task's children by acceptance, ms |
+//! | `children:<id>` | sorted set | ids of the task's children in this partition by acceptance, ms |
 //! | `<state>`, `<state>:<agent>` | sorted set | the tasks of that state; see [`crate::domain::lifecycle::State`] |
 //! | `open` | hash | priority → number of open tasks |
 //! | `agents`, `paused` | set | agents that ever had or asked for a task; those that are paused |
 //! | `sessions:<agent>` | sorted set | the agent's processes by their last call, ms |
 //! | `approval:<id>` | hash | a request for a decision |
 //! | `approvals:<status>` | sorted set | approvals: pending by expiry, others by decision, ms |
-//! | `idempotency:<hash>` | string | `<task id> <digest of the body>`; expires |
+//! | `idempotency:<hash>` | string | `<digest of the body> <task id> <due, ms> <approval>`, the first answer; expires |
 //! | `events` | stream | the event log; an entry holds the events of one script, each in a field `e` |
 //! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `agent:<agent>`, `finished` |
 
@@ -59,9 +59,9 @@ pub fn tasks(partition: Partition) -> String {
     format!("{}tasks", prefix(partition))
 }
 
-/// Sorted set: the children of a task by acceptance.
-pub fn children(parent: TaskId) -> String {
-    format!("{}children:{parent}", prefix(parent.partition()))
+/// Sorted set: the children of a task that live in this partition, by acceptance.
+pub fn children(partition: Partition, parent: TaskId) -> String {
+    format!("{}children:{parent}", prefix(partition))
 }
 
 /// Set: agents that ever had or asked for a task.

@@ -105,7 +105,8 @@ impl Store {
         parent: Option<TaskId>,
     ) -> Result<Vec<(Partition, String)>, Error> {
         if let Some(parent) = parent {
-            return Ok(vec![(parent.partition(), keys::children(parent))]);
+            // A child with an idempotency key lives where the key's hash says.
+            return Ok(self.partitions().map(|partition| (partition, keys::children(partition, parent))).collect());
         }
         let mut sets = Vec::new();
         for partition in self.partitions() {

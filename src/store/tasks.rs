@@ -34,8 +34,15 @@ pub struct NewRecord {
 pub enum SubmitAnswer {
     /// It is stored.
     Created(Box<Task>),
-    /// Its idempotency key belongs to this task.
-    Replay(TaskId),
+    /// Its idempotency key belongs to a task that was accepted before.
+    Replay {
+        /// Which.
+        id: TaskId,
+        /// When it was to start, as it was answered then.
+        scheduled_for: Option<Millis>,
+        /// The approval that it waited for, as it was answered then.
+        approval: Option<ApprovalId>,
+    },
     /// Its idempotency key came with another body.
     Mismatch,
 }
@@ -141,7 +148,7 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads `CREATED <state> <now> <due>`, `REPLAY <id>` or `MISMATCH`.
+/// Reads `CREATED <state> <now> <due>`, `REPLAY <id> <due> <approval>` or `MISMATCH`.
 fn read_answer(record: NewRecord, answer: &str) -> Result<SubmitAnswer, Error> {
     let mut words = answer.split(' ');
     let unreadable = || Error::corrupt(format!("submit answered {answer:?}"));
@@ -154,7 +161,9 @@ fn read_answer(record: NewRecord, answer: &str) -> Result<SubmitAnswer, Error> {
         }
         Some("REPLAY") => {
             let id = words.next().and_then(|word| word.parse().ok()).ok_or_else(unreadable)?;
-            Ok(SubmitAnswer::Replay(id))
+            let scheduled_for = words.next().and_then(|word| word.parse().ok());
+            let approval = words.next().and_then(|word| word.parse().ok());
+            Ok(SubmitAnswer::Replay { id, scheduled_for, approval })
         }
         Some("MISMATCH") => Ok(SubmitAnswer::Mismatch),
         Some(_) | None => Err(unreadable()),
@@ -167,7 +176,7 @@ fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) ->
     let start = due.unwrap_or(now);
     let sla = new.sla.map(|sla| {
         let deadline = sla.deadline.or(sla.within_ms.map(|within| start + within));
-        crate::domain::sla::Sla { deadline, ..sla }
+        crate::domain::sla::Sla { deadline, within_ms: None, ..sla }
     });
     Task {
         id: record.id,

@@ -10,8 +10,8 @@
 --   17 to be finished by, ms, or ''   18 to be finished this long after its start, ms, or ''
 --   19 who submits it   20 W3C trace context, or ''
 --
--- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id>` (the key's task)
---          or `MISMATCH` (the key came with another body)
+-- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id> <due, ms, or -> <approval, or ->`
+--          (the key's task, and what it was answered with) or `MISMATCH` (the key came with another body)
 local remember_ms, expires_ms = ARGV[5], ARGV[6]
 local specs, index, answers = {}, {}, {}
 
@@ -23,12 +23,12 @@ for i = 7, #ARGV, 20 do
   if key_hash ~= '' then
     local prior = redis.call('GET', P .. 'idempotency:' .. key_hash)
     if prior then
-      answer = string.sub(prior, 38) == ARGV[i + 9] and 'REPLAY ' .. string.sub(prior, 1, 36) or 'MISMATCH'
-    else
-      redis.call('SET', P .. 'idempotency:' .. key_hash, id .. ' ' .. ARGV[i + 9], 'PX', remember_ms)
+      local digest, first = string.match(prior, '^(%S*) (.*)$')
+      answer = digest == ARGV[i + 9] and 'REPLAY ' .. first or 'MISMATCH'
     end
   elseif IS_AGAIN and redis.call('EXISTS', P .. 'task:' .. id) == 1 then
-    answer = 'REPLAY ' .. id
+    local f = redis.call('HMGET', P .. 'task:' .. id, 'due', 'approval')
+    answer = 'REPLAY ' .. id .. ' ' .. (f[1] or '-') .. ' ' .. (f[2] or '-')
   end
   if not answer then
     local task = {
@@ -75,7 +75,12 @@ for i = 7, #ARGV, 20 do
     specs[#specs + 1], specs[#specs + 2] = id, ARGV[i + 7]
     -- Microseconds, of which the last three digits keep the order within one call.
     index[#index + 1], index[#index + 2] = NOW * 1000 + #index / 2, id
-    answer = 'CREATED ' .. state .. ' ' .. NOW .. ' ' .. (due > NOW and due or '-')
+    local shown_due = due > NOW and due or '-'
+    if key_hash ~= '' then
+      local first = id .. ' ' .. shown_due .. ' ' .. (approval ~= '' and approval or '-')
+      redis.call('SET', P .. 'idempotency:' .. key_hash, ARGV[i + 9] .. ' ' .. first, 'PX', remember_ms)
+    end
+    answer = 'CREATED ' .. state .. ' ' .. NOW .. ' ' .. shown_due
   end
   answers[#answers + 1] = answer
 end

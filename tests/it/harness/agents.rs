@@ -1,0 +1,72 @@
+//! What agents do: claim, report, extend.
+
+use std::time::Duration;
+
+use orchestrator::domain::lifecycle::State;
+use orchestrator::domain::task::{Claimed, Outcome, Report};
+use orchestrator::engine::{Claim, Error};
+
+use super::{Fleet, name};
+
+impl Fleet {
+    /// Puts every pending task into its agent's subject.
+    pub async fn route(&self) {
+        while self.engine.route().await.unwrap().moved > 0 {}
+    }
+
+    /// What one process of `agent` asks for, without waiting.
+    pub fn ask_for(&self, agent: &str, max: u32) -> Claim {
+        Claim { agent: name(agent), worker: name("w1"), max, wait: Duration::ZERO, lease_ms: None }
+    }
+
+    /// Claims up to `max` tasks of an agent, without waiting.
+    pub async fn claim(&self, agent: &str, max: u32) -> Vec<Claimed> {
+        self.engine.claim(&self.people.agent, self.ask_for(agent, max)).await.unwrap()
+    }
+
+    /// Routes, and claims the one best task of `faq_agent`.
+    pub async fn claim_one(&self) -> Claimed {
+        self.claim_one_of("faq_agent").await
+    }
+
+    /// Routes, and claims the one best task of an agent.
+    pub async fn claim_one_of(&self, agent: &str) -> Claimed {
+        self.route().await;
+        self.claim(agent, 1).await.pop().unwrap_or_else(|| panic!("nothing waits for {agent}"))
+    }
+
+    /// Reports on an attempt.
+    pub async fn report(&self, held: &Claimed, outcome: Outcome) -> Result<State, Error> {
+        let report = Report { id: held.task.id, attempt: held.task.attempt, outcome };
+        let answers = self.engine.report(&self.people.agent, vec![report]).await?;
+        answers.into_iter().next().unwrap()
+    }
+
+    pub async fn complete(&self, held: &Claimed) -> Result<State, Error> {
+        self.report(held, Outcome::Completed { result: None }).await
+    }
+
+    /// Fails the attempt in a way that makes another one sensible.
+    pub async fn fail(&self, held: &Claimed) -> Result<State, Error> {
+        self.report(held, failed(true, None)).await
+    }
+
+    /// Fails the task for good.
+    pub async fn give_up(&self, held: &Claimed) -> Result<State, Error> {
+        self.report(held, failed(false, None)).await
+    }
+
+    pub async fn release(&self, held: &Claimed) -> Result<State, Error> {
+        self.report(held, Outcome::Released).await
+    }
+
+    /// Says that the agent is still at it; returns until when it may be.
+    pub async fn extend(&self, held: &Claimed, extend_ms: Option<u64>) -> Result<u64, Error> {
+        self.engine.extend(&self.people.agent, held.task.id, held.task.attempt, None, extend_ms).await
+    }
+}
+
+/// An attempt that did not work.
+pub fn failed(is_retryable: bool, retry_after_ms: Option<u64>) -> Outcome {
+    Outcome::Failed { error: "it broke".to_owned(), is_retryable, retry_after_ms, result: None }
+}

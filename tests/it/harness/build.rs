@@ -1,0 +1,83 @@
+//! How a fleet is put together.
+
+use orchestrator::engine::{self, Engine};
+use orchestrator::settings::{Settings, Variables};
+use orchestrator::store::{self, Store};
+use tokio_util::sync::CancellationToken;
+
+use super::{Fleet, LossyProxy, People, Redis};
+
+/// What a fleet shall be like; what is not said is as in `config/default.toml`.
+pub struct Builder {
+    is_durable: bool,
+    is_lossy: bool,
+    arguments: Vec<&'static str>,
+    store: store::Settings,
+    settings: engine::Settings,
+}
+
+impl Builder {
+    pub fn new() -> Self {
+        let defaults = Settings::read(None, &Variables::new()).unwrap();
+        Self {
+            is_durable: false,
+            is_lossy: false,
+            arguments: Vec::new(),
+            store: defaults.store,
+            settings: defaults.engine,
+        }
+    }
+
+    pub fn partitions(mut self, partitions: u16) -> Self {
+        self.store.partitions = partitions;
+        self
+    }
+
+    /// The Redis can be stopped and started again without a loss.
+    pub fn durable(mut self) -> Self {
+        self.is_durable = true;
+        self
+    }
+
+    /// The wire to Redis can lose an answer.
+    pub fn lossy(mut self) -> Self {
+        self.is_lossy = true;
+        self
+    }
+
+    /// More arguments for `redis-server`.
+    pub fn redis(mut self, arguments: &[&'static str]) -> Self {
+        self.arguments.extend(arguments);
+        self
+    }
+
+    pub fn response_timeout_ms(mut self, ms: u64) -> Self {
+        self.store.response_timeout_ms = ms;
+        self
+    }
+
+    /// Changes what the engine is told.
+    pub fn settings(mut self, change: impl FnOnce(&mut engine::Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Nobody needs to approve anything.
+    pub fn without_approvals(self) -> Self {
+        self.settings(|settings| settings.approvals.rules.clear())
+    }
+
+    pub async fn start(self) -> Fleet {
+        let redis = Redis::start(self.is_durable, &self.arguments).await;
+        let proxy = self.is_lossy.then(|| LossyProxy::start(redis.url()));
+        let store_settings = store::Settings {
+            url: proxy.as_ref().map_or(redis.url(), LossyProxy::url).to_owned(),
+            events_kept: self.settings.retention.events,
+            ..self.store
+        };
+        let store = Store::open(store_settings.clone()).await.unwrap();
+        let stop = CancellationToken::new();
+        let engine = Engine::new(store.clone(), self.settings, stop.clone());
+        Fleet { engine, store, redis, proxy, people: People::new(), stop, store_settings, is_finished: false }
+    }
+}

@@ -1,0 +1,55 @@
+//! The event log, as it stands in Redis.
+
+use orchestrator::domain::ids::{EventId, Partition, TaskId};
+use serde_json::Value;
+
+use super::Fleet;
+
+/// One event of the log.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub id: EventId,
+    /// Its JSON from `event_type` on.
+    pub body: Value,
+}
+
+impl Seen {
+    pub fn event_type(&self) -> &str {
+        self.body["event_type"].as_str().unwrap()
+    }
+
+    /// The verb of the transition that it tells of, if it tells of one.
+    pub fn verb(&self) -> Option<&str> {
+        self.body["payload"]["verb"].as_str()
+    }
+}
+
+impl Fleet {
+    /// Every event of partition 0, oldest first.
+    pub async fn events(&self) -> Vec<Seen> {
+        let entries: Vec<(String, Vec<(String, String)>)> =
+            self.redis.ask(&["XRANGE", "orchestrator:{0}:events", "-", "+"]).await;
+        let events = entries.into_iter().flat_map(|(entry, fields)| {
+            fields.into_iter().enumerate().map(move |(index, (_, json))| seen(&entry, index, &json))
+        });
+        events.collect()
+    }
+
+    /// The types of the events about one task, oldest first.
+    pub async fn event_types_of(&self, id: TaskId) -> Vec<String> {
+        let events = self.events().await;
+        let mine = events.iter().filter(|event| event.body["task_id"] == id.to_string());
+        mine.map(|event| event.event_type().to_owned()).collect()
+    }
+}
+
+fn seen(entry: &str, index: usize, json: &str) -> Seen {
+    let (at_ms, sequence) = entry.split_once('-').unwrap();
+    let id = EventId {
+        at_ms: at_ms.parse().unwrap(),
+        sequence: sequence.parse().unwrap(),
+        index: u16::try_from(index).unwrap(),
+        partition: Partition(0),
+    };
+    Seen { id, body: serde_json::from_str(&format!("{{{json}")).unwrap() }
+}

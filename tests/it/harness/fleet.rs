@@ -1,0 +1,145 @@
+//! A fleet in this process: one Redis, one store, one engine, and short words for what tests do with them.
+
+use std::time::Duration;
+
+use orchestrator::domain::approval::{Approval, Decision};
+use orchestrator::domain::ids::{ApprovalId, TaskId};
+use orchestrator::domain::lifecycle::State;
+use orchestrator::domain::task::{NewTask, Task};
+use orchestrator::engine::{Engine, Error, Submitted};
+use orchestrator::store::{self, Store};
+use orchestrator::workers::{Supervisor, Worker};
+use tokio_util::sync::CancellationToken;
+
+use super::{Builder, LossyProxy, People, Redis, new_task};
+
+/// Everything that one test needs. Ends with [`Fleet::finish`].
+pub struct Fleet {
+    pub engine: Engine,
+    pub store: Store,
+    pub redis: Redis,
+    /// Between the store and its Redis, if the fleet was built lossy.
+    pub proxy: Option<LossyProxy>,
+    pub people: People,
+    pub(super) stop: CancellationToken,
+    pub(super) store_settings: store::Settings,
+    pub(super) is_finished: bool,
+}
+
+impl Fleet {
+    /// A fleet with the default settings.
+    pub async fn start() -> Self {
+        Self::build().start().await
+    }
+
+    /// A fleet that is a little different.
+    pub fn build() -> Builder {
+        Builder::new()
+    }
+
+    /// Ends the test: the doctor must find nothing.
+    pub async fn finish(self) {
+        let findings = self.engine.doctor().await.unwrap();
+        assert!(findings.is_empty(), "the doctor finds: {findings:#?}");
+        self.discard();
+    }
+
+    /// Ends a test that has broken the store on purpose.
+    pub fn discard(mut self) {
+        self.stop.cancel();
+        self.is_finished = true;
+    }
+
+    /// A second engine over the same Redis, with connections of its own, as another process would have.
+    ///
+    /// It has its own clock: not for tests that [`Fleet::advance`].
+    pub async fn another_engine(&self) -> Engine {
+        let store = Store::open(self.store_settings.clone()).await.unwrap();
+        Engine::new(store, self.engine.settings().clone(), self.stop.clone())
+    }
+
+    /// How another process would open the store.
+    pub fn store_settings(&self) -> store::Settings {
+        self.store_settings.clone()
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, by: Duration) {
+        self.store.advance(by);
+    }
+
+    /// Runs one duty under a supervisor.
+    pub fn supervise<W: Worker>(&self, worker: W) -> Supervisor {
+        let supervisor = Supervisor::new(self.stop.child_token());
+        supervisor.start(worker);
+        supervisor
+    }
+
+    /// Alice submits a plain task.
+    pub async fn submit(&self, kind: &str) -> Task {
+        self.submit_with(kind, |_| {}).await
+    }
+
+    /// Alice submits a task that is a little different.
+    pub async fn submit_with(&self, kind: &str, change: impl FnOnce(&mut NewTask)) -> Task {
+        let mut new = new_task(kind);
+        change(&mut new);
+        self.try_submit(new).await.unwrap().task
+    }
+
+    /// Alice submits this, or is refused.
+    pub async fn try_submit(&self, new: NewTask) -> Result<Submitted, Error> {
+        let answers = self.engine.submit(&self.people.alice, vec![new]).await?;
+        answers.into_iter().next().unwrap()
+    }
+
+    /// Alice submits `count` plain tasks in one call.
+    pub async fn submit_many(&self, kind: &str, count: usize) -> Vec<TaskId> {
+        let answers = self.engine.submit(&self.people.alice, vec![new_task(kind); count]).await.unwrap();
+        answers.into_iter().map(|answer| answer.unwrap().task.id).collect()
+    }
+
+    /// The task as it is now.
+    pub async fn task(&self, id: TaskId) -> Task {
+        self.engine.task(id).await.unwrap()
+    }
+
+    pub async fn state_of(&self, id: TaskId) -> State {
+        self.task(id).await.state
+    }
+
+    /// The approval that gates the task.
+    pub async fn approval_of(&self, id: TaskId) -> Approval {
+        let approval = self.task(id).await.approval.unwrap();
+        self.engine.approval(approval).await.unwrap().0
+    }
+
+    /// Bob says yes.
+    pub async fn approve(&self, id: ApprovalId) -> Result<(Approval, Task), Error> {
+        self.engine.decide(&self.people.bob, id, Decision::Approve { comment: None }).await
+    }
+
+    /// Bob says no.
+    pub async fn reject(&self, id: ApprovalId) -> Result<(Approval, Task), Error> {
+        self.engine.decide(&self.people.bob, id, Decision::Reject { reason: Some("no".to_owned()) }).await
+    }
+
+    /// Alice calls the task off.
+    pub async fn cancel(&self, id: TaskId) -> Result<Task, Error> {
+        self.engine.cancel(&self.people.alice, id, None).await
+    }
+
+    /// Alice wants the task done after all.
+    pub async fn requeue(&self, id: TaskId) -> Result<Task, Error> {
+        self.engine.requeue(&self.people.alice, id).await
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if !self.is_finished && !std::thread::panicking() {
+            panic!("the test did not end with fleet.finish(), so the doctor saw nothing of it");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the tests stand on: a private Redis, a fleet over it, its people, and the one way to wait.
+
+mod agents;
+mod build;
+mod events;
+mod fleet;
+mod people;
+mod proxy;
+mod redis;
+mod wait;
+
+pub use agents::failed;
+pub use build::Builder;
+pub use events::Seen;
+pub use fleet::Fleet;
+pub use people::People;
+pub use proxy::LossyProxy;
+pub use redis::Redis;
+pub use wait::{eventually, within};
+
+use std::str::FromStr;
+
+use orchestrator::domain::event::{EventPriority, NewEvent};
+use orchestrator::domain::name::Name;
+use orchestrator::domain::task::{Idempotency, NewTask, Priority, Start};
+use serde_json::value::RawValue;
+
+/// Asserts that a call was refused in this very way, and shows what came instead.
+macro_rules! assert_refused {
+    ($result:expr, $pattern:pat $(if $guard:expr)?) => {
+        match $result {
+            Err($pattern) $(if $guard)? => {}
+            other => panic!("expected the refusal {}, got {other:?}", stringify!($pattern)),
+        }
+    };
+}
+pub(crate) use assert_refused;
+
+/// A name that is known to be one.
+pub fn name(text: &str) -> Name {
+    Name::from_str(text).unwrap()
+}
+
+/// JSON, byte for byte.
+pub fn json(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_owned()).unwrap()
+}
+
+/// A plain submission: P2, from `user`, now.
+pub fn new_task(kind: &str) -> NewTask {
+    NewTask {
+        kind: name(kind),
+        payload: json("{}"),
+        metadata: None,
+        priority: Priority::P2,
+        source: name("user"),
+        sla: None,
+        start: Start::Now,
+        parent: None,
+        trace_id: None,
+        traceparent: None,
+        max_retries: 3,
+        timeout_ms: None,
+        idempotency: None,
+    }
+}
+
+/// An idempotency key and what stands for the digest of the body that came with it.
+pub fn idempotency(key: &str, body: &str) -> Option<Idempotency> {
+    Some(Idempotency { key: key.to_owned(), digest: format!("digest-of-{body}") })
+}
+
+/// An event from outside, about nothing in particular.
+pub fn new_event(event_type: &str) -> NewEvent {
+    NewEvent {
+        event_type: event_type.to_owned(),
+        source_agent: None,
+        payload: json(r#"{"n":1}"#),
+        task_id: None,
+        trace_id: None,
+        priority: EventPriority::Medium,
+        metadata: None,
+    }
+}

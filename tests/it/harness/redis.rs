@@ -1,0 +1,133 @@
+//! The private Redis of one test, and what is done to it on purpose.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use orchestrator::runtime::redis_server::{Options, RedisServer};
+use redis::FromRedisValue;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::within;
+
+/// A Redis that only this test knows.
+pub struct Redis {
+    /// None: it was stopped.
+    server: Option<RedisServer>,
+    options: Options,
+    url: String,
+    /// Where its data and its socket are, if it can be started again.
+    _home: Option<TempDir>,
+}
+
+impl Redis {
+    /// * `is_durable`: whether every write goes to an append-only file, so that a restart brings all of it back.
+    /// * `arguments`: more of them for the server.
+    pub async fn start(is_durable: bool, arguments: &[&str]) -> Self {
+        let home = is_durable.then(|| tempfile::tempdir().unwrap());
+        let dir = home.as_ref().map(|home| home.path().join("d"));
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let options = Options { dir, has_own_group: false, arguments };
+        let server = RedisServer::start(&options).await.unwrap();
+        Self { url: server.url(), server: Some(server), options, _home: home }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The answer to one command, over a connection of its own.
+    pub async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut command = redis::cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(word);
+        }
+        match command.query_async(&mut connection).await {
+            Ok(answer) => answer,
+            Err(error) => panic!("{words:?}: {error}"),
+        }
+    }
+
+    /// Ends it at once, as a crash does. What it had acknowledged is in its file, if it is durable.
+    pub fn kill(&mut self) {
+        self.server = None;
+    }
+
+    /// Ends it in order.
+    pub async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop(Duration::from_secs(10)).await.unwrap();
+        }
+    }
+
+    /// Starts it again with the data that it had.
+    pub async fn start_again(&mut self) {
+        assert!(self.options.dir.is_some(), "only a durable Redis can be started again");
+        self.server = Some(RedisServer::start(&self.options).await.unwrap());
+    }
+
+    /// Makes it stop answering, though it stays connected, until [`Redis::thaw`].
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.server.as_ref().unwrap().pid();
+        kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// Cuts every connection of this kind: `normal` or `pubsub`. Returns how many there were.
+    pub async fn cut_connections(&self, kind: &str) -> i64 {
+        self.ask(&["CLIENT", "KILL", "TYPE", kind]).await
+    }
+
+    /// Everything that is stored about tasks, readable: key → content. Sessions are left out: every claim touches them.
+    pub async fn dump(&self) -> BTreeMap<String, String> {
+        let mut dump = BTreeMap::new();
+        for key in self.ask::<Vec<String>>(&["KEYS", "*"]).await {
+            if key.contains(":sessions:") {
+                continue;
+            }
+            let kind: String = self.ask(&["TYPE", &key]).await;
+            let content = match kind.as_str() {
+                "hash" => format!("{:?}", self.ask::<BTreeMap<String, String>>(&["HGETALL", &key]).await),
+                "zset" => format!("{:?}", self.ask::<Vec<String>>(&["ZRANGE", &key, "0", "-1", "WITHSCORES"]).await),
+                "set" => {
+                    let members: std::collections::BTreeSet<String> = self.ask(&["SMEMBERS", &key]).await;
+                    format!("{members:?}")
+                }
+                "stream" => format!("{} entries", self.ask::<i64>(&["XLEN", &key]).await),
+                _ => self.ask(&["GET", &key]).await,
+            };
+            dump.insert(key, content);
+        }
+        dump
+    }
+
+    /// Listens to channels of this pattern from now on.
+    pub async fn subscribe(&self, pattern: &str) -> Subscriber {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_async_pubsub().await.unwrap();
+        connection.psubscribe(pattern).await.unwrap();
+        Subscriber(connection)
+    }
+}
+
+/// Somebody outside who listens to Redis channels.
+pub struct Subscriber(redis::aio::PubSub);
+
+impl Subscriber {
+    /// The next message: its channel and its text.
+    pub async fn next(&mut self) -> (String, String) {
+        let message = within(Duration::from_secs(10), "a message on a channel", self.0.on_message().next()).await;
+        let message = message.unwrap();
+        (message.get_channel_name().to_owned(), message.get_payload().unwrap())
+    }
+}

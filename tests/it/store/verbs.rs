@@ -1,0 +1,199 @@
+//! Every verb on a task in every state: Redis accepts exactly what the one table accepts.
+
+use std::time::Duration;
+
+use orchestrator::domain::approval::ApprovalStatus;
+use orchestrator::domain::ids::{ApprovalId, Partition, TaskId};
+use orchestrator::domain::lifecycle::{RULES, State, Verb};
+use orchestrator::domain::task::{Outcome, Progress, Report, Start, Task};
+use orchestrator::engine::StatusChange;
+
+use crate::harness::{Fleet, failed};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Brings a task into a state by legal steps only; with none, into no state at all: there is no such task.
+///
+/// Every one has an approval, so that the verbs of approvers have something to act on.
+async fn bring(fleet: &Fleet, state: Option<State>) -> TaskId {
+    let Some(state) = state else { return TaskId::new(Partition(0)) };
+    let start = if state == State::Scheduled { Start::After(60_000) } else { Start::Now };
+    let task = fleet.submit_with("deploy", |new| new.start = start).await;
+    if state == State::Blocked {
+        return task.id;
+    }
+    fleet.approve(task.approval.unwrap()).await.unwrap();
+    match state {
+        State::Blocked | State::Scheduled | State::Pending => {}
+        State::Assigned => fleet.route().await,
+        State::Cancelled => {
+            fleet.cancel(task.id).await.unwrap();
+        }
+        State::InProgress | State::Completed | State::Failed => {
+            let held = fleet.claim_one_of("ops_agent").await;
+            match state {
+                State::Completed => fleet.complete(&held).await.map(drop).unwrap(),
+                State::Failed => fleet.give_up(&held).await.map(drop).unwrap(),
+                _ => {}
+            }
+        }
+    }
+    task.id
+}
+
+/// Makes it look as if nobody had decided yet, so that only the task's state can stand in the way.
+async fn reopen_approval(fleet: &Fleet, task: &Task) {
+    let id = task.approval.unwrap();
+    let status = fleet.approval_of(task.id).await.status;
+    if status != ApprovalStatus::Pending {
+        let (hash, member) = (format!("orchestrator:{{0}}:approval:{id}"), id.to_string());
+        let set = |status: ApprovalStatus| format!("orchestrator:{{0}}:approvals:{}", status.as_str());
+        fleet.redis.ask::<i64>(&["HSET", &hash, "status", "pending"]).await;
+        fleet.redis.ask::<i64>(&["ZREM", &set(status), &member]).await;
+        fleet.redis.ask::<i64>(&["ZADD", &set(ApprovalStatus::Pending), "1", &member]).await;
+    }
+}
+
+/// Does `verb` to the task. Whether it was accepted is seen in what changed.
+async fn apply(fleet: &Fleet, verb: Verb, id: TaskId, task: Option<&Task>) {
+    let (engine, people) = (&fleet.engine, &fleet.people);
+    let attempt = task.map_or(1, |task| task.attempt);
+    let approval = task.and_then(|task| task.approval).unwrap_or_else(|| ApprovalId::new(Partition(0)));
+    let report = |outcome| async move {
+        engine.report(&people.agent, vec![Report { id, attempt, outcome }]).await.unwrap();
+    };
+    match verb {
+        Verb::Submit => unreachable!("it starts from no state"),
+        Verb::Approve => drop(fleet.approve(approval).await),
+        Verb::Reject => drop(fleet.reject(approval).await),
+        Verb::Lapse => drop(engine.lapse().await.unwrap()),
+        Verb::Promote => drop(engine.promote().await.unwrap()),
+        Verb::Route => drop(engine.route().await.unwrap()),
+        Verb::Claim => drop(fleet.claim("ops_agent", 10).await),
+        Verb::Take => drop(engine.change_status(&people.alice, id, StatusChange::InProgress).await),
+        Verb::Extend => {
+            let progress = Progress { percent: 50.0, message: None };
+            drop(engine.extend(&people.agent, id, attempt, Some(progress), None).await);
+        }
+        Verb::Complete => report(Outcome::Completed { result: None }).await,
+        Verb::Retry => report(failed(true, None)).await,
+        Verb::Fail => report(failed(false, None)).await,
+        Verb::Release => report(Outcome::Released).await,
+        Verb::Reap => drop(engine.reap().await.unwrap()),
+        Verb::Cancel => drop(fleet.cancel(id).await),
+        Verb::Requeue => drop(fleet.requeue(id).await),
+        Verb::Prune => drop(engine.prune().await.unwrap()),
+    }
+}
+
+/// Lets so much time pass that a duty's verb is due.
+fn let_time_pass(fleet: &Fleet, verb: Verb) {
+    match verb {
+        Verb::Lapse => fleet.advance(25 * HOUR),
+        Verb::Promote | Verb::Reap => fleet.advance(HOUR),
+        Verb::Prune => fleet.advance(8 * 24 * HOUR),
+        _ => {}
+    }
+}
+
+/// After an accepted verb: the state, the timeline and the event are what the table says.
+async fn check_move(fleet: &Fleet, verb: Verb, before: &Task, events_before: usize) {
+    let rule = verb.rule();
+    let events = fleet.events().await.split_off(events_before);
+    if verb == Verb::Prune {
+        assert!(events.is_empty() && fleet.engine.task(before.id).await.is_err());
+        return;
+    }
+    let after = fleet.task(before.id).await;
+    if verb == Verb::Extend {
+        assert_eq!((after.state, after.timeline.len()), (before.state, before.timeline.len()));
+        let types: Vec<_> = events.iter().map(|event| event.event_type()).collect();
+        assert_eq!(types, [rule.event]);
+        return;
+    }
+    assert!(rule.to.contains(&after.state), "{verb} led from {} to {}", before.state, after.state);
+    assert_eq!(after.timeline.len(), before.timeline.len() + 1, "{verb}");
+    let last = after.timeline.last().unwrap();
+    assert_eq!((last.verb, last.to), (verb, after.state));
+    let told: Vec<_> = events.iter().filter(|event| event.verb().is_some()).collect();
+    assert_eq!(told.len(), 1, "{verb} is told by one event: {events:#?}");
+    assert_eq!((told[0].event_type(), told[0].verb()), (rule.event, Some(verb.as_str())));
+    assert_eq!(told[0].body["payload"]["status"], after.state.as_str());
+    assert_eq!(told[0].body["payload"]["previous_status"], before.state.as_str());
+}
+
+/// Applies every verb to a task in this state, each in a fresh keyspace.
+async fn obeys_the_table(state: Option<State>) {
+    let fleet = Fleet::start().await;
+    for verb in RULES.iter().map(|rule| rule.verb).filter(|verb| *verb != Verb::Submit) {
+        fleet.redis.ask::<String>(&["FLUSHDB"]).await;
+        // So that the agent is known and its first claim changes nothing by itself.
+        fleet.claim("ops_agent", 1).await;
+        let id = bring(&fleet, state).await;
+        let task = fleet.engine.task(id).await.ok();
+        assert_eq!(task.as_ref().map(|task| task.state), state);
+        if let (Some(task), Verb::Approve | Verb::Reject | Verb::Lapse) = (&task, verb) {
+            reopen_approval(&fleet, task).await;
+        }
+        let_time_pass(&fleet, verb);
+        let (before, events) = (fleet.redis.dump().await, fleet.events().await.len());
+
+        apply(&fleet, verb, id, task.as_ref()).await;
+
+        let after = fleet.redis.dump().await;
+        let is_legal = state.is_some_and(|state| verb.rule().from.contains(&state));
+        if is_legal {
+            assert_ne!(before, after, "{verb} did nothing to a task that is {state:?}");
+            check_move(&fleet, verb, &task.unwrap(), events).await;
+        } else {
+            assert_eq!(before, after, "{verb} changed a task that is {state:?}");
+        }
+    }
+    // Each pair began in an empty keyspace; the approvals that were reopened by force are no finding of interest.
+    fleet.discard();
+}
+
+#[tokio::test]
+async fn a_blocked_task_obeys_the_table() {
+    obeys_the_table(Some(State::Blocked)).await;
+}
+
+#[tokio::test]
+async fn a_scheduled_task_obeys_the_table() {
+    obeys_the_table(Some(State::Scheduled)).await;
+}
+
+#[tokio::test]
+async fn a_pending_task_obeys_the_table() {
+    obeys_the_table(Some(State::Pending)).await;
+}
+
+#[tokio::test]
+async fn an_assigned_task_obeys_the_table() {
+    obeys_the_table(Some(State::Assigned)).await;
+}
+
+#[tokio::test]
+async fn a_task_in_progress_obeys_the_table() {
+    obeys_the_table(Some(State::InProgress)).await;
+}
+
+#[tokio::test]
+async fn a_completed_task_obeys_the_table() {
+    obeys_the_table(Some(State::Completed)).await;
+}
+
+#[tokio::test]
+async fn a_failed_task_obeys_the_table() {
+    obeys_the_table(Some(State::Failed)).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_task_obeys_the_table() {
+    obeys_the_table(Some(State::Cancelled)).await;
+}
+
+#[tokio::test]
+async fn a_task_that_does_not_exist_obeys_the_table() {
+    obeys_the_table(None).await;
+}

@@ -1,0 +1,1 @@
+//! The duties under their real supervisor.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::approval::ApprovalStatus;
-use crate::domain::event::{self, EventPriority, KNOWN_TYPES};
+use crate::domain::event::{self, EventPriority, KNOWN_TYPES, TypePattern};
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::{self, Name};
@@ -49,6 +49,14 @@ pub struct Time(pub Millis);
 /// The type of an event: any that has the form, not only the known.
 #[derive(Clone, Debug)]
 pub struct EventType(pub String);
+
+/// Which types of events are wanted: patterns, joined by commas.
+#[derive(Clone, Debug)]
+pub struct TypePatterns(pub Vec<TypePattern>);
+
+/// Who said so: 1 to 64 characters.
+#[derive(Clone, Debug)]
+pub struct EventSource(pub String);
 
 /// A client's trace: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Debug)]
@@ -281,6 +289,48 @@ impl Word for EventType {
             event::MAX_TYPE_BYTES,
             KNOWN_TYPES.join(", ")
         ))
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        self.0.as_str().into()
+    }
+}
+
+impl Word for TypePatterns {
+    const NAME: &'static str = "TypePatterns";
+
+    fn schema() -> MetaSchema {
+        MetaSchema { example: Some("deploy.*,task.completed".into()), ..string() }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let pattern = |part: &str| {
+            let part = part.trim();
+            part.parse().map_err(|error| format!("has `{part}` among its parts, each of which {error}"))
+        };
+        text.split(',').map(pattern).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        let pattern = |pattern: &TypePattern| match pattern {
+            TypePattern::All => "*".to_owned(),
+            TypePattern::Family(family) => format!("{family}*"),
+            TypePattern::One(one) => one.clone(),
+        };
+        self.0.iter().map(pattern).collect::<Vec<_>>().join(",").into()
+    }
+}
+
+impl Word for EventSource {
+    const NAME: &'static str = "EventSource";
+
+    fn schema() -> MetaSchema {
+        MetaSchema { min_length: Some(1), max_length: Some(64), ..string() }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let is_valid = (1..=64).contains(&text.chars().count());
+        is_valid.then(|| Self(text.to_owned())).ok_or_else(|| "must have 1 to 64 characters".to_owned())
     }
 
     fn write(&self) -> Cow<'_, str> {

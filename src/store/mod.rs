@@ -35,7 +35,7 @@ pub use agents::{AgentRow, StatsRow};
 pub use approvals::Decided;
 pub use claims::{Answer, FailedReport};
 pub use error::Error;
-pub use log::{LogBounds, Tail};
+pub use log::{Latest, LogBounds, LogPart};
 use script::Script;
 pub use sweeps::Sweep;
 pub use tasks::{NewRecord, SubmitAnswer};

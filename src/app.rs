@@ -2,6 +2,8 @@
 //!
 //! Every process of ours is a [`Running`]: a gateway, a worker, or both over one engine.
 
+mod bench;
+mod demo;
 pub mod dev;
 
 use std::io::{self, Write};
@@ -54,6 +56,10 @@ pub enum Error {
     Bind(#[from] http::Error),
     #[error("the gateway failed")]
     Gateway(#[source] io::Error),
+    #[error("cannot tell the story")]
+    Demo(#[from] cli::demo::Error),
+    #[error("cannot measure")]
+    Bench(#[from] cli::bench::Error),
 }
 
 /// Does what the command line asks for.
@@ -69,7 +75,15 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
         Command::Gateway => serve(&settings, Roles { gateway: true, worker: false }).await,
         Command::Worker => serve(&settings, Roles { gateway: false, worker: true }).await,
         Command::Dev(options) => {
-            until_told(&settings, async |stop| dev::run(&options, settings.clone(), stop).await).await
+            let dev = async |stop: &CancellationToken| dev::run(&options, settings.clone(), stop).await;
+            until_told(&settings.log, async |stop| dev(stop).await.map(|()| ExitCode::SUCCESS)).await
+        }
+        Command::Demo => {
+            let quiet = quiet_log(&settings, "warn");
+            until_told(&quiet, async |stop| demo::run(settings, stop).await).await
+        }
+        Command::Bench(options) => {
+            until_told(&quiet_log(&settings, "error"), async |stop| bench::run(&options, stop).await).await
         }
     }
 }
@@ -88,26 +102,35 @@ async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
     if roles.gateway && settings.http.auth.jwt_secret.is_none() && settings.http.auth.api_keys.is_empty() {
         return Err(http::Error::NoCredential.into());
     }
-    until_told(settings, async |stop| {
-        let Some(mut running) = Running::start(settings, roles, stop).await? else { return Ok(()) };
+    until_told(&settings.log, async |stop| {
+        let Some(mut running) = Running::start(settings, roles, stop).await? else { return Ok(ExitCode::SUCCESS) };
         let ended = running.until(stop).await;
         running.finish().await;
-        ended
+        ended.map(|()| ExitCode::SUCCESS)
     })
     .await
 }
 
 /// Starts log and signals, then does `work`, which is to end soon after the first signal. A second one drops it.
 async fn until_told(
-    settings: &Settings,
-    work: impl AsyncFnOnce(&CancellationToken) -> Result<(), Error>,
+    log: &telemetry::Settings,
+    work: impl AsyncFnOnce(&CancellationToken) -> Result<ExitCode, Error>,
 ) -> Result<ExitCode, Error> {
-    telemetry::start(&settings.log)?;
+    telemetry::start(log)?;
     let Stop { in_order, at_once } = signal::listen().map_err(Error::Signals)?;
     tokio::select! {
-        done = work(&in_order) => done.map(|()| ExitCode::SUCCESS),
+        done = work(&in_order) => done,
         () = at_once.cancelled() => Ok(ExitCode::from(INTERRUPTED)),
     }
+}
+
+/// The log of a command whose output is its own: nothing below `level`, unless somebody wants more.
+fn quiet_log(settings: &Settings, level: &str) -> telemetry::Settings {
+    let mut log = settings.log.clone();
+    if !settings.names_a_log_level() {
+        log.level = level.to_owned();
+    }
+    log
 }
 
 /// The parts of a running process.

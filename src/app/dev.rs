@@ -142,7 +142,7 @@ fn describe(home: &Home) -> String {
 }
 
 /// A key that nobody can guess: 192 random bits.
-fn fresh_key() -> Result<String, Error> {
+pub(super) fn fresh_key() -> Result<String, Error> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -2,6 +2,9 @@
 //! speak HTTP do it themselves, like any client.
 
 pub mod banner;
+pub mod bench;
+pub mod client;
+pub mod demo;
 pub mod doctor;
 
 use std::path::PathBuf;
@@ -30,6 +33,11 @@ pub enum Command {
     /// Listens on 127.0.0.1 only, and prints its address and a fresh admin key. The Redis keeps its data from one
     /// run to the next; set REDIS_URL to use another one.
     Dev(Dev),
+    /// Tell a story: an alert, an approved bugfix, an approved deployment, and what was learnt from it.
+    ///
+    /// Three small agents and a human use the API like anybody, over a private Redis in memory or over an empty one
+    /// that REDIS_URL names. Exits 0 when every task was completed.
+    Demo,
     /// Run the HTTP gateway; any number of them over one Redis.
     Gateway,
     /// Run the background duties; any number of them over one Redis.
@@ -42,6 +50,10 @@ pub enum Command {
         #[arg(long)]
         yaml: bool,
     },
+    /// Measure: figures to stdout, one JSON object a line; progress to stderr.
+    ///
+    /// Starts a private Redis in memory, a gateway and a worker for each figure.
+    Bench(bench::Options),
     /// Check that everything in the store fits together; exits 1 if something does not.
     Doctor,
 }

@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod feed;
 mod oversight;
+mod probe;
 mod progress;
 mod settings;
 mod submit;
@@ -27,6 +28,7 @@ use crate::store::Store;
 
 pub use error::{Error, Fault};
 pub use feed::{EventFilter, EventPage, Feed, Heard, Position};
+pub use probe::Spent;
 pub use settings::*;
 
 /// What a submission led to.

@@ -12,6 +12,9 @@ use super::{Engine, Error};
 /// The most failures for which the back-off is told apart: with any sensible base it has reached its maximum by then.
 const WAITS: u32 = 24;
 
+/// The most reports in one script: about 2 ms of Redis, so that nobody waits long behind it.
+const BATCH: usize = 100;
+
 impl Engine {
     /// Ends attempts; one result for each report, in order: the state that the task is in now, or the refusal.
     ///
@@ -35,13 +38,12 @@ impl Engine {
             for verb in [Verb::Complete, Verb::Fail, Verb::Release] {
                 let mine: Vec<_> =
                     places.iter().copied().filter(|nth| verb_of(&reports[*nth].outcome) == verb).collect();
-                if mine.is_empty() {
-                    continue;
-                }
-                let told = self.tell(partition, &actor, verb, &mine, &reports).await?;
-                for (nth, answer) in mine.into_iter().zip(told) {
-                    let report = &reports[nth];
-                    answers[nth] = Some(refuse(report.id, verb, report.attempt, answer));
+                for piece in mine.chunks(BATCH) {
+                    let told = self.tell(partition, &actor, verb, piece, &reports).await?;
+                    for (nth, answer) in piece.iter().zip(told) {
+                        let report = &reports[*nth];
+                        answers[*nth] = Some(refuse(report.id, verb, report.attempt, answer));
+                    }
                 }
             }
         }

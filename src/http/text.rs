@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::approval::ApprovalStatus;
-use crate::domain::event::{self, EventPriority, KNOWN_TYPES, TypePattern};
+use crate::domain::event::EventPriority;
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::{self, Name};
@@ -22,6 +22,10 @@ use crate::domain::sla::SlaState;
 use crate::domain::task::{Millis, Priority};
 
 use super::field::Readable;
+
+mod events;
+
+pub use events::{EventSource, EventType, TypePatterns};
 
 /// A type that stands on the wire as text.
 pub trait Word: Sized + Send + Sync + 'static {
@@ -45,18 +49,6 @@ pub struct Text<T>(pub T);
 /// A point in time: RFC 3339, written in UTC with milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub Millis);
-
-/// The type of an event: any that has the form, not only the known.
-#[derive(Clone, Debug)]
-pub struct EventType(pub String);
-
-/// Which types of events are wanted: patterns, joined by commas.
-#[derive(Clone, Debug)]
-pub struct TypePatterns(pub Vec<TypePattern>);
-
-/// Who said so: 1 to 64 characters.
-#[derive(Clone, Debug)]
-pub struct EventSource(pub String);
 
 /// A client's trace: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Debug)]
@@ -264,77 +256,6 @@ impl Word for Time {
         // What lies beyond the calendar cannot be shown; its last day can.
         let time = i64::try_from(self.0).ok().and_then(DateTime::from_timestamp_millis);
         time.unwrap_or(DateTime::<chrono::Utc>::MAX_UTC).to_rfc3339_opts(SecondsFormat::Millis, true).into()
-    }
-}
-
-impl Word for EventType {
-    const NAME: &'static str = "EventType";
-
-    fn schema() -> MetaSchema {
-        MetaSchema {
-            pattern: Some(event::TYPE_PATTERN.to_owned()),
-            max_length: Some(event::MAX_TYPE_BYTES),
-            example: Some("deploy.succeeded".into()),
-            ..string()
-        }
-    }
-
-    fn read(text: &str) -> Result<Self, String> {
-        if event::is_event_type(text) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(format!(
-            "must match {} and have at most {} characters; known are {}",
-            event::TYPE_PATTERN,
-            event::MAX_TYPE_BYTES,
-            KNOWN_TYPES.join(", ")
-        ))
-    }
-
-    fn write(&self) -> Cow<'_, str> {
-        self.0.as_str().into()
-    }
-}
-
-impl Word for TypePatterns {
-    const NAME: &'static str = "TypePatterns";
-
-    fn schema() -> MetaSchema {
-        MetaSchema { example: Some("deploy.*,task.completed".into()), ..string() }
-    }
-
-    fn read(text: &str) -> Result<Self, String> {
-        let pattern = |part: &str| {
-            let part = part.trim();
-            part.parse().map_err(|error| format!("has `{part}` among its parts, each of which {error}"))
-        };
-        text.split(',').map(pattern).collect::<Result<_, _>>().map(Self)
-    }
-
-    fn write(&self) -> Cow<'_, str> {
-        let pattern = |pattern: &TypePattern| match pattern {
-            TypePattern::All => "*".to_owned(),
-            TypePattern::Family(family) => format!("{family}*"),
-            TypePattern::One(one) => one.clone(),
-        };
-        self.0.iter().map(pattern).collect::<Vec<_>>().join(",").into()
-    }
-}
-
-impl Word for EventSource {
-    const NAME: &'static str = "EventSource";
-
-    fn schema() -> MetaSchema {
-        MetaSchema { min_length: Some(1), max_length: Some(64), ..string() }
-    }
-
-    fn read(text: &str) -> Result<Self, String> {
-        let is_valid = (1..=64).contains(&text.chars().count());
-        is_valid.then(|| Self(text.to_owned())).ok_or_else(|| "must have 1 to 64 characters".to_owned())
-    }
-
-    fn write(&self) -> Cow<'_, str> {
-        self.0.as_str().into()
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod chain;
 pub mod panic;
+pub mod process;
 pub mod redis_server;
 pub mod signal;
 pub mod telemetry;

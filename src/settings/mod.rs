@@ -177,6 +177,11 @@ impl Settings {
         self.tree.origin("store.url").is_some()
     }
 
+    /// Whether somebody chose what is logged.
+    pub fn names_a_log_level(&self) -> bool {
+        self.tree.origin("log.level").is_some()
+    }
+
     /// What is in force, as TOML, with where each value comes from and with secrets as `***`.
     pub fn shown(&self) -> String {
         show::toml(&self.tree)

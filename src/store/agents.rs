@@ -66,8 +66,7 @@ impl Store {
             pipe.cmd("SADD").arg(keys::agents(partition)).arg(agent.as_str()).ignore();
             let bell = keys::bell(partition, &format!("agent:{agent}"));
             pipe.cmd("PUBLISH").arg(bell).arg(u8::MAX).ignore();
-            let answer: redis::RedisResult<()> = pipe.query_async(&mut self.hot.clone()).await;
-            self.heard("pause", answer)?;
+            self.query_all::<()>("pause", &pipe).await?;
         }
         Ok(())
     }

@@ -61,8 +61,7 @@ impl Store {
         for id in ids {
             pipe.cmd("HGETALL").arg(keys::approval(*id));
         }
-        let hashes: redis::RedisResult<Vec<HashMap<String, String>>> = pipe.query_async(&mut self.hot.clone()).await;
-        let hashes = self.heard("read approvals", hashes)?;
+        let hashes: Vec<HashMap<String, String>> = self.query_all("read approvals", &pipe).await?;
         let found = ids.iter().zip(hashes).filter(|(_, hash)| !hash.is_empty());
         found.map(|(id, hash)| approval(*id, &hash)).collect()
     }

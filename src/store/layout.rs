@@ -12,9 +12,8 @@ impl Store {
             pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("version").arg(&expected.0).ignore();
             pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("partitions").arg(expected.1).ignore();
             pipe.cmd("HMGET").arg(keys::LAYOUT).arg("version").arg("partitions");
-            let answer: redis::RedisResult<((Option<String>, Option<u16>),)> =
-                pipe.query_async(&mut self.hot.clone()).await;
-            self.heard("layout", answer)?.0
+            let (found,) = self.query_all("layout", &pipe).await?;
+            found
         };
         let found = (found.0.unwrap_or_default(), found.1.unwrap_or_default());
         if found == expected {

@@ -16,10 +16,12 @@ pub mod keys;
 mod layout;
 pub mod lists;
 mod log;
+mod probe;
 pub mod script;
 mod sweeps;
 mod tasks;
 mod wake;
+mod yardstick;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -36,6 +38,7 @@ pub use approvals::Decided;
 pub use claims::{Answer, FailedReport};
 pub use error::Error;
 pub use log::{Latest, LogBounds, LogPart};
+pub use probe::Spent;
 use script::Script;
 pub use sweeps::Sweep;
 pub use tasks::{NewRecord, SubmitAnswer};
@@ -101,7 +104,8 @@ impl Store {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(Duration::from_millis(settings.connect_timeout_ms)))
             .set_response_timeout(Some(Duration::from_millis(settings.response_timeout_ms)))
-            .set_max_delay(Duration::from_secs(1));
+            // A call that finds nobody says so soon; the repetitions are ours, see `pause_before_repeat`.
+            .set_number_of_retries(0);
         let hot = ConnectionManager::new_with_config(client.clone(), config).await.map_err(failed)?;
         let cold = deadpool_redis::Config::from_url(settings.url.as_str())
             .create_pool(Some(deadpool_redis::Runtime::Tokio1))
@@ -181,15 +185,10 @@ impl Store {
         let mut repeats = 0;
         loop {
             let answer = self.evaluate(&mut connection, script, partition, actor, &args, repeats > 0).await;
-            match answer {
-                Err(error) if is_broken(&error) && repeats < REPEATS => {
-                    repeats += 1;
-                    // Spread out, so that a Redis that comes back is not met by everybody at once.
-                    let pause = Duration::from_millis(fastrand::u64(10..40) << repeats);
-                    tokio::time::sleep(pause).await;
-                }
-                answer => return self.heard(script.name, answer),
-            }
+            let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
+                return self.heard(script.name, answer);
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -201,7 +200,10 @@ impl Store {
     }
 
     async fn cold_connection(&self, operation: &'static str) -> Result<deadpool_redis::Connection, Error> {
-        self.cold.get().await.map_err(|source| Error::NoConnection { operation, source })
+        let mut connection = self.cold.get().await.map_err(|source| Error::NoConnection { operation, source })?;
+        // The pool's own idea is half a second.
+        connection.set_response_timeout(Duration::from_millis(self.shared.settings.response_timeout_ms));
+        Ok(connection)
     }
 
     async fn evaluate<T: FromRedisValue>(
@@ -234,9 +236,24 @@ impl Store {
         }
     }
 
+    /// One command that is safe to repeat.
     async fn query<T: FromRedisValue>(&self, operation: &'static str, cmd: &mut Cmd) -> Result<T, Error> {
-        let answer = cmd.query_async(&mut self.hot.clone()).await;
-        self.heard(operation, answer)
+        let (mut connection, mut repeats) = (self.hot.clone(), 0);
+        loop {
+            let answer = cmd.query_async(&mut connection).await;
+            let Some(pause) = pause_before_repeat(&answer, &mut repeats) else { return self.heard(operation, answer) };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Several commands in one round trip, each safe to repeat.
+    async fn query_all<T: FromRedisValue>(&self, operation: &'static str, pipe: &redis::Pipeline) -> Result<T, Error> {
+        let (mut connection, mut repeats) = (self.hot.clone(), 0);
+        loop {
+            let answer = pipe.query_async(&mut connection).await;
+            let Some(pause) = pause_before_repeat(&answer, &mut repeats) else { return self.heard(operation, answer) };
+            tokio::time::sleep(pause).await;
+        }
     }
 
     fn heard<T>(&self, operation: &'static str, answer: redis::RedisResult<T>) -> Result<T, Error> {
@@ -251,9 +268,18 @@ impl Store {
     }
 }
 
-/// Whether the connection broke before the answer came.
-fn is_broken(error: &redis::RedisError) -> bool {
-    error.is_connection_dropped() || (error.is_io_error() && !error.is_timeout())
+/// How long to wait before a call is sent again, whose connection broke before the answer came; none: it is not.
+fn pause_before_repeat<T>(answer: &redis::RedisResult<T>, repeats: &mut u32) -> Option<Duration> {
+    let error = answer.as_ref().err()?;
+    let is_broken = error.is_connection_dropped() || (error.is_io_error() && !error.is_timeout());
+    if !is_broken || *repeats >= REPEATS {
+        return None;
+    }
+    *repeats += 1;
+    // Nobody there: spread out, so that a Redis that comes back is not met by everybody at once. A connection that
+    // was only cut is replaced at once, before the new one is cut too.
+    let is_away = error.is_connection_refusal();
+    Some(Duration::from_millis(if is_away { fastrand::u64(10..40) << *repeats } else { fastrand::u64(0..4) }))
 }
 
 /// The arguments of a script, from ARGV[5] on. A bare command: only its arguments are used.

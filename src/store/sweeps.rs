@@ -47,7 +47,7 @@ impl Store {
         self.run(script, partition, ORCHESTRATOR, args).await.map(Sweep::new)
     }
 
-    /// Takes back tasks whose lease ended in silence, up to `limit` of each agent.
+    /// Takes back up to `limit` tasks whose lease ended in silence.
     ///
     /// * `max_lost`: how many lost leases fail a task.
     /// * `waits_ms`: the back-off after each number of failures, for attempts that ran out of their timeout.

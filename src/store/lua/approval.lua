@@ -17,13 +17,17 @@ local function close(approval, status, comment)
     'comment', comment or '')
 end
 
--- The open request's task, or why there is nothing to decide.
-local function undecided(approval, verb)
+-- The open request's task, or why there is nothing to decide. `outcome`: the status that the decision leads to.
+local function undecided(approval, verb, outcome)
   local f = redis.call('HMGET', P .. 'approval:' .. approval, 'task', 'status', 'by', 'decided_by', 'decided_at')
   if not f[1] then
     return nil, 'UNKNOWN'
   end
   if f[2] ~= 'pending' then
+    if IS_AGAIN and f[2] == outcome and f[4] == ACTOR then
+      -- The first of these calls decided, and its answer was lost.
+      return nil, 'OK ' .. f[1]
+    end
     return nil, 'DECIDED ' .. f[2] .. ' ' .. f[5] .. ' ' .. f[4]
   end
   if f[3] == ACTOR then

@@ -6,7 +6,7 @@
 -- Returns  `OK <task id>`, `UNKNOWN`, `OWN` (the caller submitted the task), `ILLEGAL <state>`
 --          or `DECIDED <status> <when, ms> <by>`
 local approval = ARGV[5]
-local task, refusal = undecided(approval, 'approve')
+local task, refusal = undecided(approval, 'approve', 'approved')
 if refusal then
   return refusal
 end

@@ -55,8 +55,16 @@ local function examine(id, report)
   end
   if not at_home then
     report('is ' .. task.state .. ' but is missing from ' .. home)
-  elseif (task.state == 'pending' or task.state == 'assigned') and at_home ~= task.rank then
-    report('stands in ' .. home .. ' at ' .. at_home .. ', not at its rank ' .. task.rank)
+  else
+    local place
+    if task.state == 'pending' or task.state == 'assigned' then
+      place = task.rank
+    elseif task.state == 'scheduled' then
+      place = redis.call('HGET', task.key, 'due') or ''
+    end
+    if place and at_home ~= place then
+      report('stands in ' .. home .. ' at ' .. at_home .. ', not at ' .. place)
+    end
   end
   if redis.call('HEXISTS', P .. 'specs', id) == 0 then
     report('has no spec')

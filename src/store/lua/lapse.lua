@@ -5,7 +5,7 @@
 -- Returns  how many lapsed, and when the next one does (ms, or -1)
 local due = redis.call('ZRANGEBYSCORE', P .. 'approvals:pending', '-inf', NOW, 'LIMIT', 0, ARGV[5])
 for _, approval in ipairs(due) do
-  local task = undecided(approval, 'lapse')
+  local task = undecided(approval, 'lapse', 'expired')
   if task and not barred(task, 'lapse') then
     refuse(approval, task, 'lapse', 'expired', nil, '"nobody decided on its approval in time"')
   end

@@ -2,7 +2,15 @@
 --
 -- ARGV[5]  event type
 -- ARGV[6]  the event's JSON from `"event_type"` on, to its closing brace
+-- ARGV[7]  a name of this call's own, by which a repetition finds that the first one ran
 --
 -- Returns  the log entry's id
-said[1] = { ARGV[5], ARGV[6] }
-return finish()
+local once = P .. 'published:' .. ARGV[7]
+local entry = IS_AGAIN and redis.call('GET', once)
+if not entry then
+  said[1] = { ARGV[5], ARGV[6] }
+  entry = finish()
+  -- Longer than the store goes on repeating.
+  redis.call('SET', once, entry, 'PX', 10000)
+end
+return entry

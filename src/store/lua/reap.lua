@@ -3,7 +3,7 @@
 -- A lost lease is not a failed attempt: it is counted apart, and fails the task only past its own cap.
 -- An attempt that ran out of the task's own timeout is a failed one.
 --
--- ARGV[5]  how many at the most, for each agent
+-- ARGV[5]  how many at the most
 -- ARGV[6]  how many lost leases fail a task
 -- ARGV[7]  waits by number of failures, ms, joined by commas
 --
@@ -11,7 +11,7 @@
 local count, soonest = 0, -1
 for _, agent in ipairs(redis.call('SMEMBERS', P .. 'agents')) do
   local set = set_of('in_progress', agent)
-  local ended = redis.call('ZRANGEBYSCORE', set, '-inf', NOW, 'LIMIT', 0, ARGV[5])
+  local ended = redis.call('ZRANGEBYSCORE', set, '-inf', NOW, 'LIMIT', 0, ARGV[5] - count)
   for _, id in ipairs(ended) do
     local task = load(id)
     if not barred(task, 'reap') then

@@ -6,7 +6,7 @@
 --
 -- Returns  `OK <task id>`, `UNKNOWN`, `OWN` (the caller submitted the task), `ILLEGAL <state>`
 --          or `DECIDED <status> <when, ms> <by>`
-local task, refusal = undecided(ARGV[5], 'reject')
+local task, refusal = undecided(ARGV[5], 'reject', 'rejected')
 if refusal then
   return refusal
 end

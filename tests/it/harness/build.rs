@@ -23,7 +23,8 @@ impl Builder {
             is_durable: false,
             is_lossy: false,
             arguments: Vec::new(),
-            store: defaults.store,
+            // A busy machine is no fault of the store; tests of its patience say how long it is.
+            store: store::Settings { response_timeout_ms: 10_000, ..defaults.store },
             settings: defaults.engine,
         }
     }

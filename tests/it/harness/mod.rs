@@ -4,6 +4,7 @@ mod agents;
 mod build;
 mod events;
 mod fleet;
+mod itself;
 mod people;
 mod proxy;
 mod redis;
@@ -11,7 +12,6 @@ mod wait;
 
 pub use agents::failed;
 pub use build::Builder;
-pub use events::Seen;
 pub use fleet::Fleet;
 pub use people::People;
 pub use proxy::LossyProxy;

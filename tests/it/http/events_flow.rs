@@ -15,14 +15,14 @@ async fn a_hundred_readers_that_never_read_cost_little_and_delay_nobody() {
     let site = Site::start().await;
     let mut sleepers = Vec::new();
     for _ in 0..100 {
-        sleepers.push(site.asleep("").await);
+        sleepers.push(site.drowsy("").await);
     }
     let mut reader = site.open("", &[]).await;
     let before = resident_kb();
 
     for wave in 0..10 {
         let numbers = wave * 300..(wave + 1) * 300;
-        site.flood(numbers.start, numbers.end, 4_000).await;
+        site.fleet.redis.flood(numbers.start, numbers.end, 4_000).await;
         assert_eq!(reader.numbers(300).await, numbers.collect::<Vec<_>>());
     }
 
@@ -36,11 +36,11 @@ async fn a_hundred_readers_that_never_read_cost_little_and_delay_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_falls_too_far_behind_is_cut_off_and_can_resume() {
     let site = Site::start().await;
-    let sleeper = site.asleep("").await;
+    let sleeper = site.drowsy("").await;
     let mut reader = site.open("", &[]).await;
     for wave in 0..8 {
         let numbers = wave * 2_000..(wave + 1) * 2_000;
-        site.flood(numbers.start, numbers.end, 1_000).await;
+        site.fleet.redis.flood(numbers.start, numbers.end, 1_000).await;
         assert_eq!(reader.numbers(2_000).await, numbers.collect::<Vec<_>>());
     }
 
@@ -60,8 +60,8 @@ async fn a_reader_that_falls_too_far_behind_is_cut_off_and_can_resume() {
 #[tokio::test]
 async fn a_log_that_cannot_be_read_ends_the_stream_and_says_so() {
     let mut site = Site::over(Fleet::build().response_timeout_ms(500), 60_000).await;
-    site.flood(0, 16_000, 1_000).await;
-    let sleeper = site.asleep("?after=0-0-0").await;
+    site.fleet.redis.flood(0, 16_000, 1_000).await;
+    let sleeper = site.drowsy("?after=0-0-0").await;
     site.fleet.redis.kill();
 
     let blocks = sleeper.wake().await;
@@ -81,7 +81,7 @@ async fn a_live_reader_misses_nothing_when_the_store_is_away_for_a_while() {
 
     site.fleet.redis.kill();
     site.fleet.redis.start_again().await;
-    site.flood(1, 500, 10).await;
+    site.fleet.redis.flood(1, 500, 10).await;
 
     assert_eq!(reader.numbers(499).await, (1..500).collect::<Vec<_>>());
     site.fleet.discard();

@@ -141,13 +141,18 @@ impl Site {
     }
 
     /// A client that asks for the stream and then does not read; its system takes as little as it can.
-    pub async fn asleep(&self, query: &str) -> Sleeper {
+    pub async fn drowsy(&self, query: &str) -> Sleeper {
+        // 1.0: the body is what comes until the end of the connection.
+        self.bare(query, "1.0").await
+    }
+
+    /// A client of no more than a socket.
+    pub async fn bare(&self, query: &str, version: &str) -> Sleeper {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4_096).unwrap();
         let host = self.url.split('/').nth(2).unwrap();
         let mut stream = socket.connect(host.parse().unwrap()).await.unwrap();
-        // 1.0: the body is what comes until the end of the connection.
-        let request = format!("GET /events{query} HTTP/1.0\r\nHost: {host}\r\nX-API-Key: {KEY}\r\n\r\n");
+        let request = format!("GET /events{query} HTTP/{version}\r\nHost: {host}\r\nX-API-Key: {KEY}\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = Vec::new();
         while !text.ends_with(b"\n\n") {
@@ -165,25 +170,6 @@ impl Site {
         let mut event = new_event(event_type);
         change(&mut event);
         self.fleet.engine.publish(&self.fleet.people.alice, event).await.unwrap()
-    }
-
-    /// Writes events with the numbers from `from` to before `to` and so many bytes each, 50 an entry, as fast as
-    /// Redis takes them in.
-    pub async fn flood(&self, from: u64, to: u64, bytes: usize) {
-        let client = redis::Client::open(self.fleet.redis.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let filler = "x".repeat(bytes);
-        let numbers: Vec<_> = (from..to).collect();
-        for chunk in numbers.chunks(50) {
-            let mut add = redis::cmd("XADD");
-            add.arg("orchestrator:{0}:events").arg("*");
-            for number in chunk {
-                add.arg("e").arg(format!(
-                    r#""event_type":"kb.updated","source_agent":"flood","task_id":null,"payload":{{"n":{number},"f":"{filler}"}},"metadata":{{}}}}"#
-                ));
-            }
-            let _: String = add.query_async(&mut connection).await.unwrap();
-        }
     }
 }
 

@@ -2,10 +2,16 @@
 
 mod approvals;
 mod bytes;
+mod doctor;
+mod events;
 mod idempotency;
 mod leases;
 mod lists;
+mod lost_answers;
+mod outages;
+mod partitions;
 mod pause;
+mod retention;
 mod schedule;
 mod sla;
 mod verbs;

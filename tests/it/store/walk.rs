@@ -48,6 +48,12 @@ impl Ghost {
         }
     }
 
+    /// Believes what Redis says, where the model cannot know.
+    fn adopt(&mut self, task: &Task) {
+        (self.state, self.attempt) = (task.state, task.attempt);
+        (self.retries, self.lost) = (task.retry_count, task.lost_count);
+    }
+
     fn lose(&mut self) {
         self.lost += 1;
         self.state = if self.lost >= MAX_LOST { State::Failed } else { State::Assigned };
@@ -176,7 +182,7 @@ impl Walk {
             _ => engine.prune().await.unwrap(),
         };
         let span = (began, engine.check().await.unwrap());
-        let mut pruned = Vec::new();
+        let (mut pruned, mut unsure) = (Vec::new(), Vec::new());
         for (id, ghost) in &mut self.ghosts {
             if !verb.rule().from.contains(&ghost.state) {
                 continue;
@@ -188,15 +194,28 @@ impl Walk {
                 Verb::Prune => ghost.seen.completed_at().unwrap() + KEPT_MS,
                 _ => 0,
             };
-            // What became due meanwhile is left to the next step, which must find it done or still to do.
-            let Some(true) = has_come(at, span) else { continue };
+            let until = ghost.until().filter(|_| verb == Verb::Reap).map(|until| has_come(until, span));
+            match (has_come(at, span), until) {
+                (Some(false), _) => continue,
+                (None, _) | (_, Some(None)) => {
+                    unsure.push(*id);
+                    continue;
+                }
+                (Some(true), _) => {}
+            }
             match verb {
                 Verb::Route => ghost.state = State::Assigned,
                 Verb::Promote => ghost.state = State::Pending,
                 Verb::Lapse => ghost.state = State::Cancelled,
                 Verb::Prune => pruned.push(*id),
-                _ if ghost.until().is_some_and(|until| has_come(until, span) == Some(true)) => ghost.fail(true),
+                _ if until == Some(Some(true)) => ghost.fail(true),
                 _ => ghost.lose(),
+            }
+        }
+        for id in unsure {
+            match engine.task(id).await {
+                Ok(task) => self.ghosts.get_mut(&id).unwrap().adopt(&task),
+                Err(_) => drop(self.ghosts.remove(&id)),
             }
         }
         for id in pruned {

@@ -1,1 +1,6 @@
-//! The duties under their real supervisor.
+//! The duties under their real supervisor, and what waits for them.
+
+mod duties;
+mod outages;
+mod router;
+mod waiting;

@@ -1,0 +1,186 @@
+//! What a figure is measured on: an empty store, an engine over it, and where needed a gateway and a worker as
+//! processes of their own, so that the CPU of each is known.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+
+use super::wire::Wire;
+use super::{Error, Open};
+use crate::cli::client::Client;
+use crate::engine::{Engine, Spent};
+use crate::runtime::process;
+use crate::runtime::redis_server::{Options, RedisServer};
+
+/// How long a child process may take until it is ready.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often a starting child is looked at.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// How long a child may take to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Where beds are made.
+pub(super) struct Ground {
+    redis_url: Option<String>,
+    open: Open,
+}
+
+/// An empty store and what runs over it.
+pub(super) struct Bed {
+    redis: Option<RedisServer>,
+    pub(super) engine: Engine,
+    fleet: Option<Fleet>,
+}
+
+/// A gateway and a worker.
+pub(super) struct Fleet {
+    gateway: Child,
+    worker: Child,
+    pub(super) address: SocketAddr,
+    key: String,
+    /// From the start of the gateway's process until it was ready.
+    pub(super) ready_in: Duration,
+}
+
+/// What the parts have used so far.
+pub(super) struct Used {
+    pub(super) at: Instant,
+    pub(super) redis: Spent,
+    pub(super) gateway: Duration,
+    pub(super) worker: Duration,
+    pub(super) load: Duration,
+}
+
+impl Ground {
+    pub(super) fn new(redis_url: Option<String>, open: Open) -> Self {
+        Self { redis_url, open }
+    }
+
+    /// An empty store with an engine over it.
+    pub(super) async fn store(&self) -> Result<Bed, Error> {
+        let redis = match &self.redis_url {
+            Some(_) => None,
+            None => Some(RedisServer::start(&Options { has_own_group: true, ..Options::default() }).await?),
+        };
+        let url = self.redis_url.clone().or_else(|| redis.as_ref().map(RedisServer::url)).unwrap_or_default();
+        let engine = (self.open)(url).await?;
+        if !engine.is_empty().await? {
+            return Err(Error::NotEmpty);
+        }
+        Ok(Bed { redis, engine, fleet: None })
+    }
+
+    /// The same with a gateway and a worker.
+    pub(super) async fn fleet(&self) -> Result<Bed, Error> {
+        let mut bed = self.store().await?;
+        let url = self.redis_url.clone().or_else(|| bed.redis.as_ref().map(RedisServer::url)).unwrap_or_default();
+        bed.fleet = Some(Fleet::start(&url).await?);
+        Ok(bed)
+    }
+}
+
+impl Bed {
+    pub(super) fn fleet(&self) -> Result<&Fleet, Error> {
+        self.fleet.as_ref().ok_or(Error::NotReady("gateway"))
+    }
+
+    /// What has been used so far.
+    pub(super) async fn used(&self) -> Result<Used, Error> {
+        let cpu = |child: &Child| child.id().and_then(process::cpu_time).unwrap_or_default();
+        let fleet = self.fleet.as_ref();
+        Ok(Used {
+            at: Instant::now(),
+            redis: self.engine.spent().await?,
+            gateway: fleet.map(|fleet| cpu(&fleet.gateway)).unwrap_or_default(),
+            worker: fleet.map(|fleet| cpu(&fleet.worker)).unwrap_or_default(),
+            load: process::cpu_time(std::process::id()).unwrap_or_default(),
+        })
+    }
+
+    /// Stops everything and leaves an empty store.
+    pub(super) async fn end(self) -> Result<(), Error> {
+        if let Some(fleet) = self.fleet {
+            fleet.stop().await?;
+        }
+        if self.redis.is_none() {
+            self.engine.wipe().await?;
+        }
+        self.engine.stop().cancel();
+        // A private Redis has nothing to write: it is killed when it is dropped.
+        Ok(())
+    }
+}
+
+impl Used {
+    /// Redis's CPU since `before` for each of `tasks`, in microseconds.
+    pub(super) fn redis_us_since(&self, before: &Self, tasks: u64) -> f64 {
+        (self.redis.cpu_us - before.redis.cpu_us) as f64 / tasks as f64
+    }
+}
+
+impl Fleet {
+    async fn start(redis_url: &str) -> Result<Self, Error> {
+        let key = format!("bench-{:032x}", fastrand::u128(..));
+        let address = free_address().await?;
+        let began = Instant::now();
+        let mut gateway = spawn("gateway", redis_url, address, &key)?;
+        let worker = spawn("worker", redis_url, address, &key)?;
+        let health = Client::new(&format!("http://{address}"), None).map_err(|_| Error::NotReady("gateway"))?;
+        while health.get::<serde_json::Value>("/health/ready").await.is_err() {
+            let has_ended = gateway.try_wait().map_err(|source| Error::Process { action: "watch", source })?.is_some();
+            if has_ended || began.elapsed() > START_LIMIT {
+                return Err(Error::NotReady("gateway"));
+            }
+            sleep(GLANCE).await;
+        }
+        Ok(Self { gateway, worker, address, key, ready_in: began.elapsed() })
+    }
+
+    /// A new connection to the gateway.
+    pub(super) async fn connect(&self) -> Result<Wire, Error> {
+        Wire::connect(self.address, &self.key).await
+    }
+
+    /// What the gateway and the worker have in RAM, in bytes.
+    pub(super) fn resident_bytes(&self) -> [u64; 2] {
+        [&self.gateway, &self.worker].map(|child| child.id().and_then(process::resident_bytes).unwrap_or_default())
+    }
+
+    async fn stop(mut self) -> Result<(), Error> {
+        for child in [&mut self.gateway, &mut self.worker] {
+            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+            if let Some(pid) = pid {
+                // It may have ended by itself.
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+            if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+                child.kill().await.map_err(|source| Error::Process { action: "stop", source })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Starts this program in another role, with the settings that come built in.
+fn spawn(role: &'static str, redis_url: &str, address: SocketAddr, key: &str) -> Result<Child, Error> {
+    let failed = |source| Error::Process { action: "start", source };
+    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+    command.arg(role).env_clear().kill_on_drop(true);
+    command.env("REDIS_URL", redis_url).env("RUST_LOG", "warn");
+    command.env("ORCHESTRATOR__HTTP__HOST", address.ip().to_string());
+    command.env("ORCHESTRATOR_PORT", address.port().to_string());
+    command.env("ORCHESTRATOR_API_KEY_BENCH", format!("{key}:admin"));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.spawn().map_err(failed)
+}
+
+/// An address that nobody listens on just now.
+async fn free_address() -> Result<SocketAddr, Error> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?)
+}

@@ -1,0 +1,111 @@
+//! Figures: how they are summed up and how they are written.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// One figure: a line of the answer.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Figure {
+    pub(super) name: String,
+    pub(super) value: f64,
+    pub(super) unit: &'static str,
+    /// How many tasks or calls it comes from.
+    pub(super) n: u64,
+    pub(super) redis_cpu_us_per_task: Option<f64>,
+    pub(super) conditions: Map<String, Value>,
+}
+
+impl Figure {
+    pub(super) fn new(name: impl Into<String>, value: f64, unit: &'static str, n: u64) -> Self {
+        let conditions = Map::new();
+        Self { name: name.into(), value: round(value), unit, n, redis_cpu_us_per_task: None, conditions }
+    }
+
+    /// The median of what the rounds gave, with the extremes beside it.
+    pub(super) fn of_rounds(name: impl Into<String>, values: &[f64], unit: &'static str, n: u64) -> Self {
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        Self::new(name, median(values), unit, n)
+            .with("rounds", values.len())
+            .with("min", round(least))
+            .with("max", round(most))
+    }
+
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.conditions.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub(super) fn with_redis_us(mut self, per_task: f64) -> Self {
+        self.redis_cpu_us_per_task = Some(round(per_task));
+        self
+    }
+}
+
+/// Writes figures to stdout and progress to stderr.
+#[derive(Debug, Default)]
+pub(super) struct Reporter;
+
+impl Reporter {
+    pub(super) fn figure(&self, figure: Figure) -> io::Result<()> {
+        let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let figure = figure.with("build", build).with("cores", cores);
+        self.progress(&format!("  {} {} {}", figure.name, figure.value, figure.unit));
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}", json!(figure))?;
+        out.flush()
+    }
+
+    pub(super) fn progress(&self, text: &str) {
+        // Whoever closed stderr does not want to know.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
+/// Three digits behind the point: more would be noise.
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// The median; 0 of nothing.
+pub(super) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => 0.0,
+        count if count % 2 == 1 => sorted[middle],
+        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+/// The smallest of `sorted` that `percent` of them do not exceed, in ms; 0 of nothing.
+pub(super) fn percentile_ms(sorted: &[Duration], percent: f64) -> f64 {
+    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).map_or(0.0, |value| value.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median(&[]), 0.0);
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let hundred: Vec<_> = (1..=100).map(Duration::from_millis).collect();
+
+        assert_eq!([50.0, 99.0, 100.0].map(|percent| percentile_ms(&hundred, percent)), [50.0, 99.0, 100.0]);
+        assert_eq!(percentile_ms(&hundred[..1], 99.0), 1.0);
+        assert_eq!(percentile_ms(&[], 50.0), 0.0);
+    }
+}

@@ -1,0 +1,160 @@
+//! What the loads are made of: tasks, batches, and running several at once.
+
+use std::str::FromStr;
+
+use serde_json::value::RawValue;
+use tokio::task::JoinSet;
+
+use super::Error;
+use crate::domain::name::{Name, NotAName};
+use crate::domain::principal::{Principal, Role, Subject};
+use crate::domain::task::{Claimed, NewTask, Outcome, Priority, Report, Start};
+use crate::engine::{self, Claim, Engine};
+
+/// Tasks in one call.
+pub(super) const BATCH: u64 = 100;
+
+/// The size of a task's payload, in bytes of JSON.
+pub(super) const PAYLOAD_BYTES: usize = 300;
+
+/// The type of the tasks, which needs no approval, and the agent that they go to.
+pub(super) const KIND: &str = "faq";
+pub(super) const AGENT: &str = "faq_agent";
+
+/// A payload of [`PAYLOAD_BYTES`].
+pub(super) fn payload() -> String {
+    let (head, tail) =
+        (r#"{"question":"How do I reset my password?","user":"u-48213","locale":"en","context":""#, r#""}"#);
+    let filling = "lorem ipsum dolor sit amet ".repeat(12);
+    format!("{head}{}{tail}", &filling[..PAYLOAD_BYTES - head.len() - tail.len()])
+}
+
+/// The body of `POST /tasks`.
+pub(super) fn submission() -> String {
+    format!(r#"{{"type":"{KIND}","priority":"P2","payload":{}}}"#, payload())
+}
+
+/// The body of `POST /tasks/batch`.
+pub(super) fn submissions(count: u64) -> String {
+    let tasks: Vec<_> = (0..count).map(|_| submission()).collect();
+    format!(r#"{{"tasks":[{}]}}"#, tasks.join(","))
+}
+
+/// Who calls an engine in this process, and what he submits and claims.
+#[derive(Clone)]
+pub(super) struct Caller {
+    engine: Engine,
+    principal: Principal,
+    task: NewTask,
+    claim: Claim,
+}
+
+impl Caller {
+    pub(super) fn new(engine: &Engine) -> Result<Self, Error> {
+        let name = |word: &str| Name::from_str(word).map_err(unexpected::<NotAName>);
+        let task = NewTask {
+            kind: name(KIND)?,
+            payload: RawValue::from_string(payload())?,
+            metadata: None,
+            priority: Priority::P2,
+            source: name("user")?,
+            sla: None,
+            start: Start::Now,
+            parent: None,
+            trace_id: None,
+            traceparent: None,
+            max_retries: 3,
+            timeout_ms: None,
+            idempotency: None,
+        };
+        let claim = Claim {
+            agent: name(AGENT)?,
+            worker: name("bench")?,
+            max: BATCH as u32,
+            wait: std::time::Duration::ZERO,
+            lease_ms: None,
+        };
+        let principal = Principal::new(Subject::Key("bench".to_owned()), Role::Admin).map_err(unexpected)?;
+        Ok(Self { engine: engine.clone(), principal, task, claim })
+    }
+
+    /// Submits `count` tasks in one call.
+    pub(super) async fn submit(&self, count: u64) -> Result<(), Error> {
+        let tasks = (0..count).map(|_| self.task.clone()).collect();
+        for answer in self.engine.submit(&self.principal, tasks).await? {
+            answer?;
+        }
+        Ok(())
+    }
+
+    /// Routes a batch; returns how many.
+    pub(super) async fn route(&self) -> Result<u64, Error> {
+        Ok(self.engine.route().await?.moved as u64)
+    }
+
+    /// Claims up to `most`, at most a batch.
+    pub(super) async fn claim(&self, most: u64) -> Result<Vec<Claimed>, Error> {
+        let claim = Claim { max: most.min(BATCH) as u32, ..self.claim.clone() };
+        Ok(self.engine.claim(&self.principal, claim).await?)
+    }
+
+    /// Completes what was claimed; returns how many.
+    pub(super) async fn complete(&self, claimed: Vec<Claimed>) -> Result<u64, Error> {
+        let report = |held: Claimed| {
+            let result = RawValue::from_string(r#"{"ok":true}"#.to_owned()).ok();
+            Report { id: held.task.id, attempt: held.task.attempt, outcome: Outcome::Completed { result } }
+        };
+        let answers = self.engine.report(&self.principal, claimed.into_iter().map(report).collect()).await?;
+        let count = answers.len() as u64;
+        for answer in answers {
+            answer?;
+        }
+        Ok(count)
+    }
+}
+
+fn unexpected<E: std::error::Error + Send + Sync + 'static>(error: E) -> Error {
+    Error::Engine(engine::Error::Corrupt(Box::new(error)))
+}
+
+/// Runs loads side by side; returns what each gave.
+///
+/// # Errors
+///
+/// The first that one of them met; the others are dropped.
+pub(super) async fn side_by_side<T: Send + 'static>(
+    loads: impl IntoIterator<Item = impl Future<Output = Result<T, Error>> + Send + 'static>,
+) -> Result<Vec<T>, Error> {
+    let mut running: JoinSet<_> = loads.into_iter().collect();
+    let mut done = Vec::with_capacity(running.len());
+    while let Some(ended) = running.join_next().await {
+        done.push(ended.map_err(|error| Error::Io(error.into()))??);
+    }
+    Ok(done)
+}
+
+/// `count` cut into `parts` that differ by one at most.
+pub(super) fn shares(count: u64, parts: u64) -> impl Iterator<Item = u64> {
+    (0..parts).map(move |nth| count / parts + u64::from(nth < count % parts))
+}
+
+/// Compares what came out with what went in.
+pub(super) fn check(what: &'static str, found: u64, expected: u64) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::Miscount { what, found, expected }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_has_the_size_that_is_told() {
+        assert_eq!(payload().len(), PAYLOAD_BYTES);
+        serde_json::from_str::<serde_json::Value>(&submissions(3)).unwrap();
+    }
+
+    #[test]
+    fn shares_are_even_and_whole() {
+        assert_eq!(shares(10, 4).collect::<Vec<_>>(), [3, 3, 2, 2]);
+    }
+}

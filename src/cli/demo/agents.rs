@@ -1,0 +1,161 @@
+//! The three agents: each claims from its own subject, works, and reports.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::teller::Told;
+use super::{Caller, Error, Task};
+
+/// How long one step of work takes: long enough to be followed, short enough not to bore.
+const STEP: Duration = Duration::from_millis(120);
+
+/// A claim's answer.
+#[derive(Debug, Deserialize)]
+struct Claimed {
+    tasks: Vec<Handed>,
+}
+
+/// A task under a lease.
+#[derive(Debug, Deserialize)]
+struct Handed {
+    task: Task,
+    attempt: u32,
+}
+
+#[derive(Debug, Deserialize)]
+struct Published {
+    event_id: uuid::Uuid,
+}
+
+/// Claims and works until it is dropped or a call fails.
+pub(super) async fn serve(caller: Caller) -> Result<(), Error> {
+    let agent = Agent { caller };
+    let claim = format!("/agents/{}/claim", agent.caller.name);
+    loop {
+        let body = json!({ "worker": "demo", "max": 1, "wait_ms": 20_000 });
+        let claimed: Claimed = agent.post(&claim, &body).await?;
+        for handed in claimed.tasks {
+            let result = agent.work(&handed).await?;
+            let body = json!({ "attempt": handed.attempt, "result": result });
+            agent.post::<Value>(&format!("/tasks/{}/complete", handed.task.task_id), &body).await?;
+        }
+    }
+}
+
+struct Agent {
+    caller: Caller,
+}
+
+impl Agent {
+    /// Does what the task asks for; returns its result.
+    async fn work(&self, handed: &Handed) -> Result<Value, Error> {
+        match handed.task.kind.as_str() {
+            "alert" => self.triage(handed).await,
+            "bugfix" => self.fix(handed).await,
+            "deploy" => self.deploy(handed).await,
+            _ => self.document(handed).await,
+        }
+    }
+
+    async fn triage(&self, handed: &Handed) -> Result<Value, Error> {
+        let payload = json!({ "service": "checkout-api", "value": 0.072 });
+        self.publish(handed, "alert.triggered", payload, "checkout-api fails 7.2 % of requests").await?;
+        sleep(STEP).await;
+        self.progress(handed, 60, "traced to release 2.14.0").await?;
+        sleep(STEP).await;
+        let payload = json!({ "service": "checkout-api", "suspect": "a null cart total since 2.14.0" });
+        let child = self.submit(handed, "bugfix", "P1", payload, "fix the null cart total").await?;
+        Ok(json!({ "bugfix": child.task_id }))
+    }
+
+    async fn fix(&self, handed: &Handed) -> Result<Value, Error> {
+        sleep(STEP).await;
+        self.progress(handed, 50, "the failing case is a test now").await?;
+        sleep(STEP).await;
+        self.publish(handed, "pr.opened", json!({ "pr": 1287 }), "#1287 Guard an empty cart").await?;
+        sleep(STEP).await;
+        self.publish(handed, "pr.merged", json!({ "pr": 1287 }), "#1287, all checks green").await?;
+        let payload = json!({ "service": "checkout-api", "version": "2.14.1", "environment": "production" });
+        let child = self.submit(handed, "deploy", "P2", payload, "checkout-api 2.14.1 to production").await?;
+        Ok(json!({ "pr": 1287, "deploy": child.task_id }))
+    }
+
+    async fn deploy(&self, handed: &Handed) -> Result<Value, Error> {
+        let version = json!({ "version": "2.14.1" });
+        self.publish(handed, "deploy.started", version.clone(), "checkout-api 2.14.1").await?;
+        sleep(STEP).await;
+        self.progress(handed, 50, "2 of 4 instances replaced").await?;
+        sleep(STEP).await;
+        self.publish(handed, "deploy.succeeded", version, "4 of 4 instances healthy").await?;
+        self.publish(handed, "alert.resolved", json!({ "service": "checkout-api" }), "0.1 % of requests fail").await?;
+        let payload = json!({ "article": "checkout-api runbook", "pr": 1287 });
+        let child = self.submit(handed, "kb_update", "P3", payload, "write down what happened").await?;
+        Ok(json!({ "version": "2.14.1", "kb_update": child.task_id }))
+    }
+
+    async fn document(&self, handed: &Handed) -> Result<Value, Error> {
+        sleep(STEP).await;
+        let article = handed.task.payload["article"].clone();
+        self.publish(handed, "kb.updated", json!({ "article": article }), "checkout-api runbook").await?;
+        Ok(json!({ "article": article }))
+    }
+
+    async fn post<T: serde::de::DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Error> {
+        self.caller.client.post(path, body).await.map_err(self.caller.failed())
+    }
+
+    /// Keeps the lease and says how far the work is.
+    async fn progress(&self, handed: &Handed, percent: u8, message: &str) -> Result<(), Error> {
+        let body = json!({ "attempt": handed.attempt, "progress": { "percent": percent, "message": message } });
+        self.post::<Value>(&format!("/tasks/{}/heartbeat", handed.task.task_id), &body).await?;
+        self.caller.tell(Told::Progress {
+            task: handed.task.task_id.clone(),
+            who: self.caller.name,
+            what: format!("{percent} %"),
+            why: message.to_owned(),
+        });
+        Ok(())
+    }
+
+    async fn publish(&self, handed: &Handed, event_type: &str, payload: Value, why: &str) -> Result<(), Error> {
+        let task = &handed.task;
+        let body = json!({
+            "event_type": event_type,
+            "payload": payload,
+            "task_id": task.task_id,
+            "trace_id": task.trace_id,
+        });
+        let published: Published = self.post("/events/publish", &body).await?;
+        self.caller.tell(Told::Published {
+            task: task.task_id.clone(),
+            who: self.caller.name,
+            event_type: event_type.to_owned(),
+            event_id: published.event_id,
+            why: why.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Submits a task that is a part of the one at hand.
+    async fn submit(
+        &self,
+        handed: &Handed,
+        kind: &str,
+        priority: &str,
+        payload: Value,
+        why: &str,
+    ) -> Result<Task, Error> {
+        let submission = json!({
+            "type": kind,
+            "priority": priority,
+            "source": "demo",
+            "parent_task_id": handed.task.task_id,
+            "trace_id": handed.task.trace_id,
+            "payload": payload,
+        });
+        self.caller.submit(&submission, why).await
+    }
+}

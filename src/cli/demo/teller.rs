@@ -1,0 +1,225 @@
+//! Gathers what happens to the story's tasks, from their timelines and from what the cast says, and has it printed
+//! in the order in which it happened.
+
+use std::io;
+use std::time::Duration;
+
+use chrono::DateTime;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::Error;
+use super::print::{Line, Mood, Printer};
+use crate::cli::client::Client;
+
+/// How often the timelines are looked at: a reader does not notice the delay, the service does not notice the calls.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// What somebody of the cast says.
+#[derive(Debug)]
+pub(super) enum Told {
+    Submitted { id: String, kind: String, why: String },
+    Asked { task: String, at: String, rule: String },
+    Progress { task: String, who: &'static str, what: String, why: String },
+    Published { task: String, who: &'static str, event_type: String, event_id: Uuid, why: String },
+}
+
+#[derive(Debug, Deserialize)]
+struct Timeline {
+    items: Vec<Transition>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Transition {
+    at: String,
+    verb: String,
+    status: String,
+    actor: String,
+    attempt: u32,
+    reason: Option<String>,
+}
+
+/// A task of the story, and how much of its timeline is known.
+struct Followed {
+    id: String,
+    kind: String,
+    why: String,
+    known: usize,
+    status: String,
+}
+
+pub(super) struct Teller {
+    client: Client,
+    told: mpsc::UnboundedReceiver<Told>,
+    printer: Printer,
+    tasks: Vec<Followed>,
+    /// Lines that are not printed yet, each with the round in which it came up.
+    waiting: Vec<(u32, Line)>,
+    round: u32,
+    events: usize,
+    approvals: usize,
+    /// When the first and the newest line happened, ms since 1970.
+    span: Option<(i64, i64)>,
+}
+
+impl Teller {
+    pub(super) fn new(client: Client, told: mpsc::UnboundedReceiver<Told>, printer: Printer) -> Self {
+        let (tasks, waiting) = (Vec::new(), Vec::new());
+        Self { client, told, printer, tasks, waiting, round: 0, events: 0, approvals: 0, span: None }
+    }
+
+    /// Says what is to come.
+    pub(super) fn open(&mut self, url: &str) -> io::Result<()> {
+        self.printer.open(url)
+    }
+
+    /// Follows the story until `count` tasks have ended, or one was not completed. True: all were completed.
+    pub(super) async fn tell(&mut self, count: usize) -> Result<bool, Error> {
+        loop {
+            self.round += 1;
+            self.look().await?;
+            while let Ok(told) = self.told.try_recv() {
+                self.take(told);
+            }
+            let is = |status: &str| self.tasks.iter().filter(|task| task.status == status).count();
+            let (completed, given_up) = (is("completed"), is("failed") + is("cancelled"));
+            let is_over = given_up > 0 || completed == count;
+            self.print(is_over).map_err(Error::Output)?;
+            if is_over {
+                let (first, last) = self.span.unwrap_or_default();
+                let took_ms = last - first;
+                self.printer.close(completed, count, self.approvals, self.events, took_ms).map_err(Error::Output)?;
+                return Ok(completed == count);
+            }
+            sleep(GLANCE).await;
+        }
+    }
+
+    /// Reads the timelines of the tasks that have not ended.
+    async fn look(&mut self) -> Result<(), Error> {
+        for nth in 0..self.tasks.len() {
+            let task = &self.tasks[nth];
+            if matches!(task.status.as_str(), "completed" | "failed" | "cancelled") {
+                continue;
+            }
+            let path = format!("/tasks/{}/events", task.id);
+            let failed = |source| Error::Call { who: "the teller", source };
+            let timeline: Timeline = self.client.get(&path).await.map_err(failed)?;
+            for transition in timeline.items.into_iter().skip(task.known) {
+                self.follow(nth, transition);
+            }
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, nth: usize, transition: Transition) {
+        let task = &mut self.tasks[nth];
+        task.known += 1;
+        task.status.clone_from(&transition.status);
+        let why = match transition.verb.as_str() {
+            "submit" => task.why.clone(),
+            "claim" => format!("attempt {}", transition.attempt),
+            _ => transition.reason.unwrap_or_default(),
+        };
+        let mood = match (transition.verb.as_str(), transition.status.as_str()) {
+            (_, "completed") | ("approve", _) => Mood::Good,
+            (_, "failed" | "cancelled") => Mood::Bad,
+            (_, "blocked") => Mood::Waiting,
+            _ => Mood::Plain,
+        };
+        self.approvals += usize::from(transition.verb == "approve");
+        let (done, status) = (done(&transition.verb), transition.status.replace('_', " "));
+        let what = if done == status { status } else { format!("{done} → {status}") };
+        let at = millis(&transition.at);
+        let line = Line { at, kind: task.kind.clone(), id: task.id.clone(), what, who: transition.actor, why, mood };
+        self.waiting.push((self.round, line));
+    }
+
+    fn take(&mut self, told: Told) {
+        let (task, at, what, who, why, mood) = match told {
+            Told::Submitted { id, kind, why } => {
+                self.tasks.push(Followed { id, kind, why, known: 0, status: String::new() });
+                return;
+            }
+            Told::Asked { task, at, rule } => {
+                let why = format!("rule: {rule}");
+                (task, millis(&at), "approval asked for".to_owned(), "orchestrator".to_owned(), why, Mood::Waiting)
+            }
+            Told::Progress { task, who, what, why } => {
+                let now = chrono::Utc::now().timestamp_millis();
+                (task, now, format!("· {what}"), format!("key:{who}"), why, Mood::Plain)
+            }
+            Told::Published { task, who, event_type, event_id, why } => {
+                self.events += 1;
+                (task, born(event_id), format!("» {event_type}"), format!("key:{who}"), why, Mood::Event)
+            }
+        };
+        let kind = self.tasks.iter().find(|followed| followed.id == task).map(|followed| followed.kind.clone());
+        let line = Line { at, kind: kind.unwrap_or_default(), id: task, what, who, why, mood };
+        self.waiting.push((self.round, line));
+    }
+
+    /// Prints what is known to be in order: up to the last line of an earlier round, because what happened before it
+    /// has come up by now. At the end, everything.
+    fn print(&mut self, is_over: bool) -> io::Result<()> {
+        self.waiting.sort_by_key(|(_, line)| line.at);
+        let settled = self.waiting.iter().rposition(|(round, _)| is_over || *round < self.round);
+        for (_, line) in self.waiting.drain(..settled.map_or(0, |last| last + 1)) {
+            let first = self.span.map_or(line.at, |(first, _)| first);
+            self.span = Some((first, line.at));
+            self.printer.line(&line, line.at - first)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a verb has done.
+fn done(verb: &str) -> &str {
+    match verb {
+        "submit" => "submitted",
+        "approve" => "approved",
+        "reject" => "rejected",
+        "lapse" => "expired",
+        "promote" => "due",
+        "route" => "routed",
+        "claim" | "take" => "claimed",
+        "complete" => "completed",
+        "retry" => "to be retried",
+        "fail" => "failed",
+        "release" => "released",
+        "reap" => "taken back",
+        "cancel" => "cancelled",
+        "requeue" => "requeued",
+        other => other,
+    }
+}
+
+/// Milliseconds since 1970 of an RFC 3339 time; 0, if it is none.
+fn millis(time: &str) -> i64 {
+    DateTime::parse_from_rfc3339(time).map(|time| time.timestamp_millis()).unwrap_or_default()
+}
+
+/// When an event was logged, by its id (UUIDv7), ms since 1970.
+fn born(id: Uuid) -> i64 {
+    (id.as_u128() >> 80) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_id_tells_its_time() {
+        let id: Uuid = "019ab3c4-0000-7000-8000-000000000000".parse().unwrap();
+
+        assert_eq!(born(id), 0x019a_b3c4_0000);
+    }
+
+    #[test]
+    fn a_time_is_read_to_the_millisecond() {
+        assert_eq!(millis("1970-01-01T00:00:01.234Z"), 1_234);
+        assert_eq!(millis("yesterday"), 0);
+    }
+}

@@ -1,0 +1,47 @@
+//! The harness keeps its own promises: a test that could not fail would be worse than none.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures_util::FutureExt;
+
+use super::{Fleet, eventually};
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap()
+}
+
+#[tokio::test]
+async fn a_test_that_forgets_to_finish_its_fleet_fails() {
+    let fleet = Fleet::start().await;
+
+    let panic = catch_unwind(AssertUnwindSafe(|| drop(fleet))).unwrap_err();
+
+    assert!(text_of(&*panic).contains("fleet.finish()"));
+}
+
+#[tokio::test]
+async fn a_test_that_leaves_the_store_broken_fails_with_what_the_doctor_finds() {
+    let fleet = Fleet::start().await;
+    fleet.submit("faq").await;
+    fleet.redis.ask::<i64>(&["DEL", "orchestrator:{0}:pending"]).await;
+
+    let panic = AssertUnwindSafe(fleet.finish()).catch_unwind().await.unwrap_err();
+
+    assert!(text_of(&*panic).contains("is missing from orchestrator:{0}:pending"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_fails_says_what_it_last_saw() {
+    let mut looks = 0;
+    let wait = eventually("pigs fly", async || {
+        looks += 1;
+        Err::<(), _>(format!("look {}", looks.min(50)))
+    });
+
+    let panic = AssertUnwindSafe(wait).catch_unwind().await.unwrap_err();
+
+    let text = text_of(&*panic);
+    assert!(text.contains("pigs fly") && text.contains("look 50"), "{text}");
+}

@@ -1,0 +1,227 @@
+//! The doctor finds whatever does not fit together, and names it.
+
+use orchestrator::domain::ids::TaskId;
+use orchestrator::domain::task::{Outcome, Start, Task};
+
+use crate::harness::{Fleet, json};
+
+/// A key of partition 0.
+fn key(name: &str) -> String {
+    format!("orchestrator:{{0}}:{name}")
+}
+
+/// A task in every kind of place, so that what is broken stands among what is sound.
+struct Ward {
+    fleet: Fleet,
+    blocked: Task,
+    scheduled: TaskId,
+    pending: TaskId,
+    assigned: TaskId,
+    held: TaskId,
+    completed: TaskId,
+}
+
+impl Ward {
+    async fn open() -> Self {
+        let fleet = Fleet::start().await;
+        fleet.submit_many("faq", 3).await;
+        let done = fleet.claim_one().await;
+        fleet.report(&done, Outcome::Completed { result: Some(json("1")) }).await.unwrap();
+        let held = fleet.claim_one().await.task.id;
+        let assigned = fleet.engine.tasks(&Default::default(), 3, None).await.unwrap().items;
+        let assigned = assigned.iter().find(|task| task.state.as_str() == "assigned").unwrap().id;
+        let blocked = fleet.submit("deploy").await;
+        let scheduled = fleet.submit_with("faq", |new| new.start = Start::After(9_000)).await.id;
+        let pending = fleet.submit("faq").await.id;
+        Self { fleet, blocked, scheduled, pending, assigned, held, completed: done.task.id }
+    }
+
+    async fn redis(&self, words: &[&str]) {
+        let changed: i64 = self.fleet.redis.ask(words).await;
+        assert!(changed >= 0);
+    }
+
+    /// Ends the test: the doctor speaks of `subject`, in these words, and of nothing else.
+    async fn finds(self, subject: impl ToString, what: &[&str]) {
+        let findings = self.fleet.engine.doctor().await.unwrap();
+        let subject = subject.to_string();
+        let strangers: Vec<_> =
+            findings.iter().filter(|found| found.subject != subject && found.subject != "open").collect();
+        assert!(strangers.is_empty(), "{strangers:#?}");
+        for words in what {
+            assert!(findings.iter().any(|found| found.what.contains(words)), "nothing of {words:?} in {findings:#?}");
+        }
+        self.fleet.discard();
+    }
+}
+
+#[tokio::test]
+async fn a_sound_store_has_no_findings_in_any_slice() {
+    Ward::open().await.fleet.finish().await;
+    let fleet = Fleet::build().partitions(3).start().await;
+    fleet.submit_many("faq", 30).await;
+    fleet.route().await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_task_that_is_missing_from_its_set_is_found_in_every_state() {
+    for nth in 0..6 {
+        let ward = Ward::open().await;
+        let (set, id) = [
+            ("blocked", ward.blocked.id),
+            ("scheduled", ward.scheduled),
+            ("pending", ward.pending),
+            ("assigned:faq_agent", ward.assigned),
+            ("in_progress:faq_agent", ward.held),
+            ("completed", ward.completed),
+        ][nth];
+
+        ward.redis(&["ZREM", &key(set), &id.to_string()]).await;
+
+        let missing = format!("is missing from {}", key(set));
+        ward.finds(id, &[&missing]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_stands_in_two_sets_is_found() {
+    let ward = Ward::open().await;
+    let id = ward.held;
+
+    ward.redis(&["ZADD", &key("assigned:faq_agent"), "1", &id.to_string()]).await;
+
+    ward.finds(id, &["is in_progress but stands in", "assigned:faq_agent too"]).await;
+}
+
+#[tokio::test]
+async fn a_task_at_a_wrong_place_of_its_set_is_found() {
+    for nth in 0..3 {
+        let ward = Ward::open().await;
+        let (set, id) =
+            [("pending", ward.pending), ("assigned:faq_agent", ward.assigned), ("scheduled", ward.scheduled)][nth];
+
+        ward.redis(&["ZADD", &key(set), "77", &id.to_string()]).await;
+
+        let stands = format!("stands in {} at 77", key(set));
+        ward.finds(id, &[&stands]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_task_without_its_hash_is_found() {
+    let ward = Ward::open().await;
+    let id = ward.completed;
+
+    ward.redis(&["DEL", &key(&format!("task:{id}"))]).await;
+
+    let set = format!("is in {} but has no hash", key("completed"));
+    let rest = ["has a spec but no hash", "has a result but no hash", "is in the index of tasks but has no hash"];
+    ward.finds(id, &[&[set.as_str()], &rest[..]].concat()).await;
+}
+
+#[tokio::test]
+async fn a_spec_without_anything_else_is_found() {
+    let ward = Ward::open().await;
+    let id = TaskId::new(orchestrator::domain::ids::Partition(0));
+
+    ward.redis(&["HSET", &key("specs"), &id.to_string(), "{}"]).await;
+
+    ward.finds(id, &["has a spec but no hash"]).await;
+}
+
+#[tokio::test]
+async fn a_task_without_its_spec_or_its_place_in_the_index_is_found() {
+    let ward = Ward::open().await;
+    let id = ward.pending;
+
+    ward.redis(&["HDEL", &key("specs"), &id.to_string()]).await;
+    ward.redis(&["ZREM", &key("tasks"), &id.to_string()]).await;
+
+    ward.finds(id, &["has no spec", "is missing from the index of tasks"]).await;
+}
+
+#[tokio::test]
+async fn an_approval_that_is_missing_from_its_list_or_altogether_is_found() {
+    for (is_hash, what) in [(false, "which is missing from approvals:pending"), (true, "which is not its own")] {
+        let ward = Ward::open().await;
+        let (id, approval) = (ward.blocked.id, ward.blocked.approval.unwrap().to_string());
+        ward.redis(&["ZREM", &key("approvals:pending"), &approval]).await;
+        if is_hash {
+            ward.redis(&["DEL", &key(&format!("approval:{approval}"))]).await;
+        }
+
+        ward.finds(id, &[what]).await;
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_the_approvals_without_an_approval_is_found() {
+    let ward = Ward::open().await;
+    let stray = TaskId::new(orchestrator::domain::ids::Partition(0));
+
+    ward.redis(&["ZADD", &key("approvals:rejected"), "1", &stray.to_string()]).await;
+
+    ward.finds(stray, &["is in approvals:rejected but has no hash"]).await;
+}
+
+#[tokio::test]
+async fn a_task_that_went_on_without_a_yes_is_found() {
+    let ward = Ward::open().await;
+    let (id, hash) = (ward.blocked.id, key(&format!("task:{}", ward.blocked.id)));
+    let rank: String = ward.fleet.redis.ask(&["HGET", &hash, "rank"]).await;
+
+    ward.redis(&["ZREM", &key("blocked"), &id.to_string()]).await;
+    ward.redis(&["ZADD", &key("pending"), &rank, &id.to_string()]).await;
+    ward.redis(&["HSET", &hash, "state", "pending"]).await;
+
+    ward.finds(id, &["is pending though its approval is pending"]).await;
+}
+
+#[tokio::test]
+async fn a_blocked_task_that_nobody_can_approve_is_found() {
+    let ward = Ward::open().await;
+    let id = ward.blocked.id;
+
+    ward.redis(&["HDEL", &key(&format!("task:{id}")), "approval"]).await;
+
+    ward.finds(id, &["is blocked without an approval"]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_count_of_open_tasks_is_found() {
+    let ward = Ward::open().await;
+
+    ward.redis(&["HINCRBY", &key("open"), "P2", "1"]).await;
+
+    ward.finds("open", &["counts 6 open tasks where there are 5"]).await;
+}
+
+#[tokio::test]
+async fn the_doctor_finds_nothing_wrong_with_a_fleet_at_work() {
+    let fleet = Fleet::start().await;
+    let mut looks = 0;
+    {
+        let work = async {
+            for _ in 0..15 {
+                fleet.submit_many("faq", 10).await;
+                fleet.route().await;
+                for held in fleet.claim("faq_agent", 8).await {
+                    fleet.complete(&held).await.unwrap();
+                }
+            }
+        };
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                () = &mut work => break,
+                findings = fleet.engine.doctor() => {
+                    assert_eq!(findings.unwrap(), []);
+                    looks += 1;
+                }
+            }
+        }
+    }
+    assert!(looks > 0, "the doctor never came to an end while the fleet worked");
+    fleet.finish().await;
+}

@@ -1,0 +1,158 @@
+//! The script ran and its answer was lost: the store asks again, and nothing happens twice.
+
+use orchestrator::domain::approval::{ApprovalStatus, Decision};
+use orchestrator::domain::lifecycle::State;
+use orchestrator::domain::task::{NewTask, Outcome};
+use orchestrator::engine::StatusChange;
+
+use crate::harness::{Fleet, failed, idempotency, json, new_event, new_task};
+
+/// A fleet whose scripts are all known to Redis, and whose next answer will be lost once armed.
+async fn lossy() -> Fleet {
+    Fleet::build().lossy().start().await
+}
+
+fn lose(fleet: &Fleet) {
+    fleet.proxy.as_ref().unwrap().lose_next_answer();
+}
+
+/// Ends the test: an answer was lost, or it has shown nothing.
+async fn finish(fleet: Fleet) {
+    assert!(fleet.proxy.as_ref().unwrap().has_lost_it(), "no answer was lost");
+    fleet.finish().await;
+}
+
+async fn total(fleet: &Fleet) -> i64 {
+    fleet.redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await
+}
+
+#[tokio::test]
+async fn a_submission_is_stored_once_with_a_key_or_without() {
+    for key in [None, idempotency("k", "b")] {
+        let fleet = lossy().await;
+        lose(&fleet);
+
+        let task = fleet.try_submit(NewTask { idempotency: key, ..new_task("deploy") }).await.unwrap().task;
+
+        assert_eq!(total(&fleet).await, 1);
+        assert_eq!((task.state, fleet.state_of(task.id).await), (State::Blocked, State::Blocked));
+        finish(fleet).await;
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_stored_once() {
+    let fleet = lossy().await;
+    lose(&fleet);
+
+    let ids = fleet.submit_many("faq", 50).await;
+
+    assert_eq!((ids.len(), total(&fleet).await), (50, 50));
+    finish(fleet).await;
+}
+
+#[tokio::test]
+async fn an_outcome_counts_once() {
+    for (outcome, state) in [
+        (Outcome::Completed { result: Some(json("1")) }, State::Completed),
+        (failed(true, None), State::Scheduled),
+        (failed(false, None), State::Failed),
+        (Outcome::Released, State::Assigned),
+    ] {
+        let fleet = lossy().await;
+        let id = fleet.submit("faq").await.id;
+        let held = fleet.claim_one().await;
+        lose(&fleet);
+
+        assert_eq!(fleet.report(&held, outcome).await.unwrap(), state);
+
+        let task = fleet.task(id).await;
+        assert_eq!((task.state, task.timeline.len()), (state, 4));
+        assert_eq!(task.retry_count, u32::from(state == State::Scheduled));
+        finish(fleet).await;
+    }
+}
+
+#[tokio::test]
+async fn a_decision_is_the_deciders_own_and_not_somebody_elses() {
+    for (decision, status, state) in [
+        (Decision::Approve { comment: None }, ApprovalStatus::Approved, State::Pending),
+        (Decision::Reject { reason: None }, ApprovalStatus::Rejected, State::Cancelled),
+    ] {
+        let fleet = lossy().await;
+        let task = fleet.submit("deploy").await;
+        lose(&fleet);
+
+        let (approval, task) = fleet.engine.decide(&fleet.people.bob, task.approval.unwrap(), decision).await.unwrap();
+
+        assert_eq!((approval.status, task.state, task.timeline.len()), (status, state, 2));
+        finish(fleet).await;
+    }
+}
+
+#[tokio::test]
+async fn cancel_requeue_and_take_are_done_once() {
+    let fleet = lossy().await;
+    let id = fleet.submit("faq").await.id;
+
+    lose(&fleet);
+    assert_eq!(fleet.cancel(id).await.unwrap().state, State::Cancelled);
+    lose(&fleet);
+    assert_eq!(fleet.requeue(id).await.unwrap().state, State::Pending);
+    lose(&fleet);
+    let taken = fleet.engine.change_status(&fleet.people.alice, id, StatusChange::InProgress).await.unwrap();
+
+    assert_eq!((taken.state, taken.attempt, taken.timeline.len()), (State::InProgress, 1, 4));
+    finish(fleet).await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_and_the_duties_are_simply_done_again() {
+    let fleet = lossy().await;
+    fleet.submit("faq").await;
+    lose(&fleet);
+    fleet.route().await;
+    let held = fleet.claim("faq_agent", 1).await.pop().unwrap();
+    lose(&fleet);
+    assert!(fleet.extend(&held, None).await.unwrap() >= held.lease_until);
+    fleet.advance(std::time::Duration::from_secs(60));
+    lose(&fleet);
+    fleet.engine.reap().await.unwrap();
+
+    let task = fleet.task(held.task.id).await;
+    assert_eq!((task.state, task.lost_count, task.timeline.len()), (State::Assigned, 1, 4));
+    finish(fleet).await;
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_was_lost_comes_back_when_its_lease_ends() {
+    let fleet = lossy().await;
+    fleet.submit_many("faq", 2).await;
+    fleet.route().await;
+    lose(&fleet);
+
+    let held = fleet.claim("faq_agent", 1).await;
+    assert_eq!(held.len(), 1);
+    fleet.advance(std::time::Duration::from_secs(20));
+    fleet.extend(&held[0], None).await.unwrap();
+    fleet.advance(std::time::Duration::from_secs(11));
+    fleet.engine.reap().await.unwrap();
+
+    let orphan = fleet.claim_one().await;
+    assert!(orphan.task.id != held[0].task.id && orphan.task.attempt == 2 && orphan.task.lost_count == 1);
+    fleet.complete(&held[0]).await.unwrap();
+    finish(fleet).await;
+}
+
+#[tokio::test]
+async fn an_event_from_outside_is_in_the_log() {
+    let fleet = lossy().await;
+    lose(&fleet);
+
+    let id = fleet.engine.publish(&fleet.people.agent, new_event("pr.merged")).await.unwrap();
+
+    let events = fleet.events().await;
+    assert_eq!(events.last().unwrap().id.to_uuid(), id);
+    assert_eq!(events.len(), 1, "it is in the log once");
+    finish(fleet).await;
+}

@@ -1,0 +1,189 @@
+//! Redis goes away, comes back, forgets its scripts, is full, or hangs.
+
+use std::time::{Duration, Instant};
+
+use orchestrator::domain::lifecycle::State;
+use orchestrator::domain::task::NewTask;
+use orchestrator::engine::{Engine, Error, TaskFilter};
+
+use crate::harness::{Fleet, assert_refused, eventually, idempotency, new_task, within};
+
+/// Waits until a call that writes nothing is answered.
+async fn answers_again(engine: &Engine) {
+    let look = async || engine.check().await.map_err(|error| format!("{error:?}"));
+    eventually("Redis answers the store again", look).await;
+}
+
+#[tokio::test]
+async fn scripts_that_redis_forgot_are_sent_again() {
+    let fleet = Fleet::start().await;
+    let id = fleet.submit("faq").await.id;
+    fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await;
+    let held = fleet.claim_one().await;
+    fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await;
+
+    fleet.complete(&held).await.unwrap();
+
+    assert_eq!(fleet.state_of(id).await, State::Completed);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn work_goes_on_after_redis_was_killed_and_started_again() {
+    let mut fleet = Fleet::build().durable().start().await;
+    let keyed = || NewTask { idempotency: idempotency("k", "b"), ..new_task("faq") };
+    let first = fleet.try_submit(keyed()).await.unwrap().task;
+    let held = fleet.claim_one().await;
+    let gated = fleet.submit("deploy").await;
+    fleet.redis.kill();
+    assert_refused!(fleet.engine.task(first.id).await, Error::Unavailable(_));
+    fleet.redis.start_again().await;
+    answers_again(&fleet.engine).await;
+
+    assert_eq!(fleet.complete(&held).await.unwrap(), State::Completed);
+    assert_eq!(fleet.try_submit(keyed()).await.unwrap().task.id, first.id);
+    fleet.approve(gated.approval.unwrap()).await.unwrap();
+    fleet.complete(&fleet.claim_one_of("ops_agent").await).await.unwrap();
+    assert_eq!(fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap().items.len(), 2);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_said_to_be_and_refuses_within_bounded_time() {
+    let mut fleet = Fleet::build().durable().start().await;
+    let id = fleet.submit("faq").await.id;
+    fleet.redis.stop().await;
+
+    let (engine, alice) = (&fleet.engine, &fleet.people.alice);
+    let all = async {
+        assert_refused!(fleet.try_submit(new_task("faq")).await, Error::Unavailable(_));
+        assert_refused!(engine.claim(alice, fleet.ask_for("faq_agent", 1)).await, Error::Unavailable(_));
+        assert_refused!(fleet.cancel(id).await, Error::Unavailable(_));
+        assert_refused!(engine.tasks(&TaskFilter::default(), 10, None).await, Error::Unavailable(_));
+        assert_refused!(engine.stats().await, Error::Unavailable(_));
+        assert_refused!(engine.doctor().await, Error::Unavailable(_));
+        eventually(
+            "the process counts as not ready",
+            async || if engine.is_ready().await { Err("ready") } else { Ok(()) },
+        )
+        .await;
+    };
+    within(Duration::from_secs(15), "refusals while Redis is away", all).await;
+
+    fleet.redis.start_again().await;
+    answers_again(&fleet.engine).await;
+    assert!(fleet.engine.is_ready().await);
+    assert_eq!(fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap().items.len(), 1);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_holds_no_call_for_ever() {
+    let fleet = Fleet::build().response_timeout_ms(200).start().await;
+    let id = fleet.submit("faq").await.id;
+    // So that both kinds of connections are open.
+    fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap();
+    fleet.redis.freeze();
+
+    let all = async {
+        assert_refused!(fleet.engine.task(id).await, Error::Unavailable(_));
+        assert_refused!(fleet.cancel(id).await, Error::Unavailable(_));
+        assert_refused!(fleet.engine.tasks(&TaskFilter::default(), 10, None).await, Error::Unavailable(_));
+        assert_refused!(fleet.engine.doctor().await, Error::Unavailable(_));
+    };
+    within(Duration::from_secs(10), "refusals while Redis hangs", all).await;
+
+    fleet.redis.thaw();
+    answers_again(&fleet.engine).await;
+    // Whether the cancellation ran is unknown by contract; to ask for it again is safe.
+    if fleet.state_of(id).await != State::Cancelled {
+        fleet.cancel(id).await.unwrap();
+    }
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_slow_redis_is_waited_for_as_long_as_the_settings_say() {
+    let fleet = Fleet::build().response_timeout_ms(5_000).start().await;
+    let id = fleet.submit("faq").await.id;
+    let filter = TaskFilter::default();
+    fleet.engine.tasks(&filter, 10, None).await.unwrap();
+    fleet.redis.ask::<String>(&["CLIENT", "PAUSE", "1800", "ALL"]).await;
+
+    let (page, task) = futures_util::future::join(fleet.engine.tasks(&filter, 10, None), fleet.engine.task(id)).await;
+
+    assert_eq!((page.unwrap().items[0].id, task.unwrap().id), (id, id));
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_full_redis_takes_nothing_in_but_lets_work_end_and_be_forgotten() {
+    let fleet = Fleet::build().redis(&["--maxmemory-policy", "noeviction"]).start().await;
+    let gated = fleet.submit("deploy").await;
+    fleet.submit_many("faq", 4).await;
+    let (done, broken) = (fleet.claim_one().await, fleet.claim_one().await);
+    fleet.redis.ask::<String>(&["CONFIG", "SET", "maxmemory", "1mb"]).await;
+
+    assert_refused!(fleet.try_submit(new_task("faq")).await, Error::Full);
+    let batch = fleet.engine.submit(&fleet.people.alice, vec![new_task("faq"); 3]).await;
+    assert_refused!(batch, Error::Full);
+
+    fleet.extend(&done, None).await.unwrap();
+    fleet.complete(&done).await.unwrap();
+    fleet.fail(&broken).await.unwrap();
+    fleet.approve(gated.approval.unwrap()).await.unwrap();
+    fleet.complete(&fleet.claim_one_of("ops_agent").await).await.unwrap();
+    fleet.cancel(fleet.claim_one().await.task.id).await.unwrap();
+    fleet.advance(Duration::from_secs(8 * 86_400));
+    assert_eq!(fleet.engine.prune().await.unwrap().moved, 3);
+
+    fleet.redis.ask::<String>(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    fleet.submit("faq").await;
+    fleet.finish().await;
+}
+
+/// Submits and completes until `total` tasks are done; returns how many were submitted and how many completed.
+async fn work(fleet: &Fleet, total: usize) -> (usize, usize) {
+    let (mut submitted, mut done) = (0, 0);
+    while done < total {
+        fleet.submit_many("faq", 2).await;
+        submitted += 2;
+        fleet.route().await;
+        for held in fleet.claim("faq_agent", 5).await {
+            assert_eq!(fleet.complete(&held).await.unwrap(), State::Completed);
+            done += 1;
+        }
+    }
+    (submitted, done)
+}
+
+/// Cuts all connections of the store after some 50 ms; returns how many there were.
+async fn cut_after_a_while(fleet: &Fleet) -> i64 {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(50) {
+        fleet.redis.ask::<String>(&["PING"]).await;
+    }
+    fleet.redis.cut_connections("normal").await
+}
+
+#[tokio::test]
+async fn connections_that_are_cut_all_the_time_lose_no_task_and_do_nothing_twice() {
+    let fleet = Fleet::start().await;
+    let mut cuts = 0;
+    let (submitted, done) = {
+        let work = work(&fleet, 400);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => break done,
+                cut = cut_after_a_while(&fleet) => cuts += cut,
+            }
+        }
+    };
+
+    assert!(cuts > 3, "only {cuts} connections were cut");
+    let tasks: usize = fleet.redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
+    let completed = fleet.events().await.iter().filter(|event| event.event_type() == "task.completed").count();
+    assert_eq!((tasks, completed), (submitted, done));
+    fleet.finish().await;
+}

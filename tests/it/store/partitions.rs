@@ -1,0 +1,92 @@
+//! One keyspace in several slices.
+
+use std::collections::BTreeSet;
+
+use orchestrator::domain::ids::{Partition, TaskId};
+use orchestrator::domain::lifecycle::State;
+use orchestrator::domain::task::{Outcome, Report};
+use orchestrator::engine::Error;
+use orchestrator::store::{self, Store};
+
+use crate::harness::{Fleet, assert_refused, idempotency, new_task};
+
+#[tokio::test]
+async fn a_fleet_of_four_slices_works_like_one() {
+    let fleet = Fleet::build().partitions(4).start().await;
+    let mut submitted = BTreeSet::new();
+    for _ in 0..40 {
+        submitted.insert(fleet.submit("faq").await.id);
+    }
+    let used: BTreeSet<_> = submitted.iter().map(TaskId::partition).collect();
+    assert_eq!(used.len(), 4);
+
+    fleet.route().await;
+    let claimed = fleet.claim("faq_agent", 100).await;
+
+    assert_eq!(claimed.iter().map(|held| held.task.id).collect::<BTreeSet<_>>(), submitted);
+    let outcome = || Outcome::Completed { result: None };
+    let mut reports: Vec<_> =
+        claimed.iter().map(|held| Report { id: held.task.id, attempt: 1, outcome: outcome() }).collect();
+    let stray = TaskId::new(Partition(9));
+    reports.insert(3, Report { id: stray, attempt: 1, outcome: outcome() });
+    let answers = fleet.engine.report(&fleet.people.agent, reports).await.unwrap();
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Ok(State::Completed))).count(), 40);
+    assert_refused!(&answers[3], Error::UnknownTask(id) if *id == stray);
+    let stats = fleet.engine.stats().await.unwrap();
+    assert!(stats.by_status.contains(&(State::Completed, 40)), "{stats:?}");
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_child_lives_with_its_parent_and_a_key_finds_its_task_in_any_slice() {
+    let fleet = Fleet::build().partitions(4).start().await;
+    for nth in 0..12 {
+        let parent = fleet.submit("faq").await.id;
+        let child = fleet.submit_with("faq", |new| new.parent = Some(parent)).await.id;
+        assert_eq!(child.partition(), parent.partition());
+
+        let keyed = || {
+            let mut new = new_task("faq");
+            new.idempotency = idempotency(&format!("k{nth}"), "b");
+            new
+        };
+        let first = fleet.try_submit(keyed()).await.unwrap();
+        let again = fleet.try_submit(keyed()).await.unwrap();
+        assert!(again.is_replay && again.task.id == first.task.id);
+    }
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn another_number_of_slices_is_refused() {
+    let fleet = Fleet::build().partitions(4).start().await;
+
+    let other = Store::open(store::Settings { partitions: 3, ..fleet.store_settings() }).await;
+
+    let refused = other.err().unwrap();
+    assert!(matches!(refused, store::Error::Layout { .. }), "{refused}");
+    let said = refused.to_string();
+    assert!(said.contains("4 partition(s)") && said.contains("3 partition(s)"), "{said}");
+    assert!(Store::open(fleet.store_settings()).await.is_ok());
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn an_id_of_a_slice_that_there_is_not_is_unknown_whatever_is_asked_of_it() {
+    let fleet = Fleet::start().await;
+    let (engine, alice, id) = (&fleet.engine, &fleet.people.alice, TaskId::new(Partition(7)));
+
+    for answer in [
+        engine.task(id).await.map(drop),
+        engine.task_when_finished(id, std::time::Duration::ZERO).await.map(drop),
+        fleet.cancel(id).await.map(drop),
+        fleet.requeue(id).await.map(drop),
+        engine.extend(alice, id, 1, None, None).await.map(drop),
+        engine.change_status(alice, id, orchestrator::engine::StatusChange::InProgress).await.map(drop),
+    ] {
+        assert_refused!(answer, Error::UnknownTask(found) if found == id);
+    }
+    let stray: Vec<String> = fleet.redis.ask(&["KEYS", "orchestrator:{7}*"]).await;
+    assert!(stray.is_empty(), "{stray:?}");
+    fleet.finish().await;
+}

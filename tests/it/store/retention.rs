@@ -1,0 +1,93 @@
+//! What ended long ago is forgotten, with all that belongs to it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use orchestrator::domain::lifecycle::State;
+use orchestrator::engine::Error;
+
+use crate::harness::{Fleet, assert_refused, json};
+
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// Every key that is there, but for those that are one for the whole partition.
+async fn keys(fleet: &Fleet) -> BTreeSet<String> {
+    let lasting = ["layout", ":events", ":open", ":agents", ":sessions:"];
+    let all: Vec<String> = fleet.redis.ask(&["KEYS", "*"]).await;
+    all.into_iter().filter(|key| !lasting.iter().any(|part| key.contains(part))).collect()
+}
+
+#[tokio::test]
+async fn every_trace_of_a_task_goes_with_it() {
+    let fleet = Fleet::build().settings(|settings| settings.tasks.idempotency_ms = 1).start().await;
+    assert_eq!(keys(&fleet).await, BTreeSet::new());
+    let parent = fleet.submit_with("faq", |new| new.idempotency = crate::harness::idempotency("k", "b")).await.id;
+    let held = fleet.claim_one().await;
+    let result = Some(json("[1]"));
+    fleet.report(&held, orchestrator::domain::task::Outcome::Completed { result }).await.unwrap();
+    let approved = fleet.submit_with("deploy", |new| new.parent = Some(parent)).await;
+    fleet.approve(approved.approval.unwrap()).await.unwrap();
+    fleet.give_up(&fleet.claim_one_of("ops_agent").await).await.unwrap();
+    let rejected = fleet.submit("deploy").await;
+    fleet.reject(rejected.approval.unwrap()).await.unwrap();
+    fleet.cancel(fleet.submit("deploy").await.id).await.unwrap();
+    assert!(keys(&fleet).await.len() > 8);
+    fleet.advance(WEEK);
+
+    while fleet.engine.prune().await.unwrap().moved > 0 {}
+
+    assert_eq!(keys(&fleet).await, BTreeSet::new());
+    assert_refused!(fleet.engine.task(parent).await, Error::UnknownTask(id) if id == parent);
+    assert_refused!(fleet.requeue(parent).await, Error::UnknownTask(_));
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn nothing_is_forgotten_before_its_time_nor_while_it_is_open() {
+    let fleet = Fleet::start().await;
+    let open = fleet.submit("faq").await.id;
+    let ended = fleet.submit("bugfix").await.id;
+    fleet.advance(WEEK);
+    fleet.cancel(ended).await.unwrap();
+    fleet.advance(WEEK - Duration::from_secs(1));
+
+    assert_eq!(fleet.engine.prune().await.unwrap().moved, 0);
+    fleet.advance(Duration::from_secs(1));
+    assert_eq!(fleet.engine.prune().await.unwrap().moved, 1);
+
+    assert_eq!(fleet.state_of(open).await, State::Pending);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_requeued_task_is_kept_from_its_new_end_on() {
+    let fleet = Fleet::start().await;
+    let id = fleet.submit("faq").await.id;
+    fleet.cancel(id).await.unwrap();
+    fleet.advance(WEEK - Duration::from_secs(5));
+    fleet.requeue(id).await.unwrap();
+    fleet.complete(&fleet.claim_one().await).await.unwrap();
+    fleet.advance(Duration::from_secs(10));
+
+    assert_eq!(fleet.engine.prune().await.unwrap().moved, 0);
+    assert_eq!(fleet.state_of(id).await, State::Completed);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn more_than_one_step_can_take_is_forgotten_step_by_step() {
+    let fleet = Fleet::start().await;
+    for id in fleet.submit_many("faq", 230).await {
+        fleet.cancel(id).await.unwrap();
+    }
+    fleet.advance(WEEK);
+
+    let mut steps = Vec::new();
+    while let Some(swept) = Some(fleet.engine.prune().await.unwrap()).filter(|swept| swept.moved > 0) {
+        steps.push((swept.moved, swept.is_more));
+    }
+
+    assert_eq!(steps, [(100, true), (100, true), (30, false)]);
+    assert_eq!(keys(&fleet).await, BTreeSet::new());
+    fleet.finish().await;
+}

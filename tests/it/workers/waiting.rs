@@ -1,0 +1,178 @@
+//! Whoever waits is woken, and not by chance: each bound here is far below the slow poll of five seconds.
+
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use orchestrator::domain::lifecycle::State;
+use orchestrator::engine::Claim;
+use orchestrator::workers::Router;
+
+use crate::harness::{Fleet, eventually, within};
+
+/// Long enough for a busy machine; too short for a slow poll to be what woke anybody.
+const PROMPTLY: Duration = Duration::from_secs(3);
+
+fn patient(fleet: &Fleet) -> Claim {
+    Claim { wait: Duration::from_secs(60), ..fleet.ask_for("faq_agent", 1) }
+}
+
+/// How many connections listen to the doorbell of `faq_agent`.
+async fn listeners(fleet: &Fleet) -> i64 {
+    let channel = "orchestrator:{0}:bell:agent:faq_agent";
+    let (_, count): (String, i64) = fleet.redis.ask(&["PUBSUB", "NUMSUB", channel]).await;
+    count
+}
+
+/// Waits until the fleet listens for the tasks of `faq_agent`.
+async fn is_listened_for(fleet: &Fleet) {
+    let look = async || match listeners(fleet).await {
+        0 => Err("nobody listens"),
+        _ => Ok(()),
+    };
+    eventually("somebody listens to the doorbell", look).await;
+}
+
+#[tokio::test]
+async fn a_waiting_claim_is_woken_by_the_task_it_waits_for() {
+    let fleet = Fleet::start().await;
+    let supervisor = fleet.supervise(Router::new(fleet.engine.clone()));
+    let claimed = fleet.engine.claim(&fleet.people.agent, patient(&fleet));
+    let submitted = async {
+        is_listened_for(&fleet).await;
+        fleet.submit("faq").await.id
+    };
+
+    let (claimed, id) = within(PROMPTLY, "a claim is woken", join(claimed, submitted)).await;
+
+    assert_eq!(claimed.unwrap()[0].task.id, id);
+    supervisor.finish(PROMPTLY).await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn as_many_claims_are_woken_as_there_are_tasks() {
+    let fleet = Fleet::start().await;
+    let elsewhere = fleet.another_engine().await;
+    let claims = [&fleet.engine, &elsewhere]
+        .into_iter()
+        .flat_map(|engine| (0..10).map(|_| engine.claim(&fleet.people.agent, patient(&fleet))).collect::<Vec<_>>());
+    let work = async {
+        is_listened_for(&fleet).await;
+        fleet.submit_many("faq", 20).await;
+        fleet.route().await;
+    };
+
+    let (claimed, ()) = within(PROMPTLY, "all claims are woken", join(join_all(claims), work)).await;
+
+    assert!(claimed.iter().all(|claimed| claimed.as_ref().unwrap().len() == 1), "{claimed:?}");
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_claim_gets_its_task_though_the_doorbells_connection_was_cut() {
+    let fleet = Fleet::start().await;
+    let claimed = fleet.engine.claim(&fleet.people.agent, patient(&fleet));
+    let work = async {
+        is_listened_for(&fleet).await;
+        assert!(fleet.redis.cut_connections("pubsub").await > 0);
+        fleet.submit("faq").await;
+        fleet.route().await;
+    };
+
+    let (claimed, ()) = within(PROMPTLY, "a claim with a deaf doorbell", join(claimed, work)).await;
+
+    assert_eq!(claimed.unwrap().len(), 1);
+    is_listened_for(&fleet).await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_claim_that_waits_through_a_restart_of_redis_gets_its_task() {
+    let mut fleet = Fleet::build().durable().start().await;
+    let engine = fleet.engine.clone();
+    let (agent, claim) = (fleet.people.agent.clone(), patient(&fleet));
+    let claimed = engine.claim(&agent, claim);
+    let work = async {
+        is_listened_for(&fleet).await;
+        fleet.redis.kill();
+        fleet.redis.start_again().await;
+        is_listened_for(&fleet).await;
+        fleet.submit("faq").await;
+        fleet.route().await;
+    };
+
+    let (claimed, ()) = within(Duration::from_secs(8), "a claim over a restart", join(claimed, work)).await;
+
+    assert_eq!(claimed.unwrap().len(), 1);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_claim_comes_back_empty_when_its_time_is_over_and_at_once_when_the_process_stops() {
+    let fleet = Fleet::start().await;
+    let short = Claim { wait: Duration::from_millis(30), ..patient(&fleet) };
+    assert!(fleet.engine.claim(&fleet.people.agent, short).await.unwrap().is_empty());
+
+    let claimed = fleet.engine.claim(&fleet.people.agent, patient(&fleet));
+    let stop = async {
+        is_listened_for(&fleet).await;
+        fleet.engine.stop().cancel();
+    };
+
+    let (claimed, ()) = within(PROMPTLY, "a claim ends with the process", join(claimed, stop)).await;
+
+    assert!(claimed.unwrap().is_empty());
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_task_that_was_claimed_for_somebody_who_hung_up_is_not_lost() {
+    let fleet = Fleet::start().await;
+    let id = fleet.submit("faq").await.id;
+    fleet.route().await;
+    for _ in 0..20 {
+        let claim = fleet.engine.claim(&fleet.people.agent, fleet.ask_for("faq_agent", 1));
+        // Polled once, so that the call is on its way, and dropped.
+        assert!(futures_util::FutureExt::now_or_never(claim).is_none());
+    }
+
+    let look = async || match fleet.claim("faq_agent", 1).await.pop() {
+        Some(held) => Ok(held),
+        None => Err(fleet.state_of(id).await),
+    };
+    let held = eventually("the task is back in its subject", look).await;
+
+    assert_eq!((held.task.lost_count, held.task.retry_count), (0, 0));
+    fleet.complete(&held).await.unwrap();
+    let calm = async || match fleet.state_of(id).await {
+        State::Completed => Ok(()),
+        other => Err(other),
+    };
+    eventually("it stays completed", calm).await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_end_of_a_task_is_told_promptly() {
+    let fleet = Fleet::start().await;
+    let id = fleet.submit("faq").await.id;
+    let held = fleet.claim_one().await;
+    let finished = fleet.engine.task_when_finished(id, Duration::from_secs(60));
+    let work = async {
+        let channel = "orchestrator:{0}:bell:finished";
+        let look = async || {
+            let (_, count): (String, i64) = fleet.redis.ask(&["PUBSUB", "NUMSUB", channel]).await;
+            if count > 0 { Ok(()) } else { Err("nobody listens") }
+        };
+        eventually("somebody listens for ends", look).await;
+        fleet.complete(&held).await.unwrap();
+    };
+
+    let (task, ()) = within(PROMPTLY, "the end of a task is told", join(finished, work)).await;
+    assert_eq!(task.unwrap().state, State::Completed);
+
+    let open = fleet.submit("faq").await.id;
+    let waited = fleet.engine.task_when_finished(open, Duration::from_millis(20)).await.unwrap();
+    assert_eq!(waited.state, State::Pending);
+    fleet.finish().await;
+}

@@ -133,7 +133,7 @@ impl Events {
         match accepted {
             Accepted::Stream(form) => {
                 let feed = self.engine.feed(filter, after.as_deref()).await.map_err(refused)?;
-                Ok(EventsResponse::Stream { feed, form, heartbeat: self.heartbeat })
+                Ok(EventsResponse::Stream { feed: Box::new(feed), form, heartbeat: self.heartbeat })
             }
             Accepted::Page(form) => {
                 let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);

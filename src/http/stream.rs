@@ -31,7 +31,7 @@ pub enum EventsResponse {
     /// All from some place on, for ever.
     Stream {
         /// Where they come from.
-        feed: Feed,
+        feed: Box<Feed>,
         /// How each is written.
         form: Form,
         /// After how much silence to say something.
@@ -74,7 +74,7 @@ fn write_page(page: &EventPage, form: Form) -> String {
 
 /// Says what a feed has to say. Dropped, it takes the feed with it.
 struct Speaker {
-    feed: Feed,
+    feed: Box<Feed>,
     form: Form,
     heartbeat: Duration,
 }

@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::{Site, site::number};
 use crate::harness::json;
 
+/// Names and values.
+type Headers<'h> = &'h [(&'h str, &'h str)];
+
 fn assert_is_cloud_event(event: &Value) {
     assert_eq!((&event["specversion"], &event["datacontenttype"]), (&"1.0".into(), &"application/json".into()));
     assert_eq!(event["source"], "/orchestrator/alice");
@@ -54,7 +57,7 @@ async fn an_item_of_a_page_is_the_event_byte_for_byte() {
 async fn a_wrong_parameter_is_refused_by_name() {
     let site = Site::start().await;
     let json = ("accept", "application/json");
-    let cases: [(&str, &[(&str, &str)], &str); 11] = [
+    let cases: [(&str, Headers, &str); 11] = [
         ("?types=deploy", &[], "`types`"),
         ("?types=deploy.*,,pr.merged", &[json], "`types`"),
         ("?task_id=7", &[], "`task_id`"),

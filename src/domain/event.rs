@@ -166,7 +166,16 @@ impl Event {
 
     /// What CloudEvents calls the source: a URI reference of who said so.
     pub fn cloud_source(&self) -> String {
-        format!("/orchestrator/{}", self.source_agent)
+        let mut source = "/orchestrator/".to_owned();
+        for byte in self.source_agent.bytes() {
+            // What a segment of a URI's path may hold; an admin may publish for a source of any name.
+            if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
+                source.push(char::from(byte));
+            } else {
+                source.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        source
     }
 }
 
@@ -259,6 +268,17 @@ mod tests {
         for bad in ["", "deploy", "deploy*", "*.started", "deploy..*", "Deploy.*", ".*"] {
             assert!(TypePattern::from_str(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn any_source_makes_a_uri_reference() {
+        let id = EventId::first(Partition(0));
+        let of = |source: &str| {
+            Event::read(id, &format!(r#""event_type":"pr.merged","source_agent":"{source}","task_id":null}}"#)).unwrap()
+        };
+
+        assert_eq!(of("alice@example.com").cloud_source(), "/orchestrator/alice@example.com");
+        assert_eq!(of("my agent/1%é").cloud_source(), "/orchestrator/my%20agent%2F1%25%C3%A9");
     }
 
     #[test]

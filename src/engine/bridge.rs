@@ -30,11 +30,11 @@ impl Engine {
     /// The next events of every partition whose lease `holder` has or gets now.
     pub async fn unpublished(&self, holder: &str) -> Result<Vec<Unpublished>, Error> {
         // Whoever waits for the bell needs somebody to ring it.
-        self.store.tail().await?;
+        drop(self.store.subscribe().await?);
         let mut found = Vec::new();
         for partition in self.store.partitions() {
             if let Some(cursor) = self.store.hold_bridge(partition, holder, LEASE_MS, None).await? {
-                let events = self.store.read_log(cursor, ENTRIES).await?;
+                let events = self.store.read_log(cursor, ENTRIES).await?.events;
                 if !events.is_empty() {
                     found.push(Unpublished { partition, events });
                 }

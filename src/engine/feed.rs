@@ -8,7 +8,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::domain::event::{Event, TypePattern};
 use crate::domain::ids::{EventId, Partition, TaskId};
-use crate::store::Store;
+use crate::store::{Latest, Store};
 
 use super::{Engine, Error, Fault};
 
@@ -17,6 +17,10 @@ const ENTRIES: usize = 20;
 
 /// How many events one page looks at before it comes back short.
 const LOOKED_AT: usize = 20_000;
+
+/// How many live events a reader that still reads the past lets gather before it drops them and reads them from the
+/// log too: well before it would be cut off.
+const FAR_BEHIND: usize = 4_096;
 
 /// Which events a reader wants; every part that is given must hold.
 #[derive(Clone, Debug, Default)]
@@ -91,11 +95,29 @@ pub struct Feed {
     engine: Engine,
     filter: EventFilter,
     position: Position,
-    /// Where the live end took over, for each partition; reached ones are done with the past.
-    live_from: Vec<EventId>,
-    live: broadcast::Receiver<Arc<Event>>,
+    live: Live,
     backlog: VecDeque<Arc<Event>>,
+    /// Whether events before the backlog were trimmed, and nobody was told yet.
     gap: bool,
+}
+
+/// The live end of the log as one reader sees it.
+struct Live {
+    events: broadcast::Receiver<Latest>,
+    /// Up to where the log must be read, for each partition; a reader that is there is done with the past.
+    from: Vec<EventId>,
+}
+
+impl Live {
+    async fn join(store: &Store) -> Result<Self, Error> {
+        // The live end first: what comes while the past is read must not be missed.
+        let events = store.subscribe().await?;
+        let mut from = Vec::new();
+        for partition in ordered(store) {
+            from.push(store.log_bounds(partition).await?.last);
+        }
+        Ok(Self { events, from })
+    }
 }
 
 /// A part of the log.
@@ -105,6 +127,8 @@ pub struct EventPage {
     pub events: Vec<Arc<Event>>,
     /// Where to go on; more may come there later.
     pub next: Position,
+    /// Whether the log goes on there now.
+    pub has_more: bool,
     /// Whether events after the given position were trimmed.
     pub has_gap: bool,
 }
@@ -116,18 +140,10 @@ impl Engine {
     ///
     /// [`Error::Invalid`] if `after` is neither a position nor the id of an event.
     pub async fn feed(&self, filter: EventFilter, after: Option<&str>) -> Result<Feed, Error> {
-        // The live end first: what comes while the past is read must not be missed.
-        let live = self.store.tail().await?.subscribe();
-        let mut live_from = Vec::new();
-        for partition in ordered(&self.store) {
-            live_from.push(self.store.log_bounds(partition).await?.last);
-        }
-        let position = match after {
-            Some(text) => self.position(text)?,
-            None => Position(live_from.clone()),
-        };
-        let gap = self.has_gap(&position).await?;
-        Ok(Feed { engine: self.clone(), filter, position, live_from, live, backlog: VecDeque::new(), gap })
+        let given = after.map(|text| self.position(text)).transpose()?;
+        let live = Live::join(&self.store).await?;
+        let position = given.unwrap_or_else(|| Position(live.from.clone()));
+        Ok(Feed { engine: self.clone(), filter, position, live, backlog: VecDeque::new(), gap: false })
     }
 
     /// Up to `limit` (1 to 200) events after `after` (none: from the start of the log), oldest first.
@@ -145,32 +161,31 @@ impl Engine {
             Some(text) => self.position(text)?,
             None => Position(ordered(&self.store).into_iter().map(EventId::first).collect()),
         };
-        let has_gap = self.has_gap(&next).await?;
-        let mut events = Vec::new();
-        let mut looked_at = 0;
-        for nth in 0..next.0.len() {
-            loop {
-                let found = self.store.read_log(next.0[nth], ENTRIES).await?;
-                looked_at += found.len();
-                let is_end = found.is_empty();
-                for event in found {
-                    if events.len() == limit {
-                        return Ok(EventPage { events, next, has_gap });
-                    }
-                    next.0[nth] = event.id;
-                    if filter.wants(&event) {
-                        events.push(event);
-                    }
-                }
-                if looked_at >= LOOKED_AT {
-                    return Ok(EventPage { events, next, has_gap });
-                }
-                if is_end {
-                    break;
+        let (mut events, mut has_gap) = (Vec::new(), false);
+        let mut ahead: Vec<VecDeque<Arc<Event>>> = vec![VecDeque::new(); next.0.len()];
+        let mut is_read = vec![false; next.0.len()];
+        for looked_at in 0.. {
+            for nth in 0..next.0.len() {
+                if ahead[nth].is_empty() && !is_read[nth] {
+                    let (found, is_trimmed) = self.read_on(next.0[nth]).await?;
+                    is_read[nth] = found.is_empty();
+                    has_gap |= is_trimmed;
+                    ahead[nth].extend(found);
                 }
             }
+            let place = |event: &Arc<Event>| (event.id.at_ms, event.id.sequence, event.id.partition);
+            let oldest =
+                ahead.iter_mut().filter(|ahead| !ahead.is_empty()).min_by_key(|ahead| ahead.front().map(place));
+            let Some(oldest) = oldest else { break };
+            if events.len() == limit || looked_at == LOOKED_AT {
+                return Ok(EventPage { events, next, has_more: true, has_gap });
+            }
+            if let Some(event) = oldest.pop_front() {
+                next.0[usize::from(event.id.partition.0)] = event.id;
+                events.extend(filter.wants(&event).then_some(event));
+            }
         }
-        Ok(EventPage { events, next, has_gap })
+        Ok(EventPage { events, next, has_more: false, has_gap })
     }
 
     /// Reads a position, or takes the id of an event for one: with several partitions the others then start where
@@ -178,29 +193,35 @@ impl Engine {
     fn position(&self, text: &str) -> Result<Position, Error> {
         let partitions = ordered(&self.store);
         let invalid = || Error::Invalid(vec![Fault::new("after", "is neither a position of a feed nor an event's id")]);
-        if let Some(id) = text.parse().ok().and_then(|uuid: uuid::Uuid| EventId::try_from(uuid).ok()) {
-            let start = |partition| {
-                if partition == id.partition { id } else { EventId { sequence: 0, index: 0, partition, ..id } }
+        let id = text.parse().ok().and_then(|uuid: uuid::Uuid| EventId::try_from(uuid).ok());
+        if let Some(id) = id.filter(|id| self.store.has(id.partition)) {
+            // The last that can have come before that event's time.
+            let before = |partition| EventId {
+                at_ms: id.at_ms.saturating_sub(1),
+                sequence: u32::MAX,
+                index: u16::MAX,
+                partition,
             };
+            let start = |partition| if partition == id.partition { id } else { before(partition) };
             return Ok(Position(partitions.into_iter().map(start).collect()));
         }
         Position::read(text).filter(|position| position.0.len() == partitions.len()).ok_or_else(invalid)
     }
 
-    /// Whether events after `position` were trimmed. When in doubt yes: an unneeded gap costs a look, a missed one
-    /// an event.
-    async fn has_gap(&self, position: &Position) -> Result<bool, Error> {
-        for id in &position.0 {
-            let bounds = self.store.log_bounds(id.partition).await?;
-            let is_behind = match bounds.first {
-                Some(first) => (id.at_ms, id.sequence) < (first.at_ms, first.sequence),
-                None => *id < bounds.last,
-            };
-            if bounds.was_trimmed && is_behind && (id.at_ms, id.sequence) != (bounds.last.at_ms, bounds.last.sequence) {
-                return Ok(true);
-            }
+    /// Some of the events after `from`, and whether others between were trimmed. When in doubt yes: an unneeded gap
+    /// costs a look, a missed one an event.
+    async fn read_on(&self, from: EventId) -> Result<(Vec<Arc<Event>>, bool), Error> {
+        let part = self.store.read_log(from, ENTRIES).await?;
+        if part.is_seamless {
+            return Ok((part.events, false));
         }
-        Ok(false)
+        let bounds = self.store.log_bounds(from.partition).await?;
+        let is_behind = match bounds.first {
+            Some(first) => (from.at_ms, from.sequence) < (first.at_ms, first.sequence),
+            None => from < bounds.last,
+        };
+        let is_at_end = (from.at_ms, from.sequence) == (bounds.last.at_ms, bounds.last.sequence);
+        Ok((part.events, bounds.was_trimmed && is_behind && !is_at_end))
     }
 }
 
@@ -210,16 +231,22 @@ impl Feed {
         &self.position
     }
 
-    /// The next thing there is to say; waits for it. Nothing follows [`Heard::TooSlow`] and [`Heard::Stopping`].
+    /// The next thing there is to say; waits for it, and can be given up at any time without losing anything.
+    /// Nothing follows [`Heard::TooSlow`] and [`Heard::Stopping`].
     ///
     /// # Errors
     ///
     /// If the log cannot be read; the reader can resume from its last position.
     pub async fn next(&mut self) -> Result<Heard, Error> {
-        if std::mem::take(&mut self.gap) {
-            return Ok(Heard::Gap(self.position.clone()));
-        }
+        let stop = self.engine.stop.clone();
         loop {
+            // Here too: a long past with nothing in it for this reader must not hold up the stop.
+            if stop.is_cancelled() {
+                return Ok(Heard::Stopping);
+            }
+            if std::mem::take(&mut self.gap) {
+                return Ok(Heard::Gap(self.position.clone()));
+            }
             while let Some(event) = self.backlog.pop_front() {
                 self.position.0[usize::from(event.id.partition.0)] = event.id;
                 if self.filter.wants(&event) {
@@ -229,13 +256,16 @@ impl Feed {
             if self.catch_up().await? {
                 continue;
             }
-            let stop = self.engine.stop.clone();
             tokio::select! {
                 () = stop.cancelled() => return Ok(Heard::Stopping),
-                heard = self.live.recv() => match heard {
-                    Ok(event) => {
+                latest = self.live.events.recv() => match latest {
+                    Ok(Latest::Event(event)) => {
                         let is_new = event.id > self.position.0[usize::from(event.id.partition.0)];
                         self.backlog.extend(is_new.then_some(event));
+                    }
+                    Ok(Latest::Large(id)) => {
+                        let from = &mut self.live.from[usize::from(id.partition.0)];
+                        *from = id.max(*from);
                     }
                     Err(RecvError::Lagged(_)) => return Ok(Heard::TooSlow),
                     Err(RecvError::Closed) => return Ok(Heard::Stopping),
@@ -246,20 +276,20 @@ impl Feed {
 
     /// Reads on in the past, if any of it is left; whether it was.
     async fn catch_up(&mut self) -> Result<bool, Error> {
-        for (nth, live_from) in self.live_from.iter().enumerate() {
-            let from = self.position.0[nth];
-            if from >= *live_from {
-                continue;
-            }
-            let found = self.engine.store.read_log(from, ENTRIES).await?;
-            if found.is_empty() {
-                // The rest was trimmed, or the last entry has no more events.
-                self.position.0[nth] = *live_from;
-            }
-            self.backlog.extend(found);
-            return Ok(true);
+        let is_behind = |(nth, from): (usize, &EventId)| self.position.0[nth] < *from;
+        let Some(nth) = self.live.from.iter().enumerate().position(is_behind) else { return Ok(false) };
+        if self.live.events.len() >= FAR_BEHIND {
+            // The reader is not slow, its past is long: the live end waits for it further on.
+            self.live = Live::join(&self.engine.store).await?;
         }
-        Ok(false)
+        let (found, is_trimmed) = self.engine.read_on(self.position.0[nth]).await?;
+        if found.is_empty() {
+            // The rest was trimmed, or the last entry has no more events.
+            self.position.0[nth] = self.live.from[nth];
+        }
+        self.gap = is_trimmed;
+        self.backlog.extend(found);
+        Ok(true)
     }
 }
 

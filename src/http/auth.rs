@@ -163,6 +163,8 @@ needs! {
     TasksRead
     /// Submit, cancel and requeue tasks.
     TasksWrite
+    /// Follow events.
+    EventsRead
     /// Publish events.
     EventsPublish
     /// See approvals.

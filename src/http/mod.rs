@@ -6,6 +6,7 @@
 //! every fault at once), the handler, and on the way out [`view`]. Only [`error`] knows which status a
 //! refusal has.
 
+mod accept;
 mod agents;
 mod approvals;
 mod attempts;
@@ -22,11 +23,13 @@ mod oversight;
 mod request;
 mod server;
 mod settings;
+mod stream;
 mod tasks;
 mod text;
 mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::HeaderName;
@@ -63,13 +66,14 @@ type Apis = (
 /// A credential is missing or weak, or a setting is refused.
 pub fn endpoint(engine: Engine, settings: &Settings, stop: CancellationToken) -> Result<BoxEndpoint<'static>, Error> {
     let limits = Limits::from(engine.settings());
+    let heartbeat = Duration::from_millis(settings.http.heartbeat_ms);
     let apis: Apis = (
         health::Health { engine: engine.clone(), stop },
         tasks::Tasks { engine: engine.clone(), limits: limits.clone() },
         attempts::Attempts { engine: engine.clone(), limits: limits.clone() },
         agents::Agents { engine: engine.clone(), limits: limits.clone() },
         approvals::Approvals { engine: engine.clone() },
-        events::Events { engine: engine.clone(), limits: limits.clone() },
+        events::Events { engine: engine.clone(), limits: limits.clone(), heartbeat },
         oversight::Oversight { engine, limits },
     );
     shield(openapi::service(apis).into_endpoint(), settings)
@@ -87,7 +91,7 @@ fn shield(api: impl Endpoint + 'static, settings: &Settings) -> Result<BoxEndpoi
     })
 }
 
-const SENT_HEADERS: [&str; 7] = [
+const SENT_HEADERS: [&str; 8] = [
     "authorization",
     auth::API_KEY_HEADER,
     "content-type",
@@ -95,6 +99,7 @@ const SENT_HEADERS: [&str; 7] = [
     "traceparent",
     front::REQUEST_ID,
     "accept",
+    events::LAST_EVENT_ID,
 ];
 
 const READ_HEADERS: [&str; 5] =

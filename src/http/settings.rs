@@ -30,6 +30,9 @@ pub struct Http {
     /// How long a connection may stay silent, in milliseconds. More than the longest long-poll (60 s),
     /// or that poll's connection cannot be used again.
     pub idle_timeout_ms: u64,
+    /// After how much silence an event stream sends a comment, in milliseconds, so that neither side nor a proxy
+    /// between takes it for dead.
+    pub heartbeat_ms: u64,
     /// How long `/health/ready` says 503 before the gateway stops to accept connections, in
     /// milliseconds, so that a load balancer looks elsewhere first.
     pub drain_ms: u64,
@@ -45,6 +48,7 @@ impl Default for Http {
             cors_origins: Vec::new(),
             max_body_bytes: 10 * 1024 * 1024,
             idle_timeout_ms: 75_000,
+            heartbeat_ms: 15_000,
             drain_ms: 0,
             grace_ms: 10_000,
         }

@@ -78,6 +78,7 @@ impl Check<'_> {
             ("retention.events", engine.retention.events, 1_000..=1_000_000_000_000),
             ("http.max_body_bytes", bytes(http.max_body_bytes), 1_024..=1 << 30),
             ("http.idle_timeout_ms", http.idle_timeout_ms, SECOND..=HOUR),
+            ("http.heartbeat_ms", http.heartbeat_ms, SECOND..=60 * SECOND),
             ("http.drain_ms", http.drain_ms, 0..=60 * SECOND),
             ("http.grace_ms", http.grace_ms, 0..=300 * SECOND),
             ("nats.stream_max_age_ms", settings.nats.stream_max_age_ms, SECOND..=10 * YEAR),

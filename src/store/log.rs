@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
-use tokio::sync::{Notify, OnceCell, broadcast};
+use tokio::sync::Notify;
+use tokio::sync::{OnceCell, broadcast};
 use tokio::task::JoinSet;
 
 use crate::domain::event::Event;
@@ -13,9 +14,13 @@ use crate::domain::ids::{EventId, Partition};
 use super::events::event_id;
 use super::{Error, Store, keys};
 
-/// How many events a reader may be behind the live end before it is cut off. At some 600 bytes an event this
-/// bounds what a process holds for all its readers together to about 5 MB.
+/// How many events a reader may be behind the live end before it is cut off. At some 600 bytes an event a process
+/// holds about 5 MB for all its readers together; never more than 64 MB, see [`LARGE_BYTES`].
 const LIVE_EVENTS: usize = 8_192;
+
+/// From this size on the live end only says that an event is there: payloads have a megabyte, and thousands of
+/// them would be held for one slow reader.
+const LARGE_BYTES: usize = 8 * 1024;
 
 /// How many log entries the live end reads at once.
 const ENTRIES: usize = 256;
@@ -35,19 +40,29 @@ pub struct LogBounds {
     pub was_trimmed: bool,
 }
 
-/// The live end of the log, shared by all readers of a process. Cheap to clone.
-#[derive(Clone)]
-pub struct Tail {
-    events: broadcast::Sender<Arc<Event>>,
-    /// Ends with the last clone.
-    _reader: Arc<JoinSet<()>>,
+/// A part of a partition's log.
+#[derive(Clone, Debug)]
+pub struct LogPart {
+    /// The events, in order.
+    pub events: Vec<Arc<Event>>,
+    /// Whether the entry that it goes on from was still there, so that nothing between can be missing.
+    pub is_seamless: bool,
 }
 
-impl Tail {
-    /// Every event from now on. Falling more than 8,192 behind is an error of the receiver.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
-        self.events.subscribe()
-    }
+/// What the live end says.
+#[derive(Clone, Debug)]
+pub enum Latest {
+    /// An event.
+    Event(Arc<Event>),
+    /// An event that is too large to be held for everybody; it can be read from the log.
+    Large(EventId),
+}
+
+/// The live end of the log, shared by all readers of a process.
+pub(super) struct Tail {
+    events: broadcast::Sender<Latest>,
+    /// Ends with the store.
+    _reader: JoinSet<()>,
 }
 
 /// A log entry: its id, and its fields and values, flat.
@@ -58,21 +73,28 @@ type Entry = (String, Vec<String>);
 pub(super) struct TailCell(OnceCell<Tail>);
 
 impl Store {
-    /// Up to `entries` log entries of a partition after the event `after`, as events in order.
-    pub async fn read_log(&self, after: EventId, entries: usize) -> Result<Vec<Arc<Event>>, Error> {
-        let mut cmd = redis::cmd("XRANGE");
-        // The entry of `after` itself may hold later events.
-        let from = format!("{}-{}", after.at_ms, after.sequence);
-        cmd.arg(keys::events(after.partition)).arg(from).arg("+").arg("COUNT").arg(entries + 1);
+    /// Up to `entries` log entries of a partition after the event `after`.
+    pub async fn read_log(&self, after: EventId, entries: usize) -> Result<LogPart, Error> {
+        let first = format!("{}-{}", after.at_ms, after.sequence);
         let mut connection = self.cold_connection("read the log").await?;
-        let answer = cmd.query_async(&mut connection).await;
-        let reply: Vec<Entry> = self.heard("read the log", answer)?;
-        let mut events = Vec::new();
-        for entry in &reply {
-            let found = decode(entry, after.partition)?;
-            events.extend(found.into_iter().filter(|event| event.id > after || after.at_ms == 0));
+        let (mut from, mut is_seamless, mut events) = (first.clone(), false, Vec::new());
+        loop {
+            let mut cmd = redis::cmd("XRANGE");
+            // The entry of `after` itself may hold later events.
+            cmd.arg(keys::events(after.partition)).arg(&from).arg("+").arg("COUNT").arg(entries + 1);
+            let answer = cmd.query_async(&mut connection).await;
+            let reply: Vec<Entry> = self.heard("read the log", answer)?;
+            is_seamless |= reply.first().is_some_and(|(id, _)| *id == first);
+            for entry in &reply {
+                let found = readable(entry, after.partition);
+                events.extend(found.into_iter().filter(|event| event.id > after || after.at_ms == 0));
+            }
+            match reply.into_iter().nth(entries) {
+                // None of so many was readable: no event would say how far we are.
+                Some((last, _)) if events.is_empty() => from = format!("({last}"),
+                _ => return Ok(LogPart { events, is_seamless }),
+            }
         }
-        Ok(events)
     }
 
     /// What a partition's log holds.
@@ -109,16 +131,14 @@ impl Store {
         Ok(bounds)
     }
 
-    /// The live end of all partitions' logs, read once for all readers of this process.
-    ///
-    /// # Errors
-    ///
-    /// If this is the first use and Redis does not answer.
-    pub async fn tail(&self) -> Result<Tail, Error> {
-        let start = || async {
+    /// Every event from now on, read once for all readers of this process. Falling more than 8,192 behind is an
+    /// error of the receiver.
+    pub async fn subscribe(&self) -> Result<broadcast::Receiver<Latest>, Error> {
+        let tail = self.shared.tail.0.get_or_try_init(async || {
             let mut partitions: Vec<_> = self.partitions().collect();
             partitions.sort();
-            // Known before anybody subscribes, and never guessed again: a `$` would skip what comes between.
+            // Known before anybody subscribes: a reader that then asks how far the log goes must not be told of more
+            // than what the live end begins with.
             let mut positions = Vec::new();
             for partition in &partitions {
                 let last = self.log_bounds(*partition).await?.last;
@@ -126,14 +146,14 @@ impl Store {
             }
             let (events, _) = broadcast::channel(LIVE_EVENTS);
             let mut reader = JoinSet::new();
-            let follower = Follower { partitions, events: events.clone(), bell: Arc::clone(&self.shared.log_bell) };
+            let follower = Follower { partitions, events: events.clone(), bell: self.log_bell() };
             reader.spawn(follower.follow(self.client.clone(), positions));
-            Ok(Tail { events, _reader: Arc::new(reader) })
-        };
-        Ok(self.shared.tail.0.get_or_try_init(start).await?.clone())
+            Ok::<_, Error>(Tail { events, _reader: reader })
+        });
+        Ok(tail.await?.events.subscribe())
     }
 
-    /// Rings whenever the log has grown, once [`Store::tail`] was used.
+    /// Rings whenever the log has grown, once somebody has subscribed.
     pub fn log_bell(&self) -> Arc<Notify> {
         Arc::clone(&self.shared.log_bell)
     }
@@ -142,7 +162,7 @@ impl Store {
 /// Whoever reads the live end.
 struct Follower {
     partitions: Vec<Partition>,
-    events: broadcast::Sender<Arc<Event>>,
+    events: broadcast::Sender<Latest>,
     bell: Arc<Notify>,
 }
 
@@ -184,18 +204,31 @@ impl Follower {
             }
             for (key, entries) in reply.unwrap_or_default() {
                 let Some(nth) = keys.iter().position(|known| *known == key) else { continue };
+                self.bell.notify_one();
                 for entry in &entries {
                     positions[nth].clone_from(&entry.0);
-                    match decode(entry, self.partitions[nth]) {
-                        // Nobody listens now: whoever comes reads the log.
-                        Ok(found) => found.into_iter().for_each(|event| drop(self.events.send(event))),
-                        Err(error) => tracing::error!(%error, "an entry of the event log is unreadable and skipped"),
+                    for event in readable(entry, self.partitions[nth]) {
+                        // An error says that nobody listens now: whoever comes reads the log.
+                        drop(self.events.send(latest(event)));
                     }
+                    // A burst must not make readers slow that are not: each gets its turn.
+                    tokio::task::yield_now().await;
                 }
-                self.bell.notify_one();
             }
         }
     }
+}
+
+fn latest(event: Arc<Event>) -> Latest {
+    if event.json.len() < LARGE_BYTES { Latest::Event(event) } else { Latest::Large(event.id) }
+}
+
+/// The events of a log entry; none if it cannot be read, which must not stop its readers for ever.
+fn readable(entry: &Entry, partition: Partition) -> Vec<Arc<Event>> {
+    decode(entry, partition).unwrap_or_else(|error| {
+        tracing::error!(%error, "an entry of the event log is unreadable and skipped");
+        Vec::new()
+    })
 }
 
 /// The events of a log entry: its fields `e`, in order.

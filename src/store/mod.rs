@@ -38,7 +38,7 @@ pub use agents::{AgentRow, StatsRow};
 pub use approvals::Decided;
 pub use claims::{Answer, FailedReport};
 pub use error::Error;
-pub use log::{LogBounds, Tail};
+pub use log::{Latest, LogBounds, LogPart};
 pub use probe::Spent;
 use script::Script;
 pub use sweeps::Sweep;

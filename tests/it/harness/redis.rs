@@ -52,6 +52,26 @@ impl Redis {
         }
     }
 
+    /// Writes events into partition 0 with the numbers from `from` to before `to` and so many bytes each, 50 an
+    /// entry, as fast as it takes them in.
+    pub async fn flood(&self, from: u64, to: u64, bytes: usize) {
+        let client = redis::Client::open(self.url()).unwrap();
+        // It has as long as it needs: the machine may be busy with what the flood causes.
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.unwrap();
+        let filler = "x".repeat(bytes);
+        for chunk in (from..to).collect::<Vec<_>>().chunks(50) {
+            let mut add = redis::cmd("XADD");
+            add.arg("orchestrator:{0}:events").arg("*");
+            for number in chunk {
+                add.arg("e").arg(format!(
+                    r#""event_type":"kb.updated","source_agent":"flood","task_id":null,"payload":{{"n":{number},"f":"{filler}"}},"metadata":{{}}}}"#
+                ));
+            }
+            let _: String = add.query_async(&mut connection).await.unwrap();
+        }
+    }
+
     /// Ends it at once, as a crash does. What it had acknowledged is in its file, if it is durable.
     pub fn kill(&mut self) {
         self.server = None;

@@ -3,6 +3,7 @@
 //! Every process of ours is a [`Running`]: a gateway, a worker, or both over one engine.
 
 mod bench;
+mod bridge;
 mod demo;
 pub mod dev;
 
@@ -25,6 +26,7 @@ use crate::runtime::signal::{self, Stop};
 use crate::runtime::telemetry;
 use crate::settings::{Settings, without_password};
 use crate::store::{self, Store};
+use crate::transport;
 use crate::workers::{self, Supervisor};
 
 /// How long the duties' last steps may take at the stop: more than one answer of a slow store.
@@ -54,6 +56,10 @@ pub enum Error {
     Store(#[source] engine::Error),
     #[error("cannot start the gateway")]
     Bind(#[from] http::Error),
+    #[error("no NATS is named: set `nats.url` (NATS_URL)")]
+    NoNats,
+    #[error("cannot use NATS")]
+    Nats(#[from] transport::Error),
     #[error("the gateway failed")]
     Gateway(#[source] io::Error),
     #[error("cannot tell the story")]
@@ -72,8 +78,9 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
         Command::Settings => say(&settings.shown()).map(|()| ExitCode::SUCCESS),
         Command::Openapi { yaml } => say(&api_document(yaml)).map(|()| ExitCode::SUCCESS),
         Command::Doctor => examine(&settings).await,
-        Command::Gateway => serve(&settings, Roles { gateway: true, worker: false }).await,
-        Command::Worker => serve(&settings, Roles { gateway: false, worker: true }).await,
+        Command::Gateway => serve(&settings, Roles { gateway: true, ..Roles::default() }).await,
+        Command::Worker => serve(&settings, Roles { worker: true, ..Roles::default() }).await,
+        Command::Bridge => serve(&settings, Roles { bridge: true, ..Roles::default() }).await,
         Command::Dev(options) => {
             let dev = async |stop: &CancellationToken| dev::run(&options, settings.clone(), stop).await;
             until_told(&settings.log, async |stop| dev(stop).await.map(|()| ExitCode::SUCCESS)).await
@@ -89,18 +96,23 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
 }
 
 /// What a process does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
     /// Answers HTTP.
     pub gateway: bool,
     /// Does the background duties.
     pub worker: bool,
+    /// Speaks NATS.
+    pub bridge: bool,
 }
 
 /// Runs `roles` until a signal.
 async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
     if roles.gateway && settings.http.auth.jwt_secret.is_none() && settings.http.auth.api_keys.is_empty() {
         return Err(http::Error::NoCredential.into());
+    }
+    if roles.bridge && !settings.nats.is_on() {
+        return Err(Error::NoNats);
     }
     until_told(&settings.log, async |stop| {
         let Some(mut running) = Running::start(settings, roles, stop).await? else { return Ok(ExitCode::SUCCESS) };
@@ -137,6 +149,9 @@ fn quiet_log(settings: &Settings, level: &str) -> telemetry::Settings {
 pub struct Running {
     engine: Engine,
     gateway: JoinSet<io::Result<()>>,
+    /// Answers requests over NATS, and the connection that it and the bridge use.
+    nats: JoinSet<()>,
+    nats_client: Option<transport::Client>,
     address: Option<SocketAddr>,
     supervisor: Supervisor,
     stop: CancellationToken,
@@ -157,6 +172,8 @@ impl Running {
         let mut running = Self {
             engine: engine.clone(),
             gateway: JoinSet::new(),
+            nats: JoinSet::new(),
+            nats_client: None,
             address: None,
             supervisor: Supervisor::default(),
             stop: stop.child_token(),
@@ -172,6 +189,9 @@ impl Running {
         if roles.worker {
             workers::start_all(&running.supervisor, &engine);
             tracing::info!("the worker runs");
+        }
+        if roles.bridge {
+            bridge::start(&mut running, settings).await?;
         }
         Ok(Some(running))
     }
@@ -213,7 +233,13 @@ impl Running {
             Ok(None | Some(Ok(Ok(())))) => {}
             Err(_) => tracing::warn!("the gateway did not end in time and is left behind"),
         }
+        if timeout(self.gateway_grace, self.nats.join_next()).await.is_err() {
+            tracing::warn!("requests over NATS did not end in time and are left behind");
+        }
         self.supervisor.finish(WORKER_GRACE).await;
+        if let Some(client) = self.nats_client {
+            bridge::drain(client).await;
+        }
         tracing::info!("stopped");
     }
 }

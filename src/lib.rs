@@ -47,4 +47,5 @@ pub mod http;
 pub mod runtime;
 pub mod settings;
 pub mod store;
+pub mod transport;
 pub mod workers;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::dev::{self, Home, fresh_key};
 use super::{Error, INTERRUPTED};
 use crate::cli::demo;
-use crate::http::Secret;
+use crate::runtime::secret::Secret;
 use crate::settings::Settings;
 
 /// Tells the story; fails unless every task of it was completed.

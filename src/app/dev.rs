@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Error, Roles, Running, say};
 use crate::cli::{self, banner};
-use crate::http::Secret;
 use crate::runtime::redis_server::{Options, RedisServer};
+use crate::runtime::secret::Secret;
 use crate::settings::{Settings, without_password};
 
 /// What the fresh key is called in timelines and logs.
@@ -58,7 +58,7 @@ impl Dev {
             settings.store.url = redis.url();
             store = describe(home);
         }
-        let roles = Roles { gateway: true, worker: true };
+        let roles = Roles { gateway: true, worker: true, bridge: settings.nats.is_on() };
         let Some(running) = Running::start(&settings, roles, stop).await? else { return Ok(None) };
         let address = running.address().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, settings.http.http.port).into());
         Ok(Some(Self { running, redis, store, address, key }))

@@ -42,6 +42,8 @@ pub enum Command {
     Gateway,
     /// Run the background duties; any number of them over one Redis.
     Worker,
+    /// Carry events to NATS and answer requests from there; any number of them over one Redis.
+    Bridge,
     /// Show the settings in force and where each comes from, with secrets as ***.
     Settings,
     /// Print the OpenAPI document.

@@ -1,8 +1,12 @@
 //! Events: everything that happens, for anybody who subscribes.
 
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::ids::TaskId;
+use super::ids::{EventId, TaskId};
 use super::task::Priority;
 
 /// The event types that are known from the start; others of the same form may be published too.
@@ -52,6 +56,137 @@ pub fn is_event_type(text: &str) -> bool {
             && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
     text.len() <= MAX_TYPE_BYTES && text.contains('.') && text.split('.').all(is_word)
+}
+
+/// Which event types a subscriber wants: `deploy.succeeded`, all of a family with `deploy.*`, or all with `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypePattern {
+    /// Every type.
+    All,
+    /// Every type that begins with this, the dot included.
+    Family(String),
+    /// This type.
+    One(String),
+}
+
+/// The text is not a [`TypePattern`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be an event type such as `deploy.succeeded`, a family such as `deploy.*`, or `*`")]
+pub struct NotAPattern;
+
+impl FromStr for TypePattern {
+    type Err = NotAPattern;
+
+    fn from_str(text: &str) -> Result<Self, NotAPattern> {
+        match text.strip_suffix('*') {
+            Some("") => Ok(Self::All),
+            // A family is what a type is, cut after one of its dots.
+            Some(family) if family.ends_with('.') && is_event_type(&format!("{family}x")) => {
+                Ok(Self::Family(family.to_owned()))
+            }
+            None if is_event_type(text) => Ok(Self::One(text.to_owned())),
+            Some(_) | None => Err(NotAPattern),
+        }
+    }
+}
+
+impl TypePattern {
+    /// Whether events of `event_type` are wanted.
+    pub fn matches(&self, event_type: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Family(family) => event_type.starts_with(family.as_str()),
+            Self::One(one) => event_type == one,
+        }
+    }
+}
+
+/// An event of the log.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Where it stands in the log.
+    pub id: EventId,
+    /// What happened.
+    pub event_type: String,
+    /// Who said so.
+    pub source_agent: String,
+    /// The task that it is about.
+    pub task_id: Option<TaskId>,
+    /// The W3C trace context of the task's submission.
+    pub traceparent: Option<String>,
+    /// The whole event as JSON, as every channel shows it.
+    pub json: String,
+}
+
+impl Event {
+    /// Reads the event at `id` of the log from its JSON after id and time: from `"event_type"` to the closing brace.
+    ///
+    /// # Errors
+    ///
+    /// If that is no event.
+    pub fn read(id: EventId, tail: &str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Head<'t> {
+            #[serde(borrow)]
+            event_type: Cow<'t, str>,
+            #[serde(borrow)]
+            source_agent: Cow<'t, str>,
+            task_id: Option<TaskId>,
+            #[serde(default)]
+            metadata: Metadata,
+        }
+
+        #[derive(Default, Deserialize)]
+        struct Metadata {
+            // A client's metadata may hold anything under this name.
+            traceparent: Option<serde_json::Value>,
+        }
+
+        let json = format!(r#"{{"event_id":"{id}","timestamp":"{}",{tail}"#, id.timestamp());
+        let head: Head<'_> = serde_json::from_str(&json)?;
+        let traceparent = head.metadata.traceparent.as_ref().and_then(|value| value.as_str()).map(str::to_owned);
+        let (event_type, source_agent) = (head.event_type.into_owned(), head.source_agent.into_owned());
+        Ok(Self { id, event_type, source_agent, task_id: head.task_id, traceparent, json })
+    }
+
+    /// The event as a CloudEvent 1.0 in structured mode; its `data` is the whole event.
+    pub fn to_cloud_event(&self) -> String {
+        let subject = self.task_id.map(|id| format!(r#","subject":"{id}""#)).unwrap_or_default();
+        let trace = self.traceparent.as_ref().filter(|trace| is_traceparent(trace));
+        let trace = trace.map(|trace| format!(r#","traceparent":"{trace}""#)).unwrap_or_default();
+        format!(
+            r#"{{"specversion":"1.0","id":"{}","source":{},"type":"{}","time":"{}","datacontenttype":"application/json"{subject}{trace},"data":{}}}"#,
+            self.id,
+            serde_json::Value::from(self.cloud_source()),
+            self.event_type,
+            self.id.timestamp(),
+            self.json,
+        )
+    }
+
+    /// What CloudEvents calls the source: a URI reference of who said so.
+    pub fn cloud_source(&self) -> String {
+        let mut source = "/orchestrator/".to_owned();
+        for byte in self.source_agent.bytes() {
+            // What a segment of a URI's path may hold; an admin may publish for a source of any name.
+            if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
+                source.push(char::from(byte));
+            } else {
+                source.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        source
+    }
+}
+
+/// Whether `text` is a W3C trace context of version 00: `00-<32 hex>-<16 hex>-<2 hex>`, no id all zero.
+pub fn is_traceparent(text: &str) -> bool {
+    let is_hex = |part: &str, length| {
+        part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|byte| byte != b'0');
+    let parts: Vec<_> = text.split('-').collect();
+    matches!(*parts.as_slice(), ["00", trace, span, flags] if is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2))
 }
 
 /// How urgent an event is.
@@ -111,6 +246,7 @@ pub struct NewEvent {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ids::Partition;
     use super::*;
 
     #[test]
@@ -119,5 +255,42 @@ mod tests {
         for bad in ["task", "task.", ".task", "task..x", "Task.x", "task.*", "task.x y", "task.1", &"a.b".repeat(50)] {
             assert!(!is_event_type(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_pattern_wants_a_type_a_family_or_all() {
+        let wants = |pattern: &str, event_type: &str| TypePattern::from_str(pattern).map(|p| p.matches(event_type));
+
+        assert_eq!(wants("*", "deploy.started"), Ok(true));
+        assert_eq!(wants("deploy.*", "deploy.started"), Ok(true));
+        assert_eq!(wants("deploy.*", "deployment.started"), Ok(false));
+        assert_eq!(wants("deploy.started", "deploy.succeeded"), Ok(false));
+        for bad in ["", "deploy", "deploy*", "*.started", "deploy..*", "Deploy.*", ".*"] {
+            assert!(TypePattern::from_str(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn any_source_makes_a_uri_reference() {
+        let id = EventId::first(Partition(0));
+        let of = |source: &str| {
+            Event::read(id, &format!(r#""event_type":"pr.merged","source_agent":"{source}","task_id":null}}"#)).unwrap()
+        };
+
+        assert_eq!(of("alice@example.com").cloud_source(), "/orchestrator/alice@example.com");
+        assert_eq!(of("my agent/1%é").cloud_source(), "/orchestrator/my%20agent%2F1%25%C3%A9");
+    }
+
+    #[test]
+    fn an_event_is_shown_with_its_place_and_time() {
+        let id = EventId { at_ms: 1_764_000_000_123, sequence: 0, index: 2, partition: Partition(0) };
+        let tail =
+            r#""event_type":"pr.merged","source_agent":"dev","task_id":null,"payload":{"n":1e400},"metadata":{}}"#;
+
+        let event = Event::read(id, tail).unwrap();
+
+        assert_eq!(event.event_type, "pr.merged");
+        assert!(event.json.contains(r#""timestamp":"2025-11-24T16:00:00.123Z","#), "{}", event.json);
+        assert!(event.to_cloud_event().contains(r#""source":"/orchestrator/dev","type":"pr.merged""#));
     }
 }

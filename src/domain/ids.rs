@@ -82,6 +82,17 @@ pub struct EventId {
 }
 
 impl EventId {
+    /// Before every event of the partition.
+    pub fn first(partition: Partition) -> Self {
+        Self { at_ms: 0, sequence: 0, index: 0, partition }
+    }
+
+    /// RFC 3339 of its time, UTC, milliseconds.
+    pub fn timestamp(self) -> String {
+        let time = i64::try_from(self.at_ms).ok().and_then(chrono::DateTime::from_timestamp_millis);
+        time.unwrap_or_default().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+    }
+
     /// The id as it is shown: `tttttttt-tttt-7000-80ss-ssssssiiiipp`, all hexadecimal.
     pub fn to_uuid(self) -> Uuid {
         let low =

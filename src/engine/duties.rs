@@ -36,7 +36,9 @@ impl Engine {
     pub async fn reap(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
-            swept.add(self.store.reap(partition, BATCH, self.settings.agents.max_lost, &self.waits()).await?);
+            let agents = &self.settings.agents;
+            let reaped = self.store.reap(partition, BATCH, agents.max_lost, &self.waits(), agents.session_ms).await?;
+            swept.add(reaped);
         }
         Ok(swept)
     }
@@ -53,11 +55,12 @@ impl Engine {
         Ok(swept)
     }
 
-    /// Forgets tasks that ended long ago.
+    /// Forgets tasks that ended long ago, and events that happened long ago.
     pub async fn prune(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
-            let moved = self.store.prune(partition, BATCH, self.settings.retention.finished_ms).await?;
+            let kept = &self.settings.retention;
+            let moved = self.store.prune(partition, BATCH, kept.finished_ms, kept.events_ms).await?;
             swept.add(Sweep { moved, next_in: None });
         }
         Ok(swept)

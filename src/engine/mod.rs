@@ -1,10 +1,12 @@
 //! The use cases: what the product does, without a word of HTTP or Redis.
 
 mod approvals;
+mod bridge;
 mod dispatch;
 mod duties;
 mod error;
 mod events;
+mod feed;
 mod oversight;
 mod probe;
 mod progress;
@@ -25,7 +27,9 @@ use crate::domain::name::Name;
 use crate::domain::task::{Millis, Priority, Task};
 use crate::store::Store;
 
+pub use bridge::Unpublished;
 pub use error::{Error, Fault};
+pub use feed::{EventFilter, EventPage, Feed, Heard, Position};
 pub use probe::Spent;
 pub use settings::*;
 

@@ -149,4 +149,6 @@ pub struct Retention {
     pub finished_ms: Millis,
     /// About how many entries of the event log; a batch of tasks that moved together is one entry.
     pub events: u64,
+    /// An entry of the event log.
+    pub events_ms: Millis,
 }

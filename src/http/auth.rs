@@ -163,6 +163,8 @@ needs! {
     TasksRead
     /// Submit, cancel and requeue tasks.
     TasksWrite
+    /// Follow events.
+    EventsRead
     /// Publish events.
     EventsPublish
     /// See approvals.
@@ -245,8 +247,8 @@ mod tests {
     use jsonwebtoken::{EncodingKey, Header};
     use serde_json::{Value, json};
 
-    use super::super::settings::Secret;
     use super::*;
+    use crate::runtime::secret::Secret;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     const KEY: &str = "ops-key-0123456789";

@@ -79,7 +79,7 @@ pub struct FieldError {
 #[rustfmt::skip]
 enum Cause {
     Unreadable, Unauthenticated, MissingScope, OwnSubmission, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
-    UnknownApproval, UnknownAgent, MethodNotAllowed, IllegalTransition, LeaseLost, TaskCancelled, NotHolder,
+    UnknownApproval, UnknownAgent, MethodNotAllowed, NotAcceptable, IllegalTransition, LeaseLost, TaskCancelled, NotHolder,
     AlreadyDecided, TooLarge, UnsupportedMediaType, InvalidFields, IdempotencyMismatch, Other(StatusCode), Internal,
     StoreFull, StoreUnavailable,
 }
@@ -100,6 +100,7 @@ impl Cause {
             Self::UnknownApproval      => (S::NOT_FOUND,              "unknown-approval",       "There is no such approval"),
             Self::UnknownAgent         => (S::NOT_FOUND,              "unknown-agent",          "There is no such agent"),
             Self::MethodNotAllowed     => (S::METHOD_NOT_ALLOWED,     "method-not-allowed",     "The method is not allowed here"),
+            Self::NotAcceptable        => (S::NOT_ACCEPTABLE,         "not-acceptable",         "There is no such form of the answer"),
             Self::IllegalTransition    => (S::CONFLICT,               "illegal-transition",     "The task's status does not allow this"),
             Self::LeaseLost            => (S::CONFLICT,               "lease-lost",             "The attempt no longer holds the task"),
             Self::TaskCancelled        => (S::CONFLICT,               "task-cancelled",         "The task was cancelled"),
@@ -148,6 +149,26 @@ impl Refusal {
     /// 400: the request cannot be understood at all.
     pub fn unreadable(detail: impl Into<String>) -> Self {
         Self::new(Cause::Unreadable, detail)
+    }
+
+    /// 400: the query parameter or header `name` is wrong; `reason` continues the sentence that begins with it.
+    pub fn parameter(name: &str, reason: &str) -> Self {
+        Self::unreadable(format!("The query parameter or header `{name}` {reason}."))
+    }
+
+    /// What the engine refused, where a field that is wrong is the query parameter or header `name`.
+    pub fn of_parameter(name: &str, error: engine::Error) -> Self {
+        match error {
+            engine::Error::Invalid(faults) => {
+                Self::parameter(name, faults.first().map_or("is not valid", |fault| &fault.detail))
+            }
+            other => other.into(),
+        }
+    }
+
+    /// 406: none of the forms that the client takes is one of `offered`.
+    pub fn not_acceptable(offered: &[&str]) -> Self {
+        Self::new(Cause::NotAcceptable, format!("Send `Accept` with one of {}, or without.", offered.join(", ")))
     }
 
     /// 401: there is no credential, or it is no good.
@@ -214,8 +235,7 @@ impl Refusal {
             Err(error) => error,
         };
         if let Some(fault) = error.downcast_ref::<ParseParamError>() {
-            let reason = plain_reason(&fault.reason);
-            return Self::unreadable(format!("The query parameter or header `{}` {reason}.", fault.name));
+            return Self::parameter(fault.name, plain_reason(&fault.reason));
         }
         if let Some(fault) = error.downcast_ref::<ParsePathError>() {
             let name = Template::of(path).and_then(Template::parameter).unwrap_or("parameter");

@@ -1,16 +1,30 @@
-//! Events that clients publish.
+//! Events: following them, and publishing.
 
-use poem_openapi::{ApiResponse, Object, OpenApi};
+use std::time::Duration;
+
+use poem::{Request, RequestBody};
+use poem_openapi::param::Query;
+use poem_openapi::registry::{MetaParamIn, MetaSchemaRef};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::engine::Engine;
+use crate::domain::ids::TaskId;
+use crate::engine::{Engine, EventFilter};
 
-use super::auth::{Caller, EventsPublish};
+use super::accept::Accepted;
+use super::auth::{Caller, EventsPublish, EventsRead};
 use super::error::Refusal;
 use super::json::{Body, Json};
 use super::openapi::Tag;
 use super::request::{Limits, PublishRequest};
+use super::stream::EventsResponse;
+use super::tasks::DEFAULT_PAGE;
+use super::text::{EventSource, PageLimit, Text, TypePatterns};
+
+/// The header by which a stream is resumed.
+pub const LAST_EVENT_ID: &str = "last-event-id";
 
 /// The calls on events.
 pub struct Events {
@@ -18,6 +32,40 @@ pub struct Events {
     pub engine: Engine,
     /// What bodies are measured against.
     pub limits: Limits,
+    /// After how much silence a stream says something.
+    pub heartbeat: Duration,
+}
+
+/// What a request carries as `Last-Event-ID`; empty is the same as none.
+///
+/// The framework's own header parameter passes over a value that is not ASCII, and the client would miss events.
+#[derive(Debug)]
+pub struct LastEventId(Option<String>);
+
+impl<'a> ApiExtractor<'a> for LastEventId {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    const PARAM_IS_REQUIRED: bool = false;
+
+    type ParamType = String;
+    type ParamRawType = String;
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Header)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(String::schema_ref())
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<String>,
+    ) -> poem::Result<Self> {
+        let header = request.headers().get(LAST_EVENT_ID).filter(|header| !header.is_empty());
+        let unreadable = |_| Refusal::parameter("Last-Event-ID", "must be ASCII");
+        Ok(Self(header.map(|header| header.to_str()).transpose().map_err(unreadable)?.map(str::to_owned)))
+    }
 }
 
 /// An event that is on its way.
@@ -40,6 +88,61 @@ pub enum PublishResponse {
 
 #[OpenApi(tag = "Tag::Events")]
 impl Events {
+    /// Follow events, or read the log
+    ///
+    /// As `text/event-stream`, which is also the default: all events from now on, or after the given place, for
+    /// ever. Each has its type as `event`, itself in one line as `data`, and as `id` the place after it: a client that
+    /// sends the last one as `Last-Event-ID`, as an EventSource does by itself, misses none and gets none twice.
+    /// Silence is broken by heartbeat comments. Four names are not types of events: `gap` (events after your place
+    /// were trimmed from the log), and before the stream ends `cut-off` (you read too slowly), `stopping` (this
+    /// process stops) and `error` (the log cannot be read).
+    ///
+    /// As `application/json`: a page of the log, from its start or after the given place.
+    ///
+    /// With `application/cloudevents+json` in `Accept` every event is a CloudEvent 1.0 in structured mode, whose `data`
+    /// is the event: in a stream if `text/event-stream` is in `Accept` too, else in a page.
+    #[oai(path = "/events", method = "get", operation_id = "read_events")]
+    #[allow(clippy::too_many_arguments, reason = "one argument a parameter")]
+    async fn read(
+        &self,
+        _caller: Caller<EventsRead>,
+        accepted: Accepted,
+        /// Only events of these types: types, families such as `deploy.*`, or `*`, joined by commas.
+        types: Query<Option<Text<TypePatterns>>>,
+        /// Only events about this task.
+        task_id: Query<Option<Text<TaskId>>>,
+        /// Only events from this source agent.
+        source: Query<Option<Text<EventSource>>>,
+        /// Only events after this place: the `id` of a stream, the `next_cursor` of a page, or an event's id. With
+        /// several partitions (`store.partitions`) those of the others after an event's id may come twice.
+        after: Query<Option<String>>,
+        /// The most items of a page; 50 if left out. A stream has no end.
+        limit: Query<Option<Text<PageLimit>>>,
+        /// As `after`, which it wins over.
+        #[oai(name = "Last-Event-ID")]
+        last_event_id: LastEventId,
+    ) -> Result<EventsResponse, Refusal> {
+        let filter = EventFilter {
+            types: types.0.map(|word| word.0.0).unwrap_or_default(),
+            task_id: task_id.0.map(|word| word.0),
+            source_agent: source.0.map(|word| word.0.0),
+        };
+        let name = if last_event_id.0.is_some() { "Last-Event-ID" } else { "after" };
+        let after = last_event_id.0.or(after.0);
+        let refused = |error| Refusal::of_parameter(name, error);
+        match accepted {
+            Accepted::Stream(form) => {
+                let feed = self.engine.feed(filter, after.as_deref()).await.map_err(refused)?;
+                Ok(EventsResponse::Stream { feed: Box::new(feed), form, heartbeat: self.heartbeat })
+            }
+            Accepted::Page(form) => {
+                let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
+                let page = self.engine.event_page(&filter, after.as_deref(), limit).await.map_err(refused)?;
+                Ok(EventsResponse::Page { page, form })
+            }
+        }
+    }
+
     /// Publish an event
     ///
     /// It comes from you: `source_agent` may not be somebody else's name. An event of one of our own types,

@@ -40,6 +40,9 @@ pub struct HealthView {
     pub redis: String,
     /// Its version.
     pub version: String,
+    /// How far the bridge to NATS is behind the event log, in milliseconds of the log's time; null: no bridge ever
+    /// ran, or it was not asked.
+    pub bridge_lag_ms: Option<u64>,
 }
 
 /// How the service is.
@@ -54,11 +57,12 @@ pub enum HealthResponse {
 }
 
 impl HealthResponse {
-    fn new(is_healthy: bool, is_connected: bool) -> Self {
+    fn new(is_healthy: bool, is_connected: bool, bridge_lag_ms: Option<u64>) -> Self {
         let view = HealthView {
             status: if is_healthy { "healthy" } else { "unhealthy" }.to_owned(),
             redis: if is_connected { "connected" } else { "disconnected" }.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            bridge_lag_ms,
         };
         if is_healthy { Self::Healthy(Json(view)) } else { Self::Unhealthy(Json(view)) }
     }
@@ -106,7 +110,7 @@ impl Health {
     #[oai(path = "/health", method = "get", operation_id = "get_health")]
     async fn health(&self) -> HealthResponse {
         let is_connected = self.engine.check().await.is_ok();
-        HealthResponse::new(is_connected, is_connected)
+        HealthResponse::new(is_connected, is_connected, None)
     }
 
     /// See whether the process lives
@@ -114,7 +118,7 @@ impl Health {
     /// Asks nobody: restart the process when this does not answer, and only then.
     #[oai(path = "/health/live", method = "get", operation_id = "get_liveness")]
     async fn live(&self) -> HealthResponse {
-        HealthResponse::new(true, self.engine.has_answered_lately())
+        HealthResponse::new(true, self.engine.has_answered_lately(), None)
     }
 
     /// See whether requests may be sent here
@@ -123,7 +127,9 @@ impl Health {
     #[oai(path = "/health/ready", method = "get", operation_id = "get_readiness")]
     async fn ready(&self) -> HealthResponse {
         let is_connected = self.engine.is_ready().await;
-        HealthResponse::new(is_connected && !self.stop.is_cancelled(), is_connected)
+        // A bridge that is behind makes this process no less able to answer.
+        let lag = if is_connected { self.engine.bridge_lag_ms().await.ok().flatten() } else { None };
+        HealthResponse::new(is_connected && !self.stop.is_cancelled(), is_connected, lag)
     }
 
     /// Read and try the API

@@ -6,6 +6,7 @@
 //! every fault at once), the handler, and on the way out [`view`]. Only [`error`] knows which status a
 //! refusal has.
 
+mod accept;
 mod agents;
 mod approvals;
 mod attempts;
@@ -15,17 +16,20 @@ mod events;
 mod field;
 mod front;
 mod health;
+mod inside;
 mod json;
 pub mod openapi;
 mod oversight;
 mod request;
 mod server;
 mod settings;
+mod stream;
 mod tasks;
 mod text;
 mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::HeaderName;
@@ -40,8 +44,9 @@ use front::{Identified, Refusing};
 use json::MaxBody;
 use request::Limits;
 
+pub use inside::Inside;
 pub use server::Gateway;
-pub use settings::{Auth, Error, Http, Secret, Settings};
+pub use settings::{Auth, Error, Http, Settings};
 
 /// Every handler; the API document is made of these types.
 type Apis = (
@@ -61,13 +66,14 @@ type Apis = (
 /// A credential is missing or weak, or a setting is refused.
 pub fn endpoint(engine: Engine, settings: &Settings, stop: CancellationToken) -> Result<BoxEndpoint<'static>, Error> {
     let limits = Limits::from(engine.settings());
+    let heartbeat = Duration::from_millis(settings.http.heartbeat_ms);
     let apis: Apis = (
         health::Health { engine: engine.clone(), stop },
         tasks::Tasks { engine: engine.clone(), limits: limits.clone() },
         attempts::Attempts { engine: engine.clone(), limits: limits.clone() },
         agents::Agents { engine: engine.clone(), limits: limits.clone() },
         approvals::Approvals { engine: engine.clone() },
-        events::Events { engine: engine.clone(), limits: limits.clone() },
+        events::Events { engine: engine.clone(), limits: limits.clone(), heartbeat },
         oversight::Oversight { engine, limits },
     );
     shield(openapi::service(apis).into_endpoint(), settings)
@@ -85,7 +91,7 @@ fn shield(api: impl Endpoint + 'static, settings: &Settings) -> Result<BoxEndpoi
     })
 }
 
-const SENT_HEADERS: [&str; 7] = [
+const SENT_HEADERS: [&str; 8] = [
     "authorization",
     auth::API_KEY_HEADER,
     "content-type",
@@ -93,6 +99,7 @@ const SENT_HEADERS: [&str; 7] = [
     "traceparent",
     front::REQUEST_ID,
     "accept",
+    events::LAST_EVENT_ID,
 ];
 
 const READ_HEADERS: [&str; 5] =

@@ -1,9 +1,10 @@
 //! What an operator can set about the HTTP gateway: the sections `[http]` and `[auth]`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::Deserialize;
+
+use crate::runtime::secret::Secret;
 
 /// Everything that the gateway is told.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,9 @@ pub struct Http {
     /// How long a connection may stay silent, in milliseconds. More than the longest long-poll (60 s),
     /// or that poll's connection cannot be used again.
     pub idle_timeout_ms: u64,
+    /// After how much silence an event stream sends a comment, in milliseconds, so that neither side nor a proxy
+    /// between takes it for dead.
+    pub heartbeat_ms: u64,
     /// How long `/health/ready` says 503 before the gateway stops to accept connections, in
     /// milliseconds, so that a load balancer looks elsewhere first.
     pub drain_ms: u64,
@@ -44,6 +48,7 @@ impl Default for Http {
             cors_origins: Vec::new(),
             max_body_bytes: 10 * 1024 * 1024,
             idle_timeout_ms: 75_000,
+            heartbeat_ms: 15_000,
             drain_ms: 0,
             grace_ms: 10_000,
         }
@@ -58,35 +63,6 @@ pub struct Auth {
     pub jwt_secret: Option<Secret>,
     /// A caller's name to `<key>:<role>`.
     pub api_keys: BTreeMap<String, Secret>,
-}
-
-/// A text that is never shown.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text` from logs.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("***")
-    }
 }
 
 /// Why the gateway does not start.
@@ -126,14 +102,6 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_secret_is_never_shown() {
-        let auth = Auth { jwt_secret: Some(Secret::new("hunter2")), ..Auth::default() };
-
-        assert_eq!(format!("{}", Secret::new("hunter2")), "***");
-        assert!(!format!("{auth:?}").contains("hunter2"));
-    }
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_the_known() {

@@ -15,6 +15,7 @@ use super::json::{Body, Json, RawObject};
 use super::request::{IdempotencyHeader, Submission, Trace};
 use super::text::{PageLimit, Text};
 use super::*;
+use crate::runtime::secret::Secret;
 
 const AGENT_KEY: &str = "agent-key-0123456789";
 const USER_KEY: &str = "user-key-0123456789";

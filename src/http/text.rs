@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::approval::ApprovalStatus;
-use crate::domain::event::{self, EventPriority, KNOWN_TYPES};
+use crate::domain::event::EventPriority;
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::{self, Name};
@@ -22,6 +22,10 @@ use crate::domain::sla::SlaState;
 use crate::domain::task::{Millis, Priority};
 
 use super::field::Readable;
+
+mod events;
+
+pub use events::{EventSource, EventType, TypePatterns};
 
 /// A type that stands on the wire as text.
 pub trait Word: Sized + Send + Sync + 'static {
@@ -45,10 +49,6 @@ pub struct Text<T>(pub T);
 /// A point in time: RFC 3339, written in UTC with milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub Millis);
-
-/// The type of an event: any that has the form, not only the known.
-#[derive(Clone, Debug)]
-pub struct EventType(pub String);
 
 /// A client's trace: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Debug)]
@@ -256,35 +256,6 @@ impl Word for Time {
         // What lies beyond the calendar cannot be shown; its last day can.
         let time = i64::try_from(self.0).ok().and_then(DateTime::from_timestamp_millis);
         time.unwrap_or(DateTime::<chrono::Utc>::MAX_UTC).to_rfc3339_opts(SecondsFormat::Millis, true).into()
-    }
-}
-
-impl Word for EventType {
-    const NAME: &'static str = "EventType";
-
-    fn schema() -> MetaSchema {
-        MetaSchema {
-            pattern: Some(event::TYPE_PATTERN.to_owned()),
-            max_length: Some(event::MAX_TYPE_BYTES),
-            example: Some("deploy.succeeded".into()),
-            ..string()
-        }
-    }
-
-    fn read(text: &str) -> Result<Self, String> {
-        if event::is_event_type(text) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(format!(
-            "must match {} and have at most {} characters; known are {}",
-            event::TYPE_PATTERN,
-            event::MAX_TYPE_BYTES,
-            KNOWN_TYPES.join(", ")
-        ))
-    }
-
-    fn write(&self) -> Cow<'_, str> {
-        self.0.as_str().into()
     }
 }
 

@@ -5,5 +5,6 @@ pub mod chain;
 pub mod panic;
 pub mod process;
 pub mod redis_server;
+pub mod secret;
 pub mod signal;
 pub mod telemetry;

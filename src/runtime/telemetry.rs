@@ -52,7 +52,13 @@ impl Settings {
     /// [`Error::Level`] if it cannot be read.
     pub fn filter(&self) -> Result<EnvFilter, Error> {
         let level = self.level.clone();
-        EnvFilter::builder().parse(&self.level).map_err(|source| Error::Level { level, source })
+        let is_level = self.level.parse::<tracing::metadata::LevelFilter>().is_ok();
+        // A bare level is about us: libraries say at `info` what we say in our own words.
+        let directives = match self.level.to_ascii_lowercase().as_str() {
+            bare @ ("info" | "debug" | "trace") if is_level => format!("warn,orchestrator={bare}"),
+            other => other.to_owned(),
+        };
+        EnvFilter::builder().parse(&directives).map_err(|source| Error::Level { level, source })
     }
 }
 

@@ -74,11 +74,14 @@ impl Check<'_> {
             ("approvals.expires_after_ms", engine.approvals.expires_after_ms, SECOND..=YEAR),
             ("sla.warn_at_percent", u64::from(engine.sla.warn_at_percent), 1..=100),
             ("retention.finished_ms", engine.retention.finished_ms, SECOND..=10 * YEAR),
+            ("retention.events_ms", engine.retention.events_ms, SECOND..=10 * YEAR),
             ("retention.events", engine.retention.events, 1_000..=1_000_000_000_000),
             ("http.max_body_bytes", bytes(http.max_body_bytes), 1_024..=1 << 30),
             ("http.idle_timeout_ms", http.idle_timeout_ms, SECOND..=HOUR),
+            ("http.heartbeat_ms", http.heartbeat_ms, SECOND..=60 * SECOND),
             ("http.drain_ms", http.drain_ms, 0..=60 * SECOND),
             ("http.grace_ms", http.grace_ms, 0..=300 * SECOND),
+            ("nats.stream_max_age_ms", settings.nats.stream_max_age_ms, SECOND..=10 * YEAR),
         ] {
             self.range(path, value, range);
         }
@@ -100,6 +103,14 @@ impl Check<'_> {
         if engine.retention.finished_ms < engine.tasks.idempotency_ms {
             let why = "expected no less than tasks.idempotency_ms, or a repeated submission would find no task";
             self.fail("retention.finished_ms", why);
+        }
+        let nats = &settings.nats;
+        if nats.tls_cert_file.is_empty() != nats.tls_key_file.is_empty() {
+            self.fail("nats.tls_key_file", "expected together with nats.tls_cert_file");
+        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        if nats.stream.is_empty() || !nats.stream.bytes().all(is_plain) {
+            self.fail("nats.stream", "expected letters, digits, _ and -");
         }
         if settings.http.http.max_body_bytes < engine.tasks.max_payload_bytes {
             self.fail("http.max_body_bytes", "expected no less than tasks.max_payload_bytes");

@@ -15,8 +15,9 @@ const LONG: &str = "ORCHESTRATOR__";
 const API_KEY: &str = "ORCHESTRATOR_API_KEY_";
 
 /// The short names and what they set.
-const SHORT: [(&str, &str); 5] = [
+const SHORT: [(&str, &str); 6] = [
     ("REDIS_URL", "store.url"),
+    ("NATS_URL", "nats.url"),
     ("ORCHESTRATOR_PORT", "http.port"),
     ("ORCHESTRATOR_JWT_SECRET", "auth.jwt_secret"),
     ("ORCHESTRATOR_CORS_ORIGINS", "http.cors_origins"),

@@ -43,6 +43,8 @@ pub struct Settings {
     pub engine: engine::Settings,
     /// `[http]`, `[auth]`
     pub http: crate::http::Settings,
+    /// `[nats]`
+    pub nats: crate::transport::Settings,
     /// `[log]`
     pub log: telemetry::Settings,
     tree: Tree,
@@ -154,7 +156,7 @@ impl Settings {
         let (tasks, queue) = (section(&tree, "tasks", faults), section(&tree, "queue", faults));
         let (agents, routing) = (section(&tree, "agents", faults), section(&tree, "routing", faults));
         let (approvals, sla) = (section(&tree, "approvals", faults), section(&tree, "sla", faults));
-        let retention = section(&tree, "retention", faults);
+        let (retention, nats) = (section(&tree, "retention", faults), section(&tree, "nats", faults));
         Some(Self {
             store: store?,
             engine: engine::Settings {
@@ -167,6 +169,7 @@ impl Settings {
                 retention: retention?,
             },
             http: crate::http::Settings { http: http?, auth: auth? },
+            nats: nats?,
             log: log?,
             tree,
         })

@@ -7,8 +7,8 @@ use config::{Value, ValueKind};
 use super::tree::{Tree, bare, below, shown, sorted};
 
 /// The sections in the order of `config/default.toml`.
-const ORDER: [&str; 11] =
-    ["store", "tasks", "queue", "agents", "routing", "approvals", "sla", "retention", "http", "auth", "log"];
+const ORDER: [&str; 12] =
+    ["store", "tasks", "queue", "agents", "routing", "approvals", "sla", "retention", "http", "auth", "nats", "log"];
 
 pub(super) fn toml(tree: &Tree) -> String {
     let mut text = "# What is in force. A value without a remark is the default; *** stands for a secret.\n".to_owned();

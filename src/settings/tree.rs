@@ -147,7 +147,8 @@ fn masked(path: &str, text: &str) -> String {
     match path {
         _ if text.is_empty() => String::new(),
         "store.url" => without_password(text),
-        "auth.jwt_secret" => "***".to_owned(),
+        "nats.url" => text.split(',').map(without_password).collect::<Vec<_>>().join(","),
+        "auth.jwt_secret" | "nats.token" | "nats.password" | "nats.nkey_seed" => "***".to_owned(),
         _ if path.starts_with("auth.api_keys") => match text.rsplit_once(':') {
             Some((_, role)) if role.parse::<crate::domain::principal::Role>().is_ok() => format!("***:{role}"),
             _ => "***".to_owned(),

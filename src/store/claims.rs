@@ -3,12 +3,12 @@
 use redis::Value;
 
 use crate::domain::ids::{Partition, TaskId};
-use crate::domain::lifecycle::{State, Verb};
+use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
-use crate::domain::task::{Attempt, Claimed, Millis, Progress, Task};
+use crate::domain::task::{Attempt, Claimed, Millis, Progress};
 use serde_json::value::RawValue;
 
-use super::codec::{self, Record};
+use super::codec::{self, Beside};
 use super::{Error, Store, args, script};
 
 /// What a script answered about one task.
@@ -88,10 +88,13 @@ impl Store {
         let unreadable = |error| Error::corrupt(format!("the answer of claim: {error}"));
         let now = redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
         rows.map(|row| {
-            let (id, lease_until, hash, spec): (String, Millis, Value, String) =
+            let (id, lease_until, record, spec): (String, Millis, String, String) =
                 redis::from_redis_value(row).map_err(unreadable)?;
             let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
-            let task = claimed(id, hash, &spec, worker, lease_until, actor, now)?;
+            let spec = codec::spec(&spec, id)?;
+            // Neither is kept from an attempt to the next where it matters to the agent.
+            let beside = Beside { spec, result: None, progress: None, lease_until: Some(lease_until), now };
+            let task = codec::task(id, &record, beside)?;
             Ok(Claimed { task, lease_until })
         })
         .collect()
@@ -178,25 +181,4 @@ impl Store {
 
 fn token(attempt: Option<Attempt>) -> String {
     attempt.map(|attempt| attempt.to_string()).unwrap_or_default()
-}
-
-/// The task as the claim left it: its hash before, and what the claim changed.
-fn claimed(
-    id: TaskId,
-    hash: Value,
-    spec: &str,
-    worker: &Name,
-    lease_until: Millis,
-    actor: &str,
-    now: Millis,
-) -> Result<Task, Error> {
-    let mut record = Record::new(hash)?;
-    let (n, attempt) = record.counters()?;
-    record.set("state", State::InProgress.as_str());
-    record.set("attempt", (attempt + 1).to_string());
-    record.set("holder", worker.as_str());
-    record.set("n", (n + 1).to_string());
-    let line = codec::line(now, Verb::Claim, State::InProgress, actor, attempt + 1);
-    record.set(&((n + 1) % crate::domain::task::TIMELINE).to_string(), line);
-    record.task(id, codec::spec(spec, id)?, None, Some(lease_until), now)
 }

@@ -2,7 +2,6 @@
 
 use std::str::FromStr;
 
-use redis::Value;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -10,7 +9,7 @@ use crate::domain::ids::TaskId;
 use crate::domain::lifecycle::{RULES, State, Verb};
 use crate::domain::name::Name;
 use crate::domain::sla::Sla;
-use crate::domain::task::{Millis, Priority, TIMELINE, Task, Transition};
+use crate::domain::task::{Millis, Priority, Progress, Task, Transition};
 
 use super::Error;
 
@@ -20,117 +19,102 @@ pub(super) struct Spec {
     pub source: Name,
     pub by: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub traceparent: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sla: Option<Sla>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub metadata: Option<Box<RawValue>>,
     pub payload: Box<RawValue>,
 }
 
-/// A task's hash, decoded field by field; later fields win.
-#[derive(Default)]
-pub(super) struct Record {
-    fields: Vec<(String, String)>,
+/// What Redis keeps of a task beside its record.
+pub(super) struct Beside {
+    pub spec: Spec,
+    pub result: Option<Box<RawValue>>,
+    pub progress: Option<Progress>,
+    /// From its set, where it is in progress.
+    pub lease_until: Option<Millis>,
+    /// The store's time at reading.
+    pub now: Millis,
 }
 
-impl Record {
-    /// The record of a flat list of names and values.
-    pub(super) fn new(hash: Value) -> Result<Self, Error> {
-        let fields: Vec<(String, String)> =
-            redis::from_redis_value(hash).map_err(|error| Error::corrupt(format!("a task's hash: {error}")))?;
-        Ok(Self { fields })
+/// The words of one line of a record; `-` stands for none.
+struct Words<'r>(std::str::Split<'r, char>);
+
+impl<'r> Words<'r> {
+    fn text(&mut self) -> Result<Option<&'r str>, Error> {
+        let word = self.0.next().ok_or_else(|| Error::corrupt("a record is too short"))?;
+        Ok(Some(word).filter(|word| *word != "-"))
     }
 
-    /// Puts a field on top.
-    pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.fields.push((name.to_owned(), value.into()));
+    fn optional<T: FromStr>(&mut self) -> Result<Option<T>, Error> {
+        let word = self.text()?;
+        word.map(str::parse).transpose().map_err(|_| Error::corrupt(format!("{word:?} in a record")))
     }
 
-    /// How many transitions the task has made, and its newest attempt.
-    pub(super) fn counters(&self) -> Result<(u32, u32), Error> {
-        Ok((self.number("n")?, self.parse("attempt")?.unwrap_or(0)))
+    fn needed<T: FromStr>(&mut self) -> Result<T, Error> {
+        self.optional()?.ok_or_else(|| Error::corrupt("a record lacks a word"))
     }
+}
 
-    fn get(&self, name: &str) -> Option<&str> {
-        let found = self.fields.iter().rev().find(|(field, _)| field == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
-    }
+/// Reads a task's record; `prelude.lua` says what stands where.
+pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Error> {
+    let mut lines = record.split('\n');
+    let mut line =
+        || lines.next().map(|line| Words(line.split(' '))).ok_or_else(|| Error::corrupt("a record lacks a line"));
+    let (mut first, mut second) = (line()?, line()?);
+    let state = first.text()?.and_then(State::from_word).ok_or_else(|| Error::corrupt("a record's state"))?;
+    let (_n, attempt, _rank) = (first.needed::<u32>()?, first.needed()?, first.needed::<i64>()?);
+    let (retry_count, lost_count, _limit) = (first.needed()?, first.needed()?, first.optional::<Millis>()?);
+    let (scheduled_for, holder) = (first.optional()?, first.text()?);
+    let approval = first.optional()?;
+    let (agent, kind, priority) = (second.needed()?, second.needed()?, second.needed::<Priority>()?);
+    let (trace_id, traceparent) = (second.text()?.map(str::to_owned), second.text()?.map(str::to_owned));
+    let (created_at, max_retries, timeout_ms) = (second.needed()?, second.needed()?, second.optional()?);
+    let (deadline, parent) = (second.optional()?, second.optional()?);
+    let timeline = lines
+        .map(|line| transition(line).ok_or_else(|| Error::corrupt(format!("timeline entry {line:?}"))))
+        .collect::<Result<Vec<_>, _>>()?;
+    let spec = beside.spec;
+    Ok(Task {
+        id,
+        kind,
+        priority,
+        source: spec.source,
+        state,
+        payload: spec.payload,
+        metadata: spec.metadata,
+        sla: spec.sla.map(|sla| Sla { deadline, ..sla }),
+        agent,
+        parent,
+        trace_id,
+        traceparent,
+        submitted_by: spec.by,
+        created_at,
+        scheduled_for,
+        attempt,
+        retry_count,
+        max_retries,
+        lost_count,
+        timeout_ms,
+        holder: holder.filter(|_| state == State::InProgress).map(str::to_owned),
+        lease_until: beside.lease_until,
+        error: if state == State::Completed { None } else { error(&timeline) },
+        result: beside.result,
+        progress: beside.progress,
+        approval,
+        timeline,
+        observed_at: beside.now,
+    })
+}
 
-    fn parse<T: FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
-        let parsed = self.get(name).map(T::from_str).transpose();
-        parsed.map_err(|_| Error::corrupt(format!("field {name}: {:?}", self.get(name))))
-    }
-
-    fn number<T: FromStr>(&self, name: &str) -> Result<T, Error> {
-        self.parse(name)?.ok_or_else(|| Error::corrupt(format!("field {name} is missing")))
-    }
-
-    fn quoted(&self, name: &str) -> Result<Option<String>, Error> {
-        let text = self.get(name).map(serde_json::from_str).transpose();
-        text.map_err(|_| Error::corrupt(format!("field {name} is no JSON string")))
-    }
-
-    fn state(&self) -> Result<State, Error> {
-        let word = self.get("state").unwrap_or_default();
-        State::from_word(word).ok_or_else(|| Error::corrupt(format!("state {word:?}")))
-    }
-
-    /// The timeline: entry `n` stands in field `n modulo TIMELINE`, the newest is the `last`.
-    fn timeline(&self, last: u32) -> Result<Vec<Transition>, Error> {
-        let first = last.saturating_sub(TIMELINE - 1).max(1);
-        let entries = (first..=last).filter_map(|n| self.get(&(n % TIMELINE).to_string()));
-        entries.map(|line| transition(line).ok_or_else(|| Error::corrupt(format!("timeline entry {line:?}")))).collect()
-    }
-
-    /// The whole task.
-    ///
-    /// * `lease_until`: from its set, where it is in progress.
-    /// * `now`: the store's time at reading.
-    pub(super) fn task(
-        &self,
-        id: TaskId,
-        spec: Spec,
-        result: Option<Box<RawValue>>,
-        lease_until: Option<Millis>,
-        now: Millis,
-    ) -> Result<Task, Error> {
-        let state = self.state()?;
-        let created_at = self.number("created")?;
-        let scheduled_for = self.parse("due")?;
-        let deadline = self.parse("deadline")?;
-        let progress = self.get("progress").map(serde_json::from_str).transpose();
-        Ok(Task {
-            id,
-            kind: self.number("type")?,
-            priority: self.number::<Priority>("priority")?,
-            source: spec.source,
-            state,
-            payload: spec.payload,
-            metadata: spec.metadata,
-            sla: spec.sla.map(|sla| Sla { deadline, ..sla }),
-            agent: self.number("agent")?,
-            parent: self.parse("parent")?,
-            trace_id: self.get("trace").map(str::to_owned),
-            traceparent: spec.traceparent,
-            submitted_by: spec.by,
-            created_at,
-            scheduled_for,
-            attempt: self.parse("attempt")?.unwrap_or(0),
-            retry_count: self.parse("retries")?.unwrap_or(0),
-            max_retries: self.number("max_retries")?,
-            lost_count: self.parse("lost")?.unwrap_or(0),
-            timeout_ms: self.parse("timeout")?,
-            holder: self.get("holder").filter(|_| state == State::InProgress).map(str::to_owned),
-            lease_until,
-            error: if state == State::Completed { None } else { self.quoted("error")? },
-            result,
-            progress: progress.map_err(|error| Error::corrupt(format!("field progress: {error}")))?,
-            approval: self.parse("approval")?,
-            timeline: self.timeline(self.number("n")?)?,
-            observed_at: now,
-        })
-    }
+/// Why the last attempt failed, or why the task was called off; nothing from before the last requeue.
+fn error(timeline: &[Transition]) -> Option<String> {
+    let is_new = |transition: &&Transition| transition.verb != Verb::Requeue;
+    let says_why = |transition: &&Transition| match transition.verb {
+        Verb::Retry | Verb::Fail | Verb::Cancel | Verb::Reject | Verb::Lapse => true,
+        Verb::Reap => transition.to != State::Assigned,
+        _ => false,
+    };
+    timeline.iter().rev().take_while(is_new).find(says_why)?.reason.clone()
 }
 
 /// Reads `<ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]`.
@@ -147,11 +131,6 @@ fn transition(line: &str) -> Option<Transition> {
 
 fn verb(word: &str) -> Option<Verb> {
     RULES.iter().map(|rule| rule.verb).find(|verb| verb.as_str() == word)
-}
-
-/// Writes the timeline entry that the scripts write, for a task that was just moved.
-pub(super) fn line(at: Millis, verb: Verb, to: State, actor: &str, attempt: u32) -> String {
-    format!("{at} {verb} {to} {actor} {attempt}")
 }
 
 /// Reads opaque JSON back.

@@ -1,6 +1,6 @@
 //! Looking for what should not be.
 //!
-//! Candidates are gathered in bounded pieces from every index and from the keys themselves; each is then
+//! Candidates are gathered in bounded pieces from every index and every hash; each is then
 //! examined in one moment by a script, so that a fleet at work causes no false findings.
 
 use std::collections::BTreeSet;
@@ -29,47 +29,33 @@ impl Store {
             }
         }
         for set in sets {
-            self.walk(partition, "ZSCAN", Some(&set), None, 2, &mut findings).await?;
+            self.walk(partition, "ZSCAN", &set, &mut findings).await?;
         }
-        for hash in ["specs", "results"] {
-            self.walk(partition, "HSCAN", Some(&format!("{prefix}{hash}")), None, 2, &mut findings).await?;
+        for hash in ["records", "specs", "results", "progress"] {
+            self.walk(partition, "HSCAN", &format!("{prefix}{hash}"), &mut findings).await?;
         }
-        self.walk(partition, "SCAN", None, Some(&format!("{prefix}task:")), 1, &mut findings).await?;
         self.walk_approvals(partition, &mut findings).await?;
         findings.extend(self.call_examine(partition, &[]).await?);
         Ok(findings.into_iter().collect())
     }
 
-    /// Examines every task that a cursor over `key` (or over all keys that begin with `head`) comes by.
-    ///
-    /// `step`: how many values the command answers for each member.
+    /// Examines every task that a cursor over `key` comes by; both commands answer a member and its value.
     async fn walk(
         &self,
         partition: Partition,
         command: &str,
-        key: Option<&str>,
-        head: Option<&str>,
-        step: usize,
+        key: &str,
         findings: &mut BTreeSet<(String, String)>,
     ) -> Result<(), Error> {
         let mut cursor = 0u64;
         loop {
             let mut cmd = redis::cmd(command);
-            if let Some(key) = key {
-                cmd.arg(key);
-            }
-            cmd.arg(cursor);
-            if let Some(head) = head {
-                // The braces of a hash tag have no meaning in a pattern.
-                cmd.arg("MATCH").arg(format!("{head}*"));
-            }
-            cmd.arg("COUNT").arg(PIECE);
+            cmd.arg(key).arg(cursor).arg("COUNT").arg(PIECE);
             let mut connection = self.cold_connection("doctor").await?;
             let answer = cmd.query_async(&mut connection).await;
             let (next, members): (u64, Vec<String>) = self.heard("doctor", answer)?;
-            let ids =
-                members.iter().step_by(step).map(|member| head.map_or(member.as_str(), |head| &member[head.len()..]));
-            for piece in ids.collect::<Vec<_>>().chunks(PIECE) {
+            let ids: Vec<_> = members.iter().step_by(2).map(String::as_str).collect();
+            for piece in ids.chunks(PIECE) {
                 findings.extend(self.call_examine(partition, piece).await?);
             }
             cursor = next;

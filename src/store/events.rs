@@ -21,7 +21,7 @@ impl Store {
 }
 
 /// The id of the event at `index` of the log entry `<ms>-<sequence>`.
-fn event_id(entry: &str, index: u16, partition: Partition) -> Option<EventId> {
+pub(super) fn event_id(entry: &str, index: u16, partition: Partition) -> Option<EventId> {
     let (at_ms, sequence) = entry.split_once('-')?;
     Some(EventId { at_ms: at_ms.parse().ok()?, sequence: sequence.parse().ok()?, index, partition })
 }

@@ -5,9 +5,9 @@
 //!
 //! | key after the prefix | type | content |
 //! |---|---|---|
-//! | `task:<id>` | hash | the small, mutable fields of a task; fields `0`…`127` are its timeline |
+//! | `records` | hash | task id → where the task is and how it came there; see `prelude.lua` |
 //! | `specs` | hash | task id → what was submitted, as the bytes that came |
-//! | `results` | hash | task id → what the agent reported |
+//! | `results`, `progress` | hash | task id → what the agent reported |
 //! | `tasks` | sorted set | task ids by acceptance, µs (the last three digits keep the order within a batch) |
 //! | `children:<id>` | sorted set | ids of the task's children in this partition by acceptance, ms |
 //! | `<state>`, `<state>:<agent>` | sorted set | the tasks of that state; see [`crate::domain::lifecycle::State`] |
@@ -19,6 +19,7 @@
 //! | `idempotency:<hash>` | string | `<digest of the body> <task id> <due, ms> <approval>`, the first answer; expires |
 //! | `published:<call>` | string | the log entry of an event from outside; expires after 10 s |
 //! | `events` | stream | the event log; an entry holds the events of one script, each in a field `e` |
+//! | `bridge` | hash | who bridges the log to NATS, until when, and how far |
 //! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `agent:<agent>`, `finished` |
 
 use crate::domain::approval::ApprovalStatus;
@@ -35,11 +36,6 @@ pub const LAYOUT_VERSION: &str = "1";
 /// What every key of the partition begins with.
 pub fn prefix(partition: Partition) -> String {
     format!("orchestrator:{{{partition}}}:")
-}
-
-/// Hash: the task's small, mutable fields.
-pub fn task(id: TaskId) -> String {
-    format!("{}task:{id}", prefix(id.partition()))
 }
 
 /// Sorted set: the tasks of a state; `agent` where the state has a set for each.
@@ -88,6 +84,11 @@ pub fn approval(id: crate::domain::ids::ApprovalId) -> String {
 /// Stream: the event log.
 pub fn events(partition: Partition) -> String {
     format!("{}events", prefix(partition))
+}
+
+/// Hash: who bridges the partition's log to NATS, until when, and how far.
+pub fn bridge(partition: Partition) -> String {
+    format!("{}bridge", prefix(partition))
 }
 
 /// Channel: a doorbell of the partition.

@@ -7,6 +7,7 @@
 
 mod agents;
 mod approvals;
+mod bridge;
 mod claims;
 mod codec;
 mod doctor;
@@ -15,6 +16,7 @@ mod events;
 pub mod keys;
 mod layout;
 pub mod lists;
+mod log;
 mod probe;
 pub mod script;
 mod sweeps;
@@ -36,6 +38,7 @@ pub use agents::{AgentRow, StatsRow};
 pub use approvals::Decided;
 pub use claims::{Answer, FailedReport};
 pub use error::Error;
+pub use log::{Latest, LogBounds, LogPart};
 pub use probe::Spent;
 use script::Script;
 pub use sweeps::Sweep;
@@ -72,6 +75,7 @@ pub struct Store {
     hot: ConnectionManager,
     cold: deadpool_redis::Pool,
     bells: Bells,
+    client: redis::Client,
     shared: Arc<Shared>,
 }
 
@@ -84,6 +88,10 @@ struct Shared {
     opened: Instant,
     /// Where the next walk over the partitions starts, so that none is always first.
     turn: AtomicU64,
+    /// The live end of the log, once somebody reads it.
+    tail: log::TailCell,
+    /// Rings when the log has grown.
+    log_bell: Arc<tokio::sync::Notify>,
 }
 
 impl Store {
@@ -109,13 +117,16 @@ impl Store {
         let store = Self {
             hot,
             cold,
-            bells: Bells::start(client, partitions),
+            bells: Bells::start(client.clone(), partitions),
+            client,
             shared: Arc::new(Shared {
                 settings,
                 clock_offset: AtomicI64::new(0),
                 answered_at: AtomicU64::new(0),
                 opened: Instant::now(),
                 turn: AtomicU64::new(0),
+                tail: log::TailCell::default(),
+                log_bell: Arc::default(),
             }),
         };
         store.check_layout().await?;

@@ -99,6 +99,7 @@ scripts! {
     PUBLISH = "publish", Takes, [];
     READ = "read", Frees, [];
     STATS = "stats", Frees, [];
+    BRIDGE = "bridge", Takes, [];
     EXAMINE = "examine", Frees, [];
 }
 

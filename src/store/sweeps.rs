@@ -49,18 +49,34 @@ impl Store {
 
     /// Takes back up to `limit` tasks whose lease ended in silence.
     ///
+    /// * `session_ms`: how long after its last call a session of an agent counts as live; agents without one are gone.
     /// * `max_lost`: how many lost leases fail a task.
     /// * `waits_ms`: the back-off after each number of failures, for attempts that ran out of their timeout.
-    pub async fn reap(&self, partition: Partition, limit: u32, max_lost: u32, waits_ms: &str) -> Result<Sweep, Error> {
+    pub async fn reap(
+        &self,
+        partition: Partition,
+        limit: u32,
+        max_lost: u32,
+        waits_ms: &str,
+        session_ms: Millis,
+    ) -> Result<Sweep, Error> {
         let mut args = args();
-        args.arg(limit).arg(max_lost).arg(waits_ms);
+        args.arg(limit).arg(max_lost).arg(waits_ms).arg(session_ms);
         self.run(&script::REAP, partition, ORCHESTRATOR, args).await.map(Sweep::new)
     }
 
     /// Forgets tasks that ended longer than `kept_ms` ago, up to `limit` of each terminal state.
-    pub async fn prune(&self, partition: Partition, limit: u32, kept_ms: Millis) -> Result<usize, Error> {
+    ///
+    /// * `events_kept_ms`: for how long the event log is kept; older entries go too.
+    pub async fn prune(
+        &self,
+        partition: Partition,
+        limit: u32,
+        kept_ms: Millis,
+        events_kept_ms: Millis,
+    ) -> Result<usize, Error> {
         let mut args = args();
-        args.arg(limit).arg(kept_ms);
+        args.arg(limit).arg(kept_ms).arg(events_kept_ms);
         self.run(&script::PRUNE, partition, ORCHESTRATOR, args).await
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
 use crate::domain::task::{Millis, NewTask, Start, Task};
 
-use super::codec::{self, Record, Spec};
+use super::codec::{self, Beside, Spec};
 use super::{Answer, Error, ORCHESTRATOR, Store, args, script};
 
 /// A submission with everything that was decided about it.
@@ -118,7 +118,7 @@ fn optional<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Appends the 19 arguments of one task, in the order that `submit.lua` lists.
+/// Appends the 20 arguments of one task, in the order that `submit.lua` lists.
 fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let new = &record.new;
     let (delay, at) = match new.start {
@@ -129,7 +129,6 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let spec = Spec {
         source: new.source.clone(),
         by: record.by.clone(),
-        traceparent: new.traceparent.clone(),
         sla: new.sla.clone(),
         metadata: new.metadata.clone(),
         payload: new.payload.clone(),
@@ -145,7 +144,7 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     args.arg(optional(new.parent));
     let sla = new.sla.as_ref();
     args.arg(optional(sla.and_then(|sla| sla.deadline))).arg(optional(sla.and_then(|sla| sla.within_ms)));
-    args.arg(&record.by);
+    args.arg(&record.by).arg(new.traceparent.as_deref().unwrap_or_default());
     Ok(())
 }
 
@@ -220,15 +219,25 @@ fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) ->
 
 /// Reads what `read.lua` answers.
 fn decode(answer: Vec<Value>) -> Result<Vec<Task>, Error> {
+    type Row = (String, i64, String, String, String, String);
     let unreadable = |error| Error::corrupt(format!("the answer of read: {error}"));
     let mut rows = answer.into_iter();
     let now: Millis = redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
     rows.map(|row| {
-        let (id, lease_until, hash, spec, result): (String, i64, Value, String, String) =
+        let (id, lease_until, record, spec, result, progress): Row =
             redis::from_redis_value(row).map_err(unreadable)?;
         let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
-        let result = (!result.is_empty()).then(|| codec::raw(result, "a result")).transpose()?;
-        Record::new(hash)?.task(id, codec::spec(&spec, id)?, result, u64::try_from(lease_until).ok(), now)
+        let progress = Some(progress).filter(|text| !text.is_empty()).map(|text| serde_json::from_str(&text));
+        let beside = Beside {
+            spec: codec::spec(&spec, id)?,
+            result: (!result.is_empty()).then(|| codec::raw(result, "a result")).transpose()?,
+            progress: progress
+                .transpose()
+                .map_err(|error| Error::corrupt(format!("progress of task {id}: {error}")))?,
+            lease_until: u64::try_from(lease_until).ok(),
+            now,
+        };
+        codec::task(id, &record, beside)
     })
     .collect()
 }

@@ -5,6 +5,7 @@
 //! the [`supervisor`]'s alone.
 
 mod approvals;
+mod bridge;
 mod promoter;
 mod pruner;
 mod reaper;
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 use crate::engine::{Engine, Swept};
 
 pub use approvals::Lapser;
+pub use bridge::Bridge;
 pub use promoter::Promoter;
 pub use pruner::Pruner;
 pub use reaper::Reaper;

@@ -9,6 +9,8 @@ mod architecture;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod workers;

@@ -46,7 +46,6 @@ impl Figure {
 }
 
 /// Writes figures to stdout and progress to stderr.
-#[derive(Debug, Default)]
 pub(super) struct Reporter;
 
 impl Reporter {

@@ -152,7 +152,7 @@ impl Scale {
 pub async fn run(options: &Options, open: Open) -> Result<(), Error> {
     let scale = Scale::of(options);
     let ground = Ground::new(options.redis_url.clone(), open);
-    let reporter = Reporter::default();
+    let reporter = Reporter;
     let names = if options.only.is_empty() { Name::value_variants() } else { &options.only };
     for name in names {
         reporter.progress(&format!("{name:?} …"));

@@ -32,7 +32,7 @@ pub enum Tag {
     Agents,
     /// Decide what needs a human.
     Approvals,
-    /// Publish what happened.
+    /// Follow and publish what happens.
     Events,
     /// See figures and rules.
     Operation,

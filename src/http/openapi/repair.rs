@@ -12,6 +12,9 @@ type Object = Map<String, Value>;
 /// Examples by operation id.
 const EXAMPLES: &str = include_str!("examples.json");
 
+/// The schemas whose members are left out when they have nothing to say: RFC 9457 and CloudEvents want it so.
+const SPARSE: [&str; 2] = ["Problem", "CloudEvent"];
+
 /// The document, repaired.
 pub fn repair(mut document: Value) -> Value {
     document["openapi"] = json!("3.0.3");
@@ -105,8 +108,7 @@ fn show_nulls(document: &mut Value) {
     }
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
     for (name, schema) in schemas {
-        // A problem is the exception: it has only the members that its cause has.
-        let Some(schema) = schema.as_object_mut().filter(|_| name != "Problem") else { continue };
+        let Some(schema) = schema.as_object_mut().filter(|_| !SPARSE.contains(&name.as_str())) else { continue };
         let names = show_nulls_of(schema);
         if !names.is_empty() && !sent.contains(name) {
             schema.insert("required".to_owned(), json!(names));
@@ -185,11 +187,13 @@ fn list_refusals(method: &str, operation: &mut Value) {
         map.remove("parameters");
     }
     let is_write = method != "get";
+    let is_negotiated = operation["responses"]["200"]["content"].as_object().is_some_and(|forms| forms.len() > 1);
     let refusals = [
         (400, has_body || !parameters.is_empty(), "The request cannot be read: a parameter, a header or the JSON."),
         (401, is_guarded, "There is no credential, or it is no good."),
         (403, is_guarded, "The caller may not do this."),
         (404, is_in("path"), "There is no such thing."),
+        (406, is_negotiated, "No form of the answer is one that `Accept` names."),
         (409, is_write && is_in("path"), "What it is about is in a state that does not allow this."),
         (413, has_body, "The body is too large."),
         (415, has_body, "The body is not said to be JSON."),
@@ -251,6 +255,12 @@ fn add_examples(operation: &mut Value, examples: &Value) {
         && let Some(media) = operation.pointer_mut("/requestBody/content/application~1json")
     {
         media["example"] = request.clone();
+    }
+    // Examples of an answer that comes in several forms, by media type.
+    for (form, shown) in example["forms"].as_object().into_iter().flatten() {
+        if let Some(media) = operation["responses"]["200"]["content"].get_mut(form) {
+            media["example"] = shown.clone();
+        }
     }
     for status in ["200", "201", "202"] {
         let place = format!("/responses/{status}/content/application~1json");

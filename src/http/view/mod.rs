@@ -4,6 +4,7 @@
 
 mod agent;
 mod approval;
+mod event;
 mod outcome;
 mod rules;
 mod stats;
@@ -11,6 +12,7 @@ mod task;
 
 pub use agent::{AgentPage, AgentView};
 pub use approval::{ApprovalDetail, ApprovalPage};
+pub use event::{CloudEventPage, EventPageView};
 pub use outcome::{BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported};
 pub use rules::{ExplanationView, RulesView};
 pub use stats::StatsView;

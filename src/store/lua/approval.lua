@@ -48,5 +48,5 @@ local function refuse(approval, task, verb, status, comment, why)
   task.more = ',"approval_id":"' .. approval .. '"'
   close(approval, status, comment)
   say('approval.' .. status, task, decision_json(approval, task, comment))
-  move(task, verb, 'cancelled', NOW, { 'error', why }, why)
+  move(task, verb, 'cancelled', NOW, why)
 end

@@ -13,11 +13,11 @@ end
 local comment = ARGV[6] ~= '' and ARGV[6] or nil
 close(approval, 'approved', comment)
 task.more = ',"approval_id":"' .. approval .. '"'
-local due = tonumber(redis.call('HGET', task.key, 'due') or '')
+local due = tonumber(detail(task).due)
 if due and due > NOW then
-  move(task, 'approve', 'scheduled', due, {}, comment)
+  move(task, 'approve', 'scheduled', due, comment)
 else
-  move(task, 'approve', 'pending', task.rank, {}, comment)
+  move(task, 'approve', 'pending', task.rank, comment)
 end
 finish()
 return 'OK ' .. task.id

@@ -10,9 +10,9 @@ if refusal then
   return IS_AGAIN and task and task.state == 'cancelled' and 'REPEATED cancelled' or refusal
 end
 if task.state == 'blocked' then
-  close(redis.call('HGET', task.key, 'approval'), 'cancelled')
+  close(detail(task).approval, 'cancelled')
 end
 local why = ARGV[6] ~= '' and ARGV[6] or nil
-move(task, 'cancel', 'cancelled', NOW, { 'error', why or '' }, why)
+move(task, 'cancel', 'cancelled', NOW, why)
 finish()
 return 'OK'

@@ -5,39 +5,36 @@
 -- ARGV[7]  how many at the most
 -- ARGV[8]  lease, ms
 --
--- Returns  now, ms, then for each task a list: id, lease until (ms), its hash before the claim (a flat list), its spec.
+-- Returns  now, ms, then for each task a list: id, lease until (ms), its record, its spec.
 --          Just the time if the subject is empty or the agent is paused.
 local agent, worker = ARGV[5], ARGV[6]
 if redis.call('ZADD', P .. 'sessions:' .. agent, NOW, worker) == 1 then
   redis.call('SADD', P .. 'agents', agent)
+  if redis.call('ZCARD', P .. 'sessions:' .. agent) == 1 then
+    say_agent('agent.online', agent, worker)
+  end
 end
 if redis.call('SISMEMBER', P .. 'paused', agent) == 1 then
+  finish()
   return { NOW }
 end
 local popped = redis.call('ZPOPMIN', P .. 'assigned:' .. agent, ARGV[7])
-local answer, ids, leased = { NOW }, {}, {}
+local answer, ids, held = { NOW }, {}, {}
 for i = 1, #popped, 2 do
-  local id = popped[i]
-  local hash = redis.call('HGETALL', P .. 'task:' .. id)
-  local f = {}
-  for j = 1, #hash, 2 do
-    f[hash[j]] = hash[j + 1]
-  end
-  if f.state and RULES.claim.from[f.state] then
-    local task = {
-      id = id, key = P .. 'task:' .. id, state = f.state, agent = f.agent, type = f.type, priority = f.priority,
-      n = tonumber(f.n), rank = f.rank, attempt = tonumber(f.attempt or 0), trace = f.trace,
-    }
-    local lease_until = hold(task, 'claim', ARGV[8], f.timeout, worker, true)
-    ids[#ids + 1] = id
-    leased[#leased + 1] = { id, lease_until, hash }
-  end
+  ids[#ids + 1] = popped[i]
 end
 if #ids > 0 then
-  for nth, spec in ipairs(redis.call('HMGET', P .. 'specs', unpack(ids))) do
-    leased[nth][4] = spec or '{}'
-    answer[nth + 1] = leased[nth]
+  fetch(ids)
+  local specs = redis.call('HMGET', P .. 'specs', unpack(ids))
+  for nth, id in ipairs(ids) do
+    local task = known[id]
+    if not barred(task, 'claim') then
+      held[#held + 1] = { task, TEXT[hold(task, 'claim', ARGV[8], worker, true)], specs[nth] or '{}' }
+    end
   end
 end
 finish()
+for nth, row in ipairs(held) do
+  answer[nth + 1] = { row[1].id, row[2], pack(row[1]), row[3] }
+end
 return answer

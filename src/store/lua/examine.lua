@@ -31,16 +31,19 @@ local function examine(id, report)
   local sets = sets_of(id)
   if not task then
     for _, set in ipairs(sets) do
-      report('is in ' .. set[1] .. ' but has no hash')
+      report('is in ' .. set[1] .. ' but has no record')
     end
     if redis.call('HEXISTS', P .. 'specs', id) == 1 then
-      report('has a spec but no hash')
+      report('has a spec but no record')
     end
     if redis.call('HEXISTS', P .. 'results', id) == 1 then
-      report('has a result but no hash')
+      report('has a result but no record')
+    end
+    if redis.call('HEXISTS', P .. 'progress', id) == 1 then
+      report('has progress but no record')
     end
     if redis.call('ZSCORE', P .. 'tasks', id) then
-      report('is in the index of tasks but has no hash')
+      report('is in the index of tasks but has no record')
     end
     return
   end
@@ -60,7 +63,7 @@ local function examine(id, report)
     if task.state == 'pending' or task.state == 'assigned' then
       place = task.rank
     elseif task.state == 'scheduled' then
-      place = redis.call('HGET', task.key, 'due') or ''
+      place = detail(task).due
     end
     if place and at_home ~= place then
       report('stands in ' .. home .. ' at ' .. at_home .. ', not at ' .. place)
@@ -72,8 +75,8 @@ local function examine(id, report)
   if not redis.call('ZSCORE', P .. 'tasks', id) then
     report('is missing from the index of tasks')
   end
-  local approval = redis.call('HGET', task.key, 'approval')
-  if approval then
+  local approval = detail(task).approval
+  if approval ~= '-' then
     local f = redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'task')
     if not f[1] or f[2] ~= id then
       report('names the approval ' .. approval .. ', which is not its own')

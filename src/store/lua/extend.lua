@@ -12,13 +12,13 @@ if refusal then
   return refusal
 end
 local lease_until = NOW + ARGV[7]
-local limit = redis.call('HGET', task.key, 'until')
-if limit then
+local limit = detail(task).limit
+if limit ~= '-' then
   lease_until = math.min(lease_until, tonumber(limit))
 end
 redis.call('ZADD', set_of('in_progress', task.agent), lease_until, task.id)
 if ARGV[8] ~= '' then
-  redis.call('HSET', task.key, 'progress', ARGV[8])
+  redis.call('HSET', P .. 'progress', task.id, ARGV[8])
   say(RULES.extend.event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '","attempt":' .. task.attempt
     .. ',"progress":' .. ARGV[8] .. '}')
   finish()

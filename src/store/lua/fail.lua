@@ -7,8 +7,9 @@
 -- Returns  for each task `OK scheduled`, `OK failed`, `REPEATED <state>`, `UNKNOWN`, `CANCELLED`,
 --          `ILLEGAL <state>`, `LEASE <newest attempt>` or `HOLDER <who>`
 local answers, results = {}, {}
+fetch(ids_of(6, 6))
 for i = 6, #ARGV, 6 do
-  local task = load(ARGV[i])
+  local task = known[ARGV[i]]
   local answer = barred_report(task, 'fail', ARGV[i + 1])
   if answer and answer ~= 'UNKNOWN' and task.state == 'scheduled' then
     -- Where a failed attempt leads too: the same report, once more.

@@ -41,6 +41,11 @@ local function append(map, key, first, second)
   end
 end
 
+-- How an optional argument stands in a record.
+local function or_none(text)
+  return text ~= '' and text or '-'
+end
+
 local function set_of(state, agent)
   return P .. state .. (PER_AGENT[state] and ':' .. agent or '')
 end
@@ -49,17 +54,73 @@ local function ring(bell, count)
   rung[bell] = (rung[bell] or 0) + (count or 1)
 end
 
--- The fields that a move needs, or nil for an unknown task.
-local function load(id)
-  local key = P .. 'task:' .. id
-  local f = redis.call('HMGET', key, 'state', 'agent', 'type', 'priority', 'n', 'rank', 'attempt', 'trace')
-  if not f[1] then
-    return nil
-  end
+-- A task's record is one string, so that a batch is read by one call and written by one:
+--
+--   state n attempt rank retries lost limit due holder approval
+--   agent type priority trace traceparent created max_retries timeout deadline parent
+--   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]      one line for each of `n` transitions
+--
+-- `-` stands for none. The first line changes, the second never does; of the transitions the newest are kept.
+local known, changed = {}, {}
+
+local function parse(id, record)
+  local state, n, attempt, rank, detail, rest = string.match(record, '^(%S+) (%S+) (%S+) (%S+) ([^\n]*)\n(.*)$')
+  local agent, type, priority, trace, traceparent = string.match(rest, '^(%S+) (%S+) (%S+) (%S+) (%S+)')
   return {
-    id = id, key = key, state = f[1], agent = f[2], type = f[3], priority = f[4],
-    n = tonumber(f[5]), rank = f[6], attempt = tonumber(f[7] or 0), trace = f[8],
+    id = id, state = state, n = tonumber(n), attempt = tonumber(attempt), rank = rank, detail = detail, rest = rest,
+    agent = agent, type = type, priority = priority,
+    trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
   }
+end
+
+-- The rarely needed part of a record's first line; what is changed in it is written with the next move.
+local function detail(task)
+  local d = task.details
+  if not d then
+    d = {}
+    d.retries, d.lost, d.limit, d.due, d.holder, d.approval =
+      string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    task.details = d
+  end
+  return d
+end
+
+-- The rarely needed part of the second line: created, max_retries, timeout, deadline, parent.
+local function facts(task)
+  return string.match(task.rest, '^%S+ %S+ %S+ %S+ %S+ (%S+) (%S+) (%S+) (%S+) (%S+)')
+end
+
+-- Reads the tasks of these ids, of which there must be some; load() then gives each.
+local function fetch(ids)
+  for nth, record in ipairs(redis.call('HMGET', P .. 'records', unpack(ids))) do
+    if record and not known[ids[nth]] then
+      known[ids[nth]] = parse(ids[nth], record)
+    end
+  end
+end
+
+-- The task, or nil if there is none. The same task twice is the same table: a call that names it twice moves it once.
+local function load(id)
+  if not known[id] then
+    fetch({ id })
+  end
+  return known[id]
+end
+
+-- Every `width`-th argument from `first` on: the ids of a call that names several tasks.
+local function ids_of(first, width)
+  local ids = {}
+  for i = first, #ARGV, width do
+    ids[#ids + 1] = ARGV[i]
+  end
+  return ids
+end
+
+local function pack(task)
+  local d = task.details
+  local line = d and d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' ' .. d.due .. ' ' .. d.holder .. ' ' .. d.approval
+  return task.state .. ' ' .. TEXT[task.n] .. ' ' .. TEXT[task.attempt] .. ' ' .. task.rank .. ' '
+    .. (line or task.detail) .. '\n' .. task.rest
 end
 
 -- Why `verb` may not start from where the task is; nil if it may.
@@ -79,7 +140,7 @@ local function barred_report(task, verb, attempt)
   end
   local is_same
   if attempt == '' then
-    is_same = redis.call('HGET', task.key, 'holder') == ACTOR
+    is_same = detail(task).holder == ACTOR
   else
     is_same = task.attempt == tonumber(attempt)
   end
@@ -88,7 +149,7 @@ local function barred_report(task, verb, attempt)
       return nil
     end
     if attempt == '' then
-      return 'HOLDER ' .. (redis.call('HGET', task.key, 'holder') or '')
+      return 'HOLDER ' .. detail(task).holder
     end
     return 'LEASE ' .. task.attempt
   end
@@ -104,24 +165,32 @@ local function barred_report(task, verb, attempt)
   return 'LEASE ' .. task.attempt
 end
 
--- Announces something about the task; `payload` is JSON.
+-- Announces something about the task, or about none if it has no id; `payload` is JSON.
 local function say(event, task, payload)
   local size = #said + 1
   said[size] = event
   entry[size * 2 - 1], entry[size * 2] = 'e', '"event_type":"' .. event
     .. '","priority":"' .. EVENT_PRIORITY[task.priority]
     .. '","source_agent":"orchestrator","trace_id":' .. (task.trace and '"' .. task.trace .. '"' or 'null')
-    .. ',"task_id":"' .. task.id .. '","payload":' .. payload .. ',"metadata":{}}'
+    .. ',"task_id":' .. (task.id and '"' .. task.id .. '"' or 'null') .. ',"payload":' .. payload
+    .. ',"metadata":{' .. (task.traceparent and '"traceparent":"' .. task.traceparent .. '"' or '') .. '}}'
 end
 
--- Moves a task: set, hash, timeline and event, or nothing.
+-- Announces that an agent came or went; its sessions of the first partition speak for all.
+local function say_agent(event, agent, worker)
+  if not string.find(P, '{0}', 1, true) then
+    return
+  end
+  say(event, { priority = 'P2' }, '{"agent":"' .. agent .. '","worker":' .. (worker and '"' .. worker .. '"' or 'null') .. '}')
+end
+
+-- Moves a task: set, record, timeline and event, or nothing.
 --
--- fields     more fields of the hash to write, a flat list; it is used up
 -- reason     why, a JSON string, or nil
 -- is_popped  whether the task is out of its set already
 -- event      the event's type where it is not the verb's own
 -- task.more  more members of the event's payload, JSON from the comma on, or nil
-local function move(task, verb, to, score, fields, reason, is_popped, event)
+local function move(task, verb, to, score, reason, is_popped, event)
   local from = task.state
   if from and not is_popped then
     append(gone, set_of(from, task.agent), task.id)
@@ -142,12 +211,14 @@ local function move(task, verb, to, score, fields, reason, is_popped, event)
   end
   task.state, task.n = to, task.n + 1
   local attempt = TEXT[task.attempt]
-  local line = TEXT[NOW] .. ' ' .. verb .. ' ' .. to .. ' ' .. ACTOR .. ' ' .. attempt .. (reason and ' ' .. reason or '')
-  local size = #fields
-  fields[size + 1], fields[size + 2] = 'state', to
-  fields[size + 3], fields[size + 4] = 'n', TEXT[task.n]
-  fields[size + 5], fields[size + 6] = TEXT[task.n % TIMELINE], line
-  redis.call('HSET', task.key, unpack(fields))
+  local rest = task.rest
+  if task.n > TIMELINE then
+    local first = string.find(rest, '\n', 1, true)
+    rest = string.sub(rest, 1, first - 1) .. string.sub(rest, (string.find(rest, '\n', first + 1, true)))
+  end
+  task.rest = rest .. '\n' .. TEXT[NOW] .. ' ' .. verb .. ' ' .. to .. ' ' .. ACTOR .. ' ' .. attempt
+    .. (reason and ' ' .. reason or '')
+  changed[task.id] = task
   say(event or RULES[verb].event, task, '{"type":"' .. task.type .. '","status":"' .. to
     .. '","previous_status":' .. (from and '"' .. from .. '"' or 'null') .. ',"verb":"' .. verb
     .. '","agent":"' .. task.agent .. '","attempt":' .. attempt .. ',"actor":"' .. ACTOR
@@ -155,15 +226,16 @@ local function move(task, verb, to, score, fields, reason, is_popped, event)
 end
 
 -- Gives the task to `holder` under a lease; returns until when.
-local function hold(task, verb, lease_ms, timeout, holder, is_popped)
+local function hold(task, verb, lease_ms, holder, is_popped)
   local lease_until = NOW + lease_ms
-  task.attempt = task.attempt + 1
-  local fields = { 'attempt', TEXT[task.attempt], 'holder', holder }
-  if timeout then
-    fields[5], fields[6] = 'until', TEXT[NOW + timeout]
+  local d = detail(task)
+  local _, _, timeout = facts(task)
+  task.attempt, d.holder = task.attempt + 1, holder
+  if timeout ~= '-' then
+    d.limit = TEXT[NOW + timeout]
     lease_until = math.min(lease_until, NOW + timeout)
   end
-  move(task, verb, 'in_progress', lease_until, fields, nil, is_popped)
+  move(task, verb, 'in_progress', lease_until, nil, is_popped)
   return lease_until
 end
 
@@ -182,14 +254,15 @@ end
 
 -- A failed attempt: another one after `wait` ms (nil: by `waits`), or the end.
 local function fail(task, verb, reason, is_retryable, wait, waits)
-  local f = redis.call('HMGET', task.key, 'retries', 'max_retries')
-  local failures = (f[1] or 0) + 1
-  if is_retryable and failures <= tonumber(f[2]) then
+  local d = detail(task)
+  local _, max_retries = facts(task)
+  local failures = d.retries + 1
+  if is_retryable and failures <= tonumber(max_retries) then
     local due = NOW + (wait or wait_after(failures, waits))
-    move(task, verb == 'reap' and verb or 'retry', 'scheduled', due,
-      { 'retries', failures, 'error', reason, 'due', due }, reason, false, 'task.retrying')
+    d.retries, d.due = TEXT[failures], TEXT[due]
+    move(task, verb == 'reap' and verb or 'retry', 'scheduled', due, reason, false, 'task.retrying')
   else
-    move(task, verb, 'failed', NOW, { 'error', reason }, reason, false, 'task.failed')
+    move(task, verb, 'failed', NOW, reason, false, 'task.failed')
   end
 end
 
@@ -236,6 +309,14 @@ end
 
 -- Makes the gathered writes; returns the log entry's id, if there were events.
 local function finish()
+  local records = {}
+  for id, task in pairs(changed) do
+    local size = #records
+    records[size + 1], records[size + 2] = id, pack(task)
+  end
+  if #records > 0 then
+    redis.call('HSET', P .. 'records', unpack(records))
+  end
   for set, ids in pairs(gone) do
     redis.call('ZREM', set, unpack(ids))
   end

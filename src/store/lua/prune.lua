@@ -2,33 +2,42 @@
 --
 -- ARGV[5]  how many at the most, for each terminal state
 -- ARGV[6]  for how long they are kept, ms
+-- ARGV[7]  for how long the event log is kept, ms
 --
 -- Returns  how many were forgotten
 local pruned = {}
 for state in pairs(RULES.prune.from) do
   local old = redis.call('ZRANGEBYSCORE', P .. state, '-inf', NOW - ARGV[6], 'LIMIT', 0, ARGV[5])
+  if #old > 0 then
+    fetch(old)
+  end
   for _, id in ipairs(old) do
     append(gone, P .. state, id)
-    local key = P .. 'task:' .. id
-    local f = redis.call('HMGET', key, 'approval', 'parent')
-    if f[1] then
-      local status = redis.call('HGET', P .. 'approval:' .. f[1], 'status')
-      if status then
-        append(gone, P .. 'approvals:' .. status, f[1])
+    local task = known[id]
+    if task then
+      local approval = detail(task).approval
+      local _, _, _, _, parent = facts(task)
+      if approval ~= '-' then
+        local status = redis.call('HGET', P .. 'approval:' .. approval, 'status')
+        if status then
+          append(gone, P .. 'approvals:' .. status, approval)
+        end
+        redis.call('DEL', P .. 'approval:' .. approval)
       end
-      redis.call('DEL', P .. 'approval:' .. f[1])
+      if parent ~= '-' then
+        append(gone, P .. 'children:' .. parent, id)
+      end
     end
-    if f[2] then
-      append(gone, P .. 'children:' .. f[2], id)
-    end
-    redis.call('UNLINK', key)
     pruned[#pruned + 1] = id
   end
 end
 if #pruned > 0 then
-  redis.call('HDEL', P .. 'specs', unpack(pruned))
-  redis.call('HDEL', P .. 'results', unpack(pruned))
+  for _, hash in ipairs({ 'records', 'specs', 'results', 'progress' }) do
+    redis.call('HDEL', P .. hash, unpack(pruned))
+  end
   redis.call('ZREM', P .. 'tasks', unpack(pruned))
 end
+-- Whole nodes of the stream only, which costs little: the log keeps up to a hundred entries more.
+redis.call('XTRIM', P .. 'events', 'MINID', '~', string.format('%.0f', NOW - ARGV[7]))
 finish()
 return #pruned

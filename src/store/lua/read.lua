@@ -2,17 +2,18 @@
 --
 -- ARGV[5…]  ids
 --
--- Returns  now, ms, then for each task that there is a list: id, lease until (ms, or -1), its hash (a flat
---          list), its spec, its result or ''
-local answer = { NOW }
-for i = 5, #ARGV do
-  local id = ARGV[i]
-  local hash = redis.call('HGETALL', P .. 'task:' .. id)
-  if #hash > 0 then
-    local f = redis.call('HMGET', P .. 'task:' .. id, 'state', 'agent')
-    local lease_until = f[1] == 'in_progress' and redis.call('ZSCORE', set_of(f[1], f[2]), id)
-    answer[#answer + 1] = { id, lease_until or -1, hash, redis.call('HGET', P .. 'specs', id) or '{}',
-      redis.call('HGET', P .. 'results', id) or '' }
+-- Returns  now, ms, then for each task that there is a list: id, lease until (ms, or -1), its record, its spec, its
+--          result or '', its progress or ''
+local answer, ids = { NOW }, ids_of(5, 1)
+fetch(ids)
+local specs = redis.call('HMGET', P .. 'specs', unpack(ids))
+local results = redis.call('HMGET', P .. 'results', unpack(ids))
+local progress = redis.call('HMGET', P .. 'progress', unpack(ids))
+for nth, id in ipairs(ids) do
+  local task = known[id]
+  if task then
+    local lease_until = task.state == 'in_progress' and redis.call('ZSCORE', set_of(task.state, task.agent), id)
+    answer[#answer + 1] = { id, lease_until or -1, pack(task), specs[nth] or '{}', results[nth] or '', progress[nth] or '' }
   end
 end
 return answer

@@ -17,20 +17,21 @@ local starts = {}
 for text in string.gmatch(ARGV[6], '%d+') do
   starts[#starts + 1] = text
 end
-task.rank = NOW - starts[tonumber(string.sub(task.priority, 2)) + 1]
-local fields = { 'rank', task.rank, 'retries', 0, 'lost', 0, 'error', '', 'due', '' }
-local approval = redis.call('HGET', task.key, 'approval')
-local old = approval and redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'rule', 'by')
+local d = detail(task)
+task.rank = TEXT[NOW - starts[tonumber(string.sub(task.priority, 2)) + 1]]
+d.retries, d.lost, d.due = '0', '0', '-'
 redis.call('HDEL', P .. 'results', task.id)
-redis.call('HDEL', task.key, 'progress')
+redis.call('HDEL', P .. 'progress', task.id)
+local approval = d.approval
+local old = approval ~= '-' and redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'rule', 'by')
 if old and old[1] ~= 'approved' then
-  fields[#fields + 1], fields[#fields + 2] = 'approval', ARGV[7]
-  move(task, 'requeue', 'blocked', NOW, fields)
+  d.approval = ARGV[7]
+  move(task, 'requeue', 'blocked', NOW)
   redis.call('ZREM', P .. 'approvals:' .. old[1], approval)
   redis.call('DEL', P .. 'approval:' .. approval)
   ask(task, ARGV[7], old[2], old[3], NOW + ARGV[8])
 else
-  move(task, 'requeue', 'pending', task.rank, fields)
+  move(task, 'requeue', 'pending', task.rank)
 end
 finish()
 return 'OK'

@@ -4,13 +4,20 @@
 --
 -- Returns  how many were taken from the queue
 local popped = redis.call('ZPOPMIN', P .. 'pending', ARGV[5])
-local agents, known = {}, {}
+if #popped == 0 then
+  return 0
+end
+local ids, agents, seen = {}, {}, {}
 for i = 1, #popped, 2 do
-  local task = load(popped[i])
+  ids[#ids + 1] = popped[i]
+end
+fetch(ids)
+for nth, id in ipairs(ids) do
+  local task = known[id]
   if not barred(task, 'route') then
-    move(task, 'route', 'assigned', popped[i + 1], {}, nil, true)
-    if not known[task.agent] then
-      known[task.agent] = true
+    move(task, 'route', 'assigned', popped[nth * 2], nil, true)
+    if not seen[task.agent] then
+      seen[task.agent] = true
       agents[#agents + 1] = task.agent
     end
   end

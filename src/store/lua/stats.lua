@@ -13,11 +13,10 @@ for state in pairs(STATES) do
 end
 for _, agent in ipairs(redis.call('SMEMBERS', P .. 'agents')) do
   local sessions = P .. 'sessions:' .. agent
-  redis.call('ZREMRANGEBYSCORE', sessions, '-inf', NOW - ARGV[5])
   agents[#agents + 1] = { agent, redis.call('ZCARD', set_of('assigned', agent)),
     redis.call('ZCARD', set_of('in_progress', agent)), redis.call('SISMEMBER', P .. 'paused', agent),
-    redis.call('ZRANGE', sessions, 0, -1, 'WITHSCORES') }
+    redis.call('ZRANGEBYSCORE', sessions, NOW - ARGV[5], '+inf', 'WITHSCORES') }
 end
 local head = redis.call('ZRANGE', P .. 'pending', 0, 0)[1]
-local accepted = head and redis.call('HGET', P .. 'task:' .. head, 'created')
+local accepted = head and load(head) and facts(load(head))
 return { NOW, states, redis.call('HGETALL', P .. 'open'), agents, accepted or -1 }

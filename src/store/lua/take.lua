@@ -7,12 +7,12 @@
 local task = load(ARGV[5])
 local refusal = barred(task, 'take')
 if refusal then
-  if task and task.state == 'in_progress' and redis.call('HGET', task.key, 'holder') == ACTOR then
+  if task and task.state == 'in_progress' and detail(task).holder == ACTOR then
     return 'REPEATED in_progress'
   end
   return refusal
 end
 redis.call('SADD', P .. 'agents', task.agent)
-hold(task, 'take', ARGV[6], redis.call('HGET', task.key, 'timeout'), ACTOR)
+hold(task, 'take', ARGV[6], ACTOR)
 finish()
 return 'OK'

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use orchestrator::domain::ids::TaskId;
 use orchestrator::runtime::redis_server::{Options, RedisServer};
 use redis::FromRedisValue;
 use rustix::process::{Pid, Signal, kill_process};
@@ -48,6 +49,26 @@ impl Redis {
         match command.query_async(&mut connection).await {
             Ok(answer) => answer,
             Err(error) => panic!("{words:?}: {error}"),
+        }
+    }
+
+    /// Writes events into partition 0 with the numbers from `from` to before `to` and so many bytes each, 50 an
+    /// entry, as fast as it takes them in.
+    pub async fn flood(&self, from: u64, to: u64, bytes: usize) {
+        let client = redis::Client::open(self.url()).unwrap();
+        // It has as long as it needs: the machine may be busy with what the flood causes.
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.unwrap();
+        let filler = "x".repeat(bytes);
+        for chunk in (from..to).collect::<Vec<_>>().chunks(50) {
+            let mut add = redis::cmd("XADD");
+            add.arg("orchestrator:{0}:events").arg("*");
+            for number in chunk {
+                add.arg("e").arg(format!(
+                    r#""event_type":"kb.updated","source_agent":"flood","task_id":null,"payload":{{"n":{number},"f":"{filler}"}},"metadata":{{}}}}"#
+                ));
+            }
+            let _: String = add.query_async(&mut connection).await.unwrap();
         }
     }
 
@@ -109,6 +130,18 @@ impl Redis {
             dump.insert(key, content);
         }
         dump
+    }
+
+    /// Overwrites the `nth` word (from 0) of the first line of a task's record; returns what stood there.
+    pub async fn edit_record(&self, id: TaskId, nth: usize, word: &str) -> String {
+        let id = id.to_string();
+        let record: String = self.ask(&["HGET", "orchestrator:{0}:records", &id]).await;
+        let (line, rest) = record.split_once('\n').unwrap();
+        let mut words: Vec<&str> = line.split(' ').collect();
+        let old = std::mem::replace(&mut words[nth], word).to_owned();
+        let edited = format!("{}\n{rest}", words.join(" "));
+        self.ask::<i64>(&["HSET", "orchestrator:{0}:records", &id, &edited]).await;
+        old
     }
 
     /// Listens to channels of this pattern from now on.

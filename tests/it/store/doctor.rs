@@ -55,6 +55,11 @@ impl Ward {
     }
 }
 
+/// Where things stand in a record's first line.
+const STATE: usize = 0;
+const RANK: usize = 3;
+const APPROVAL: usize = 9;
+
 #[tokio::test]
 async fn a_sound_store_has_no_findings_in_any_slice() {
     Ward::open().await.fleet.finish().await;
@@ -109,14 +114,14 @@ async fn a_task_at_a_wrong_place_of_its_set_is_found() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_a_task_without_its_hash_is_found() {
+async fn what_is_left_of_a_task_without_its_record_is_found() {
     let ward = Ward::open().await;
     let id = ward.completed;
 
-    ward.redis(&["DEL", &key(&format!("task:{id}"))]).await;
+    ward.redis(&["HDEL", &key("records"), &id.to_string()]).await;
 
-    let set = format!("is in {} but has no hash", key("completed"));
-    let rest = ["has a spec but no hash", "has a result but no hash", "is in the index of tasks but has no hash"];
+    let set = format!("is in {} but has no record", key("completed"));
+    let rest = ["has a spec but no record", "has a result but no record", "is in the index of tasks but has no record"];
     ward.finds(id, &[&[set.as_str()], &rest[..]].concat()).await;
 }
 
@@ -127,7 +132,7 @@ async fn a_spec_without_anything_else_is_found() {
 
     ward.redis(&["HSET", &key("specs"), &id.to_string(), "{}"]).await;
 
-    ward.finds(id, &["has a spec but no hash"]).await;
+    ward.finds(id, &["has a spec but no record"]).await;
 }
 
 #[tokio::test]
@@ -168,12 +173,13 @@ async fn an_entry_of_the_approvals_without_an_approval_is_found() {
 #[tokio::test]
 async fn a_task_that_went_on_without_a_yes_is_found() {
     let ward = Ward::open().await;
-    let (id, hash) = (ward.blocked.id, key(&format!("task:{}", ward.blocked.id)));
-    let rank: String = ward.fleet.redis.ask(&["HGET", &hash, "rank"]).await;
+    let id = ward.blocked.id;
+    ward.fleet.redis.edit_record(id, STATE, "pending").await;
+    let rank = ward.fleet.redis.edit_record(id, RANK, "0").await;
+    ward.fleet.redis.edit_record(id, RANK, &rank).await;
 
     ward.redis(&["ZREM", &key("blocked"), &id.to_string()]).await;
     ward.redis(&["ZADD", &key("pending"), &rank, &id.to_string()]).await;
-    ward.redis(&["HSET", &hash, "state", "pending"]).await;
 
     ward.finds(id, &["is pending though its approval is pending"]).await;
 }
@@ -183,7 +189,7 @@ async fn a_blocked_task_that_nobody_can_approve_is_found() {
     let ward = Ward::open().await;
     let id = ward.blocked.id;
 
-    ward.redis(&["HDEL", &key(&format!("task:{id}")), "approval"]).await;
+    ward.fleet.redis.edit_record(id, APPROVAL, "-").await;
 
     ward.finds(id, &["is blocked without an approval"]).await;
 }

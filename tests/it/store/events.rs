@@ -76,7 +76,9 @@ async fn what_a_subscriber_hears_is_what_the_log_keeps_in_order_with_rising_ids(
     let kept: Vec<_> = log.iter().map(|event| (event.id, event.event_type().to_owned())).collect();
     assert_eq!(heard, kept);
     assert!(heard.windows(2).all(|pair| pair[0].0.to_uuid() < pair[1].0.to_uuid()));
-    assert_eq!(heard.len(), 5 * 2 + 5 + 5 + 1 + 1 + 1 + 1 + 1);
+    // Five submissions that ask, five that do not, their routing; then one claim by an agent that comes online, one
+    // retry, one promotion, one cancellation, one publication.
+    assert_eq!(heard.len(), 5 * 2 + 5 + 5 + 2 + 1 + 1 + 1 + 1);
     fleet.finish().await;
 }
 
@@ -158,5 +160,23 @@ async fn the_log_is_cut_to_about_what_the_settings_say() {
     let kept: i64 = fleet.redis.ask(&["XLEN", "orchestrator:{0}:events"]).await;
 
     assert!((1_000..1_200).contains(&kept), "{kept} entries");
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn an_agent_comes_online_with_its_first_session_and_goes_offline_with_its_last() {
+    let fleet = Fleet::start().await;
+
+    fleet.claim("ops_agent", 1).await;
+    fleet.claim("ops_agent", 1).await;
+    fleet.advance(std::time::Duration::from_millis(fleet.engine.settings().agents.session_ms + 1));
+    fleet.engine.reap().await.unwrap();
+    fleet.engine.reap().await.unwrap();
+
+    let log = fleet.events().await;
+    let types: Vec<_> = log.iter().map(|event| event.event_type()).collect();
+    assert_eq!(types, ["agent.online", "agent.offline"]);
+    assert_eq!(log[0].body["payload"]["agent"], "ops_agent");
+    assert_eq!(fleet.engine.agent(&"ops_agent".parse().unwrap()).await.unwrap().last_seen, None);
     fleet.finish().await;
 }

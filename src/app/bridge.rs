@@ -1,0 +1,58 @@
+//! The role that speaks NATS: the bridge of events, and the answering of requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, Running};
+use crate::http::{self, Inside};
+use crate::runtime::chain::Chain;
+use crate::settings::Settings;
+use crate::transport::{self, Answer, Client, Handler, Publisher, Service};
+use crate::workers::Bridge;
+
+/// How long the last messages may take to leave.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Starts the bridge and, where a caller could show a credential, the answering of requests.
+pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<(), Error> {
+    let client = transport::connect(&settings.nats).await?;
+    let publisher = Publisher::new(client.clone(), settings.nats.clone());
+    running.supervisor.start(Bridge::new(running.engine.clone(), publisher));
+    running.nats_client = Some(client.clone());
+    if !settings.nats.services {
+        return Ok(());
+    }
+    match Inside::new(running.engine.clone(), &settings.http, running.stop.clone()) {
+        Ok(api) => drop(running.nats.spawn(answer(client, api, running.stop.clone()))),
+        // Whoever only bridges needs none.
+        Err(http::Error::NoCredential) => tracing::info!("no credential is set, so no requests are answered over NATS"),
+        Err(error) => return Err(error.into()),
+    }
+    tracing::info!("the bridge runs");
+    Ok(())
+}
+
+/// Answers requests until `stop`.
+async fn answer(client: Client, api: Inside, stop: CancellationToken) {
+    let handler: Handler = Arc::new(move |call| {
+        let api = api.clone();
+        Box::pin(async move {
+            let (status, body) = api.answer(call.method, &call.path, &call.headers, call.body).await;
+            Answer { status, body }
+        })
+    });
+    match Service::start(&client).await {
+        Ok(service) => service.run(handler, stop).await,
+        Err(error) => tracing::error!(error = %Chain(&error), "requests over NATS are not answered"),
+    }
+}
+
+/// Lets the last messages leave.
+pub(super) async fn drain(client: Client) {
+    if timeout(DRAIN, client.drain()).await.is_err() {
+        tracing::debug!("NATS did not drain in time");
+    }
+}

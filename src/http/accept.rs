@@ -1,0 +1,131 @@
+//! In which form a client wants events: what its `Accept` says.
+//!
+//! One rule: `application/cloudevents+json` among the media types makes every event a CloudEvent, and
+//! `text/event-stream` makes the answer a stream; without the latter, any JSON makes it a page. Weights are not
+//! compared, but `q=0` refuses.
+
+use poem::http::header;
+use poem::{Request, RequestBody};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use crate::domain::event::Event;
+
+use super::error::Refusal;
+
+/// A stream of events.
+pub const EVENT_STREAM: &str = "text/event-stream";
+/// A page of events.
+pub const JSON: &str = "application/json";
+/// A page of CloudEvents.
+pub const CLOUD_EVENTS: &str = "application/cloudevents+json";
+
+/// How an event is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As everywhere in this API.
+    Json,
+    /// As a CloudEvent 1.0 in structured mode.
+    CloudEvent,
+}
+
+impl Form {
+    /// The media type of a page.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => JSON,
+            Self::CloudEvent => CLOUD_EVENTS,
+        }
+    }
+
+    /// Writes `event`, in one line.
+    pub fn write(self, event: &Event) -> String {
+        let mut text = match self {
+            Self::Json => event.json.clone(),
+            Self::CloudEvent => event.to_cloud_event(),
+        };
+        // Between the tokens of what a client published; within a string JSON has none.
+        if text.contains(['\n', '\r']) {
+            text = text.replace(['\n', '\r'], " ");
+        }
+        text
+    }
+}
+
+/// What the client takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// A stream.
+    Stream(Form),
+    /// A page.
+    Page(Form),
+}
+
+impl Accepted {
+    /// What the values of `Accept` ask for; none: nothing that there is.
+    fn read<'h>(values: impl Iterator<Item = &'h str>) -> Option<Self> {
+        let ranges: Vec<_> = values.flat_map(|value| value.split(',')).filter_map(media_range).collect();
+        let takes = |wanted: &str| ranges.iter().any(|range| range == wanted);
+        let form = if takes(CLOUD_EVENTS) { Form::CloudEvent } else { Form::Json };
+        if takes(EVENT_STREAM) {
+            return Some(Self::Stream(form));
+        }
+        if takes(JSON) || takes(CLOUD_EVENTS) {
+            return Some(Self::Page(form));
+        }
+        if ranges.is_empty() || takes("*/*") || takes("text/*") {
+            return Some(Self::Stream(form));
+        }
+        takes("application/*").then_some(Self::Page(form))
+    }
+}
+
+/// The media range in `part` of an `Accept`, lower case; none: it says nothing, or that it is not taken.
+fn media_range(part: &str) -> Option<String> {
+    let mut pieces = part.split(';').map(str::trim);
+    let range = pieces.next().filter(|range| !range.is_empty())?.to_ascii_lowercase();
+    let weight = pieces.find_map(|piece| piece.strip_prefix("q=").or_else(|| piece.strip_prefix("Q=")));
+    let is_refused = weight.is_some_and(|weight| weight.parse() == Ok(0.0));
+    // A range that is refused stands for one that there is not, so that `Accept` does not count as empty.
+    Some(if is_refused { String::new() } else { range })
+}
+
+/// The document says it by the media types of the answer.
+impl<'a> ApiExtractor<'a> for Accepted {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::PoemExtractor];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+        let values = request.headers().get_all(header::ACCEPT).iter();
+        let accepted = Self::read(values.map(|value| value.to_str().unwrap_or("unreadable")));
+        Ok(accepted.ok_or_else(|| Refusal::not_acceptable(&[EVENT_STREAM, JSON, CLOUD_EVENTS]))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_is_what_accept_names() {
+        use Form::{CloudEvent, Json};
+        for (accept, expected) in [
+            ("", Some(Accepted::Stream(Json))),
+            ("*/*", Some(Accepted::Stream(Json))),
+            ("text/html, */*;q=0.8", Some(Accepted::Stream(Json))),
+            ("Text/Event-Stream", Some(Accepted::Stream(Json))),
+            ("text/event-stream, application/json", Some(Accepted::Stream(Json))),
+            ("text/event-stream, application/cloudevents+json", Some(Accepted::Stream(CloudEvent))),
+            ("application/json, text/plain, */*", Some(Accepted::Page(Json))),
+            ("application/json; charset=utf-8", Some(Accepted::Page(Json))),
+            ("application/*", Some(Accepted::Page(Json))),
+            ("application/cloudevents+json", Some(Accepted::Page(CloudEvent))),
+            ("text/event-stream;q=0, application/json", Some(Accepted::Page(Json))),
+            ("text/html", None),
+            ("*/*;q=0", None),
+            ("application/xml, image/*", None),
+        ] {
+            assert_eq!(Accepted::read([accept].into_iter()), expected, "{accept:?}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Events on the wire: a stream by the rules of `text/event-stream`, or a page.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use poem::http::{StatusCode, header};
+use poem::{Body, IntoResponse, Response};
+use poem_openapi::ApiResponse;
+use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
+use poem_openapi::types::Type;
+use tokio::time::timeout;
+
+use crate::engine::{EventPage, Feed, Heard};
+use crate::runtime::chain::Chain;
+
+use super::accept::{CLOUD_EVENTS, EVENT_STREAM, Form, JSON};
+use super::view::{CloudEventPage, EventPageView};
+
+/// How soon a client that lost its stream should come back, in milliseconds.
+const RETRY_MS: u32 = 1_000;
+
+const TRIMMED: &str = "events after your position were trimmed from the log";
+const TOO_SLOW: &str = "you were too slow to be waited for; resume from your last id";
+const STOPPING: &str = "this process stops; resume from your last id";
+const UNREADABLE: &str = "the log cannot be read now; resume from your last id";
+
+/// The answer to a reader of events.
+pub enum EventsResponse {
+    /// All from some place on, for ever.
+    Stream {
+        /// Where they come from.
+        feed: Box<Feed>,
+        /// How each is written.
+        form: Form,
+        /// After how much silence to say something.
+        heartbeat: Duration,
+    },
+    /// A part of the log.
+    Page {
+        /// The part.
+        page: EventPage,
+        /// How each event is written.
+        form: Form,
+    },
+}
+
+impl IntoResponse for EventsResponse {
+    fn into_response(self) -> Response {
+        let response = Response::builder().header(header::CACHE_CONTROL, "no-cache");
+        match self {
+            // The second header keeps nginx from gathering events before it passes them on.
+            Self::Stream { feed, form, heartbeat } => response
+                .content_type(EVENT_STREAM)
+                .header("x-accel-buffering", "no")
+                .body(Speaker { feed, form, heartbeat }.into_body()),
+            Self::Page { page, form } => response.content_type(form.media_type()).body(write_page(&page, form)),
+        }
+    }
+}
+
+/// The page as JSON; its items are the bytes that the log keeps.
+fn write_page(page: &EventPage, form: Form) -> String {
+    let items: Vec<_> = page.events.iter().map(|event| form.write(event)).collect();
+    format!(
+        r#"{{"items":[{}],"next_cursor":"{}","has_more":{},"has_gap":{}}}"#,
+        items.join(","),
+        page.next,
+        page.has_more,
+        page.has_gap
+    )
+}
+
+/// Says what a feed has to say. Dropped, it takes the feed with it.
+struct Speaker {
+    feed: Box<Feed>,
+    form: Form,
+    heartbeat: Duration,
+}
+
+impl Speaker {
+    fn into_body(self) -> Body {
+        // At once, so that the client sees the stream open; the id, so that it can resume before the first event.
+        let opening = format!("retry: {RETRY_MS}\nid: {}\n\n", self.feed.position());
+        let rest = stream::unfold(Some(self), async |speaker| {
+            let mut speaker = speaker?;
+            let (text, goes_on) = speaker.next().await;
+            Some((text, goes_on.then_some(speaker)))
+        });
+        let all = stream::once(async { opening }).chain(rest);
+        Body::from_bytes_stream(all.map(|text| Ok::<_, io::Error>(Bytes::from(text))))
+    }
+
+    /// The next thing to say, and whether more follows.
+    async fn next(&mut self) -> (String, bool) {
+        let Ok(heard) = timeout(self.heartbeat, self.feed.next()).await else {
+            // The id moves on with events that the filter keeps from this client, so that it resumes behind them.
+            return (format!(": heartbeat\nid: {}\n\n", self.feed.position()), true);
+        };
+        match heard {
+            Ok(Heard::Event(event, position)) => {
+                let data = self.form.write(&event);
+                (format!("id: {position}\nevent: {}\ndata: {data}\n\n", event.event_type), true)
+            }
+            Ok(Heard::Gap(_)) => (self.notice("gap", TRIMMED), true),
+            Ok(Heard::TooSlow) => (self.notice("cut-off", TOO_SLOW), false),
+            Ok(Heard::Stopping) => (self.notice("stopping", STOPPING), false),
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "event stream ended");
+                (self.notice("error", UNREADABLE), false)
+            }
+        }
+    }
+
+    /// Something about the stream itself. No type of event is one word.
+    fn notice(&self, name: &str, reason: &str) -> String {
+        format!("id: {}\nevent: {name}\ndata: {{\"reason\":\"{reason}\"}}\n\n", self.feed.position())
+    }
+}
+
+impl ApiResponse for EventsResponse {
+    fn meta() -> MetaResponses {
+        let content = vec![
+            MetaMediaType { content_type: EVENT_STREAM, schema: String::schema_ref() },
+            MetaMediaType { content_type: JSON, schema: EventPageView::schema_ref() },
+            MetaMediaType { content_type: CLOUD_EVENTS, schema: CloudEventPage::schema_ref() },
+        ];
+        let description = "Events as they come, or a page of the log";
+        let status = Some(StatusCode::OK.as_u16());
+        let found = MetaResponse { description, status, status_range: None, content, headers: Vec::new() };
+        MetaResponses { responses: vec![found] }
+    }
+
+    fn register(registry: &mut Registry) {
+        EventPageView::register(registry);
+        CloudEventPage::register(registry);
+    }
+}

@@ -1,0 +1,59 @@
+//! The bridge's lease and cursor, one for each partition.
+
+use std::collections::HashMap;
+
+use crate::domain::ids::{EventId, Partition};
+use crate::domain::task::Millis;
+
+use super::{Error, Store, args, keys, script};
+
+impl Store {
+    /// Takes or keeps the lease of the partition's bridge for `holder`; returns how far the log has been published.
+    /// None: somebody else holds it.
+    ///
+    /// * `published`: how far it has been published now, which only the holder may say.
+    pub async fn hold_bridge(
+        &self,
+        partition: Partition,
+        holder: &str,
+        lease_ms: Millis,
+        published: Option<EventId>,
+    ) -> Result<Option<EventId>, Error> {
+        let cursor = published.map(|id| format!("{}-{}-{}", id.at_ms, id.sequence, id.index));
+        let mut args = args();
+        args.arg(holder).arg(lease_ms).arg(cursor.unwrap_or_default());
+        let answer: String = self.run(&script::BRIDGE, partition, holder, args).await?;
+        match answer.strip_prefix("HELD ") {
+            Some("-") => Ok(Some(EventId::first(partition))),
+            Some(cursor) => Ok(Some(read_cursor(cursor, partition)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// How far the bridge is behind the log, in ms of the log's time; none: no bridge ever ran.
+    pub async fn bridge_lag_ms(&self, partition: Partition) -> Result<Option<Millis>, Error> {
+        let mut cmd = redis::cmd("HGETALL");
+        let bridge: HashMap<String, String> = self.query("bridge", cmd.arg(keys::bridge(partition))).await?;
+        if bridge.is_empty() {
+            return Ok(None);
+        }
+        let cursor = bridge.get("cursor").map(|cursor| read_cursor(cursor, partition)).transpose()?;
+        let bounds = self.log_bounds(partition).await?;
+        let from = cursor.or(bounds.first).unwrap_or(bounds.last);
+        let is_behind = (from.at_ms, from.sequence) < (bounds.last.at_ms, bounds.last.sequence);
+        Ok(Some(if is_behind { bounds.last.at_ms.saturating_sub(from.at_ms).max(1) } else { 0 }))
+    }
+}
+
+fn read_cursor(text: &str, partition: Partition) -> Result<EventId, Error> {
+    let unreadable = || Error::corrupt(format!("the bridge's cursor {text:?}"));
+    let mut numbers = text.split('-');
+    let mut next = || numbers.next().ok_or_else(unreadable);
+    let (at_ms, sequence, index) = (next()?, next()?, next()?);
+    Ok(EventId {
+        at_ms: at_ms.parse().map_err(|_| unreadable())?,
+        sequence: sequence.parse().map_err(|_| unreadable())?,
+        index: index.parse().map_err(|_| unreadable())?,
+        partition,
+    })
+}

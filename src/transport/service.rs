@@ -1,0 +1,208 @@
+//! Requests over NATS, answered like requests over HTTP.
+//!
+//! | subject | is |
+//! |---|---|
+//! | `orchestrator.agents.<agent>.claim`, `.results` | `POST /agents/<agent>/claim`, `/results` |
+//! | `orchestrator.tasks.<verb>` with `task_id` in the body | `POST /tasks/<task_id>/<verb>`; `get` is `GET /tasks/<task_id>` |
+//! | `orchestrator.ingest.tasks` | `POST /tasks` |
+//! | `orchestrator.ingest.events` | `POST /events/publish` |
+//!
+//! The body is the same JSON; the headers `Authorization`, `X-API-Key`, `Idempotency-Key`, `traceparent` and
+//! `X-Request-Id` mean the same. An answer has the header `Status` with HTTP's status, and a refusal the headers of the
+//! NATS service protocol besides. Several processes share the work as one queue group.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_nats::service::{self, Request, ServiceExt};
+use async_nats::{Client, HeaderMap};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream::SelectAll};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Error, ROOT};
+
+/// How many requests are answered at once, waiting claims among them; more wait in NATS's own buffers.
+const AT_ONCE: usize = 1_000;
+
+/// The headers that mean the same over NATS as over HTTP.
+const HEADERS: [&str; 5] = ["Authorization", "X-API-Key", "Idempotency-Key", "traceparent", "X-Request-Id"];
+
+/// The verbs of `orchestrator.tasks.<verb>`.
+const VERBS: [&str; 7] = ["get", "heartbeat", "complete", "fail", "release", "cancel", "retry"];
+
+/// A request, in the words of HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// The path, percent-encoded where needed.
+    pub path: String,
+    /// Those of the five headers that were sent.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body as it came.
+    pub body: Bytes,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status, as HTTP counts.
+    pub status: u16,
+    /// JSON.
+    pub body: Bytes,
+}
+
+/// Whoever answers.
+pub type Handler = Arc<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+
+/// Answers requests until it is stopped.
+pub struct Service {
+    service: service::Service,
+    requests: SelectAll<service::endpoint::Endpoint>,
+}
+
+impl Service {
+    /// Subscribes; discovery, ping and statistics (`$SRV.*`) come with it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Service`] if NATS refuses.
+    pub async fn start(client: &Client) -> Result<Self, Error> {
+        let started =
+            client.service_builder().description("MorningAI Orchestrator").start(ROOT, env!("CARGO_PKG_VERSION"));
+        let service = started.await.map_err(Error::Service)?;
+        let mut subjects = vec![
+            ("claim".to_owned(), format!("{ROOT}.agents.*.claim")),
+            ("results".to_owned(), format!("{ROOT}.agents.*.results")),
+            ("ingest-tasks".to_owned(), format!("{ROOT}.ingest.tasks")),
+            ("ingest-events".to_owned(), format!("{ROOT}.ingest.events")),
+        ];
+        subjects.extend(VERBS.map(|verb| (verb.to_owned(), format!("{ROOT}.tasks.{verb}"))));
+        let mut requests = SelectAll::new();
+        for (name, subject) in subjects {
+            requests.push(service.endpoint_builder().name(name).add(subject).await.map_err(Error::Service)?);
+        }
+        Ok(Self { service, requests })
+    }
+
+    /// Answers until `stop`, then finishes what was begun.
+    pub async fn run(mut self, handler: Handler, stop: CancellationToken) {
+        let (answers, at_once) = (TaskTracker::new(), Arc::new(Semaphore::new(AT_ONCE)));
+        loop {
+            let Ok(place) = Arc::clone(&at_once).acquire_owned().await else { break };
+            let request = tokio::select! {
+                () = stop.cancelled() => break,
+                request = self.requests.next() => request,
+            };
+            let Some(request) = request else { break };
+            let handler = Arc::clone(&handler);
+            answers.spawn(async move {
+                answer(&request, &handler).await;
+                drop(place);
+            });
+        }
+        if let Err(error) = self.service.stop().await {
+            tracing::debug!(%error, "the NATS service stopped with a fault");
+        }
+        answers.close();
+        answers.wait().await;
+    }
+}
+
+async fn answer(request: &Request, handler: &Handler) {
+    let message = &request.message;
+    let answer = match read(&message.subject, message.headers.as_ref(), message.payload.clone()) {
+        Ok(call) => handler(call).await,
+        Err(answer) => answer,
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert("Status", answer.status.to_string());
+    headers.insert("content-type", "application/json");
+    if answer.status >= 400 {
+        headers.insert("Nats-Service-Error-Code", answer.status.to_string());
+        headers.insert("Nats-Service-Error", title(&answer.body));
+    }
+    // A caller that gave no reply subject, or is gone, wants no answer.
+    if let Err(error) = request.respond_with_headers(Ok(answer.body), headers).await {
+        tracing::debug!(%error, "an answer over NATS could not be sent");
+    }
+}
+
+/// The title of a problem, for tools that show only the error header.
+fn title(body: &Bytes) -> String {
+    #[derive(Deserialize)]
+    struct Problem {
+        title: String,
+    }
+    serde_json::from_slice::<Problem>(body).map_or_else(|_| "refused".to_owned(), |problem| problem.title)
+}
+
+/// The request in the words of HTTP, or the refusal of one that has none.
+fn read(subject: &str, headers: Option<&HeaderMap>, body: Bytes) -> Result<Call, Answer> {
+    let header = |name: &'static str| Some((name, headers?.get(name)?.to_string()));
+    let headers = HEADERS.into_iter().filter_map(header).collect();
+    let post = |path: String| Call { method: "POST", path, headers, body: body.clone() };
+    match subject.split('.').collect::<Vec<_>>().as_slice() {
+        // An agent's name may hold no dot here: a token of the subject is one word.
+        [_, "agents", agent, verb @ ("claim" | "results")] => Ok(post(format!("/agents/{}/{verb}", encoded(agent)))),
+        [_, "ingest", "tasks"] => Ok(post("/tasks".to_owned())),
+        [_, "ingest", "events"] => Ok(post("/events/publish".to_owned())),
+        [_, "tasks", verb] => {
+            let id = task_id(&body)?;
+            Ok(match *verb {
+                "get" => Call { method: "GET", body: Bytes::new(), ..post(format!("/tasks/{id}")) },
+                verb => post(format!("/tasks/{id}/{verb}")),
+            })
+        }
+        _ => Err(refusal(404, "not-found", "There is nothing here", "No call has this subject.")),
+    }
+}
+
+/// The `task_id` of the body.
+fn task_id(body: &Bytes) -> Result<uuid::Uuid, Answer> {
+    #[derive(Deserialize)]
+    struct Body {
+        task_id: uuid::Uuid,
+    }
+    let detail = "The body must be a JSON object whose `task_id` is the task's UUID.";
+    let read = serde_json::from_slice::<Body>(body);
+    read.map(|body| body.task_id).map_err(|_| refusal(400, "unreadable", "The request cannot be read", detail))
+}
+
+fn refusal(status: u16, word: &str, title: &str, detail: &str) -> Answer {
+    let kind = format!("urn:orchestrator:problem:{word}");
+    let problem = serde_json::json!({ "type": kind, "title": title, "status": status, "detail": detail });
+    Answer { status, body: problem.to_string().into() }
+}
+
+/// A token of a subject as a segment of a path.
+fn encoded(token: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    token
+        .bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_a_path_and_hostile_tokens_stay_in_their_segment() {
+        let path = |subject: &str, body: &'static str| read(subject, None, Bytes::from(body)).map(|call| call.path);
+        let id = "01a20558-059e-77b3-a1d4-242afd96db00";
+
+        assert_eq!(path("orchestrator.agents.dev_agent.claim", "{}").unwrap(), "/agents/dev_agent/claim");
+        assert_eq!(path("orchestrator.agents.a/b?c.claim", "{}").unwrap(), "/agents/a%2Fb%3Fc/claim");
+        let body = r#"{"task_id": "01a20558-059e-77b3-a1d4-242afd96db00", "attempt": 1}"#;
+        assert_eq!(path("orchestrator.tasks.complete", body).unwrap(), format!("/tasks/{id}/complete"));
+        assert_eq!(path("orchestrator.tasks.complete", "{}").unwrap_err().status, 400);
+        assert_eq!(path("orchestrator.else", "{}").unwrap_err().status, 404);
+    }
+}

@@ -106,7 +106,8 @@ impl Client {
         body: Option<&impl Serialize>,
     ) -> Result<T, Error> {
         let url = format!("{}{path}", self.base);
-        let unreachable = |source: reqwest::Error| Error::Unreachable { url: url.clone(), source: source.without_url() };
+        let unreachable =
+            |source: reqwest::Error| Error::Unreachable { url: url.clone(), source: source.without_url() };
         let mut request = self.http.request(method, &url);
         if let Some(key) = &self.key {
             request = request.header("X-API-Key", key);

@@ -53,7 +53,8 @@ pub(super) async fn measure(ground: &Ground, reporter: &Reporter, deepest: u64, 
             Some(shallow) => {
                 for ((step, there), here) in STEPS.into_iter().zip(cpu).zip(shallow) {
                     let name = format!("{step}_at_{depth}_vs_1000");
-                    reporter.figure(Figure::new(name, there / here, "ratio", SAMPLE).with("of", "Redis CPU per task"))?;
+                    reporter
+                        .figure(Figure::new(name, there / here, "ratio", SAMPLE).with("of", "Redis CPU per task"))?;
                 }
             }
         }

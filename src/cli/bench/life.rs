@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::Error;
 use super::bed::{Bed, Fleet, Ground, Used};
 use super::figure::{Figure, Reporter, median};
 use super::load::{self, AGENT, BATCH, Caller, PAYLOAD_BYTES, check, shares, side_by_side};
 use super::wire::Wire;
-use super::Error;
 
 /// How many callers work side by side: enough to keep Redis busy while answers are read.
 const CALLERS: u64 = 4;
@@ -50,7 +50,11 @@ async fn in_turn(ground: &Ground, count: u64, is_naive: bool) -> Result<(f64, f6
     let bed = ground.store().await?;
     let caller = Caller::new(&bed.engine)?;
     // The scripts are loaded by their first call.
-    if is_naive { bed.engine.naive_life(1, &load::payload()).await? } else { live(caller.clone(), 1).await.map(drop)? }
+    if is_naive {
+        bed.engine.naive_life(1, &load::payload()).await?
+    } else {
+        live(caller.clone(), 1).await.map(drop)?
+    }
     let before = bed.used().await?;
     let lives = shares(count, CALLERS).map(|share| {
         let (engine, caller) = (bed.engine.clone(), caller.clone());
@@ -98,14 +102,16 @@ pub(super) async fn batch(ground: &Ground, reporter: &Reporter, count: u64, roun
     for _ in 0..rounds {
         let bed = ground.fleet().await?;
         let before = bed.used().await?;
-        let last = timeout(LIMIT, over_http(bed.fleet()?, count)).await.map_err(|_| Error::TooLong("a full life"))??;
+        let last =
+            timeout(LIMIT, over_http(bed.fleet()?, count)).await.map_err(|_| Error::TooLong("a full life"))??;
         let after = bed.used().await?;
         rates.push(rate(&before, last, count));
         costs.push(after.redis_us_since(&before, count));
         shares.push(cpu_us(&before, &after, count));
         settle(bed).await?;
     }
-    let [gateway, worker, load] = [0, 1, 2].map(|part| median(&shares.iter().map(|share| share[part]).collect::<Vec<_>>()));
+    let [gateway, worker, load] =
+        [0, 1, 2].map(|part| median(&shares.iter().map(|share| share[part]).collect::<Vec<_>>()));
     let figure = Figure::of_rounds("full_life_batch", &rates, "tasks/s", count).with_redis_us(median(&costs));
     let figure = figure.with("submitters", SUBMITTERS).with("agents", AGENTS).with("batch", BATCH);
     let figure = figure.with("gateway_cpu_us", gateway).with("worker_cpu_us", worker).with("load_cpu_us", load);

@@ -23,7 +23,8 @@ pub(super) const AGENT: &str = "faq_agent";
 
 /// A payload of [`PAYLOAD_BYTES`].
 pub(super) fn payload() -> String {
-    let (head, tail) = (r#"{"question":"How do I reset my password?","user":"u-48213","locale":"en","context":""#, r#""}"#);
+    let (head, tail) =
+        (r#"{"question":"How do I reset my password?","user":"u-48213","locale":"en","context":""#, r#""}"#);
     let filling = "lorem ipsum dolor sit amet ".repeat(12);
     format!("{head}{}{tail}", &filling[..PAYLOAD_BYTES - head.len() - tail.len()])
 }

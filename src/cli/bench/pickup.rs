@@ -51,7 +51,8 @@ pub(super) async fn measure(ground: &Ground, reporter: &Reporter, seconds: u64) 
     let count = WARM_UP + RATE * seconds;
     let before = bed.used().await?;
     let limit = Duration::from_secs(seconds + 30);
-    let (submitted, claimed) = timeout(limit, run(bed.fleet()?, count)).await.map_err(|_| Error::TooLong("pickup"))??;
+    let (submitted, claimed) =
+        timeout(limit, run(bed.fleet()?, count)).await.map_err(|_| Error::TooLong("pickup"))??;
     let after = bed.used().await?;
     bed.end().await?;
     check("claimed tasks", claimed.len() as u64, count)?;

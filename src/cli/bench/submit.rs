@@ -48,8 +48,7 @@ pub(super) async fn batch(ground: &Ground, reporter: &Reporter, count: u64, roun
     let calls = batches(count).count() as u64;
     let count = calls * BATCH;
     let body = load::submissions(BATCH);
-    let found =
-        measure(ground, rounds, BATCH_CONNECTIONS, calls, count, |_| ("/tasks/batch", body.clone())).await?;
+    let found = measure(ground, rounds, BATCH_CONNECTIONS, calls, count, |_| ("/tasks/batch", body.clone())).await?;
     report(reporter, "submit_batch", BATCH_CONNECTIONS, BATCH, count, found)
 }
 

@@ -46,11 +46,7 @@ pub(super) async fn serve(caller: Caller) -> Result<(), Error> {
 async fn decide(caller: &Caller, approval: &Approval) -> Result<(), Error> {
     let path = format!("/approvals/{}", approval.approval_id);
     let Detail { task } = caller.client.get(&path).await.map_err(caller.failed())?;
-    caller.tell(Told::Asked {
-        task: task.task_id,
-        at: approval.requested_at.clone(),
-        rule: approval.rule.clone(),
-    });
+    caller.tell(Told::Asked { task: task.task_id, at: approval.requested_at.clone(), rule: approval.rule.clone() });
     sleep(READING).await;
     let comment = match task.kind.as_str() {
         "bugfix" => "go ahead, checkout comes first",

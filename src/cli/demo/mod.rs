@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::client::{self, Client};
 use crate::domain::principal::Role;
-use teller::{Told, Teller};
+use teller::{Teller, Told};
 
 /// Who takes part, and in which role. The approver submits nothing: nobody approves his own task.
 pub const CAST: [(&str, Role); 5] = [

@@ -44,10 +44,7 @@ impl Printer {
     }
 
     pub(super) fn open(&mut self, url: &str) -> io::Result<()> {
-        writeln!(
-            self.out,
-            "A story over {url}: something breaks, and three agents and a human put it right.\n"
-        )?;
+        writeln!(self.out, "A story over {url}: something breaks, and three agents and a human put it right.\n")?;
         let (time, task, id, what, who) = ("time", "task", "id", "what", "who");
         let head = format!("{time:>8}  {task:<10} {id:<SHORT$}  {what:<25} {who:<15} why");
         let head = self.paint(&head, "2");

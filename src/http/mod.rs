@@ -18,6 +18,7 @@ mod health;
 mod json;
 pub mod openapi;
 mod oversight;
+mod presence;
 mod request;
 mod server;
 mod settings;

@@ -110,14 +110,10 @@ async fn hostile_texts_in_fields_are_kept_as_they_are_or_refused() {
     ];
 
     for text in texts {
-        for name in ["type", "source", "priority", "parent_task_id", "trace_id", "idempotency_key", "run_at"] {
+        for name in ["type", "source", "priority", "parent_task_id", "trace_id", "run_at"] {
             let mut body = json!({"type": "faq", "payload": {}});
             body[name] = json!(text);
             let answer = site.unchanged(site.post("crew", "/tasks", &body)).await;
-            // An idempotency key may be any visible text.
-            if answer.status == 201 {
-                panic!("{name} = {text:?}: {answer:?}");
-            }
             assert_eq!(answer.pointers(), [format!("/{name}")], "{text:?}");
         }
         let body = json!({"type": "faq", "payload": {text: text}, "metadata": {text: [text]}, "sla_target": text});

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -16,24 +17,26 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-/// The open connections by what both ends are called.
+/// The open connections by the addresses of both ends.
 #[derive(Clone, Default)]
 pub struct Connections(Arc<Mutex<HashMap<Ends, CancellationToken>>>);
 
 /// The framework passes nothing else from a connection on to its requests.
-type Ends = (String, String);
+type Ends = (SocketAddr, SocketAddr);
 
 impl Connections {
-    /// Watches `stream`, and gives its local address in a form that is its own among all connections.
+    /// Watches `stream`, and gives the address at this end, which requests need to find it again.
     pub fn watch(&self, stream: TcpStream, remote: &RemoteAddr) -> (Watched, LocalAddr) {
         let local = stream.local_addr().map(|address| LocalAddr(address.into())).unwrap_or_default();
-        let (ends, gone) = ((local.to_string(), remote.to_string()), CancellationToken::new());
-        self.lock().insert(ends.clone(), gone.clone());
+        let (ends, gone) = (ends(&local, remote), CancellationToken::new());
+        if let Some(ends) = ends {
+            self.lock().insert(ends, gone.clone());
+        }
         (Watched { stream, gone, ends, connections: self.clone() }, local)
     }
 
     fn gone(&self, request: &Request) -> Option<CancellationToken> {
-        let ends = (request.local_addr().to_string(), request.remote_addr().to_string());
+        let ends = ends(request.local_addr(), request.remote_addr())?;
         self.lock().get(&ends).cloned()
     }
 
@@ -43,17 +46,23 @@ impl Connections {
     }
 }
 
+fn ends(local: &LocalAddr, remote: &RemoteAddr) -> Option<Ends> {
+    Some((*local.as_socket_addr()?, *remote.as_socket_addr()?))
+}
+
 /// A connection that says when its client has hung up.
 pub struct Watched {
     stream: TcpStream,
     gone: CancellationToken,
-    ends: Ends,
+    ends: Option<Ends>,
     connections: Connections,
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.connections.lock().remove(&self.ends);
+        if let Some(ends) = self.ends {
+            self.connections.lock().remove(&ends);
+        }
         self.gone.cancel();
     }
 }
@@ -102,7 +111,9 @@ impl AsyncWrite for Watched {
 
 /// Drops a request whose client has hung up.
 pub struct Present<E> {
+    /// Answers.
     pub inner: E,
+    /// Say who is gone.
     pub connections: Connections,
 }
 

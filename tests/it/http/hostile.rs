@@ -56,7 +56,11 @@ fn bodies() -> Vec<(String, Vec<u8>)> {
         "objects where strings belong",
         br#"{"type":{},"payload":{},"tasks":{},"worker":{},"attempt":{},"outcomes":{},"event_type":{}}"#.to_vec(),
     ));
-    bodies.push(("huge exponents", br#"{"type":"faq","payload":1e999999,"tasks":1e99,"worker":1e9,"attempt":1e400,"outcomes":-1e400,"event_type":0}"#.to_vec()));
+    bodies.push((
+        "huge exponents",
+        br#"{"type":"faq","payload":1e99999,"tasks":1e9,"worker":1e9,"outcomes":-1e400,"attempt":1e400,"event_type":0}"#
+            .to_vec(),
+    ));
     bodies.into_iter().map(|(name, body)| (name.to_owned(), body)).collect()
 }
 

@@ -21,7 +21,7 @@ struct Body<'e> {
     trace_id: Option<&'e str>,
     task_id: Option<TaskId>,
     payload: &'e RawValue,
-    metadata: BTreeMap<&'e str, &'e RawValue>,
+    metadata: BTreeMap<String, &'e RawValue>,
 }
 
 impl Engine {
@@ -38,12 +38,13 @@ impl Engine {
         }
         let unreadable = |error: serde_json::Error| Error::Corrupt(error.into());
         let external = RawValue::from_string("true".to_owned()).map_err(unreadable)?;
-        let mut metadata: BTreeMap<&str, &RawValue> = match &event.metadata {
+        // A name with an escape in it cannot be borrowed.
+        let mut metadata: BTreeMap<String, &RawValue> = match &event.metadata {
             Some(metadata) => serde_json::from_str(metadata.get()).map_err(unreadable)?,
             None => BTreeMap::new(),
         };
         // Whatever the client says: no transition of ours made this event.
-        metadata.insert("external", &external);
+        metadata.insert("external".to_owned(), &external);
         let body = Body {
             event_type: &event.event_type,
             priority: event.priority.as_str(),

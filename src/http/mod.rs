@@ -20,6 +20,7 @@ mod inside;
 mod json;
 pub mod openapi;
 mod oversight;
+mod presence;
 mod request;
 mod server;
 mod settings;

@@ -8,11 +8,12 @@ use poem::http::uri::Scheme;
 use poem::listener::{Acceptor, TcpAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Server, endpoint::BoxEndpoint};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 
+use super::presence::{Connections, Present, Watched};
 use super::settings::{Error, Http, Settings};
 
 /// A gateway that listens but does not answer yet.
@@ -69,10 +70,11 @@ impl Gateway {
             stop.cancelled().await;
             tokio::time::sleep(drain).await;
         };
-        Server::new_with_acceptor(Patient::new(self.acceptor))
+        let connections = Connections::default();
+        Server::new_with_acceptor(Patient::new(self.acceptor, connections.clone()))
             .name("gateway")
             .idle_timeout(self.idle_timeout)
-            .run_with_graceful_shutdown(self.endpoint, stopped, Some(self.grace))
+            .run_with_graceful_shutdown(Present { inner: self.endpoint, connections }, stopped, Some(self.grace))
             .await
     }
 }
@@ -88,31 +90,33 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// give: the framework's own loop would try again without a pause.
 struct Patient {
     inner: TcpAcceptor,
+    connections: Connections,
     pause: Duration,
 }
 
 impl Patient {
-    fn new(inner: TcpAcceptor) -> Self {
-        Self { inner, pause: FIRST_PAUSE }
+    fn new(inner: TcpAcceptor, connections: Connections) -> Self {
+        Self { inner, connections, pause: FIRST_PAUSE }
     }
 }
 
 impl Acceptor for Patient {
-    type Io = TcpStream;
+    type Io = Watched;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         self.inner.local_addr()
     }
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
+    async fn accept(&mut self) -> io::Result<(Watched, LocalAddr, RemoteAddr, Scheme)> {
         loop {
             match self.inner.accept().await {
-                Ok(accepted) => {
+                Ok((stream, _, remote, scheme)) => {
                     self.pause = FIRST_PAUSE;
                     // Without it an answer waits up to 40 ms for the acknowledgement of the one before.
                     // A peer that is gone already shows itself on the first read.
-                    let _ = accepted.0.set_nodelay(true);
-                    return Ok(accepted);
+                    let _ = stream.set_nodelay(true);
+                    let (stream, local) = self.connections.watch(stream, &remote);
+                    return Ok((stream, local, remote, scheme));
                 }
                 Err(error) => {
                     tracing::warn!(%error, pause_ms = self.pause.as_millis() as u64, "connection not accepted");
@@ -129,6 +133,7 @@ mod tests {
     use poem::endpoint::make;
     use poem::{EndpointExt, Response};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::sync::Notify;
 
     use super::*;

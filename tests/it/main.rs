@@ -13,4 +13,6 @@ mod http;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod stories;
+#[cfg(test)]
 mod workers;

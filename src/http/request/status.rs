@@ -41,6 +41,7 @@ impl StatusRequest {
         limits: &Limits,
     ) -> Result<StatusChange, Refusal> {
         let mut faults = Faults::default();
+        let is_unreadable = matches!(self.status, Field::Wrong(_));
         let status = faults.optional("status", self.status).or(status);
         let error = match self.error {
             Field::Missing | Field::Given(None) => Field::Given(error),
@@ -60,6 +61,8 @@ impl StatusRequest {
                 faults.add("status", "must be one of in_progress, completed, failed, cancelled");
                 None
             }
+            // Said already.
+            None if is_unreadable => None,
             None => {
                 faults.add("status", "is required, here or as a query parameter");
                 None

@@ -1,8 +1,20 @@
-//! The gateway over real sockets.
+//! What clients of the HTTP API are promised, over a real gateway on loopback.
 
+mod approvals;
+mod credentials;
 mod events;
 mod events_flow;
 mod events_forms;
+mod hostile;
+mod hostile_requests;
+mod operations;
+mod predecessor;
+mod reading;
+mod refusals;
+mod service;
 mod site;
+mod submitting;
+mod waiting;
+mod working;
 
 use site::{Block, Site};

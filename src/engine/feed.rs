@@ -191,16 +191,21 @@ impl Engine {
     /// an event.
     async fn has_gap(&self, position: &Position) -> Result<bool, Error> {
         for id in &position.0 {
-            let bounds = self.store.log_bounds(id.partition).await?;
-            let is_behind = match bounds.first {
-                Some(first) => (id.at_ms, id.sequence) < (first.at_ms, first.sequence),
-                None => *id < bounds.last,
-            };
-            if bounds.was_trimmed && is_behind && (id.at_ms, id.sequence) != (bounds.last.at_ms, bounds.last.sequence) {
+            if self.was_trimmed_after(*id).await? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Whether events after `id` were trimmed from its partition's log.
+    pub async fn was_trimmed_after(&self, id: EventId) -> Result<bool, Error> {
+        let bounds = self.store.log_bounds(id.partition).await?;
+        let is_behind = match bounds.first {
+            Some(first) => (id.at_ms, id.sequence) < (first.at_ms, first.sequence),
+            None => id < bounds.last,
+        };
+        Ok(bounds.was_trimmed && is_behind && (id.at_ms, id.sequence) != (bounds.last.at_ms, bounds.last.sequence))
     }
 }
 

@@ -9,6 +9,10 @@ mod architecture;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+mod stories;
 #[cfg(test)]
 mod workers;

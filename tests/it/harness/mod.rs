@@ -1,19 +1,25 @@
 //! What the tests stand on: a private Redis, a fleet over it, its people, and the one way to wait.
 
 mod agents;
+mod answers;
 mod build;
 mod events;
 mod fleet;
+mod gateway;
 mod people;
+mod processes;
 mod proxy;
 mod redis;
 mod wait;
 
 pub use agents::failed;
+pub use answers::{Answer, Call};
 pub use build::Builder;
 pub use events::Seen;
 pub use fleet::Fleet;
+pub use gateway::{JWT_SECRET, KEYS, Site, key_of};
 pub use people::People;
+pub use processes::{Client, Process, Program};
 pub use proxy::LossyProxy;
 pub use redis::Redis;
 pub use wait::{eventually, within};

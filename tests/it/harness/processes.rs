@@ -1,0 +1,187 @@
+//! Real processes of ours: started with the settings of a test, listened to, signalled, and ended with the test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{Answer, Call, KEYS, eventually, key_of};
+
+/// How a process is to be started. Of this environment it has only the search path, and none of our settings.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    variables: Vec<(String, String)>,
+}
+
+impl Program {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A process of a fleet over the Redis at `url`: every key of a [`super::Site`], a free port on 127.0.0.1.
+    pub fn over(url: &str) -> Self {
+        let fixed = [("REDIS_URL", url), ("ORCHESTRATOR_PORT", "0"), ("ORCHESTRATOR__HTTP__HOST", "127.0.0.1")];
+        let program = fixed.into_iter().fold(Self::new(), |program, (name, text)| program.with(name, text));
+        KEYS.into_iter().fold(program, |program, (name, role)| {
+            program.with(&format!("ORCHESTRATOR_API_KEY_{}", name.to_uppercase()), &format!("{}:{role}", key_of(name)))
+        })
+    }
+
+    pub fn with(mut self, name: &str, text: &str) -> Self {
+        self.variables.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Starts it with these arguments.
+    pub fn start(&self, arguments: &[&str]) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
+        command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        command.envs(self.variables.iter().map(|(name, text)| (name, text)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (output, log) = (Text::of(child.stdout.take().unwrap()), Text::of(child.stderr.take().unwrap()));
+        Process { name: arguments.join(" "), child, output, log, client: reqwest::Client::new() }
+    }
+
+    /// Starts it and waits for its end: its exit code, its output and its log.
+    pub async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut process = self.start(arguments);
+        let code = process.ended().await;
+        (code, process.output.finish(), process.log.finish())
+    }
+}
+
+/// What comes out of a process, line by line.
+struct Text {
+    lines: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Text {
+    fn of(pipe: impl Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(String::new()));
+        let written = Arc::clone(&lines);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                let mut written = written.lock().unwrap();
+                written.push_str(&line);
+                written.push('\n');
+            }
+        });
+        Self { lines, reader: Some(reader) }
+    }
+
+    fn so_far(&self) -> String {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// All of it, once the process has ended.
+    fn finish(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.so_far()
+    }
+}
+
+/// A running process of ours. Dropping it kills it; its log is shown if the test fails.
+pub struct Process {
+    name: String,
+    child: Child,
+    output: Text,
+    log: Text,
+    client: reqwest::Client,
+}
+
+impl Process {
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.so_far()
+    }
+
+    /// Waits until the log has a line with `text`, and returns the first of them.
+    pub async fn says(&self, text: &str) -> String {
+        eventually(&format!("{} says `{text}`", self.name), async || {
+            let log = self.log();
+            log.lines().find(|line| line.contains(text)).map(str::to_owned).ok_or(log)
+        })
+        .await
+    }
+
+    /// Where it listens, as soon as it does.
+    pub async fn url(&self) -> String {
+        let line = self.says("the gateway listens").await;
+        let address = line.split_once("address=").unwrap().1.split(' ').next().unwrap();
+        format!("http://{address}")
+    }
+
+    /// A client with the API key of this name.
+    pub async fn client(&self, name: &'static str) -> Client {
+        Client { url: self.url().await, name, client: self.client.clone() }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end, and returns its exit code; minus the signal that ended it.
+    pub async fn ended(&mut self) -> i32 {
+        let name = self.name.clone();
+        eventually(&format!("{name} ends"), async || {
+            let status = self.child.try_wait().unwrap();
+            let code = |status: std::process::ExitStatus| status.code().unwrap_or_else(|| -status.signal().unwrap());
+            status.map(code).ok_or_else(|| self.log())
+        })
+        .await
+    }
+
+    /// Tells it to stop and waits until it has; it must have done so in order.
+    pub async fn stop(mut self) {
+        self.signal(Signal::TERM);
+        let code = self.ended().await;
+        assert_eq!(code, 0, "{} did not stop in order:\n{}", self.name, self.log.finish());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {}: output\n{}--- its log\n{}", self.name, self.output.finish(), self.log.finish());
+        }
+    }
+}
+
+/// Somebody who speaks HTTP to a process.
+#[derive(Clone)]
+pub struct Client {
+    url: String,
+    name: &'static str,
+    client: reqwest::Client,
+}
+
+impl Client {
+    pub fn call(&self, method: reqwest::Method, path: &str) -> Call {
+        let call = Call(self.client.request(method, format!("{}{path}", self.url)));
+        call.header("x-api-key", key_of(self.name))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(reqwest::Method::GET, path).send().await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call(reqwest::Method::POST, path).json(body).send().await
+    }
+
+    /// The answer, unless the gateway is gone.
+    pub async fn try_post(&self, path: &str, body: &Value) -> Option<Answer> {
+        self.call(reqwest::Method::POST, path).json(body).try_send().await.ok()
+    }
+}

@@ -1,0 +1,162 @@
+//! Humans decide, over HTTP.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::Site;
+
+/// A task that waits for a human: its id and the path of its approval.
+async fn blocked(site: &Site) -> (String, String) {
+    let task = site.submit(&json!({"type": "faq", "payload": {}, "priority": "P0"})).await;
+    assert_eq!(task["status"], "blocked", "{task}");
+    let approval = task["approval_id"].as_str().unwrap();
+    (task["task_id"].as_str().unwrap().to_owned(), format!("/approvals/{approval}"))
+}
+
+async fn status_of(site: &Site, id: &str) -> Value {
+    site.get("reader", &format!("/tasks/{id}")).await.accepted(200)["status"].clone()
+}
+
+#[tokio::test]
+async fn a_task_that_was_approved_goes_on_and_the_approval_says_who_said_so() {
+    let site = Site::open().await;
+    let (id, path) = blocked(&site).await;
+    let pending = site.get("reader", &path).await.accepted(200);
+    assert_eq!((&pending["status"], &pending["rule"]), (&json!("pending"), &json!("urgent")));
+    assert_eq!((&pending["requested_by"], &pending["task"]["task_id"]), (&json!("key:crew"), &json!(id)));
+    assert!(pending["expires_at"].is_string() && pending["decided_by"].is_null(), "{pending}");
+
+    let decided = site.post("judge", &format!("{path}/approve"), &json!({"comment": "go"})).await.accepted(200);
+
+    assert_eq!((&decided["status"], &decided["comment"]), (&json!("approved"), &json!("go")));
+    assert_eq!((&decided["decided_by"], &decided["task"]["status"]), (&json!("key:judge"), &json!("pending")));
+    assert!(decided["decided_at"].is_string(), "{decided}");
+    assert_eq!(site.claim_one("faq_agent").await["task"]["task_id"], id);
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_task_that_was_rejected_is_cancelled_with_the_reason() {
+    let site = Site::open().await;
+    let reject = async |query: &str, body: Option<Value>| {
+        let (id, path) = blocked(&site).await;
+        let call = site.call("judge", Method::POST, &format!("{path}/reject{query}"));
+        let answer = if let Some(body) = body { call.json(&body).send().await } else { call.send().await };
+        let decided = answer.accepted(200);
+        assert_eq!((&decided["status"], status_of(&site, &id).await), (&json!("rejected"), json!("cancelled")));
+        decided["comment"].clone()
+    };
+
+    assert_eq!(reject("", Some(json!({"reason": "too risky"}))).await, "too risky");
+    assert_eq!(reject("", Some(json!({"comment": "too late"}))).await, "too late");
+    assert_eq!(reject("?reason=too%20early", None).await, "too early");
+    assert_eq!(reject("?reason=query", Some(json!({"reason": "body"}))).await, "body");
+    assert_eq!(reject("", None).await, Value::Null);
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_second_decision_is_refused_and_told_who_decided_and_when() {
+    let site = Site::open().await;
+    let (_, path) = blocked(&site).await;
+    let first = site.call("judge", Method::POST, &format!("{path}/approve")).send().await.accepted(200);
+
+    let refused = async {
+        for (name, verb) in
+            [("second_judge", "approve"), ("second_judge", "reject"), ("judge", "approve"), ("root", "reject")]
+        {
+            let answer = site.post(name, &format!("{path}/{verb}"), &json!({})).await;
+            let problem = answer.refused(409, "already-decided");
+            assert_eq!(problem["approval_status"], "approved");
+            assert_eq!((&problem["decided_by"], &problem["decided_at"]), (&first["decided_by"], &first["decided_at"]));
+        }
+    };
+    site.unchanged(refused).await;
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn of_two_who_decide_at_the_same_time_exactly_one_is_heard() {
+    let site = Site::open().await;
+    for _ in 0..20 {
+        let (_, path) = blocked(&site).await;
+
+        let (yes, no) = (format!("{path}/approve"), format!("{path}/reject"));
+        let body = json!({});
+        let (one, other) = tokio::join!(site.post("judge", &yes, &body), site.post("second_judge", &no, &body));
+
+        let mut statuses = [one.status, other.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409], "{one:?} {other:?}");
+        let loser = if one.status == 409 { one } else { other };
+        loser.refused(409, "already-decided");
+    }
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn nobody_decides_on_his_own_task_whatever_his_role() {
+    let site = Site::open().await;
+    let body = json!({"type": "faq", "payload": {}, "priority": "P0"});
+    let task = site.post("root", "/tasks", &body).await.accepted(201);
+    let path = format!("/approvals/{}", task["approval_id"].as_str().unwrap());
+
+    let refused = async {
+        site.post("root", &format!("{path}/approve"), &json!({})).await.refused(403, "own-submission");
+    };
+    site.unchanged(refused).await;
+
+    site.post("judge", &format!("{path}/approve"), &json!({})).await.accepted(200);
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn wrong_fields_of_a_decision_are_refused_and_it_stays_open() {
+    let site = Site::open().await;
+    let (id, path) = blocked(&site).await;
+
+    let refused = async {
+        let body = json!({"comment": 5, "payload": {"environment": "staging"}});
+        assert_eq!(site.post("judge", &format!("{path}/approve"), &body).await.pointers(), ["/comment", "/payload"]);
+        let body = json!({"comment": "x".repeat(1_001)});
+        assert_eq!(site.post("judge", &format!("{path}/approve"), &body).await.pointers(), ["/comment"]);
+        let body = json!({"reason": [], "comment": 1});
+        assert_eq!(site.post("judge", &format!("{path}/reject"), &body).await.pointers(), ["/comment", "/reason"]);
+        let long = format!("{path}/reject?reason={}", "x".repeat(1_001));
+        assert_eq!(site.post("judge", &long, &json!({})).await.pointers(), ["/reason"]);
+    };
+    site.unchanged(refused).await;
+    assert_eq!(status_of(&site, &id).await, "blocked");
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn approvals_are_listed_by_status_and_in_pages() {
+    let site = Site::open().await;
+    let mut paths = Vec::new();
+    for _ in 0..4 {
+        paths.push(blocked(&site).await.1);
+    }
+    site.post("judge", &format!("{}/approve", paths[0]), &json!({})).await.accepted(200);
+    site.post("judge", &format!("{}/reject", paths[1]), &json!({})).await.accepted(200);
+    let list = async |path: &str| {
+        let page = site.get("reader", path).await.accepted(200);
+        let items = page["items"].as_array().unwrap().clone();
+        let mut ids: Vec<_> =
+            items.iter().map(|item| format!("/approvals/{}", item["approval_id"].as_str().unwrap())).collect();
+        ids.sort_by_key(|id| paths.iter().position(|path| path == id));
+        (ids, page["next_cursor"].clone())
+    };
+
+    assert_eq!(list("/approvals").await, (paths.clone(), Value::Null));
+    assert_eq!(list("/approvals?status=pending").await.0, paths[2..]);
+    assert_eq!(list("/approvals/pending").await.0, paths[2..]);
+    assert_eq!(list("/approvals?status=approved").await.0, paths[..1]);
+    assert_eq!(list("/approvals?status=rejected").await.0, paths[1..2]);
+    assert_eq!(list("/approvals/history").await.0, paths[..2]);
+    assert_eq!(list("/approvals?status=expired").await.0, Vec::<String>::new());
+    let (first, cursor) = list("/approvals?limit=3").await;
+    let (rest, end) = list(&format!("/approvals?limit=3&cursor={}", cursor.as_str().unwrap())).await;
+    assert_eq!((first.len(), rest.len(), end), (3, 1, Value::Null));
+    site.finish().await;
+}

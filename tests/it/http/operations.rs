@@ -1,0 +1,110 @@
+//! Every operation of the API as the document lists it, so that no test can forget one.
+
+use orchestrator::domain::ids::{Partition, TaskId};
+use orchestrator::http::openapi;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Site};
+
+/// What the contract says of who may call what.
+#[rustfmt::skip]
+const SCOPES: &[(&str, &str)] = &[
+    ("submit_task", "tasks:write"), ("submit_tasks", "tasks:write"), ("cancel_task", "tasks:write"),
+    ("retry_task", "tasks:write"), ("list_tasks", "tasks:read"), ("get_task", "tasks:read"),
+    ("get_task_timeline", "tasks:read"), ("list_agents", "tasks:read"), ("get_agent", "tasks:read"),
+    ("get_stats", "tasks:read"), ("change_task_status", "agent"), ("claim_tasks", "agent"),
+    ("report_outcomes", "agent"), ("extend_lease", "agent"), ("complete_task", "agent"), ("fail_task", "agent"),
+    ("release_task", "agent"), ("pause_agent", "admin"), ("resume_agent", "admin"), ("get_rules", "admin"),
+    ("explain_routing", "admin"), ("publish_event", "events:publish"), ("list_approvals", "approvals:read"),
+    ("list_pending_approvals", "approvals:read"), ("list_decided_approvals", "approvals:read"),
+    ("get_approval", "approvals:read"), ("approve", "approvals:decide"), ("reject", "approvals:decide"),
+];
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    pub id: String,
+    pub method: Method,
+    /// With `{id}` or `{agent}` in it.
+    pub template: String,
+    /// The scope that a caller needs; none: anybody may call.
+    pub scope: Option<String>,
+    pub takes_body: bool,
+    pub needs_body: bool,
+}
+
+impl Operation {
+    /// All of them.
+    pub fn all() -> Vec<Self> {
+        let document = openapi::document();
+        let paths = document["paths"].as_object().unwrap().iter();
+        let all = paths.flat_map(|(path, item)| {
+            item.as_object().unwrap().iter().map(|(method, operation)| Self::read(path, method, operation))
+        });
+        all.collect()
+    }
+
+    /// Those that need a credential.
+    pub fn guarded() -> Vec<Self> {
+        Self::all().into_iter().filter(|operation| operation.scope.is_some()).collect()
+    }
+
+    fn read(path: &str, method: &str, operation: &Value) -> Self {
+        let body = &operation["requestBody"];
+        Self {
+            id: operation["operationId"].as_str().unwrap().to_owned(),
+            method: method.to_uppercase().parse().unwrap(),
+            template: path.to_owned(),
+            scope: operation["x-required-scopes"][0].as_str().map(str::to_owned),
+            takes_body: body.is_object(),
+            needs_body: body["required"] == true,
+        }
+    }
+
+    /// A path of it, about something that there is not.
+    pub fn path(&self) -> String {
+        self.path_of(&TaskId::new(Partition(0)).to_string())
+    }
+
+    pub fn path_of(&self, id: &str) -> String {
+        self.template.replace("{id}", id).replace("{agent}", "faq_agent")
+    }
+
+    /// A body that it can read, about nothing that there is.
+    pub fn body(&self) -> Option<Value> {
+        let body = match self.id.as_str() {
+            "submit_task" | "explain_routing" => json!({"type": "faq", "payload": {}}),
+            "submit_tasks" => json!({"tasks": [{"type": "faq", "payload": {}}]}),
+            "claim_tasks" => json!({"worker": "w1"}),
+            "report_outcomes" => json!({"outcomes": []}),
+            "publish_event" => json!({"event_type": "deploy.started", "payload": {}}),
+            "change_task_status" => json!({"status": "in_progress"}),
+            "extend_lease" | "complete_task" | "fail_task" | "release_task" => json!({"attempt": 1}),
+            _ => json!({}),
+        };
+        self.takes_body.then_some(body)
+    }
+
+    /// Calls it with this API key, or without any.
+    pub async fn call(&self, site: &Site, name: Option<&str>) -> Answer {
+        let path = self.path();
+        let call = match name {
+            Some(name) => site.call(name, self.method.clone(), &path),
+            None => site.anonymous(self.method.clone(), &path),
+        };
+        match self.body() {
+            Some(body) => call.json(&body).send().await,
+            None => call.send().await,
+        }
+    }
+}
+
+#[test]
+fn every_operation_needs_the_scope_that_the_contract_names() {
+    for operation in Operation::all() {
+        let wanted = SCOPES.iter().find(|(id, _)| *id == operation.id).map(|(_, scope)| *scope);
+
+        assert_eq!(operation.scope.as_deref(), wanted, "{}", operation.id);
+    }
+}

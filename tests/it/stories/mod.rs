@@ -1,0 +1,7 @@
+//! Stories told with real processes over a private Redis: what an operator sees.
+
+mod command_line;
+mod demo;
+mod fleet;
+mod outage;
+mod stopping;

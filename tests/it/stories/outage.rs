@@ -1,0 +1,58 @@
+//! The store goes away under running processes and comes back.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Program, Redis, eventually};
+
+async fn is_ready(client: &Client, wanted: u16) {
+    eventually(&format!("/health/ready says {wanted}"), async || {
+        let answer = client.get("/health/ready").await;
+        if answer.status == wanted { Ok(()) } else { Err(answer) }
+    })
+    .await;
+}
+
+/// Claims for `faq_agent` until there is something, and completes it: the ids.
+async fn work(crew: &Client) -> Vec<Value> {
+    eventually("a task is handed out", async || {
+        let answer = crew.post("/agents/faq_agent/claim", &json!({"worker": "w1", "max": 10, "wait_ms": 1_000})).await;
+        let tasks = if answer.status == 200 { answer.json()["tasks"].as_array().unwrap().clone() } else { Vec::new() };
+        let ids: Vec<_> = tasks.iter().map(|one| one["task"]["task_id"].clone()).collect();
+        for one in &tasks {
+            let path = format!("/tasks/{}/complete", one["task"]["task_id"].as_str().unwrap());
+            crew.post(&path, &json!({"attempt": one["attempt"]})).await.accepted(200);
+        }
+        if ids.is_empty() { Err(answer) } else { Ok(ids) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_redis_that_is_killed_and_started_again_is_noticed_and_work_goes_on() {
+    let mut redis = Redis::start(true, &["--appendfsync", "always"]).await;
+    let program = Program::over(redis.url());
+    let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
+    let crew = gateway.client("crew").await;
+    let submission = json!({"type": "faq", "payload": {}});
+    crew.post("/tasks", &submission).await.accepted(201);
+    assert_eq!(work(&crew).await.len(), 1);
+    // Accepted, but not done, when the store goes.
+    worker.signal(rustix::process::Signal::STOP);
+    let open = crew.post("/tasks", &submission).await.accepted(201)["task_id"].clone();
+
+    redis.kill();
+    is_ready(&crew, 503).await;
+    crew.post("/tasks", &submission).await.refused(503, "store-unavailable");
+    assert_eq!(crew.get("/health/live").await.status, 200);
+    worker.signal(rustix::process::Signal::CONT);
+    redis.start_again().await;
+    is_ready(&crew, 200).await;
+
+    assert_eq!(work(&crew).await, [open]);
+    crew.post("/tasks", &submission).await.accepted(201);
+    assert_eq!(work(&crew).await.len(), 1);
+    let (code, output, log) = program.run(&["doctor"]).await;
+    assert_eq!(code, 0, "{output}{log}");
+    worker.stop().await;
+    gateway.stop().await;
+}

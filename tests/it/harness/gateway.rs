@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use orchestrator::http::{Auth, Gateway, Http, Secret, Settings};
+use orchestrator::http::{Auth, Gateway, Http, Settings};
+use orchestrator::runtime::secret::Secret;
 use orchestrator::workers::{self, Supervisor};
 use reqwest::Method;
 use serde_json::Value;

@@ -48,9 +48,17 @@ impl Store {
         }
         let cursor = bridge.get("cursor").map(|cursor| read_cursor(cursor, partition)).transpose()?;
         let bounds = self.log_bounds(partition).await?;
-        let from = cursor.or(bounds.first).unwrap_or(bounds.last);
-        let is_behind = (from.at_ms, from.sequence) < (bounds.last.at_ms, bounds.last.sequence);
-        Ok(Some(if is_behind { bounds.last.at_ms.saturating_sub(from.at_ms).max(1) } else { 0 }))
+        let Some(cursor) = cursor else {
+            // Nothing was ever published: all of the log waits.
+            return Ok(Some(bounds.first.map_or(0, |first| bounds.last.at_ms.saturating_sub(first.at_ms).max(1))));
+        };
+        let is_behind = if (cursor.at_ms, cursor.sequence) == (bounds.last.at_ms, bounds.last.sequence) {
+            // The entry itself may hold later events.
+            bounds.first.is_some() && !self.read_log(cursor, 0).await?.is_empty()
+        } else {
+            cursor < bounds.last
+        };
+        Ok(Some(if is_behind { bounds.last.at_ms.saturating_sub(cursor.at_ms).max(1) } else { 0 }))
     }
 }
 

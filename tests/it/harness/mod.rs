@@ -17,7 +17,6 @@ mod wire;
 pub use agents::failed;
 pub use answers::{Answer, Call};
 pub use build::Builder;
-pub use events::Seen;
 pub use fleet::Fleet;
 pub use gateway::{JWT_SECRET, KEYS, Site, key_of};
 pub use nats::{Message, Nats, STREAM, jetstream_in};

@@ -17,30 +17,34 @@ const LEASE_MS: Millis = 6_000;
 /// How many log entries one step publishes; an entry holds up to a hundred events.
 const ENTRIES: usize = 10;
 
-/// What a bridge is to publish next.
+/// What a bridge is to publish next of one partition.
 #[derive(Clone, Debug)]
 pub struct Unpublished {
-    /// Of which partition.
-    pub partition: Partition,
-    /// The events, in order.
+    /// How far the log has been published.
+    pub cursor: EventId,
+    /// Whether the lease was somebody else's before, so that what NATS has behind the cursor is not known.
+    pub is_new: bool,
+    /// The events behind the cursor, in order; empty: there are none now.
     pub events: Vec<Arc<Event>>,
 }
 
 impl Engine {
-    /// The next events of every partition whose lease `holder` has or gets now.
-    pub async fn unpublished(&self, holder: &str) -> Result<Vec<Unpublished>, Error> {
+    /// The partitions that bridges share among them.
+    ///
+    /// # Errors
+    ///
+    /// If this is the first use and the store does not answer.
+    pub async fn bridged_partitions(&self) -> Result<Vec<Partition>, Error> {
         // Whoever waits for the bell needs somebody to ring it.
         drop(self.store.subscribe().await?);
-        let mut found = Vec::new();
-        for partition in self.store.partitions() {
-            if let Some(cursor) = self.store.hold_bridge(partition, holder, LEASE_MS, None).await? {
-                let events = self.store.read_log(cursor, ENTRIES).await?.events;
-                if !events.is_empty() {
-                    found.push(Unpublished { partition, events });
-                }
-            }
-        }
-        Ok(found)
+        Ok(self.store.partitions().collect())
+    }
+
+    /// The next events of a partition whose lease `holder` has or gets now; none: another bridge has it.
+    pub async fn unpublished(&self, partition: Partition, holder: &str) -> Result<Option<Unpublished>, Error> {
+        let Some(lease) = self.store.hold_bridge(partition, holder, LEASE_MS, None).await? else { return Ok(None) };
+        let events = self.store.read_log(lease.cursor, ENTRIES).await?.events;
+        Ok(Some(Unpublished { cursor: lease.cursor, is_new: lease.is_new, events }))
     }
 
     /// Notes that the partition's log has been published up to `published`; whether `holder` still had the lease.

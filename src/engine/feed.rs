@@ -208,20 +208,22 @@ impl Engine {
         Position::read(text).filter(|position| position.0.len() == partitions.len()).ok_or_else(invalid)
     }
 
-    /// Some of the events after `from`, and whether others between were trimmed. When in doubt yes: an unneeded gap
-    /// costs a look, a missed one an event.
+    /// Some of the events after `from`, and whether others between were trimmed.
     async fn read_on(&self, from: EventId) -> Result<(Vec<Arc<Event>>, bool), Error> {
         let part = self.store.read_log(from, ENTRIES).await?;
-        if part.is_seamless {
-            return Ok((part.events, false));
-        }
-        let bounds = self.store.log_bounds(from.partition).await?;
+        let has_gap = !part.is_seamless && self.was_trimmed_after(from).await?;
+        Ok((part.events, has_gap))
+    }
+
+    /// Whether events after `id` were trimmed from its partition's log. When in doubt yes: an unneeded gap costs a
+    /// look, a missed one an event.
+    pub async fn was_trimmed_after(&self, id: EventId) -> Result<bool, Error> {
+        let bounds = self.store.log_bounds(id.partition).await?;
         let is_behind = match bounds.first {
-            Some(first) => (from.at_ms, from.sequence) < (first.at_ms, first.sequence),
-            None => from < bounds.last,
+            Some(first) => (id.at_ms, id.sequence) < (first.at_ms, first.sequence),
+            None => id < bounds.last,
         };
-        let is_at_end = (from.at_ms, from.sequence) == (bounds.last.at_ms, bounds.last.sequence);
-        Ok((part.events, bounds.was_trimmed && is_behind && !is_at_end))
+        Ok(bounds.was_trimmed && is_behind && (id.at_ms, id.sequence) != (bounds.last.at_ms, bounds.last.sequence))
     }
 }
 

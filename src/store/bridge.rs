@@ -7,9 +7,17 @@ use crate::domain::task::Millis;
 
 use super::{Error, Store, args, keys, script};
 
+/// The lease of a partition's bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BridgeLease {
+    /// How far the log has been published; [`EventId::first`] before any.
+    pub cursor: EventId,
+    /// Whether somebody else, or nobody, held it before: what they published last is not known.
+    pub is_new: bool,
+}
+
 impl Store {
-    /// Takes or keeps the lease of the partition's bridge for `holder`; returns how far the log has been published.
-    /// None: somebody else holds it.
+    /// Takes or keeps the lease of the partition's bridge for `holder`. None: somebody else holds it.
     ///
     /// * `published`: how far it has been published now, which only the holder may say.
     pub async fn hold_bridge(
@@ -18,16 +26,17 @@ impl Store {
         holder: &str,
         lease_ms: Millis,
         published: Option<EventId>,
-    ) -> Result<Option<EventId>, Error> {
+    ) -> Result<Option<BridgeLease>, Error> {
         let cursor = published.map(|id| format!("{}-{}-{}", id.at_ms, id.sequence, id.index));
         let mut args = args();
         args.arg(holder).arg(lease_ms).arg(cursor.unwrap_or_default());
         let answer: String = self.run(&script::BRIDGE, partition, holder, args).await?;
-        match answer.strip_prefix("HELD ") {
-            Some("-") => Ok(Some(EventId::first(partition))),
-            Some(cursor) => Ok(Some(read_cursor(cursor, partition)?)),
-            None => Ok(None),
-        }
+        let (is_new, cursor) = match answer.split_once(' ') {
+            Some((word, "-")) => (word == "TAKEN", EventId::first(partition)),
+            Some((word, cursor)) => (word == "TAKEN", read_cursor(cursor, partition)?),
+            None => return Ok(None),
+        };
+        Ok(Some(BridgeLease { cursor, is_new }))
     }
 
     /// How far the bridge is behind the log, in ms of the log's time; none: no bridge ever ran.
@@ -39,9 +48,17 @@ impl Store {
         }
         let cursor = bridge.get("cursor").map(|cursor| read_cursor(cursor, partition)).transpose()?;
         let bounds = self.log_bounds(partition).await?;
-        let from = cursor.or(bounds.first).unwrap_or(bounds.last);
-        let is_behind = (from.at_ms, from.sequence) < (bounds.last.at_ms, bounds.last.sequence);
-        Ok(Some(if is_behind { bounds.last.at_ms.saturating_sub(from.at_ms).max(1) } else { 0 }))
+        let Some(cursor) = cursor else {
+            // Nothing was ever published: all of the log waits.
+            return Ok(Some(bounds.first.map_or(0, |first| bounds.last.at_ms.saturating_sub(first.at_ms).max(1))));
+        };
+        let is_behind = if (cursor.at_ms, cursor.sequence) == (bounds.last.at_ms, bounds.last.sequence) {
+            // The entry itself may hold later events.
+            bounds.first.is_some() && !self.read_log(cursor, 0).await?.events.is_empty()
+        } else {
+            cursor < bounds.last
+        };
+        Ok(Some(if is_behind { bounds.last.at_ms.saturating_sub(cursor.at_ms).max(1) } else { 0 }))
     }
 }
 

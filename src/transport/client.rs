@@ -1,5 +1,8 @@
 //! The connection to NATS.
 
+use std::collections::BTreeSet;
+use std::future::{Ready, ready};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event};
@@ -11,6 +14,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The longest wait between two attempts to come back.
 const RECONNECT_CAP: Duration = Duration::from_secs(2);
+
+/// How many reasons of one absence are logged.
+const REASONS_MAX: usize = 8;
 
 /// Why NATS cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +55,29 @@ pub enum Error {
     Service(#[source] async_nats::Error),
 }
 
+/// Logs what happens to a connection, a fault that lasts once: it is met again with every attempt to come back.
+fn log_events() -> impl Fn(Event) -> Ready<()> + Send + Sync + 'static {
+    let said = Mutex::new(BTreeSet::new());
+    move |event| {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Connected => {
+                said.clear();
+                tracing::info!("NATS is connected");
+            }
+            Event::Disconnected => tracing::warn!("NATS is away"),
+            Event::ClientError(_) | Event::ServerError(_) => {
+                let error = event.to_string();
+                if said.len() < REASONS_MAX && said.insert(error.clone()) {
+                    tracing::warn!(error, "NATS refuses, or cannot be reached");
+                }
+            }
+            other => tracing::debug!(event = %other, "NATS"),
+        }
+        ready(())
+    }
+}
+
 /// A connection that comes back by itself, for ever; NATS need not be there yet.
 ///
 /// # Errors
@@ -62,13 +91,7 @@ pub async fn connect(settings: &Settings) -> Result<Client, Error> {
         .reconnect_delay_callback(|attempts| {
             Duration::from_millis(50 << attempts.min(6)).min(RECONNECT_CAP).mul_f64(0.5 + fastrand::f64() / 2.0)
         })
-        .event_callback(|event| async move {
-            match event {
-                Event::Connected => tracing::info!("NATS is connected"),
-                Event::Disconnected => tracing::warn!("NATS is away"),
-                other => tracing::debug!(event = %other, "NATS"),
-            }
-        });
+        .event_callback(log_events());
     if !settings.token.expose().is_empty() {
         options = options.token(settings.token.expose().to_owned());
     }

@@ -6,23 +6,29 @@
 //! their order. Without JetStream an event is published once and a subscriber that is away misses it.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::jetstream::{self, message::PublishMessage, stream};
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::{self, message::PublishMessage, stream, stream::RawMessageErrorKind};
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
-use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use futures_util::future::try_join_all;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use crate::domain::event::{Event, is_traceparent};
+use crate::domain::ids::EventId;
 
 use super::{Error, ROOT, Settings};
 
-/// How long NATS may take for one event. Longer than a hiccup, shorter than the bridge's lease.
+/// How long NATS may take for one wave of events. Longer than a hiccup, shorter than the bridge's lease.
 const LIMIT: Duration = Duration::from_secs(2);
+
+/// When no further wave begins: the caller's lease must outlive this and one [`LIMIT`] for a look back and another for
+/// the last wave, or a slow NATS would pass the lease around and nobody would ever note what was published.
+const BUDGET: Duration = Duration::from_secs(1);
 
 /// For how long the server remembers message ids. The end of the stream is read besides, so this need not cover an
 /// outage.
@@ -31,65 +37,85 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// How many events are under way at once: enough to fill the time of a round trip.
 const IN_FLIGHT: usize = 256;
 
-/// How far back the end of the stream is read after a fault: what several bridges may have had under way.
-const LOOKED_BACK: u64 = 4 * IN_FLIGHT as u64;
+/// How far back the end of the stream is read at most: what the bridges of all partitions may have published in the
+/// seconds until a dead one's lease has ended.
+const LOOKED_BACK: u64 = 32_768;
+
+/// How many messages are read at once when looking back.
+const READ_AT_ONCE: usize = 128;
+
+/// Room for our headers, which count in the size of a message.
+const HEADERS: usize = 2_048;
+
+/// The stream, and how to publish to it.
+type JetStream = (jetstream::Context, stream::Stream);
 
 /// Publishes events. One for each bridge.
 pub struct Publisher {
     client: Client,
     settings: Settings,
-    stream: OnceCell<Option<(jetstream::Context, stream::Stream)>>,
-    /// Whether it is unknown which of the events to come the stream has already.
-    is_unsure: AtomicBool,
+    /// None: not looked for yet, or this server has no JetStream.
+    stream: Mutex<Option<JetStream>>,
+    has_said_plain: Once,
 }
 
 impl Publisher {
     /// Publishes over `client`.
     pub fn new(client: Client, settings: Settings) -> Self {
-        // Another bridge may have published and died before it could say so.
-        Self { client, settings, stream: OnceCell::new(), is_unsure: AtomicBool::new(true) }
+        Self { client, settings, stream: Mutex::default(), has_said_plain: Once::new() }
     }
 
-    /// Publishes `events` in order; returns how many of them, from the first, NATS has for certain, and why not all.
-    pub async fn publish(&self, events: &[Arc<Event>]) -> (usize, Result<(), Error>) {
-        if self.client.connection_state() != State::Connected {
+    /// Publishes `events`, all of one partition, in order. Returns how many of them, from the first, NATS has for
+    /// certain, and the fault if there was one; without one fewer than all mean that the time was over.
+    ///
+    /// * `unsure_after`: the stream may have some of the events already, and none of this partition up to here is
+    ///   behind one of them.
+    pub async fn publish(&self, events: &[Arc<Event>], unsure_after: Option<EventId>) -> (usize, Result<(), Error>) {
+        let is_known = !self.client.server_info().server_id.is_empty();
+        if self.client.connection_state() != State::Connected || !is_known {
             // The client would keep the messages and send them much later, behind those that we repeat.
             return (0, Err(Error::Away));
         }
-        let sent = match self.stream().await {
-            Ok(Some((context, stream))) => self.publish_to_stream(context, stream, events).await,
+        match self.stream(unsure_after.is_some()).await {
+            Ok(Some(stream)) => self.publish_to_stream(&stream, events, unsure_after).await,
             Ok(None) => self.publish_plain(events).await,
             Err(error) => (0, Err(error)),
-        };
-        self.is_unsure.store(sent.1.is_err(), Ordering::Relaxed);
-        sent
+        }
     }
 
-    /// The stream, created or checked at the first use; none: this server has no JetStream, or it is not wanted.
-    async fn stream(&self) -> Result<Option<&(jetstream::Context, stream::Stream)>, Error> {
-        let found = self.stream.get_or_try_init(|| async {
-            if !self.settings.jetstream || !self.client.server_info().jetstream {
-                tracing::info!("events go to NATS without JetStream: a subscriber that is away misses them");
-                return Ok(None);
-            }
-            let context = jetstream::ContextBuilder::new().timeout(LIMIT).ack_timeout(LIMIT).build(self.client.clone());
-            let name = &self.settings.stream;
-            let subjects = format!("{ROOT}.events.>");
-            let config = stream::Config {
-                name: name.clone(),
-                description: Some("events of the MorningAI Orchestrator".to_owned()),
-                subjects: vec![subjects.clone()],
-                max_age: Duration::from_millis(self.settings.stream_max_age_ms),
-                duplicate_window: DUPLICATE_WINDOW,
-                ..stream::Config::default()
-            };
-            let stream = context.get_or_create_stream(config).await.map_err(|error| self.stream_error(error))?;
-            if !stream.cached_info().config.subjects.contains(&subjects) {
-                return Err(Error::WrongStream { stream: name.clone(), subjects });
-            }
-            Ok(Some((context, stream)))
-        });
-        Ok(found.await?.as_ref())
+    /// The stream, created or checked; none: this server has no JetStream, or it is not wanted.
+    ///
+    /// * `afresh`: it may have changed or gone since it was last looked at.
+    async fn stream(&self, afresh: bool) -> Result<Option<JetStream>, Error> {
+        if !self.settings.jetstream || !self.client.server_info().jetstream {
+            let why = "events go to NATS without JetStream: a subscriber that is away misses them";
+            self.has_said_plain.call_once(|| tracing::info!("{why}"));
+            return Ok(None);
+        }
+        let mut known = self.stream.lock().await;
+        if afresh || known.is_none() {
+            *known = Some(self.open().await?);
+        }
+        Ok(known.clone())
+    }
+
+    async fn open(&self) -> Result<JetStream, Error> {
+        let context = jetstream::ContextBuilder::new().timeout(LIMIT).ack_timeout(LIMIT).build(self.client.clone());
+        let name = &self.settings.stream;
+        let subjects = format!("{ROOT}.events.>");
+        let config = stream::Config {
+            name: name.clone(),
+            description: Some("events of the MorningAI Orchestrator".to_owned()),
+            subjects: vec![subjects.clone()],
+            max_age: Duration::from_millis(self.settings.stream_max_age_ms),
+            duplicate_window: DUPLICATE_WINDOW,
+            ..stream::Config::default()
+        };
+        let stream = context.get_or_create_stream(config).await.map_err(|error| self.stream_error(error))?;
+        if !stream.cached_info().config.subjects.contains(&subjects) {
+            return Err(Error::WrongStream { stream: name.clone(), subjects });
+        }
+        Ok((context, stream))
     }
 
     fn stream_error(&self, error: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -98,21 +124,29 @@ impl Publisher {
 
     async fn publish_to_stream(
         &self,
-        context: &jetstream::Context,
-        stream: &stream::Stream,
+        (context, stream): &JetStream,
         events: &[Arc<Event>],
+        unsure_after: Option<EventId>,
     ) -> (usize, Result<(), Error>) {
-        let known = match self.known(stream).await {
+        let began = Instant::now();
+        let known = match unsure_after {
+            Some(after) => self.published_after(stream, after).await,
+            None => Ok(HashSet::new()),
+        };
+        let known = match known {
             Ok(known) => known,
             Err(error) => return (0, Err(error)),
         };
+        let most = usize::try_from(stream.cached_info().config.max_message_size).ok().filter(|most| *most > 0);
         let mut done = 0;
-        while done < events.len() {
+        // Always one wave, or a look back that took long would be all that ever happens.
+        while done < events.len() && (done == 0 || began.elapsed() < BUDGET) {
             let wave = wave(&events[done..]);
-            if let Err(error) = self.publish_wave(context, &events[done..done + wave], &known).await {
-                return (done, Err(error));
+            let new = events[done..done + wave].iter().filter(|event| !known.contains(&event.id));
+            match timeout(LIMIT, self.publish_wave(context, new, most)).await.map_err(publish_error) {
+                Ok(Ok(())) => done += wave,
+                Ok(Err(error)) | Err(error) => return (done, Err(error)),
             }
-            done += wave;
         }
         (done, Ok(()))
     }
@@ -120,36 +154,53 @@ impl Publisher {
     async fn publish_wave(
         &self,
         context: &jetstream::Context,
-        events: &[Arc<Event>],
-        known: &HashSet<String>,
+        events: impl Iterator<Item = &Arc<Event>>,
+        most: Option<usize>,
     ) -> Result<(), Error> {
-        let mut acks = Vec::with_capacity(events.len());
-        for event in events.iter().filter(|event| !known.contains(&event.id.to_string())) {
-            let message = PublishMessage::build().payload(self.body(event)).headers(headers(event));
-            let sent =
-                timeout(LIMIT, context.send_publish(subject(event), message.message_id(event.id.to_string()))).await;
-            acks.push(sent.map_err(publish_error)?.map_err(publish_error)?);
+        let mut acks = Vec::with_capacity(IN_FLIGHT);
+        for event in events {
+            let message = PublishMessage::build().payload(self.body(event, most)).headers(headers(event));
+            let sent = context.send_publish(subject(event), message.message_id(event.id.to_string())).await;
+            acks.push(sent.map_err(publish_error)?);
         }
         for ack in acks {
-            timeout(LIMIT, ack).await.map_err(publish_error)?.map_err(publish_error)?;
+            ack.await.map_err(publish_error)?;
         }
         Ok(())
     }
 
-    /// After a fault, the ids of what the stream holds at its end; nothing while all goes well.
-    async fn known(&self, stream: &stream::Stream) -> Result<HashSet<String>, Error> {
-        let mut known = HashSet::new();
-        if !self.is_unsure.load(Ordering::Relaxed) {
-            return Ok(known);
-        }
-        let state = stream.get_info().await.map_err(|error| self.stream_error(error))?.state;
-        let first = state.first_sequence.max((state.last_sequence + 1).saturating_sub(LOOKED_BACK));
-        for sequence in first..=state.last_sequence {
-            // One that was just trimmed is no reason to stop.
-            let Ok(message) = stream.get_raw_message(sequence).await else { continue };
-            known.extend(message.headers.get("Nats-Msg-Id").map(ToString::to_string));
+    /// What of the partition of `after` the end of the stream holds behind that event: read backwards until one that
+    /// is not behind it, as events of a partition come in waves and no wave begins before the last one is through.
+    async fn published_after(&self, stream: &stream::Stream, after: EventId) -> Result<HashSet<EventId>, Error> {
+        let state = &stream.cached_info().state;
+        let first = state.first_sequence.max((state.last_sequence + 1).saturating_sub(LOOKED_BACK)).max(1);
+        let (mut end, mut known) = (state.last_sequence + 1, HashSet::new());
+        while end > first {
+            let begin = first.max(end.saturating_sub(READ_AT_ONCE as u64));
+            let read = (begin..end).map(|sequence| self.published_at(stream, sequence));
+            let mut is_end = false;
+            for id in try_join_all(read).await?.into_iter().flatten().filter(|id| id.partition == after.partition) {
+                is_end |= id <= after;
+                known.insert(id);
+            }
+            if is_end {
+                break;
+            }
+            end = begin;
         }
         Ok(known)
+    }
+
+    /// Which event a message of the stream is; none: it was trimmed just now, or is not ours.
+    async fn published_at(&self, stream: &stream::Stream, sequence: u64) -> Result<Option<EventId>, Error> {
+        let message = match stream.get_raw_message(sequence).await {
+            Ok(message) => message,
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(None),
+            // A gap in what is known would become a repetition.
+            Err(error) => return Err(self.stream_error(error)),
+        };
+        let id = message.headers.get(NATS_MESSAGE_ID).and_then(|id| id.as_str().parse().ok());
+        Ok(id.and_then(|id: uuid::Uuid| EventId::try_from(id).ok()))
     }
 
     /// Publishes without a stream: out of our hands once the server has it.
@@ -157,8 +208,8 @@ impl Publisher {
         let all = async {
             for event in events {
                 let mut headers = headers(event);
-                headers.insert("Nats-Msg-Id", event.id.to_string());
-                let sent = self.client.publish_with_headers(subject(event), headers, self.body(event));
+                headers.insert(NATS_MESSAGE_ID, event.id.to_string());
+                let sent = self.client.publish_with_headers(subject(event), headers, self.body(event, None));
                 sent.await.map_err(publish_error)?;
             }
             self.client.flush().await.map_err(publish_error)
@@ -169,11 +220,10 @@ impl Publisher {
         }
     }
 
-    /// The event's JSON; without its payload where the server takes no message of that size.
-    fn body(&self, event: &Event) -> Bytes {
-        // Headers count too; ours are below this.
-        const HEADERS: usize = 2_048;
-        if event.json.len() + HEADERS <= self.client.server_info().max_payload {
+    /// The event's JSON; without its payload where the server, or the stream by `most`, takes no message of that size.
+    fn body(&self, event: &Event, most: Option<usize>) -> Bytes {
+        let most = most.unwrap_or(usize::MAX).min(self.client.server_info().max_payload);
+        if event.json.len() + HEADERS <= most {
             return event.json.clone().into();
         }
         tracing::warn!(event.id = %event.id, "an event is too large for NATS and goes without its payload");
@@ -226,7 +276,7 @@ fn publish_error(error: impl std::error::Error + Send + Sync + 'static) -> Error
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{EventId, Partition, TaskId};
+    use crate::domain::ids::{Partition, TaskId};
 
     #[test]
     fn no_two_events_of_one_task_are_under_way_together() {

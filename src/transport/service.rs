@@ -16,8 +16,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use async_nats::service::{self, Request, ServiceExt};
-use async_nats::{Client, HeaderMap};
+use async_nats::{Client, HeaderMap, HeaderValue};
 use bytes::Bytes;
+use futures_util::future::join_all;
 use futures_util::{StreamExt, stream::SelectAll};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -26,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Error, ROOT};
 
-/// How many requests are answered at once, waiting claims among them; more wait in NATS's own buffers.
+/// How many requests of one lane are answered at once; more wait in NATS's own buffers.
 const AT_ONCE: usize = 1_000;
 
 /// The headers that mean the same over NATS as over HTTP.
@@ -63,7 +64,8 @@ pub type Handler = Arc<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Sen
 /// Answers requests until it is stopped.
 pub struct Service {
     service: service::Service,
-    requests: SelectAll<service::endpoint::Endpoint>,
+    /// Claims, results, which may claim too, and the rest: many claims that wait must not hold up a heartbeat.
+    lanes: [SelectAll<service::endpoint::Endpoint>; 3],
 }
 
 impl Service {
@@ -77,40 +79,47 @@ impl Service {
             client.service_builder().description("MorningAI Orchestrator").start(ROOT, env!("CARGO_PKG_VERSION"));
         let service = started.await.map_err(Error::Service)?;
         let mut subjects = vec![
-            ("claim".to_owned(), format!("{ROOT}.agents.*.claim")),
-            ("results".to_owned(), format!("{ROOT}.agents.*.results")),
-            ("ingest-tasks".to_owned(), format!("{ROOT}.ingest.tasks")),
-            ("ingest-events".to_owned(), format!("{ROOT}.ingest.events")),
+            (0, "claim".to_owned(), format!("{ROOT}.agents.*.claim")),
+            (1, "results".to_owned(), format!("{ROOT}.agents.*.results")),
+            (2, "ingest-tasks".to_owned(), format!("{ROOT}.ingest.tasks")),
+            (2, "ingest-events".to_owned(), format!("{ROOT}.ingest.events")),
         ];
-        subjects.extend(VERBS.map(|verb| (verb.to_owned(), format!("{ROOT}.tasks.{verb}"))));
-        let mut requests = SelectAll::new();
-        for (name, subject) in subjects {
-            requests.push(service.endpoint_builder().name(name).add(subject).await.map_err(Error::Service)?);
+        subjects.extend(VERBS.map(|verb| (2, verb.to_owned(), format!("{ROOT}.tasks.{verb}"))));
+        let mut lanes: [SelectAll<_>; 3] = Default::default();
+        for (lane, name, subject) in subjects {
+            lanes[lane].push(service.endpoint_builder().name(name).add(subject).await.map_err(Error::Service)?);
         }
-        Ok(Self { service, requests })
+        Ok(Self { service, lanes })
     }
 
     /// Answers until `stop`, then finishes what was begun.
-    pub async fn run(mut self, handler: Handler, stop: CancellationToken) {
-        let (answers, at_once) = (TaskTracker::new(), Arc::new(Semaphore::new(AT_ONCE)));
-        loop {
-            let Ok(place) = Arc::clone(&at_once).acquire_owned().await else { break };
-            let request = tokio::select! {
-                () = stop.cancelled() => break,
-                request = self.requests.next() => request,
-            };
-            let Some(request) = request else { break };
-            let handler = Arc::clone(&handler);
-            answers.spawn(async move {
-                answer(&request, &handler).await;
-                drop(place);
-            });
-        }
+    pub async fn run(self, handler: Handler, stop: CancellationToken) {
+        let answers = TaskTracker::new();
+        join_all(self.lanes.map(|lane| serve(lane, &handler, &stop, &answers))).await;
         if let Err(error) = self.service.stop().await {
             tracing::debug!(%error, "the NATS service stopped with a fault");
         }
         answers.close();
         answers.wait().await;
+    }
+}
+
+/// Answers the requests of one lane until `stop`.
+async fn serve(
+    mut lane: SelectAll<service::endpoint::Endpoint>,
+    handler: &Handler,
+    stop: &CancellationToken,
+    answers: &TaskTracker,
+) {
+    let at_once = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let next = async { (Arc::clone(&at_once).acquire_owned().await, lane.next().await) };
+        let Some((Ok(place), Some(request))) = stop.run_until_cancelled(next).await else { break };
+        let handler = Arc::clone(handler);
+        answers.spawn(async move {
+            answer(&request, &handler).await;
+            drop(place);
+        });
     }
 }
 
@@ -144,8 +153,12 @@ fn title(body: &Bytes) -> String {
 
 /// The request in the words of HTTP, or the refusal of one that has none.
 fn read(subject: &str, headers: Option<&HeaderMap>, body: Bytes) -> Result<Call, Answer> {
-    let header = |name: &'static str| Some((name, headers?.get(name)?.to_string()));
-    let headers = HEADERS.into_iter().filter_map(header).collect();
+    let header = |name: &'static str| {
+        let is_it = |sent: &str| sent.eq_ignore_ascii_case(name);
+        headers?.iter().find(|(sent, _)| is_it(sent.as_ref())).map(|(_, values)| (name, values))
+    };
+    let text = |(name, values): (_, &Vec<HeaderValue>)| Some((name, values.first()?.to_string()));
+    let headers = HEADERS.into_iter().filter_map(header).filter_map(text).collect();
     let post = |path: String| Call { method: "POST", path, headers, body: body.clone() };
     match subject.split('.').collect::<Vec<_>>().as_slice() {
         // An agent's name may hold no dot here: a token of the subject is one word.
@@ -204,5 +217,16 @@ mod tests {
         assert_eq!(path("orchestrator.tasks.complete", body).unwrap(), format!("/tasks/{id}/complete"));
         assert_eq!(path("orchestrator.tasks.complete", "{}").unwrap_err().status, 400);
         assert_eq!(path("orchestrator.else", "{}").unwrap_err().status, 404);
+    }
+
+    #[test]
+    fn the_name_of_a_header_is_read_without_regard_to_case() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-api-key", "secret");
+        headers.insert("X-Other", "1");
+
+        let call = read("orchestrator.ingest.tasks", Some(&headers), Bytes::new()).unwrap();
+
+        assert_eq!(call.headers, [("X-API-Key", "secret".to_owned())]);
     }
 }

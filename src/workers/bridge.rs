@@ -1,12 +1,14 @@
 //! Carries the event log to NATS. Any number run; one at a time has the lease of a partition.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{Step, Worker};
+use crate::domain::ids::Partition;
 use crate::engine::{self, Engine};
 use crate::transport::{self, Publisher};
 
@@ -16,6 +18,8 @@ pub struct Bridge {
     publisher: Publisher,
     /// Which bridge this is, for the lease.
     name: String,
+    /// The partitions of which NATS has nothing behind the cursor, for certain.
+    sure: Mutex<BTreeSet<Partition>>,
 }
 
 /// Why a step of the bridge fails.
@@ -32,7 +36,33 @@ pub enum Error {
 impl Bridge {
     /// A bridge from the log of `engine` to `publisher`.
     pub fn new(engine: Engine, publisher: Publisher) -> Self {
-        Self { engine, publisher, name: Uuid::now_v7().to_string() }
+        Self { engine, publisher, name: Uuid::now_v7().to_string(), sure: Mutex::default() }
+    }
+
+    /// Publishes the next events of a partition; whether there were any.
+    async fn carry(&self, partition: Partition) -> Result<bool, Error> {
+        let next = self.engine.unpublished(partition, &self.name).await?;
+        let Some(next) = next.filter(|next| !next.events.is_empty()) else { return Ok(false) };
+        // Unsure again until the cursor is noted, however this ends.
+        let is_sure = self.sure().remove(&partition) && !next.is_new;
+        if !is_sure && next.cursor.at_ms > 0 && self.engine.was_trimmed_after(next.cursor).await? {
+            tracing::error!(%partition, "events were trimmed from the log before NATS had them; see `retention.events`");
+        }
+        let (count, result) = self.publisher.publish(&next.events, (!is_sure).then_some(next.cursor)).await;
+        // What NATS has is noted also when the rest failed, so that it is not sent again.
+        if let Some(last) = next.events[..count].last()
+            && !self.engine.published(&self.name, last.id).await?
+        {
+            tracing::warn!(%partition, "the bridge lost its lease to another one");
+            return Ok(true);
+        }
+        result?;
+        self.sure().insert(partition);
+        Ok(true)
+    }
+
+    fn sure(&self) -> MutexGuard<'_, BTreeSet<Partition>> {
+        self.sure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -44,16 +74,10 @@ impl Worker for Bridge {
 
     async fn step(&self) -> Result<Step, Error> {
         let mut step = Step::Idle;
-        for batch in self.engine.unpublished(&self.name).await? {
-            step = Step::Busy;
-            let (count, result) = self.publisher.publish(&batch.events).await;
-            // What NATS has is noted also when the rest failed, so that it is not sent again.
-            if let Some(last) = batch.events[..count].last()
-                && !self.engine.published(&self.name, last.id).await?
-            {
-                tracing::warn!(partition = %batch.partition, "the bridge lost its lease to another one");
+        for partition in self.engine.bridged_partitions().await? {
+            if self.carry(partition).await? {
+                step = Step::Busy;
             }
-            result?;
         }
         Ok(step)
     }

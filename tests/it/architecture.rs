@@ -174,6 +174,10 @@ fn each_foreign_system_has_one_module_that_speaks_to_it() {
     }
     for source in Source::all("tests", "rs") {
         let is_harness = source.path.starts_with("tests/it/harness");
+        let may_name_nats = is_harness || source.path.starts_with("tests/it/transport");
+        if !may_name_nats && names_crate(&source.code(), "async_nats") {
+            wrong.push(format!("{} names async_nats, which only the tests of the transport may", source.name()));
+        }
         if !is_harness && source.layer() != "architecture" && names_crate(&source.code(), "redis") {
             let is_this_file = source.path.ends_with("architecture.rs");
             wrong.extend((!is_this_file).then(|| format!("{} names redis outside of the harness", source.name())));

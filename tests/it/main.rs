@@ -1,4 +1,4 @@
-//! The integration tests: one binary that mirrors `src`, over real Redis servers and no fakes.
+//! The integration tests: one binary that mirrors `src`, over real Redis and NATS servers and no fakes.
 //!
 //! Every test has a [`harness::Fleet`] of its own with a private Redis, so all of them run in parallel; its
 //! `finish` has the doctor look at what the test left behind. Nothing sleeps: waiting is `harness::eventually`.
@@ -14,5 +14,7 @@ mod http;
 mod store;
 #[cfg(test)]
 mod stories;
+#[cfg(test)]
+mod transport;
 #[cfg(test)]
 mod workers;

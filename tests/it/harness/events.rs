@@ -3,7 +3,7 @@
 use orchestrator::domain::ids::{EventId, Partition, TaskId};
 use serde_json::Value;
 
-use super::Fleet;
+use super::{Fleet, Redis};
 
 /// One event of the log.
 #[derive(Clone, Debug)]
@@ -27,12 +27,7 @@ impl Seen {
 impl Fleet {
     /// Every event of partition 0, oldest first.
     pub async fn events(&self) -> Vec<Seen> {
-        let entries: Vec<(String, Vec<(String, String)>)> =
-            self.redis.ask(&["XRANGE", "orchestrator:{0}:events", "-", "+"]).await;
-        let events = entries.into_iter().flat_map(|(entry, fields)| {
-            fields.into_iter().enumerate().map(move |(index, (_, json))| seen(&entry, index, &json))
-        });
-        events.collect()
+        self.redis.events(Partition(0)).await
     }
 
     /// The types of the events about one task, oldest first.
@@ -43,13 +38,25 @@ impl Fleet {
     }
 }
 
-fn seen(entry: &str, index: usize, json: &str) -> Seen {
+impl Redis {
+    /// Every event of a partition, oldest first.
+    pub async fn events(&self, partition: Partition) -> Vec<Seen> {
+        let key = format!("orchestrator:{{{partition}}}:events");
+        let entries: Vec<(String, Vec<(String, String)>)> = self.ask(&["XRANGE", &key, "-", "+"]).await;
+        let events = entries.into_iter().flat_map(|(entry, fields)| {
+            fields.into_iter().enumerate().map(move |(index, (_, json))| seen(partition, &entry, index, &json))
+        });
+        events.collect()
+    }
+}
+
+fn seen(partition: Partition, entry: &str, index: usize, json: &str) -> Seen {
     let (at_ms, sequence) = entry.split_once('-').unwrap();
     let id = EventId {
         at_ms: at_ms.parse().unwrap(),
         sequence: sequence.parse().unwrap(),
         index: u16::try_from(index).unwrap(),
-        partition: Partition(0),
+        partition,
     };
     Seen { id, body: serde_json::from_str(&format!("{{{json}")).unwrap() }
 }

@@ -7,22 +7,26 @@ mod events;
 mod fleet;
 mod gateway;
 mod itself;
+mod nats;
 mod people;
 mod processes;
 mod proxy;
 mod redis;
 mod wait;
+mod wire;
 
 pub use agents::failed;
 pub use answers::{Answer, Call};
 pub use build::Builder;
 pub use fleet::Fleet;
 pub use gateway::{JWT_SECRET, KEYS, Site, key_of};
+pub use nats::{Message, Nats, STREAM, jetstream_in};
 pub use people::People;
 pub use processes::{Client, Process, Program};
 pub use proxy::LossyProxy;
 pub use redis::Redis;
 pub use wait::{eventually, within};
+pub use wire::Wire;
 
 use std::str::FromStr;
 

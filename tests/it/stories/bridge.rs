@@ -1,0 +1,103 @@
+//! Bridges as processes of their own: killed in mid-stream, with NATS restarted under them.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Nats, Process, Program, Redis, eventually};
+
+/// How many tasks are submitted; each is told of by at least two events.
+const TASKS: usize = 2_500;
+
+/// How many tasks one request submits.
+const BATCH: usize = 100;
+
+async fn submit(crew: &Client) {
+    let one = json!({"type": "faq", "payload": {}});
+    let body = json!({"tasks": vec![one; BATCH]});
+    crew.post("/tasks/batch", &body).await.accepted(200);
+}
+
+/// How far the bridge is behind, as an operator reads it.
+async fn lag(client: &Client) -> Value {
+    client.get("/health/ready").await.accepted(200)["bridge_lag_ms"].clone()
+}
+
+/// Waits until the stream has this many events.
+async fn grows_to(nats: &Nats, wanted: usize) {
+    let wanted = u64::try_from(wanted).unwrap();
+    eventually(&format!("the stream has {wanted} events"), async || match nats.stream_size().await {
+        Some(size) if size >= wanted => Ok(()),
+        size => Err(size),
+    })
+    .await;
+}
+
+/// Waits until one of the processes holds the lease, by what Redis says changed, and returns which: the one whose
+/// end hands it over. Both are told apart by being stopped: so simply the older one.
+async fn replace(bridges: &mut Vec<Process>, program: &Program) {
+    let mut oldest = bridges.remove(0);
+    oldest.signal(Signal::KILL);
+    assert_eq!(oldest.ended().await, -9);
+    bridges.push(program.start(&["bridge"]));
+    bridges.last().unwrap().says("the bridge runs").await;
+}
+
+#[tokio::test]
+async fn bridges_that_are_killed_and_a_nats_that_is_restarted_leave_each_event_once_in_the_stream() {
+    let (redis, mut nats) = (Redis::start(false, &[]).await, Nats::start().await);
+    let program = Program::over(redis.url()).with("NATS_URL", &nats.url());
+    let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
+    let crew = gateway.client("crew").await;
+    assert_eq!(lag(&crew).await, Value::Null);
+    let mut bridges = vec![program.start(&["bridge"])];
+    bridges[0].says("the bridge runs").await;
+    bridges.push(program.start(&["bridge"]));
+
+    for nth in 0..TASKS / BATCH {
+        submit(&crew).await;
+        match nth {
+            6 | 14 | 20 => {
+                // The first one has the lease, and dies with it while the stream grows.
+                grows_to(&nats, nth * BATCH).await;
+                replace(&mut bridges, &program).await;
+            }
+            11 => nats.kill(),
+            13 => nats.start_again().await,
+            _ => {}
+        }
+    }
+
+    assert!(nats.holds_the_log_of(&redis, 1).await >= 2 * TASKS);
+    eventually("the lag is gone", async || match lag(&crew).await {
+        lag if lag == 0 => Ok(()),
+        lag => Err(lag),
+    })
+    .await;
+    for bridge in bridges {
+        bridge.stop().await;
+    }
+    worker.stop().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_bridge_that_nats_refuses_says_why_and_nobody_else_notices() {
+    let (redis, nats) = (Redis::start(false, &[]).await, Nats::told("authorization { token: \"right\" }\n").await);
+    let program = Program::over(redis.url()).with("NATS_URL", &nats.url());
+    let gateway = program.start(&["gateway"]);
+    let wrong = program.clone().with("ORCHESTRATOR__NATS__TOKEN", "wrong").start(&["bridge"]);
+    let crew = gateway.client("crew").await;
+    submit(&crew).await;
+
+    wrong.says("NATS refuses").await;
+    wrong.says("events wait in the log").await;
+    eventually("the lag shows", async || match lag(&crew).await {
+        lag if lag.as_u64() > Some(0) => Ok(()),
+        lag => Err(lag),
+    })
+    .await;
+    assert!(wrong.log().to_lowercase().contains("authorization"), "{}", wrong.log());
+
+    wrong.stop().await;
+    gateway.stop().await;
+}

@@ -1,0 +1,145 @@
+//! Several processes that answer over NATS: they share the work, are found, wait, and stop in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::harness::{Fleet, Message, Nats, eventually, within};
+
+use super::{Caller, Office};
+
+const CLAIM: &str = "orchestrator.agents.faq_agent.claim";
+
+/// The answers of all that hear a discovery request, `count` of them.
+async fn discover(caller: &Caller, subject: &'static str, count: usize) -> Vec<Value> {
+    let inbox = caller.0.new_inbox();
+    let answers = caller.0.subscribe(inbox.clone()).await.unwrap();
+    caller.0.publish_with_reply(subject, inbox, "".into()).await.unwrap();
+    let answers = answers.take(count).map(|message| Message::from(message).json()).collect::<Vec<_>>();
+    within(Duration::from_secs(10), "answers of all services", answers).await
+}
+
+/// How many requests each service has answered.
+async fn answered(caller: &Caller) -> BTreeMap<String, u64> {
+    let stats = discover(caller, "$SRV.STATS.orchestrator", 2).await;
+    let total = |one: &Value| {
+        one["endpoints"].as_array().unwrap().iter().map(|end| end["num_requests"].as_u64().unwrap()).sum()
+    };
+    stats.iter().map(|one| (one["id"].as_str().unwrap().to_owned(), total(one))).collect()
+}
+
+#[tokio::test]
+async fn services_can_be_found_and_share_the_work() {
+    let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
+    let (first, second) = (Office::open(&fleet, &nats).await, Office::open(&fleet, &nats).await);
+    let caller = Caller::of(&nats).await;
+
+    let pings = discover(&caller, "$SRV.PING", 2).await;
+    let ids: BTreeSet<_> = pings.iter().map(|one| one["id"].to_string()).collect();
+    assert_eq!(ids.len(), 2, "{pings:?}");
+    let info = discover(&caller, "$SRV.INFO.orchestrator", 2).await;
+    let subjects: Vec<_> = info[0]["endpoints"].as_array().unwrap().iter().map(|end| &end["subject"]).collect();
+    assert_eq!(subjects.len(), 11, "{info:?}");
+    assert_eq!((&info[0]["name"], &info[0]["version"]), (&json!("orchestrator"), &json!(env!("CARGO_PKG_VERSION"))));
+
+    let submission = json!({"type": "faq", "payload": {}});
+    let calls = (0..200).map(|_| caller.accepted("crew", "orchestrator.ingest.tasks", &submission));
+    let tasks: BTreeSet<_> = join_all(calls).await.iter().map(|task| task["task_id"].to_string()).collect();
+
+    assert_eq!(tasks.len(), 200);
+    let stored: usize = fleet.redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
+    assert_eq!(stored, 200, "each request is answered by one service alone");
+    eventually("both have counted", async || {
+        let answered = answered(&caller).await;
+        let is_shared = answered.values().sum::<u64>() == 200 && answered.values().all(|count| *count > 20);
+        if is_shared { Ok(()) } else { Err(answered) }
+    })
+    .await;
+    first.close().await;
+    second.close().await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_claim_waits_over_nats_until_there_is_a_task() {
+    let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
+    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
+    let asker = caller.clone();
+    let claim = json!({"worker": "w1", "wait_ms": 10_000});
+    let mut waiting = tokio::task::JoinSet::new();
+    waiting.spawn(async move { asker.accepted("crew", CLAIM, &claim).await });
+    eventually("somebody waits", async || {
+        let agent = fleet.engine.agent(&crate::harness::name("faq_agent")).await;
+        if agent.as_ref().is_ok_and(|agent| !agent.sessions.is_empty()) { Ok(()) } else { Err(format!("{agent:?}")) }
+    })
+    .await;
+
+    let id = fleet.submit("faq").await.id;
+    fleet.route().await;
+
+    let answer = within(Duration::from_secs(5), "the task", waiting.join_next()).await.unwrap().unwrap();
+    assert_eq!(answer["tasks"][0]["task"]["task_id"], id.to_string());
+    let empty = caller.accepted("crew", CLAIM, &json!({"worker": "w1"})).await;
+    assert_eq!(empty["tasks"], json!([]));
+    office.close().await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn claims_that_wait_hold_up_no_outcome() {
+    let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
+    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
+    let id = fleet.submit("faq").await.id;
+    let held = fleet.claim_one().await;
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..1_100 {
+        let asker = caller.clone();
+        let claim = json!({"worker": "w1", "wait_ms": 15_000});
+        waiting.spawn(async move { asker.call("crew", CLAIM, &claim).await });
+    }
+    let claims = async || {
+        let stats = discover(&caller, "$SRV.STATS.orchestrator", 1).await;
+        let ends = stats[0]["endpoints"].as_array().unwrap().clone();
+        let claims = ends.iter().find(|end| end["name"] == "claim").unwrap()["num_requests"].as_u64().unwrap();
+        if claims >= 1_000 { Ok(()) } else { Err(claims) }
+    };
+    eventually("a thousand claims wait", claims).await;
+
+    let done = json!({"task_id": id.to_string(), "attempt": held.task.attempt});
+    let answer = caller.accepted("crew", "orchestrator.tasks.complete", &done);
+    within(Duration::from_secs(5), "an outcome is taken", answer).await;
+
+    waiting.shutdown().await;
+    fleet.engine.stop().cancel();
+    office.close().await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_stop_answers_what_was_begun_and_then_nobody_is_there() {
+    let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
+    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
+    let asker = caller.clone();
+    let mut waiting = tokio::task::JoinSet::new();
+    let claim = json!({"worker": "w1", "wait_ms": 10_000});
+    waiting.spawn(async move { asker.accepted("crew", CLAIM, &claim).await });
+    eventually("somebody waits", async || {
+        let agent = fleet.engine.agent(&crate::harness::name("faq_agent")).await;
+        if agent.as_ref().is_ok_and(|agent| !agent.sessions.is_empty()) { Ok(()) } else { Err(format!("{agent:?}")) }
+    })
+    .await;
+
+    office.stop();
+    let id = fleet.submit("faq").await.id;
+    fleet.route().await;
+
+    let answer = within(Duration::from_secs(5), "the task", waiting.join_next()).await.unwrap().unwrap();
+    assert_eq!(answer["tasks"][0]["task"]["task_id"], id.to_string());
+    office.close().await;
+    let error = caller.0.request(CLAIM, "{}".into()).await.unwrap_err();
+    assert_eq!(error.kind(), async_nats::RequestErrorKind::NoResponders);
+    fleet.finish().await;
+}

@@ -2,27 +2,46 @@
 
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::ids::TaskId;
 use crate::domain::lifecycle::{RULES, State, Verb};
-use crate::domain::name::Name;
 use crate::domain::sla::Sla;
 use crate::domain::task::{Millis, Priority, Progress, Task, Transition};
 
 use super::Error;
 
-/// What was submitted and never changes: the value of the `specs` hash.
-#[derive(Serialize, Deserialize)]
+/// What was submitted and that nobody here looks into: the value of the `specs` hash.
+///
+/// Most tasks have only a payload, which then stands as it came; others are a list of payload, metadata and SLA target.
 pub(super) struct Spec {
-    pub source: Name,
-    pub by: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub sla: Option<Sla>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub metadata: Option<Box<RawValue>>,
     pub payload: Box<RawValue>,
+    pub metadata: Option<Box<RawValue>>,
+    pub sla_target: Option<String>,
+}
+
+/// Writes a spec.
+pub(super) fn write_spec(
+    payload: &RawValue,
+    metadata: Option<&RawValue>,
+    sla_target: Option<&str>,
+) -> Result<String, Error> {
+    if metadata.is_none() && sla_target.is_none() {
+        return Ok(payload.get().to_owned());
+    }
+    serde_json::to_string(&(payload, metadata, sla_target)).map_err(|error| Error::corrupt(format!("a spec: {error}")))
+}
+
+/// Reads a spec back.
+pub(super) fn spec(text: &str, id: TaskId) -> Result<Spec, Error> {
+    let unreadable = |error| Error::corrupt(format!("the spec of task {id}: {error}"));
+    // A payload is an object.
+    if !text.starts_with('[') {
+        let payload = RawValue::from_string(text.to_owned()).map_err(unreadable)?;
+        return Ok(Spec { payload, metadata: None, sla_target: None });
+    }
+    let (payload, metadata, sla_target) = serde_json::from_str(text).map_err(unreadable)?;
+    Ok(Spec { payload, metadata, sla_target })
 }
 
 /// What Redis keeps of a task beside its record.
@@ -68,26 +87,30 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let approval = first.optional()?;
     let (agent, kind, priority) = (second.needed()?, second.needed()?, second.needed::<Priority>()?);
     let (trace_id, traceparent) = (second.text()?.map(str::to_owned), second.text()?.map(str::to_owned));
-    let (created_at, max_retries, timeout_ms) = (second.needed()?, second.needed()?, second.optional()?);
+    let (max_retries, timeout_ms) = (second.needed()?, second.optional()?);
     let (deadline, parent) = (second.optional()?, second.optional()?);
+    let (source, alert_threshold) = (second.needed()?, second.optional()?);
     let timeline = lines
         .map(|line| transition(line).ok_or_else(|| Error::corrupt(format!("timeline entry {line:?}"))))
         .collect::<Result<Vec<_>, _>>()?;
+    let submission = timeline.first().ok_or_else(|| Error::corrupt("a record without a timeline"))?;
+    let (created_at, submitted_by) = (submission.at, submission.actor.clone());
     let spec = beside.spec;
+    let target = spec.sla_target;
     Ok(Task {
         id,
         kind,
         priority,
-        source: spec.source,
+        source,
         state,
         payload: spec.payload,
         metadata: spec.metadata,
-        sla: spec.sla.map(|sla| Sla { deadline, ..sla }),
+        sla: alert_threshold.map(|alert_threshold| Sla { target, deadline, within_ms: None, alert_threshold }),
         agent,
         parent,
         trace_id,
         traceparent,
-        submitted_by: spec.by,
+        submitted_by,
         created_at,
         scheduled_for,
         attempt,
@@ -136,11 +159,6 @@ fn verb(word: &str) -> Option<Verb> {
 /// Reads opaque JSON back.
 pub(super) fn raw(text: String, what: &str) -> Result<Box<RawValue>, Error> {
     RawValue::from_string(text).map_err(|error| Error::corrupt(format!("{what}: {error}")))
-}
-
-/// Reads a spec back.
-pub(super) fn spec(text: &str, id: TaskId) -> Result<Spec, Error> {
-    serde_json::from_str(text).map_err(|error| Error::corrupt(format!("the spec of task {id}: {error}")))
 }
 
 /// A JSON string of `text`.

@@ -7,7 +7,7 @@ use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
 use crate::domain::task::{Millis, NewTask, Start, Task};
 
-use super::codec::{self, Beside, Spec};
+use super::codec::{self, Beside};
 use super::{Answer, Error, ORCHESTRATOR, Store, args, script};
 
 /// A submission with everything that was decided about it.
@@ -118,7 +118,7 @@ fn optional<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Appends the 20 arguments of one task, in the order that `submit.lua` lists.
+/// Appends the 22 arguments of one task, in the order that `submit.lua` lists.
 fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let new = &record.new;
     let (delay, at) = match new.start {
@@ -126,14 +126,8 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
         Start::After(delay) => (Some(delay), None),
         Start::At(at) => (None, Some(at)),
     };
-    let spec = Spec {
-        source: new.source.clone(),
-        by: record.by.clone(),
-        sla: new.sla.clone(),
-        metadata: new.metadata.clone(),
-        payload: new.payload.clone(),
-    };
-    let spec = serde_json::to_vec(&spec).map_err(|error| Error::corrupt(format!("a spec: {error}")))?;
+    let target = new.sla.as_ref().and_then(|sla| sla.target.as_deref());
+    let spec = codec::write_spec(&new.payload, new.metadata.as_deref(), target)?;
     let digest = new.idempotency.as_ref().map(|idempotency| idempotency.digest.as_str());
     let (approval, rule) = record.gate.as_ref().map_or((None, None), |(id, rule)| (Some(id), Some(rule)));
     args.arg(record.id.to_string()).arg(record.agent.as_str()).arg(new.kind.as_str()).arg(new.priority.as_str());
@@ -145,6 +139,7 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let sla = new.sla.as_ref();
     args.arg(optional(sla.and_then(|sla| sla.deadline))).arg(optional(sla.and_then(|sla| sla.within_ms)));
     args.arg(&record.by).arg(new.traceparent.as_deref().unwrap_or_default());
+    args.arg(new.source.as_str()).arg(optional(sla.map(|sla| sla.alert_threshold)));
     Ok(())
 }
 

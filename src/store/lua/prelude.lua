@@ -57,10 +57,11 @@ end
 -- A task's record is one string, so that a batch is read by one call and written by one:
 --
 --   state n attempt rank retries lost limit due holder approval
---   agent type priority trace traceparent created max_retries timeout deadline parent
+--   agent type priority trace traceparent max_retries timeout deadline parent source alert_threshold
 --   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]      one line for each of `n` transitions
 --
--- `-` stands for none. The first line changes, the second never does; of the transitions the newest are kept.
+-- `-` stands for none. The first line changes, the second never does; of the transitions the first is kept, which says
+-- who submitted the task and when, and the newest.
 local known, changed = {}, {}
 
 local function parse(id, record)
@@ -85,9 +86,9 @@ local function detail(task)
   return d
 end
 
--- The rarely needed part of the second line: created, max_retries, timeout, deadline, parent.
+-- The rarely needed part of the second line: max_retries, timeout, deadline, parent.
 local function facts(task)
-  return string.match(task.rest, '^%S+ %S+ %S+ %S+ %S+ (%S+) (%S+) (%S+) (%S+) (%S+)')
+  return string.match(task.rest, '^%S+ %S+ %S+ %S+ %S+ (%S+) (%S+) (%S+) (%S+)')
 end
 
 -- Reads the tasks of these ids, of which there must be some; load() then gives each.
@@ -120,7 +121,7 @@ local function pack(task)
   local d = task.details
   local line = d and d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' ' .. d.due .. ' ' .. d.holder .. ' ' .. d.approval
   return task.state .. ' ' .. TEXT[task.n] .. ' ' .. TEXT[task.attempt] .. ' ' .. task.rank .. ' '
-    .. (line or task.detail) .. '\n' .. task.rest
+    .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
 end
 
 -- Why `verb` may not start from where the task is; nil if it may.
@@ -165,15 +166,26 @@ local function barred_report(task, verb, attempt)
   return 'LEASE ' .. task.attempt
 end
 
+-- What the events of a task have in common, from after the type to before the payload.
+local function head(task)
+  if not task.head then
+    task.head = '","priority":"' .. EVENT_PRIORITY[task.priority] .. '","source_agent":"orchestrator","trace_id":'
+      .. (task.trace and '"' .. task.trace .. '"' or 'null') .. ',"task_id":'
+      .. (task.id and '"' .. task.id .. '"' or 'null') .. ',"payload":'
+  end
+  return task.head
+end
+
+local function trace_of(task)
+  return task.traceparent and '"traceparent":"' .. task.traceparent .. '"' or ''
+end
+
 -- Announces something about the task, or about none if it has no id; `payload` is JSON.
 local function say(event, task, payload)
   local size = #said + 1
   said[size] = event
-  entry[size * 2 - 1], entry[size * 2] = 'e', '"event_type":"' .. event
-    .. '","priority":"' .. EVENT_PRIORITY[task.priority]
-    .. '","source_agent":"orchestrator","trace_id":' .. (task.trace and '"' .. task.trace .. '"' or 'null')
-    .. ',"task_id":' .. (task.id and '"' .. task.id .. '"' or 'null') .. ',"payload":' .. payload
-    .. ',"metadata":{' .. (task.traceparent and '"traceparent":"' .. task.traceparent .. '"' or '') .. '}}'
+  entry[size * 2 - 1], entry[size * 2] = 'e',
+    '"event_type":"' .. event .. head(task) .. payload .. ',"metadata":{' .. trace_of(task) .. '}}'
 end
 
 -- Announces that an agent came or went; its sessions of the first partition speak for all.
@@ -211,25 +223,30 @@ local function move(task, verb, to, score, reason, is_popped, event)
   end
   task.state, task.n = to, task.n + 1
   local attempt = TEXT[task.attempt]
-  local rest = task.rest
   if task.n > TIMELINE then
-    local first = string.find(rest, '\n', 1, true)
-    rest = string.sub(rest, 1, first - 1) .. string.sub(rest, (string.find(rest, '\n', first + 1, true)))
+    local rest = task.rest
+    local submission = string.find(rest, '\n', 1, true)
+    local oldest = string.find(rest, '\n', submission + 1, true)
+    task.rest = string.sub(rest, 1, oldest - 1) .. string.sub(rest, (string.find(rest, '\n', oldest + 1, true)))
   end
-  task.rest = rest .. '\n' .. TEXT[NOW] .. ' ' .. verb .. ' ' .. to .. ' ' .. ACTOR .. ' ' .. attempt
+  task.added = (task.added or '') .. '\n' .. TEXT[NOW] .. ' ' .. verb .. ' ' .. to .. ' ' .. ACTOR .. ' ' .. attempt
     .. (reason and ' ' .. reason or '')
   changed[task.id] = task
-  say(event or RULES[verb].event, task, '{"type":"' .. task.type .. '","status":"' .. to
-    .. '","previous_status":' .. (from and '"' .. from .. '"' or 'null') .. ',"verb":"' .. verb
+  -- In one piece: every string that a script makes costs by its length.
+  event = event or RULES[verb].event
+  local size = #said + 1
+  said[size] = event
+  entry[size * 2 - 1], entry[size * 2] = 'e', '"event_type":"' .. event .. head(task) .. '{"type":"' .. task.type
+    .. '","status":"' .. to .. '","previous_status":' .. (from and '"' .. from .. '"' or 'null') .. ',"verb":"' .. verb
     .. '","agent":"' .. task.agent .. '","attempt":' .. attempt .. ',"actor":"' .. ACTOR
-    .. '","reason":' .. (reason or 'null') .. (task.more or '') .. '}')
+    .. '","reason":' .. (reason or 'null') .. (task.more or '') .. '},"metadata":{' .. trace_of(task) .. '}}'
 end
 
 -- Gives the task to `holder` under a lease; returns until when.
 local function hold(task, verb, lease_ms, holder, is_popped)
   local lease_until = NOW + lease_ms
   local d = detail(task)
-  local _, _, timeout = facts(task)
+  local _, timeout = facts(task)
   task.attempt, d.holder = task.attempt + 1, holder
   if timeout ~= '-' then
     d.limit = TEXT[NOW + timeout]
@@ -255,7 +272,7 @@ end
 -- A failed attempt: another one after `wait` ms (nil: by `waits`), or the end.
 local function fail(task, verb, reason, is_retryable, wait, waits)
   local d = detail(task)
-  local _, max_retries = facts(task)
+  local max_retries = facts(task)
   local failures = d.retries + 1
   if is_retryable and failures <= tonumber(max_retries) then
     local due = NOW + (wait or wait_after(failures, waits))

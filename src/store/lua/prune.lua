@@ -16,7 +16,7 @@ for state in pairs(RULES.prune.from) do
     local task = known[id]
     if task then
       local approval = detail(task).approval
-      local _, _, _, _, parent = facts(task)
+      local _, _, _, parent = facts(task)
       if approval ~= '-' then
         local status = redis.call('HGET', P .. 'approval:' .. approval, 'status')
         if status then

@@ -17,6 +17,6 @@ for _, agent in ipairs(redis.call('SMEMBERS', P .. 'agents')) do
     redis.call('ZCARD', set_of('in_progress', agent)), redis.call('SISMEMBER', P .. 'paused', agent),
     redis.call('ZRANGEBYSCORE', sessions, NOW - ARGV[5], '+inf', 'WITHSCORES') }
 end
-local head = redis.call('ZRANGE', P .. 'pending', 0, 0)[1]
-local accepted = head and load(head) and facts(load(head))
+local first = redis.call('ZRANGE', P .. 'pending', 0, 0)[1]
+local accepted = first and load(first) and string.match(load(first).rest, '\n(%d+)')
 return { NOW, states, redis.call('HGETALL', P .. 'open'), agents, accepted or -1 }

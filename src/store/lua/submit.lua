@@ -2,20 +2,21 @@
 --
 -- ARGV[5]   how long an idempotency key is remembered, ms
 -- ARGV[6]   how long an approval may wait, ms
--- ARGV[7…]  20 for each task:
+-- ARGV[7…]  22 for each task:
 --   1 id   2 agent   3 type   4 priority   5 head start, ms   6 delay, ms, or ''   7 start at, ms, or ''
 --   8 spec, opaque bytes   9 idempotency key's hash, or ''   10 digest of the body
 --   11 approval id, or ''   12 approval rule, a JSON string   13 trace id, or ''
 --   14 retries allowed   15 timeout of an attempt, ms, or ''   16 parent's id, or ''
 --   17 to be finished by, ms, or ''   18 to be finished this long after its start, ms, or ''
 --   19 who submits it   20 W3C trace context, or ''
+--   21 source   22 alert threshold, percent, or ''
 --
 -- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id> <due, ms, or -> <approval, or ->`
 --          (the key's task, and what it was answered with) or `MISMATCH` (the key came with another body)
 local remember_ms, expires_ms = ARGV[5], ARGV[6]
 local specs, index, answers = {}, {}, {}
 
-for i = 7, #ARGV, 20 do
+for i = 7, #ARGV, 22 do
   -- One call may carry the submissions of several callers.
   ACTOR = ARGV[i + 18]
   local id, key_hash = ARGV[i], ARGV[i + 8]
@@ -44,8 +45,8 @@ for i = 7, #ARGV, 20 do
       trace = trace ~= '' and trace or nil, traceparent = traceparent ~= '' and traceparent or nil,
       detail = '0 0 - ' .. (due > NOW and TEXT[due] or '-') .. ' - ' .. or_none(approval),
       rest = ARGV[i + 1] .. ' ' .. ARGV[i + 2] .. ' ' .. ARGV[i + 3] .. ' ' .. or_none(trace) .. ' '
-        .. or_none(traceparent) .. ' ' .. TEXT[NOW] .. ' ' .. ARGV[i + 13] .. ' ' .. or_none(ARGV[i + 14]) .. ' '
-        .. deadline .. ' ' .. or_none(ARGV[i + 15]),
+        .. or_none(traceparent) .. ' ' .. ARGV[i + 13] .. ' ' .. or_none(ARGV[i + 14]) .. ' ' .. deadline .. ' '
+        .. or_none(ARGV[i + 15]) .. ' ' .. ARGV[i + 20] .. ' ' .. or_none(ARGV[i + 21]),
     }
     if ARGV[i + 15] ~= '' then
       append(come, P .. 'children:' .. ARGV[i + 15], TEXT[NOW], id)

@@ -6,7 +6,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::NewTask;
 use orchestrator::engine::{Engine, Error, TaskFilter};
 
-use crate::harness::{Fleet, assert_refused, eventually, idempotency, json, new_task, within};
+use crate::harness::{Fleet, assert_refused, eventually, idempotency, new_task, within};
 
 /// Waits until a call that writes nothing is answered.
 async fn answers_again(engine: &Engine) {

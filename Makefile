@@ -1,5 +1,5 @@
 # `make demo` shows everything at work; `make test` runs every test; `make check` is what a change must pass.
-# They need Rust and a C toolchain; a missing Redis is installed.
+# They need Rust and a C toolchain; a missing Redis is installed, and for the tests a missing NATS server.
 
 .PHONY: demo dev test check
 
@@ -10,7 +10,7 @@ demo: redis
 dev: redis
 	cargo run --locked -- dev
 
-test: redis
+test: servers
 	if cargo nextest --version >/dev/null 2>&1; then \
 		cargo nextest run --locked && cargo test --locked --doc; \
 	else \
@@ -20,6 +20,9 @@ test: redis
 check:
 	.ci/run
 
-.PHONY: redis
+.PHONY: redis servers
 redis:
-	.ci/provide-redis
+	.ci/provide-servers redis
+
+servers:
+	.ci/provide-servers redis nats openssl

@@ -6,6 +6,7 @@
 //! their order. Without JetStream an event is published once and a subscriber that is away misses it.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::domain::event::{Event, is_traceparent};
 use crate::domain::ids::EventId;
@@ -29,6 +30,9 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// When no further wave begins: the caller's lease must outlive this and one [`LIMIT`] for a look back and another for
 /// the last wave, or a slow NATS would pass the lease around and nobody would ever note what was published.
 const BUDGET: Duration = Duration::from_secs(1);
+
+/// How often it is looked at whether the connection still stands: most waves are through before the first time.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// For how long the server remembers message ids. The end of the stream is read besides, so this need not cover an
 /// outage.
@@ -143,12 +147,30 @@ impl Publisher {
         while done < events.len() && (done == 0 || began.elapsed() < BUDGET) {
             let wave = wave(&events[done..]);
             let new = events[done..done + wave].iter().filter(|event| !known.contains(&event.id));
-            match timeout(LIMIT, self.publish_wave(context, new, most)).await.map_err(publish_error) {
-                Ok(Ok(())) => done += wave,
-                Ok(Err(error)) | Err(error) => return (done, Err(error)),
+            let published = tokio::select! {
+                published = timeout(LIMIT, self.publish_wave(context, new, most)) => {
+                    published.unwrap_or_else(|late| Err(publish_error(late)))
+                }
+                // What was under way is not acknowledged any more.
+                () = self.disconnected() => Err(Error::Away),
+            };
+            match published {
+                Ok(()) => done += wave,
+                Err(error) => return (done, Err(error)),
             }
         }
         (done, Ok(()))
+    }
+
+    /// Returns when the connection was lost since the call, even if it is back.
+    async fn disconnected(&self) {
+        let statistics = self.client.statistics();
+        let connects = statistics.connects.load(Ordering::Relaxed);
+        while self.client.connection_state() == State::Connected
+            && statistics.connects.load(Ordering::Relaxed) == connects
+        {
+            sleep(GLANCE).await;
+        }
     }
 
     async fn publish_wave(

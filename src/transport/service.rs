@@ -14,6 +14,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::service::{self, Request, ServiceExt};
 use async_nats::{Client, HeaderMap, HeaderValue};
@@ -22,6 +23,7 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, stream::SelectAll};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +31,9 @@ use super::{Error, ROOT};
 
 /// How many requests of one lane are answered at once; more wait in NATS's own buffers.
 const AT_ONCE: usize = 1_000;
+
+/// How long requests that came before a stop may take to be read. They end at once unless NATS is away just then.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// The headers that mean the same over NATS as over HTTP.
 const HEADERS: [&str; 5] = ["Authorization", "X-API-Key", "Idempotency-Key", "traceparent", "X-Request-Id"];
@@ -92,29 +97,28 @@ impl Service {
         Ok(Self { service, lanes })
     }
 
-    /// Answers until `stop`, then finishes what was begun.
+    /// Answers until `stop`, then takes no more and finishes what has come.
     pub async fn run(self, handler: Handler, stop: CancellationToken) {
         let answers = TaskTracker::new();
-        join_all(self.lanes.map(|lane| serve(lane, &handler, &stop, &answers))).await;
-        if let Err(error) = self.service.stop().await {
-            tracing::debug!(%error, "the NATS service stopped with a fault");
+        let lanes = join_all(self.lanes.map(|lane| serve(lane, &handler, &answers)));
+        tokio::pin!(lanes);
+        if stop.run_until_cancelled(&mut lanes).await.is_none() {
+            if let Err(error) = self.service.stop().await {
+                tracing::debug!(%error, "the NATS service stopped with a fault");
+            }
+            if timeout(DRAIN, lanes).await.is_err() {
+                tracing::debug!("what NATS had for us did not all come in time");
+            }
         }
         answers.close();
         answers.wait().await;
     }
 }
 
-/// Answers the requests of one lane until `stop`.
-async fn serve(
-    mut lane: SelectAll<service::endpoint::Endpoint>,
-    handler: &Handler,
-    stop: &CancellationToken,
-    answers: &TaskTracker,
-) {
+/// Answers the requests of one lane until there are no more.
+async fn serve(mut lane: SelectAll<service::endpoint::Endpoint>, handler: &Handler, answers: &TaskTracker) {
     let at_once = Arc::new(Semaphore::new(AT_ONCE));
-    loop {
-        let next = async { (Arc::clone(&at_once).acquire_owned().await, lane.next().await) };
-        let Some((Ok(place), Some(request))) = stop.run_until_cancelled(next).await else { break };
+    while let (Ok(place), Some(request)) = (Arc::clone(&at_once).acquire_owned().await, lane.next().await) {
         let handler = Arc::clone(handler);
         answers.spawn(async move {
             answer(&request, &handler).await;

@@ -32,8 +32,7 @@ async fn grows_to(nats: &Nats, wanted: usize) {
     .await;
 }
 
-/// Waits until one of the processes holds the lease, by what Redis says changed, and returns which: the one whose
-/// end hands it over. Both are told apart by being stopped: so simply the older one.
+/// Kills the older bridge, which has the lease, and starts another one.
 async fn replace(bridges: &mut Vec<Process>, program: &Program) {
     let mut oldest = bridges.remove(0);
     oldest.signal(Signal::KILL);

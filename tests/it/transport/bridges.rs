@@ -40,7 +40,7 @@ async fn one_bridge_is_active_and_the_other_takes_over_when_its_lease_is_over() 
     drop(first);
     fleet.advance(LEASE_OVER);
 
-    assert_eq!(second.step().await.unwrap(), Step::Busy);
+    settle(&second).await;
     assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, 6);
     no_lag(&fleet.engine).await;
     fleet.finish().await;
@@ -129,5 +129,23 @@ async fn what_a_dead_bridge_published_but_did_not_note_is_not_repeated_though_th
     settle(&bridge_of(&fleet.engine, &nats.settings()).await).await;
 
     assert_eq!(nats.holds_the_log_of(&fleet.redis, 2).await, 4_000);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn the_lag_is_zero_only_when_the_last_event_was_carried() {
+    let fleet = Fleet::start().await;
+    let lag = async || fleet.engine.bridge_lag_ms().await.unwrap();
+    assert_eq!(lag().await, None);
+    // One entry of the log, of ten events.
+    fleet.submit_many("faq", 10).await;
+    let next = fleet.engine.unpublished(Partition(0), "it").await.unwrap().unwrap();
+    assert!(lag().await > Some(0), "nothing was published yet");
+
+    fleet.engine.published("it", next.events[4].id).await.unwrap();
+    assert!(lag().await > Some(0), "half of it was published");
+
+    fleet.engine.published("it", next.events[9].id).await.unwrap();
+    assert_eq!(lag().await, Some(0));
     fleet.finish().await;
 }

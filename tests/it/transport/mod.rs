@@ -11,6 +11,7 @@ mod sharing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -96,6 +97,9 @@ impl Listener {
 pub struct Office {
     stop: CancellationToken,
     running: JoinSet<()>,
+    begun: Arc<AtomicUsize>,
+    /// Its connection: what was said last leaves only while there is one.
+    _client: transport::Client,
 }
 
 impl Office {
@@ -104,8 +108,11 @@ impl Office {
         let auth = Auth { jwt_secret: Some(Secret::new(JWT_SECRET)), api_keys: BTreeMap::from(keys) };
         let stop = CancellationToken::new();
         let api = Inside::new(fleet.engine.clone(), &Settings { http: Http::default(), auth }, stop.clone()).unwrap();
+        let begun = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&begun);
         let handler: Handler = Arc::new(move |call| {
             let api = api.clone();
+            counter.fetch_add(1, Ordering::Relaxed);
             Box::pin(async move {
                 let (status, body) = api.answer(call.method, &call.path, &call.headers, call.body).await;
                 Answer { status, body }
@@ -117,7 +124,16 @@ impl Office {
         client.flush().await.unwrap();
         let mut running = JoinSet::new();
         running.spawn(service.run(handler, stop.clone()));
-        Self { stop, running }
+        Self { stop, running, begun, _client: client }
+    }
+
+    /// Waits until it has begun to answer this many requests.
+    pub async fn has_begun(&self, wanted: usize) {
+        eventually(&format!("{wanted} requests are begun"), async || match self.begun.load(Ordering::Relaxed) {
+            begun if begun >= wanted => Ok(()),
+            begun => Err(begun),
+        })
+        .await;
     }
 
     /// Tells it to stop.

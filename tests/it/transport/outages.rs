@@ -7,7 +7,7 @@ use orchestrator::transport;
 use crate::harness::{Fleet, Nats, Wire, eventually};
 
 use super::bridges::forgetful;
-use super::{bridge_of, no_lag, passed, pulse, settle, supervised};
+use super::{bridge_of, no_lag, passed, settle, supervised};
 
 /// How many events happen while NATS is away.
 const MANY: usize = 50_000;
@@ -18,6 +18,15 @@ async fn happen(fleet: &Fleet, count: usize) {
         fleet.submit_many("faq", 1_000).await;
     }
     fleet.route().await;
+}
+
+/// Waits until the stream has this many events.
+async fn grows_to(nats: &Nats, wanted: u64) {
+    eventually(&format!("the stream has {wanted} events"), async || match nats.stream_size().await {
+        Some(size) if size >= wanted => Ok(()),
+        size => Err(size),
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -33,6 +42,9 @@ async fn fifty_thousand_events_while_nats_is_away_wait_in_the_log_and_are_carrie
     assert!(fleet.engine.is_ready().await);
     nats.start_again().await;
 
+    for part in 1..=5 {
+        grows_to(&nats, part * MANY as u64 / 5).await;
+    }
     no_lag(&fleet.engine).await;
     assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, MANY + 2);
     bridge.finish(Duration::from_secs(10)).await;
@@ -44,11 +56,7 @@ async fn is_killed_mid_stream(fleet: &Fleet, nats: &mut Nats, pause: Duration) {
     let bridge = supervised(fleet, &nats.settings()).await;
     happen(fleet, 10_000).await;
     for part in 1..5 {
-        eventually("the stream grows", async || match nats.stream_size().await {
-            Some(size) if size >= part * 2_000 => Ok(()),
-            size => Err((size, pulse(&bridge))),
-        })
-        .await;
+        grows_to(nats, part * 2_000).await;
         nats.kill();
         passed(Instant::now(), pause).await;
         nats.start_again().await;

@@ -52,7 +52,7 @@ async fn a_role_without_the_scope_is_refused() {
 
     for subject in SUBJECTS.iter().filter(|subject| **subject != "tasks.get") {
         let answer = caller.call("reader", &format!("orchestrator.{subject}"), &body).await;
-        refused(&answer, 403, "forbidden");
+        refused(&answer, 403, "missing-scope");
     }
 
     office.close().await;

@@ -90,7 +90,7 @@ async fn a_batch_of_outcomes_is_reported_and_the_next_task_claimed_in_one_reques
 
     assert_eq!(answer["results"].as_array().unwrap().len(), 2, "{answer}");
     assert_eq!(status(&caller, &first).await, "completed");
-    assert_eq!(answer["tasks"][0]["task"]["task_id"], second, "{answer}");
+    assert_eq!(answer["claimed"]["tasks"][0]["task"]["task_id"], second, "{answer}");
     office.close().await;
     fleet.finish().await;
 }

@@ -71,11 +71,7 @@ async fn a_claim_waits_over_nats_until_there_is_a_task() {
     let claim = json!({"worker": "w1", "wait_ms": 10_000});
     let mut waiting = tokio::task::JoinSet::new();
     waiting.spawn(async move { asker.accepted("crew", CLAIM, &claim).await });
-    eventually("somebody waits", async || {
-        let agent = fleet.engine.agent(&crate::harness::name("faq_agent")).await;
-        if agent.as_ref().is_ok_and(|agent| !agent.sessions.is_empty()) { Ok(()) } else { Err(format!("{agent:?}")) }
-    })
-    .await;
+    office.has_begun(1).await;
 
     let id = fleet.submit("faq").await.id;
     fleet.route().await;
@@ -100,13 +96,7 @@ async fn claims_that_wait_hold_up_no_outcome() {
         let claim = json!({"worker": "w1", "wait_ms": 15_000});
         waiting.spawn(async move { asker.call("crew", CLAIM, &claim).await });
     }
-    let claims = async || {
-        let stats = discover(&caller, "$SRV.STATS.orchestrator", 1).await;
-        let ends = stats[0]["endpoints"].as_array().unwrap().clone();
-        let claims = ends.iter().find(|end| end["name"] == "claim").unwrap()["num_requests"].as_u64().unwrap();
-        if claims >= 1_000 { Ok(()) } else { Err(claims) }
-    };
-    eventually("a thousand claims wait", claims).await;
+    office.has_begun(1_000).await;
 
     let done = json!({"task_id": id.to_string(), "attempt": held.task.attempt});
     let answer = caller.accepted("crew", "orchestrator.tasks.complete", &done);
@@ -126,11 +116,7 @@ async fn a_stop_answers_what_was_begun_and_then_nobody_is_there() {
     let mut waiting = tokio::task::JoinSet::new();
     let claim = json!({"worker": "w1", "wait_ms": 10_000});
     waiting.spawn(async move { asker.accepted("crew", CLAIM, &claim).await });
-    eventually("somebody waits", async || {
-        let agent = fleet.engine.agent(&crate::harness::name("faq_agent")).await;
-        if agent.as_ref().is_ok_and(|agent| !agent.sessions.is_empty()) { Ok(()) } else { Err(format!("{agent:?}")) }
-    })
-    .await;
+    office.has_begun(1).await;
 
     office.stop();
     let id = fleet.submit("faq").await.id;

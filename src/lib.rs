@@ -7,12 +7,13 @@
 //! | module | is | may import |
 //! |---|---|---|
 //! | `main`, [`app`] | arguments, settings, roles, the ordered stop | everything |
-//! | [`settings`] | joins each layer's own `Settings`; checks them together | the `Settings` of http, engine, store; domain, runtime |
+//! | [`settings`] | joins each layer's own `Settings`; checks them together | the `Settings` of http, engine, transport, store; domain, runtime |
 //! | [`cli`] | the commands; what users do goes over HTTP like anybody's | engine, domain, runtime |
 //! | [`http`] | decode → one engine call → encode; the only one that knows poem and status codes | engine, domain, runtime |
-//! | [`workers`] | the duties, each one bounded step, under one supervisor | engine, domain, runtime |
+//! | [`workers`] | the duties, each one bounded step, under one supervisor | engine, transport, domain, runtime |
 //! | [`engine`] | the use cases; no word of HTTP or Redis | store, domain, runtime |
 //! | [`store`] | Redis: keys, one Lua script a verb, doorbells, the doctor | domain, runtime |
+//! | [`transport`] | NATS: events out, requests in; the only one that names async-nats | domain, runtime |
 //! | [`domain`] | the rules, pure: the state machine ([`domain::lifecycle`]), policy, routing | nothing |
 //! | [`runtime`] | logs, signals, back-off, a private Redis; knows nothing of tasks | nothing |
 //!
@@ -23,7 +24,7 @@
 //! * A change is one script: state, timeline and event are written together or not at all.
 //! * The clock is Redis's.
 //! * Every report on a task carries its attempt, and a stale one is refused.
-//! * A verb has the same name in the table, the script, the timeline, the metric and the API.
+//! * A verb has the same name in the table, the script, the timeline and the event.
 //!
 //! # The path of a task
 //!
@@ -38,6 +39,7 @@
 //! | heartbeats, then an outcome | `engine/progress.rs`, `extend.lua`, `complete.lua`, `fail.lua`, `release.lua` |
 //! | or silence: it is taken back | `reap.lua` |
 //! | forgotten after its retention | `prune.lua` |
+//! | every step's event reaches its readers | `store/log.rs`, `engine/feed.rs` (SSE, pages), `workers/bridge.rs` (NATS) |
 
 pub mod app;
 pub mod cli;

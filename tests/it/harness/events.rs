@@ -42,7 +42,16 @@ impl Redis {
     /// Every event of a partition, oldest first.
     pub async fn events(&self, partition: Partition) -> Vec<Seen> {
         let key = format!("orchestrator:{{{partition}}}:events");
-        let entries: Vec<(String, Vec<(String, String)>)> = self.ask(&["XRANGE", &key, "-", "+"]).await;
+        let mut entries: Vec<(String, Vec<(String, String)>)> = Vec::new();
+        let mut from = "-".to_owned();
+        loop {
+            // In pieces: what a busy machine reads within the time that a command has.
+            let piece: Vec<(String, Vec<(String, String)>)> =
+                self.ask(&["XRANGE", &key, &from, "+", "COUNT", "50"]).await;
+            let Some((last, _)) = piece.last() else { break };
+            from = format!("({last}");
+            entries.extend(piece);
+        }
         let events = entries.into_iter().flat_map(|(entry, fields)| {
             fields.into_iter().enumerate().map(move |(index, (_, json))| seen(partition, &entry, index, &json))
         });

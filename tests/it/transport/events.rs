@@ -47,17 +47,17 @@ async fn an_event_is_on_its_subject_and_in_the_stream_as_redis_subscribers_get_i
     live_a_little(&fleet).await;
 
     let mut heard = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..5 {
         let (message, (_, text)) = (subjects.next().await, channels.next().await);
         assert_eq!(message.body, text);
         assert_cloud_event(&message);
         heard.push(message);
     }
     let types: Vec<_> = heard.iter().map(|message| message.header("ce-type").unwrap()).collect();
-    assert_eq!(types, ["task.created", "task.assigned", "task.started", "pr.merged"]);
+    assert_eq!(types, ["task.created", "task.assigned", "agent.online", "task.started", "pr.merged"]);
     let traces: Vec<_> = heard.iter().map(|message| message.header("traceparent")).collect();
-    assert_eq!(traces, [Some(TRACEPARENT), Some(TRACEPARENT), Some(TRACEPARENT), None]);
-    assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, 4);
+    assert_eq!(traces, [Some(TRACEPARENT), Some(TRACEPARENT), None, Some(TRACEPARENT), None]);
+    assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, 5);
     let kept: Vec<_> = nats.stream().await.into_iter().map(|message| (message.body, message.headers)).collect();
     assert!(kept.iter().zip(&heard).all(|(kept, heard)| kept.0 == heard.body && kept.1 == heard.headers));
     bridge.finish(std::time::Duration::from_secs(5)).await;
@@ -111,7 +111,7 @@ async fn a_stream_of_other_subjects_is_named_and_only_the_bridge_waits_until_it_
     let jetstream = async_nats::jetstream::new(nats.client().await);
     jetstream.update_stream(mended).await.unwrap();
     no_lag(&fleet.engine).await;
-    assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, 8);
+    assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, 9);
     fleet.finish().await;
 }
 
@@ -201,7 +201,7 @@ async fn a_bridge_without_a_nats_says_so_and_starts_to_carry_when_there_is_one()
     nats.start_again().await;
     settle(&bridge).await;
     eventually("all of it", async || match nats.stream_size().await {
-        Some(4) => Ok(()),
+        Some(5) => Ok(()),
         size => Err(size),
     })
     .await;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Running};
 use crate::http::{self, Inside};
+use crate::runtime::backoff::Backoff;
 use crate::runtime::chain::Chain;
 use crate::settings::Settings;
 use crate::transport::{self, Answer, Client, Handler, Publisher, Service};
@@ -22,6 +23,7 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
     let publisher = Publisher::new(client.clone(), settings.nats.clone());
     running.supervisor.start(Bridge::new(running.engine.clone(), publisher));
     running.nats_client = Some(client.clone());
+    tracing::info!("the bridge runs");
     if !settings.nats.services {
         return Ok(());
     }
@@ -31,7 +33,6 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
         Err(http::Error::NoCredential) => tracing::info!("no credential is set, so no requests are answered over NATS"),
         Err(error) => return Err(error.into()),
     }
-    tracing::info!("the bridge runs");
     Ok(())
 }
 
@@ -44,9 +45,19 @@ async fn answer(client: Client, api: Inside, stop: CancellationToken) {
             Answer { status, body }
         })
     });
-    match Service::start(&client).await {
-        Ok(service) => service.run(handler, stop).await,
-        Err(error) => tracing::error!(error = %Chain(&error), "requests over NATS are not answered"),
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    loop {
+        match Service::start(&client).await {
+            Ok(service) => return service.run(handler, stop).await,
+            Err(error) if backoff.failures() == 0 => {
+                tracing::error!(error = %Chain(&error), "requests over NATS are not answered yet");
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(backoff.next_wait()) => {}
+        }
     }
 }
 

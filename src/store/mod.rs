@@ -286,7 +286,7 @@ fn pause_before_repeat<T>(answer: &redis::RedisResult<T>, repeats: &mut u32) -> 
     Some(Duration::from_millis(if is_away { fastrand::u64(10..40) << *repeats } else { fastrand::u64(0..4) }))
 }
 
-/// The arguments of a script, from ARGV[5] on. A bare command: only its arguments are used.
+/// The arguments of a script, from `ARGV[5]` on. A bare command: only its arguments are used.
 fn args() -> Cmd {
     Cmd::new()
 }

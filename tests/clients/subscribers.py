@@ -5,6 +5,7 @@ EventSource. Usage: subscribers.py PATH_OF_ORCHESTRATOR. Exits 0 when everything
 """
 
 import asyncio
+import contextlib
 import glob
 import json
 import os
@@ -115,29 +116,33 @@ def listen(url, server, path):
     channel.close()
 
 
+def started(stack, command, **options):
+    """A child process that does not outlive the test."""
+    process = subprocess.Popen(command, **options)
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process
+
+
 def main(program):
-    with tempfile.TemporaryDirectory(prefix="subscribers-") as home:
+    with tempfile.TemporaryDirectory(prefix="subscribers-") as home, contextlib.ExitStack() as stack:
         config = ["-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", home, "-js", "-sd", home + "/js"]
-        bus = subprocess.Popen(["nats-server", *config], stderr=subprocess.DEVNULL)
+        started(stack, ["nats-server", *config], stderr=subprocess.DEVNULL)
         files = wait_for("the ports of nats-server", lambda: glob.glob(home + "/nats-server*.ports"))
         server = wait_for("its address", lambda: json.loads(open(files[0]).read() or "{}").get("nats", [None])[0])
         path = home + "/redis.sock"
-        store = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", home],
-                                 stdout=subprocess.DEVNULL)
+        store = ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", home]
+        started(stack, store, stdout=subprocess.DEVNULL)
         wait_for("redis-server", lambda: os.path.exists(path))
         environment = {"PATH": os.environ["PATH"], "REDIS_URL": "unix://" + path, "NATS_URL": server,
                        "ORCHESTRATOR_API_KEY_TEST": KEY + ":admin"}
-        fleet = subprocess.Popen([program, "dev", "--port", "0"], env=environment, cwd=home, text=True,
-                                 stdout=subprocess.PIPE, stderr=open(home + "/log", "w"))
-        try:
+        with open(home + "/log", "w+") as log:
+            fleet = started(stack, [program, "dev", "--port", "0"], env=environment, cwd=home, text=True,
+                            stdout=subprocess.PIPE, stderr=log)
             url = re.search(r"API\s+(\S+)", wait_for("its address", lambda: url_line(fleet))).group(1)
             listen(url, server, path)
             fleet.terminate()
             assert fleet.wait(LIMIT) == 0, open(home + "/log").read()
-        finally:
-            for process in (fleet, store, bus):
-                process.kill()
-                process.wait()
     print("nats-py, redis-py and EventSource heard every event, and what they had missed")
 
 

@@ -179,14 +179,21 @@ impl Event {
     }
 }
 
-/// Whether `text` is a W3C trace context of version 00: `00-<32 hex>-<16 hex>-<2 hex>`, no id all zero.
+/// Whether `text` is a W3C trace context of version 00.
 pub fn is_traceparent(text: &str) -> bool {
+    trace_id_of(text).is_some()
+}
+
+/// The trace id of a W3C trace context of version 00: `00-<32 hex>-<16 hex>-<2 hex>`, no id all zero.
+pub fn trace_id_of(traceparent: &str) -> Option<&str> {
     let is_hex = |part: &str, length| {
         part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
     let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|byte| byte != b'0');
-    let parts: Vec<_> = text.split('-').collect();
-    matches!(*parts.as_slice(), ["00", trace, span, flags] if is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2))
+    match *traceparent.split('-').collect::<Vec<_>>().as_slice() {
+        ["00", trace, span, flags] if is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2) => Some(trace),
+        _ => None,
+    }
 }
 
 /// How urgent an event is.

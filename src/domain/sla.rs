@@ -1,20 +1,15 @@
 //! What was promised in time.
 
-use serde::{Deserialize, Serialize};
-
 use super::task::Millis;
 
 /// A task's promise in time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sla {
     /// The promise in the client's words, such as `4h`: at most 64 characters.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target: Option<String>,
     /// When the task must be finished.
-    #[serde(skip)]
     pub deadline: Option<Millis>,
     /// How long after its start the task must be finished; a submission gives this or the deadline.
-    #[serde(skip)]
     pub within_ms: Option<Millis>,
     /// After how much of the time to warn, in percent, 1 to 100.
     pub alert_threshold: u8,

@@ -164,7 +164,7 @@ pub struct Task {
     pub progress: Option<Progress>,
     /// The approval that gates it.
     pub approval: Option<ApprovalId>,
-    /// Its newest transitions, oldest first: at most [`TIMELINE`].
+    /// Its transitions, oldest first: the submission and the newest, at most [`TIMELINE`].
     pub timeline: Vec<Transition>,
     /// The store's time when this was read.
     pub observed_at: Millis,

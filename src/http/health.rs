@@ -22,7 +22,7 @@ pub struct Health {
 /// What this is.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct Service {
-    /// Always `orchestrator`.
+    /// Always `MorningAI Orchestrator`.
     pub service: String,
     /// Its version.
     pub version: String,

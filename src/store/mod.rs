@@ -1,6 +1,6 @@
 //! Redis: the only module that names `redis` and `deadpool_redis`.
 //!
-//! Invariants: every change of a task is one script, which moves the task, writes its hash and timeline and
+//! Invariants: every change of a task is one script, which moves the task, writes its record and
 //! appends the event, or does nothing. The clock is Redis's. Scripts go over one shared connection that
 //! reconnects by itself; long reads (lists, the doctor) over a small pool, so that a large answer never
 //! delays a claim; doorbells over a connection of their own.

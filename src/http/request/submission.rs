@@ -10,6 +10,7 @@ use poem_openapi::types::Type;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::domain::event::trace_id_of;
 use crate::domain::ids::TaskId;
 use crate::domain::name::Name;
 use crate::domain::sla::Sla;
@@ -103,27 +104,9 @@ pub struct Trace {
 impl Trace {
     /// Reads the header `traceparent`; one that is not valid is ignored, as the standard asks.
     pub fn of(header: Option<String>) -> Self {
-        let trace_id = header.as_deref().and_then(trace_id).map(str::to_owned);
+        let trace_id = header.as_deref().and_then(trace_id_of).map(str::to_owned);
         Self { traceparent: header.filter(|_| trace_id.is_some()), trace_id }
     }
-}
-
-/// The trace id of `00-<32 hexadecimal>-<16 hexadecimal>-<2 hexadecimal>`, unless an id is all zero.
-fn trace_id(header: &str) -> Option<&str> {
-    let is_hex = |text: &str, length: usize| {
-        text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    let is_some = |text: &str| text.bytes().any(|byte| byte != b'0');
-    let mut parts = header.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_valid = version == "00"
-        && parts.next().is_none()
-        && is_hex(trace, 32)
-        && is_hex(span, 16)
-        && is_hex(flags, 2)
-        && is_some(trace)
-        && is_some(span);
-    is_valid.then_some(trace)
 }
 
 impl Submission {

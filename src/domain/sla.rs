@@ -11,6 +11,10 @@ pub struct Sla {
     pub deadline: Option<Millis>,
     /// How long after its start the task must be finished; a submission gives this or the deadline.
     pub within_ms: Option<Millis>,
+    /// When the first attempt must have begun.
+    pub start_deadline: Option<Millis>,
+    /// How long after it may start the first attempt must have begun; a submission gives this or the deadline.
+    pub start_within_ms: Option<Millis>,
     /// After how much of the time to warn, in percent, 1 to 100.
     pub alert_threshold: u8,
 }
@@ -64,7 +68,14 @@ mod tests {
 
     #[test]
     fn a_promise_is_warned_then_violated_and_met_only_in_time() {
-        let sla = Sla { target: None, deadline: Some(2_000), within_ms: None, alert_threshold: 80 };
+        let sla = Sla {
+            target: None,
+            deadline: Some(2_000),
+            within_ms: None,
+            start_deadline: None,
+            start_within_ms: None,
+            alert_threshold: 80,
+        };
 
         assert_eq!(sla.state(1_000, None, 1_799), SlaState::OnTrack);
         assert_eq!(sla.state(1_000, None, 1_800), SlaState::Warned);

@@ -166,6 +166,15 @@ pub struct Task {
     pub approval: Option<ApprovalId>,
     /// Its transitions, oldest first: the submission and the newest, at most [`TIMELINE`].
     pub timeline: Vec<Transition>,
+    /// Of its content: 1, and one more for every time that an approver changed the payload.
+    pub version: u32,
+    /// When it came to its state.
+    pub since: Millis,
+    /// How long it has waited for humans, the wait under way apart.
+    pub human_ms: Millis,
+    /// Which of its deadlines were announced, a sum: 1 start warned, 2 start violated, 4 finish warned, 8 finish
+    /// violated.
+    pub announced: u8,
     /// The store's time when this was read.
     pub observed_at: Millis,
 }
@@ -214,6 +223,9 @@ impl Task {
         }
         Self {
             attempt: 0,
+            since: self.created_at,
+            human_ms: 0,
+            announced: 0,
             retry_count: 0,
             lost_count: 0,
             holder: None,

@@ -129,6 +129,8 @@ fn promise(settings: &Settings, new: &NewTask) -> Option<Sla> {
             target: None,
             deadline: None,
             within_ms,
+            start_deadline: None,
+            start_within_ms: None,
             alert_threshold: settings.sla.warn_at_percent,
         }),
     }

@@ -82,14 +82,17 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let (mut first, mut second) = (line()?, line()?);
     let state = first.text()?.and_then(State::from_word).ok_or_else(|| Error::corrupt("a record's state"))?;
     let (_n, attempt, _rank) = (first.needed::<u32>()?, first.needed()?, first.needed::<i64>()?);
+    let since = first.needed()?;
     let (retry_count, lost_count, _limit) = (first.needed()?, first.needed()?, first.optional::<Millis>()?);
     let (scheduled_for, holder) = (first.optional()?, first.text()?);
-    let approval = first.optional()?;
+    let (approval, version) = (first.optional()?, first.needed()?);
+    let (human_ms, announced) = (first.needed()?, first.needed()?);
     let (agent, kind, priority) = (second.needed()?, second.needed()?, second.needed::<Priority>()?);
     let (trace_id, traceparent) = (second.text()?.map(str::to_owned), second.text()?.map(str::to_owned));
     let (max_retries, timeout_ms) = (second.needed()?, second.optional()?);
     let (deadline, parent) = (second.optional()?, second.optional()?);
     let (source, alert_threshold) = (second.needed()?, second.optional()?);
+    let start_deadline = second.optional()?;
     let timeline = lines
         .map(|line| transition(line).ok_or_else(|| Error::corrupt(format!("timeline entry {line:?}"))))
         .collect::<Result<Vec<_>, _>>()?;
@@ -105,7 +108,14 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         state,
         payload: spec.payload,
         metadata: spec.metadata,
-        sla: alert_threshold.map(|alert_threshold| Sla { target, deadline, within_ms: None, alert_threshold }),
+        sla: alert_threshold.map(|alert_threshold| Sla {
+            target,
+            deadline,
+            within_ms: None,
+            start_deadline,
+            start_within_ms: None,
+            alert_threshold,
+        }),
         agent,
         parent,
         trace_id,
@@ -125,6 +135,10 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         progress: beside.progress,
         approval,
         timeline,
+        version,
+        since,
+        human_ms,
+        announced,
         observed_at: beside.now,
     })
 }

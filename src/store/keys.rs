@@ -31,7 +31,7 @@ use crate::domain::name::Name;
 pub const LAYOUT: &str = "orchestrator:layout";
 
 /// The version of the key layout that this program reads and writes.
-pub const LAYOUT_VERSION: &str = "1";
+pub const LAYOUT_VERSION: &str = "2";
 
 /// What every key of the partition begins with.
 pub fn prefix(partition: Partition) -> String {

@@ -118,7 +118,7 @@ fn optional<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Appends the 22 arguments of one task, in the order that `submit.lua` lists.
+/// Appends the 24 arguments of one task, in the order that `submit.lua` lists.
 fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let new = &record.new;
     let (delay, at) = match new.start {
@@ -140,6 +140,8 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     args.arg(optional(sla.and_then(|sla| sla.deadline))).arg(optional(sla.and_then(|sla| sla.within_ms)));
     args.arg(&record.by).arg(new.traceparent.as_deref().unwrap_or_default());
     args.arg(new.source.as_str()).arg(optional(sla.map(|sla| sla.alert_threshold)));
+    args.arg(optional(sla.and_then(|sla| sla.start_deadline)));
+    args.arg(optional(sla.and_then(|sla| sla.start_within_ms)));
     Ok(())
 }
 
@@ -171,7 +173,8 @@ fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) ->
     let start = due.unwrap_or(now);
     let sla = new.sla.map(|sla| {
         let deadline = sla.deadline.or(sla.within_ms.map(|within| start + within));
-        crate::domain::sla::Sla { deadline, within_ms: None, ..sla }
+        let start_deadline = sla.start_deadline.or(sla.start_within_ms.map(|within| start + within));
+        crate::domain::sla::Sla { deadline, within_ms: None, start_deadline, start_within_ms: None, ..sla }
     });
     Task {
         id: record.id,
@@ -208,6 +211,10 @@ fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) ->
             attempt: 0,
             reason: None,
         }],
+        version: 1,
+        since: now,
+        human_ms: 0,
+        announced: 0,
         observed_at: now,
     }
 }

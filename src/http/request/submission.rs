@@ -185,6 +185,8 @@ fn read_sla(faults: &mut Faults, (target, deadline, threshold): SlaFields, limit
         target,
         deadline,
         within_ms: None,
+        start_deadline: None,
+        start_within_ms: None,
         alert_threshold: threshold.unwrap_or(limits.warn_at_percent),
     })
 }

@@ -303,6 +303,10 @@ mod tests {
             progress: None,
             approval: None,
             timeline: Vec::new(),
+            version: 1,
+            since: 1_769_851_800_000,
+            human_ms: 0,
+            announced: 0,
             observed_at: 1_769_851_800_000,
         }
     }

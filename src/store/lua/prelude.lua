@@ -56,19 +56,25 @@ end
 
 -- A task's record is one string, so that a batch is read by one call and written by one:
 --
---   state n attempt rank retries lost limit due holder approval
---   agent type priority trace traceparent max_retries timeout deadline parent source alert_threshold
+--   state n attempt rank since retries lost limit due holder approval version human sla
+--   agent type priority trace traceparent max_retries timeout deadline parent source alert_threshold start_deadline
 --   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]      one line for each of `n` transitions
 --
 -- `-` stands for none. The first line changes, the second never does; of the transitions the first is kept, which says
 -- who submitted the task and when, and the newest.
+--   since    when it came to its state, ms
+--   version  of the content: 1, and one more for every time that an approver changed the payload
+--   human    how long it has waited for humans, ms; the wait under way apart
+--   sla      which deadlines were announced, a sum: 1 start warned, 2 start violated, 4 finish warned, 8 violated
 local known, changed = {}, {}
 
 local function parse(id, record)
-  local state, n, attempt, rank, detail, rest = string.match(record, '^(%S+) (%S+) (%S+) (%S+) ([^\n]*)\n(.*)$')
+  local state, n, attempt, rank, since, detail, rest =
+    string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) ([^\n]*)\n(.*)$')
   local agent, type, priority, trace, traceparent = string.match(rest, '^(%S+) (%S+) (%S+) (%S+) (%S+)')
   return {
-    id = id, state = state, n = tonumber(n), attempt = tonumber(attempt), rank = rank, detail = detail, rest = rest,
+    id = id, state = state, n = tonumber(n), attempt = tonumber(attempt), rank = rank, since = since, detail = detail,
+    rest = rest,
     agent = agent, type = type, priority = priority,
     trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
   }
@@ -79,8 +85,8 @@ local function detail(task)
   local d = task.details
   if not d then
     d = {}
-    d.retries, d.lost, d.limit, d.due, d.holder, d.approval =
-      string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    d.retries, d.lost, d.limit, d.due, d.holder, d.approval, d.version, d.human, d.sla =
+      string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
     task.details = d
   end
   return d
@@ -120,7 +126,8 @@ end
 local function pack(task)
   local d = task.details
   local line = d and d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' ' .. d.due .. ' ' .. d.holder .. ' ' .. d.approval
-  return task.state .. ' ' .. TEXT[task.n] .. ' ' .. TEXT[task.attempt] .. ' ' .. task.rank .. ' '
+    .. ' ' .. d.version .. ' ' .. d.human .. ' ' .. d.sla
+  return task.state .. ' ' .. TEXT[task.n] .. ' ' .. TEXT[task.attempt] .. ' ' .. task.rank .. ' ' .. task.since .. ' '
     .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
 end
 
@@ -220,6 +227,9 @@ local function move(task, verb, to, score, reason, is_popped, event)
     ring('router')
   elseif to == 'scheduled' then
     ring('promoter')
+  end
+  if to ~= from then
+    task.since = TEXT[NOW]
   end
   task.state, task.n = to, task.n + 1
   local attempt = TEXT[task.attempt]

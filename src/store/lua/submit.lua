@@ -2,7 +2,7 @@
 --
 -- ARGV[5]   how long an idempotency key is remembered, ms
 -- ARGV[6]   how long an approval may wait, ms
--- ARGV[7…]  22 for each task:
+-- ARGV[7…]  24 for each task:
 --   1 id   2 agent   3 type   4 priority   5 head start, ms   6 delay, ms, or ''   7 start at, ms, or ''
 --   8 spec, opaque bytes   9 idempotency key's hash, or ''   10 digest of the body
 --   11 approval id, or ''   12 approval rule, a JSON string   13 trace id, or ''
@@ -10,13 +10,22 @@
 --   17 to be finished by, ms, or ''   18 to be finished this long after its start, ms, or ''
 --   19 who submits it   20 W3C trace context, or ''
 --   21 source   22 alert threshold, percent, or ''
+--   23 to be started by, ms, or ''   24 to be started this long after it may start, ms, or ''
 --
 -- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id> <due, ms, or -> <approval, or ->`
 --          (the key's task, and what it was answered with) or `MISMATCH` (the key came with another body)
 local remember_ms, expires_ms = ARGV[5], ARGV[6]
 local specs, index, answers = {}, {}, {}
 
-for i = 7, #ARGV, 22 do
+-- A deadline: the one that is given, or so long after the task may start, or none.
+local function by(start, at, within)
+  if at == '' and within ~= '' then
+    return TEXT[start + within]
+  end
+  return or_none(at)
+end
+
+for i = 7, #ARGV, 24 do
   -- One call may carry the submissions of several callers.
   ACTOR = ARGV[i + 18]
   local id, key_hash = ARGV[i], ARGV[i + 8]
@@ -35,18 +44,15 @@ for i = 7, #ARGV, 22 do
     local due = tonumber(ARGV[i + 6]) or NOW + (tonumber(ARGV[i + 5]) or 0)
     local start = math.max(due, NOW)
     local rank = TEXT[start - ARGV[i + 4]]
-    local deadline = or_none(ARGV[i + 16])
-    if deadline == '-' and ARGV[i + 17] ~= '' then
-      deadline = TEXT[start + ARGV[i + 17]]
-    end
+    local deadline, start_deadline = by(start, ARGV[i + 16], ARGV[i + 17]), by(start, ARGV[i + 22], ARGV[i + 23])
     local approval, trace, traceparent = ARGV[i + 10], ARGV[i + 12], ARGV[i + 19]
     local task = {
       id = id, agent = ARGV[i + 1], type = ARGV[i + 2], priority = ARGV[i + 3], n = 0, attempt = 0, rank = rank,
       trace = trace ~= '' and trace or nil, traceparent = traceparent ~= '' and traceparent or nil,
-      detail = '0 0 - ' .. (due > NOW and TEXT[due] or '-') .. ' - ' .. or_none(approval),
+      detail = '0 0 - ' .. (due > NOW and TEXT[due] or '-') .. ' - ' .. or_none(approval) .. ' 1 0 0',
       rest = ARGV[i + 1] .. ' ' .. ARGV[i + 2] .. ' ' .. ARGV[i + 3] .. ' ' .. or_none(trace) .. ' '
         .. or_none(traceparent) .. ' ' .. ARGV[i + 13] .. ' ' .. or_none(ARGV[i + 14]) .. ' ' .. deadline .. ' '
-        .. or_none(ARGV[i + 15]) .. ' ' .. ARGV[i + 20] .. ' ' .. or_none(ARGV[i + 21]),
+        .. or_none(ARGV[i + 15]) .. ' ' .. ARGV[i + 20] .. ' ' .. or_none(ARGV[i + 21]) .. ' ' .. start_deadline,
     }
     if ARGV[i + 15] ~= '' then
       append(come, P .. 'children:' .. ARGV[i + 15], TEXT[NOW], id)

@@ -8,7 +8,8 @@ use orchestrator::domain::task::{Priority, Start, Task};
 use crate::harness::{Fleet, json};
 
 fn promise(deadline: Option<u64>, within_ms: Option<u64>) -> Option<Sla> {
-    Some(Sla { target: Some("soon".to_owned()), deadline, within_ms, alert_threshold: 50 })
+    let target = Some("soon".to_owned());
+    Some(Sla { target, deadline, within_ms, start_deadline: None, start_within_ms: None, alert_threshold: 50 })
 }
 
 fn state_of(task: &Task) -> SlaState {

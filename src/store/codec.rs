@@ -99,7 +99,7 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let submission = timeline.first().ok_or_else(|| Error::corrupt("a record without a timeline"))?;
     let (created_at, submitted_by) = (submission.at, submission.actor.clone());
     let spec = beside.spec;
-    let target = spec.sla_target;
+    let sla = sla(spec.sla_target, (deadline, start_deadline), alert_threshold);
     Ok(Task {
         id,
         kind,
@@ -108,14 +108,7 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         state,
         payload: spec.payload,
         metadata: spec.metadata,
-        sla: alert_threshold.map(|alert_threshold| Sla {
-            target,
-            deadline,
-            within_ms: None,
-            start_deadline,
-            start_within_ms: None,
-            alert_threshold,
-        }),
+        sla,
         agent,
         parent,
         trace_id,
@@ -141,6 +134,16 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         announced,
         observed_at: beside.now,
     })
+}
+
+/// What was promised in time, if anything was: a promise has a threshold.
+fn sla(
+    target: Option<String>,
+    (deadline, start_deadline): (Option<Millis>, Option<Millis>),
+    alert_threshold: Option<u8>,
+) -> Option<Sla> {
+    let (within_ms, start_within_ms) = (None, None);
+    Some(Sla { target, deadline, within_ms, start_deadline, start_within_ms, alert_threshold: alert_threshold? })
 }
 
 /// Why the last attempt failed, or why the task was called off; nothing from before the last requeue.

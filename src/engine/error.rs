@@ -106,6 +106,14 @@ pub enum Error {
     /// The store takes nothing in, because its memory is full.
     #[error("the store is full")]
     Full,
+    /// The write is done, but too few replicas of the store had it in time: a failover could lose it.
+    #[error("only {reached} of {wanted} replicas of the store have the write")]
+    NotReplicated {
+        /// How many had it.
+        reached: u16,
+        /// How many are to have it.
+        wanted: u16,
+    },
     /// The store did not answer. Whether a write happened is unknown.
     #[error("the store did not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -122,6 +130,7 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Full => Self::Full,
+            store::Error::NotReplicated { reached, wanted } => Self::NotReplicated { reached, wanted },
             store::Error::Unavailable { .. } | store::Error::NoConnection { .. } => Self::Unavailable(Box::new(error)),
             store::Error::Corrupt { .. } | store::Error::Layout { .. } => Self::Corrupt(Box::new(error)),
         }

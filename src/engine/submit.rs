@@ -204,6 +204,7 @@ impl Committer {
             Ok(answer) => Ok(vec![answer]),
             Err(error) => match *error {
                 store::Error::Full => Err(Error::Full),
+                store::Error::NotReplicated { reached, wanted } => Err(Error::NotReplicated { reached, wanted }),
                 store::Error::Corrupt { .. } | store::Error::Layout { .. } => Err(Error::Corrupt(Box::new(error))),
                 _ => Err(Error::Unavailable(Box::new(error))),
             },

@@ -81,7 +81,7 @@ enum Cause {
     Unreadable, Unauthenticated, MissingScope, OwnSubmission, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
     UnknownApproval, UnknownAgent, MethodNotAllowed, NotAcceptable, IllegalTransition, LeaseLost, TaskCancelled, NotHolder,
     AlreadyDecided, TooLarge, UnsupportedMediaType, InvalidFields, IdempotencyMismatch, Other(StatusCode), Internal,
-    StoreFull, StoreUnavailable,
+    StoreFull, StoreUnavailable, NotReplicated,
 }
 
 impl Cause {
@@ -113,6 +113,7 @@ impl Cause {
             Self::Internal             => (S::INTERNAL_SERVER_ERROR,  "internal-error",         "Something is wrong here"),
             Self::StoreFull            => (S::SERVICE_UNAVAILABLE,    "store-full",             "The store is full"),
             Self::StoreUnavailable     => (S::SERVICE_UNAVAILABLE,    "store-unavailable",      "The store does not answer"),
+            Self::NotReplicated        => (S::SERVICE_UNAVAILABLE,    "not-replicated",         "Too few replicas have the write"),
             Self::Other(status)        => (status,                    "refused",                status.canonical_reason().unwrap_or("Refused")),
         }
     }
@@ -341,6 +342,10 @@ impl From<engine::Error> for Refusal {
                 refuse(Cause::IdempotencyMismatch, "Send the same body again, or use a new key.")
             }
             Error::Full => refuse(Cause::StoreFull, "Nothing was stored. Try again later."),
+            Error::NotReplicated { .. } => refuse(
+                Cause::NotReplicated,
+                "It is done, but a failover could lose it. Repeat the request, a submission with its `Idempotency-Key`.",
+            ),
             Error::Unavailable(_) => {
                 tracing::error!(error = %Chain(&error), "store unavailable");
                 refuse(

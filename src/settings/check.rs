@@ -60,6 +60,8 @@ impl Check<'_> {
             ("store.partitions", u64::from(store.partitions), 1..=256),
             ("store.response_timeout_ms", store.response_timeout_ms, 10..=60 * SECOND),
             ("store.connect_timeout_ms", store.connect_timeout_ms, 10..=60 * SECOND),
+            ("store.wait_replicas", u64::from(store.wait_replicas), 0..=8),
+            ("store.wait_timeout_ms", store.wait_timeout_ms, 10..=60 * SECOND),
             ("tasks.max_retries", u64::from(engine.tasks.max_retries), 0..=100),
             ("tasks.max_payload_bytes", bytes(engine.tasks.max_payload_bytes), 1..=100 << 20),
             ("tasks.idempotency_ms", engine.tasks.idempotency_ms, SECOND..=30 * DAY),

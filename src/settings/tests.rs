@@ -116,6 +116,8 @@ fn all_faults_are_said_at_once_with_key_value_place_and_what_is_expected() {
 fn values_are_checked_for_themselves_and_together() {
     for (file, part) in [
         ("[store]\npartitions = 0", "`store.partitions` = 0 (test.toml): expected 1 to 256"),
+        ("[store]\nwait_replicas = 9", "`store.wait_replicas` = 9 (test.toml): expected 0 to 8"),
+        ("[store]\nwait_timeout_ms = 0", "`store.wait_timeout_ms` = 0 (test.toml): expected 10 to 60000"),
         ("[store]\npartitions = -1", "store.partitions"),
         ("[store]\nurl = \"http://db\"", "expected a URL that begins with"),
         ("[agents]\nsession_ms = 2_000", "no less than agents.lease_ms"),

@@ -51,7 +51,7 @@ impl Store {
                 &script::REJECT
             }
         };
-        let answer: String = self.run(script, id.partition(), actor, args).await?;
+        let answer: String = self.commit(script, id.partition(), actor, args).await?;
         read(&answer, actor)
     }
 

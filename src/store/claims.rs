@@ -104,7 +104,7 @@ impl Store {
     pub async fn take(&self, id: TaskId, actor: &str, lease_ms: Millis) -> Result<Answer, Error> {
         let mut args = args();
         args.arg(id.to_string()).arg(lease_ms);
-        let answer: String = self.run(&script::TAKE, id.partition(), actor, args).await?;
+        let answer: String = self.commit(&script::TAKE, id.partition(), actor, args).await?;
         Answer::read(&answer, State::InProgress)
     }
 
@@ -139,7 +139,7 @@ impl Store {
         for (id, attempt, result) in reports {
             args.arg(id.to_string()).arg(token(*attempt)).arg(result.map_or("", RawValue::get));
         }
-        let answers: Vec<String> = self.run(&script::COMPLETE, partition, actor, args).await?;
+        let answers: Vec<String> = self.commit(&script::COMPLETE, partition, actor, args).await?;
         answers.iter().map(|answer| Answer::read(answer, State::Completed)).collect()
     }
 
@@ -159,7 +159,7 @@ impl Store {
                 .arg(report.retry_after_ms.map(|ms| ms.to_string()).unwrap_or_default());
             args.arg(report.result.map_or("", RawValue::get));
         }
-        let answers: Vec<String> = self.run(&script::FAIL, partition, actor, args).await?;
+        let answers: Vec<String> = self.commit(&script::FAIL, partition, actor, args).await?;
         answers.iter().map(|answer| Answer::read(answer, State::Failed)).collect()
     }
 
@@ -174,7 +174,7 @@ impl Store {
         for (id, attempt) in reports {
             args.arg(id.to_string()).arg(*attempt);
         }
-        let answers: Vec<String> = self.run(&script::RELEASE, partition, actor, args).await?;
+        let answers: Vec<String> = self.commit(&script::RELEASE, partition, actor, args).await?;
         answers.iter().map(|answer| Answer::read(answer, State::Assigned)).collect()
     }
 }

@@ -24,6 +24,14 @@ pub enum Error {
     /// Redis has no memory left and is set to evict nothing. Nothing was written.
     #[error("Redis is full")]
     Full,
+    /// The write is done, but too few replicas had it in time: a failover could lose it.
+    #[error("{reached} of {wanted} replicas have the write")]
+    NotReplicated {
+        /// How many had it.
+        reached: u16,
+        /// How many are to have it.
+        wanted: u16,
+    },
     /// Redis holds something at `what` that this version cannot read: a bug, or another version.
     #[error("Redis holds something unreadable: {what}")]
     Corrupt {

@@ -15,7 +15,7 @@ impl Store {
     ) -> Result<EventId, Error> {
         let mut args = args();
         args.arg(event_type).arg(json).arg(format!("{:016x}", fastrand::u64(..)));
-        let entry: String = self.run(&script::PUBLISH, partition, actor, args).await?;
+        let entry: String = self.commit(&script::PUBLISH, partition, actor, args).await?;
         event_id(&entry, 0, partition).ok_or_else(|| Error::corrupt(format!("log entry id {entry:?}")))
     }
 }

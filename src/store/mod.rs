@@ -18,6 +18,7 @@ mod layout;
 pub mod lists;
 mod log;
 mod probe;
+mod replicas;
 pub mod script;
 mod sweeps;
 mod tasks;
@@ -40,6 +41,7 @@ pub use claims::{Answer, FailedReport};
 pub use error::Error;
 pub use log::{Latest, LogBounds, LogPart};
 pub use probe::Spent;
+use replicas::Replicas;
 use script::Script;
 pub use sweeps::Sweep;
 pub use tasks::{NewRecord, SubmitAnswer};
@@ -61,6 +63,10 @@ pub struct Settings {
     pub response_timeout_ms: u64,
     /// How long connecting may take, in milliseconds.
     pub connect_timeout_ms: u64,
+    /// How many replicas must have a write before somebody is told that it is done; 0: the primary is enough.
+    pub wait_replicas: u16,
+    /// How long they may take, in milliseconds.
+    pub wait_timeout_ms: u64,
     /// About how many entries of the event log to keep in each partition.
     #[serde(skip)]
     pub events_kept: u64,
@@ -76,6 +82,8 @@ pub struct Store {
     cold: deadpool_redis::Pool,
     bells: Bells,
     client: redis::Client,
+    /// None: the primary's word is enough.
+    replicas: Option<Replicas>,
     shared: Arc<Shared>,
 }
 
@@ -92,6 +100,38 @@ struct Shared {
     tail: log::TailCell,
     /// Rings when the log has grown.
     log_bell: Arc<tokio::sync::Notify>,
+}
+
+impl Shared {
+    async fn evaluate<T: FromRedisValue>(
+        &self,
+        connection: &mut impl ConnectionLike,
+        script: &Script,
+        partition: Partition,
+        actor: &str,
+        args: &Cmd,
+        is_again: bool,
+    ) -> redis::RedisResult<T> {
+        let offset = self.clock_offset.load(Ordering::Relaxed);
+        let call = |command: &str, body: &str| {
+            let mut cmd = redis::cmd(command);
+            cmd.arg(body).arg(1).arg(keys::prefix(partition));
+            cmd.arg(offset).arg(actor).arg(self.settings.events_kept).arg(u8::from(is_again));
+            for arg in args.args_iter() {
+                if let redis::Arg::Simple(bytes) = arg {
+                    cmd.arg(bytes);
+                }
+            }
+            cmd
+        };
+        match call("EVALSHA", &script.digest).query_async(connection).await {
+            Err(error) if error.kind() == redis::ServerErrorKind::NoScript.into() => {
+                // EVAL both runs and loads it.
+                call("EVAL", &script.text).query_async(connection).await
+            }
+            answer => answer,
+        }
+    }
 }
 
 impl Store {
@@ -114,20 +154,23 @@ impl Store {
             .create_pool(Some(deadpool_redis::Runtime::Tokio1))
             .map_err(|error| Error::corrupt(error.to_string()))?;
         let partitions = (0..settings.partitions).map(|number| Partition(number as u8)).collect();
+        let shared = Arc::new(Shared {
+            settings,
+            clock_offset: AtomicI64::new(0),
+            answered_at: AtomicU64::new(0),
+            opened: Instant::now(),
+            turn: AtomicU64::new(0),
+            tail: log::TailCell::default(),
+            log_bell: Arc::default(),
+        });
+        let is_awaited = shared.settings.wait_replicas > 0;
         let store = Self {
             hot,
             cold,
             bells: Bells::start(client.clone(), partitions),
+            replicas: is_awaited.then(|| Replicas::start(client.clone(), Arc::clone(&shared))),
             client,
-            shared: Arc::new(Shared {
-                settings,
-                clock_offset: AtomicI64::new(0),
-                answered_at: AtomicU64::new(0),
-                opened: Instant::now(),
-                turn: AtomicU64::new(0),
-                tail: log::TailCell::default(),
-                log_bell: Arc::default(),
-            }),
+            shared,
         };
         store.check_layout().await?;
         Ok(store)
@@ -188,7 +231,8 @@ impl Store {
         let mut connection = self.hot.clone();
         let mut repeats = 0;
         loop {
-            let answer = self.evaluate(&mut connection, script, partition, actor, &args, repeats > 0).await;
+            let call = self.shared.evaluate(&mut connection, script, partition, actor, &args, repeats > 0);
+            let answer = call.await;
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
                 return self.heard(script.name, answer);
             };
@@ -199,7 +243,7 @@ impl Store {
     /// Runs a script that answers at length, over the pool.
     async fn run_cold<T: FromRedisValue>(&self, script: &Script, partition: Partition, args: Cmd) -> Result<T, Error> {
         let mut connection = self.cold_connection(script.name).await?;
-        let answer = self.evaluate(&mut connection, script, partition, ORCHESTRATOR, &args, false).await;
+        let answer = self.shared.evaluate(&mut connection, script, partition, ORCHESTRATOR, &args, false).await;
         self.heard(script.name, answer)
     }
 
@@ -208,36 +252,6 @@ impl Store {
         // The pool's own idea is half a second.
         connection.set_response_timeout(Duration::from_millis(self.shared.settings.response_timeout_ms));
         Ok(connection)
-    }
-
-    async fn evaluate<T: FromRedisValue>(
-        &self,
-        connection: &mut impl ConnectionLike,
-        script: &Script,
-        partition: Partition,
-        actor: &str,
-        args: &Cmd,
-        is_again: bool,
-    ) -> redis::RedisResult<T> {
-        let offset = self.shared.clock_offset.load(Ordering::Relaxed);
-        let call = |command: &str, body: &str| {
-            let mut cmd = redis::cmd(command);
-            cmd.arg(body).arg(1).arg(keys::prefix(partition));
-            cmd.arg(offset).arg(actor).arg(self.shared.settings.events_kept).arg(u8::from(is_again));
-            for arg in args.args_iter() {
-                if let redis::Arg::Simple(bytes) = arg {
-                    cmd.arg(bytes);
-                }
-            }
-            cmd
-        };
-        match call("EVALSHA", &script.digest).query_async(connection).await {
-            Err(error) if error.kind() == redis::ServerErrorKind::NoScript.into() => {
-                // EVAL both runs and loads it.
-                call("EVAL", &script.text).query_async(connection).await
-            }
-            answer => answer,
-        }
     }
 
     /// One command that is safe to repeat.

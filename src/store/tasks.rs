@@ -64,7 +64,7 @@ impl Store {
         for record in &records {
             push(&mut args, record)?;
         }
-        let answers: Vec<String> = self.run(&script::SUBMIT, partition, ORCHESTRATOR, args).await?;
+        let answers: Vec<String> = self.commit(&script::SUBMIT, partition, ORCHESTRATOR, args).await?;
         if answers.len() != records.len() {
             return Err(Error::corrupt("submit gave another number of answers than tasks"));
         }
@@ -93,7 +93,7 @@ impl Store {
     pub async fn cancel(&self, id: TaskId, actor: &str, reason: Option<&str>) -> Result<Answer, Error> {
         let mut args = args();
         args.arg(id.to_string()).arg(reason.map(codec::quote).unwrap_or_default());
-        let answer: String = self.run(&script::CANCEL, id.partition(), actor, args).await?;
+        let answer: String = self.commit(&script::CANCEL, id.partition(), actor, args).await?;
         Answer::read(&answer, State::Cancelled)
     }
 
@@ -109,7 +109,7 @@ impl Store {
         let mut args = args();
         let starts = head_starts_ms.map(|ms| ms.to_string()).join(",");
         args.arg(id.to_string()).arg(starts).arg(approval.to_string()).arg(expires_after_ms);
-        let answer: String = self.run(&script::REQUEUE, id.partition(), actor, args).await?;
+        let answer: String = self.commit(&script::REQUEUE, id.partition(), actor, args).await?;
         Answer::read(&answer, State::Pending)
     }
 }

@@ -199,7 +199,11 @@ fn list_refusals(method: &str, operation: &mut Value) {
         (415, has_body, "The body is not said to be JSON."),
         (422, has_body || has_cursor, "Fields are wrong: all of them are named."),
         (500, true, "A fault of the service."),
-        (503, is_guarded, "The store is away or full; the same request may succeed later."),
+        (
+            503,
+            is_guarded,
+            "The store is away or full, or too few replicas have the write; the same request may succeed later.",
+        ),
     ];
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     responses.remove("default");

@@ -10,7 +10,7 @@ use redis::FromRedisValue;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::within;
+use super::{eventually, within};
 
 /// A Redis that only this test knows.
 pub struct Redis {
@@ -32,6 +32,21 @@ impl Redis {
         let options = Options { dir, has_own_group: false, arguments };
         let server = RedisServer::start(&options).await.unwrap();
         Self { url: server.url(), server: Some(server), options, _home: home }
+    }
+
+    /// Starts another one that follows it and has all of it on return.
+    pub async fn replicate(&self) -> Self {
+        // For a moment somebody else could take the port: then nobody answers, and the test says so.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        self.ask::<String>(&["CONFIG", "SET", "repl-diskless-sync-delay", "0", "bind", "127.0.0.1", "port", &port])
+            .await;
+        let replica = Self::start(false, &["--replicaof", &format!("127.0.0.1 {port}")]).await;
+        eventually("the replica follows", async || {
+            let info: String = replica.ask(&["INFO", "replication"]).await;
+            if info.contains("master_link_status:up") { Ok(()) } else { Err(info) }
+        })
+        .await;
+        replica
     }
 
     pub fn url(&self) -> &str {

@@ -11,6 +11,7 @@ mod lost_answers;
 mod outages;
 mod partitions;
 mod pause;
+mod replicas;
 mod retention;
 mod schedule;
 mod sla;

@@ -1,0 +1,171 @@
+//! Writes that replicas must have before they are acknowledged.
+
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use orchestrator::domain::lifecycle::State;
+use orchestrator::domain::task::NewTask;
+use orchestrator::engine::{Error, StatusChange, TaskFilter};
+use serde_json::json;
+
+use crate::harness::{
+    Builder, Fleet, Redis, Site, assert_refused, eventually, idempotency, new_event, new_task, within,
+};
+
+/// A fleet whose writes one replica must have, and the replica.
+async fn replicated(builder: Builder) -> (Fleet, Redis) {
+    let fleet = builder.start().await;
+    let replica = fleet.redis.replicate().await;
+    (fleet, replica)
+}
+
+fn keyed() -> NewTask {
+    NewTask { idempotency: idempotency("k", "b"), ..new_task("faq") }
+}
+
+async fn count(redis: &Redis) -> u64 {
+    redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_is_on_the_replica() {
+    let (fleet, replica) = replicated(Fleet::build().wait_replicas(1, 5_000)).await;
+
+    for n in 1..=20 {
+        let id = fleet.submit("faq").await.id;
+        assert!(replica.ask::<bool>(&["HEXISTS", "orchestrator:{0}:records", &id.to_string()]).await);
+        assert_eq!(count(&replica).await, n);
+    }
+    let held = fleet.claim_one().await;
+    fleet.complete(&held).await.unwrap();
+    assert_eq!(replica.ask::<u64>(&["ZCARD", "orchestrator:{0}:completed"]).await, 1);
+    let gated = fleet.submit("deploy").await;
+    fleet.approve(gated.approval.unwrap()).await.unwrap();
+    assert_eq!(replica.ask::<u64>(&["ZCARD", "orchestrator:{0}:approvals:approved"]).await, 1);
+
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn many_callers_share_the_waits_and_each_gets_its_own_answer() {
+    let (fleet, replica) = replicated(Fleet::build().partitions(3).wait_replicas(1, 5_000)).await;
+
+    let tasks = join_all((0..200).map(|_| fleet.submit("faq"))).await;
+    fleet.route().await;
+    let held = fleet.claim("faq_agent", 100).await;
+    let states = join_all(held.iter().map(|held| fleet.complete(held))).await;
+
+    assert!(states.iter().all(|state| matches!(state, Ok(State::Completed))), "{states:?}");
+    let ids: std::collections::BTreeSet<_> = tasks.iter().map(|task| task.id).collect();
+    assert_eq!(ids.len(), 200);
+    let kept = ["0", "1", "2"].map(|p| format!("orchestrator:{{{p}}}:completed"));
+    let kept = join_all(kept.iter().map(async |key| replica.ask::<u64>(&["ZCARD", key]).await));
+    assert_eq!(kept.await.iter().sum::<u64>(), 100);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_write_that_the_replica_has_not_is_refused_and_is_there_once_when_repeated() {
+    let (fleet, replica) = replicated(Fleet::build().wait_replicas(1, 1_000)).await;
+    let other = fleet.submit("faq").await.id;
+    let held = fleet.claim_one().await;
+    replica.freeze();
+
+    assert_refused!(fleet.try_submit(keyed()).await, Error::NotReplicated { reached: 0, wanted: 1 });
+    assert_refused!(fleet.try_submit(keyed()).await, Error::NotReplicated { .. });
+    assert_refused!(fleet.complete(&held).await, Error::NotReplicated { .. });
+    // What nobody relies on does not wait: reading, routing and leasing go on.
+    assert_eq!(fleet.state_of(other).await, State::Completed);
+    fleet.route().await;
+    replica.thaw();
+    let again = eventually("the repetition is acknowledged", async || fleet.try_submit(keyed()).await).await;
+
+    assert!(again.is_replay);
+    assert_eq!(fleet.complete(&held).await.unwrap(), State::Completed);
+    assert_eq!(fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap().items.len(), 2);
+    assert_eq!(count(&replica).await, 2);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn every_write_that_somebody_relies_on_waits_for_the_replica() {
+    let (fleet, replica) = replicated(Fleet::build().wait_replicas(1, 1_000)).await;
+    fleet.submit_many("faq", 4).await;
+    let (failing, released) = (fleet.claim_one().await, fleet.claim_one().await);
+    let (approved, rejected) = (fleet.submit("deploy").await, fleet.submit("deploy").await);
+    let cancelled = fleet.submit("faq").await;
+    let taken = fleet.submit("faq").await;
+    replica.freeze();
+
+    let (engine, people) = (&fleet.engine, &fleet.people);
+    let started = StatusChange::InProgress;
+    let outcomes = join(fleet.fail(&failing), fleet.release(&released));
+    let decisions = join(fleet.approve(approved.approval.unwrap()), fleet.reject(rejected.approval.unwrap()));
+    let calls = join(fleet.cancel(cancelled.id), engine.change_status(&people.agent, taken.id, started));
+    let ((outcomes, decisions), (calls, published)) =
+        join(join(outcomes, decisions), join(calls, engine.publish(&people.alice, new_event("pr.merged")))).await;
+
+    assert_refused!(outcomes.0, Error::NotReplicated { .. });
+    assert_refused!(outcomes.1, Error::NotReplicated { .. });
+    assert_refused!(decisions.0, Error::NotReplicated { .. });
+    assert_refused!(decisions.1, Error::NotReplicated { .. });
+    assert_refused!(calls.0, Error::NotReplicated { .. });
+    assert_refused!(calls.1, Error::NotReplicated { .. });
+    assert_refused!(published, Error::NotReplicated { .. });
+    assert_refused!(fleet.requeue(cancelled.id).await, Error::NotReplicated { .. });
+    // All of it happened.
+    assert_eq!(fleet.state_of(failing.task.id).await, State::Scheduled);
+    assert_eq!(fleet.state_of(rejected.id).await, State::Cancelled);
+    assert_eq!(fleet.state_of(taken.id).await, State::InProgress);
+    replica.thaw();
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_wait_whose_connection_is_cut_is_no_acknowledgement_and_the_next_one_works() {
+    let (fleet, replica) = replicated(Fleet::build().wait_replicas(1, 20_000)).await;
+    fleet.submit("faq").await;
+    replica.freeze();
+
+    let cut = async {
+        eventually("the write waits for the replica", async || {
+            let clients: String = fleet.redis.ask(&["CLIENT", "LIST"]).await;
+            if clients.contains("cmd=wait") { Ok(()) } else { Err(clients) }
+        })
+        .await;
+        fleet.redis.cut_connections("normal").await
+    };
+    let refused = within(Duration::from_secs(10), "the refusal", join(fleet.try_submit(keyed()), cut));
+    let (refused, _) = refused.await;
+
+    assert_refused!(refused, Error::NotReplicated { reached: 0, wanted: 1 });
+    replica.thaw();
+    assert!(fleet.try_submit(keyed()).await.unwrap().is_replay);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_client_is_told_that_it_may_repeat_the_request() {
+    let (fleet, replica) = replicated(Fleet::build().wait_replicas(1, 1_000)).await;
+    let site = Site::over(fleet).await;
+    replica.freeze();
+    let body = json!({"type": "faq", "payload": {}});
+    let submit = async || {
+        let call = site.call("crew", reqwest::Method::POST, "/tasks").header("idempotency-key", "once");
+        call.json(&body).send().await
+    };
+
+    let refused = submit().await;
+
+    let problem = refused.refused(503, "not-replicated");
+    assert!(refused.header("retry-after").is_some());
+    assert!(problem["detail"].as_str().unwrap().contains("0 of 1 replicas"), "{problem}");
+    replica.thaw();
+    eventually("the repetition is acknowledged", async || match submit().await {
+        answer if answer.status == 200 || answer.status == 201 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    assert_eq!(count(&site.fleet.redis).await, 1);
+    site.finish().await;
+}

@@ -52,12 +52,6 @@ impl Builder {
         self
     }
 
-    /// So many replicas must have a write within `ms`.
-    pub fn wait_replicas(mut self, count: u16, ms: u64) -> Self {
-        (self.store.wait_replicas, self.store.wait_timeout_ms) = (count, ms);
-        self
-    }
-
     pub fn response_timeout_ms(mut self, ms: u64) -> Self {
         self.store.response_timeout_ms = ms;
         self

@@ -58,6 +58,12 @@ impl Fleet {
         Engine::new(store, self.engine.settings().clone(), self.stop.clone())
     }
 
+    /// From now on so many replicas must have a write within `ms`.
+    pub async fn wait_for_replicas(&mut self, count: u16, ms: u64) {
+        (self.store_settings.wait_replicas, self.store_settings.wait_timeout_ms) = (count, ms);
+        self.engine = self.another_engine().await;
+    }
+
     /// How another process would open the store.
     pub fn store_settings(&self) -> store::Settings {
         self.store_settings.clone()

@@ -16,8 +16,10 @@ const APPROVAL: &str = include_str!("lua/approval.lua");
 pub struct Script {
     /// The file's name without `.lua`; for errors and metrics.
     pub name: &'static str,
-    pub(super) text: String,
-    pub(super) digest: String,
+    /// What Redis runs.
+    pub text: String,
+    /// The SHA-1 of the text, in hexadecimal, by which Redis knows it.
+    pub digest: String,
 }
 
 /// Whether a script may run while Redis is out of memory: those that only move or free may.

@@ -41,7 +41,12 @@ impl Bridge {
 
     /// Publishes the next events of a partition; whether there were any.
     async fn carry(&self, partition: Partition) -> Result<bool, Error> {
-        let next = self.engine.unpublished(partition, &self.name).await?;
+        let next = self.engine.unpublished(partition, &self.name).await;
+        // The answer that is missing may have said that the lease was somebody else's meanwhile.
+        if next.is_err() {
+            self.sure().remove(&partition);
+        }
+        let next = next?;
         let Some(next) = next.filter(|next| !next.events.is_empty()) else { return Ok(false) };
         // Unsure again until the cursor is noted, however this ends.
         let is_sure = self.sure().remove(&partition) && !next.is_new;

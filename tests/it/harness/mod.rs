@@ -23,9 +23,9 @@ pub use gateway::{JWT_SECRET, KEYS, Site, key_of};
 pub use nats::{Message, Nats, STREAM, jetstream_in};
 pub use people::People;
 pub use processes::{Client, Process, Program};
-pub use proxy::LossyProxy;
+pub use proxy::{Fate, LossyProxy};
 pub use redis::Redis;
-pub use wait::{eventually, within};
+pub use wait::{eventually, striking, within};
 pub use wire::Wire;
 
 use std::str::FromStr;
@@ -91,4 +91,9 @@ pub fn new_event(event_type: &str) -> NewEvent {
         priority: EventPriority::Medium,
         metadata: None,
     }
+}
+
+/// The digest of the store's script of this name, by which it is called.
+pub fn digest_of(script: &str) -> &'static str {
+    &orchestrator::store::script::ALL.iter().find(|known| known.name == script).unwrap().digest
 }

@@ -1,34 +1,66 @@
-//! A wire to Redis that can lose an answer: the script runs, and nobody hears that it did.
+//! A wire to Redis that loses, delays or holds back what it carries, and that can be led to another Redis.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-/// Stands between the store and its Redis.
+use super::{eventually, wait};
+
+/// What happens to the next call of a script; its connection ends there or hangs until the client goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The script runs, its answer is thrown away and the connection is cut.
+    AnswerCut,
+    /// The script runs, and its answer comes so much later.
+    AnswerLate(Duration),
+    /// The script runs, and nothing comes back any more.
+    AnswerHeld,
+    /// The script never reaches Redis.
+    QuestionHeld,
+}
+
+/// Stands between our processes and their Redis.
 pub struct LossyProxy {
     url: String,
-    is_armed: Arc<AtomicBool>,
+    wire: Arc<Wire>,
     _home: TempDir,
     /// Ends with the proxy.
     _wires: JoinSet<()>,
 }
 
+/// What every connection looks at.
+struct Wire {
+    /// The socket of the Redis that new connections go to.
+    target: Mutex<PathBuf>,
+    /// What is to happen to a call of the script of this digest; none: of any script.
+    armed: Mutex<Option<(Option<String>, Fate)>>,
+    /// How much later every answer comes.
+    latency: Mutex<Duration>,
+    /// Cuts every connection that is open now.
+    cut: Mutex<CancellationToken>,
+}
+
 impl LossyProxy {
     /// A proxy before the Redis at `url`, which names a Unix socket.
     pub fn start(url: &str) -> Self {
-        let target = PathBuf::from(url.split_once("://").unwrap().1);
         let home = tempfile::tempdir().unwrap();
         let socket = home.path().join("p");
         let listener = UnixListener::bind(&socket).unwrap();
-        let is_armed = Arc::new(AtomicBool::new(false));
+        let wire = Arc::new(Wire {
+            target: Mutex::new(socket_of(url)),
+            armed: Mutex::default(),
+            latency: Mutex::default(),
+            cut: Mutex::default(),
+        });
         let mut wires = JoinSet::new();
-        wires.spawn(accept(listener, target, Arc::clone(&is_armed)));
-        Self { url: format!("redis+unix://{}", socket.display()), is_armed, _home: home, _wires: wires }
+        wires.spawn(accept(listener, Arc::clone(&wire)));
+        Self { url: format!("redis+unix://{}", socket.display()), wire, _home: home, _wires: wires }
     }
 
     pub fn url(&self) -> &str {
@@ -37,30 +69,76 @@ impl LossyProxy {
 
     /// Lets the next script run, throws its answer away and cuts the connection.
     pub fn lose_next_answer(&self) {
-        self.is_armed.store(true, Ordering::SeqCst);
+        self.arm(None, Fate::AnswerCut);
     }
 
-    /// Whether the answer that was to be lost is lost.
+    /// What is to happen to the next call of the script of this digest; none: of any script.
+    pub fn arm(&self, digest: Option<&str>, fate: Fate) {
+        *self.wire.armed.lock().unwrap() = Some((digest.map(str::to_owned), fate));
+    }
+
+    /// Whether what was to happen has happened.
     pub fn has_lost_it(&self) -> bool {
-        !self.is_armed.load(Ordering::SeqCst)
+        self.wire.armed.lock().unwrap().is_none()
+    }
+
+    /// Waits until what was to happen has happened.
+    pub async fn has_caught_it(&self) {
+        eventually("the proxy catches the call", async || if self.has_lost_it() { Ok(()) } else { Err("not yet") })
+            .await;
+    }
+
+    /// Makes every answer come so much later from now on.
+    pub fn slow_by(&self, latency: Duration) {
+        *self.wire.latency.lock().unwrap() = latency;
+    }
+
+    /// Cuts every connection.
+    pub fn cut(&self) {
+        std::mem::take(&mut *self.wire.cut.lock().unwrap()).cancel();
+    }
+
+    /// Leads every connection to another Redis, as an address does that moves; open ones are cut.
+    pub fn lead_to(&self, url: &str) {
+        *self.wire.target.lock().unwrap() = socket_of(url);
+        self.cut();
     }
 }
 
-async fn accept(listener: UnixListener, target: PathBuf, is_armed: Arc<AtomicBool>) {
+impl Wire {
+    /// Whether these bytes call the script that something is to happen to.
+    fn is_meant(&self, asked: &[u8]) -> Option<Fate> {
+        let armed = self.armed.lock().unwrap();
+        let (digest, fate) = armed.as_ref()?;
+        let word = digest.as_deref().unwrap_or("EVAL").as_bytes();
+        asked.windows(word.len()).any(|found| found == word).then_some(*fate)
+    }
+
+    fn disarm(&self) {
+        *self.armed.lock().unwrap() = None;
+    }
+}
+
+fn socket_of(url: &str) -> PathBuf {
+    PathBuf::from(url.split_once("://").unwrap().1)
+}
+
+async fn accept(listener: UnixListener, wire: Arc<Wire>) {
     let mut wires = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        let (target, is_armed) = (target.clone(), Arc::clone(&is_armed));
+        let wire = Arc::clone(&wire);
         wires.spawn(async move {
+            let (target, cut) = (wire.target.lock().unwrap().clone(), wire.cut.lock().unwrap().clone());
             // An error is an end of the connection, as the store sees it too.
-            let _ = carry(client, &target, &is_armed).await;
+            let _ = cut.run_until_cancelled(carry(client, &target, &wire)).await;
         });
     }
 }
 
-async fn carry(mut client: UnixStream, target: &Path, is_armed: &AtomicBool) -> std::io::Result<()> {
+async fn carry(mut client: UnixStream, target: &Path, wire: &Wire) -> std::io::Result<()> {
     let mut server = UnixStream::connect(target).await?;
     let (mut question, mut answer) = (vec![0; 65_536], vec![0; 65_536]);
-    let mut is_script = false;
+    let mut fate = None;
     loop {
         tokio::select! {
             read = client.read(&mut question) => {
@@ -68,17 +146,42 @@ async fn carry(mut client: UnixStream, target: &Path, is_armed: &AtomicBool) -> 
                 if asked.is_empty() {
                     return Ok(());
                 }
-                is_script |= asked.windows(4).any(|word| word == b"EVAL");
+                fate = fate.or_else(|| wire.is_meant(asked));
+                if fate == Some(Fate::QuestionHeld) {
+                    wire.disarm();
+                    return hang(client).await;
+                }
                 server.write_all(asked).await?;
             }
             read = server.read(&mut answer) => {
                 let said = &answer[..read?];
-                let has_run = is_script && !said.starts_with(b"-NOSCRIPT");
-                if said.is_empty() || has_run && is_armed.swap(false, Ordering::SeqCst) {
+                if said.is_empty() {
                     return Ok(());
+                }
+                let latency = *wire.latency.lock().unwrap();
+                // A script that Redis does not know is sent once more, in full.
+                match fate.filter(|_| !said.starts_with(b"-NOSCRIPT")) {
+                    Some(Fate::AnswerCut) => {
+                        wire.disarm();
+                        return Ok(());
+                    }
+                    Some(Fate::AnswerHeld) => {
+                        wire.disarm();
+                        return hang(client).await;
+                    }
+                    Some(Fate::AnswerLate(by)) => {
+                        (fate, _) = (None, wire.disarm());
+                        wait::late(by).await;
+                    }
+                    Some(Fate::QuestionHeld) | None => wait::late(latency).await,
                 }
                 client.write_all(said).await?;
             }
         }
     }
+}
+
+/// Carries nothing any more, until the client is gone.
+async fn hang(mut client: UnixStream) -> std::io::Result<()> {
+    tokio::io::copy(&mut client, &mut tokio::io::sink()).await.map(drop)
 }

@@ -124,6 +124,22 @@ impl Redis {
         self.ask(&["CLIENT", "KILL", "TYPE", kind]).await
     }
 
+    /// Cuts every connection that waits in a blocking command for the log to grow.
+    pub async fn cut_blocked_connections(&self) {
+        let clients: String = self.ask(&["CLIENT", "LIST"]).await;
+        for client in clients.lines().filter(|client| client.contains(" cmd=xread ")) {
+            let id = client.split_whitespace().find_map(|word| word.strip_prefix("id=")).unwrap();
+            self.ask::<i64>(&["CLIENT", "KILL", "ID", id]).await;
+        }
+    }
+
+    /// What it says of its part in replication under this name.
+    pub async fn replication(&self, name: &str) -> String {
+        let info: String = self.ask(&["INFO", "replication"]).await;
+        let lines = info.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(|(found, _)| *found == name).map(|(_, text)| text.to_owned()).collect()
+    }
+
     /// Everything that is stored about tasks, readable: key → content. Sessions are left out: every claim touches them.
     pub async fn dump(&self) -> BTreeMap<String, String> {
         let mut dump = BTreeMap::new();

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 /// How long anything may take at the most: far more than it needs on a busy machine.
 const BOUND: Duration = Duration::from_secs(20);
@@ -29,4 +29,30 @@ pub async fn within<T>(bound: Duration, what: &str, work: impl Future<Output = T
         Ok(done) => done,
         Err(_) => panic!("not within {bound:?}: {what}"),
     }
+}
+
+/// Comes so much later: what makes a wire slow, and nothing that a test may wait with.
+pub(super) async fn late(by: Duration) {
+    if !by.is_zero() {
+        sleep(by).await;
+    }
+}
+
+/// Strikes again and again, a `period` apart, while `work` goes on: what the work came to, and how often it struck.
+pub async fn striking<T>(period: Duration, mut strike: impl AsyncFnMut(), work: impl Future<Output = T>) -> (T, usize) {
+    let mut strikes = 0;
+    let mut beat = interval(period);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let strikes_on = async {
+        loop {
+            beat.tick().await;
+            strike().await;
+            strikes += 1;
+        }
+    };
+    let done = tokio::select! {
+        done = work => done,
+        () = strikes_on => unreachable!("it strikes for ever"),
+    };
+    (done, strikes)
 }

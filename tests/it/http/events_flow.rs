@@ -1,7 +1,9 @@
 //! Readers that are slow or asleep, a store that goes away, and large events.
 
+use std::time::Duration;
+
 use super::{Block, Site};
-use crate::harness::{Fleet, json};
+use crate::harness::{Fleet, json, striking};
 
 /// How many kilobytes this process holds.
 fn resident_kb() -> u64 {
@@ -104,5 +106,26 @@ async fn a_large_event_comes_in_its_place() {
     }
 
     assert_eq!(reader.numbers(30).await, (0..30).collect::<Vec<_>>());
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_live_reader_misses_nothing_though_the_connection_behind_it_is_cut_all_the_time() {
+    let site = Site::start().await;
+    let mut reader = site.open("", &[]).await;
+    let publish_and_read = async {
+        for wave in 0..50 {
+            for number in wave * 4..(wave + 1) * 4 {
+                site.publish("pr.merged", number).await;
+            }
+            assert_eq!(reader.numbers(4).await, (wave * 4..(wave + 1) * 4).collect::<Vec<_>>());
+        }
+    };
+
+    let cut = async || site.fleet.redis.cut_blocked_connections().await;
+    let ((), cuts) = striking(Duration::from_millis(50), cut, publish_and_read).await;
+
+    assert!(cuts > 3, "it was cut only {cuts} times");
+    drop(reader);
     site.finish().await;
 }

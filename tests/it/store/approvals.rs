@@ -300,3 +300,27 @@ async fn approvals_are_listed_by_status_page_by_page() {
     assert_eq!(fleet.engine.approvals(&[], 200, None).await.unwrap().items.len(), 25);
     fleet.finish().await;
 }
+
+#[tokio::test]
+async fn of_a_yes_and_the_end_of_the_wait_at_once_exactly_one_is_heard() {
+    let fleet = Fleet::build().settings(|settings| settings.approvals.expires_after_ms = 0).start().await;
+    let elsewhere = fleet.another_engine().await;
+    for _ in 0..20 {
+        let task = fleet.submit("deploy").await;
+        let yes = elsewhere.decide(&fleet.people.bob, task.approval.unwrap(), Decision::Approve { comment: None });
+
+        let (yes, lapsed) = futures_util::future::join(yes, fleet.engine.lapse()).await;
+        lapsed.unwrap();
+
+        let stands = (fleet.approval_of(task.id).await.status, fleet.state_of(task.id).await);
+        match yes {
+            Ok(_) => assert_eq!(stands, (ApprovalStatus::Approved, State::Pending)),
+            Err(Error::AlreadyDecided { status, .. }) => {
+                assert_eq!((status, stands), (ApprovalStatus::Expired, (ApprovalStatus::Expired, State::Cancelled)));
+            }
+            Err(other) => panic!("{other}"),
+        }
+        assert_eq!(fleet.task(task.id).await.timeline.len(), 2);
+    }
+    fleet.finish().await;
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::Outcome;
+use orchestrator::domain::task::{Outcome, Start};
 use orchestrator::engine::{Claim, Error, StatusChange};
 
 use crate::harness::{Fleet, assert_refused};
@@ -266,5 +266,26 @@ async fn nobody_jumps_over_a_lease_or_a_gate_by_patch_and_failed_is_final_there(
     let task = engine.change_status(alice, open, failed()).await.unwrap();
 
     assert_eq!((task.state, task.retry_count, task.error.as_deref()), (State::Failed, 0, Some("no")));
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_local_clock_ten_minutes_behind_the_stores_changes_nothing() {
+    let fleet = Fleet::start().await;
+    fleet.advance(Duration::from_secs(600));
+    let task = fleet.submit_with("faq", |new| new.start = Start::After(60_000)).await;
+
+    assert_eq!(fleet.engine.promote().await.unwrap().moved, 0);
+    fleet.advance(Duration::from_secs(60));
+    assert_eq!(fleet.engine.promote().await.unwrap().moved, 1);
+    let held = fleet.claim_one().await;
+    let now = fleet.engine.check().await.unwrap();
+    assert!((now..=now + 30_000).contains(&held.lease_until), "{} at {now}", held.lease_until);
+    assert_eq!(fleet.engine.reap().await.unwrap().moved, 0);
+    fleet.advance(Duration::from_secs(29));
+    fleet.complete(&held).await.unwrap();
+
+    let timeline = fleet.task(task.id).await.timeline;
+    assert!(timeline.is_sorted_by_key(|transition| transition.at), "{timeline:?}");
     fleet.finish().await;
 }

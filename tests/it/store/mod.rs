@@ -4,6 +4,7 @@ mod approvals;
 mod bytes;
 mod doctor;
 mod events;
+mod every_call;
 mod idempotency;
 mod leases;
 mod lists;

@@ -1,12 +1,12 @@
 //! Redis goes away, comes back, forgets its scripts, is full, or hangs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::NewTask;
 use orchestrator::engine::{Engine, Error, TaskFilter};
 
-use crate::harness::{Fleet, assert_refused, eventually, idempotency, new_task, within};
+use crate::harness::{Fleet, assert_refused, eventually, idempotency, new_task, striking, within};
 
 /// Waits until a call that writes nothing is answered.
 async fn answers_again(engine: &Engine) {
@@ -157,33 +157,45 @@ async fn work(fleet: &Fleet, total: usize) -> (usize, usize) {
     (submitted, done)
 }
 
-/// Cuts all connections of the store after some 50 ms; returns how many there were.
-async fn cut_after_a_while(fleet: &Fleet) -> i64 {
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_millis(50) {
-        fleet.redis.ask::<String>(&["PING"]).await;
-    }
-    fleet.redis.cut_connections("normal").await
+/// Works while something is done to the store all the time; nothing may be lost or done twice.
+async fn survives(fleet: &Fleet, tasks: usize, strike: impl AsyncFnMut()) {
+    let ((submitted, done), strikes) = striking(Duration::from_millis(50), strike, work(fleet, tasks)).await;
+
+    assert!(strikes > 3, "it was done only {strikes} times");
+    let stored: usize = fleet.redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
+    let completed = fleet.events().await.iter().filter(|event| event.event_type() == "task.completed").count();
+    assert_eq!((stored, completed), (submitted, done));
 }
 
 #[tokio::test]
 async fn connections_that_are_cut_all_the_time_lose_no_task_and_do_nothing_twice() {
     let fleet = Fleet::start().await;
+
     let mut cuts = 0;
-    let (submitted, done) = {
-        let work = work(&fleet, 400);
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => break done,
-                cut = cut_after_a_while(&fleet) => cuts += cut,
-            }
-        }
-    };
+    survives(&fleet, 400, async || cuts += fleet.redis.cut_connections("normal").await).await;
 
     assert!(cuts > 3, "only {cuts} connections were cut");
-    let tasks: usize = fleet.redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
-    let completed = fleet.events().await.iter().filter(|event| event.event_type() == "task.completed").count();
-    assert_eq!((tasks, completed), (submitted, done));
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn scripts_that_redis_forgets_all_the_time_lose_no_task_and_do_nothing_twice() {
+    let fleet = Fleet::start().await;
+
+    survives(&fleet, 400, async || drop(fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await)).await;
+
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_store_whose_every_answer_comes_late_is_only_slow() {
+    let fleet = Fleet::build().lossy().start().await;
+    for (late_ms, tasks) in [(1, 40), (10, 20), (100, 4)] {
+        fleet.proxy.as_ref().unwrap().slow_by(Duration::from_millis(late_ms));
+
+        let (submitted, done) = within(Duration::from_secs(15), "work over a slow wire", work(&fleet, tasks)).await;
+
+        assert!(submitted == done && fleet.engine.is_ready().await, "{late_ms} ms late: {done} of {submitted} done");
+    }
     fleet.finish().await;
 }

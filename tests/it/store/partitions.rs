@@ -6,9 +6,10 @@ use orchestrator::domain::ids::{Partition, TaskId};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::{Outcome, Report};
 use orchestrator::engine::Error;
+use orchestrator::store::keys::LAYOUT;
 use orchestrator::store::{self, Store};
 
-use crate::harness::{Fleet, assert_refused, idempotency, new_task};
+use crate::harness::{Fleet, Program, assert_refused, idempotency, new_task};
 
 #[tokio::test]
 async fn a_fleet_of_four_slices_works_like_one() {
@@ -68,6 +69,27 @@ async fn another_number_of_slices_is_refused() {
     let said = refused.to_string();
     assert!(said.contains("4 partition(s)") && said.contains("3 partition(s)"), "{said}");
     assert!(Store::open(fleet.store_settings()).await.is_ok());
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_keyspace_of_another_version_is_refused_by_a_process_that_says_both_versions_while_older_ones_work_on() {
+    let fleet = Fleet::start().await;
+    let id = fleet.submit("faq").await.id;
+    let program = Program::over(fleet.redis.url());
+    let ours: String = fleet.redis.ask(&["HGET", LAYOUT, "version"]).await;
+    fleet.redis.ask::<i64>(&["HSET", LAYOUT, "version", "999"]).await;
+
+    for role in ["gateway", "worker", "doctor"] {
+        let (code, output, log) = program.run(&[role]).await;
+        assert!(code == 1 && output.is_empty(), "{role}: {code} {output}");
+        assert!(log.contains("key layout 999 ") && log.contains(&format!("key layout {ours} ")), "{role}: {log}");
+    }
+
+    fleet.complete(&fleet.claim_one().await).await.unwrap();
+    assert_eq!(fleet.state_of(id).await, State::Completed);
+    fleet.redis.ask::<i64>(&["HSET", LAYOUT, "version", &ours]).await;
+    assert_eq!(program.run(&["doctor"]).await.0, 0);
     fleet.finish().await;
 }
 

@@ -3,6 +3,8 @@
 mod bridge;
 mod command_line;
 mod demo;
+mod failover;
 mod fleet;
+mod killed;
 mod outage;
 mod stopping;

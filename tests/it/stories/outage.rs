@@ -56,3 +56,53 @@ async fn a_redis_that_is_killed_and_started_again_is_noticed_and_work_goes_on() 
     worker.stop().await;
     gateway.stop().await;
 }
+
+/// What `faq_agent` has to do: how many are submitted, and how many of them done.
+async fn submit_and_work(crew: &Client, submitted: usize, done: usize) {
+    for _ in 0..submitted {
+        crew.post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
+    }
+    let mut worked = 0;
+    while worked < done {
+        worked += work(crew).await.len();
+    }
+}
+
+/// Redis writes no file but a snapshot when it is asked to; it is killed and comes back with the last one.
+async fn comes_back_with(snapshot: impl AsyncFn(&Redis, &Client), expected: &Value) {
+    let mut redis = Redis::start(true, &["--appendonly", "no"]).await;
+    let program = Program::over(redis.url());
+    let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
+    let crew = gateway.client("crew").await;
+    snapshot(&redis, &crew).await;
+    submit_and_work(&crew, 3, 3).await;
+
+    redis.kill();
+    is_ready(&crew, 503).await;
+    redis.start_again().await;
+    is_ready(&crew, 200).await;
+
+    let stats = crew.get("/stats").await.accepted(200);
+    let stands = json!({"total": stats["queue"]["total_tasks"], "completed": stats["by_status"]["completed"]});
+    assert_eq!(stands, *expected, "{stats}");
+    submit_and_work(&crew, 1, 1).await;
+    let (code, output, log) = program.run(&["doctor"]).await;
+    assert_eq!(code, 0, "{output}{log}");
+    worker.stop().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_empty_has_lost_everything_and_work_goes_on() {
+    comes_back_with(async |_, _| {}, &json!({"total": 0, "completed": 0})).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_with_an_older_snapshot_has_lost_what_came_after_it_and_work_goes_on() {
+    let snapshot = async |redis: &Redis, crew: &Client| {
+        submit_and_work(crew, 2, 2).await;
+        redis.ask::<String>(&["SAVE"]).await;
+    };
+
+    comes_back_with(snapshot, &json!({"total": 2, "completed": 2})).await;
+}

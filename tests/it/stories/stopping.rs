@@ -1,13 +1,15 @@
 //! SIGTERM under load: nothing that was acknowledged is lost, no attempt is burnt, and the process ends well.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Client, Program, Redis, eventually};
+use crate::harness::{Client, Process, Program, Redis, eventually};
 
 /// What one client was told.
 #[derive(Default)]
@@ -51,33 +53,37 @@ async fn work(crew: Client) -> Told {
     told
 }
 
-#[tokio::test]
-async fn a_gateway_that_is_told_to_stop_under_load_answers_what_it_took_and_burns_no_attempt() {
-    let redis = Redis::start(false, &[]).await;
-    let program = Program::over(redis.url());
-    let (mut gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
-    let crew = gateway.client("crew").await;
+/// Four clients that submit and four that work, until the gateway is gone.
+fn load(crew: &Client) -> JoinSet<Told> {
     let mut clients = JoinSet::new();
     for _ in 0..4 {
         clients.spawn(submit(crew.clone()));
         clients.spawn(work(crew.clone()));
     }
-    let other = program.start(&["gateway"]);
-    let reader = other.client("reader").await;
+    clients
+}
+
+/// Waits until so many tasks are completed.
+async fn is_on(reader: &Client, wanted: u64) {
     eventually("the load is on", async || {
         let completed = reader.get("/stats").await.json()["by_status"]["completed"].as_u64().unwrap();
-        if completed > 200 { Ok(()) } else { Err(completed) }
+        if completed > wanted { Ok(()) } else { Err(completed) }
     })
     .await;
+}
 
+/// Tells the process to stop; it must end well, and soon.
+async fn stops_in_time(process: &mut Process) {
     let began = Instant::now();
-    gateway.signal(Signal::TERM);
-    assert_eq!(gateway.ended().await, 0, "{}", gateway.log());
+    process.signal(Signal::TERM);
+    assert_eq!(process.ended().await, 0, "{}", process.log());
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
 
+/// Compares what the clients were told with what is stored: nothing lost, no attempt burnt, no lease to nobody.
+async fn check(program: &Program, reader: &Client, clients: JoinSet<Told>) {
     let mut all = Told::default();
-    while let Some(told) = clients.join_next().await {
-        let told = told.unwrap();
+    for told in clients.join_all().await {
         all.accepted.extend(told.accepted);
         all.held.extend(told.held);
         all.completed.extend(told.completed);
@@ -87,6 +93,7 @@ async fn a_gateway_that_is_told_to_stop_under_load_answers_what_it_took_and_burn
         let page = reader.get(&format!("/tasks?limit=200{cursor}")).await.accepted(200);
         for task in page["items"].as_array().unwrap() {
             assert_eq!((&task["retry_count"], &task["lost_count"]), (&json!(0), &json!(0)), "{task}");
+            assert!(task["attempt"].as_u64().unwrap() <= 1, "{task}");
             if task["status"] == "in_progress" {
                 assert!(all.held.contains(&id(task)), "leased to nobody: {task}");
             }
@@ -103,6 +110,137 @@ async fn a_gateway_that_is_told_to_stop_under_load_answers_what_it_took_and_burn
     assert!(all.accepted.is_subset(&stored), "lost: {:?}", all.accepted.difference(&stored).collect::<Vec<_>>());
     let (code, output, log) = program.run(&["doctor"]).await;
     assert_eq!(code, 0, "{output}{log}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_told_to_stop_under_load_answers_what_it_took_and_burns_no_attempt() {
+    let redis = Redis::start(false, &[]).await;
+    let program = Program::over(redis.url());
+    let (mut gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
+    let clients = load(&gateway.client("crew").await);
+    let other = program.start(&["gateway"]);
+    let reader = other.client("reader").await;
+    is_on(&reader, 200).await;
+
+    stops_in_time(&mut gateway).await;
+
+    check(&program, &reader, clients).await;
     worker.stop().await;
     other.stop().await;
+}
+
+#[tokio::test]
+async fn workers_that_are_told_to_stop_under_load_one_after_the_other_burn_no_attempt_and_work_goes_on() {
+    let redis = Redis::start(false, &[]).await;
+    let program = Program::over(redis.url());
+    let (mut gateway, other) = (program.start(&["gateway"]), program.start(&["gateway"]));
+    let mut worker = program.start(&["worker"]);
+    let clients = load(&gateway.client("crew").await);
+    let reader = other.client("reader").await;
+
+    for wave in 1..=3 {
+        is_on(&reader, wave * 150).await;
+        let next = program.start(&["worker"]);
+        next.says("the worker runs").await;
+        stops_in_time(&mut worker).await;
+        worker = next;
+    }
+
+    is_on(&reader, 700).await;
+    stops_in_time(&mut gateway).await;
+    check(&program, &reader, clients).await;
+    worker.stop().await;
+    other.stop().await;
+}
+
+/// Who sends each call to one of the gateways that say they are ready.
+#[derive(Clone, Default)]
+struct Balancer {
+    gateways: Arc<Mutex<Vec<Client>>>,
+    is_over: CancellationToken,
+}
+
+impl Balancer {
+    /// Takes the gateway in as soon as it is ready.
+    async fn add(&self, gateway: &Process) {
+        let client = gateway.client("crew").await;
+        eventually("the gateway is ready", async || {
+            let ready = client.get("/health/ready").await;
+            if ready.status == 200 { Ok(()) } else { Err(ready) }
+        })
+        .await;
+        self.gateways.lock().unwrap().push(client);
+    }
+
+    /// Tells the oldest gateway to stop, and sends it nothing more once it says that it is not ready.
+    async fn retire(&self, gateway: &mut Process) {
+        let client = self.gateways.lock().unwrap()[0].clone();
+        let stop = stops_in_time(gateway);
+        let notice = async {
+            eventually("the gateway says that it is about to stop", async || {
+                match client.call(reqwest::Method::GET, "/health/ready").try_send().await {
+                    Ok(ready) if ready.status == 200 => Err(ready),
+                    _ => Ok(()),
+                }
+            })
+            .await;
+            self.gateways.lock().unwrap().remove(0);
+        };
+        futures_util::future::join(stop, notice).await;
+    }
+
+    fn next(&self) -> Client {
+        let gateways = self.gateways.lock().unwrap();
+        gateways[fastrand::usize(..gateways.len())].clone()
+    }
+
+    /// Submits and works until it is over; every call must be answered, and well. Returns how many were.
+    async fn call_on(self) -> u64 {
+        let mut calls = 0;
+        while !self.is_over.is_cancelled() {
+            self.next().post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
+            let claim = json!({"worker": "w1", "max": 2, "wait_ms": 1_000});
+            let claimed = self.next().post("/agents/faq_agent/claim", &claim).await.accepted(200);
+            for one in claimed["tasks"].as_array().unwrap() {
+                let path = format!("/tasks/{}/complete", id(&one["task"]));
+                self.next().post(&path, &json!({"attempt": one["attempt"]})).await.accepted(200);
+            }
+            calls += 2 + claimed["tasks"].as_array().unwrap().len() as u64;
+        }
+        calls
+    }
+}
+
+#[tokio::test]
+async fn gateways_that_are_replaced_one_after_the_other_show_no_client_an_error() {
+    let redis = Redis::start(false, &[]).await;
+    let program = Program::over(redis.url()).with("ORCHESTRATOR__HTTP__DRAIN_MS", "1000");
+    let worker = program.start(&["worker"]);
+    let mut gateways = VecDeque::from([program.start(&["gateway"]), program.start(&["gateway"])]);
+    let balancer = Balancer::default();
+    for gateway in &gateways {
+        balancer.add(gateway).await;
+    }
+    let mut clients = JoinSet::new();
+    for _ in 0..6 {
+        clients.spawn(balancer.clone().call_on());
+    }
+
+    for _ in 0..2 {
+        let mut old = gateways.pop_front().unwrap();
+        balancer.retire(&mut old).await;
+        let new = program.start(&["gateway"]);
+        balancer.add(&new).await;
+        gateways.push_back(new);
+    }
+
+    is_on(&gateways[0].client("reader").await, 200).await;
+    balancer.is_over.cancel();
+    let calls: u64 = clients.join_all().await.into_iter().sum();
+    assert!(calls > 400, "only {calls} calls");
+    let (code, output, log) = program.run(&["doctor"]).await;
+    assert_eq!(code, 0, "{output}{log}");
+    for process in gateways.into_iter().chain([worker]) {
+        process.stop().await;
+    }
 }

@@ -7,7 +7,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::Claim;
 use orchestrator::workers::Router;
 
-use crate::harness::{Fleet, eventually, within};
+use crate::harness::{Fleet, eventually, striking, within};
 
 /// Long enough for a busy machine; too short for a slow poll to be what woke anybody.
 const PROMPTLY: Duration = Duration::from_secs(3);
@@ -83,6 +83,27 @@ async fn a_claim_gets_its_task_though_the_doorbells_connection_was_cut() {
 
     assert_eq!(claimed.unwrap().len(), 1);
     is_listened_for(&fleet).await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn doorbells_that_are_cut_all_the_time_hold_no_task_back() {
+    let fleet = Fleet::start().await;
+    let supervisor = fleet.supervise(Router::new(fleet.engine.clone()));
+    let work = async {
+        for _ in 0..20 {
+            let claimed = fleet.engine.claim(&fleet.people.agent, patient(&fleet));
+            let (claimed, id) = join(claimed, async { fleet.submit("faq").await.id }).await;
+            assert_eq!(claimed.unwrap()[0].task.id, id);
+        }
+    };
+
+    let cut = async || assert!(fleet.redis.cut_connections("pubsub").await >= 0);
+    let work = within(Duration::from_secs(20), "claims with doorbells that come and go", work);
+    let ((), cuts) = striking(Duration::from_millis(50), cut, work).await;
+
+    assert!(cuts > 3, "they were cut only {cuts} times");
+    supervisor.finish(PROMPTLY).await;
     fleet.finish().await;
 }
 

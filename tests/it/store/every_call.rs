@@ -1,0 +1,233 @@
+//! Execute, then fall silent: for every script of the store, one answer is cut off and one comes too late. Whoever
+//! calls again, as clients and duties do, finds everything done, and done once.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use orchestrator::domain::approval::ApprovalStatus;
+use orchestrator::domain::ids::{EventId, Partition};
+use orchestrator::domain::lifecycle::State;
+use orchestrator::domain::task::{NewTask, Outcome, Start, Task};
+use orchestrator::engine::{Error, StatusChange};
+use orchestrator::store::script::{self, Script};
+
+use crate::harness::{Fate, Fleet, failed, idempotency, new_event, new_task, within};
+
+/// How long an answer may take, and how long a late one takes.
+const PATIENCE_MS: u64 = 1_000;
+const LATE: Fate = Fate::AnswerLate(Duration::from_millis(1_500));
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// One script whose answer does not arrive.
+struct Story {
+    fleet: Fleet,
+    script: &'static Script,
+    fate: Fate,
+}
+
+impl Story {
+    async fn begin(script: &'static Script, fate: Fate) -> Self {
+        let fleet = Fleet::build().lossy().response_timeout_ms(PATIENCE_MS).start().await;
+        fleet.redis.ask::<String>(&["SCRIPT", "LOAD", &script.text]).await;
+        Self { fleet, script, fate }
+    }
+
+    /// Calls until it is known what came of it; the script's first answer does not arrive.
+    async fn call<T>(&self, call: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+        let proxy = self.fleet.proxy.as_ref().unwrap();
+        proxy.arm(Some(&self.script.digest), self.fate);
+        let mut answer = call().await;
+        assert!(proxy.has_lost_it(), "{} was not called", self.script.name);
+        if self.fate == LATE {
+            assert!(matches!(answer, Err(Error::Unavailable(_))), "{}: an answer that is late", self.script.name);
+        }
+        while matches!(answer, Err(Error::Unavailable(_))) {
+            answer = call().await;
+        }
+        answer
+    }
+
+    /// A duty is simply run again.
+    async fn sweep<T>(&self, call: impl AsyncFn() -> Result<T, Error>) {
+        assert!(self.call(call).await.is_ok(), "{}", self.script.name);
+    }
+
+    /// Where the task is, and how many transitions it has made.
+    async fn stands(&self, task: &Task) -> (State, usize) {
+        let task = self.fleet.task(task.id).await;
+        (task.state, task.timeline.len())
+    }
+
+    /// A call on one task, which is there afterwards after so many transitions.
+    async fn leads_to<T>(&self, task: &Task, end: (State, usize), call: impl AsyncFn() -> Result<T, Error>) {
+        // Whoever calls again by hand may be told that it is done already: that is an answer too.
+        let _ = self.call(call).await;
+        assert_eq!(self.stands(task).await, end, "{}", self.script.name);
+    }
+
+    async fn tell(&self) {
+        let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
+        match self.script.name {
+            "submit" | "route" | "promote" | "lapse" | "prune" => self.tell_of_waiting().await,
+            "claim" | "take" | "extend" | "complete" | "fail" | "release" | "reap" => self.tell_of_work().await,
+            "cancel" => {
+                let task = fleet.submit("faq").await;
+                self.leads_to(&task, (State::Cancelled, 2), async || fleet.cancel(task.id).await).await;
+            }
+            "requeue" => {
+                let task = fleet.submit("faq").await;
+                fleet.cancel(task.id).await.unwrap();
+                self.leads_to(&task, (State::Pending, 3), async || fleet.requeue(task.id).await).await;
+            }
+            "approve" => {
+                let task = fleet.submit("deploy").await;
+                let approval = task.approval.unwrap();
+                self.leads_to(&task, (State::Pending, 2), async || fleet.approve(approval).await).await;
+                assert_eq!(fleet.approval_of(task.id).await.status, ApprovalStatus::Approved);
+            }
+            "reject" => {
+                let task = fleet.submit("deploy").await;
+                let approval = task.approval.unwrap();
+                self.leads_to(&task, (State::Cancelled, 2), async || fleet.reject(approval).await).await;
+                assert_eq!(fleet.approval_of(task.id).await.status, ApprovalStatus::Rejected);
+            }
+            "publish" => {
+                // An event has no key: a client that calls again after no answer publishes it again, and may.
+                let published = self.call(async || fleet.engine.publish(alice, new_event("pr.merged")).await).await;
+                let events = fleet.events().await;
+                assert_eq!(events.last().unwrap().id.to_uuid(), published.unwrap());
+                assert_eq!(events.len(), if self.fate == LATE { 2 } else { 1 });
+            }
+            _ => self.tell_of_readers().await,
+        }
+    }
+
+    async fn tell_of_waiting(&self) {
+        let fleet = &self.fleet;
+        match self.script.name {
+            "submit" => {
+                let new = || NewTask { idempotency: idempotency("k", "b"), ..new_task("faq") };
+                let task = self.call(async || fleet.try_submit(new()).await).await.unwrap().task;
+                assert_eq!(self.stands(&task).await, (State::Pending, 1));
+                assert_eq!(fleet.redis.ask::<i64>(&["ZCARD", "orchestrator:{0}:tasks"]).await, 1);
+            }
+            "route" => {
+                let task = fleet.submit("faq").await;
+                self.sweep(async || fleet.engine.route().await).await;
+                assert_eq!(self.stands(&task).await, (State::Assigned, 2));
+            }
+            "promote" => {
+                let task = fleet.submit_with("faq", |new| new.start = Start::After(60_000)).await;
+                fleet.advance(Duration::from_secs(60));
+                self.sweep(async || fleet.engine.promote().await).await;
+                assert_eq!(self.stands(&task).await, (State::Pending, 2));
+            }
+            "lapse" => {
+                let task = fleet.submit("deploy").await;
+                fleet.advance(DAY);
+                self.sweep(async || fleet.engine.lapse().await).await;
+                assert_eq!(self.stands(&task).await, (State::Cancelled, 2));
+            }
+            _ => {
+                let task = fleet.submit("faq").await;
+                fleet.cancel(task.id).await.unwrap();
+                fleet.advance(8 * DAY);
+                self.sweep(async || fleet.engine.prune().await).await;
+                assert!(matches!(fleet.engine.task(task.id).await, Err(Error::UnknownTask(_))));
+            }
+        }
+    }
+
+    async fn tell_of_work(&self) {
+        let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
+        let task = fleet.submit("faq").await;
+        fleet.route().await;
+        match self.script.name {
+            "claim" => {
+                // What was leased to nobody comes back with its lease, and is counted as lost.
+                let held = self.call(async || fleet.engine.claim(alice, fleet.ask_for("faq_agent", 1)).await).await;
+                assert!(held.unwrap().is_empty(), "it is leased to the call whose answer was lost");
+                fleet.advance(Duration::from_secs(31));
+                fleet.engine.reap().await.unwrap();
+                let again = fleet.claim_one().await;
+                assert_eq!((again.task.id, again.task.attempt, again.task.lost_count), (task.id, 2, 1));
+                return;
+            }
+            "take" => {
+                let take = async || fleet.engine.change_status(alice, task.id, StatusChange::InProgress).await;
+                return self.leads_to(&task, (State::InProgress, 3), take).await;
+            }
+            _ => {}
+        }
+        let held = fleet.claim_one().await;
+        match self.script.name {
+            "extend" => {
+                let until = self.call(async || fleet.extend(&held, None).await).await.unwrap();
+                assert!(until >= held.lease_until && self.stands(&task).await == (State::InProgress, 3));
+            }
+            "reap" => {
+                fleet.advance(Duration::from_secs(31));
+                self.sweep(async || fleet.engine.reap().await).await;
+                assert_eq!((self.stands(&task).await, fleet.task(task.id).await.lost_count), ((State::Assigned, 4), 1));
+            }
+            name => {
+                let (outcome, end) = match name {
+                    "complete" => (Outcome::Completed { result: None }, State::Completed),
+                    "fail" => (failed(true, None), State::Scheduled),
+                    _ => (Outcome::Released, State::Assigned),
+                };
+                let state = self.call(async || fleet.report(&held, outcome.clone()).await).await.unwrap();
+                assert_eq!((state, self.stands(&task).await), (end, (end, 4)));
+                assert_eq!(fleet.task(task.id).await.retry_count, u32::from(end == State::Scheduled));
+            }
+        }
+    }
+
+    async fn tell_of_readers(&self) {
+        let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
+        let task = fleet.submit("faq").await;
+        match self.script.name {
+            "read" => {
+                let read = self.call(async || fleet.engine.task(task.id).await).await.unwrap();
+                assert_eq!((read.id, read.state), (task.id, State::Pending));
+            }
+            "stats" => {
+                let stats = self.call(async || fleet.engine.stats().await).await.unwrap();
+                assert!(stats.by_status.contains(&(State::Pending, 1)), "{stats:?}");
+            }
+            "examine" => {
+                let findings = self.call(async || fleet.engine.doctor().await).await.unwrap();
+                assert!(findings.is_empty(), "{findings:?}");
+            }
+            "bridge" => {
+                let first = Partition(0);
+                let taken = self.call(async || fleet.engine.unpublished(first, "one").await).await.unwrap().unwrap();
+                assert_eq!(taken.cursor, EventId::first(first));
+                let other = fleet.engine.unpublished(first, "another").await.unwrap();
+                assert!(other.is_none(), "two bridges hold one partition");
+            }
+            unknown => panic!("what comes of {unknown} when its answer is lost? {alice:?} would like to know"),
+        }
+    }
+}
+
+/// Every script by its name, each over a Redis of its own.
+async fn every_script(fate: Fate) {
+    let stories = script::ALL.iter().map(async |script| {
+        let story = Story::begin(script, fate).await;
+        within(Duration::from_secs(60), script.name, story.tell()).await;
+        story.fleet.finish().await;
+    });
+    assert_eq!(join_all(stories).await.len(), script::ALL.len());
+}
+
+#[tokio::test]
+async fn whichever_answer_is_cut_off_the_call_has_its_effect_once() {
+    every_script(Fate::AnswerCut).await;
+}
+
+#[tokio::test]
+async fn whichever_answer_comes_too_late_calling_again_has_its_effect_once() {
+    every_script(LATE).await;
+}

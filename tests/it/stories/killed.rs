@@ -1,0 +1,151 @@
+//! Processes that are killed at a chosen point: with a call on its way to the store, or done and not yet answered.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Fate, LossyProxy, Program, Redis, digest_of, eventually};
+
+/// Whether the script ran before the kill.
+const POINTS: [(Fate, bool); 2] = [(Fate::QuestionHeld, false), (Fate::AnswerHeld, true)];
+
+async fn stored(redis: &Redis) -> i64 {
+    redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await
+}
+
+async fn the_doctor_is_content(program: &Program) {
+    let (code, output, log) = program.run(&["doctor"]).await;
+    assert_eq!(code, 0, "{output}{log}");
+}
+
+#[tokio::test]
+async fn a_submission_whose_gateway_was_killed_is_stored_once_when_its_client_repeats_it() {
+    for (point, has_run) in POINTS {
+        let redis = Redis::start(false, &[]).await;
+        let proxy = LossyProxy::start(redis.url());
+        let mut doomed = Program::over(proxy.url()).start(&["gateway"]);
+        let program = Program::over(redis.url());
+        let other = program.start(&["gateway"]);
+        let task = json!({"type": "faq", "payload": {"n": 1}, "idempotency_key": "k"});
+        let first = doomed.client("crew").await;
+        proxy.arm(Some(digest_of("submit")), point);
+
+        let (answer, ()) = futures_util::future::join(first.try_post("/tasks", &task), async {
+            proxy.has_caught_it().await;
+            doomed.signal(Signal::KILL);
+        })
+        .await;
+        assert_eq!((answer.is_none(), doomed.ended().await), (true, -9));
+        assert_eq!(stored(&redis).await, i64::from(has_run), "{point:?}");
+
+        let crew = other.client("crew").await;
+        let again = crew.post("/tasks", &task).await.json()["task_id"].clone();
+        assert_eq!(crew.post("/tasks", &task).await.json()["task_id"], again);
+        assert_eq!(stored(&redis).await, 1, "{point:?}");
+        the_doctor_is_content(&program).await;
+        other.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn tasks_whose_worker_was_killed_while_it_routed_them_reach_their_agent_once_each() {
+    for (point, _) in POINTS {
+        let redis = Redis::start(false, &[]).await;
+        let proxy = LossyProxy::start(redis.url());
+        let program = Program::over(redis.url());
+        let gateway = program.start(&["gateway"]);
+        let crew = gateway.client("crew").await;
+        let tasks = vec![json!({"type": "faq", "payload": {}}); 20];
+        crew.post("/tasks/batch", &json!({"tasks": tasks})).await.accepted(200);
+        proxy.arm(Some(digest_of("route")), point);
+        let mut doomed = Program::over(proxy.url()).start(&["worker"]);
+        proxy.has_caught_it().await;
+        doomed.signal(Signal::KILL);
+        assert_eq!(doomed.ended().await, -9);
+
+        let worker = program.start(&["worker"]);
+        let routed = json!({"pending": 0, "assigned": 20});
+        eventually("every task is in its subject", async || {
+            let by_status = crew.get("/stats").await.json()["by_status"].clone();
+            let now = json!({"pending": by_status["pending"], "assigned": by_status["assigned"]});
+            if now == routed { Ok(()) } else { Err(now) }
+        })
+        .await;
+        let claim = json!({"worker": "w1", "max": 100});
+        let held = crew.post("/agents/faq_agent/claim", &claim).await.accepted(200);
+        let held = held["tasks"].as_array().unwrap();
+        assert!(held.len() == 20 && held.iter().all(|one| one["attempt"] == 1), "{held:?}");
+        the_doctor_is_content(&program).await;
+        worker.stop().await;
+        gateway.stop().await;
+    }
+}
+
+/// Claims one task of `faq_agent` for a second, waiting for it; its id and attempt.
+async fn hold(crew: &Client) -> (String, Value, Value) {
+    let claim = json!({"worker": "w1", "max": 1, "wait_ms": 15_000, "lease_ms": 1_000});
+    let mut claimed = crew.post("/agents/faq_agent/claim", &claim).await.accepted(200);
+    let held = claimed["tasks"][0].take();
+    (held["task"]["task_id"].as_str().unwrap().to_owned(), held["attempt"].clone(), held["lease_expires_at"].clone())
+}
+
+fn millis(time: &Value) -> i64 {
+    chrono::DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap().timestamp_millis()
+}
+
+#[tokio::test]
+async fn an_agent_that_falls_silent_loses_its_task_within_a_second_of_its_lease_and_is_told_so_when_it_is_back() {
+    let redis = Redis::start(false, &[]).await;
+    let program = Program::over(redis.url());
+    let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
+    let crew = gateway.client("crew").await;
+    crew.post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
+
+    let (id, first, lease_until) = hold(&crew).await;
+    let (again, second, _) = hold(&crew).await;
+
+    let late = crew.post(&format!("/tasks/{id}/complete"), &json!({"attempt": first})).await;
+    late.refused(409, "lease-lost");
+    let task = crew.post(&format!("/tasks/{id}/complete"), &json!({"attempt": second})).await.accepted(200);
+    assert_eq!((again, &first, &second), (id.clone(), &json!(1), &json!(2)));
+    let shown = crew.get(&format!("/tasks/{id}")).await.json();
+    assert_eq!((&shown["lost_count"], &shown["retry_count"]), (&json!(1), &json!(0)), "{task}");
+    let timeline = crew.get(&format!("/tasks/{id}/events")).await.json();
+    let reaped = timeline["items"].as_array().unwrap().iter().find(|step| step["verb"] == "reap").unwrap().clone();
+    let late_ms = millis(&reaped["at"]) - millis(&lease_until);
+    assert!((0..=1_000).contains(&late_ms), "taken back {late_ms} ms after its lease");
+    the_doctor_is_content(&program).await;
+    worker.stop().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_kills_every_agent_is_given_up_with_that_reason_and_starts_afresh_when_somebody_insists() {
+    let redis = Redis::start(false, &[]).await;
+    let program = Program::over(redis.url());
+    let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
+    let (crew, root) = (gateway.client("crew").await, gateway.client("root").await);
+    crew.post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
+    let (mut id, mut attempts) = (String::new(), Vec::new());
+    for _ in 0..3 {
+        let (held, attempt, _) = hold(&crew).await;
+        attempts.push(attempt);
+        id = held;
+    }
+
+    let shown = crew.get(&format!("/tasks/{id}?wait_ms=15000")).await.accepted(200);
+
+    assert_eq!(attempts, [1, 2, 3]);
+    assert_eq!(
+        (&shown["status"], &shown["lost_count"], &shown["retry_count"]),
+        (&json!("failed"), &json!(3), &json!(0))
+    );
+    assert!(shown["error"].as_str().unwrap().contains("lost"), "{shown}");
+    root.post(&format!("/tasks/{id}/retry"), &json!({})).await.accepted(200);
+    let (held, attempt, _) = hold(&crew).await;
+    assert_eq!((&held, &attempt), (&id, &json!(4)));
+    let shown = crew.get(&format!("/tasks/{id}")).await.json();
+    assert_eq!((&shown["lost_count"], &shown["retry_count"]), (&json!(0), &json!(0)));
+    the_doctor_is_content(&program).await;
+    worker.stop().await;
+    gateway.stop().await;
+}

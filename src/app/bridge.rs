@@ -7,6 +7,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Running};
+use crate::domain::principal::Origin;
 use crate::http::{self, Inside};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::chain::Chain;
@@ -27,7 +28,7 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
     if !settings.nats.services {
         return Ok(());
     }
-    match Inside::new(running.engine.clone(), &settings.http, running.stop.clone()) {
+    match Inside::new(running.engine.clone(), &settings.http, running.stop.clone(), Origin::Nats).await {
         Ok(api) => drop(running.nats.spawn(answer(client, api, running.stop.clone()))),
         // Whoever only bridges needs none.
         Err(http::Error::NoCredential) => tracing::info!("no credential is set, so no requests are answered over NATS"),

@@ -23,7 +23,6 @@ pub const KNOWN_TYPES: &[&str] = &[
     "task.requeued",
     "task.released",
     "task.promoted",
-    "task.blocked",
     "approval.requested",
     "approval.approved",
     "approval.rejected",
@@ -42,6 +41,8 @@ pub const KNOWN_TYPES: &[&str] = &[
     "kb.gap_detected",
     "agent.online",
     "agent.offline",
+    "agent.paused",
+    "agent.resumed",
 ];
 
 /// What an event type looks like; stands in error messages and in the API document.

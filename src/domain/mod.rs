@@ -4,6 +4,7 @@
 //! [`lifecycle`]; nothing else decides it.
 
 pub mod approval;
+pub mod audit;
 pub mod event;
 pub mod ids;
 pub mod lifecycle;

@@ -1,6 +1,7 @@
 //! Who is calling, and what the caller's role allows.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -95,11 +96,40 @@ impl FromStr for Role {
 #[error("must be one of user, agent, approver, admin")]
 pub struct UnknownRole;
 
-/// An authenticated caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An authenticated caller. Where he calls from is no part of who he is.
+#[derive(Clone, Debug)]
 pub struct Principal {
     subject: Subject,
     role: Role,
+    origin: Option<Origin>,
+}
+
+impl PartialEq for Principal {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.subject, self.role) == (&other.subject, other.role)
+    }
+}
+
+impl Eq for Principal {}
+
+/// Where a call comes from, as far as we can know ourselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The other end of an HTTP connection: the caller's own address, or that of the proxy before us. What a header
+    /// says of it is the client's word and is not believed.
+    Peer(SocketAddr),
+    /// A request over NATS.
+    Nats,
+}
+
+impl fmt::Display for Origin {
+    /// The address with its port, or `nats`: what the audit log keeps.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer(address) => SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(formatter),
+            Self::Nats => formatter.write_str("nats"),
+        }
+    }
 }
 
 /// What a caller is called: the name of an API key or the `sub` of a token.
@@ -122,10 +152,20 @@ impl Principal {
         let (Subject::Key(name) | Subject::User(name)) = &subject;
         let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._@+:-".contains(&byte);
         if (1..=64).contains(&name.len()) && name.bytes().all(is_safe) {
-            Ok(Self { subject, role })
+            Ok(Self { subject, role, origin: None })
         } else {
             Err(NotASubject)
         }
+    }
+
+    /// The same caller, calling from there.
+    pub fn at(self, origin: Option<Origin>) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// Where the call comes from, in words; empty if that is not known.
+    pub fn origin(&self) -> String {
+        self.origin.map(|origin| origin.to_string()).unwrap_or_default()
     }
 
     /// The bare name, which an event's `source_agent` may carry.
@@ -169,5 +209,16 @@ mod tests {
         }
         let alice = Principal::new(Subject::User("alice@example.com".to_owned()), Role::User).unwrap();
         assert_eq!(alice.to_string(), "user:alice@example.com");
+    }
+
+    #[test]
+    fn a_caller_is_the_same_wherever_he_calls_from() {
+        let alice = Principal::new(Subject::User("alice".to_owned()), Role::User).unwrap();
+        let peer = "[::ffff:10.0.0.7]:4711".parse().unwrap();
+        let elsewhere = alice.clone().at(Some(Origin::Peer(peer)));
+
+        assert_eq!(alice, elsewhere);
+        assert_eq!(elsewhere.to_string(), "user:alice");
+        assert_eq!((alice.origin(), elsewhere.origin()), (String::new(), "10.0.0.7:4711".to_owned()));
     }
 }

@@ -54,7 +54,7 @@ impl Engine {
         if !self.store.has(id.partition()) {
             return Err(Error::UnknownApproval(id));
         }
-        match self.store.decide(id, &caller.to_string(), &decision).await? {
+        match self.store.decide(id, caller, &decision).await? {
             Decided::Done => self.approval(id).await,
             Decided::Unknown => Err(Error::UnknownApproval(id)),
             Decided::Own => Err(Error::OwnSubmission(id)),

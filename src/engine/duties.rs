@@ -55,12 +55,12 @@ impl Engine {
         Ok(swept)
     }
 
-    /// Forgets tasks that ended long ago, and events that happened long ago.
+    /// Forgets tasks that ended long ago, and events and entries of the audit log from long ago.
     pub async fn prune(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
             let kept = &self.settings.retention;
-            let moved = self.store.prune(partition, BATCH, kept.finished_ms, kept.events_ms).await?;
+            let moved = self.store.prune(partition, BATCH, kept.finished_ms, kept.events_ms, kept.audit_ms).await?;
             swept.add(Sweep { moved, next_in: None });
         }
         Ok(swept)

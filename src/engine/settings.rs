@@ -151,4 +151,6 @@ pub struct Retention {
     pub events: u64,
     /// An entry of the event log.
     pub events_ms: Millis,
+    /// An entry of the audit log.
+    pub audit_ms: Millis,
 }

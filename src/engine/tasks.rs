@@ -16,7 +16,7 @@ use super::{Engine, Error, Fault, Page, StatusChange, TaskFilter, slow_poll};
 
 /// How many tasks one page looks at before it comes back short: a rare match in a large store must not hold the
 /// call for long.
-const LOOKED_AT: usize = 2_000;
+pub(super) const LOOKED_AT: usize = 2_000;
 
 impl Engine {
     /// The task as it is now.
@@ -87,7 +87,7 @@ impl Engine {
     /// Calls the task off, wherever it is; final at once.
     pub async fn cancel(&self, caller: &Principal, id: TaskId, reason: Option<String>) -> Result<Task, Error> {
         self.known(id)?;
-        let answer = self.store.cancel(id, &caller.to_string(), reason.as_deref()).await?;
+        let answer = self.store.cancel(id, caller, reason.as_deref()).await?;
         self.accepted(id, Verb::Cancel, answer).await
     }
 
@@ -97,7 +97,7 @@ impl Engine {
         let head_starts = Priority::ALL.map(|priority| self.settings.queue.head_start_ms.of(priority));
         let approval = ApprovalId::new(id.partition());
         let expires = self.settings.approvals.expires_after_ms;
-        let answer = self.store.requeue(id, &caller.to_string(), head_starts, approval, expires).await?;
+        let answer = self.store.requeue(id, caller, head_starts, approval, expires).await?;
         self.accepted(id, Verb::Requeue, answer).await
     }
 

@@ -15,7 +15,8 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::domain::principal::{Principal, Role, Scope, Subject};
+use crate::domain::audit::Credential;
+use crate::domain::principal::{Origin, Principal, Role, Scope, Subject};
 
 use super::error::Refusal;
 use super::settings::{Auth, Error};
@@ -100,6 +101,12 @@ impl Guard {
     }
 }
 
+/// Where a request comes from. What its headers say of that is not believed: any client can write them.
+fn origin(request: &Request) -> Option<Origin> {
+    let inside = request.extensions().get::<Origin>().copied();
+    inside.or_else(|| request.remote_addr().as_socket_addr().copied().map(Origin::Peer))
+}
+
 /// The token of `Bearer <token>`; the scheme is read without regard to case.
 fn bearer_token(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
@@ -138,6 +145,27 @@ fn api_key(name: &str, setting: &str) -> Result<([u8; 32], Principal), Error> {
     }
     let principal = Principal::new(Subject::Key(name.to_owned()), role).map_err(|error| refused(error.to_string()))?;
     Ok((sha256(key), principal))
+}
+
+/// What `settings` accept, to be noted in the audit log.
+///
+/// # Errors
+///
+/// One is malformed, as for [`Guard::new`].
+pub fn credentials(settings: &Auth) -> Result<Vec<Credential>, Error> {
+    let credential = |subject, role, digest: [u8; 32]| {
+        let fingerprint = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        Credential { subject, role, fingerprint }
+    };
+    let secret = settings.jwt_secret.iter().map(|secret| {
+        let digest = sha256(secret.expose());
+        Ok(credential("secret:jwt".to_owned(), None, digest))
+    });
+    let keys = settings.api_keys.iter().map(|(name, secret)| {
+        let (digest, principal) = api_key(name, secret.expose())?;
+        Ok(credential(principal.to_string(), Some(principal.role()), digest))
+    });
+    secret.chain(keys).collect()
 }
 
 /// What a handler needs of its caller.
@@ -180,7 +208,7 @@ needs! {
 /// An authenticated caller whose role has the scope `N`.
 #[derive(Debug)]
 pub struct Caller<N> {
-    principal: Arc<Principal>,
+    principal: Principal,
     scope: PhantomData<N>,
 }
 
@@ -238,7 +266,7 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
         if !principal.role().allows(N::SCOPE) {
             return Err(Refusal::missing_scope(principal.role(), N::SCOPE).into());
         }
-        Ok(Self { principal, scope: PhantomData })
+        Ok(Self { principal: Principal::clone(&principal).at(origin(request)), scope: PhantomData })
     }
 }
 

@@ -10,6 +10,7 @@ mod accept;
 mod agents;
 mod approvals;
 mod attempts;
+mod audit;
 mod auth;
 mod error;
 mod events;
@@ -56,6 +57,7 @@ type Apis = (
     attempts::Attempts,
     agents::Agents,
     approvals::Approvals,
+    audit::Audit,
     events::Events,
     oversight::Oversight,
 );
@@ -74,10 +76,16 @@ pub fn endpoint(engine: Engine, settings: &Settings, stop: CancellationToken) ->
         attempts::Attempts { engine: engine.clone(), limits: limits.clone() },
         agents::Agents { engine: engine.clone(), limits: limits.clone() },
         approvals::Approvals { engine: engine.clone() },
+        audit::Audit { engine: engine.clone() },
         events::Events { engine: engine.clone(), limits: limits.clone(), heartbeat },
         oversight::Oversight { engine, limits },
     );
     shield(openapi::service(apis).into_endpoint(), settings)
+}
+
+/// Notes in the audit log what has changed about the credentials since a process was last told to accept some.
+async fn note_credentials(engine: &Engine, settings: &Settings) -> Result<(), Error> {
+    engine.note_credentials(&auth::credentials(&settings.auth)?).await.map_err(Error::Store)
 }
 
 /// Puts around `api` what every call has in common.

@@ -28,14 +28,16 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Checks `settings` and listens.
+    /// Checks `settings`, listens, and notes in the audit log what has changed about the credentials.
     ///
     /// # Errors
     ///
-    /// A credential is missing or weak, a setting is refused, or the address is taken.
+    /// A credential is missing or weak, a setting is refused, the address is taken, or the store did not answer.
     pub async fn bind(engine: Engine, settings: &Settings, stop: CancellationToken) -> Result<Self, Error> {
-        let endpoint = super::endpoint(engine, settings, stop.clone())?;
-        Self::listen(endpoint, &settings.http, stop).await
+        let endpoint = super::endpoint(engine.clone(), settings, stop.clone())?;
+        let gateway = Self::listen(endpoint, &settings.http, stop).await?;
+        super::note_credentials(&engine, settings).await?;
+        Ok(gateway)
     }
 
     async fn listen(endpoint: BoxEndpoint<'static>, http: &Http, stop: CancellationToken) -> Result<Self, Error> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::engine;
 use crate::runtime::secret::Secret;
 
 /// Everything that the gateway is told.
@@ -82,6 +83,9 @@ pub enum Error {
         /// What is wrong and what is expected.
         why: String,
     },
+    /// What has changed about the credentials cannot be noted in the audit log.
+    #[error("cannot note the credentials in the audit log")]
+    Store(#[source] engine::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {address} (`http.host`, `http.port`)")]
     Bind {

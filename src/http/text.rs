@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDateTime, SecondsFormat};
+use chrono::{DateTime, NaiveDateTime};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
 use serde::{Serialize, Serializer};
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::event::EventPriority;
-use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::ids::{ApprovalId, TaskId, rfc3339};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::{self, Name};
 use crate::domain::sla::SlaState;
@@ -253,9 +253,7 @@ impl Word for Time {
     }
 
     fn write(&self) -> Cow<'_, str> {
-        // What lies beyond the calendar cannot be shown; its last day can.
-        let time = i64::try_from(self.0).ok().and_then(DateTime::from_timestamp_millis);
-        time.unwrap_or(DateTime::<chrono::Utc>::MAX_UTC).to_rfc3339_opts(SecondsFormat::Millis, true).into()
+        rfc3339(self.0).into()
     }
 }
 

@@ -77,6 +77,7 @@ impl Check<'_> {
             ("sla.warn_at_percent", u64::from(engine.sla.warn_at_percent), 1..=100),
             ("retention.finished_ms", engine.retention.finished_ms, SECOND..=10 * YEAR),
             ("retention.events_ms", engine.retention.events_ms, SECOND..=10 * YEAR),
+            ("retention.audit_ms", engine.retention.audit_ms, SECOND..=10 * YEAR),
             ("retention.events", engine.retention.events, 1_000..=1_000_000_000_000),
             ("http.max_body_bytes", bytes(http.max_body_bytes), 1_024..=1 << 30),
             ("http.idle_timeout_ms", http.idle_timeout_ms, SECOND..=HOUR),

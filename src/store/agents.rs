@@ -4,9 +4,10 @@ use redis::Value;
 
 use crate::domain::ids::Partition;
 use crate::domain::name::Name;
+use crate::domain::principal::Principal;
 use crate::domain::task::Millis;
 
-use super::{Error, ORCHESTRATOR, Store, args, keys, script};
+use super::{Error, ORCHESTRATOR, Store, args, script};
 
 /// How one partition stands.
 #[derive(Clone, Debug, Default)]
@@ -50,23 +51,23 @@ impl Store {
     }
 
     /// Makes the agent's claims come back empty, in every partition and for every process, until it is resumed.
-    pub async fn pause(&self, agent: &Name) -> Result<(), Error> {
-        self.set_paused("SADD", agent).await
+    pub async fn pause(&self, agent: &Name, caller: &Principal) -> Result<(), Error> {
+        self.set_paused("pause", agent, caller).await
     }
 
     /// Lets the agent claim again.
-    pub async fn resume(&self, agent: &Name) -> Result<(), Error> {
-        self.set_paused("SREM", agent).await
+    pub async fn resume(&self, agent: &Name, caller: &Principal) -> Result<(), Error> {
+        self.set_paused("resume", agent, caller).await
     }
 
-    async fn set_paused(&self, command: &str, agent: &Name) -> Result<(), Error> {
-        for partition in self.partitions() {
-            let mut pipe = redis::pipe();
-            pipe.cmd(command).arg(keys::paused(partition)).arg(agent.as_str()).ignore();
-            pipe.cmd("SADD").arg(keys::agents(partition)).arg(agent.as_str()).ignore();
-            let bell = keys::bell(partition, &format!("agent:{agent}"));
-            pipe.cmd("PUBLISH").arg(bell).arg(u8::MAX).ignore();
-            self.query_all::<()>("pause", &pipe).await?;
+    async fn set_paused(&self, verb: &str, agent: &Name, caller: &Principal) -> Result<(), Error> {
+        let mut partitions: Vec<_> = self.partitions().collect();
+        // The first one's script writes it into the audit log: what it tells of must not happen before.
+        partitions.sort();
+        for partition in partitions {
+            let mut args = args();
+            args.arg(agent.as_str()).arg(verb);
+            let _changed: bool = self.commit_audited(&script::PAUSE, partition, caller, args).await?;
         }
         Ok(())
     }

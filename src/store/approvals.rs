@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::domain::approval::{Approval, ApprovalStatus, Decision};
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::State;
+use crate::domain::principal::Principal;
 use crate::domain::task::Millis;
 
 use super::{Error, Store, args, codec, keys, script};
@@ -34,8 +35,8 @@ pub enum Decided {
 
 impl Store {
     /// Decides on an approval.
-    pub async fn decide(&self, id: ApprovalId, actor: &str, decision: &Decision) -> Result<Decided, Error> {
-        let mut args = args();
+    pub async fn decide(&self, id: ApprovalId, caller: &Principal, decision: &Decision) -> Result<Decided, Error> {
+        let (mut args, actor) = (args(), caller.to_string());
         args.arg(id.to_string());
         let script = match decision {
             Decision::Approve { comment } => {
@@ -51,8 +52,8 @@ impl Store {
                 &script::REJECT
             }
         };
-        let answer: String = self.commit(script, id.partition(), actor, args).await?;
-        read(&answer, actor)
+        let answer: String = self.commit_audited(script, id.partition(), caller, args).await?;
+        read(&answer, &actor)
     }
 
     /// The approvals among `ids` (of one partition) that exist, in order.

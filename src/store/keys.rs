@@ -17,9 +17,11 @@
 //! | `approval:<id>` | hash | a request for a decision |
 //! | `approvals:<status>` | sorted set | approvals: pending by expiry, others by decision, ms |
 //! | `idempotency:<hash>` | string | `<digest of the body> <task id> <due, ms> <approval>`, the first answer; expires |
-//! | `corrected` | string | when the doctor last corrected `open`, ms; expires |
 //! | `published:<call>` | string | the log entry of an event from outside; expires after 10 s |
 //! | `events` | stream | the event log; an entry holds the events of one script, each in a field `e` |
+//! | `audit` | stream | who did what that somebody must answer for, in a chain of hashes; see `audit.lua` |
+//! | `audit:head` | hash | `sequence`, `at`, `hash` of the newest entry of `audit`; `trimmed`, `trimmed_hash` of the newest that is gone |
+//! | `credentials` | hash | partition 0: `key:<name>` or `secret:jwt` → `<role> <fingerprint>` that a gateway was told last |
 //! | `bridge` | hash | who bridges the log to NATS, until when, and how far |
 //! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `agent:<agent>`, `finished` |
 
@@ -67,11 +69,6 @@ pub fn agents(partition: Partition) -> String {
     format!("{}agents", prefix(partition))
 }
 
-/// Set: agents that are paused.
-pub fn paused(partition: Partition) -> String {
-    format!("{}paused", prefix(partition))
-}
-
 /// Sorted set: the approvals of a status.
 pub fn approvals(partition: Partition, status: ApprovalStatus) -> String {
     format!("{}approvals:{}", prefix(partition), status.as_str())
@@ -85,6 +82,16 @@ pub fn approval(id: crate::domain::ids::ApprovalId) -> String {
 /// Stream: the event log.
 pub fn events(partition: Partition) -> String {
     format!("{}events", prefix(partition))
+}
+
+/// Stream: the audit log.
+pub fn audit(partition: Partition) -> String {
+    format!("{}audit", prefix(partition))
+}
+
+/// Hash: where the audit log's chain of hashes begins and ends.
+pub fn audit_head(partition: Partition) -> String {
+    format!("{}audit:head", prefix(partition))
 }
 
 /// Hash: who bridges the partition's log to NATS, until when, and how far.

@@ -7,6 +7,7 @@
 
 mod agents;
 mod approvals;
+mod audit;
 mod bridge;
 mod claims;
 mod codec;
@@ -14,12 +15,10 @@ mod doctor;
 mod error;
 mod events;
 pub mod keys;
-mod keyspace;
 mod layout;
 pub mod lists;
 mod log;
 mod probe;
-mod recount;
 mod replicas;
 pub mod script;
 mod sweeps;
@@ -36,11 +35,11 @@ use redis::{Cmd, FromRedisValue};
 use serde::Deserialize;
 
 use crate::domain::ids::Partition;
+use crate::domain::principal::Principal;
 
 pub use agents::{AgentRow, StatsRow};
 pub use approvals::Decided;
 pub use claims::{Answer, FailedReport};
-pub use doctor::{Examination, Finding, Remedy};
 pub use error::Error;
 pub use log::{Latest, LogBounds, LogPart};
 pub use probe::Spent;
@@ -241,6 +240,18 @@ impl Store {
             };
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Runs a script that also writes into the audit log, and so wants to know from where the caller calls.
+    async fn commit_audited<T: FromRedisValue>(
+        &self,
+        script: &'static Script,
+        partition: Partition,
+        caller: &Principal,
+        mut args: Cmd,
+    ) -> Result<T, Error> {
+        args.arg(caller.origin());
+        self.commit(script, partition, &caller.to_string(), args).await
     }
 
     /// Runs a script that answers at length, over the pool.

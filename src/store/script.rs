@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use crate::domain::approval::ApprovalStatus;
 use crate::domain::event::EventPriority;
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::task::{Priority, TIMELINE};
@@ -12,7 +11,7 @@ use super::keys;
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 const APPROVAL: &str = include_str!("lua/approval.lua");
-const FINDINGS: &str = include_str!("lua/findings.lua");
+const AUDIT: &str = concat!(include_str!("lua/sha256.lua"), include_str!("lua/audit.lua"));
 
 /// A script that the store calls by its digest.
 pub struct Script {
@@ -59,15 +58,13 @@ fn tables(verbs: &[Verb]) -> String {
     }
     let event_priority =
         Priority::ALL.map(|priority| format!("{}='{}'", priority.as_str(), EventPriority::from(priority).as_str()));
-    let approvals = ApprovalStatus::ALL.map(|status| format!("{}=true", status.as_str()));
     let _ = writeln!(
         lua,
-        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal EVENT_PRIORITY = {{{}}}\nlocal APPROVALS = {{{}}}",
+        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal EVENT_PRIORITY = {{{}}}",
         set(&mut State::ALL.into_iter()),
         set(&mut State::ALL.into_iter().filter(|state| state.is_terminal())),
         set(&mut State::ALL.into_iter().filter(|state| keys::is_per_agent(*state))),
         event_priority.join(","),
-        approvals.join(","),
     );
     lua
 }
@@ -88,17 +85,19 @@ macro_rules! scripts {
 scripts! {
     SUBMIT = "submit", Takes, [Submit], APPROVAL;
     ROUTE = "route", Frees, [Route];
-    CLAIM = "claim", Frees, [Claim, Mend];
+    CLAIM = "claim", Frees, [Claim];
     TAKE = "take", Frees, [Take];
     EXTEND = "extend", Frees, [Extend];
     COMPLETE = "complete", Frees, [Complete];
     FAIL = "fail", Frees, [Fail, Retry];
     RELEASE = "release", Frees, [Release];
-    CANCEL = "cancel", Frees, [Cancel], APPROVAL;
-    REQUEUE = "requeue", Takes, [Requeue], APPROVAL;
-    APPROVE = "approve", Frees, [Approve], APPROVAL;
-    REJECT = "reject", Frees, [Reject], APPROVAL;
+    CANCEL = "cancel", Frees, [Cancel], APPROVAL, AUDIT;
+    REQUEUE = "requeue", Takes, [Requeue], APPROVAL, AUDIT;
+    APPROVE = "approve", Frees, [Approve], APPROVAL, AUDIT;
+    REJECT = "reject", Frees, [Reject], APPROVAL, AUDIT;
     LAPSE = "lapse", Frees, [Lapse], APPROVAL;
+    PAUSE = "pause", Frees, [], AUDIT;
+    CREDENTIALS = "credentials", Frees, [], AUDIT;
     PROMOTE = "promote", Frees, [Promote];
     REAP = "reap", Frees, [Reap, Retry];
     PRUNE = "prune", Frees, [Prune];
@@ -106,13 +105,7 @@ scripts! {
     READ = "read", Frees, [];
     STATS = "stats", Frees, [];
     BRIDGE = "bridge", Takes, [];
-    EXAMINE = "examine", Frees, [Mend, Cancel], APPROVAL, FINDINGS;
-    EXAMINE_APPROVALS = "examine_approvals", Frees, [], APPROVAL, FINDINGS;
-    EXAMINE_CHILDREN = "examine_children", Frees, [], FINDINGS;
-    EXAMINE_AGENTS = "examine_agents", Frees, [], FINDINGS;
-    COUNT = "count", Frees, [];
-    OPEN_AT = "open_at", Frees, [], FINDINGS;
-    CORRECT = "correct", Frees, [];
+    EXAMINE = "examine", Frees, [];
 }
 
 #[cfg(test)]

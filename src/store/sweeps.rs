@@ -65,18 +65,20 @@ impl Store {
         self.run(&script::REAP, partition, ORCHESTRATOR, args).await.map(Sweep::new)
     }
 
-    /// Forgets tasks that ended longer than `kept_ms` ago, up to `limit` of each terminal state.
+    /// Forgets tasks that ended longer than `kept_ms` ago, up to `limit` of each terminal state; returns how many tasks
+    /// and entries of the audit log went.
     ///
-    /// * `events_kept_ms`: for how long the event log is kept; older entries go too.
+    /// * `events_kept_ms`, `audit_kept_ms`: for how long the event log and the audit log are kept; older entries go too.
     pub async fn prune(
         &self,
         partition: Partition,
         limit: u32,
         kept_ms: Millis,
         events_kept_ms: Millis,
+        audit_kept_ms: Millis,
     ) -> Result<usize, Error> {
         let mut args = args();
-        args.arg(limit).arg(kept_ms).arg(events_kept_ms);
+        args.arg(limit).arg(kept_ms).arg(events_kept_ms).arg(audit_kept_ms);
         self.run(&script::PRUNE, partition, ORCHESTRATOR, args).await
     }
 }

@@ -5,6 +5,7 @@ use redis::Value;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
+use crate::domain::principal::Principal;
 use crate::domain::task::{Millis, NewTask, Start, Task};
 
 use super::codec::{self, Beside};
@@ -90,10 +91,10 @@ impl Store {
     }
 
     /// Calls a task off.
-    pub async fn cancel(&self, id: TaskId, actor: &str, reason: Option<&str>) -> Result<Answer, Error> {
+    pub async fn cancel(&self, id: TaskId, caller: &Principal, reason: Option<&str>) -> Result<Answer, Error> {
         let mut args = args();
         args.arg(id.to_string()).arg(reason.map(codec::quote).unwrap_or_default());
-        let answer: String = self.commit(&script::CANCEL, id.partition(), actor, args).await?;
+        let answer: String = self.commit_audited(&script::CANCEL, id.partition(), caller, args).await?;
         Answer::read(&answer, State::Cancelled)
     }
 
@@ -101,7 +102,7 @@ impl Store {
     pub async fn requeue(
         &self,
         id: TaskId,
-        actor: &str,
+        caller: &Principal,
         head_starts_ms: [Millis; 4],
         approval: ApprovalId,
         expires_after_ms: Millis,
@@ -109,7 +110,7 @@ impl Store {
         let mut args = args();
         let starts = head_starts_ms.map(|ms| ms.to_string()).join(",");
         args.arg(id.to_string()).arg(starts).arg(approval.to_string()).arg(expires_after_ms);
-        let answer: String = self.commit(&script::REQUEUE, id.partition(), actor, args).await?;
+        let answer: String = self.commit_audited(&script::REQUEUE, id.partition(), caller, args).await?;
         Answer::read(&answer, State::Pending)
     }
 }

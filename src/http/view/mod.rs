@@ -4,6 +4,7 @@
 
 mod agent;
 mod approval;
+mod audit;
 mod event;
 mod outcome;
 mod rules;
@@ -12,6 +13,7 @@ mod task;
 
 pub use agent::{AgentPage, AgentView};
 pub use approval::{ApprovalDetail, ApprovalPage};
+pub use audit::AuditPage;
 pub use event::{CloudEventPage, EventPageView};
 pub use outcome::{BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported};
 pub use rules::{ExplanationView, RulesView};

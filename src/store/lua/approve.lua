@@ -2,6 +2,7 @@
 --
 -- ARGV[5]  approval id
 -- ARGV[6]  comment, a JSON string, or ''
+-- ARGV[7]  where the caller is, or ''
 --
 -- Returns  `OK <task id>`, `UNKNOWN`, `OWN` (the caller submitted the task), `ILLEGAL <state>`
 --          or `DECIDED <status> <when, ms> <by>`
@@ -12,6 +13,7 @@ if refusal then
 end
 local comment = ARGV[6] ~= '' and ARGV[6] or nil
 close(approval, 'approved', comment)
+audit('approve', 'approval:' .. approval, { task_id = task.id, comment = plain(ARGV[6]) })
 task.more = ',"approval_id":"' .. approval .. '"'
 local due = tonumber(detail(task).due)
 if due and due > NOW then

@@ -2,6 +2,7 @@
 --
 -- ARGV[5]  id
 -- ARGV[6]  why, a JSON string, or ''
+-- ARGV[7]  where the caller is, or ''
 --
 -- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` or, when sent again, `REPEATED cancelled`
 local task = load(ARGV[5])
@@ -13,6 +14,7 @@ if task.state == 'blocked' then
   close(detail(task).approval, 'cancelled')
 end
 local why = ARGV[6] ~= '' and ARGV[6] or nil
+audit('cancel', 'task:' .. task.id, { previous_status = task.state, reason = plain(ARGV[6]) })
 move(task, 'cancel', 'cancelled', NOW, why)
 finish()
 return 'OK'

@@ -3,8 +3,9 @@
 -- ARGV[5]  how many at the most, for each terminal state
 -- ARGV[6]  for how long they are kept, ms
 -- ARGV[7]  for how long the event log is kept, ms
+-- ARGV[8]  for how long the audit log is kept, ms
 --
--- Returns  how many were forgotten
+-- Returns  how many tasks and entries of the audit log were forgotten
 local pruned = {}
 for state in pairs(RULES.prune.from) do
   local old = redis.call('ZRANGEBYSCORE', P .. state, '-inf', NOW - ARGV[6], 'LIMIT', 0, ARGV[5])
@@ -39,5 +40,16 @@ if #pruned > 0 then
 end
 -- Whole nodes of the stream only, which costs little: the log keeps up to a hundred entries more.
 redis.call('XTRIM', P .. 'events', 'MINID', '~', string.format('%.0f', NOW - ARGV[7]))
+-- What is left of the audit log still proves what it follows on.
+local old = redis.call('XRANGE', P .. 'audit', '-', TEXT[NOW - ARGV[8]], 'COUNT', ARGV[5])
+if #old > 0 then
+  local ms, nth = string.match(old[#old][1], '^(%d+)-(%d+)$')
+  local newest = {}
+  for i = 1, #old[#old][2], 2 do
+    newest[old[#old][2][i]] = old[#old][2][i + 1]
+  end
+  redis.call('HSET', P .. 'audit:head', 'trimmed', newest.sequence, 'trimmed_hash', newest.hash)
+  redis.call('XTRIM', P .. 'audit', 'MINID', '=', ms .. '-' .. TEXT[nth + 1])
+end
 finish()
-return #pruned
+return #pruned + #old

@@ -15,7 +15,7 @@ const SCOPES: &[(&str, &str)] = &[
     ("get_task_timeline", "tasks:read"), ("list_agents", "tasks:read"), ("get_agent", "tasks:read"),
     ("get_stats", "tasks:read"), ("change_task_status", "agent"), ("claim_tasks", "agent"),
     ("report_outcomes", "agent"), ("extend_lease", "agent"), ("complete_task", "agent"), ("fail_task", "agent"),
-    ("release_task", "agent"), ("pause_agent", "admin"), ("resume_agent", "admin"), ("get_rules", "admin"),
+    ("release_task", "agent"), ("pause_agent", "admin"), ("resume_agent", "admin"), ("read_audit_log", "admin"), ("get_rules", "admin"),
     ("explain_routing", "admin"), ("publish_event", "events:publish"), ("read_events", "events:read"), ("list_approvals", "approvals:read"),
     ("list_pending_approvals", "approvals:read"), ("list_decided_approvals", "approvals:read"),
     ("get_approval", "approvals:read"), ("approve", "approvals:decide"), ("reject", "approvals:decide"),

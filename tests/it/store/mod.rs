@@ -1,6 +1,7 @@
 //! What the store and the engine promise, over a real Redis.
 
 mod approvals;
+mod audit;
 mod bytes;
 mod doctor;
 mod events;
@@ -12,12 +13,9 @@ mod lost_answers;
 mod outages;
 mod partitions;
 mod pause;
-mod repair;
-mod repair_gate;
 mod replicas;
 mod retention;
 mod schedule;
 mod sla;
 mod verbs;
 mod walk;
-mod ward;

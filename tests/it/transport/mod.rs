@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use orchestrator::domain::principal::Origin;
 use orchestrator::engine::Engine;
 use orchestrator::http::{Auth, Http, Inside, Settings};
 use orchestrator::runtime::secret::Secret;
@@ -107,7 +108,10 @@ impl Office {
         let keys = KEYS.map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
         let auth = Auth { jwt_secret: Some(Secret::new(JWT_SECRET)), api_keys: BTreeMap::from(keys) };
         let stop = CancellationToken::new();
-        let api = Inside::new(fleet.engine.clone(), &Settings { http: Http::default(), auth }, stop.clone()).unwrap();
+        let api =
+            Inside::new(fleet.engine.clone(), &Settings { http: Http::default(), auth }, stop.clone(), Origin::Nats)
+                .await
+                .unwrap();
         let begun = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&begun);
         let handler: Handler = Arc::new(move |call| {

@@ -1,0 +1,45 @@
+-- credentials: notes what a gateway was told to accept, and what has changed about it since another was told.
+--
+-- ARGV[5]  how many changes to note at the most
+-- ARGV[6…]  3 for each credential: subject, role or '', fingerprint
+-- ARGV[#ARGV]  where that comes from
+--
+-- Returns  how many changes were noted
+local key, noted = P .. 'credentials', 0
+local known, given = {}, {}
+local flat = redis.call('HGETALL', key)
+for i = 1, #flat, 2 do
+  known[flat[i]] = flat[i + 1]
+end
+
+local function note(action, subject, details)
+  if noted < tonumber(ARGV[5]) then
+    noted = noted + 1
+    audit('key.' .. action, subject, details)
+    return true
+  end
+end
+
+for i = 6, #ARGV - 1, 3 do
+  local subject, role, fingerprint = ARGV[i], or_none(ARGV[i + 1]), ARGV[i + 2]
+  local credential = role .. ' ' .. fingerprint
+  given[subject] = true
+  if known[subject] ~= credential then
+    local details = { role = role, fingerprint = fingerprint }
+    if known[subject] then
+      details.previous_role, details.previous_fingerprint = string.match(known[subject], '^(%S+) (%S+)$')
+    end
+    if note(known[subject] and 'changed' or 'added', subject, details) then
+      redis.call('HSET', key, subject, credential)
+    end
+  end
+end
+for subject, credential in pairs(known) do
+  if not given[subject] then
+    local role, fingerprint = string.match(credential, '^(%S+) (%S+)$')
+    if note('removed', subject, { role = role, fingerprint = fingerprint }) then
+      redis.call('HDEL', key, subject)
+    end
+  end
+end
+return noted

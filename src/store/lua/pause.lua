@@ -1,0 +1,19 @@
+-- pause: somebody stops an agent from claiming in this partition, or lets it claim again.
+--
+-- ARGV[5]  agent
+-- ARGV[6]  `pause` or `resume`
+-- ARGV[7]  where the caller is, or ''
+--
+-- Returns  1 if that changed something, else 0
+local agent, verb = ARGV[5], ARGV[6]
+redis.call('SADD', P .. 'agents', agent)
+local changed_it = redis.call(verb == 'pause' and 'SADD' or 'SREM', P .. 'paused', agent)
+-- Those that wait look again.
+ring('agent:' .. agent, 255)
+-- The first partition speaks for all.
+if changed_it == 1 and string.find(P, '{0}', 1, true) then
+  audit(verb, 'agent:' .. agent, {})
+  say(verb == 'pause' and 'agent.paused' or 'agent.resumed', { priority = 'P2' }, '{"agent":"' .. agent .. '","actor":"' .. ACTOR .. '"}')
+end
+finish()
+return changed_it

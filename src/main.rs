@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use orchestrator::app;
-use orchestrator::cli::Arguments;
+use orchestrator::cli::{Arguments, Asked};
 use orchestrator::runtime::chain::Chain;
 use orchestrator::settings::{self, Settings, Variables};
 
@@ -16,6 +16,10 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // TLS connections panic without a provider. An error would mean that there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let command = match arguments.command {
+        Asked::Operator(command) => command,
+        Asked::User(command) => return command.run().await,
+    };
     let settings = match Settings::read(arguments.config.as_deref(), &variables()) {
         Ok(settings) => settings,
         Err(error) => {
@@ -27,7 +31,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    app::run(arguments.command, settings).await.unwrap_or_else(|error| {
+    app::run(command, settings).await.unwrap_or_else(|error| {
         eprintln!("orchestrator: {}", Chain(&error));
         ExitCode::FAILURE
     })

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod client;
 pub mod demo;
 pub mod doctor;
+pub mod user;
 
 use std::path::PathBuf;
 
@@ -20,10 +21,22 @@ pub struct Arguments {
     pub config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Asked,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed or something was found, 2 wrong usage or settings.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, refused or something was found, 2 wrong usage or settings, 3 the \
+    service is unreachable.";
+
+/// Who asks for something.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Asked {
+    /// An operator: what this process is to do with the fleet's settings.
+    #[command(flatten)]
+    Operator(Command),
+    /// A user of a service that runs elsewhere.
+    #[command(flatten)]
+    User(user::Command),
+}
 
 /// What the program can do.
 #[derive(Clone, Debug, Subcommand)]
@@ -57,13 +70,7 @@ pub enum Command {
     /// Starts a private Redis in memory, a gateway and a worker for each figure.
     Bench(bench::Options),
     /// Check that everything in the store fits together; exits 1 if something does not.
-    ///
-    /// The fleet may go on working. With --repair it exits 0 if all that was found is mended.
-    Doctor {
-        /// Mend what can be mended, and say what was done.
-        #[arg(long)]
-        repair: bool,
-    },
+    Doctor,
 }
 
 /// What `dev` can be told.

@@ -2,6 +2,8 @@
 
 mod bridge;
 mod command_line;
+mod command_line_approvals;
+mod command_line_audit;
 mod demo;
 mod failover;
 mod fleet;

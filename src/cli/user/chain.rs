@@ -1,0 +1,220 @@
+//! Checking the audit log on this side: every hash is computed again from what the service shows.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A page of the audit log; its fields are the API's.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the API document says what each field is")]
+pub struct Page {
+    pub items: Vec<Entry>,
+    pub next_cursor: Option<String>,
+    pub chains: Vec<Ends>,
+}
+
+/// An entry.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "the API document says what each field is")]
+pub struct Entry {
+    pub partition: u8,
+    pub sequence: u64,
+    pub at: String,
+    pub actor: String,
+    pub origin: Option<String>,
+    pub action: String,
+    pub subject: String,
+    pub detail: BTreeMap<String, String>,
+    pub previous: String,
+    pub hash: String,
+}
+
+/// Where a partition's chain begins and ends, as the service says.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "the API document says what each field is")]
+pub struct Ends {
+    pub partition: u8,
+    pub sequence: u64,
+    pub hash: String,
+    pub trimmed: u64,
+    pub trimmed_hash: String,
+}
+
+impl Entry {
+    /// What its hash must be.
+    pub fn digest(&self) -> String {
+        let (partition, sequence) = (self.partition.to_string(), self.sequence.to_string());
+        let origin = self.origin.as_deref().unwrap_or_default();
+        let fixed = [&self.previous, &partition, &sequence, &self.at, &self.actor, origin, &self.action, &self.subject];
+        let details = self.detail.iter().flat_map(|(name, text)| [name.as_str(), text.as_str()]);
+        let mut hash = Sha256::new();
+        for text in fixed.into_iter().chain(details) {
+            hash.update(format!("{}:{text},", text.len()));
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What was found, once all pages have been seen.
+#[derive(Debug, Default, Serialize)]
+pub struct Findings {
+    /// Each partition's chain.
+    pub chains: Vec<Summary>,
+    /// Everything that is wrong, in words.
+    pub faults: Vec<String>,
+}
+
+/// One partition's chain.
+#[derive(Debug, Default, Serialize)]
+pub struct Summary {
+    /// Whose.
+    pub partition: u8,
+    /// How many entries there are.
+    pub entries: u64,
+    /// The oldest one's time.
+    pub from: Option<String>,
+    /// The newest one's time.
+    pub to: Option<String>,
+    /// How many are gone because their retention was over.
+    pub trimmed: u64,
+    /// The newest one's number.
+    pub sequence: u64,
+    /// The newest one's hash.
+    pub head: String,
+}
+
+/// The walk down every chain, from the newest entry to the oldest.
+#[derive(Debug, Default)]
+pub struct Chains {
+    walks: BTreeMap<u8, Walk>,
+    /// Hashes that must be there, and whether they were.
+    expected: Vec<(String, bool)>,
+    faults: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Walk {
+    /// As on the first page: what comes later is none of this walk's.
+    head: Ends,
+    seen: Vec<u64>,
+    newest: Option<String>,
+    /// The entry seen last.
+    above: Option<Entry>,
+    /// Whether that one's hash was right; else what it says of the one before it proves nothing.
+    is_sound: bool,
+}
+
+impl Chains {
+    /// A walk on which these hashes must be met.
+    pub fn expecting(hashes: Vec<String>) -> Self {
+        Self { expected: hashes.into_iter().map(|hash| (hash.to_lowercase(), false)).collect(), ..Self::default() }
+    }
+
+    /// Takes the next page.
+    pub fn see(&mut self, page: &Page) {
+        for head in &page.chains {
+            let fresh = || Walk { head: head.clone(), seen: Vec::new(), newest: None, above: None, is_sound: true };
+            self.walks.entry(head.partition).or_insert_with(fresh);
+            self.meet(&head.trimmed_hash);
+        }
+        for entry in &page.items {
+            self.meet(&entry.hash);
+            let Some(walk) = self.walks.get_mut(&entry.partition) else {
+                self.faults.push(format!("{}: the partition has no chain", name(entry)));
+                continue;
+            };
+            self.faults.extend(walk.step(entry).map(|fault| format!("{}: {fault}", name(entry))));
+        }
+    }
+
+    fn meet(&mut self, hash: &str) {
+        for (expected, is_there) in &mut self.expected {
+            *is_there |= expected == hash;
+        }
+    }
+
+    /// What was found; `last`: the chains as of the last page.
+    pub fn finish(mut self, last: &[Ends]) -> Findings {
+        let mut chains = Vec::new();
+        for (partition, walk) in self.walks {
+            let trimmed = last.iter().find(|ends| ends.partition == partition).unwrap_or(&walk.head);
+            self.faults.extend(walk.ends(trimmed).into_iter().map(|fault| format!("partition {partition}: {fault}")));
+            chains.push(Summary {
+                partition,
+                entries: walk.seen.len() as u64,
+                from: walk.above.map(|entry| entry.at),
+                to: walk.newest,
+                trimmed: trimmed.trimmed,
+                sequence: walk.head.sequence,
+                head: walk.head.hash,
+            });
+        }
+        let lost = self.expected.into_iter().filter(|(_, is_there)| !is_there);
+        self.faults.extend(lost.map(|(hash, _)| format!("no entry has the expected hash {hash}")));
+        Findings { chains, faults: self.faults }
+    }
+}
+
+fn name(entry: &Entry) -> String {
+    format!("partition {}, entry {}", entry.partition, entry.sequence)
+}
+
+impl Walk {
+    /// What is wrong with the next entry down.
+    fn step(&mut self, entry: &Entry) -> impl Iterator<Item = String> + use<> {
+        let mut faults = Vec::new();
+        let is_sound = entry.digest() == entry.hash;
+        let (above, follows) = match &self.above {
+            Some(above) => (above.sequence, &above.previous),
+            None => (self.head.sequence.saturating_add(1), &self.head.hash),
+        };
+        if !is_sound {
+            faults.push("was changed: its hash is not that of its content".to_owned());
+        }
+        if entry.sequence >= above {
+            faults.push(match &self.above {
+                Some(above) => format!("stands out of order, before entry {}", above.sequence),
+                None => format!("stands after the newest that is noted, entry {}", self.head.sequence),
+            });
+        } else if is_sound && self.is_sound && entry.sequence.saturating_add(1) == above && entry.hash != *follows {
+            faults.push(format!("was changed: what comes after it follows on the hash {follows}"));
+        }
+        self.seen.push(entry.sequence);
+        self.newest.get_or_insert_with(|| entry.at.clone());
+        self.above = Some(entry.clone());
+        self.is_sound = is_sound;
+        faults.into_iter()
+    }
+
+    /// What is missing, and whether the oldest entry follows on what was trimmed.
+    fn ends(&self, trimmed: &Ends) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut seen = self.seen.clone();
+        seen.sort_unstable();
+        let mut expected = trimmed.trimmed.saturating_add(1);
+        for sequence in seen.into_iter().chain([self.head.sequence.saturating_add(1)]) {
+            if sequence == expected.saturating_add(1) {
+                faults.push(format!("entry {expected} is missing"));
+            } else if sequence > expected {
+                faults.push(format!("entries {expected} to {} are missing", sequence - 1));
+            }
+            expected = expected.max(sequence.saturating_add(1));
+        }
+        let follows = match &self.above {
+            Some(_) if !self.is_sound => None,
+            Some(oldest) if oldest.sequence == trimmed.trimmed.saturating_add(1) => Some(&oldest.previous),
+            None if self.head.sequence == trimmed.trimmed => Some(&self.head.hash),
+            // Said above, or trimmed while this walk was on its way.
+            Some(_) | None => None,
+        };
+        if follows.is_some_and(|hash| *hash != trimmed.trimmed_hash) {
+            faults.push(format!("the oldest entry does not follow on what was there before, {}", trimmed.trimmed_hash));
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+#[path = "chain_tests.rs"]
+mod tests;

@@ -1,0 +1,104 @@
+//! JSON for people, token by token: numbers, repeated keys and their order stay as they are.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The members of an object, in order, each as it stands there.
+pub struct Members(pub Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        from.deserialize_map(InOrder)
+    }
+}
+
+/// Valid JSON with a line for each member and item.
+pub fn pretty(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let (mut depth, mut is_text, mut is_escaped) = (0usize, false, false);
+    let mut letters = json.chars().peekable();
+    while let Some(letter) = letters.next() {
+        if is_text {
+            out.push(letter);
+            is_text = is_escaped || letter != '"';
+            is_escaped = !is_escaped && letter == '\\';
+            continue;
+        }
+        match letter {
+            '{' | '[' => {
+                while letters.next_if(char::is_ascii_whitespace).is_some() {}
+                out.push(letter);
+                if let Some(end) = letters.next_if(|next| matches!(next, '}' | ']')) {
+                    out.push(end);
+                } else {
+                    depth += 1;
+                    break_line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                break_line(&mut out, depth);
+                out.push(letter);
+            }
+            ',' => {
+                out.push(letter);
+                break_line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            letter if letter.is_ascii_whitespace() => {}
+            letter => {
+                is_text = letter == '"';
+                out.push(letter);
+            }
+        }
+    }
+    out
+}
+
+fn break_line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n("  ", depth));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_stays_as_it_is() {
+        let json = r#"{ "a":1e400,"a" : [ ] ,"b":[{},{"c":"x, {\"y\\"}, 12345678901234567890.50],"d":{"e":null}}"#;
+
+        let expected = "{\n  \"a\": 1e400,\n  \"a\": [],\n  \"b\": [\n    {},\n    {\n      \"c\": \"x, {\\\"y\\\\\"\n    },\n    \
+                        12345678901234567890.50\n  ],\n  \"d\": {\n    \"e\": null\n  }\n}";
+        assert_eq!(pretty(json), expected);
+        assert_eq!(pretty("\"a: b\""), "\"a: b\"");
+    }
+
+    #[test]
+    fn members_come_in_order_and_as_often_as_they_are_there() {
+        let Members(members) = serde_json::from_str(r#"{"z": 1, "a": [2 ], "z": "3"}"#).unwrap();
+
+        let read: Vec<_> = members.iter().map(|(name, value)| (name.as_str(), value.get())).collect();
+        assert_eq!(read, [("z", "1"), ("a", "[2 ]"), ("z", "\"3\"")]);
+    }
+}

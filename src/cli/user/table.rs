@@ -1,0 +1,48 @@
+//! Rows with aligned columns.
+
+use super::text::visible;
+
+/// A table that grows row by row.
+#[derive(Clone, Debug)]
+pub struct Table(Vec<Vec<String>>);
+
+impl Table {
+    /// A table with these headings.
+    pub fn new<const N: usize>(headings: [&str; N]) -> Self {
+        Self(vec![headings.map(str::to_owned).to_vec()])
+    }
+
+    /// One more row; its texts are made visible.
+    pub fn row<const N: usize>(&mut self, cells: [&str; N]) {
+        self.0.push(cells.map(visible).to_vec());
+    }
+
+    /// The table, a line each row.
+    pub fn text(&self) -> String {
+        let columns = self.0.iter().map(Vec::len).max().unwrap_or_default();
+        let width = |nth: usize| {
+            let cells = self.0.iter().filter_map(|row| row.get(nth));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+        };
+        let widths: Vec<_> = (0..columns).map(width).collect();
+        let line = |row: &Vec<String>| {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+        };
+        self.0.iter().map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut table = Table::new(["ID", "WHAT"]);
+        table.row(["12345", "a\nb"]);
+        table.row(["é", ""]);
+
+        assert_eq!(table.text(), "ID     WHAT\n12345  a\\nb\né\n");
+    }
+}

@@ -77,7 +77,7 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
     match command {
         Command::Settings => say(&settings.shown()).map(|()| ExitCode::SUCCESS),
         Command::Openapi { yaml } => say(&api_document(yaml)).map(|()| ExitCode::SUCCESS),
-        Command::Doctor => examine(&settings).await,
+        Command::Doctor { repair } => examine(&settings, repair).await,
         Command::Gateway => serve(&settings, Roles { gateway: true, ..Roles::default() }).await,
         Command::Worker => serve(&settings, Roles { worker: true, ..Roles::default() }).await,
         Command::Bridge => serve(&settings, Roles { bridge: true, ..Roles::default() }).await,
@@ -283,12 +283,15 @@ fn api_document(yaml: bool) -> String {
     if yaml { openapi::yaml() } else { format!("{:#}\n", openapi::document()) }
 }
 
-/// The doctor: one look, no waiting.
-async fn examine(settings: &Settings) -> Result<ExitCode, Error> {
+/// The doctor: one look, no waiting. What is mended stands in the log too.
+async fn examine(settings: &Settings, is_repair: bool) -> Result<ExitCode, Error> {
+    telemetry::start(&settings.log)?;
     let engine = connect(settings).await.map_err(Error::Store)?;
-    let findings = engine.doctor().await.map_err(Error::Store)?;
+    let findings = if is_repair { engine.repair().await } else { engine.doctor().await };
+    let findings = findings.map_err(Error::Store)?;
     say(&cli::doctor::text(&findings))?;
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_sound = findings.iter().all(cli::doctor::is_mended);
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Writes an answer to stdout.

@@ -70,7 +70,13 @@ pub enum Command {
     /// Starts a private Redis in memory, a gateway and a worker for each figure.
     Bench(bench::Options),
     /// Check that everything in the store fits together; exits 1 if something does not.
-    Doctor,
+    ///
+    /// The fleet may go on working. With --repair it exits 0 if all that was found is mended.
+    Doctor {
+        /// Mend what can be mended, and say what was done.
+        #[arg(long)]
+        repair: bool,
+    },
 }
 
 /// What `dev` can be told.

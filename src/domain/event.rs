@@ -23,6 +23,7 @@ pub const KNOWN_TYPES: &[&str] = &[
     "task.requeued",
     "task.released",
     "task.promoted",
+    "task.blocked",
     "approval.requested",
     "approval.approved",
     "approval.rejected",

@@ -5,7 +5,7 @@
 
 use State::{Assigned, Blocked, Cancelled, Completed, Failed, InProgress, Pending, Scheduled};
 use Verb::{
-    Approve, Cancel, Claim, Complete, Extend, Fail, Lapse, Promote, Prune, Reap, Reject, Release, Requeue, Retry,
+    Approve, Cancel, Claim, Complete, Extend, Fail, Lapse, Mend, Promote, Prune, Reap, Reject, Release, Requeue, Retry,
     Route, Submit, Take,
 };
 
@@ -103,6 +103,8 @@ pub enum Verb {
     Requeue,
     /// Kept long enough; the task is forgotten.
     Prune,
+    /// The doctor found something of it lost: its payload, or that it was approved.
+    Mend,
 }
 
 /// One verb: the states it may start from and those it may lead to.
@@ -145,6 +147,7 @@ pub const RULES: &[Rule] = &[
     Rule { verb: Cancel,   from: OPEN,                 to: &[Cancelled],                   event: "task.cancelled" },
     Rule { verb: Requeue,  from: &[Failed, Cancelled], to: &[Pending, Blocked],            event: "task.requeued" },
     Rule { verb: Prune,    from: TERMINAL,             to: &[],                            event: "" },
+    Rule { verb: Mend,     from: OPEN,                 to: &[Blocked, Failed],             event: "task.failed" },
 ];
 
 impl Verb {
@@ -168,6 +171,7 @@ impl Verb {
             Cancel => "cancel",
             Requeue => "requeue",
             Prune => "prune",
+            Mend => "mend",
         }
     }
 
@@ -193,7 +197,7 @@ mod tests {
         for rule in RULES {
             assert_eq!(rule.verb.rule().verb, rule.verb);
         }
-        assert_eq!(RULES.len(), Prune as usize + 1);
+        assert_eq!(RULES.len(), Mend as usize + 1);
     }
 
     #[test]

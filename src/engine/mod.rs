@@ -4,6 +4,7 @@ mod approvals;
 mod audit;
 mod bridge;
 mod dispatch;
+mod doctor;
 mod duties;
 mod error;
 mod events;
@@ -28,6 +29,7 @@ use crate::domain::name::Name;
 use crate::domain::task::{Millis, Priority, Task};
 use crate::store::Store;
 
+pub use crate::store::{Finding, Remedy};
 pub use bridge::Unpublished;
 pub use error::{Error, Fault};
 pub use feed::{EventFilter, EventPage, Feed, Heard, Position};
@@ -167,15 +169,6 @@ pub struct Swept {
     pub is_more: bool,
     /// When the next one falls due, from now; none: nothing is waiting.
     pub next_in: Option<Duration>,
-}
-
-/// One thing that is wrong with the store's content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The key, or the task, that it is about.
-    pub subject: String,
-    /// What is wrong, in plain words.
-    pub what: String,
 }
 
 /// The use cases over one store. Cheap to clone.

@@ -1,4 +1,4 @@
-//! How the fleet stands, and whether the store is sound.
+//! How the fleet stands.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::domain::principal::Principal;
 use crate::domain::task::{Millis, Priority};
 use crate::store::{AgentRow, StatsRow};
 
-use super::{AgentStatus, Engine, Error, Finding, Session, Stats};
+use super::{AgentStatus, Engine, Error, Session, Stats};
 
 /// How long ago the store may have answered for the process to count as ready without asking again.
 const LATELY: Duration = Duration::from_secs(2);
@@ -85,16 +85,6 @@ impl Engine {
     /// Whether a store round trip succeeded lately, or does now.
     pub async fn is_ready(&self) -> bool {
         self.has_answered_lately() || matches!(tokio::time::timeout(LATELY, self.check()).await, Ok(Ok(_)))
-    }
-
-    /// Every invariant of the keyspace that does not hold; correct while the fleet works.
-    pub async fn doctor(&self) -> Result<Vec<Finding>, Error> {
-        let mut findings = Vec::new();
-        for partition in self.store.partitions() {
-            let found = self.store.examine(partition).await?;
-            findings.extend(found.into_iter().map(|(subject, what)| Finding { subject, what }));
-        }
-        Ok(findings)
     }
 
     /// The agents of all partitions together.

@@ -150,7 +150,7 @@ fn sla(
 fn error(timeline: &[Transition]) -> Option<String> {
     let is_new = |transition: &&Transition| transition.verb != Verb::Requeue;
     let says_why = |transition: &&Transition| match transition.verb {
-        Verb::Retry | Verb::Fail | Verb::Cancel | Verb::Reject | Verb::Lapse => true,
+        Verb::Retry | Verb::Fail | Verb::Cancel | Verb::Reject | Verb::Lapse | Verb::Mend => true,
         Verb::Reap => transition.to != State::Assigned,
         _ => false,
     };

@@ -1,104 +1,266 @@
-//! Looking for what should not be.
+//! Looking for what should not be, and mending it.
 //!
-//! Candidates are gathered in bounded pieces from every index and every hash; each is then
-//! examined in one moment by a script, so that a fleet at work causes no false findings.
+//! A walk over all keys leads to every index and every hash, a bounded piece at a time. What is found there is
+//! examined by scripts, each in one moment, so that a fleet at work causes no false findings; and mended in that
+//! moment, so that nothing changes in between. A check is a function of one of the `examine` scripts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::{ApprovalId, Partition};
-use crate::domain::lifecycle::State;
+use crate::domain::task::Millis;
 
-use super::{Error, Store, args, keys, script};
+use super::keyspace::{self, Content};
+use super::script::Script;
+use super::{Error, Store, args, script};
 
-/// How many ids are examined, or asked for, in one call.
-const PIECE: usize = 200;
+/// How many ids are examined in one call: a few milliseconds of Redis.
+const PIECE: usize = 100;
+
+/// How many keys are asked for in one call.
+const KEYS: usize = 500;
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// The id or the key.
+    pub subject: String,
+    /// What is wrong with it.
+    pub what: String,
+    /// What was done about it; none: it was only looked for.
+    pub remedy: Option<Remedy>,
+}
+
+/// What was done about a finding.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Remedy {
+    /// It is mended, in this way.
+    Mended(String),
+    /// It cannot be mended, for this reason.
+    Left(String),
+}
+
+/// A walk over the keyspace that has not come to its end.
+pub struct Examination {
+    /// How long approvals may wait that are asked for once more; none: nothing is mended.
+    repair: Option<Millis>,
+    /// Where the walk over the keys goes on; none: it is over.
+    cursor: Option<u64>,
+    /// What is to be examined before the walk goes on.
+    pieces: VecDeque<Piece>,
+}
+
+/// A part of an examination.
+enum Piece {
+    /// Members of a key, from a cursor on.
+    Members { key: String, partition: Partition, content: Content, cursor: u64 },
+    /// Approvals.
+    Approvals(Partition, Vec<String>),
+    /// Agents.
+    Agents(Partition, BTreeSet<String>),
+}
+
+impl Examination {
+    /// A walk from the beginning.
+    ///
+    /// * `repair`: mend what is found; how long approvals may wait that are asked for once more, ms.
+    pub fn new(repair: Option<Millis>) -> Self {
+        Self { repair, cursor: Some(0), pieces: VecDeque::new() }
+    }
+
+    /// Whether all was examined.
+    pub fn is_over(&self) -> bool {
+        self.cursor.is_none() && self.pieces.is_empty()
+    }
+}
 
 impl Store {
-    /// Everything wrong in a partition: the id or key, and what is wrong with it.
-    pub async fn examine(&self, partition: Partition) -> Result<Vec<(String, String)>, Error> {
-        let mut findings = BTreeSet::new();
-        let prefix = keys::prefix(partition);
-        let mut sets = vec![keys::tasks(partition)];
-        let agents = self.agent_names(partition).await?;
-        for state in State::ALL {
-            if keys::is_per_agent(state) {
-                sets.extend(agents.iter().map(|agent| keys::state(partition, state, Some(agent))));
-            } else {
-                sets.push(keys::state(partition, state, None));
+    /// Examines the next piece; what is wrong there may be found again from another index.
+    ///
+    /// After an error the same piece is the next once more.
+    pub async fn examine(&self, examination: &mut Examination) -> Result<Vec<Finding>, Error> {
+        let Some(piece) = examination.pieces.front() else { return self.walk_on(examination).await };
+        let (found, next) = match piece {
+            Piece::Members { key, partition, content, cursor } => {
+                let (next, members) = self.members(key, content, *cursor).await?;
+                let mut found = Vec::new();
+                for piece in members.chunks(PIECE) {
+                    found.extend(self.examine_members(examination.repair, *partition, key, content, piece).await?);
+                }
+                (found, (next > 0).then_some(next))
             }
+            Piece::Approvals(partition, ids) => {
+                (self.call(&script::EXAMINE_APPROVALS, *partition, examination.repair, &[], ids).await?, None)
+            }
+            Piece::Agents(partition, agents) => {
+                let agents: Vec<_> = agents.iter().cloned().collect();
+                (self.call(&script::EXAMINE_AGENTS, *partition, examination.repair, &[], &agents).await?, None)
+            }
+        };
+        match (examination.pieces.front_mut(), next) {
+            (Some(Piece::Members { cursor, .. }), Some(next)) => *cursor = next,
+            _ => drop(examination.pieces.pop_front()),
         }
-        for set in sets {
-            self.walk(partition, "ZSCAN", &set, &mut findings).await?;
-        }
-        for hash in ["records", "specs", "results", "progress"] {
-            self.walk(partition, "HSCAN", &format!("{prefix}{hash}"), &mut findings).await?;
-        }
-        self.walk_approvals(partition, &mut findings).await?;
-        findings.extend(self.call_examine(partition, &[]).await?);
-        Ok(findings.into_iter().collect())
+        Ok(found)
     }
 
-    /// Examines every task that a cursor over `key` comes by; both commands answer a member and its value.
-    async fn walk(
+    /// Takes the next keys and finds what is to be examined there.
+    async fn walk_on(&self, examination: &mut Examination) -> Result<Vec<Finding>, Error> {
+        let Some(cursor) = examination.cursor else { return Ok(Vec::new()) };
+        let mut cmd = redis::cmd("SCAN");
+        cmd.arg(cursor).arg("MATCH").arg(format!("{}*", keyspace::PREFIX)).arg("COUNT").arg(KEYS);
+        let mut connection = self.cold_connection("doctor").await?;
+        let answer = cmd.query_async(&mut connection).await;
+        let (next, keys): (u64, Vec<String>) = self.heard("doctor", answer)?;
+        let mut pipe = redis::pipe();
+        for key in &keys {
+            pipe.cmd("TYPE").arg(key);
+        }
+        let answer = if keys.is_empty() { Ok(Vec::new()) } else { pipe.query_async(&mut connection).await };
+        let types: Vec<String> = self.heard("doctor", answer)?;
+        let mut sorted = Sorted::default();
+        for (key, redis_type) in keys.into_iter().zip(types) {
+            sorted.add(key, &redis_type, |partition| self.has(partition));
+        }
+        examination.cursor = (next > 0).then_some(next);
+        let repair = examination.repair;
+        examination.pieces.extend(sorted.pieces());
+        let left = |finding: Finding| Finding {
+            remedy: repair.map(|_| Remedy::Left("what it is for is for a human to find out".to_owned())),
+            ..finding
+        };
+        Ok(sorted.findings.into_iter().map(left).collect())
+    }
+
+    /// The next members of a key, and where the members after them are; 0: there are none.
+    async fn members(&self, key: &str, content: &Content, cursor: u64) -> Result<(u64, Vec<String>), Error> {
+        let (command, width) = match content {
+            Content::Paused => ("SSCAN", 1),
+            _ if is_hash(key) => ("HSCAN", 2),
+            _ => ("ZSCAN", 2),
+        };
+        let mut cmd = redis::cmd(command);
+        cmd.arg(key).arg(cursor).arg("COUNT").arg(PIECE);
+        let mut connection = self.cold_connection("doctor").await?;
+        let answer = cmd.query_async(&mut connection).await;
+        let (next, flat): (u64, Vec<String>) = self.heard("doctor", answer)?;
+        Ok((next, flat.into_iter().step_by(width).collect()))
+    }
+
+    async fn examine_members(
         &self,
+        repair: Option<Millis>,
         partition: Partition,
-        command: &str,
         key: &str,
-        findings: &mut BTreeSet<(String, String)>,
-    ) -> Result<(), Error> {
-        let mut cursor = 0u64;
-        loop {
-            let mut cmd = redis::cmd(command);
-            cmd.arg(key).arg(cursor).arg("COUNT").arg(PIECE);
-            let mut connection = self.cold_connection("doctor").await?;
-            let answer = cmd.query_async(&mut connection).await;
-            let (next, members): (u64, Vec<String>) = self.heard("doctor", answer)?;
-            let ids: Vec<_> = members.iter().step_by(2).map(String::as_str).collect();
-            for piece in ids.chunks(PIECE) {
-                findings.extend(self.call_examine(partition, piece).await?);
+        content: &Content,
+        members: &[String],
+    ) -> Result<Vec<Finding>, Error> {
+        match content {
+            Content::Children(parent) => {
+                let parent = [parent.to_string()];
+                self.call(&script::EXAMINE_CHILDREN, partition, repair, &parent, members).await
             }
-            cursor = next;
-            if cursor == 0 {
-                return Ok(());
+            Content::Approvals => self.call(&script::EXAMINE_APPROVALS, partition, repair, &[], members).await,
+            Content::Paused => self.call(&script::EXAMINE_AGENTS, partition, repair, &[], members).await,
+            _ => {
+                let before = [repair.unwrap_or_default().to_string(), key.to_owned()];
+                let spare = || repair.map(|_| ApprovalId::new(partition).to_string()).unwrap_or_default();
+                let pairs: Vec<_> = members.iter().flat_map(|id| [id.clone(), spare()]).collect();
+                self.call(&script::EXAMINE, partition, repair, &before, &pairs).await
             }
         }
     }
 
-    async fn call_examine(&self, partition: Partition, ids: &[&str]) -> Result<Vec<(String, String)>, Error> {
-        let mut args = args();
-        for id in ids {
-            args.arg(*id);
-        }
-        let flat: Vec<String> = self.run_cold(&script::EXAMINE, partition, args).await?;
-        Ok(flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
-    }
-
-    /// Finds members of the approvals' sets that have no approval.
-    async fn walk_approvals(
+    async fn call(
         &self,
+        script: &Script,
         partition: Partition,
-        findings: &mut BTreeSet<(String, String)>,
-    ) -> Result<(), Error> {
-        for status in ApprovalStatus::ALL {
-            let mut cursor = 0u64;
-            loop {
-                let mut cmd = redis::cmd("ZSCAN");
-                cmd.arg(keys::approvals(partition, status)).arg(cursor).arg("COUNT").arg(PIECE);
-                let mut connection = self.cold_connection("doctor").await?;
-                let answer = cmd.query_async(&mut connection).await;
-                let (next, members): (u64, Vec<(String, String)>) = self.heard("doctor", answer)?;
-                let ids: Vec<ApprovalId> = members.iter().filter_map(|(member, _)| member.parse().ok()).collect();
-                let found = if ids.is_empty() { Vec::new() } else { self.read_approvals(&ids).await? };
-                for id in ids.iter().filter(|id| !found.iter().any(|approval| approval.id == **id)) {
-                    findings.insert((id.to_string(), format!("is in approvals:{} but has no hash", status.as_str())));
-                }
-                cursor = next;
-                if cursor == 0 {
-                    break;
-                }
-            }
+        repair: Option<Millis>,
+        before: &[String],
+        members: &[String],
+    ) -> Result<Vec<Finding>, Error> {
+        let mut args = args();
+        args.arg(u8::from(repair.is_some())).arg(before).arg(members);
+        match self.run_cold::<Vec<String>>(script, partition, args).await {
+            Ok(flat) => Ok(flat.chunks_exact(3).map(|found| finding(&found[0], &found[1], &found[2])).collect()),
+            Err(error) => unexaminable(error, partition, repair.is_some()).map(|found| vec![found]),
         }
-        Ok(())
     }
+}
+
+/// What is found where a script cannot even look, such as a key of another type; any other error is one.
+pub(super) fn unexaminable(error: Error, partition: Partition, is_repair: bool) -> Result<Finding, Error> {
+    let Error::Corrupt { what } = error else { return Err(error) };
+    let why = "what stands in the way is for a human to take away".to_owned();
+    let what = format!("cannot be examined in full: {what}");
+    Ok(Finding { subject: format!("partition {partition}"), what, remedy: is_repair.then_some(Remedy::Left(why)) })
+}
+
+fn is_hash(key: &str) -> bool {
+    keyspace::read(key).is_some_and(|(_, redis_type, _)| redis_type == "hash")
+}
+
+fn finding(subject: &str, what: &str, remedy: &str) -> Finding {
+    let remedy = match remedy.split_once(' ') {
+        Some(("MENDED", how)) => Some(Remedy::Mended(how.to_owned())),
+        Some((_, why)) => Some(Remedy::Left(why.to_owned())),
+        None => None,
+    };
+    Finding { subject: subject.to_owned(), what: what.to_owned(), remedy }
+}
+
+/// Keys, by what is to be done about them.
+#[derive(Default)]
+struct Sorted {
+    findings: Vec<Finding>,
+    members: Vec<Piece>,
+    approvals: Vec<(Partition, Vec<String>)>,
+    agents: Vec<(Partition, BTreeSet<String>)>,
+}
+
+impl Sorted {
+    fn add(&mut self, key: String, redis_type: &str, is_ours: impl Fn(Partition) -> bool) {
+        let known = keyspace::read(&key).filter(|(partition, ..)| is_ours(*partition));
+        let Some((partition, expected, content)) = known else {
+            return self.findings.push(finding(&key, "is no key of this layout", ""));
+        };
+        match redis_type {
+            // It is gone already.
+            "none" => return,
+            found if found != expected => {
+                return self.findings.push(finding(&key, &format!("is a {found} where a {expected} belongs"), ""));
+            }
+            _ => {}
+        }
+        match &content {
+            Content::Approval(id) => of(&mut self.approvals, partition).push(id.to_string()),
+            Content::Sessions(agent) | Content::TasksOf(agent) => {
+                of(&mut self.agents, partition).insert(agent.clone());
+            }
+            _ => {}
+        }
+        match content {
+            Content::Approval(_) | Content::Sessions(_) | Content::Other => {}
+            content => self.members.push(Piece::Members { key, partition, content, cursor: 0 }),
+        }
+    }
+
+    /// Agents first: where a task is looked for depends on which agents are known.
+    fn pieces(&mut self) -> Vec<Piece> {
+        let mut pieces: Vec<_> =
+            self.agents.drain(..).map(|(partition, names)| Piece::Agents(partition, names)).collect();
+        pieces.append(&mut self.members);
+        for (partition, ids) in self.approvals.drain(..) {
+            pieces.extend(ids.chunks(PIECE).map(|ids| Piece::Approvals(partition, ids.to_vec())));
+        }
+        pieces
+    }
+}
+
+/// The list of a partition.
+fn of<T: Default>(lists: &mut Vec<(Partition, T)>, partition: Partition) -> &mut T {
+    let nth = lists.iter().position(|(known, _)| *known == partition).unwrap_or_else(|| {
+        lists.push((partition, T::default()));
+        lists.len() - 1
+    });
+    &mut lists[nth].1
 }

@@ -17,6 +17,7 @@
 //! | `approval:<id>` | hash | a request for a decision |
 //! | `approvals:<status>` | sorted set | approvals: pending by expiry, others by decision, ms |
 //! | `idempotency:<hash>` | string | `<digest of the body> <task id> <due, ms> <approval>`, the first answer; expires |
+//! | `corrected` | string | when the doctor last corrected `open`, ms; expires |
 //! | `published:<call>` | string | the log entry of an event from outside; expires after 10 s |
 //! | `events` | stream | the event log; an entry holds the events of one script, each in a field `e` |
 //! | `audit` | stream | who did what that somebody must answer for, in a chain of hashes; see `audit.lua` |

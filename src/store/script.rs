@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use crate::domain::approval::ApprovalStatus;
 use crate::domain::event::EventPriority;
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::task::{Priority, TIMELINE};
@@ -11,6 +12,7 @@ use super::keys;
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 const APPROVAL: &str = include_str!("lua/approval.lua");
+const FINDINGS: &str = include_str!("lua/findings.lua");
 const AUDIT: &str = concat!(include_str!("lua/sha256.lua"), include_str!("lua/audit.lua"));
 
 /// A script that the store calls by its digest.
@@ -58,13 +60,15 @@ fn tables(verbs: &[Verb]) -> String {
     }
     let event_priority =
         Priority::ALL.map(|priority| format!("{}='{}'", priority.as_str(), EventPriority::from(priority).as_str()));
+    let approvals = ApprovalStatus::ALL.map(|status| format!("{}=true", status.as_str()));
     let _ = writeln!(
         lua,
-        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal EVENT_PRIORITY = {{{}}}",
+        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal EVENT_PRIORITY = {{{}}}\nlocal APPROVALS = {{{}}}",
         set(&mut State::ALL.into_iter()),
         set(&mut State::ALL.into_iter().filter(|state| state.is_terminal())),
         set(&mut State::ALL.into_iter().filter(|state| keys::is_per_agent(*state))),
         event_priority.join(","),
+        approvals.join(","),
     );
     lua
 }
@@ -85,7 +89,7 @@ macro_rules! scripts {
 scripts! {
     SUBMIT = "submit", Takes, [Submit], APPROVAL;
     ROUTE = "route", Frees, [Route];
-    CLAIM = "claim", Frees, [Claim];
+    CLAIM = "claim", Frees, [Claim, Mend];
     TAKE = "take", Frees, [Take];
     EXTEND = "extend", Frees, [Extend];
     COMPLETE = "complete", Frees, [Complete];
@@ -105,7 +109,13 @@ scripts! {
     READ = "read", Frees, [];
     STATS = "stats", Frees, [];
     BRIDGE = "bridge", Takes, [];
-    EXAMINE = "examine", Frees, [];
+    EXAMINE = "examine", Frees, [Mend, Cancel], APPROVAL, FINDINGS;
+    EXAMINE_APPROVALS = "examine_approvals", Frees, [], APPROVAL, FINDINGS;
+    EXAMINE_CHILDREN = "examine_children", Frees, [], FINDINGS;
+    EXAMINE_AGENTS = "examine_agents", Frees, [], FINDINGS;
+    COUNT = "count", Frees, [];
+    OPEN_AT = "open_at", Frees, [], FINDINGS;
+    CORRECT = "correct", Frees, [];
 }
 
 #[cfg(test)]

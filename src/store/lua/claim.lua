@@ -1,5 +1,7 @@
 -- claim: leases the first tasks of an agent's subject to one of its processes.
 --
+-- A task whose payload is lost is failed instead: nobody is given a task without what it asks for.
+--
 -- ARGV[5]  agent
 -- ARGV[6]  worker: the process that asks
 -- ARGV[7]  how many at the most
@@ -29,7 +31,11 @@ if #ids > 0 then
   for nth, id in ipairs(ids) do
     local task = known[id]
     if not barred(task, 'claim') then
-      held[#held + 1] = { task, TEXT[hold(task, 'claim', ARGV[8], worker, true)], specs[nth] or '{}' }
+      if specs[nth] then
+        held[#held + 1] = { task, TEXT[hold(task, 'claim', ARGV[8], worker, true)], specs[nth] }
+      else
+        move(task, 'mend', 'failed', NOW, '"its payload is lost"', true)
+      end
     end
   end
 end

@@ -1,17 +1,25 @@
--- examine: what is wrong with these tasks, seen in one moment.
+-- examine: what is wrong with these tasks, seen in one moment, and mended in it.
 --
--- ARGV[5…]  ids
+-- ARGV[5]   1 to mend what is found, 0 to look only
+-- ARGV[6]   how long an approval may wait that is asked for once more, ms
+-- ARGV[7]   the key in which the ids were found
+-- ARGV[8…]  2 for each task: id, an id for an approval, should one be needed
 --
--- Returns  a flat list: id, what is wrong, …
-local wrong = {}
+-- Returns  a flat list, 3 for each finding: id, what is wrong, and when mending `MENDED <what was done>` or
+--          `LEFT <why>`, else ''
+local EXPIRES_MS, SOURCE = ARGV[6], ARGV[7]
+-- No lease is longer than a day; twice as long is no lease but a broken score.
+local LONGEST_LEASE_MS = 2 * 86400000
 local agents = redis.call('SMEMBERS', P .. 'agents')
 
-local function sets_of(id)
-  local sets = {}
+-- Every set of a state in which the task stands, with its score there.
+local function places_of(id)
+  local places, seen = {}, {}
   local function look(set)
-    local score = redis.call('ZSCORE', set, id)
+    local score = not seen[set] and redis.call('ZSCORE', set, id)
+    seen[set] = true
     if score then
-      sets[#sets + 1] = { set, score }
+      places[#places + 1] = { set, score }
     end
   end
   for state in pairs(STATES) do
@@ -19,108 +27,212 @@ local function sets_of(id)
       for _, agent in ipairs(agents) do
         look(set_of(state, agent))
       end
+      -- Of an agent that the set of agents lacks.
+      if string.find(SOURCE, P .. state .. ':', 1, true) == 1 then
+        look(SOURCE)
+      end
     else
       look(P .. state)
     end
   end
-  return sets
+  return places, look
 end
 
-local function examine(id, report)
-  local task = load(id)
-  local sets = sets_of(id)
-  if not task then
-    for _, set in ipairs(sets) do
-      report('is in ' .. set[1] .. ' but has no record')
+-- What is left of a task that is gone.
+local function examine_remains(id)
+  for _, place in ipairs(places_of(id)) do
+    find(id, 'is in ' .. place[1] .. ' but has no record', 'taken out of it', take_out(place[1], id))
+  end
+  for hash, what in pairs({ specs = 'a spec', results = 'a result', progress = 'progress' }) do
+    if redis.call('HEXISTS', P .. hash, id) == 1 then
+      find(id, 'has ' .. what .. ' but no record', 'removed', function()
+        redis.call('HDEL', P .. hash, id)
+      end)
     end
-    if redis.call('HEXISTS', P .. 'specs', id) == 1 then
-      report('has a spec but no record')
+  end
+  if redis.call('ZSCORE', P .. 'tasks', id) then
+    find(id, 'is in the index of tasks but has no record', 'taken out of it', take_out(P .. 'tasks', id))
+  end
+end
+
+-- A record that nobody can read breaks every batch that meets it.
+local function examine_unreadable(id)
+  for _, place in ipairs(places_of(id)) do
+    find(id, 'is in ' .. place[1] .. ' though its record cannot be read', 'taken out of it, so that it holds up no other',
+      take_out(place[1], id))
+  end
+  find(id, 'has a record that cannot be read', 'what it says is for a human to find out')
+end
+
+-- Nobody is given a task whose payload is lost.
+local function examine_spec(task)
+  if redis.call('HEXISTS', P .. 'specs', task.id) == 1 then
+    return
+  end
+  if not TERMINAL[task.state] then
+    find(task.id, 'has no spec', 'failed', function()
+      move(task, 'mend', 'failed', NOW, '"its payload is lost"')
+    end)
+  elseif task.last_verb ~= 'mend' then
+    find(task.id, 'has no spec', 'it is over, and is forgotten with its retention')
+  end
+end
+
+-- Makes the task wait for a human, under a new request unless its own is still open.
+local function hold_back(task, spare)
+  return function()
+    if task.state ~= 'blocked' then
+      move(task, 'mend', 'blocked', NOW, '"nobody is known to have approved it"', false, 'task.blocked')
     end
-    if redis.call('HEXISTS', P .. 'results', id) == 1 then
-      report('has a result but no record')
+    if spare then
+      detail(task).approval = spare
+      changed[task.id] = task
+      ask(task, spare, '"the first request for an approval was lost"', task.submitter, NOW + EXPIRES_MS)
     end
-    if redis.call('HEXISTS', P .. 'progress', id) == 1 then
-      report('has progress but no record')
-    end
-    if redis.call('ZSCORE', P .. 'tasks', id) then
-      report('is in the index of tasks but has no record')
+  end
+end
+
+-- No mend leads past an approval: in doubt somebody is asked once more.
+local function examine_gate(task, spare)
+  local id, state, approval = task.id, task.state, detail(task).approval
+  if approval == '-' then
+    if state == 'blocked' then
+      find(id, 'is blocked without an approval', 'asked for one', hold_back(task, spare))
     end
     return
   end
-  local home = set_of(task.state, task.agent)
-  local at_home
-  for _, set in ipairs(sets) do
-    if set[1] == home then
-      at_home = set[2]
+  local f = redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'task')
+  local status = f[1]
+  if not status or f[2] ~= id then
+    local what = 'names the approval ' .. approval .. ', which is not its own'
+    if TERMINAL[state] then
+      find(id, what, 'it is over; a requeue asks for a new one')
     else
-      report('is ' .. task.state .. ' but stands in ' .. set[1] .. ' too')
+      find(id, what, 'asked for a new one, which it waits for', hold_back(task, spare))
     end
-  end
-  if not at_home then
-    report('is ' .. task.state .. ' but is missing from ' .. home)
+  elseif TERMINAL[state] then
+    if status == 'pending' then
+      find(id, 'is ' .. state .. ' while its approval is pending', 'closed the approval', function()
+        close(approval, 'cancelled')
+      end)
+    elseif status ~= 'approved' and state ~= 'cancelled' and task.last_verb ~= 'mend' then
+      find(id, 'is ' .. state .. ' though its approval is ' .. status, 'it has happened')
+    end
+  elseif status == 'pending' then
+    if state ~= 'blocked' then
+      find(id, 'is ' .. state .. ' though its approval is pending', 'put back to wait for it', hold_back(task))
+    end
+  elseif status == 'approved' then
+    if state == 'blocked' then
+      find(id, 'is blocked though its approval is approved', 'asked for a new one', hold_back(task, spare))
+    end
   else
-    local place
-    if task.state == 'pending' or task.state == 'assigned' then
-      place = task.rank
+    find(id, 'is ' .. state .. ' though its approval is ' .. status, 'cancelled', function()
+      move(task, 'cancel', 'cancelled', NOW, '"its approval was ' .. status .. '"')
+    end)
+  end
+end
+
+-- Where the task belongs in its set; nil: anywhere.
+local function place_in_set(task)
+  local state = task.state
+  if state == 'pending' or state == 'assigned' then
+    return task.rank
+  elseif state == 'scheduled' then
+    local due = detail(task).due
+    return tonumber(due) and due or TEXT[NOW]
+  elseif TERMINAL[state] then
+    return task.since
+  end
+end
+
+-- Puts the task where its state says, and wakes whoever waits for it. A lease of which nobody knows the end is over.
+local function put_home(task, home)
+  return function()
+    append(come, home, place_in_set(task) or (task.state == 'in_progress' and TEXT[NOW] or task.since), task.id)
+    if PER_AGENT[task.state] then
+      redis.call('SADD', P .. 'agents', task.agent)
+    end
+    if task.state == 'assigned' then
+      ring('agent:' .. task.agent)
+    elseif task.state == 'pending' then
+      ring('router')
     elseif task.state == 'scheduled' then
-      place = detail(task).due
-    end
-    if place and at_home ~= place then
-      report('stands in ' .. home .. ' at ' .. at_home .. ', not at ' .. place)
+      ring('promoter')
     end
   end
-  if redis.call('HEXISTS', P .. 'specs', id) == 0 then
-    report('has no spec')
+end
+
+local function examine_place(task, home, score)
+  local id, place = task.id, place_in_set(task)
+  if not score then
+    find(id, 'is ' .. task.state .. ' but is missing from ' .. home, 'put back', put_home(task, home))
+  elseif place and score ~= place then
+    find(id, 'stands in ' .. home .. ' at ' .. score .. ', not at ' .. place, 'put there', put_home(task, home))
+  elseif task.state == 'in_progress' and (tonumber(score) or math.huge) > NOW + LONGEST_LEASE_MS then
+    find(id, 'is leased until ' .. score .. ', longer than any lease', 'ended the lease', put_home(task, home))
   end
-  if not redis.call('ZSCORE', P .. 'tasks', id) then
-    report('is missing from the index of tasks')
+end
+
+-- The indexes besides the states' sets, which are ordered by the task's acceptance.
+local function examine_indexes(task)
+  local id, accepted = task.id, tonumber(task.accepted)
+  local score = redis.call('ZSCORE', P .. 'tasks', id)
+  if not score then
+    find(id, 'is missing from the index of tasks', 'added to it', put_in(P .. 'tasks', id, task.accepted .. '000'))
+  elseif math.floor(tonumber(score) / 1000) ~= accepted then
+    find(id, 'stands in the index of tasks at ' .. score .. ', not at its acceptance', 'put there',
+      put_in(P .. 'tasks', id, task.accepted .. '000'))
   end
-  local approval = detail(task).approval
-  if approval ~= '-' then
-    local f = redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'task')
-    if not f[1] or f[2] ~= id then
-      report('names the approval ' .. approval .. ', which is not its own')
+  local _, _, _, parent = facts(task)
+  if parent ~= '-' then
+    local siblings = P .. 'children:' .. parent
+    local at = redis.call('ZSCORE', siblings, id)
+    if not at then
+      find(id, 'is missing from the children of ' .. parent, 'added to them', put_in(siblings, id, task.accepted))
+    elseif tonumber(at) ~= accepted then
+      find(id, 'stands among the children of ' .. parent .. ' at ' .. at .. ', not at its acceptance', 'put there',
+        put_in(siblings, id, task.accepted))
+    end
+  end
+end
+
+local function examine(task, spare)
+  local was, home = task.state, set_of(task.state, task.agent)
+  local places, look = places_of(task.id)
+  look(home)
+  -- The payload first: a task that fails for want of it needs no approval.
+  examine_spec(task)
+  examine_gate(task, spare)
+  local at_home
+  for _, place in ipairs(places) do
+    if place[1] == home then
+      at_home = place[2]
     else
-      if not redis.call('ZSCORE', P .. 'approvals:' .. f[1], approval) then
-        report('has the approval ' .. approval .. ', which is missing from approvals:' .. f[1])
-      end
-      if (task.state == 'blocked') ~= (f[1] == 'pending') then
-        report('is ' .. task.state .. ' while its approval is ' .. f[1])
-      end
-      if f[1] ~= 'approved' and task.state ~= 'blocked' and task.state ~= 'cancelled' then
-        report('is ' .. task.state .. ' though its approval is ' .. f[1])
-      end
-    end
-  elseif task.state == 'blocked' then
-    report('is blocked without an approval')
-  end
-end
-
-for i = 5, #ARGV do
-  examine(ARGV[i], function(what)
-    wrong[#wrong + 1], wrong[#wrong + 2] = ARGV[i], what
-  end)
-end
-
-if #ARGV < 5 then
-  -- No ids: what holds for the partition as a whole.
-  local sum, counted = 0, 0
-  for state in pairs(STATES) do
-    if not TERMINAL[state] then
-      if PER_AGENT[state] then
-        for _, agent in ipairs(agents) do
-          sum = sum + redis.call('ZCARD', set_of(state, agent))
-        end
-      else
-        sum = sum + redis.call('ZCARD', P .. state)
-      end
+      find(task.id, 'is ' .. was .. ' but stands in ' .. place[1] .. ' too', 'taken out of it', take_out(place[1], task.id))
     end
   end
-  for _, count in ipairs(redis.call('HVALS', P .. 'open')) do
-    counted = counted + count
+  -- A task that was moved just now is put into its place by that, and its timeline ends with it.
+  if task.state == was then
+    examine_place(task, home, at_home)
+    if task.last_state ~= was then
+      find(task.id, 'is ' .. was .. ', but its timeline ends with ' .. task.last_state,
+        'nobody knows which is right; cancel or requeue it')
+    end
   end
-  if sum ~= counted then
-    wrong[1], wrong[2] = 'open', 'counts ' .. counted .. ' open tasks where there are ' .. sum
+  examine_indexes(task)
+end
+
+local tasks = read_all(ids_of(8, 2))
+for i = 8, #ARGV, 2 do
+  local task = tasks[ARGV[i]]
+  if task then
+    examine(task, ARGV[i + 1])
+  elseif task == false then
+    examine_unreadable(ARGV[i])
+  else
+    examine_remains(ARGV[i])
   end
 end
-return wrong
+finish()
+return findings

@@ -1,7 +1,8 @@
 -- prelude: what every script starts with: the clock, the guard, the move, the event.
 --
 -- The store puts in front of it, from domain/lifecycle.rs: RULES (verb -> from, to, event), TERMINAL and
--- PER_AGENT, STATES (sets of states), TIMELINE (how many transitions a task keeps), EVENT_PRIORITY.
+-- PER_AGENT, STATES (sets of states), TIMELINE (how many transitions a task keeps), EVENT_PRIORITY, APPROVALS (the set of
+-- an approval's statuses).
 --
 -- KEYS[1]  prefix of every key of the partition, `orchestrator:{p}:`; all keys are derived from it
 -- ARGV[1]  offset of the clock, ms; other than 0 only in tests

@@ -8,11 +8,14 @@
 -- ARGV[8]  how long an approval may wait, ms
 -- ARGV[9]  where the caller is, or ''
 --
--- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` or, when sent again, `REPEATED <state>`
+-- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` (also if the payload is lost) or, when sent again, `REPEATED <state>`
 local task = load(ARGV[5])
 local refusal = barred(task, 'requeue')
 if refusal then
   return IS_AGAIN and task and RULES.requeue.to[task.state] and 'REPEATED ' .. task.state or refusal
+end
+if redis.call('HEXISTS', P .. 'specs', task.id) == 0 then
+  return 'ILLEGAL ' .. task.state
 end
 audit('requeue', 'task:' .. task.id, { previous_status = task.state })
 local starts = {}
@@ -29,9 +32,12 @@ local old = approval ~= '-' and redis.call('HMGET', P .. 'approval:' .. approval
 if old and old[1] ~= 'approved' then
   d.approval = ARGV[7]
   move(task, 'requeue', 'blocked', NOW)
-  redis.call('ZREM', P .. 'approvals:' .. old[1], approval)
-  redis.call('DEL', P .. 'approval:' .. approval)
-  ask(task, ARGV[7], old[2], old[3], NOW + ARGV[8])
+  if old[1] then
+    redis.call('ZREM', P .. 'approvals:' .. old[1], approval)
+    redis.call('DEL', P .. 'approval:' .. approval)
+  end
+  local submitter = string.match(task.rest, '\n%d+ %S+ %S+ (%S+)')
+  ask(task, ARGV[7], old[2] or '"the first request for an approval was lost"', old[3] or submitter, NOW + ARGV[8])
 else
   move(task, 'requeue', 'pending', task.rank)
 end

@@ -1,59 +1,10 @@
 //! The doctor finds whatever does not fit together, and names it.
 
 use orchestrator::domain::ids::TaskId;
-use orchestrator::domain::task::{Outcome, Start, Task};
+use orchestrator::engine::Finding;
 
-use crate::harness::{Fleet, json};
-
-/// A key of partition 0.
-fn key(name: &str) -> String {
-    format!("orchestrator:{{0}}:{name}")
-}
-
-/// A task in every kind of place, so that what is broken stands among what is sound.
-struct Ward {
-    fleet: Fleet,
-    blocked: Task,
-    scheduled: TaskId,
-    pending: TaskId,
-    assigned: TaskId,
-    held: TaskId,
-    completed: TaskId,
-}
-
-impl Ward {
-    async fn open() -> Self {
-        let fleet = Fleet::start().await;
-        fleet.submit_many("faq", 3).await;
-        let done = fleet.claim_one().await;
-        fleet.report(&done, Outcome::Completed { result: Some(json("1")) }).await.unwrap();
-        let held = fleet.claim_one().await.task.id;
-        let assigned = fleet.engine.tasks(&Default::default(), 3, None).await.unwrap().items;
-        let assigned = assigned.iter().find(|task| task.state.as_str() == "assigned").unwrap().id;
-        let blocked = fleet.submit("deploy").await;
-        let scheduled = fleet.submit_with("faq", |new| new.start = Start::After(9_000)).await.id;
-        let pending = fleet.submit("faq").await.id;
-        Self { fleet, blocked, scheduled, pending, assigned, held, completed: done.task.id }
-    }
-
-    async fn redis(&self, words: &[&str]) {
-        let changed: i64 = self.fleet.redis.ask(words).await;
-        assert!(changed >= 0);
-    }
-
-    /// Ends the test: the doctor speaks of `subject`, in these words, and of nothing else.
-    async fn finds(self, subject: impl ToString, what: &[&str]) {
-        let findings = self.fleet.engine.doctor().await.unwrap();
-        let subject = subject.to_string();
-        let strangers: Vec<_> =
-            findings.iter().filter(|found| found.subject != subject && found.subject != "open").collect();
-        assert!(strangers.is_empty(), "{strangers:#?}");
-        for words in what {
-            assert!(findings.iter().any(|found| found.what.contains(words)), "nothing of {words:?} in {findings:#?}");
-        }
-        self.fleet.discard();
-    }
-}
+use super::ward::{Ward, key};
+use crate::harness::Fleet;
 
 /// Where things stand in a record's first line.
 const STATE: usize = 0;
@@ -147,17 +98,24 @@ async fn a_task_without_its_spec_or_its_place_in_the_index_is_found() {
 }
 
 #[tokio::test]
-async fn an_approval_that_is_missing_from_its_list_or_altogether_is_found() {
-    for (is_hash, what) in [(false, "which is missing from approvals:pending"), (true, "which is not its own")] {
-        let ward = Ward::open().await;
-        let (id, approval) = (ward.blocked.id, ward.blocked.approval.unwrap().to_string());
-        ward.redis(&["ZREM", &key("approvals:pending"), &approval]).await;
-        if is_hash {
-            ward.redis(&["DEL", &key(&format!("approval:{approval}"))]).await;
-        }
+async fn an_approval_that_is_missing_from_its_list_is_found() {
+    let ward = Ward::open().await;
+    let approval = ward.blocked.approval.unwrap().to_string();
 
-        ward.finds(id, &[what]).await;
-    }
+    ward.redis(&["ZREM", &key("approvals:pending"), &approval]).await;
+
+    ward.finds(approval, &["is missing from approvals:pending"]).await;
+}
+
+#[tokio::test]
+async fn an_approval_that_is_gone_is_found() {
+    let ward = Ward::open().await;
+    let (id, approval) = (ward.blocked.id, ward.blocked.approval.unwrap().to_string());
+
+    ward.redis(&["ZREM", &key("approvals:pending"), &approval]).await;
+    ward.redis(&["DEL", &key(&format!("approval:{approval}"))]).await;
+
+    ward.finds(id, &["which is not its own"]).await;
 }
 
 #[tokio::test]
@@ -185,22 +143,62 @@ async fn a_task_that_went_on_without_a_yes_is_found() {
 }
 
 #[tokio::test]
-async fn a_blocked_task_that_nobody_can_approve_is_found() {
+async fn a_blocked_task_that_nobody_can_approve_is_found_and_so_is_its_request() {
     let ward = Ward::open().await;
-    let id = ward.blocked.id;
+    let (id, approval) = (ward.blocked.id.to_string(), ward.blocked.approval.unwrap().to_string());
 
-    ward.fleet.redis.edit_record(id, APPROVAL, "-").await;
+    ward.fleet.redis.edit_record(ward.blocked.id, APPROVAL, "-").await;
 
-    ward.finds(id, &["is blocked without an approval"]).await;
+    let findings = ward.fleet.engine.doctor().await.unwrap();
+    let found: Vec<_> = findings.iter().map(|found| (found.subject.clone(), found.what.clone())).collect();
+    let request = format!("asks about the task {id}, which does not wait for it");
+    assert_eq!(found, [(approval, request), (id, "is blocked without an approval".to_owned())]);
+    ward.fleet.discard();
 }
 
 #[tokio::test]
 async fn a_wrong_count_of_open_tasks_is_found() {
+    for (priority, what) in [("P2", "counts 8 open tasks of P2 where there are 7"), ("P1", "counts 1 open tasks of P1")]
+    {
+        let ward = Ward::open().await;
+
+        ward.redis(&["HINCRBY", &key("open"), priority, "1"]).await;
+
+        ward.finds("open of partition 0", &[what]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_has_no_place_or_is_of_another_kind_is_found() {
     let ward = Ward::open().await;
+    ward.redis(&["HSET", &key("nonsense"), "a", "b"]).await;
+    ward.finds(key("nonsense"), &["is no key of this layout"]).await;
 
-    ward.redis(&["HINCRBY", &key("open"), "P2", "1"]).await;
+    let ward = Ward::open().await;
+    ward.redis(&["SADD", &key("failed"), "x"]).await;
+    let findings = ward.fleet.engine.repair().await.unwrap();
+    let is_it = |found: &Finding| found.subject == key("failed") && found.what == "is a set where a zset belongs";
+    assert!(findings.iter().any(is_it), "{findings:#?}");
+    let others = findings.iter().filter(|found| !is_it(found));
+    assert!(others.clone().all(|found| found.what.starts_with("cannot be examined in full")), "{findings:#?}");
+    ward.fleet.discard();
+}
 
-    ward.finds("open", &["counts 6 open tasks where there are 5"]).await;
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_found_and_hides_no_other() {
+    let ward = Ward::open().await;
+    let id = ward.pending.to_string();
+    ward.redis(&["HSET", &key("records"), &id, "nonsense"]).await;
+    let other = ward.assigned.to_string();
+    ward.redis(&["ZREM", &key("tasks"), &other]).await;
+
+    let findings = ward.fleet.engine.doctor().await.unwrap();
+
+    let has =
+        |subject: &str, what: &str| findings.iter().any(|found| found.subject == subject && found.what.contains(what));
+    assert!(has(&id, "has a record that cannot be read"), "{findings:#?}");
+    assert!(has(&other, "is missing from the index of tasks"), "{findings:#?}");
+    ward.fleet.discard();
 }
 
 #[tokio::test]

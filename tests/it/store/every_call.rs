@@ -196,9 +196,17 @@ impl Story {
                 let stats = self.call(async || fleet.engine.stats().await).await.unwrap();
                 assert!(stats.by_status.contains(&(State::Pending, 1)), "{stats:?}");
             }
-            "examine" => {
+            "examine" | "examine_approvals" | "examine_children" | "examine_agents" | "count" | "open_at" => {
+                fleet.claim_one().await;
+                fleet.submit("deploy").await;
+                fleet.submit_with("faq", |new| new.parent = Some(task.id)).await;
                 let findings = self.call(async || fleet.engine.doctor().await).await.unwrap();
                 assert!(findings.is_empty(), "{findings:?}");
+            }
+            "correct" => {
+                fleet.redis.ask::<i64>(&["HINCRBY", "orchestrator:{0}:open", "P2", "7"]).await;
+                self.call(async || fleet.engine.repair().await).await.unwrap();
+                assert_eq!(fleet.redis.ask::<i64>(&["HGET", "orchestrator:{0}:open", "P2"]).await, 1);
             }
             "bridge" => {
                 let first = Partition(0);

@@ -83,12 +83,14 @@ async fn apply(fleet: &Fleet, verb: Verb, id: TaskId, task: Option<&Task>) {
         Verb::Cancel => drop(fleet.cancel(id).await),
         Verb::Requeue => drop(fleet.requeue(id).await),
         Verb::Prune => drop(engine.prune().await.unwrap()),
+        Verb::Mend => drop(engine.repair().await.unwrap()),
     }
 }
 
-/// Lets so much time pass that a duty's verb is due.
-fn let_time_pass(fleet: &Fleet, verb: Verb) {
+/// Lets so much time pass that a duty's verb is due; and loses what the doctor's is for.
+async fn make_due(fleet: &Fleet, verb: Verb, id: TaskId) {
     match verb {
+        Verb::Mend => drop(fleet.redis.ask::<i64>(&["HDEL", "orchestrator:{0}:specs", &id.to_string()]).await),
         Verb::Lapse => fleet.advance(25 * HOUR),
         Verb::Promote | Verb::Reap => fleet.advance(HOUR),
         Verb::Prune => fleet.advance(8 * 24 * HOUR),
@@ -140,7 +142,7 @@ async fn obeys_the_table(state: Option<State>) {
         if let (Some(task), Verb::Approve | Verb::Reject | Verb::Lapse) = (&task, verb) {
             reopen_approval(&fleet, task).await;
         }
-        let_time_pass(&fleet, verb);
+        make_due(&fleet, verb, id).await;
         let (before, events) = (fleet.redis.dump().await, fleet.events().await.len());
 
         apply(&fleet, verb, id, task.as_ref()).await;

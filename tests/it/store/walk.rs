@@ -93,6 +93,7 @@ impl Walk {
             (Verb::Submit, _) | (_, None) => self.submit().await,
             (Verb::Promote | Verb::Route | Verb::Lapse | Verb::Reap | Verb::Prune, Some(_)) => self.sweep(verb).await,
             (Verb::Claim, Some(_)) => self.claim().await,
+            (Verb::Mend, Some(_)) => assert_eq!(self.fleet.engine.repair().await.unwrap(), []),
             (verb, Some(id)) => self.one(verb, id).await,
         }
         format!("{verb} of {id:?} after {jump} s")

@@ -95,6 +95,14 @@ async fn the_doctor_finds_what_was_sabotaged() {
     let (code, output, log) = program.run(&["doctor"]).await;
 
     assert!(code == 1 && output.contains(id) && output.contains("finding"), "{output}{log}");
+    let (code, output, log) = program.run(&["doctor", "--repair"]).await;
+    assert!(
+        code == 0 && output.contains("mended: put back") && output.contains("1 finding, 1 mended."),
+        "{output}{log}"
+    );
+    assert!(log.contains("the store was mended") && log.contains(id), "{log}");
+    let (code, output, _) = program.run(&["doctor", "--repair"]).await;
+    assert_eq!((code, &*output), (0, "The store is consistent.\n"));
     gateway.stop().await;
 }
 

@@ -1,0 +1,92 @@
+//! What a key of ours is, told from its name: the reverse of [`super::keys`], for who walks over all of them.
+
+use crate::domain::approval::ApprovalStatus;
+use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::lifecycle::State;
+
+use super::keys;
+
+/// What all keys of partitions begin with.
+pub(super) const PREFIX: &str = "orchestrator:{";
+
+/// A key of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Members or fields are tasks' ids.
+    Tasks,
+    /// The tasks of a state that has a set for each agent: this agent's.
+    TasksOf(String),
+    /// The children of a task.
+    Children(TaskId),
+    /// One approval.
+    Approval(ApprovalId),
+    /// The approvals of a status.
+    Approvals,
+    /// An agent's sessions.
+    Sessions(String),
+    /// The agents that are paused.
+    Paused,
+    /// Nothing that could be compared with anything else.
+    Other,
+}
+
+/// The partition of a key, its Redis type and its content; none: the key has no place in the layout.
+pub(super) fn read(key: &str) -> Option<(Partition, &'static str, Content)> {
+    let (number, name) = key.strip_prefix(PREFIX)?.split_once("}:")?;
+    let partition = Partition(number.parse().ok()?);
+    let (kind, rest) = name.split_once(':').unwrap_or((name, ""));
+    let (redis_type, content) = match (kind, rest) {
+        ("records" | "specs" | "results" | "progress", "") => ("hash", Content::Tasks),
+        ("tasks", "") => ("zset", Content::Tasks),
+        ("open" | "bridge" | "credentials", "") | ("audit", "head") => ("hash", Content::Other),
+        ("agents", "") => ("set", Content::Other),
+        ("paused", "") => ("set", Content::Paused),
+        ("events" | "audit", "") => ("stream", Content::Other),
+        ("corrected" | "examiner", "") | ("idempotency" | "published", _) => ("string", Content::Other),
+        ("children", parent) => ("zset", Content::Children(parent.parse().ok()?)),
+        ("approval", id) => ("hash", Content::Approval(id.parse().ok()?)),
+        ("approvals", status) => ("zset", status.parse::<ApprovalStatus>().ok().map(|_| Content::Approvals)?),
+        ("sessions", agent) => ("zset", Content::Sessions(agent.to_owned())),
+        (state, agent) => {
+            let is_per_agent = keys::is_per_agent(State::from_word(state)?);
+            match agent {
+                "" if !is_per_agent => ("zset", Content::Tasks),
+                agent if is_per_agent && !agent.is_empty() => ("zset", Content::TasksOf(agent.to_owned())),
+                _ => return None,
+            }
+        }
+    };
+    Some((partition, redis_type, content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::name::Name;
+
+    #[test]
+    fn what_is_written_under_a_name_is_known_by_it() {
+        let (partition, agent) = (Partition(7), "dev_agent".parse::<Name>().unwrap());
+        let (task, approval) = (TaskId::new(partition), ApprovalId::new(partition));
+        for (key, redis_type, content) in [
+            (keys::tasks(partition), "zset", Content::Tasks),
+            (keys::state(partition, State::Pending, None), "zset", Content::Tasks),
+            (keys::state(partition, State::Assigned, Some(&agent)), "zset", Content::TasksOf("dev_agent".to_owned())),
+            (keys::children(partition, task), "zset", Content::Children(task)),
+            (keys::approval(approval), "hash", Content::Approval(approval)),
+            (keys::approvals(partition, ApprovalStatus::Expired), "zset", Content::Approvals),
+            (keys::paused(partition), "set", Content::Paused),
+            (keys::events(partition), "stream", Content::Other),
+        ] {
+            assert_eq!(read(&key), Some((partition, redis_type, content)), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_nothing_is_written_under_is_not_known() {
+        for name in ["pending:dev_agent", "assigned", "approvals:perhaps", "approval:x", "nonsense", "tasks:1", ""] {
+            assert_eq!(read(&format!("orchestrator:{{0}}:{name}")), None, "{name}");
+        }
+        assert_eq!(read("orchestrator:{x}:tasks"), None);
+    }
+}

@@ -1,0 +1,22 @@
+-- correct: adds to the counters of open tasks what they were found to be short of.
+--
+-- What they are short of does not change while tasks come and go, because each of these moves changes counter and
+-- truth alike. Only another correction changes it.
+--
+-- ARGV[5]   when it was found, ms
+-- ARGV[6…]  2 for each counter: priority, what to add
+--
+-- Returns  1, or 0 if they were corrected since
+local key = P .. 'corrected'
+if tonumber(redis.call('GET', key) or 0) >= tonumber(ARGV[5]) then
+  return IS_AGAIN and 1 or 0
+end
+for i = 6, #ARGV, 2 do
+  if EVENT_PRIORITY[ARGV[i]] then
+    redis.call('HINCRBY', P .. 'open', ARGV[i], ARGV[i + 1])
+  else
+    redis.call('HDEL', P .. 'open', ARGV[i])
+  end
+end
+redis.call('SET', key, TEXT[NOW], 'PX', 86400000)
+return 1

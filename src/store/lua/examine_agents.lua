@@ -1,0 +1,32 @@
+-- examine_agents: what is wrong with these agents, seen in one moment, and mended in it.
+--
+-- ARGV[5]   1 to mend what is found, 0 to look only
+-- ARGV[6…]  agents that have a set of tasks or sessions, or are paused
+--
+-- Returns  a flat list, 3 for each finding, as `examine` does
+local function has_anything(agent)
+  for state in pairs(PER_AGENT) do
+    if redis.call('EXISTS', set_of(state, agent)) == 1 then
+      return true
+    end
+  end
+  return redis.call('EXISTS', P .. 'sessions:' .. agent) == 1 or redis.call('SISMEMBER', P .. 'paused', agent) == 1
+end
+
+for i = 6, #ARGV do
+  local agent = ARGV[i]
+  if redis.call('SISMEMBER', P .. 'agents', agent) == 0 and has_anything(agent) then
+    -- Its leases would never end: the reaper goes by the set.
+    find(agent, 'has tasks or sessions, or is paused, but is missing from the set of agents', 'added to it', function()
+      redis.call('SADD', P .. 'agents', agent)
+    end)
+  end
+  -- A session that was seen in the future would live for ever.
+  local sessions = P .. 'sessions:' .. agent
+  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', sessions, NOW + 86400000, '+inf', 'LIMIT', 0, 100)) do
+    find(agent, 'has the session ' .. worker .. ', which was last seen in the future', 'put to now',
+      put_in(sessions, worker, TEXT[NOW]))
+  end
+end
+finish()
+return findings

@@ -1,0 +1,73 @@
+-- examine_approvals: what is wrong with these approvals, seen in one moment, and mended in it.
+--
+-- ARGV[5]   1 to mend what is found, 0 to look only
+-- ARGV[6…]  ids
+--
+-- Returns  a flat list, 3 for each finding, as `examine` does
+local function lists_of(id)
+  local scores = {}
+  for status in pairs(APPROVALS) do
+    scores[status] = redis.call('ZSCORE', P .. 'approvals:' .. status, id) or nil
+  end
+  return scores
+end
+
+local function forget(id, lists)
+  return function()
+    redis.call('DEL', P .. 'approval:' .. id)
+    for status in pairs(lists) do
+      append(gone, P .. 'approvals:' .. status, id)
+    end
+  end
+end
+
+-- An approval stands in the list of its status, pending ones by their expiry.
+local function examine_lists(id, status, expires_at, decided_at, lists)
+  for other in pairs(lists) do
+    if other ~= status then
+      find(id, 'is ' .. status .. ' but stands in approvals:' .. other .. ' too', 'taken out of it',
+        take_out(P .. 'approvals:' .. other, id))
+    end
+  end
+  local list, place = P .. 'approvals:' .. status, status == 'pending' and expires_at or decided_at or TEXT[NOW]
+  if not lists[status] then
+    find(id, 'is missing from approvals:' .. status, 'put back', put_in(list, id, place))
+  elseif tonumber(lists[status]) ~= tonumber(place) then
+    find(id, 'stands in approvals:' .. status .. ' at ' .. lists[status] .. ', not at ' .. place, 'put there',
+      put_in(list, id, place))
+  end
+end
+
+local function examine(id)
+  local lists = lists_of(id)
+  local f = redis.call('HMGET', P .. 'approval:' .. id, 'task', 'status', 'expires_at', 'decided_at')
+  local of, status = f[1], f[2]
+  if not of and not status then
+    for list in pairs(lists) do
+      find(id, 'is in approvals:' .. list .. ' but has no hash', 'taken out of it', take_out(P .. 'approvals:' .. list, id))
+    end
+    return
+  end
+  if not of or not APPROVALS[status] then
+    find(id, 'is an approval that cannot be read', 'what it says is for a human to find out')
+    return
+  end
+  local task = read_all({ of })[of]
+  if task == nil then
+    find(id, 'is about the task ' .. of .. ', which is gone', 'removed', forget(id, lists))
+    return
+  end
+  if status == 'pending' and task and detail(task).approval ~= id then
+    find(id, 'asks about the task ' .. of .. ', which does not wait for it', 'closed', function()
+      close(id, 'cancelled')
+    end)
+    return
+  end
+  examine_lists(id, status, f[3], f[4], lists)
+end
+
+for i = 6, #ARGV do
+  examine(ARGV[i])
+end
+finish()
+return findings

@@ -1,0 +1,25 @@
+-- examine_children: whether these members of a task's children are its children, and taken out if not.
+--
+-- ARGV[5]   1 to mend what is found, 0 to look only
+-- ARGV[6]   the parent's id
+-- ARGV[7…]  the members
+--
+-- Returns  a flat list, 3 for each finding, as `examine` does
+local parent = ARGV[6]
+local siblings = P .. 'children:' .. parent
+local members = ids_of(7, 1)
+local tasks = read_all(members)
+for _, id in ipairs(members) do
+  local task = tasks[id]
+  -- It may have been pruned since it was seen there. What cannot be read may be a child or not.
+  if task ~= false and redis.call('ZSCORE', siblings, id) then
+    if not task then
+      find(id, 'is among the children of ' .. parent .. ' but has no record', 'taken out of them', take_out(siblings, id))
+    elseif select(4, facts(task)) ~= parent then
+      find(id, 'is among the children of ' .. parent .. ', which is not its parent', 'taken out of them',
+        take_out(siblings, id))
+    end
+  end
+end
+finish()
+return findings

@@ -1,0 +1,20 @@
+-- open_at: which of these tasks were open just before a moment, by their timelines.
+--
+-- ARGV[5]   the moment, ms
+-- ARGV[6…]  ids
+--
+-- Returns  the priority of each that was
+local moment = tonumber(ARGV[5])
+local priorities = {}
+for _, task in pairs(read_all(ids_of(6, 1))) do
+  local state
+  for at, to in string.gmatch(task and task.rest or '', '\n(%d+) %S+ (%S+)') do
+    if tonumber(at) < moment then
+      state = to
+    end
+  end
+  if state and not TERMINAL[state] then
+    priorities[#priorities + 1] = task.priority
+  end
+end
+return priorities

@@ -1,0 +1,126 @@
+//! Whether the counters of open tasks are right, counted without stopping the fleet.
+//!
+//! The counters are read at one moment; then every record is asked, whenever its turn comes, whether its task was open
+//! just before that moment: timelines tell. What the counters were off by then they are off by still, because each
+//! move changes counter and truth alike, so the difference is simply added.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use crate::domain::ids::{Partition, TaskId};
+use crate::domain::task::Millis;
+
+use super::doctor::{Finding, Remedy, unexaminable};
+use super::{Error, Store, args, keys, script};
+
+/// How many records are asked in one call.
+const PIECE: usize = 200;
+
+/// How often a moment is tried in which nothing was written yet: a timeline knows milliseconds, and a move in the very
+/// one of the count could have come before or after it. A fleet that writes ten times in each leaves one in ten.
+const TRIES: u32 = 500;
+
+/// What the counters of a partition say at one moment.
+struct Count {
+    at: Millis,
+    counted: BTreeMap<String, i64>,
+    /// How many tasks stand in sets of open states.
+    standing: i64,
+}
+
+impl Store {
+    /// Whether the counters of open tasks agree in sum with the sets, at a constant cost.
+    pub async fn examine_sum(&self, partition: Partition) -> Result<Option<Finding>, Error> {
+        let (count, _) = self.count(partition).await?;
+        let counted = count.counted.values().sum::<i64>();
+        let what = format!("counts {counted} open tasks where there are {}", count.standing);
+        Ok((counted != count.standing).then(|| Finding { subject: "open".to_owned(), what, remedy: None }))
+    }
+
+    /// What is wrong with the counters of open tasks, priority by priority, and puts it right if `is_repair`. Looks at
+    /// every record.
+    pub async fn recount(&self, partition: Partition, is_repair: bool) -> Result<Vec<Finding>, Error> {
+        let found = self.recount_all(partition, is_repair).await;
+        found.or_else(|error| Ok(vec![unexaminable(error, partition, is_repair)?]))
+    }
+
+    async fn recount_all(&self, partition: Partition, is_repair: bool) -> Result<Vec<Finding>, Error> {
+        let Some(count) = self.count_cleanly(partition).await? else {
+            // Too busy a moment to be sure of anything: the sum is checked all the same.
+            return Ok(self.examine_sum(partition).await?.into_iter().collect());
+        };
+        let mut open: BTreeMap<String, i64> = count.counted.keys().map(|priority| (priority.clone(), 0)).collect();
+        let mut seen: HashSet<TaskId> = HashSet::new();
+        let mut cursor = 0u64;
+        loop {
+            let mut cmd = redis::cmd("HSCAN");
+            cmd.arg(format!("{}records", keys::prefix(partition))).arg(cursor).arg("COUNT").arg(PIECE);
+            let mut connection = self.cold_connection("recount").await?;
+            let answer = cmd.query_async(&mut connection).await;
+            let (next, records): (u64, Vec<String>) = self.heard("recount", answer)?;
+            // A scan may give the same field twice.
+            let new = |id: &&String| id.parse().is_ok_and(|id| seen.insert(id));
+            let ids: Vec<_> = records.iter().step_by(2).filter(new).collect();
+            for piece in ids.chunks(PIECE) {
+                let mut args = args();
+                args.arg(count.at).arg(piece);
+                for priority in self.run_cold::<Vec<String>>(&script::OPEN_AT, partition, args).await? {
+                    *open.entry(priority).or_default() += 1;
+                }
+            }
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        self.compare(partition, &count, &open, is_repair).await
+    }
+
+    async fn compare(
+        &self,
+        partition: Partition,
+        count: &Count,
+        open: &BTreeMap<String, i64>,
+        is_repair: bool,
+    ) -> Result<Vec<Finding>, Error> {
+        let mut findings = Vec::new();
+        let mut args = args();
+        args.arg(count.at);
+        for (priority, open) in open {
+            let counted = count.counted.get(priority).copied().unwrap_or(0);
+            if counted != *open {
+                args.arg(priority).arg(open - counted);
+                let what = format!("counts {counted} open tasks of {priority} where there are {open}");
+                findings.push(Finding { subject: format!("open of partition {partition}"), what, remedy: None });
+            }
+        }
+        if is_repair && !findings.is_empty() {
+            let is_corrected: bool = self.run(&script::CORRECT, partition, super::ORCHESTRATOR, args).await?;
+            let remedy = if is_corrected {
+                Remedy::Mended("corrected".to_owned())
+            } else {
+                Remedy::Left("another doctor corrected it meanwhile; look again".to_owned())
+            };
+            findings.iter_mut().for_each(|finding| finding.remedy = Some(remedy.clone()));
+        }
+        Ok(findings)
+    }
+
+    /// The counters at a moment in which nothing else was written; none: there was no such moment.
+    async fn count_cleanly(&self, partition: Partition) -> Result<Option<Count>, Error> {
+        for _ in 0..TRIES {
+            let (count, is_fresh) = self.count(partition).await?;
+            if is_fresh {
+                return Ok(Some(count));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(None)
+    }
+
+    async fn count(&self, partition: Partition) -> Result<(Count, bool), Error> {
+        type Raw = (Millis, bool, Vec<(String, i64)>, i64);
+        let (at, is_fresh, counted, standing): Raw = self.run_cold(&script::COUNT, partition, args()).await?;
+        Ok((Count { at, counted: counted.into_iter().collect(), standing }, is_fresh))
+    }
+}

@@ -27,6 +27,8 @@ pub struct Settings {
     pub sla: SlaSettings,
     /// `[retention]`
     pub retention: Retention,
+    /// `[doctor]`
+    pub doctor: Doctor,
 }
 
 /// What may be submitted.
@@ -153,4 +155,12 @@ pub struct Retention {
     pub events_ms: Millis,
     /// An entry of the audit log.
     pub audit_ms: Millis,
+}
+
+/// How the store is examined while the fleet works.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doctor {
+    /// How long after the beginning of a round over the whole store the next one begins; 0: there are none.
+    pub every_ms: Millis,
 }

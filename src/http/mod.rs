@@ -19,6 +19,7 @@ mod front;
 mod health;
 mod inside;
 mod json;
+mod metrics;
 pub mod openapi;
 mod oversight;
 mod presence;
@@ -37,6 +38,7 @@ use poem::endpoint::BoxEndpoint;
 use poem::http::HeaderName;
 use poem::middleware::Cors;
 use poem::{Endpoint, EndpointExt, IntoEndpoint};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
@@ -53,6 +55,7 @@ pub use settings::{Auth, Error, Http, Settings};
 /// Every handler; the API document is made of these types.
 type Apis = (
     health::Health,
+    metrics::Metrics,
     tasks::Tasks,
     attempts::Attempts,
     agents::Agents,
@@ -72,6 +75,7 @@ pub fn endpoint(engine: Engine, settings: &Settings, stop: CancellationToken) ->
     let heartbeat = Duration::from_millis(settings.http.heartbeat_ms);
     let apis: Apis = (
         health::Health { engine: engine.clone(), stop },
+        metrics::Metrics { engine: engine.clone(), is_on: settings.http.metrics, last: Mutex::default() },
         tasks::Tasks { engine: engine.clone(), limits: limits.clone() },
         attempts::Attempts { engine: engine.clone(), limits: limits.clone() },
         agents::Agents { engine: engine.clone(), limits: limits.clone() },

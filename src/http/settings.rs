@@ -28,6 +28,8 @@ pub struct Http {
     pub cors_origins: Vec<String>,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// Whether `/metrics` shows figures, to anybody.
+    pub metrics: bool,
     /// How long a connection may stay silent, in milliseconds. More than the longest long-poll (60 s),
     /// or that poll's connection cannot be used again.
     pub idle_timeout_ms: u64,
@@ -48,6 +50,7 @@ impl Default for Http {
             port: 8000,
             cors_origins: Vec::new(),
             max_body_bytes: 10 * 1024 * 1024,
+            metrics: true,
             idle_timeout_ms: 75_000,
             heartbeat_ms: 15_000,
             drain_ms: 0,

@@ -88,6 +88,9 @@ impl Check<'_> {
         ] {
             self.range(path, value, range);
         }
+        if engine.doctor.every_ms > 0 {
+            self.range("doctor.every_ms", engine.doctor.every_ms, SECOND..=30 * DAY);
+        }
         if http.host.trim().is_empty() {
             self.fail("http.host", "expected an address or a name");
         }

@@ -39,7 +39,7 @@ pub type Variables = Vec<(String, String)>;
 pub struct Settings {
     /// `[store]`
     pub store: crate::store::Settings,
-    /// `[tasks]`, `[queue]`, `[agents]`, `[routing]`, `[approvals]`, `[sla]`, `[retention]`
+    /// `[tasks]`, `[queue]`, `[agents]`, `[routing]`, `[approvals]`, `[sla]`, `[retention]`, `[doctor]`
     pub engine: engine::Settings,
     /// `[http]`, `[auth]`
     pub http: crate::http::Settings,
@@ -157,6 +157,7 @@ impl Settings {
         let (agents, routing) = (section(&tree, "agents", faults), section(&tree, "routing", faults));
         let (approvals, sla) = (section(&tree, "approvals", faults), section(&tree, "sla", faults));
         let (retention, nats) = (section(&tree, "retention", faults), section(&tree, "nats", faults));
+        let doctor = section(&tree, "doctor", faults);
         Some(Self {
             store: store?,
             engine: engine::Settings {
@@ -167,6 +168,7 @@ impl Settings {
                 approvals: approvals?,
                 sla: sla?,
                 retention: retention?,
+                doctor: doctor?,
             },
             http: crate::http::Settings { http: http?, auth: auth? },
             nats: nats?,

@@ -38,11 +38,11 @@ pub(super) fn read(key: &str) -> Option<(Partition, &'static str, Content)> {
     let (redis_type, content) = match (kind, rest) {
         ("records" | "specs" | "results" | "progress", "") => ("hash", Content::Tasks),
         ("tasks", "") => ("zset", Content::Tasks),
-        ("open" | "bridge" | "credentials", "") | ("audit", "head") => ("hash", Content::Other),
+        ("open" | "bridge" | "credentials" | "examiner", "") | ("audit", "head") => ("hash", Content::Other),
         ("agents", "") => ("set", Content::Other),
         ("paused", "") => ("set", Content::Paused),
         ("events" | "audit", "") => ("stream", Content::Other),
-        ("corrected" | "examiner", "") | ("idempotency" | "published", _) => ("string", Content::Other),
+        ("corrected", "") | ("idempotency" | "published", _) => ("string", Content::Other),
         ("children", parent) => ("zset", Content::Children(parent.parse().ok()?)),
         ("approval", id) => ("hash", Content::Approval(id.parse().ok()?)),
         ("approvals", status) => ("zset", status.parse::<ApprovalStatus>().ok().map(|_| Content::Approvals)?),
@@ -75,7 +75,7 @@ mod tests {
             (keys::children(partition, task), "zset", Content::Children(task)),
             (keys::approval(approval), "hash", Content::Approval(approval)),
             (keys::approvals(partition, ApprovalStatus::Expired), "zset", Content::Approvals),
-            (keys::paused(partition), "set", Content::Paused),
+            (format!("{}paused", keys::prefix(partition)), "set", Content::Paused),
             (keys::events(partition), "stream", Content::Other),
         ] {
             assert_eq!(read(&key), Some((partition, redis_type, content)), "{key}");

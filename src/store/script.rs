@@ -116,6 +116,7 @@ scripts! {
     COUNT = "count", Frees, [];
     OPEN_AT = "open_at", Frees, [], FINDINGS;
     CORRECT = "correct", Frees, [];
+    EXAMINER = "examiner", Frees, [];
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod approvals;
 mod bridge;
+mod examiner;
 mod promoter;
 mod pruner;
 mod reaper;
@@ -21,6 +22,7 @@ use crate::engine::{Engine, Swept};
 
 pub use approvals::Lapser;
 pub use bridge::Bridge;
+pub use examiner::Examiner;
 pub use promoter::Promoter;
 pub use pruner::Pruner;
 pub use reaper::Reaper;
@@ -75,6 +77,9 @@ pub fn start_all(supervisor: &Supervisor, engine: &Engine) {
     supervisor.start(Reaper::new(engine.clone()));
     supervisor.start(Lapser::new(engine.clone()));
     supervisor.start(Pruner::new(engine.clone()));
+    if engine.settings().doctor.every_ms > 0 {
+        supervisor.start(Examiner::new(engine.clone()));
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod events_flow;
 mod events_forms;
 mod hostile;
 mod hostile_requests;
+mod metrics;
 mod operations;
 mod predecessor;
 mod reading;

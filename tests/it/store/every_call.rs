@@ -8,7 +8,7 @@ use orchestrator::domain::approval::ApprovalStatus;
 use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::{NewTask, Outcome, Start, Task};
-use orchestrator::engine::{Error, StatusChange};
+use orchestrator::engine::{Error, Round, StatusChange};
 use orchestrator::store::script::{self, Script};
 
 use crate::harness::{Fate, Fleet, failed, idempotency, new_event, new_task, within};
@@ -207,6 +207,14 @@ impl Story {
                 fleet.redis.ask::<i64>(&["HINCRBY", "orchestrator:{0}:open", "P2", "7"]).await;
                 self.call(async || fleet.engine.repair().await).await.unwrap();
                 assert_eq!(fleet.redis.ask::<i64>(&["HGET", "orchestrator:{0}:open", "P2"]).await, 1);
+            }
+            "examiner" => {
+                let round = tokio::sync::Mutex::new(Round::default());
+                let examine = async || fleet.engine.examine_on("one", &mut *round.lock().await).await;
+                self.call(examine).await.unwrap();
+                while fleet.store.rounds().await.unwrap().rounds == 0 {
+                    examine().await.unwrap();
+                }
             }
             "bridge" => {
                 let first = Partition(0);

@@ -1,6 +1,7 @@
 //! The duties under their real supervisor, and what waits for them.
 
 mod duties;
+mod examiner;
 mod outages;
 mod router;
 mod waiting;

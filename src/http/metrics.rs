@@ -1,0 +1,179 @@
+//! `GET /metrics`: what an operator watches, in the text format of Prometheus.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use poem::error::NotFoundError;
+use poem_openapi::OpenApi;
+use poem_openapi::payload::{PlainText, Response};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::engine::{Engine, Figures};
+use crate::runtime::process;
+
+use super::openapi::Tag;
+
+/// The media type of the format.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// How old the figures may be: anybody may ask, and however many do, the store is asked once in this time.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The figures of this gateway and its fleet.
+pub struct Metrics {
+    /// Asked for the figures.
+    pub engine: Engine,
+    /// Whether they are shown at all.
+    pub is_on: bool,
+    /// What was shown last.
+    pub last: Mutex<Option<(Instant, String)>>,
+}
+
+#[OpenApi(tag = "Tag::Service")]
+impl Metrics {
+    /// See the figures that matter
+    ///
+    /// For Prometheus, in its text format. `http.metrics` switches it off.
+    #[oai(path = "/metrics", method = "get", operation_id = "get_metrics")]
+    async fn metrics(&self) -> poem::Result<Response<PlainText<String>>> {
+        if !self.is_on {
+            return Err(NotFoundError.into());
+        }
+        let mut last = self.last.lock().await;
+        let text = match &*last {
+            Some((at, text)) if at.elapsed() < FRESH => text.clone(),
+            _ => {
+                let text = text(self.engine.figures().await.ok().as_ref());
+                *last = Some((Instant::now(), text.clone()));
+                text
+            }
+        };
+        Ok(Response::new(PlainText(text)).header("content-type", CONTENT_TYPE))
+    }
+}
+
+/// The metrics of one text, each with its help and type.
+struct Exposition(String);
+
+impl Exposition {
+    /// One metric with its samples; without a sample it is left out.
+    fn metric(&mut self, kind: &str, name: &str, help: &str, samples: &[(&[(&str, &str)], f64)]) {
+        if samples.is_empty() {
+            return;
+        }
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "# HELP orchestrator_{name} {help}\n# TYPE orchestrator_{name} {kind}");
+        for (labels, value) in samples {
+            let labels: Vec<_> = labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text))).collect();
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            let _ = writeln!(self.0, "orchestrator_{name}{labels} {value}");
+        }
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Into<Option<f64>>) {
+        let samples: Vec<_> = value.into().into_iter().map(|value| (&[][..], value)).collect();
+        self.metric("gauge", name, help, &samples);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Into<Option<f64>>) {
+        let samples: Vec<_> = value.into().into_iter().map(|value| (&[][..], value)).collect();
+        self.metric("counter", name, help, &samples);
+    }
+
+    /// A gauge with one label.
+    fn gauges<'l>(&mut self, name: &str, help: &str, label: &str, values: impl Iterator<Item = (&'l str, f64)>) {
+        let values: Vec<_> = values.map(|(text, value)| ([(label, text)], value)).collect();
+        let samples: Vec<_> = values.iter().map(|(labels, value)| (&labels[..], *value)).collect();
+        self.metric("gauge", name, help, &samples);
+    }
+}
+
+/// A label's value as the format has it.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+/// The whole text; without figures the store is away.
+fn text(figures: Option<&Figures>) -> String {
+    let mut text = Exposition(String::new());
+    let version: &[(&str, &str)] = &[("version", env!("CARGO_PKG_VERSION"))];
+    text.metric("gauge", "build_info", "Always 1; the version that answers.", &[(version, 1.0)]);
+    text.gauge("store_up", "Whether the store answered.", f64::from(u8::from(figures.is_some())));
+    if let Some(figures) = figures {
+        write_fleet(&mut text, figures);
+        write_store(&mut text, figures);
+    }
+    let own = std::process::id();
+    let cpu = process::cpu_time(own).map(|time| time.as_secs_f64());
+    text.counter("process_cpu_seconds_total", "CPU that this process has used.", cpu);
+    let resident = process::resident_bytes(own).map(|bytes| bytes as f64);
+    text.gauge("process_resident_memory_bytes", "Memory that this process has in RAM.", resident);
+    text.0
+}
+
+fn write_fleet(text: &mut Exposition, figures: &Figures) {
+    let stats = &figures.stats;
+    let by_status = stats.by_status.iter().map(|(state, count)| (state.as_str(), *count as f64));
+    text.gauges("tasks", "Tasks in each status.", "status", by_status);
+    let by_priority = stats.by_priority.iter().map(|(priority, count)| (priority.as_str(), *count as f64));
+    text.gauges("open_tasks", "Open tasks of each priority.", "priority", by_priority);
+    let oldest = stats.oldest_pending_ms.map_or(0.0, seconds);
+    text.gauge("oldest_pending_seconds", "How long the head of the priority queue has waited; 0: it is empty.", oldest);
+    let agents = || stats.by_agent.iter();
+    let depth = agents().map(|one| (one.agent.as_str(), one.depth as f64));
+    text.gauges("agent_depth", "Tasks that wait in the agent's subject.", "agent", depth);
+    let held = agents().map(|one| (one.agent.as_str(), one.in_progress as f64));
+    text.gauges("agent_in_progress", "Tasks that the agent holds.", "agent", held);
+    let sessions = agents().map(|one| (one.agent.as_str(), one.sessions.len() as f64));
+    text.gauges("agent_sessions", "Processes of the agent that called lately.", "agent", sessions);
+    let paused = agents().map(|one| (one.agent.as_str(), f64::from(u8::from(one.is_paused))));
+    text.gauges("agent_paused", "1 while the agent is paused.", "agent", paused);
+}
+
+fn write_store(text: &mut Exposition, figures: &Figures) {
+    let rounds = &figures.rounds;
+    text.gauge("examiner_findings", "What was wrong in the store in the last round.", rounds.findings as f64);
+    text.counter("examiner_findings_total", "Findings that were logged.", rounds.found as f64);
+    text.counter("examiner_rounds_total", "Rounds over the whole store.", rounds.rounds as f64);
+    let help = "When the last round ended, since 1970.";
+    text.gauge("examiner_finished_timestamp_seconds", help, rounds.finished.map(seconds));
+    let help = "How far the bridge to NATS is behind the event log; none: no bridge ever ran.";
+    text.gauge("bridge_lag_seconds", help, figures.bridge_lag_ms.map(seconds));
+    let partitions: Vec<_> = figures.logs.iter().map(|(partition, bounds)| (partition.to_string(), bounds)).collect();
+    let first = partitions.iter().filter_map(|(name, bounds)| Some((name.as_str(), seconds(bounds.first?.at_ms))));
+    text.gauges("event_log_first_timestamp_seconds", "The oldest event that is kept.", "partition", first);
+    let last = partitions.iter().map(|(name, bounds)| (name.as_str(), seconds(bounds.last.at_ms)));
+    text.gauges("event_log_last_timestamp_seconds", "The newest event.", "partition", last);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_cannot_break_out_of_its_quotes() {
+        let mut text = Exposition(String::new());
+
+        text.gauges("x", "Why.", "agent", [("a\"b\\c\nd", 1.5)].into_iter());
+
+        let expected =
+            "# HELP orchestrator_x Why.\n# TYPE orchestrator_x gauge\norchestrator_x{agent=\"a\\\"b\\\\c\\nd\"} 1.5\n";
+        assert_eq!(text.0, expected);
+    }
+
+    #[test]
+    fn without_the_store_the_process_still_tells_of_itself() {
+        let text = text(None);
+
+        assert!(
+            text.contains("orchestrator_store_up 0\n") && text.contains("orchestrator_build_info{version="),
+            "{text}"
+        );
+        assert!(!text.contains("orchestrator_tasks"), "{text}");
+    }
+}

@@ -13,6 +13,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long an answer may take: more than the longest long-poll, 60 s.
 const ANSWER_LIMIT: Duration = Duration::from_secs(75);
 
+/// How long a stream of events may last: as good as for ever.
+const STREAM_LIMIT: Duration = Duration::from_secs(365 * 86_400);
+
 /// Why a call has no answer to give.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -105,24 +108,64 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, Error> {
-        let url = format!("{}{path}", self.base);
-        let unreachable =
-            |source: reqwest::Error| Error::Unreachable { url: url.clone(), source: source.without_url() };
-        let mut request = self.http.request(method, &url);
-        if let Some(key) = &self.key {
-            request = request.header("X-API-Key", key);
-        }
+        let mut request = self.http.request(method, self.url(path));
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await.map_err(unreachable)?;
-        let status = answer.status();
-        let bytes = answer.bytes().await.map_err(unreachable)?;
-        if status.is_success() {
-            serde_json::from_slice(&bytes).map_err(|source| Error::Unreadable { url: url.clone(), source })
-        } else {
-            Err(refusal(status.as_u16(), &bytes))
+        let answer = self.send(path, request).await?;
+        let bytes = answer.bytes().await.map_err(|source| self.unreachable(path, source))?;
+        serde_json::from_slice(&bytes).map_err(|source| Error::Unreadable { url: self.url(path), source })
+    }
+
+    /// Opens the stream of events at `path`, which lasts for as long as both sides want.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn follow(&self, path: &str) -> Result<Stream, Error> {
+        let request = self.http.get(self.url(path)).header("Accept", "text/event-stream").timeout(STREAM_LIMIT);
+        Ok(Stream { answer: self.send(path, request).await?, client: self.clone(), path: path.to_owned() })
+    }
+
+    /// The answer, unless it is a refusal.
+    async fn send(&self, path: &str, mut request: reqwest::RequestBuilder) -> Result<reqwest::Response, Error> {
+        if let Some(key) = &self.key {
+            request = request.header("X-API-Key", key);
         }
+        let answer = request.send().await.map_err(|source| self.unreachable(path, source))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status().as_u16();
+        let bytes = answer.bytes().await.map_err(|source| self.unreachable(path, source))?;
+        Err(refusal(status, &bytes))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn unreachable(&self, path: &str, source: reqwest::Error) -> Error {
+        Error::Unreachable { url: self.url(path), source: source.without_url() }
+    }
+}
+
+/// A stream of events that is being read.
+#[derive(Debug)]
+pub struct Stream {
+    answer: reqwest::Response,
+    client: Client,
+    path: String,
+}
+
+impl Stream {
+    /// The next piece as it comes, wherever the network cut it; none: the service has ended the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`] if the connection broke.
+    pub async fn next(&mut self) -> Result<Option<bytes::Bytes>, Error> {
+        self.answer.chunk().await.map_err(|source| self.client.unreachable(&self.path, source))
     }
 }
 

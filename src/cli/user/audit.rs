@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::chain::{Chains, Entry, Findings, Page, Summary};
 use super::table::Table;
+use super::text::visible;
 use super::{Error, Part, Service, more, say};
 
 /// What can be asked of the audit log; needs an admin's key.
@@ -48,7 +49,7 @@ impl Command {
             Self::List { actor, action, subject, part, service } => {
                 let pairs = [("actor", actor), ("action", action), ("subject", subject)];
                 let page: Box<RawValue> = service.client()?.get(&part.path("/admin/audit", &pairs)).await?;
-                service.print(&page, |page: Page| entries(&page)).map(|()| ExitCode::SUCCESS)
+                service.print(&page, |page: Page| entries(&page))
             }
             Self::Verify { expect, service } => {
                 let findings = verify(&service, expect).await?;
@@ -82,14 +83,14 @@ fn entries(page: &Page) -> String {
         let Entry { partition, sequence, at, actor, origin, action, subject, detail, .. } = entry;
         let detail: Vec<_> = detail.iter().map(|(name, text)| format!("{name}={text}")).collect();
         let (number, origin) = (format!("{partition}/{sequence}"), origin.as_deref().unwrap_or("-"));
-        table.row([&number, at, actor, origin, action, subject, &detail.join(", ")]);
+        table.row([&number, at, actor, origin, action, subject, &detail.join(", ")].map(visible));
     }
     table.text() + &more(page.next_cursor.as_deref())
 }
 
 fn report(findings: &Findings) -> String {
     let chains: String = findings.chains.iter().map(chain).collect();
-    let faults: String = findings.faults.iter().map(|fault| format!("{}\n", super::text::visible(fault))).collect();
+    let faults: String = findings.faults.iter().map(|fault| format!("{}\n", visible(fault))).collect();
     let verdict = match findings.faults.len() {
         0 => "Every entry follows on the one before it.\n".to_owned(),
         1 => "1 fault.\n".to_owned(),
@@ -104,6 +105,5 @@ fn chain(chain: &Summary) -> String {
     let gone =
         if *trimmed == 0 { String::new() } else { format!("; entries up to {trimmed} are past their retention") };
     let times: String = times.collect();
-    super::text::visible(&format!("partition {partition}: {entries} entries{times}{gone}; head {sequence} {head}"))
-        + "\n"
+    visible(&format!("partition {partition}: {entries} entries{times}{gone}; head {sequence} {head}")) + "\n"
 }

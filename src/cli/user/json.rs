@@ -5,8 +5,31 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::text::{visible, visible_json};
+
 /// The members of an object, in order, each as it stands there.
 pub struct Members(pub Vec<(String, Box<RawValue>)>);
+
+impl Members {
+    /// A member in one word: a text as it is, made visible; nothing as `-`; else its JSON.
+    pub fn word(&self, name: &str) -> String {
+        match self.get(name).map(RawValue::get) {
+            None | Some("null") => "-".to_owned(),
+            Some(json) => {
+                serde_json::from_str::<String>(json).map_or_else(|_| visible_json(json), |text| visible(&text))
+            }
+        }
+    }
+
+    /// A member that is an object; one that is none has no members.
+    pub fn object(&self, name: &str) -> Self {
+        self.get(name).and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_else(|| Self(Vec::new()))
+    }
+
+    fn get(&self, name: &str) -> Option<&RawValue> {
+        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
+    }
+}
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -96,9 +119,13 @@ mod tests {
 
     #[test]
     fn members_come_in_order_and_as_often_as_they_are_there() {
-        let Members(members) = serde_json::from_str(r#"{"z": 1, "a": [2 ], "z": "3"}"#).unwrap();
+        let all: Members = serde_json::from_str(r#"{"z": 1e400, "a": [2 ], "z": "3", "b": {"c": "\u202e"}}"#).unwrap();
 
-        let read: Vec<_> = members.iter().map(|(name, value)| (name.as_str(), value.get())).collect();
-        assert_eq!(read, [("z", "1"), ("a", "[2 ]"), ("z", "\"3\"")]);
+        assert_eq!(
+            (all.word("z"), all.word("y"), all.object("b").word("c")),
+            ("1e400".to_owned(), "-".to_owned(), "\\u{202e}".to_owned())
+        );
+        let read: Vec<_> = all.0.iter().map(|(name, value)| (name.as_str(), value.get())).collect();
+        assert_eq!(read, [("z", "1e400"), ("a", "[2 ]"), ("z", "\"3\""), ("b", r#"{"c": "\u202e"}"#)]);
     }
 }

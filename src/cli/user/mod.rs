@@ -2,32 +2,52 @@
 //!
 //! Exit codes: 0 done, 1 refused or something was found, 2 wrong usage, 3 nobody answers.
 
+mod agents;
 mod approvals;
 mod audit;
 mod chain;
+mod describe;
+mod events;
 mod json;
 mod table;
+mod tasks;
 mod text;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::client::{self, Client};
 use crate::runtime::chain::Chain;
+use json::Members;
+use table::Table;
 
 /// What users can ask for.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// Hand in tasks, look at them, follow them, call them off.
+    #[command(subcommand)]
+    Tasks(tasks::Command),
     /// See what waits for a human, exactly what would run, and decide.
     #[command(subcommand)]
     Approvals(approvals::Command),
     /// See who did what, and check that nobody changed the record of it.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// See how agents stand, pause and resume them.
+    #[command(subcommand)]
+    Agents(agents::Command),
+    /// Follow what happens, and publish events.
+    #[command(subcommand)]
+    Events(events::Command),
+    /// See how the whole fleet stands.
+    Stats(Service),
 }
 
 /// Where the service is, and how its answers are shown.
@@ -55,6 +75,9 @@ pub enum Error {
     /// The call has no answer to give.
     #[error(transparent)]
     Call(#[from] client::Error),
+    /// What was given is not what it must be.
+    #[error("{0}")]
+    Usage(String),
     /// What was answered cannot be shown.
     #[error("the answer cannot be read")]
     Answer(#[from] serde_json::Error),
@@ -67,6 +90,7 @@ impl Error {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Call(client::Error::Unreachable { .. }) => ExitCode::from(3),
+            Self::Usage(_) => ExitCode::from(2),
             Self::Call(client::Error::Refused { .. } | client::Error::Unreadable { .. })
             | Self::Answer(_)
             | Self::Output(_) => ExitCode::FAILURE,
@@ -80,6 +104,10 @@ impl Command {
         let done = match self {
             Self::Approvals(command) => command.run().await,
             Self::Audit(command) => command.run().await,
+            Self::Tasks(command) => command.run().await,
+            Self::Agents(command) => command.run().await,
+            Self::Events(command) => command.run().await,
+            Self::Stats(service) => service.show("/stats").await,
         };
         done.unwrap_or_else(|error| complain(&error))
     }
@@ -98,12 +126,73 @@ impl Service {
     }
 
     /// Shows an answer: as it came, or as `show` puts it.
-    fn print<T: DeserializeOwned>(&self, answer: &RawValue, show: impl FnOnce(T) -> String) -> Result<(), Error> {
-        if self.json {
-            return say(&format!("{}\n", answer.get()));
-        }
-        say(&show(serde_json::from_str(answer.get())?))
+    fn print<T: DeserializeOwned>(&self, answer: &RawValue, show: impl FnOnce(T) -> String) -> Result<ExitCode, Error> {
+        let text = if self.json { format!("{}\n", answer.get()) } else { show(serde_json::from_str(answer.get())?) };
+        say(&text).map(|()| ExitCode::SUCCESS)
     }
+
+    /// Shows one thing with all its fields.
+    fn describe(&self, answer: &RawValue) -> Result<ExitCode, Error> {
+        let width = text::terminal_width();
+        self.print(answer, |members: Members| describe::describe(&members, width))
+    }
+
+    /// Reads one thing and shows it with all its fields.
+    async fn show(&self, path: &str) -> Result<ExitCode, Error> {
+        let answer: Box<RawValue> = self.client()?.get(path).await?;
+        self.describe(&answer)
+    }
+
+    /// Reads a page of a list and shows it as a table: headings, and the fields below them.
+    async fn list(&self, path: &str, columns: &[(&str, &str)]) -> Result<ExitCode, Error> {
+        let page: Box<RawValue> = self.client()?.get(path).await?;
+        self.print(&page, |page: Page| {
+            let mut table = Table::new(columns.iter().map(|(heading, _)| *heading));
+            for item in &page.items {
+                table.row(columns.iter().map(|(_, field)| item.word(field)));
+            }
+            table.text() + &more(page.next_cursor.as_deref())
+        })
+    }
+
+    /// Posts `body` for each subject and says what came of it; one that is refused does not stop the others. The exit
+    /// code is that of the first that was refused.
+    async fn each<T: fmt::Display>(
+        &self,
+        subjects: &[T],
+        path: impl Fn(&T) -> String,
+        body: &Value,
+        done: impl Fn(&Members) -> String,
+    ) -> Result<ExitCode, Error> {
+        let client = self.client()?;
+        let mut code = None;
+        for subject in subjects {
+            match client.post::<Box<RawValue>>(&path(subject), body).await {
+                Ok(answer) => {
+                    self.print(&answer, |value: Members| format!("{subject}: {}\n", done(&value)))?;
+                }
+                Err(error) => {
+                    eprint!("{subject}: ");
+                    code = code.or(Some(complain(&error.into())));
+                }
+            }
+        }
+        Ok(code.unwrap_or(ExitCode::SUCCESS))
+    }
+}
+
+/// The JSON of a file, as it stands there; `-` is the standard input.
+fn read_json(file: &str) -> Result<Box<RawValue>, Error> {
+    let text = if file == "-" { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(file) };
+    let text = text.map_err(|error| Error::Usage(format!("cannot read {file}: {error}")))?;
+    serde_json::from_str(&text).map_err(|error| Error::Usage(format!("{file} is not JSON: {error}")))
+}
+
+/// A page of any list. Its items are never read as numbers: what a stranger's payload holds may be out of our range.
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Members>,
+    next_cursor: Option<String>,
 }
 
 /// Which part of a list is shown.
@@ -121,11 +210,16 @@ impl Part {
     /// The path of this part, of what the pairs that have a value leave of the list.
     fn path(&self, path: &str, pairs: &[(&str, Option<String>)]) -> String {
         let own = [("limit", Some(self.limit.to_string())), ("cursor", self.cursor.clone())];
-        let given = pairs.iter().chain(&own).filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-        // The host is not used; that it could not be read would be a bug that the tests show.
-        let url = reqwest::Url::parse_with_params("http://x", given).ok();
-        format!("{path}?{}", url.as_ref().and_then(reqwest::Url::query).unwrap_or_default())
+        query(path, &[pairs, &own].concat())
     }
+}
+
+/// The path with a query of those pairs that have a value.
+fn query(path: &str, pairs: &[(&str, Option<String>)]) -> String {
+    let given = pairs.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+    // The host is not used; that it could not be read would be a bug that the tests show.
+    let url = reqwest::Url::parse_with_params("http://x", given).ok();
+    format!("{path}?{}", url.as_ref().and_then(reqwest::Url::query).unwrap_or_default())
 }
 
 /// How to see what follows, if anything does.

@@ -112,6 +112,15 @@ impl Process {
         .await
     }
 
+    /// Waits until it has printed a line with `text`, and returns the first of them.
+    pub async fn prints(&self, text: &str) -> String {
+        eventually(&format!("{} prints `{text}`", self.name), async || {
+            let output = self.output.so_far();
+            output.lines().find(|line| line.contains(text)).map(str::to_owned).ok_or(output)
+        })
+        .await
+    }
+
     /// Where it listens, as soon as it does.
     pub async fn url(&self) -> String {
         let line = self.says("the gateway listens").await;

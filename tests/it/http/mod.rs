@@ -1,6 +1,7 @@
 //! What clients of the HTTP API are promised, over a real gateway on loopback.
 
 mod approvals;
+mod audit;
 mod credentials;
 mod events;
 mod events_flow;

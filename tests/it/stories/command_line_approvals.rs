@@ -75,6 +75,24 @@ async fn several_are_decided_at_once_and_a_refused_one_does_not_stop_the_others(
 }
 
 #[tokio::test]
+async fn a_payload_that_few_can_read_is_listed_shown_and_decided_on_like_any() {
+    let place = Place::open().await;
+    let payload = format!("{{\"n\": 1e400, \"n\": 2, \"deep\": {}{}}}", "[".repeat(60), "]".repeat(60));
+    let body = format!(r#"{{"type": "deploy", "payload": {payload}}}"#);
+    let crew = place.gateway.client("crew").await;
+    let call = crew.call(reqwest::Method::POST, "/tasks").header("content-type", "application/json");
+    assert_eq!(call.body(body).send().await.status, 201);
+
+    let (_, output, _) = place.judge.run(&["approvals", "list"]).await;
+    let id = output.lines().nth(1).unwrap().split(' ').next().unwrap();
+    let (code, output, _) = place.judge.run(&["approvals", "show", id]).await;
+    assert!(code == 0 && output.contains("\"n\": 1e400,\n    \"n\": 2,"), "{output}");
+    let (code, output, log) = place.judge.run(&["approvals", "reject", id, "--reason", "odd"]).await;
+    assert!(code == 0 && output.contains("rejected") && output.contains("cancelled"), "{output}{log}");
+    place.gateway.stop().await;
+}
+
+#[tokio::test]
 async fn the_exit_code_says_whether_it_was_refused_misused_or_unreachable() {
     let place = Place::open().await;
     let id = place.deploy(json!({})).await;

@@ -4,6 +4,7 @@ mod bridge;
 mod command_line;
 mod command_line_approvals;
 mod command_line_audit;
+mod command_line_tasks;
 mod demo;
 mod failover;
 mod fleet;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orchestrator::domain::audit::AuditFilter;
 use serde_json::{Value, json};
 
 use crate::harness::{Fleet, JWT_SECRET, Nats, key_of};
@@ -152,6 +153,20 @@ async fn a_token_is_a_credential_over_nats_too() {
     let answer = caller.ask("orchestrator.ingest.tasks", &[("Authorization", &bearer)], &body).await;
 
     assert_eq!(answer.header("Status"), Some("201"), "{answer:?}");
+    office.close().await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn the_audit_log_says_that_a_cancel_came_over_nats() {
+    let (fleet, _nats, office, caller) = open().await;
+    let id = submit(&caller, "faq").await;
+    caller.accepted("crew", "orchestrator.tasks.cancel", &json!({"task_id": id})).await;
+
+    let (page, _) = fleet.engine.audit(&AuditFilter::default(), 1, None).await.unwrap();
+
+    let entry = &page.items[0];
+    assert_eq!([&entry.action, &entry.actor, &entry.origin], ["cancel", "key:crew", "nats"]);
     office.close().await;
     fleet.finish().await;
 }

@@ -1,0 +1,94 @@
+//! `orchestrator events`: follow what happens, and tell of it.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+use uuid::Uuid;
+
+use super::json::Members;
+use super::text::visible_json;
+use super::{Error, Service, query, read_json, say};
+
+/// What can be done about events.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Show events as they happen, until the stream ends or this is interrupted.
+    Tail {
+        /// Only these types, such as deploy.* or task.completed, joined by commas.
+        #[arg(long)]
+        types: Option<String>,
+        /// Only what is about this task.
+        #[arg(long)]
+        task: Option<Uuid>,
+        /// Begin after this event instead of now.
+        #[arg(long, value_name = "EVENT")]
+        after: Option<Uuid>,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Publish one.
+    Publish {
+        /// What happened, such as deploy.started.
+        event_type: String,
+        /// The file with what is to be said of it, a JSON object; `-` is the standard input. Left out: {}.
+        #[arg(long, value_name = "FILE")]
+        payload: Option<String>,
+        /// The task that it is about.
+        #[arg(long)]
+        task: Option<Uuid>,
+        #[command(flatten)]
+        service: Service,
+    },
+}
+
+impl Command {
+    /// Does it.
+    pub(super) async fn run(self) -> Result<ExitCode, Error> {
+        match self {
+            Self::Tail { types, task, after, service } => {
+                let [task, after] = [task, after].map(|id| id.map(|id| id.to_string()));
+                tail(&service, &query("/events", &[("types", types), ("task_id", task), ("after", after)])).await
+            }
+            Self::Publish { event_type, payload, task, service } => {
+                let mut body = BTreeMap::from([("event_type", to_raw_value(&event_type)?)]);
+                body.insert("payload", payload.map_or_else(|| Ok(to_raw_value(&json!({}))?), |file| read_json(&file))?);
+                body.insert("task_id", to_raw_value(&task)?);
+                let answer: Box<RawValue> = service.client()?.post("/events/publish", &body).await?;
+                service.describe(&answer)
+            }
+        }
+    }
+}
+
+/// Follows the stream to its end. A line of it is `<field>: <value>`, and an event's are closed by an empty one.
+async fn tail(service: &Service, path: &str) -> Result<ExitCode, Error> {
+    let mut stream = service.client()?.follow(path).await?;
+    let (mut rest, mut name) = (Vec::new(), String::new());
+    while let Some(chunk) = stream.next().await? {
+        rest.extend_from_slice(&chunk);
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            match line.trim_end().split_once(": ") {
+                Some(("event", word)) => name = word.to_owned(),
+                Some(("data", data)) if service.json => say(&format!("{data}\n"))?,
+                Some(("data", data)) => say(&shown(&name, data)?)?,
+                Some(_) | None => {}
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line for an event; what is none, such as `gap`, says itself what it is.
+fn shown(name: &str, data: &str) -> Result<String, Error> {
+    let event: Members = serde_json::from_str(data)?;
+    if event.word("event_id") == "-" {
+        return Ok(format!("{}: {}\n", visible_json(name), visible_json(data)));
+    }
+    let [at, kind, task, payload] = ["timestamp", "event_type", "task_id", "payload"].map(|name| event.word(name));
+    Ok(format!("{at}  {kind:20}  {task}  {payload}\n"))
+}

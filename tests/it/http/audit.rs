@@ -1,0 +1,37 @@
+//! `GET /admin/audit`: who did what, from where, for admins only.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::Site;
+
+#[tokio::test]
+async fn the_origin_is_the_connections_other_end_whatever_headers_say() {
+    let site = Site::open().await;
+    let task = site.submit(&json!({"type": "faq", "payload": {}})).await;
+    let path = format!("/tasks/{}/cancel", task["task_id"].as_str().unwrap());
+    let call = site.call("crew", Method::POST, &path).json(&json!({"reason": "no"}));
+    call.header("x-forwarded-for", "10.9.8.7").header("forwarded", "for=10.9.8.7").send().await.accepted(200);
+
+    let page = site.get("root", "/admin/audit?limit=1").await.accepted(200);
+
+    let entry = &page["items"][0];
+    assert!(entry["origin"].as_str().unwrap().starts_with("127.0.0.1:"), "{entry}");
+    assert_eq!((&entry["actor"], &entry["detail"]["reason"]), (&json!("key:crew"), &json!("no")));
+    assert_eq!(entry["hash"], page["chains"][0]["hash"]);
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn filters_and_pages_are_told_apart_from_nonsense() {
+    let site = Site::open().await;
+
+    for (query, pointer) in [("cursor=1", "cursor"), ("cursor=1-0-0-0", "cursor")] {
+        assert_eq!(site.get("root", &format!("/admin/audit?{query}")).await.pointers(), [pointer], "{query}");
+    }
+    assert_eq!(site.get("root", "/admin/audit?limit=201").await.status, 400);
+    for query in ["actor=%00", "action=%F0%9F%98%80", "subject='%7B0%7D", "cursor=18446744073709551615-255-0"] {
+        site.get("root", &format!("/admin/audit?{query}")).await.accepted(200);
+    }
+    site.finish().await;
+}

@@ -1,0 +1,139 @@
+//! The commands of users on tasks, agents and events, against a real gateway and worker.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Process, Program, Redis, key_of};
+
+/// A gateway, a worker and an admin at a shell.
+struct Place {
+    _redis: Redis,
+    processes: [Process; 2],
+    root: Program,
+    home: tempfile::TempDir,
+}
+
+impl Place {
+    async fn open() -> Self {
+        let redis = Redis::start(false, &[]).await;
+        let program = Program::over(redis.url());
+        let processes = [program.start(&["gateway"]), program.start(&["worker"])];
+        let root = Program::new().with("ORCHESTRATOR_URL", &processes[0].url().await);
+        let root = root.with("ORCHESTRATOR_API_KEY", &key_of("root"));
+        Self { _redis: redis, processes, root, home: tempfile::tempdir().unwrap() }
+    }
+
+    /// What a command prints that is accepted.
+    async fn run(&self, arguments: &[&str]) -> String {
+        let (code, output, log) = self.root.run(arguments).await;
+        assert_eq!(code, 0, "{arguments:?}: {output}{log}");
+        output
+    }
+
+    /// The same, read as JSON.
+    async fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.run(&[arguments, &["--json"]].concat()).await).unwrap()
+    }
+
+    /// A file with this text; its path.
+    fn file(&self, text: &str) -> String {
+        let path = self.home.path().join("payload.json");
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    async fn submit(&self) -> String {
+        self.json(&["tasks", "submit", "faq"]).await["task_id"].as_str().unwrap().to_owned()
+    }
+
+    async fn close(self) {
+        for process in self.processes {
+            process.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_task_is_handed_in_as_the_file_says_found_again_called_off_and_put_back() {
+    let place = Place::open().await;
+    let file = place.file(r#"{"n": 12345678901234567890, "n": 1e400, "a": [ ]}"#);
+
+    let shown = place.run(&["tasks", "submit", "faq", "--payload", &file, "--priority", "P3"]).await;
+    assert!(shown.contains("\"n\": 12345678901234567890,\n    \"n\": 1e400,\n    \"a\": []"), "{shown}");
+    let id = shown.lines().next().unwrap().split_whitespace().nth(1).unwrap();
+
+    let listed = place.run(&["tasks", "list", "--type", "faq", "--priority", "P3"]).await;
+    assert!(listed.lines().count() == 2 && listed.contains(id), "{listed}");
+    assert!(place.run(&["tasks", "cancel", id, "--reason", "no"]).await.contains("cancelled"));
+    assert!(place.run(&["tasks", "get", id]).await.contains("error            no\n"));
+    assert!(place.run(&["tasks", "retry", id]).await.contains("pending"));
+    let (code, _, log) = place.root.run(&["tasks", "retry", id]).await;
+    assert!(code == 1 && log.contains(id) && log.contains("409"), "{log}");
+    place.close().await;
+}
+
+#[tokio::test]
+async fn a_task_is_followed_to_its_end() {
+    let place = Place::open().await;
+    let id = place.submit().await;
+    let agent = place.processes[0].client("crew").await;
+    let mut watch = place.root.start(&["tasks", "watch", &id]);
+
+    let claim = json!({"worker": "w1", "wait_ms": 20_000});
+    let held = agent.post("/agents/faq_agent/claim", &claim).await.accepted(200);
+    let done = json!({"attempt": held["tasks"][0]["attempt"]});
+    agent.post(&format!("/tasks/{id}/complete"), &done).await.accepted(200);
+
+    assert_eq!(watch.ended().await, 0);
+    let timeline = place.run(&["tasks", "watch", &id]).await;
+    let verbs: Vec<_> = timeline.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    assert_eq!(verbs, ["submit", "route", "claim", "complete"], "{timeline}");
+    let other = place.submit().await;
+    place.run(&["tasks", "cancel", &other]).await;
+    let (code, ..) = place.root.run(&["tasks", "watch", &other]).await;
+    assert_eq!(code, 1, "it was not completed");
+    place.close().await;
+}
+
+#[tokio::test]
+async fn agents_are_listed_paused_and_resumed() {
+    let place = Place::open().await;
+
+    assert!(place.run(&["agents", "pause", "faq_agent", "dev_agent"]).await.contains("faq_agent: paused is true"));
+    let listed = place.run(&["agents", "list"]).await;
+    let paused = listed.lines().filter(|line| line.contains("true")).count();
+    assert_eq!((listed.lines().count(), paused), (4, 2), "{listed}");
+    place.run(&["agents", "resume", "faq_agent"]).await;
+
+    assert_eq!(place.json(&["stats"]).await["by_agent"]["faq_agent"]["paused"], false);
+    let (code, _, log) = place.root.run(&["agents", "pause", "nobody"]).await;
+    assert!(code == 1 && log.contains("404"), "{log}");
+    place.close().await;
+}
+
+#[tokio::test]
+async fn events_are_published_and_followed() {
+    let place = Place::open().await;
+    let file = place.file(r#"{"service": "web\u202e"}"#);
+    let published = place.json(&["events", "publish", "deploy.started", "--payload", &file]).await;
+    let first = published["event_id"].as_str().unwrap();
+    place.run(&["events", "publish", "pr.merged"]).await;
+    place.run(&["events", "publish", "deploy.succeeded", "--payload", &file]).await;
+
+    let tail = place.root.start(&["events", "tail", "--types", "deploy.*", "--after", first]);
+
+    let line = tail.prints("deploy.succeeded").await;
+    assert!(line.contains("service") && !line.contains('\u{202e}'), "{line}");
+    place.close().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_none_or_no_json_is_wrong_usage() {
+    let place = Place::open().await;
+
+    for file in [place.file("{"), "/nothing/there".to_owned()] {
+        let (code, output, log) = place.root.run(&["tasks", "submit", "faq", "--payload", &file]).await;
+        assert_eq!((code, &*output), (2, ""), "{log}");
+        assert!(log.contains(&file), "{log}");
+    }
+    place.close().await;
+}

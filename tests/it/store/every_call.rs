@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use orchestrator::domain::approval::ApprovalStatus;
+use orchestrator::domain::audit::{AuditFilter, Credential};
 use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::State;
+use orchestrator::domain::principal::Role;
 use orchestrator::domain::task::{NewTask, Outcome, Start, Task};
 use orchestrator::engine::{Error, Round, StatusChange};
 use orchestrator::store::script::{self, Script};
 
-use crate::harness::{Fate, Fleet, failed, idempotency, new_event, new_task, within};
+use crate::harness::{Fate, Fleet, failed, idempotency, name, new_event, new_task, within};
 
 /// How long an answer may take, and how long a late one takes.
 const PATIENCE_MS: u64 = 1_000;
@@ -99,8 +101,27 @@ impl Story {
                 assert_eq!(events.last().unwrap().id.to_uuid(), published.unwrap());
                 assert_eq!(events.len(), if self.fate == LATE { 2 } else { 1 });
             }
+            "pause" | "credentials" => self.tell_of_audit().await,
             _ => self.tell_of_readers().await,
         }
+    }
+
+    /// What is no change of a task, and stands in the audit log once.
+    async fn tell_of_audit(&self) {
+        let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
+        match self.script.name {
+            "pause" => {
+                let paused = self.call(async || fleet.engine.pause(alice, &name("faq_agent")).await).await.unwrap();
+                assert!(paused.is_paused);
+            }
+            _ => {
+                let fingerprint = "0123456789abcdef".to_owned();
+                let key = Credential { subject: "key:ops".to_owned(), role: Some(Role::Admin), fingerprint };
+                self.sweep(async || fleet.engine.note_credentials(std::slice::from_ref(&key)).await).await;
+            }
+        }
+        let (page, _) = fleet.engine.audit(&AuditFilter::default(), 10, None).await.unwrap();
+        assert_eq!(page.items.len(), 1, "{}", self.script.name);
     }
 
     async fn tell_of_waiting(&self) {

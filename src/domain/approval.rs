@@ -1,8 +1,13 @@
-//! A human's decision on a task.
+//! A human's decision on a task: who may make it, on what, and what comes of silence.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
 use super::ids::{ApprovalId, TaskId};
+use super::principal::{Principal, Role};
 use super::task::Millis;
 
 /// Where a request for a decision stands.
@@ -49,22 +54,235 @@ impl FromStr for ApprovalStatus {
 #[error("must be one of pending, approved, rejected, expired, cancelled")]
 pub struct UnknownStatus;
 
+/// What happens to an approval that nobody decided in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExpiry {
+    /// The task is cancelled.
+    Reject,
+    /// The task stays blocked until somebody decides.
+    Hold,
+    /// Others are asked; if they are silent too, the task is cancelled.
+    Escalate,
+}
+
+impl OnExpiry {
+    /// The word in the configuration and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Hold => "hold",
+            Self::Escalate => "escalate",
+        }
+    }
+}
+
+/// The members of each group of deciders, as `key:<name>` or `user:<sub>`.
+pub type Groups = BTreeMap<String, Vec<String>>;
+
+/// Who is asked, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Level {
+    /// Callers of these roles may decide. With no role and no group: everybody whose role may decide at all.
+    #[serde(default)]
+    pub roles: Vec<Role>,
+    /// Members of these groups may decide.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// How long they are waited for.
+    pub expires_after_ms: Millis,
+}
+
+impl Level {
+    /// Whether `caller`, whose role may decide approvals at all, is one of those who are asked.
+    pub fn includes(&self, caller: &Principal, groups: &Groups) -> bool {
+        let is_anybody = self.roles.is_empty() && self.groups.is_empty();
+        let name = caller.to_string();
+        let is_member = |group: &String| groups.get(group).is_some_and(|members| members.contains(&name));
+        is_anybody || self.roles.contains(&caller.role()) || self.groups.iter().any(is_member)
+    }
+
+    /// Who that is, in words.
+    pub fn describe(&self) -> String {
+        let roles = self.roles.iter().map(|role| format!("role {}", role.as_str()));
+        let groups = self.groups.iter().map(|group| format!("group {group}"));
+        let all: Vec<_> = roles.chain(groups).collect();
+        if all.is_empty() { "whoever may decide approvals".to_owned() } else { all.join(", ") }
+    }
+}
+
+/// How a decision is made. An approval keeps the terms that it was asked under, whatever the configuration says later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Who is asked at first and, when they are silent, after them: at least one.
+    pub levels: Vec<Level>,
+    /// How many must say yes, 1 to 20. One no is enough.
+    pub quorum: u32,
+    /// Whether somebody else must say yes to a payload that an approver wrote.
+    pub four_eyes: bool,
+    /// What silence means.
+    pub on_expiry: OnExpiry,
+    /// How often those who are asked are reminded; none: never.
+    pub remind_every_ms: Option<Millis>,
+}
+
+impl Terms {
+    /// The level of this number; past the last: the last.
+    pub fn level(&self, number: usize) -> Option<&Level> {
+        self.levels.get(number).or(self.levels.last())
+    }
+}
+
+/// What the configuration says of terms; what it leaves out is as for every approval.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TermsSetting {
+    /// See [`Level::roles`].
+    pub roles: Vec<Role>,
+    /// See [`Level::groups`].
+    pub groups: Vec<String>,
+    /// See [`Terms::quorum`]; 1 if left out.
+    pub quorum: Option<u32>,
+    /// See [`Terms::four_eyes`].
+    pub four_eyes: bool,
+    /// How long the first level is waited for.
+    pub expires_after_ms: Option<Millis>,
+    /// What happens then.
+    pub on_expiry: Option<OnExpiry>,
+    /// Who is asked after that, with `escalate`.
+    pub escalate_to: Vec<Level>,
+    /// See [`Terms::remind_every_ms`].
+    pub remind_every_ms: Option<Millis>,
+}
+
+impl TermsSetting {
+    /// The terms, given what holds for every approval.
+    pub fn resolve(&self, expires_after_ms: Millis, on_expiry: OnExpiry) -> Terms {
+        let first = Level {
+            roles: self.roles.clone(),
+            groups: self.groups.clone(),
+            expires_after_ms: self.expires_after_ms.unwrap_or(expires_after_ms),
+        };
+        Terms {
+            levels: std::iter::once(first).chain(self.escalate_to.iter().cloned()).collect(),
+            quorum: self.quorum.unwrap_or(1),
+            four_eyes: self.four_eyes,
+            on_expiry: self.on_expiry.unwrap_or(on_expiry),
+            remind_every_ms: self.remind_every_ms,
+        }
+    }
+}
+
+/// What a request for a decision is about.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// Whether the task may run at all: the policy asks.
+    Gate,
+    /// Whether the agent that works on it may take a step.
+    Step {
+        /// Why it asks.
+        reason: String,
+        /// What it wants to do: any JSON.
+        action: Option<Box<RawValue>>,
+        /// What a no leads to.
+        on_rejection: OnRejection,
+    },
+}
+
+impl Asked {
+    /// The word on the wire and in the store.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Gate => "gate",
+            Self::Step { .. } => "ask",
+        }
+    }
+}
+
+/// What a no to a step that an agent asked about leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnRejection {
+    /// The task is cancelled.
+    #[default]
+    Cancel,
+    /// The agent gets the task back, and is told.
+    Return,
+}
+
+impl OnRejection {
+    /// The word on the wire and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Return => "return",
+        }
+    }
+}
+
+impl FromStr for OnRejection {
+    type Err = UnknownOnRejection;
+
+    fn from_str(word: &str) -> Result<Self, UnknownOnRejection> {
+        [Self::Cancel, Self::Return].into_iter().find(|one| one.as_str() == word).ok_or(UnknownOnRejection)
+    }
+}
+
+/// The word names no [`OnRejection`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of cancel, return")]
+pub struct UnknownOnRejection;
+
+/// One yes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Vote {
+    /// Who.
+    pub by: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// What he said.
+    pub comment: Option<String>,
+}
+
+/// A payload that an approver changed.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// Who did, last.
+    pub by: String,
+    /// The payload as it was submitted.
+    pub original: Box<RawValue>,
+    /// Where the payload differs from that: a list of [`super::content::Change`]s.
+    pub changes: Box<RawValue>,
+}
+
 /// A request for a decision, and the decision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Approval {
     /// Its name for ever.
     pub id: ApprovalId,
     /// The task that waits for it.
     pub task: TaskId,
+    /// What it is about.
+    pub asked: Asked,
     /// Where it stands.
     pub status: ApprovalStatus,
     /// The policy rule that asked for it.
     pub rule: String,
-    /// Who submitted the task, and so may not decide.
+    /// What exactly is decided on: see [`super::content::Content::digest`].
+    pub digest: String,
+    /// How it is decided.
+    pub terms: Terms,
+    /// Which of the levels is asked, from 0.
+    pub level: usize,
+    /// Who said yes so far.
+    pub votes: Vec<Vote>,
+    /// What an approver changed, if one did.
+    pub edit: Option<Edit>,
+    /// Who submitted the task, or the agent that asked; may not decide.
     pub requested_by: String,
     /// When it was asked for.
     pub requested_at: Millis,
-    /// When silence becomes a no; none: never.
+    /// When the wait for this level ends; none: never.
     pub expires_at: Option<Millis>,
     /// Who decided; `orchestrator` for an expiry.
     pub decided_by: Option<String>,
@@ -72,19 +290,83 @@ pub struct Approval {
     pub decided_at: Option<Millis>,
     /// What the decider said.
     pub comment: Option<String>,
+    /// The approval of the same task before this one.
+    pub previous: Option<ApprovalId>,
 }
 
 /// A decision on an approval.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Yes.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Yes or no.
+    pub verdict: Verdict,
+    /// At most 1,000 characters; of a no, stands on the task as its error.
+    pub comment: Option<String>,
+    /// The digest of what the decider saw: the decision is refused if there is something else to decide by now. None:
+    /// whatever was submitted; not enough once an approver has changed it.
+    pub digest: Option<String>,
+}
+
+/// Yes or no.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Yes; with a payload: to that one.
     Approve {
-        /// At most 1,000 characters.
-        comment: Option<String>,
+        /// A JSON object in place of the payload.
+        payload: Option<Box<RawValue>>,
     },
-    /// No; ends the task.
-    Reject {
-        /// At most 1,000 characters; stands on the task as its error.
-        reason: Option<String>,
-    },
+    /// No.
+    Reject,
+}
+
+impl Decision {
+    /// Yes, as it stands.
+    pub fn approve(comment: Option<String>) -> Self {
+        Self { verdict: Verdict::Approve { payload: None }, comment, digest: None }
+    }
+
+    /// No.
+    pub fn reject(reason: Option<String>) -> Self {
+        Self { verdict: Verdict::Reject, comment: reason, digest: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::principal::Subject;
+    use super::*;
+
+    #[test]
+    fn a_level_asks_roles_and_groups_or_anybody() {
+        let caller = |name: &str, role| Principal::new(Subject::User(name.to_owned()), role).unwrap();
+        let (ann, bob) = (caller("ann", Role::Approver), caller("bob", Role::Admin));
+        let groups = Groups::from([("oncall".to_owned(), vec!["user:ann".to_owned(), "key:bob".to_owned()])]);
+        let level = |roles: &[Role], groups: &[&str]| Level {
+            roles: roles.to_vec(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            expires_after_ms: 1_000,
+        };
+
+        for (level, has_ann, has_bob) in [
+            (level(&[], &[]), true, true),
+            (level(&[Role::Admin], &[]), false, true),
+            (level(&[], &["oncall"]), true, false),
+            (level(&[Role::Admin], &["oncall"]), true, true),
+            (level(&[], &["nobody"]), false, false),
+        ] {
+            assert_eq!((level.includes(&ann, &groups), level.includes(&bob, &groups)), (has_ann, has_bob), "{level:?}");
+        }
+    }
+
+    #[test]
+    fn terms_take_from_every_approvals_what_their_rule_leaves_out() {
+        let json =
+            r#"{"quorum": 2, "on_expiry": "escalate", "escalate_to": [{"roles": ["admin"], "expires_after_ms": 5}]}"#;
+        let setting: TermsSetting = serde_json::from_str(json).unwrap();
+
+        let terms = setting.resolve(9, OnExpiry::Reject);
+
+        assert_eq!((terms.quorum, terms.on_expiry, terms.levels.len()), (2, OnExpiry::Escalate, 2));
+        assert_eq!((terms.levels[0].expires_after_ms, terms.level(7)), (9, terms.levels.last()));
+        assert_eq!(TermsSetting::default().resolve(9, OnExpiry::Hold).on_expiry, OnExpiry::Hold);
+    }
 }

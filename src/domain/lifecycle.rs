@@ -5,8 +5,8 @@
 
 use State::{Assigned, Blocked, Cancelled, Completed, Failed, InProgress, Pending, Scheduled};
 use Verb::{
-    Approve, Cancel, Claim, Complete, Extend, Fail, Lapse, Mend, Promote, Prune, Reap, Reject, Release, Requeue, Retry,
-    Route, Submit, Take,
+    Approve, Ask, Cancel, Claim, Complete, Edit, Escalate, Extend, Fail, Lapse, Mend, Park, Promote, Prune, Reap,
+    Reject, Release, Requeue, Retry, Route, Submit, Take, Vote,
 };
 
 /// Where a task is. A task is in exactly one state, and every state is a sorted set; the
@@ -71,7 +71,15 @@ impl std::fmt::Display for State {
 pub enum Verb {
     /// A client hands the task in.
     Submit,
-    /// A human says yes.
+    /// The agent that holds it asks a human before a risky step.
+    Ask,
+    /// A human says yes, and others must too.
+    Vote,
+    /// A human changes what will run.
+    Edit,
+    /// Nobody answered in time, so others are asked.
+    Escalate,
+    /// A human says yes, and that is enough.
     Approve,
     /// A human says no.
     Reject,
@@ -83,6 +91,8 @@ pub enum Verb {
     Route,
     /// An agent takes the best task of its subject under a lease.
     Claim,
+    /// Its content is not what was approved: it stays where it is, behind all others.
+    Park,
     /// A caller takes this very task under a long lease (`PATCH …/status` to `in_progress`).
     Take,
     /// The agent is still at it.
@@ -126,17 +136,23 @@ const TERMINAL: &[State] = &[Completed, Failed, Cancelled];
 /// The whole state machine.
 ///
 /// `reap` leads to `failed` past the lost cap and, when the attempt ran out of its `timeout_ms`,
-/// to where a failed attempt leads. An approved task is `scheduled` while its start time is ahead; a
+/// to where a failed attempt leads. Decisions lead to `assigned` where the agent asked: it gets the task back with the
+/// answer, a no only if it wants to hear it. An approved task is `scheduled` while its start time is ahead; a
 /// requeued one is `blocked` again unless its approval stands.
 #[rustfmt::skip]
 pub const RULES: &[Rule] = &[
     Rule { verb: Submit,   from: &[],                  to: &[Blocked, Scheduled, Pending], event: "task.created" },
-    Rule { verb: Approve,  from: &[Blocked],           to: &[Pending, Scheduled],          event: "approval.approved" },
-    Rule { verb: Reject,   from: &[Blocked],           to: &[Cancelled],                   event: "task.cancelled" },
-    Rule { verb: Lapse,    from: &[Blocked],           to: &[Cancelled],                   event: "task.cancelled" },
+    Rule { verb: Ask,      from: &[InProgress],        to: &[Blocked],                     event: "approval.requested" },
+    Rule { verb: Vote,     from: &[Blocked],           to: &[],                            event: "approval.voted" },
+    Rule { verb: Edit,     from: &[Blocked],           to: &[],                            event: "approval.changed" },
+    Rule { verb: Escalate, from: &[Blocked],           to: &[],                            event: "approval.escalated" },
+    Rule { verb: Approve,  from: &[Blocked],           to: &[Pending, Scheduled, Assigned], event: "approval.approved" },
+    Rule { verb: Reject,   from: &[Blocked],           to: &[Cancelled, Assigned],         event: "task.cancelled" },
+    Rule { verb: Lapse,    from: &[Blocked],           to: &[Cancelled, Assigned],         event: "task.cancelled" },
     Rule { verb: Promote,  from: &[Scheduled],         to: &[Pending],                     event: "task.promoted" },
     Rule { verb: Route,    from: &[Pending],           to: &[Assigned],                    event: "task.assigned" },
     Rule { verb: Claim,    from: &[Assigned],          to: &[InProgress],                  event: "task.started" },
+    Rule { verb: Park,     from: &[Pending, Assigned], to: &[],                            event: "approval.mismatch" },
     Rule { verb: Take,     from: &[Pending, Assigned], to: &[InProgress],                  event: "task.started" },
     Rule { verb: Extend,   from: &[InProgress],        to: &[],                            event: "task.progress" },
     Rule { verb: Complete, from: &[InProgress],        to: &[Completed],                   event: "task.completed" },
@@ -155,12 +171,17 @@ impl Verb {
     pub fn as_str(self) -> &'static str {
         match self {
             Submit => "submit",
+            Ask => "ask",
+            Vote => "vote",
+            Edit => "edit",
+            Escalate => "escalate",
             Approve => "approve",
             Reject => "reject",
             Lapse => "lapse",
             Promote => "promote",
             Route => "route",
             Claim => "claim",
+            Park => "park",
             Take => "take",
             Extend => "extend",
             Complete => "complete",

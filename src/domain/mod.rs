@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod content;
 pub mod event;
 pub mod ids;
 pub mod lifecycle;

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::approval::TermsSetting;
 use super::name::Name;
 use super::task::{NewTask, Priority};
 
@@ -142,7 +143,7 @@ fn lookup(object: &RawValue, name: &str) -> Result<Vec<Value>, serde_json::Error
     serde_json::Deserializer::from_str(object.get()).deserialize_map(Fields(name))
 }
 
-/// One reason to ask a human.
+/// One reason to ask a human, or not to: the first rule that applies decides.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalRule {
@@ -150,11 +151,24 @@ pub struct ApprovalRule {
     pub name: String,
     /// When it applies.
     pub when: Condition,
+    /// Whether it asks; false: tasks to which it applies need no approval, whatever later rules say.
+    #[serde(default = "yes")]
+    pub required: bool,
+    /// Who decides, and how.
+    #[serde(default)]
+    pub terms: TermsSetting,
 }
 
-/// The first rule that asks for an approval of `task`. A rule that cannot be evaluated asks.
+fn yes() -> bool {
+    true
+}
+
+/// The rule that asks for an approval of `task`. A rule that cannot be evaluated asks, also one that would wave it
+/// through.
 pub fn required_approval<'r>(rules: &'r [ApprovalRule], task: &NewTask) -> Option<&'r ApprovalRule> {
-    rules.iter().find(|rule| rule.when.test(task) != Verdict::No)
+    let (rule, verdict) =
+        rules.iter().map(|rule| (rule, rule.when.test(task))).find(|(_, verdict)| *verdict != Verdict::No)?;
+    (rule.required || verdict == Verdict::Unclear).then_some(rule)
 }
 
 #[cfg(test)]
@@ -207,13 +221,25 @@ mod tests {
 
     #[test]
     fn a_rule_that_cannot_be_evaluated_asks_for_an_approval() {
-        let rules = [ApprovalRule { name: "production".to_owned(), when: production() }];
+        let rule = |name: &str, when, required| {
+            let terms = TermsSetting::default();
+            ApprovalRule { name: name.to_owned(), when, required, terms }
+        };
+        let rules = [rule("production", production(), true)];
         let asks =
             |kind: &str, payload: &str| required_approval(&rules, &task(kind, Priority::P2, payload, None)).is_some();
 
         assert!(asks("deploy", r#"{"environment": ["staging"]}"#));
         assert!(!asks("deploy", r#"{"environment": "staging"}"#));
         assert!(!asks("faq", "{}"));
+        let waved = [rule("waved through", production(), false), rule("every deployment", Condition::default(), true)];
+        let asked = |payload: &str| {
+            let task = task("deploy", Priority::P2, payload, None);
+            required_approval(&waved, &task).map(|rule| rule.name.clone())
+        };
+        assert_eq!(asked("{}"), None);
+        assert_eq!(asked(r#"{"environment": {}}"#).as_deref(), Some("waved through"));
+        assert_eq!(asked(r#"{"environment": "staging"}"#).as_deref(), Some("every deployment"));
     }
 
     #[test]

@@ -58,6 +58,9 @@ impl Scope {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::User, Self::Agent, Self::Approver, Self::Admin];
+
     /// Whether this role holds `scope`.
     pub fn allows(self, scope: Scope) -> bool {
         let reads = matches!(scope, Scope::TasksRead | Scope::EventsRead | Scope::ApprovalsRead);
@@ -84,10 +87,7 @@ impl FromStr for Role {
     type Err = UnknownRole;
 
     fn from_str(word: &str) -> Result<Self, UnknownRole> {
-        [Self::User, Self::Agent, Self::Approver, Self::Admin]
-            .into_iter()
-            .find(|role| role.as_str() == word)
-            .ok_or(UnknownRole)
+        Self::ALL.into_iter().find(|role| role.as_str() == word).ok_or(UnknownRole)
     }
 }
 

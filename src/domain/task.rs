@@ -5,6 +5,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::approval::Approval;
+use super::content::Content;
 use super::ids::{ApprovalId, TaskId};
 use super::lifecycle::{State, Verb};
 use super::name::Name;
@@ -162,8 +164,10 @@ pub struct Task {
     pub result: Option<Box<RawValue>>,
     /// What the agent last said of its progress.
     pub progress: Option<Progress>,
-    /// The approval that gates it.
+    /// Its newest approval.
     pub approval: Option<ApprovalId>,
+    /// That approval, where the task was read with it.
+    pub asked: Option<Box<Approval>>,
     /// Its transitions, oldest first: the submission and the newest, at most [`TIMELINE`].
     pub timeline: Vec<Transition>,
     /// Of its content: 1, and one more for every time that an approver changed the payload.
@@ -184,6 +188,11 @@ pub struct Task {
 pub const TIMELINE: u32 = 128;
 
 impl Task {
+    /// What a human decides on: with an `action`, whether the agent may take that step.
+    pub fn content<'t>(&'t self, action: Option<&'t RawValue>) -> Content<'t> {
+        Content { kind: &self.kind, agent: &self.agent, version: self.version, payload: &self.payload, action }
+    }
+
     /// When the newest transition for which `is_it` holds happened.
     fn when(&self, is_it: impl Fn(&Transition) -> bool) -> Option<Millis> {
         self.timeline.iter().rev().find(|transition| is_it(transition)).map(|transition| transition.at)
@@ -221,7 +230,10 @@ impl Task {
         if let Some(submission) = self.timeline.first().filter(|transition| transition.verb == Verb::Submit) {
             self.state = submission.to;
         }
+        let edit = self.asked.take().and_then(|asked| asked.edit);
         Self {
+            payload: edit.map_or(self.payload, |edit| edit.original),
+            version: 1,
             attempt: 0,
             since: self.created_at,
             human_ms: 0,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::task::Millis;
-use crate::store::Examination;
+use crate::domain::ids::Partition;
+use crate::store::{Examination, Gate};
 
 use super::{Engine, Error, Finding, Remedy};
 
@@ -16,7 +16,7 @@ impl Engine {
     /// The same, and mends what can be mended: each finding tells what was done. Safe to repeat and to be stopped; a
     /// second run finds only what could not be mended. No mend leads a task past an approval that it needs.
     pub async fn repair(&self) -> Result<Vec<Finding>, Error> {
-        let findings = self.examine_all(Some(self.settings.approvals.expires_after_ms)).await?;
+        let findings = self.examine_all(Some(&self.lost_gate(Partition(0)))).await?;
         for Finding { subject, what, remedy } in &findings {
             match remedy {
                 Some(Remedy::Mended(how)) => tracing::warn!(subject, what, how, "the store was mended"),
@@ -27,8 +27,8 @@ impl Engine {
         Ok(findings)
     }
 
-    async fn examine_all(&self, repair: Option<Millis>) -> Result<Vec<Finding>, Error> {
-        let mut examination = Examination::new(repair);
+    async fn examine_all(&self, repair: Option<&Gate>) -> Result<Vec<Finding>, Error> {
+        let mut examination = Examination::new(repair.map(Gate::lines).transpose()?);
         let mut findings = BTreeSet::new();
         while !examination.is_over() {
             findings.extend(self.store.examine(&mut examination).await?);

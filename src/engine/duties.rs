@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::store::Sweep;
 
-use super::{Engine, Error, OnExpiry, Swept};
+use super::{Engine, Error, Swept};
 
 /// How many tasks a step moves at most in each partition: one script stays under 5 ms of Redis.
 const BATCH: u32 = 100;
@@ -43,12 +43,9 @@ impl Engine {
         Ok(swept)
     }
 
-    /// Ends tasks whose approval nobody decided in time, if the settings say so.
+    /// Asks others, or ends tasks, where nobody decided on an approval in time; reminds those who are to decide.
     pub async fn lapse(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
-        if self.settings.approvals.on_expiry == OnExpiry::Hold {
-            return Ok(swept);
-        }
         for partition in self.store.partitions() {
             swept.add(self.store.lapse(partition, BATCH).await?);
         }

@@ -86,7 +86,29 @@ pub enum Error {
         /// When.
         at: Millis,
     },
-    /// Nobody decides on what he submitted himself.
+    /// The task's content is not what its approval is for.
+    #[error("the content of task {0} is not what was approved")]
+    Uncleared(TaskId),
+    /// The caller is none of those who are asked.
+    #[error("approval {id} asks {asked}")]
+    NotAsked {
+        /// The approval.
+        id: ApprovalId,
+        /// Who is asked, in words.
+        asked: String,
+    },
+    /// The caller has said yes before; others must.
+    #[error("the caller has approved {0} before")]
+    AlreadyVoted(ApprovalId),
+    /// There is something else to decide than the decision was about.
+    #[error("what approval {id} is for was changed; its digest is {digest}")]
+    ContentChanged {
+        /// The approval.
+        id: ApprovalId,
+        /// Of what there is to decide.
+        digest: String,
+    },
+    /// Nobody decides on what he submitted himself, or asked for.
     #[error("approval {0} is for the caller's own submission")]
     OwnSubmission(ApprovalId),
     /// An event may not be published in somebody else's name.

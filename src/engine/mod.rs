@@ -32,6 +32,7 @@ use crate::domain::task::{Millis, Priority, Task};
 use crate::store::Store;
 
 pub use crate::store::{Finding, Remedy};
+pub use approvals::Question;
 pub use bridge::Unpublished;
 pub use error::{Error, Fault};
 pub use examiner::Round;

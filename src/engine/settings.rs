@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::domain::approval::{Groups, OnExpiry, Terms, TermsSetting};
 use crate::domain::name::Name;
 use crate::domain::policy::ApprovalRule;
 use crate::domain::retry::Backoff;
@@ -115,22 +116,23 @@ pub struct Routing {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approvals {
-    /// Any rule that applies, or cannot be evaluated, asks.
+    /// The first rule that applies, or cannot be evaluated, decides.
     pub rules: Vec<ApprovalRule>,
-    /// How long an approval waits for a decision.
+    /// How long an approval waits for a decision, where its terms do not say.
     pub expires_after_ms: Millis,
-    /// What happens then.
+    /// What happens then, where its terms do not say.
     pub on_expiry: OnExpiry,
+    /// The terms of what agents ask while they work.
+    pub asked: TermsSetting,
+    /// The members of each group that terms may name.
+    pub groups: Groups,
 }
 
-/// What happens to an approval that nobody decided in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnExpiry {
-    /// The task is cancelled.
-    Reject,
-    /// The task stays blocked until somebody decides.
-    Hold,
+impl Approvals {
+    /// These terms, with what holds for every approval where they do not say.
+    pub fn terms_of(&self, setting: &TermsSetting) -> Terms {
+        setting.resolve(self.expires_after_ms, self.on_expiry)
+    }
 }
 
 /// What is promised in time where the submission does not say.

@@ -6,12 +6,13 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use crate::domain::content::Content;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::principal::Principal;
 use crate::domain::sla::Sla;
 use crate::domain::task::{NewTask, Task};
 use crate::domain::{policy, routing};
-use crate::store::{self, NewRecord, Store, SubmitAnswer};
+use crate::store::{self, Gate, NewRecord, Store, SubmitAnswer};
 
 use super::{Engine, Error, Explanation, Fault, Settings, Submitted, unknown_type};
 
@@ -90,8 +91,12 @@ impl Engine {
             (None, None) => self.store.partition_of(random),
         };
         let gate = policy::required_approval(&settings.approvals.rules, &new);
-        let gate = gate.map(|rule| (ApprovalId::new(partition), rule.name.clone()));
         let agent = rule.agent.clone();
+        let gate = gate.map(|asks| {
+            let content = Content { kind: &new.kind, agent: &agent, version: 1, payload: &new.payload, action: None };
+            let (digest, terms) = (content.digest(), settings.approvals.terms_of(&asks.terms));
+            Gate { id: ApprovalId::new(partition), digest, rule: asks.name.clone(), terms }
+        });
         new.sla = promise(settings, &new);
         Ok(NewRecord {
             id: TaskId::new(partition),
@@ -142,7 +147,6 @@ fn promise(settings: &Settings, new: &NewTask) -> Option<Sla> {
 pub(super) struct Committer {
     queues: Arc<Vec<mpsc::Sender<Commit>>>,
     remember_ms: u64,
-    expires_after_ms: u64,
 }
 
 struct Commit {
@@ -153,7 +157,7 @@ struct Commit {
 impl Committer {
     /// One queue and one call at a time for each partition, until every clone of the engine is gone.
     pub(super) fn start(store: &Store, settings: &Settings, tracker: &TaskTracker) -> Self {
-        let (remember_ms, expires_after_ms) = (settings.tasks.idempotency_ms, settings.approvals.expires_after_ms);
+        let remember_ms = settings.tasks.idempotency_ms;
         let mut partitions: Vec<_> = store.partitions().collect();
         partitions.sort();
         let queues = partitions.into_iter().map(|partition| {
@@ -165,7 +169,7 @@ impl Committer {
                 while commits.recv_many(&mut batch, BATCH).await > 0 {
                     let (records, askers): (Vec<_>, Vec<_>) =
                         batch.drain(..).map(|commit| (commit.record, commit.answer)).unzip();
-                    let answers = store.submit(partition, records, remember_ms, expires_after_ms).await;
+                    let answers = store.submit(partition, records, remember_ms).await;
                     // Whoever no longer waits for the answer has hung up; the task is stored all the same.
                     match answers {
                         Ok(answers) => askers.into_iter().zip(answers).for_each(|(asker, answer)| {
@@ -182,7 +186,7 @@ impl Committer {
             });
             queue
         });
-        Self { queues: Arc::new(queues.collect()), remember_ms, expires_after_ms }
+        Self { queues: Arc::new(queues.collect()), remember_ms }
     }
 
     /// Stores the records of one partition: a single one together with others that come now, several at once.
@@ -193,7 +197,7 @@ impl Committer {
         mut records: Vec<NewRecord>,
     ) -> Result<Vec<SubmitAnswer>, Error> {
         if records.len() != 1 {
-            return Ok(store.submit(partition, records, self.remember_ms, self.expires_after_ms).await?);
+            return Ok(store.submit(partition, records, self.remember_ms).await?);
         }
         let gone = || Error::Unavailable("the queue of submissions has ended".into());
         let (answer, answered) = oneshot::channel();

@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::ids::TaskId;
 use crate::domain::lifecycle::Verb;
 use crate::domain::principal::Principal;
 use crate::domain::task::{Priority, Task};
 use crate::store::lists::Place;
-use crate::store::{Answer, FailedReport};
+use crate::store::{Answer, FailedReport, Gate};
 
 use super::{Engine, Error, Fault, Page, StatusChange, TaskFilter, slow_poll};
 
@@ -95,9 +95,10 @@ impl Engine {
     pub async fn requeue(&self, caller: &Principal, id: TaskId) -> Result<Task, Error> {
         self.known(id)?;
         let head_starts = Priority::ALL.map(|priority| self.settings.queue.head_start_ms.of(priority));
-        let approval = ApprovalId::new(id.partition());
-        let expires = self.settings.approvals.expires_after_ms;
-        let answer = self.store.requeue(id, caller, head_starts, approval, expires).await?;
+        // The content cannot change while the task is at rest.
+        let digest = self.task(id).await?.content(None).digest();
+        let gate = Gate { digest, ..self.lost_gate(id.partition()) };
+        let answer = self.store.requeue(id, caller, head_starts, &gate).await?;
         self.accepted(id, Verb::Requeue, answer).await
     }
 
@@ -165,6 +166,7 @@ pub(super) fn refuse(
         Answer::Lease(held) => Err(Error::LeaseLost { id, attempt, held }),
         Answer::Holder(holder) => Err(Error::NotHolder { id, holder }),
         Answer::Cancelled => Err(Error::TaskCancelled(id)),
+        Answer::Uncleared => Err(Error::Uncleared(id)),
     }
 }
 

@@ -9,17 +9,19 @@ use crate::engine::Engine;
 
 use super::auth::{ApprovalsDecide, ApprovalsRead, Caller};
 use super::error::Refusal;
-use super::json::{Json, OptionalBody};
+use super::json::{Body, Json, OptionalBody};
 use super::openapi::Tag;
-use super::request::{Approve, Reject};
+use super::request::{Approve, Decisions, Limits, Reject};
 use super::tasks::DEFAULT_PAGE;
 use super::text::{PageLimit, Text};
-use super::view::{ApprovalDetail, ApprovalPage};
+use super::view::{ApprovalDetail, ApprovalPage, DecisionResult, DecisionsResult};
 
 /// The calls on approvals.
 pub struct Approvals {
     /// Does the work.
     pub engine: Engine,
+    /// What bodies are measured against.
+    pub limits: Limits,
 }
 
 type Limit = Query<Option<Text<PageLimit>>>;
@@ -84,8 +86,9 @@ impl Approvals {
 
     /// Approve
     ///
-    /// The task goes on. Nobody approves what he submitted himself; a second decision is refused with
-    /// `already-decided`, which says by whom and when.
+    /// The task goes on, unless the quorum needs more who say yes. Only those who are asked may, and nobody approves what
+    /// he submitted or asked himself. With a `payload`, that one will run; the task and the approval show what differs.
+    /// A second decision is refused with `already-decided`, which says by whom and when.
     #[oai(path = "/approvals/:id/approve", method = "post", operation_id = "approve")]
     async fn approve(
         &self,
@@ -94,13 +97,14 @@ impl Approvals {
         id: Path<Text<ApprovalId>>,
         body: OptionalBody<Approve>,
     ) -> Result<Json<ApprovalDetail>, Refusal> {
-        let decision = body.0.into_decision()?;
+        let decision = body.0.into_decision(&self.limits)?;
         Ok(Json(self.engine.decide(&caller, id.0.0, decision).await?.into()))
     }
 
     /// Reject
     ///
-    /// The task is cancelled; the reason stands on it as its error.
+    /// The task is cancelled, and the reason stands on it as its error; an agent that asked to hear a no gets its task
+    /// back instead.
     #[oai(path = "/approvals/:id/reject", method = "post", operation_id = "reject")]
     async fn reject(
         &self,
@@ -113,6 +117,25 @@ impl Approvals {
     ) -> Result<Json<ApprovalDetail>, Refusal> {
         let decision = body.0.into_decision(reason.0)?;
         Ok(Json(self.engine.decide(&caller, id.0.0, decision).await?.into()))
+    }
+
+    /// Decide on up to 100 approvals
+    ///
+    /// Each decision is taken or refused for itself; the results are in their order.
+    #[oai(path = "/approvals/decide", method = "post", operation_id = "decide_approvals")]
+    async fn decide(
+        &self,
+        caller: Caller<ApprovalsDecide>,
+        body: Body<Decisions>,
+    ) -> Result<Json<DecisionsResult>, Refusal> {
+        let mut results = Vec::new();
+        for (nth, item) in body.value.into_decisions(&self.limits)?.into_iter().enumerate() {
+            results.push(match item {
+                Ok((id, decision)) => self.engine.decide(&caller, id, decision).await.into(),
+                Err(refusal) => DecisionResult::refused(refusal, &format!("/decisions/{nth}")),
+            });
+        }
+        Ok(Json(DecisionsResult { results }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Single attempts as agents report on them: a sign of life, an outcome.
 
-use poem_openapi::OpenApi;
 use poem_openapi::param::Path;
+use poem_openapi::{ApiResponse, OpenApi};
 
 use crate::domain::ids::TaskId;
 use crate::domain::principal::Principal;
@@ -12,9 +12,9 @@ use super::auth::{self, Caller};
 use super::error::Refusal;
 use super::json::{Body, Json};
 use super::openapi::Tag;
-use super::request::{Completion, Failure, Heartbeat, Limits, Release};
+use super::request::{Ask, Completion, Failure, Heartbeat, Limits, Release};
 use super::text::Text;
-use super::view::{LeaseView, Reported, at};
+use super::view::{ApprovalDetail, LeaseView, Reported, at};
 
 /// The calls on an attempt.
 pub struct Attempts {
@@ -81,6 +81,38 @@ impl Attempts {
     ) -> Result<Json<Reported>, Refusal> {
         self.report(&caller, body.value.into_report(id.0.0)?).await
     }
+
+    /// Ask a human before a risky step
+    ///
+    /// The task is blocked and the lease ends. The answer is on the task, as its `approval`, when it is claimed again:
+    /// a yes always; a no only with `on_rejection` as `return`, else it cancels the task. An agent may ask again and
+    /// again.
+    #[oai(path = "/tasks/:id/approval", method = "post", operation_id = "ask_approval")]
+    async fn ask(
+        &self,
+        caller: Caller<auth::Agent>,
+        /// The task.
+        id: Path<Text<TaskId>>,
+        body: Body<Ask>,
+    ) -> Result<AskResponse, Refusal> {
+        let (attempt, question) = body.value.into_question(&self.limits)?;
+        let (approval, task) = self.engine.ask(&caller, id.0.0, attempt, question).await?;
+        let location = format!("/approvals/{}", approval.id);
+        Ok(AskResponse::Asked(Json((approval, task).into()), location))
+    }
+}
+
+/// The answer to an agent that asks.
+#[derive(ApiResponse)]
+pub enum AskResponse {
+    /// Humans are asked.
+    #[oai(status = 201)]
+    Asked(
+        Json<ApprovalDetail>,
+        /// Where the approval is.
+        #[oai(header = "Location")]
+        String,
+    ),
 }
 
 impl Attempts {

@@ -21,6 +21,8 @@ use crate::domain::principal::{Role, Scope};
 use crate::engine::{self, Fault};
 use crate::runtime::chain::Chain;
 
+mod refused;
+
 use super::json::respond;
 use super::openapi::Template;
 use super::text::{Text, Time};
@@ -57,6 +59,9 @@ pub struct Problem {
     /// What was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval_status: Option<Text<ApprovalStatus>>,
+    /// The digest of what there is to decide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Who decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
@@ -80,8 +85,8 @@ pub struct FieldError {
 enum Cause {
     Unreadable, Unauthenticated, MissingScope, OwnSubmission, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
     UnknownApproval, UnknownAgent, MethodNotAllowed, NotAcceptable, IllegalTransition, LeaseLost, TaskCancelled, NotHolder,
-    AlreadyDecided, TooLarge, UnsupportedMediaType, InvalidFields, IdempotencyMismatch, Other(StatusCode), Internal,
-    StoreFull, StoreUnavailable, NotReplicated,
+    AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
+    IdempotencyMismatch, Other(StatusCode), Internal, StoreFull, StoreUnavailable, NotReplicated,
 }
 
 impl Cause {
@@ -92,6 +97,7 @@ impl Cause {
             Self::Unreadable           => (S::BAD_REQUEST,            "unreadable-request",     "The request cannot be read"),
             Self::Unauthenticated      => (S::UNAUTHORIZED,           "unauthenticated",        "Nobody is authenticated"),
             Self::MissingScope         => (S::FORBIDDEN,              "missing-scope",          "The role does not allow this"),
+            Self::NotAsked             => (S::FORBIDDEN,              "not-asked",              "Others are asked to decide"),
             Self::OwnSubmission        => (S::FORBIDDEN,              "own-submission",         "Nobody decides on his own task"),
             Self::ForeignSource        => (S::FORBIDDEN,              "foreign-source",         "The event's source is somebody else"),
             Self::OriginRefused        => (S::FORBIDDEN,              "origin-refused",         "The web origin is not allowed"),
@@ -106,6 +112,9 @@ impl Cause {
             Self::TaskCancelled        => (S::CONFLICT,               "task-cancelled",         "The task was cancelled"),
             Self::NotHolder            => (S::CONFLICT,               "not-holder",             "Somebody else holds the task"),
             Self::AlreadyDecided       => (S::CONFLICT,               "already-decided",        "The approval has its decision"),
+            Self::AlreadyVoted         => (S::CONFLICT,               "already-voted",          "The caller has approved before"),
+            Self::ContentChanged       => (S::CONFLICT,               "content-changed",        "There is something else to decide"),
+            Self::Uncleared            => (S::CONFLICT,               "approval-mismatch",      "The content is not what was approved"),
             Self::TooLarge             => (S::PAYLOAD_TOO_LARGE,      "body-too-large",         "The body is too large"),
             Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not JSON"),
             Self::InvalidFields        => (S::UNPROCESSABLE_ENTITY,   "invalid-fields",         "Fields of the body are wrong"),
@@ -141,6 +150,7 @@ impl Refusal {
             task_status: None,
             current_attempt: None,
             approval_status: None,
+            digest: None,
             decided_by: None,
             decided_at: None,
         };
@@ -295,75 +305,6 @@ fn plain_reason(reason: &str) -> &str {
         None if reason.ends_with("expects an input value.") => "is required",
         None => inner,
     }
-}
-
-impl From<engine::Error> for Refusal {
-    // No wildcard arm: a new error must be given its status here before it compiles.
-    fn from(error: engine::Error) -> Self {
-        use engine::Error;
-        let said = error.to_string();
-        let refuse = |cause, advice: &str| Self::new(cause, format!("{}. {advice}", capital(&said)));
-        match error {
-            Error::Invalid(faults) => Self::invalid(faults),
-            Error::UnknownTask(_) => {
-                refuse(Cause::UnknownTask, "Check the id; finished tasks are kept for a time only.")
-            }
-            Error::UnknownApproval(_) => refuse(Cause::UnknownApproval, "Check the id; it goes with its task."),
-            Error::UnknownAgent { .. } => refuse(Cause::UnknownAgent, "Use a known one, or add a routing rule for it."),
-            Error::Illegal { state, .. } => {
-                let mut refusal = refuse(Cause::IllegalTransition, "Get the task to see what became of it.");
-                refusal.problem.task_status = Some(Text(state));
-                refusal
-            }
-            Error::LeaseLost { held, .. } => {
-                let mut refusal =
-                    refuse(Cause::LeaseLost, "Stop working on it; the work of this attempt is not taken.");
-                refusal.problem.current_attempt = Some(held);
-                refusal
-            }
-            Error::TaskCancelled(_) => {
-                let mut refusal = refuse(Cause::TaskCancelled, "Stop working on it.");
-                refusal.problem.task_status = Some(Text(State::Cancelled));
-                refusal
-            }
-            Error::NotHolder { .. } => refuse(Cause::NotHolder, "Only who claimed it may report on it."),
-            Error::AlreadyDecided { status, by, at, .. } => {
-                let mut refusal = refuse(Cause::AlreadyDecided, "A decision stands.");
-                refusal.problem.approval_status = Some(Text(status));
-                refusal.problem.decided_by = Some(by);
-                refusal.problem.decided_at = Some(Text(Time(at)));
-                refusal
-            }
-            Error::OwnSubmission(_) => refuse(Cause::OwnSubmission, "Somebody else must decide."),
-            Error::ForeignSource { .. } => {
-                refuse(Cause::ForeignSource, "Leave `source_agent` out, or send your own name.")
-            }
-            Error::IdempotencyMismatch { .. } => {
-                refuse(Cause::IdempotencyMismatch, "Send the same body again, or use a new key.")
-            }
-            Error::Full => refuse(Cause::StoreFull, "Nothing was stored. Try again later."),
-            Error::NotReplicated { .. } => refuse(
-                Cause::NotReplicated,
-                "It is done, but a failover could lose it. Repeat the request, a submission with its `Idempotency-Key`.",
-            ),
-            Error::Unavailable(_) => {
-                tracing::error!(error = %Chain(&error), "store unavailable");
-                refuse(
-                    Cause::StoreUnavailable,
-                    "Whether a write happened is unknown. Repeat the request, a submission with its `Idempotency-Key`.",
-                )
-            }
-            Error::Corrupt(_) => {
-                tracing::error!(error = %Chain(&error), "store content unreadable");
-                Self::internal()
-            }
-        }
-    }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 impl fmt::Display for Refusal {

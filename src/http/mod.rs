@@ -79,7 +79,7 @@ pub fn endpoint(engine: Engine, settings: &Settings, stop: CancellationToken) ->
         tasks::Tasks { engine: engine.clone(), limits: limits.clone() },
         attempts::Attempts { engine: engine.clone(), limits: limits.clone() },
         agents::Agents { engine: engine.clone(), limits: limits.clone() },
-        approvals::Approvals { engine: engine.clone() },
+        approvals::Approvals { engine: engine.clone(), limits: limits.clone() },
         audit::Audit { engine: engine.clone() },
         events::Events { engine: engine.clone(), limits: limits.clone(), heartbeat },
         oversight::Oversight { engine, limits },

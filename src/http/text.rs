@@ -13,11 +13,12 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::domain::approval::ApprovalStatus;
+use crate::domain::approval::{ApprovalStatus, OnExpiry, OnRejection};
 use crate::domain::event::EventPriority;
 use crate::domain::ids::{ApprovalId, TaskId, rfc3339};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::{self, Name};
+use crate::domain::principal::Role;
 use crate::domain::sla::SlaState;
 use crate::domain::task::{Millis, Priority};
 
@@ -171,11 +172,18 @@ macro_rules! closed_word {
 const EVENT_PRIORITIES: [EventPriority; 4] =
     [EventPriority::Critical, EventPriority::High, EventPriority::Medium, EventPriority::Low];
 
+const ON_EXPIRY: [OnExpiry; 3] = [OnExpiry::Reject, OnExpiry::Hold, OnExpiry::Escalate];
+
+const ON_REJECTION: [OnRejection; 2] = [OnRejection::Cancel, OnRejection::Return];
+
 const SLA_STATES: [SlaState; 4] = [SlaState::OnTrack, SlaState::Warned, SlaState::Violated, SlaState::Met];
 
 closed_word!(Priority, "Priority", Priority::ALL);
 closed_word!(State, "TaskStatus", State::ALL);
 closed_word!(ApprovalStatus, "ApprovalStatus", ApprovalStatus::ALL);
+closed_word!(OnExpiry, "OnExpiry", ON_EXPIRY);
+closed_word!(OnRejection, "OnRejection", ON_REJECTION);
+closed_word!(Role, "Role", Role::ALL);
 closed_word!(EventPriority, "EventPriority", EVENT_PRIORITIES);
 closed_word!(SlaState, "SlaState", SLA_STATES);
 

@@ -7,11 +7,12 @@ use std::str::FromStr;
 use super::known::nearest;
 use super::tree::Tree;
 use super::{Fault, Settings};
+use crate::domain::approval::{OnExpiry, TermsSetting};
 use crate::domain::name::Name;
 use crate::domain::policy::Condition;
-use crate::domain::principal::{Principal, Role, Subject};
+use crate::domain::principal::{Principal, Role, Scope, Subject};
 use crate::domain::task::Priority;
-use crate::engine;
+use crate::engine::{self, Approvals};
 
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
@@ -168,6 +169,61 @@ impl Check<'_> {
             } else if !seen.insert(&rule.name) {
                 self.fail(&format!("{path}.name"), "another rule has this name");
             }
+            self.terms(&format!("{path}.terms"), &rule.terms, &engine.approvals);
+        }
+        self.terms("approvals.asked", &engine.approvals.asked, &engine.approvals);
+        if engine.approvals.on_expiry == OnExpiry::Escalate {
+            self.fail("approvals.on_expiry", "expected \"reject\" or \"hold\": only terms can say who is asked then");
+        }
+        for (group, members) in &engine.approvals.groups {
+            let is_caller = |member: &&String| {
+                member.split_once(':').is_some_and(|(kind, name)| matches!(kind, "key" | "user") && !name.is_empty())
+            };
+            for member in members.iter().filter(|member| !is_caller(member)) {
+                let expected = format!("`{member}`: expected `key:<name of an API key>` or `user:<sub of a token>`");
+                self.fail(&format!("approvals.groups.{group}"), expected);
+            }
+        }
+    }
+
+    /// Terms that nobody could meet would hold their tasks for ever.
+    fn terms(&mut self, path: &str, terms: &TermsSetting, settings: &Approvals) {
+        self.range(&format!("{path}.quorum"), u64::from(terms.quorum.unwrap_or(1)), 1..=20);
+        let times = [("expires_after_ms", terms.expires_after_ms), ("remind_every_ms", terms.remind_every_ms)];
+        for (name, ms) in times.into_iter().filter_map(|(name, ms)| Some((name, ms?))) {
+            self.range(&format!("{path}.{name}"), ms, SECOND..=YEAR);
+        }
+        let escalates = terms.on_expiry == Some(OnExpiry::Escalate);
+        if escalates == terms.escalate_to.is_empty() {
+            let expected = "expected at least one entry with on_expiry = \"escalate\", and none without it";
+            self.fail(&format!("{path}.escalate_to"), expected);
+        } else if terms.escalate_to.len() > 5 {
+            self.fail(&format!("{path}.escalate_to"), "expected at most 5 entries");
+        }
+        let first = (path.to_owned(), &terms.roles, &terms.groups);
+        let later = terms.escalate_to.iter().enumerate().map(|(number, level)| {
+            let path = format!("{path}.escalate_to[{number}]");
+            (path, &level.roles, &level.groups)
+        });
+        for (path, roles, groups) in std::iter::once(first).chain(later) {
+            let may_decide = |role: &&Role| role.allows(Scope::ApprovalsDecide);
+            for role in roles.iter().filter(|role| !may_decide(role)) {
+                self.fail(&format!("{path}.roles"), format!("the role {} never decides", role.as_str()));
+            }
+            for group in groups.iter().filter(|group| !settings.groups.contains_key(*group)) {
+                self.fail(&format!("{path}.groups"), format!("`{group}` is not one of approvals.groups"));
+            }
+            let members: BTreeSet<_> = groups.iter().filter_map(|group| settings.groups.get(group)).flatten().collect();
+            if roles.is_empty() && !groups.is_empty() && members.len() < terms.quorum.unwrap_or(1) as usize {
+                self.fail(&format!("{path}.quorum"), "its groups have fewer members than must say yes");
+            }
+        }
+        for (number, level) in terms.escalate_to.iter().enumerate() {
+            self.range(
+                &format!("{path}.escalate_to[{number}].expires_after_ms"),
+                level.expires_after_ms,
+                SECOND..=YEAR,
+            );
         }
     }
 

@@ -3,13 +3,31 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use crate::domain::approval::{Approval, ApprovalStatus, Decision};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::domain::approval::{Approval, ApprovalStatus, Asked, Decision, Edit, OnRejection, Verdict};
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::State;
 use crate::domain::principal::Principal;
-use crate::domain::task::Millis;
+use crate::domain::task::{Attempt, Millis, Task};
 
-use super::{Error, Store, args, codec, keys, script};
+use super::{Answer, Error, Gate, Store, args, codec, keys, script};
+
+/// What an approver puts in place of a payload.
+#[derive(Clone, Copy, Debug)]
+pub struct NewContent<'c> {
+    /// The task as he saw it.
+    pub task: &'c Task,
+    /// What is to run.
+    pub payload: &'c RawValue,
+    /// Of that; see [`crate::domain::content::Content::digest`].
+    pub digest: &'c str,
+    /// The payload as it was submitted.
+    pub original: &'c RawValue,
+    /// Where `payload` differs from that, JSON.
+    pub changes: &'c str,
+}
 
 /// What came of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +36,16 @@ pub enum Decided {
     Done,
     /// There is no such approval.
     Unknown,
-    /// The caller submitted the task himself.
+    /// It is heard, but more must say yes.
+    Voted,
+    /// The caller submitted the task himself, or asked.
     Own,
+    /// The caller has said yes before.
+    Twice,
+    /// Others are asked by now.
+    Level,
+    /// There is something else to decide by now; its digest.
+    Changed(String),
     /// The task is not waiting.
     Illegal(State),
     /// Somebody else was first.
@@ -35,25 +61,60 @@ pub enum Decided {
 
 impl Store {
     /// Decides on an approval.
-    pub async fn decide(&self, id: ApprovalId, caller: &Principal, decision: &Decision) -> Result<Decided, Error> {
+    ///
+    /// * `seen`: what the decider saw: the digest, and the level that he is one of.
+    /// * `edit`: what he puts in place of the payload, where he does.
+    pub async fn decide(
+        &self,
+        id: ApprovalId,
+        caller: &Principal,
+        decision: &Decision,
+        seen: (&str, usize),
+        edit: Option<&NewContent<'_>>,
+    ) -> Result<Decided, Error> {
         let (mut args, actor) = (args(), caller.to_string());
-        args.arg(id.to_string());
-        let script = match decision {
-            Decision::Approve { comment } => {
-                args.arg(comment.as_deref().map(codec::quote).unwrap_or_default());
+        args.arg(id.to_string()).arg(decision.comment.as_deref().map(codec::quote).unwrap_or_default());
+        let script = match &decision.verdict {
+            Verdict::Approve { .. } => {
+                args.arg(seen.0).arg(seen.1);
+                match edit {
+                    Some(edit) => {
+                        let task = edit.task;
+                        let target = task.sla.as_ref().and_then(|sla| sla.target.as_deref());
+                        args.arg(codec::write_spec(edit.payload, task.metadata.as_deref(), target)?);
+                        args.arg(edit.digest).arg(edit.original.get()).arg(edit.changes)
+                    }
+                    None => args.arg("").arg("").arg("").arg(""),
+                };
                 &script::APPROVE
             }
-            Decision::Reject { reason } => {
-                let error = match reason {
+            Verdict::Reject => {
+                let error = match &decision.comment {
                     Some(reason) => format!("rejected by {actor}: {reason}"),
                     None => format!("rejected by {actor}"),
                 };
-                args.arg(reason.as_deref().map(codec::quote).unwrap_or_default()).arg(codec::quote(&error));
+                args.arg(codec::quote(&error)).arg(seen.0).arg(seen.1);
                 &script::REJECT
             }
         };
         let answer: String = self.commit_audited(script, id.partition(), caller, args).await?;
         read(&answer, &actor)
+    }
+
+    /// Has the agent that holds the task ask: the lease ends, the task is blocked.
+    pub async fn ask(
+        &self,
+        id: TaskId,
+        actor: &str,
+        attempt: Attempt,
+        gate: &Gate,
+        (reason, action, on_rejection): (&str, Option<&str>, OnRejection),
+    ) -> Result<Answer, Error> {
+        let mut args = args();
+        args.arg(id.to_string()).arg(attempt).arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
+        args.arg(codec::quote(reason)).arg(action.unwrap_or_default()).arg(on_rejection.as_str());
+        let answer: String = self.commit(&script::ASK, id.partition(), actor, args).await?;
+        Answer::read(&answer, State::Blocked)
     }
 
     /// The approvals among `ids` (of one partition) that exist, in order.
@@ -64,7 +125,7 @@ impl Store {
         }
         let hashes: Vec<HashMap<String, String>> = self.query_all("read approvals", &pipe).await?;
         let found = ids.iter().zip(hashes).filter(|(_, hash)| !hash.is_empty());
-        found.map(|(id, hash)| approval(*id, &hash)).collect()
+        found.map(|(id, hash)| read_approval(*id, &hash)).collect()
     }
 
     /// Ids of approvals of a status, newest first, from `cursor` on: see [`Store::newest`].
@@ -73,14 +134,18 @@ impl Store {
     }
 }
 
-/// Reads `OK`, `UNKNOWN`, `OWN`, `ILLEGAL <state>` or `DECIDED <status> <when> <by>`.
+/// Reads what `approve.lua` and `reject.lua` answer.
 fn read(answer: &str, actor: &str) -> Result<Decided, Error> {
     let unreadable = || Error::corrupt(format!("a decision was answered with {answer:?} for {actor}"));
     let (word, rest) = answer.split_once(' ').unwrap_or((answer, ""));
     match word {
         "OK" => Ok(Decided::Done),
         "UNKNOWN" => Ok(Decided::Unknown),
+        "VOTED" => Ok(Decided::Voted),
         "OWN" => Ok(Decided::Own),
+        "TWICE" => Ok(Decided::Twice),
+        "LEVEL" => Ok(Decided::Level),
+        "CHANGED" => Ok(Decided::Changed(rest.to_owned())),
         "ILLEGAL" => State::from_word(rest).map(Decided::Illegal).ok_or_else(unreadable),
         "DECIDED" => {
             let mut words = rest.splitn(3, ' ');
@@ -93,26 +158,71 @@ fn read(answer: &str, actor: &str) -> Result<Decided, Error> {
     }
 }
 
-fn approval(id: ApprovalId, hash: &HashMap<String, String>) -> Result<Approval, Error> {
-    let unreadable = |field: &str| Error::corrupt(format!("field {field} of approval {id}"));
-    let get = |field: &str| hash.get(field).filter(|value| !value.is_empty());
-    let text = |field: &str| get(field).cloned().ok_or_else(|| unreadable(field));
-    let millis =
-        |field: &str| get(field).map(|value| Millis::from_str(value)).transpose().map_err(|_| unreadable(field));
-    let quoted = |field: &str| {
-        let text = get(field).map(|value| serde_json::from_str::<String>(value)).transpose();
-        text.map_err(|_| unreadable(field))
+/// Reads the hash of an approval.
+pub(super) fn read_approval(id: ApprovalId, hash: &HashMap<String, String>) -> Result<Approval, Error> {
+    let fields = Fields { id, hash };
+    let gate: Vec<&str> = fields.needed("gate")?.split('\n').collect();
+    let [.., terms, rule] = gate.as_slice() else { return Err(fields.unreadable("gate")) };
+    let edit = match (fields.get("edited_by"), fields.raw("original")?, fields.raw("changes")?) {
+        (Some(by), Some(original), Some(changes)) => Some(Edit { by: by.to_owned(), original, changes }),
+        _ => None,
     };
     Ok(Approval {
         id,
-        task: TaskId::from_str(&text("task")?).map_err(|_| unreadable("task"))?,
-        status: text("status")?.parse().map_err(|_| unreadable("status"))?,
-        rule: quoted("rule")?.unwrap_or_default(),
-        requested_by: text("by")?,
-        requested_at: millis("requested_at")?.ok_or_else(|| unreadable("requested_at"))?,
-        expires_at: millis("expires_at")?,
-        decided_by: get("decided_by").cloned(),
-        decided_at: millis("decided_at")?,
-        comment: quoted("comment")?,
+        task: fields.parse("task")?.ok_or_else(|| fields.unreadable("task"))?,
+        asked: match fields.json::<String>("reason")? {
+            None => Asked::Gate,
+            Some(reason) => Asked::Step {
+                reason,
+                action: fields.raw("action")?,
+                on_rejection: fields.parse("on_rejection")?.unwrap_or_default(),
+            },
+        },
+        status: fields.parse("status")?.ok_or_else(|| fields.unreadable("status"))?,
+        rule: serde_json::from_str(rule).map_err(|_| fields.unreadable("gate"))?,
+        digest: fields.needed("digest")?.to_owned(),
+        terms: serde_json::from_str(terms).map_err(|_| fields.unreadable("gate"))?,
+        level: fields.parse("level")?.unwrap_or_default(),
+        votes: fields.json("votes")?.unwrap_or_default(),
+        edit,
+        requested_by: fields.needed("by")?.to_owned(),
+        requested_at: fields.parse("requested_at")?.ok_or_else(|| fields.unreadable("requested_at"))?,
+        expires_at: fields.parse("expires_at")?,
+        decided_by: fields.get("decided_by").map(str::to_owned),
+        decided_at: fields.parse("decided_at")?,
+        comment: fields.json("comment")?,
+        previous: fields.parse("previous")?,
     })
+}
+
+/// The hash of an approval; an empty field is none.
+struct Fields<'h> {
+    id: ApprovalId,
+    hash: &'h HashMap<String, String>,
+}
+
+impl<'h> Fields<'h> {
+    fn unreadable(&self, field: &str) -> Error {
+        Error::corrupt(format!("field {field} of approval {}", self.id))
+    }
+
+    fn get(&self, field: &str) -> Option<&'h str> {
+        self.hash.get(field).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    fn needed(&self, field: &str) -> Result<&'h str, Error> {
+        self.get(field).ok_or_else(|| self.unreadable(field))
+    }
+
+    fn parse<T: FromStr>(&self, field: &str) -> Result<Option<T>, Error> {
+        self.get(field).map(str::parse).transpose().map_err(|_| self.unreadable(field))
+    }
+
+    fn json<T: DeserializeOwned>(&self, field: &str) -> Result<Option<T>, Error> {
+        self.get(field).map(serde_json::from_str).transpose().map_err(|_| self.unreadable(field))
+    }
+
+    fn raw(&self, field: &str) -> Result<Option<Box<RawValue>>, Error> {
+        self.json(field)
+    }
 }

@@ -1,5 +1,7 @@
 //! Leasing tasks to agents, and hearing how the attempts went.
 
+use std::collections::HashMap;
+
 use redis::Value;
 
 use crate::domain::ids::{Partition, TaskId};
@@ -28,6 +30,8 @@ pub enum Answer {
     Holder(String),
     /// The task was cancelled meanwhile.
     Cancelled,
+    /// Its content is not what was approved.
+    Uncleared,
 }
 
 impl Answer {
@@ -45,6 +49,7 @@ impl Answer {
             "LEASE" => Ok(Self::Lease(rest.parse().map_err(|_| unreadable())?)),
             "HOLDER" => Ok(Self::Holder(rest.to_owned())),
             "CANCELLED" => Ok(Self::Cancelled),
+            "UNCLEARED" => Ok(Self::Uncleared),
             _ => Err(unreadable()),
         }
     }
@@ -88,12 +93,12 @@ impl Store {
         let unreadable = |error| Error::corrupt(format!("the answer of claim: {error}"));
         let now = redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
         rows.map(|row| {
-            let (id, lease_until, record, spec): (String, Millis, String, String) =
+            let (id, lease_until, record, spec, approval): (String, Millis, String, String, HashMap<String, String>) =
                 redis::from_redis_value(row).map_err(unreadable)?;
             let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
             let spec = codec::spec(&spec, id)?;
             // Neither is kept from an attempt to the next where it matters to the agent.
-            let beside = Beside { spec, result: None, progress: None, lease_until: Some(lease_until), now };
+            let beside = Beside { spec, result: None, progress: None, lease_until: Some(lease_until), approval, now };
             let task = codec::task(id, &record, beside)?;
             Ok(Claimed { task, lease_until })
         })

@@ -1,15 +1,18 @@
 //! Between a task and what Redis keeps of it.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use serde_json::value::RawValue;
 
-use crate::domain::ids::TaskId;
+use crate::domain::approval::Approval;
+use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{RULES, State, Verb};
 use crate::domain::sla::Sla;
 use crate::domain::task::{Millis, Priority, Progress, Task, Transition};
 
 use super::Error;
+use super::approvals::read_approval;
 
 /// What was submitted and that nobody here looks into: the value of the `specs` hash.
 ///
@@ -51,6 +54,8 @@ pub(super) struct Beside {
     pub progress: Option<Progress>,
     /// From its set, where it is in progress.
     pub lease_until: Option<Millis>,
+    /// The hash of its newest approval; empty: it has none.
+    pub approval: HashMap<String, String>,
     /// The store's time at reading.
     pub now: Millis,
 }
@@ -82,23 +87,21 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let (mut first, mut second) = (line()?, line()?);
     let state = first.text()?.and_then(State::from_word).ok_or_else(|| Error::corrupt("a record's state"))?;
     let (_n, attempt, _rank) = (first.needed::<u32>()?, first.needed()?, first.needed::<i64>()?);
-    let since = first.needed()?;
+    let (since, approval) = (first.needed()?, first.optional()?);
     let (retry_count, lost_count, _limit) = (first.needed()?, first.needed()?, first.optional::<Millis>()?);
     let (scheduled_for, holder) = (first.optional()?, first.text()?);
-    let (approval, version) = (first.optional()?, first.needed()?);
-    let (human_ms, announced) = (first.needed()?, first.needed()?);
+    let (version, human_ms, announced) = (first.needed()?, first.needed()?, first.needed()?);
     let (agent, kind, priority) = (second.needed()?, second.needed()?, second.needed::<Priority>()?);
     let (trace_id, traceparent) = (second.text()?.map(str::to_owned), second.text()?.map(str::to_owned));
     let (max_retries, timeout_ms) = (second.needed()?, second.optional()?);
     let (deadline, parent) = (second.optional()?, second.optional()?);
-    let (source, alert_threshold) = (second.needed()?, second.optional()?);
-    let start_deadline = second.optional()?;
+    let (source, alert_threshold, start_deadline) = (second.needed()?, second.optional()?, second.optional()?);
     let timeline = lines
         .map(|line| transition(line).ok_or_else(|| Error::corrupt(format!("timeline entry {line:?}"))))
         .collect::<Result<Vec<_>, _>>()?;
     let submission = timeline.first().ok_or_else(|| Error::corrupt("a record without a timeline"))?;
-    let (created_at, submitted_by) = (submission.at, submission.actor.clone());
-    let spec = beside.spec;
+    let (created_at, submitted_by, spec) = (submission.at, submission.actor.clone(), beside.spec);
+    let asked = asked(approval, &beside.approval)?;
     let sla = sla(spec.sla_target, (deadline, start_deadline), alert_threshold);
     Ok(Task {
         id,
@@ -126,6 +129,7 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         error: if state == State::Completed { None } else { error(&timeline) },
         result: beside.result,
         progress: beside.progress,
+        asked,
         approval,
         timeline,
         version,
@@ -134,6 +138,12 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         announced,
         observed_at: beside.now,
     })
+}
+
+/// The newest approval of a task.
+fn asked(id: Option<ApprovalId>, hash: &HashMap<String, String>) -> Result<Option<Box<Approval>>, Error> {
+    let id = id.filter(|_| !hash.is_empty());
+    id.map(|id| read_approval(id, hash).map(Box::new)).transpose()
 }
 
 /// What was promised in time, if anything was: a promise has a threshold.

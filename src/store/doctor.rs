@@ -4,10 +4,10 @@
 //! examined by scripts, each in one moment, so that a fleet at work causes no false findings; and mended in that
 //! moment, so that nothing changes in between. A check is a function of one of the `examine` scripts.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use crate::domain::ids::{ApprovalId, Partition};
-use crate::domain::task::Millis;
+use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::task::Task;
 
 use super::keyspace::{self, Content};
 use super::script::Script;
@@ -41,8 +41,8 @@ pub enum Remedy {
 
 /// A walk over the keyspace that has not come to its end.
 pub struct Examination {
-    /// How long approvals may wait that are asked for once more; none: nothing is mended.
-    repair: Option<Millis>,
+    /// The gate of approvals that are asked for once more; none: nothing is mended.
+    repair: Option<String>,
     /// Where the walk over the keys goes on; none: it is over.
     cursor: Option<u64>,
     /// What is to be examined before the walk goes on.
@@ -62,8 +62,8 @@ enum Piece {
 impl Examination {
     /// A walk from the beginning.
     ///
-    /// * `repair`: mend what is found; how long approvals may wait that are asked for once more, ms.
-    pub fn new(repair: Option<Millis>) -> Self {
+    /// * `repair`: mend what is found; the gate of approvals that are asked for once more, by [`super::Gate::lines`].
+    pub fn new(repair: Option<String>) -> Self {
         Self { repair, cursor: Some(0), pieces: VecDeque::new() }
     }
 
@@ -84,16 +84,22 @@ impl Store {
                 let (next, members) = self.members(key, content, *cursor).await?;
                 let mut found = Vec::new();
                 for piece in members.chunks(PIECE) {
-                    found.extend(self.examine_members(examination.repair, *partition, key, content, piece).await?);
+                    found.extend(
+                        self.examine_members(examination.repair.as_deref(), *partition, key, content, piece).await?,
+                    );
                 }
                 (found, (next > 0).then_some(next))
             }
-            Piece::Approvals(partition, ids) => {
-                (self.call(&script::EXAMINE_APPROVALS, *partition, examination.repair, &[], ids).await?, None)
-            }
+            Piece::Approvals(partition, ids) => (
+                self.call(&script::EXAMINE_APPROVALS, *partition, examination.repair.as_deref(), &[], ids).await?,
+                None,
+            ),
             Piece::Agents(partition, agents) => {
                 let agents: Vec<_> = agents.iter().cloned().collect();
-                (self.call(&script::EXAMINE_AGENTS, *partition, examination.repair, &[], &agents).await?, None)
+                (
+                    self.call(&script::EXAMINE_AGENTS, *partition, examination.repair.as_deref(), &[], &agents).await?,
+                    None,
+                )
             }
         };
         match (examination.pieces.front_mut(), next) {
@@ -122,10 +128,10 @@ impl Store {
             sorted.add(key, &redis_type, |partition| self.has(partition));
         }
         examination.cursor = (next > 0).then_some(next);
-        let repair = examination.repair;
+        let is_repair = examination.repair.is_some();
         examination.pieces.extend(sorted.pieces());
         let left = |finding: Finding| Finding {
-            remedy: repair.map(|_| Remedy::Left("what it is for is for a human to find out".to_owned())),
+            remedy: is_repair.then(|| Remedy::Left("what it is for is for a human to find out".to_owned())),
             ..finding
         };
         Ok(sorted.findings.into_iter().map(left).collect())
@@ -148,7 +154,7 @@ impl Store {
 
     async fn examine_members(
         &self,
-        repair: Option<Millis>,
+        repair: Option<&str>,
         partition: Partition,
         key: &str,
         content: &Content,
@@ -162,19 +168,41 @@ impl Store {
             Content::Approvals => self.call(&script::EXAMINE_APPROVALS, partition, repair, &[], members).await,
             Content::Paused => self.call(&script::EXAMINE_AGENTS, partition, repair, &[], members).await,
             _ => {
-                let before = [repair.unwrap_or_default().to_string(), key.to_owned()];
-                let spare = || repair.map(|_| ApprovalId::new(partition).to_string()).unwrap_or_default();
-                let pairs: Vec<_> = members.iter().flat_map(|id| [id.clone(), spare()]).collect();
-                self.call(&script::EXAMINE, partition, repair, &before, &pairs).await
+                let before = [repair.unwrap_or_default().to_owned(), key.to_owned()];
+                let mut rows = Vec::with_capacity(members.len() * 3);
+                let digests = if repair.is_some() { self.digests(partition, members).await? } else { HashMap::new() };
+                for id in members {
+                    let spare = repair.map(|_| ApprovalId::new(partition).to_string()).unwrap_or_default();
+                    rows.extend([id.clone(), spare, digests.get(id).cloned().unwrap_or_default()]);
+                }
+                self.call(&script::EXAMINE, partition, repair, &before, &rows).await
             }
         }
+    }
+
+    /// What humans would decide on, for those of these tasks that can be read. The content of a task changes only while
+    /// it waits for one.
+    async fn digests(&self, partition: Partition, members: &[String]) -> Result<HashMap<String, String>, Error> {
+        let ids: Vec<_> = members.iter().filter_map(|id| id.parse::<TaskId>().ok()).collect();
+        let mut tasks = match self.read_cold(partition, &ids).await {
+            Err(Error::Corrupt { .. }) => Vec::new(),
+            read => return Ok(digests(&read?)),
+        };
+        // One that cannot be read must not hide the others, and is found by the script.
+        for id in ids {
+            match self.read_cold(partition, &[id]).await {
+                Err(Error::Corrupt { .. }) => {}
+                read => tasks.extend(read?),
+            }
+        }
+        Ok(digests(&tasks))
     }
 
     async fn call(
         &self,
         script: &Script,
         partition: Partition,
-        repair: Option<Millis>,
+        repair: Option<&str>,
         before: &[String],
         members: &[String],
     ) -> Result<Vec<Finding>, Error> {
@@ -193,6 +221,10 @@ pub(super) fn unexaminable(error: Error, partition: Partition, is_repair: bool) 
     let why = "what stands in the way is for a human to take away".to_owned();
     let what = format!("cannot be examined in full: {what}");
     Ok(Finding { subject: format!("partition {partition}"), what, remedy: is_repair.then_some(Remedy::Left(why)) })
+}
+
+fn digests(tasks: &[Task]) -> HashMap<String, String> {
+    tasks.iter().map(|task| (task.id.to_string(), task.content(None).digest())).collect()
 }
 
 fn is_hash(key: &str) -> bool {

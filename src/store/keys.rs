@@ -14,7 +14,8 @@
 //! | `open` | hash | priority → number of open tasks |
 //! | `agents`, `paused` | set | agents that ever had or asked for a task; those that are paused |
 //! | `sessions:<agent>` | sorted set | the agent's processes by their last call, ms |
-//! | `approval:<id>` | hash | a request for a decision |
+//! | `approval:<id>` | hash | a request for a decision; see `approval.lua` |
+//! | `reminders` | sorted set | approvals by when to remind of them, ms |
 //! | `approvals:<status>` | sorted set | approvals: pending by expiry, others by decision, ms |
 //! | `idempotency:<hash>` | string | `<digest of the body> <task id> <due, ms> <approval>`, the first answer; expires |
 //! | `corrected` | string | when the doctor last corrected `open`, ms; expires |

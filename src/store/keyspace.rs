@@ -38,6 +38,7 @@ pub(super) fn read(key: &str) -> Option<(Partition, &'static str, Content)> {
     let (redis_type, content) = match (kind, rest) {
         ("records" | "specs" | "results" | "progress", "") => ("hash", Content::Tasks),
         ("tasks", "") => ("zset", Content::Tasks),
+        ("reminders", "") => ("zset", Content::Approvals),
         ("open" | "bridge" | "credentials" | "examiner", "") | ("audit", "head") => ("hash", Content::Other),
         ("agents", "") => ("set", Content::Other),
         ("paused", "") => ("set", Content::Paused),

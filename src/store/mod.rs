@@ -41,7 +41,7 @@ use crate::domain::ids::Partition;
 use crate::domain::principal::Principal;
 
 pub use agents::{AgentRow, StatsRow};
-pub use approvals::Decided;
+pub use approvals::{Decided, NewContent};
 pub use claims::{Answer, FailedReport};
 pub use doctor::{Examination, Finding, Remedy};
 pub use error::Error;
@@ -51,7 +51,7 @@ pub use probe::Spent;
 use replicas::Replicas;
 use script::Script;
 pub use sweeps::Sweep;
-pub use tasks::{NewRecord, SubmitAnswer};
+pub use tasks::{Gate, NewRecord, SubmitAnswer};
 pub use wake::Bells;
 
 /// Who acts when no caller does: the duties.

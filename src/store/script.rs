@@ -11,6 +11,7 @@ use crate::domain::task::{Priority, TIMELINE};
 use super::keys;
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
+const SEAL: &str = include_str!("lua/seal.lua");
 const APPROVAL: &str = include_str!("lua/approval.lua");
 const FINDINGS: &str = include_str!("lua/findings.lua");
 const AUDIT: &str = concat!(include_str!("lua/sha256.lua"), include_str!("lua/audit.lua"));
@@ -87,30 +88,31 @@ macro_rules! scripts {
 }
 
 scripts! {
-    SUBMIT = "submit", Takes, [Submit], APPROVAL;
-    ROUTE = "route", Frees, [Route];
-    CLAIM = "claim", Frees, [Claim, Mend];
-    TAKE = "take", Frees, [Take];
+    SUBMIT = "submit", Takes, [Submit], SEAL, APPROVAL;
+    ROUTE = "route", Frees, [Route, Park], SEAL;
+    CLAIM = "claim", Frees, [Claim, Mend, Park], SEAL;
+    TAKE = "take", Frees, [Take], SEAL;
     EXTEND = "extend", Frees, [Extend];
     COMPLETE = "complete", Frees, [Complete];
     FAIL = "fail", Frees, [Fail, Retry];
     RELEASE = "release", Frees, [Release];
-    CANCEL = "cancel", Frees, [Cancel], APPROVAL, AUDIT;
-    REQUEUE = "requeue", Takes, [Requeue], APPROVAL, AUDIT;
-    APPROVE = "approve", Frees, [Approve], APPROVAL, AUDIT;
-    REJECT = "reject", Frees, [Reject], APPROVAL, AUDIT;
-    LAPSE = "lapse", Frees, [Lapse], APPROVAL;
+    ASK = "ask", Takes, [Ask], SEAL, APPROVAL;
+    CANCEL = "cancel", Frees, [Cancel], SEAL, APPROVAL, AUDIT;
+    REQUEUE = "requeue", Takes, [Requeue], SEAL, APPROVAL, AUDIT;
+    APPROVE = "approve", Frees, [Approve, Edit, Vote], SEAL, APPROVAL, AUDIT;
+    REJECT = "reject", Frees, [Reject], SEAL, APPROVAL, AUDIT;
+    LAPSE = "lapse", Frees, [Lapse, Escalate], SEAL, APPROVAL;
     PAUSE = "pause", Frees, [], AUDIT;
     CREDENTIALS = "credentials", Frees, [], AUDIT;
     PROMOTE = "promote", Frees, [Promote];
     REAP = "reap", Frees, [Reap, Retry];
     PRUNE = "prune", Frees, [Prune];
     PUBLISH = "publish", Takes, [];
-    READ = "read", Frees, [];
+    READ = "read", Frees, [], SEAL;
     STATS = "stats", Frees, [];
     BRIDGE = "bridge", Takes, [];
-    EXAMINE = "examine", Frees, [Mend, Cancel], APPROVAL, FINDINGS;
-    EXAMINE_APPROVALS = "examine_approvals", Frees, [], APPROVAL, FINDINGS;
+    EXAMINE = "examine", Frees, [Mend, Cancel], SEAL, APPROVAL, FINDINGS;
+    EXAMINE_APPROVALS = "examine_approvals", Frees, [], SEAL, APPROVAL, FINDINGS;
     EXAMINE_CHILDREN = "examine_children", Frees, [], FINDINGS;
     EXAMINE_AGENTS = "examine_agents", Frees, [], FINDINGS;
     COUNT = "count", Frees, [];

@@ -1,7 +1,10 @@
 //! Taking tasks in, reading, cancelling and requeueing them.
 
+use std::collections::HashMap;
+
 use redis::Value;
 
+use crate::domain::approval::{OnExpiry, Terms};
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
@@ -24,10 +27,40 @@ pub struct NewRecord {
     pub agent: Name,
     /// How much earlier than submitted it counts as.
     pub head_start_ms: Millis,
-    /// The approval that it waits for, and the name of the rule that asks for it.
-    pub gate: Option<(ApprovalId, String)>,
+    /// The approval that it waits for.
+    pub gate: Option<Gate>,
     /// The hash of the idempotency key and its owner, which names a key of the store.
     pub key_hash: Option<String>,
+}
+
+/// An approval to be asked for.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// Its id, in the partition of the task.
+    pub id: ApprovalId,
+    /// Of the content; see [`crate::domain::content::Content::digest`].
+    pub digest: String,
+    /// What asks for it, as approvers are shown.
+    pub rule: String,
+    /// How it is decided.
+    pub terms: Terms,
+}
+
+impl Gate {
+    /// What scripts are given of it, apart from id and digest; `approval.lua` says what stands where.
+    ///
+    /// # Errors
+    ///
+    /// If the terms cannot be written as JSON.
+    pub fn lines(&self) -> Result<String, Error> {
+        let Terms { levels, quorum, four_eyes, on_expiry, remind_every_ms } = &self.terms;
+        let silence = if *on_expiry == OnExpiry::Hold { "hold" } else { "reject" };
+        let remind = remind_every_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
+        let times: Vec<_> = levels.iter().map(|level| level.expires_after_ms.to_string()).collect();
+        let terms = serde_json::to_string(&self.terms).map_err(|error| Error::corrupt(format!("terms: {error}")))?;
+        let (four_eyes, times, rule) = (u8::from(*four_eyes), times.join(","), codec::quote(&self.rule));
+        Ok(format!("{quorum}\n{four_eyes}\n{silence}\n{remind}\n{times}\n{terms}\n{rule}"))
+    }
 }
 
 /// What became of one submission.
@@ -52,16 +85,14 @@ impl Store {
     /// Stores submissions of one partition, at most a hundred or so at once; one answer each, in order.
     ///
     /// * `remember_ms`: how long idempotency keys are kept.
-    /// * `expires_after_ms`: how long approvals wait.
     pub async fn submit(
         &self,
         partition: Partition,
         records: Vec<NewRecord>,
         remember_ms: Millis,
-        expires_after_ms: Millis,
     ) -> Result<Vec<SubmitAnswer>, Error> {
         let mut args = args();
-        args.arg(remember_ms).arg(expires_after_ms);
+        args.arg(remember_ms);
         for record in &records {
             push(&mut args, record)?;
         }
@@ -98,18 +129,19 @@ impl Store {
         Answer::read(&answer, State::Cancelled)
     }
 
-    /// Puts a failed or cancelled task back; `approval` names the new request, should one be needed.
+    /// Puts a failed or cancelled task back.
+    ///
+    /// * `gate`: the new request, should one be needed; on the terms of the one before, unless that is lost.
     pub async fn requeue(
         &self,
         id: TaskId,
         caller: &Principal,
         head_starts_ms: [Millis; 4],
-        approval: ApprovalId,
-        expires_after_ms: Millis,
+        gate: &Gate,
     ) -> Result<Answer, Error> {
         let mut args = args();
         let starts = head_starts_ms.map(|ms| ms.to_string()).join(",");
-        args.arg(id.to_string()).arg(starts).arg(approval.to_string()).arg(expires_after_ms);
+        args.arg(id.to_string()).arg(starts).arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
         let answer: String = self.commit_audited(&script::REQUEUE, id.partition(), caller, args).await?;
         Answer::read(&answer, State::Pending)
     }
@@ -130,11 +162,12 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let target = new.sla.as_ref().and_then(|sla| sla.target.as_deref());
     let spec = codec::write_spec(&new.payload, new.metadata.as_deref(), target)?;
     let digest = new.idempotency.as_ref().map(|idempotency| idempotency.digest.as_str());
-    let (approval, rule) = record.gate.as_ref().map_or((None, None), |(id, rule)| (Some(id), Some(rule)));
+    let gate = record.gate.as_ref().map(|gate| Ok::<_, Error>(format!("{}\n{}", gate.digest, gate.lines()?)));
+    let approval = record.gate.as_ref().map(|gate| gate.id);
     args.arg(record.id.to_string()).arg(record.agent.as_str()).arg(new.kind.as_str()).arg(new.priority.as_str());
     args.arg(record.head_start_ms).arg(optional(delay)).arg(optional(at)).arg(spec);
     args.arg(record.key_hash.as_deref().unwrap_or_default()).arg(digest.unwrap_or_default());
-    args.arg(optional(approval)).arg(rule.map(|rule| codec::quote(rule)).unwrap_or_default());
+    args.arg(optional(approval)).arg(gate.transpose()?.unwrap_or_default());
     args.arg(new.trace_id.as_deref().unwrap_or_default()).arg(new.max_retries).arg(optional(new.timeout_ms));
     args.arg(optional(new.parent));
     let sla = new.sla.as_ref();
@@ -203,7 +236,8 @@ fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) ->
         error: None,
         result: None,
         progress: None,
-        approval: record.gate.map(|(id, _)| id),
+        approval: record.gate.map(|gate| gate.id),
+        asked: None,
         timeline: vec![crate::domain::task::Transition {
             at: now,
             verb: Verb::Submit,
@@ -222,12 +256,12 @@ fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) ->
 
 /// Reads what `read.lua` answers.
 fn decode(answer: Vec<Value>) -> Result<Vec<Task>, Error> {
-    type Row = (String, i64, String, String, String, String);
+    type Row = (String, i64, String, String, String, String, HashMap<String, String>);
     let unreadable = |error| Error::corrupt(format!("the answer of read: {error}"));
     let mut rows = answer.into_iter();
     let now: Millis = redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
     rows.map(|row| {
-        let (id, lease_until, record, spec, result, progress): Row =
+        let (id, lease_until, record, spec, result, progress, approval): Row =
             redis::from_redis_value(row).map_err(unreadable)?;
         let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
         let progress = Some(progress).filter(|text| !text.is_empty()).map(|text| serde_json::from_str(&text));
@@ -238,6 +272,7 @@ fn decode(answer: Vec<Value>) -> Result<Vec<Task>, Error> {
                 .transpose()
                 .map_err(|error| Error::corrupt(format!("progress of task {id}: {error}")))?,
             lease_until: u64::try_from(lease_until).ok(),
+            approval,
             now,
         };
         codec::task(id, &record, beside)

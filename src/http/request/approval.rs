@@ -1,16 +1,29 @@
-//! Decisions.
+//! Decisions, and what agents ask.
+
+use std::ops::RangeInclusive;
 
 use poem_openapi::Object;
 use serde::Deserialize;
 
-use crate::domain::approval::Decision;
+use crate::domain::approval::{Decision, OnRejection, Verdict};
+use crate::domain::ids::ApprovalId;
+use crate::domain::task::{Attempt, Millis};
+use crate::engine::Question;
 
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields};
-use super::super::json::Raw;
+use super::super::json::{Raw, RawObject};
+use super::super::text::Text;
+use super::Limits;
 
 /// The longest comment or reason, in characters.
 const MAX_COMMENT: usize = 1_000;
+
+/// The most decisions of one request.
+const MAX_DECISIONS: usize = 100;
+
+/// How long an approval may wait, in milliseconds: 1 s to 1 year.
+pub(super) const EXPIRES_MS: RangeInclusive<Millis> = 1_000..=365 * 24 * 3_600_000;
 
 /// Yes.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -18,8 +31,11 @@ const MAX_COMMENT: usize = 1_000;
 pub struct Approve {
     /// What the decider says, 1 to 1,000 characters.
     comment: Field<Option<String>>,
-    /// Must be left out: a task is approved as it was submitted.
-    payload: Field<Option<Raw>>,
+    /// What shall run in place of the payload: a JSON object, nested at most 64 deep.
+    payload: Field<Option<RawObject>>,
+    /// The digest of what the decider saw. Refused if there is something else to decide by now; needed once an approver
+    /// has changed the payload.
+    digest: Field<Option<String>>,
 }
 
 impl Fields for Approve {}
@@ -32,9 +48,74 @@ pub struct Reject {
     reason: Field<Option<String>>,
     /// The same as `reason`, which wins.
     comment: Field<Option<String>>,
+    /// The digest of what the decider saw; see `approve`.
+    digest: Field<Option<String>>,
 }
 
 impl Fields for Reject {}
+
+/// Up to 100 decisions.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct Decisions {
+    /// The decisions; each is taken or refused for itself.
+    decisions: Field<Vec<DecisionItem>>,
+}
+
+impl Fields for Decisions {}
+
+/// One of several decisions.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(rename = "Decision")]
+pub struct DecisionItem {
+    /// The approval.
+    approval_id: Field<Text<ApprovalId>>,
+    /// `approve` or `reject`.
+    decision: Field<String>,
+    /// What the decider says, 1 to 1,000 characters; of a no, stands on the task as its error.
+    comment: Field<Option<String>>,
+    /// What shall run in place of the payload, with `approve`: a JSON object, nested at most 64 deep.
+    payload: Field<Option<RawObject>>,
+    /// The digest of what the decider saw; see `approve`.
+    digest: Field<Option<String>>,
+}
+
+impl Fields for DecisionItem {}
+
+/// A decision with its approval, or what is wrong with it.
+type ReadDecision = Result<(ApprovalId, Decision), Refusal>;
+
+/// An agent asks a human before a risky step.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(rename = "ApprovalRequest")]
+pub struct Ask {
+    /// The attempt that the agent holds.
+    attempt: Field<u32>,
+    /// Why it asks, 1 to 1,000 characters.
+    reason: Field<String>,
+    /// What it wants to do: any JSON.
+    action: Field<Option<Raw>>,
+    /// What a no leads to: `cancel` ends the task, `return` gives it back to the agent; `cancel` if left out.
+    on_rejection: Field<Option<Text<OnRejection>>>,
+    /// How long to wait for an answer, in milliseconds, 1 s to 1 year; as configured if left out.
+    expires_after_ms: Field<Option<u64>>,
+}
+
+impl Fields for Ask {}
+
+fn read_comment(faults: &mut Faults, name: &str, comment: Option<String>) -> Option<String> {
+    faults.short(name, comment.filter(|text| !text.is_empty()), MAX_COMMENT)
+}
+
+fn read_digest(faults: &mut Faults, digest: Field<Option<String>>) -> Option<String> {
+    let digest = faults.optional("digest", digest);
+    if digest.as_ref().is_some_and(|text| text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        faults.add("digest", "must be the 64 hexadecimal digits that the approval shows");
+    }
+    digest.map(|digest| digest.to_ascii_lowercase())
+}
 
 impl Approve {
     /// The decision.
@@ -42,15 +123,18 @@ impl Approve {
     /// # Errors
     ///
     /// Every field that is wrong.
-    pub fn into_decision(self) -> Result<Decision, Refusal> {
+    pub fn into_decision(self, limits: &Limits) -> Result<Decision, Refusal> {
         let mut faults = Faults::default();
-        let comment = faults.optional("comment", self.comment).filter(|comment| !comment.is_empty());
-        let comment = faults.short("comment", comment, MAX_COMMENT);
-        // Silence would let an approver believe that the agent gets another payload.
-        if faults.optional("payload", self.payload).is_some() {
-            faults.add("payload", "cannot be changed by an approval: reject it and submit another task");
-        }
-        faults.finish(Some(Decision::Approve { comment }))
+        let decision = self.read(&mut faults, limits);
+        faults.finish(Some(decision))
+    }
+
+    fn read(self, faults: &mut Faults, limits: &Limits) -> Decision {
+        let comment = faults.optional("comment", self.comment);
+        let comment = read_comment(faults, "comment", comment);
+        let payload = faults.optional("payload", self.payload).map(|object| object.0);
+        let payload = faults.sized("payload", payload, limits.max_json_bytes);
+        Decision { verdict: Verdict::Approve { payload }, comment, digest: read_digest(faults, self.digest) }
     }
 }
 
@@ -63,8 +147,66 @@ impl Reject {
     pub fn into_decision(self, reason: Option<String>) -> Result<Decision, Refusal> {
         let mut faults = Faults::default();
         let comment = faults.optional("comment", self.comment);
-        let reason = faults.optional("reason", self.reason).or(reason).or(comment).filter(|text| !text.is_empty());
+        let reason = faults.optional("reason", self.reason).or(reason).or(comment);
+        let comment = read_comment(&mut faults, "reason", reason);
+        let digest = read_digest(&mut faults, self.digest);
+        faults.finish(Some(Decision { verdict: Verdict::Reject, comment, digest }))
+    }
+}
+
+impl Decisions {
+    /// Each decision, or what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// The list itself is missing, empty or too long.
+    pub fn into_decisions(self, limits: &Limits) -> Result<Vec<ReadDecision>, Refusal> {
+        let mut faults = Faults::default();
+        let items = faults.required("decisions", self.decisions);
+        if items.as_ref().is_some_and(|items| !(1..=MAX_DECISIONS).contains(&items.len())) {
+            faults.add("decisions", format!("must have 1 to {MAX_DECISIONS} items"));
+        }
+        let items = faults.finish(items)?;
+        let read = |(nth, item): (usize, DecisionItem)| item.read(Faults::at(format!("/decisions/{nth}")), limits);
+        Ok(items.into_iter().enumerate().map(read).collect())
+    }
+}
+
+impl DecisionItem {
+    fn read(self, mut faults: Faults, limits: &Limits) -> Result<(ApprovalId, Decision), Refusal> {
+        let id = faults.required("approval_id", self.approval_id);
+        let word = faults.required("decision", self.decision);
+        let approve = Approve { comment: self.comment, payload: self.payload, digest: self.digest };
+        let mut decision = approve.read(&mut faults, limits);
+        match (word.as_deref(), &decision.verdict) {
+            (Some("reject"), Verdict::Approve { payload: Some(_) }) => {
+                faults.add("payload", "goes with `approve` only");
+            }
+            (Some("reject"), _) => decision.verdict = Verdict::Reject,
+            (Some("approve") | None, _) => {}
+            (Some(_), _) => faults.add("decision", "must be one of approve, reject"),
+        }
+        faults.finish(id.map(|id| (id.0, decision)))
+    }
+}
+
+impl Ask {
+    /// The attempt that asks, and what.
+    ///
+    /// # Errors
+    ///
+    /// Every field that is wrong.
+    pub fn into_question(self, limits: &Limits) -> Result<(Attempt, Question), Refusal> {
+        let mut faults = Faults::default();
+        let attempt = faults.required("attempt", self.attempt);
+        let reason = faults.required("reason", self.reason);
         let reason = faults.short("reason", reason, MAX_COMMENT);
-        faults.finish(Some(Decision::Reject { reason }))
+        let action = faults.optional("action", self.action).map(|raw| raw.0);
+        let action = faults.sized("action", action, limits.max_json_bytes);
+        let on_rejection = faults.optional("on_rejection", self.on_rejection).map(|word| word.0).unwrap_or_default();
+        let expires = faults.optional("expires_after_ms", self.expires_after_ms);
+        let expires_after_ms = faults.within("expires_after_ms", expires, EXPIRES_MS);
+        let question = reason.map(|reason| Question { reason, action, on_rejection, expires_after_ms });
+        faults.finish(attempt.zip(question))
     }
 }

@@ -7,7 +7,7 @@ mod idempotency;
 mod status;
 mod submission;
 
-pub use approval::{Approve, Reject};
+pub use approval::{Approve, Ask, Decisions, Reject};
 pub use dispatch::{ClaimRequest, Completion, Failure, Heartbeat, Outcomes, Release};
 pub use event::PublishRequest;
 pub use idempotency::IdempotencyHeader;
@@ -17,6 +17,7 @@ pub use submission::{Batch, Submission, Trace};
 use crate::domain::name::Name;
 use crate::engine;
 
+use approval::EXPIRES_MS;
 use dispatch::{CLAIM, LEASE_MS, RETRY_AFTER_MS, WAIT_MS};
 use submission::{DELAY_MS, MAX_RETRIES, THRESHOLD, TIMEOUT_MS};
 
@@ -30,6 +31,7 @@ pub const BOUNDS: &[(&str, &str, u64, u64)] = &[
     ("ClaimRequest", "max",             *CLAIM.start() as u64,       *CLAIM.end() as u64),
     ("ClaimRequest", "wait_ms",         *WAIT_MS.start(),            *WAIT_MS.end()),
     ("ClaimRequest", "lease_ms",        *LEASE_MS.start(),           *LEASE_MS.end()),
+    ("ApprovalRequest", "expires_after_ms", *EXPIRES_MS.start(),   *EXPIRES_MS.end()),
     ("Heartbeat",    "extend_ms",       *LEASE_MS.start(),           *LEASE_MS.end()),
     ("Failure",      "retry_after_ms",  *RETRY_AFTER_MS.start(),     *RETRY_AFTER_MS.end()),
     ("Outcome",      "retry_after_ms",  *RETRY_AFTER_MS.start(),     *RETRY_AFTER_MS.end()),

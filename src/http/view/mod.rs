@@ -12,7 +12,7 @@ mod stats;
 mod task;
 
 pub use agent::{AgentPage, AgentView};
-pub use approval::{ApprovalDetail, ApprovalPage};
+pub use approval::{ApprovalDetail, ApprovalPage, ApprovalView, DecisionResult, DecisionsResult};
 pub use audit::AuditPage;
 pub use event::{CloudEventPage, EventPageView};
 pub use outcome::{BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported};

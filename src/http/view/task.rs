@@ -12,7 +12,7 @@ use crate::engine::Page;
 
 use super::super::json::{Raw, RawObject};
 use super::super::text::Text;
-use super::{At, at};
+use super::{ApprovalView, At, at};
 
 /// A task.
 #[derive(Clone, Debug, Serialize, Object)]
@@ -75,8 +75,10 @@ pub struct TaskView {
     pub result: Option<Raw>,
     /// What the agent last said of its progress.
     pub progress: Option<ProgressView>,
-    /// The approval that gates it.
+    /// Its newest approval.
     pub approval_id: Option<Text<ApprovalId>>,
+    /// That approval: what was asked, changed and answered. Not in the answer to a submission.
+    pub approval: Option<ApprovalView>,
 }
 
 /// What was promised in time.
@@ -211,6 +213,7 @@ impl From<Task> for TaskView {
             result: task.result.map(Raw),
             progress: task.progress.map(ProgressView::from),
             approval_id: task.approval.map(Text),
+            approval: task.asked.map(|asked| (*asked).into()),
         }
     }
 }
@@ -302,6 +305,7 @@ mod tests {
             result: Some(RawValue::from_string("1.0".to_owned()).unwrap()),
             progress: None,
             approval: None,
+            asked: None,
             timeline: Vec::new(),
             version: 1,
             since: 1_769_851_800_000,

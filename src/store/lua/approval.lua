@@ -1,52 +1,155 @@
--- approval: what the scripts that ask for a decision, or close one, share.
+-- approval: what the scripts that ask for a decision, or make one, share.
+--
+-- What the policy says of a decision is its gate, in lines: quorum; 1 if four eyes are wanted, else 0; what silence
+-- means at the last level, `reject` or `hold`; how often to remind, ms, or `-`; how long each level may take, ms, joined
+-- by commas; who may decide and all of this for readers, JSON; the rule's name, a JSON string.
+
+-- Where an approval that never expires stands among the pending ones: behind every time.
+local NEVER = 9007199254740991
+
+local function read_gate(gate)
+  local g, times = {}, nil
+  g.quorum, g.four_eyes, g.silence, g.remind, times, g.terms, g.rule =
+    string.match(gate, '^(%d+)\n([01])\n(%a+)\n(%S+)\n(%S+)\n([^\n]*)\n([^\n]*)$')
+  g.times = {}
+  for time in string.gmatch(times or '', '%d+') do
+    g.times[#g.times + 1] = tonumber(time)
+  end
+  return g
+end
+
+-- When the wait at `level` (from 0) is over; nil: never.
+local function lasts_until(g, level)
+  if level + 1 < #g.times or g.silence == 'reject' then
+    return NOW + g.times[level + 1]
+  end
+end
+
+-- What the events of an approval tell, to be put into the payload of one; `f` is its hash.
+local function approval_json(task, f, g)
+  return '"approval_id":"' .. f.id .. '","kind":"' .. f.kind .. '","rule":' .. g.rule .. ',"requested_by":"' .. f.by
+    .. '","reason":' .. (f.reason or 'null') .. ',"action":' .. (f.action or 'null') .. ',"digest":"' .. f.digest
+    .. '","version":' .. detail(task).version .. ',"terms":' .. g.terms .. ',"level":' .. f.level .. ',"votes":' .. f.votes
+    .. ',"expires_at":' .. (f.expires_at ~= '' and '"' .. iso(tonumber(f.expires_at)) .. '"' or 'null')
+end
+
+-- Says something about an approval; `rest` is more of the payload, JSON from the comma on.
+local function say_approval(event, task, f, g, rest)
+  say(event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '",' .. approval_json(task, f, g)
+    .. (rest or '') .. '}')
+end
 
 -- Opens a request for a decision on the task.
-local function ask(task, approval, rule, requested_by, expires_at)
-  redis.call('HSET', P .. 'approval:' .. approval, 'task', task.id, 'status', 'pending', 'rule', rule,
-    'by', requested_by, 'requested_at', NOW, 'expires_at', expires_at)
-  append(come, P .. 'approvals:pending', expires_at, approval)
-  say('approval.requested', task, '{"approval_id":"' .. approval .. '","type":"' .. task.type .. '","rule":' .. rule
-    .. ',"requested_by":"' .. requested_by .. '","expires_at":"' .. iso(expires_at) .. '"}')
+--
+-- f     its hash: id, kind (`gate`: the policy asks, `ask`: the agent does), by, digest, gate and, of an ask, reason,
+--       action, on_rejection
+-- spec  of the task
+local function open(task, f, spec)
+  local g = read_gate(f.gate)
+  local expires_at = lasts_until(g, 0)
+  f.task, f.status, f.requested_at, f.expires_at = task.id, 'pending', TEXT[NOW], expires_at and TEXT[expires_at] or ''
+  f.level, f.votes, f.seal = '0', '[]', seal(task, f.digest, spec)
+  if task.approval ~= '-' and task.approval ~= f.id then
+    f.previous = task.approval
+    -- What was changed once stays in sight.
+    local past = redis.call('HMGET', P .. 'approval:' .. f.previous, 'edited_by', 'original', 'changes')
+    f.edited_by, f.original, f.changes = past[1] or nil, past[2] or nil, past[3] or nil
+  end
+  local fields = {}
+  for name, value in pairs(f) do
+    if name ~= 'id' then
+      fields[#fields + 1], fields[#fields + 2] = name, value
+    end
+  end
+  redis.call('HSET', P .. 'approval:' .. f.id, unpack(fields))
+  append(come, P .. 'approvals:pending', TEXT[expires_at or NEVER], f.id)
+  if g.remind ~= '-' then
+    append(come, P .. 'reminders', TEXT[NOW + g.remind], f.id)
+  end
+  task.approval = f.id
+  return g
+end
+
+local function load_approval(id)
+  local flat = redis.call('HGETALL', P .. 'approval:' .. id)
+  local f = { id = id }
+  for i = 1, #flat, 2 do
+    f[flat[i]] = flat[i + 1]
+  end
+  return f
 end
 
 -- Writes the decision on an open request; `comment` is a JSON string or nil.
-local function close(approval, status, comment)
-  append(gone, P .. 'approvals:pending', approval)
-  append(come, P .. 'approvals:' .. status, NOW, approval)
-  redis.call('HSET', P .. 'approval:' .. approval, 'status', status, 'decided_by', ACTOR, 'decided_at', NOW,
+local function close(id, status, comment)
+  append(gone, P .. 'approvals:pending', id)
+  append(gone, P .. 'reminders', id)
+  append(come, P .. 'approvals:' .. status, TEXT[NOW], id)
+  redis.call('HSET', P .. 'approval:' .. id, 'status', status, 'decided_by', ACTOR, 'decided_at', TEXT[NOW],
     'comment', comment or '')
 end
 
--- The open request's task, or why there is nothing to decide. `outcome`: the status that the decision leads to.
-local function undecided(approval, verb, outcome)
-  local f = redis.call('HMGET', P .. 'approval:' .. approval, 'task', 'status', 'by', 'decided_by', 'decided_at')
-  if not f[1] then
-    return nil, 'UNKNOWN'
+-- The open request and its task, or why there is nothing to decide. `outcome`: the status that the decision leads to.
+local function undecided(id, verb, outcome)
+  local f = load_approval(id)
+  if not f.task then
+    return nil, nil, 'UNKNOWN'
   end
-  if f[2] ~= 'pending' then
-    if IS_AGAIN and f[2] == outcome and f[4] == ACTOR then
+  if f.status ~= 'pending' then
+    if IS_AGAIN and f.status == outcome and f.decided_by == ACTOR then
       -- The first of these calls decided, and its answer was lost.
-      return nil, 'OK ' .. f[1]
+      return nil, nil, 'OK ' .. f.task
     end
-    return nil, 'DECIDED ' .. f[2] .. ' ' .. f[5] .. ' ' .. f[4]
+    return nil, nil, 'DECIDED ' .. f.status .. ' ' .. f.decided_at .. ' ' .. f.decided_by
   end
-  if f[3] == ACTOR then
-    return nil, 'OWN'
+  local task = load(f.task)
+  -- Neither who asked nor who submitted; the first line of the timeline says who that was.
+  if f.by == ACTOR or task and string.match(task.rest, '\n%d+ %S+ %S+ (%S+)') == ACTOR then
+    return nil, nil, 'OWN'
   end
-  local task = load(f[1])
-  return task, barred(task, verb)
+  return f, task, barred(task, verb)
 end
 
--- What the event of a decision tells.
-local function decision_json(approval, task, comment)
-  return '{"approval_id":"' .. approval .. '","type":"' .. task.type .. '","decided_by":"' .. ACTOR
-    .. '","comment":' .. (comment or 'null') .. '}'
+-- Why a decision is not about what the caller saw; nil: it is.
+local function misjudged(f, digest, level)
+  if f.level ~= level then
+    return 'LEVEL'
+  end
+  if f.digest ~= digest then
+    return 'CHANGED ' .. f.digest
+  end
 end
 
--- Ends the task because nobody said yes.
-local function refuse(approval, task, verb, status, comment, why)
-  task.more = ',"approval_id":"' .. approval .. '"'
-  close(approval, status, comment)
-  say('approval.' .. status, task, decision_json(approval, task, comment))
-  move(task, verb, 'cancelled', NOW, why)
+-- What the event of a decision tells, beside what its approval's events tell.
+local function decision_json(comment)
+  return ',"decided_by":"' .. ACTOR .. '","comment":' .. (comment or 'null')
+end
+
+-- Ends the request with a no, and with it the task, unless the agent that asked wants to hear it.
+local function refuse(f, task, verb, status, comment, why)
+  local g = read_gate(f.gate)
+  close(f.id, status, comment)
+  if f.on_rejection == 'return' then
+    task.more = ',' .. approval_json(task, f, g) .. decision_json(comment)
+    move(task, verb, 'assigned', task.rank, why, false, 'approval.' .. status)
+  else
+    task.more = ',"approval_id":"' .. f.id .. '"'
+    say_approval('approval.' .. status, task, f, g, decision_json(comment))
+    move(task, verb, 'cancelled', NOW, why)
+  end
+end
+
+-- Hands an open request to those of its next level; false: there is none.
+local function escalate(f, task, why)
+  local g = read_gate(f.gate)
+  local level = f.level + 1
+  if level >= #g.times then
+    return false
+  end
+  local expires_at = lasts_until(g, level)
+  f.level, f.expires_at = TEXT[level], expires_at and TEXT[expires_at] or ''
+  redis.call('HSET', P .. 'approval:' .. f.id, 'level', f.level, 'expires_at', f.expires_at)
+  append(come, P .. 'approvals:pending', TEXT[expires_at or NEVER], f.id)
+  task.more = ',' .. approval_json(task, f, g)
+  move(task, 'escalate', task.state, nil, why)
+  return true
 end

@@ -11,7 +11,7 @@ if refusal then
   return IS_AGAIN and task and task.state == 'cancelled' and 'REPEATED cancelled' or refusal
 end
 if task.state == 'blocked' then
-  close(detail(task).approval, 'cancelled')
+  close(task.approval, 'cancelled')
 end
 local why = ARGV[6] ~= '' and ARGV[6] or nil
 audit('cancel', 'task:' .. task.id, { previous_status = task.state, reason = plain(ARGV[6]) })

@@ -7,7 +7,8 @@
 -- ARGV[7]  how many at the most
 -- ARGV[8]  lease, ms
 --
--- Returns  now, ms, then for each task a list: id, lease until (ms), its record, its spec.
+-- Returns  now, ms, then for each task a list: id, lease until (ms), its record, its spec, its newest approval as names and
+--          values.
 --          Just the time if the subject is empty or the agent is paused.
 local agent, worker = ARGV[5], ARGV[6]
 if redis.call('ZADD', P .. 'sessions:' .. agent, NOW, worker) == 1 then
@@ -31,16 +32,18 @@ if #ids > 0 then
   for nth, id in ipairs(ids) do
     local task = known[id]
     if not barred(task, 'claim') then
-      if specs[nth] then
+      if not specs[nth] then
+        move(task, 'mend', 'failed', NOW, '"its payload is lost"', true)
+      elseif is_cleared(task, specs[nth]) then
         held[#held + 1] = { task, TEXT[hold(task, 'claim', ARGV[8], worker, true)], specs[nth] }
       else
-        move(task, 'mend', 'failed', NOW, '"its payload is lost"', true)
+        park(task)
       end
     end
   end
 end
 finish()
 for nth, row in ipairs(held) do
-  answer[nth + 1] = { row[1].id, row[2], pack(row[1]), row[3] }
+  answer[nth + 1] = { row[1].id, row[2], pack(row[1]), row[3], approval_of(row[1]) }
 end
 return answer

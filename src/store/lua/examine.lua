@@ -1,13 +1,13 @@
 -- examine: what is wrong with these tasks, seen in one moment, and mended in it.
 --
 -- ARGV[5]   1 to mend what is found, 0 to look only
--- ARGV[6]   how long an approval may wait that is asked for once more, ms
+-- ARGV[6]   gate of an approval that is asked for once more, or ''; see approval.lua
 -- ARGV[7]   the key in which the ids were found
--- ARGV[8…]  2 for each task: id, an id for an approval, should one be needed
+-- ARGV[8…]  3 for each task: id, an id for an approval, should one be needed, and the digest of its content
 --
 -- Returns  a flat list, 3 for each finding: id, what is wrong, and when mending `MENDED <what was done>` or
 --          `LEFT <why>`, else ''
-local EXPIRES_MS, SOURCE = ARGV[6], ARGV[7]
+local GATE, SOURCE = ARGV[6], ARGV[7]
 -- No lease is longer than a day; twice as long is no lease but a broken score.
 local LONGEST_LEASE_MS = 2 * 86400000
 local agents = redis.call('SMEMBERS', P .. 'agents')
@@ -78,30 +78,30 @@ local function examine_spec(task)
   end
 end
 
--- Makes the task wait for a human, under a new request unless its own is still open.
+-- Makes the task wait for a human, under a new request unless its own is still open. `spare`: its id and digest.
 local function hold_back(task, spare)
   return function()
     if task.state ~= 'blocked' then
       move(task, 'mend', 'blocked', NOW, '"nobody is known to have approved it"', false, 'task.blocked')
     end
     if spare then
-      detail(task).approval = spare
+      local f = { id = spare.id, kind = 'gate', by = task.submitter, digest = spare.digest, gate = GATE }
+      say_approval('approval.requested', task, f, open(task, f, redis.call('HGET', P .. 'specs', task.id) or ''))
       changed[task.id] = task
-      ask(task, spare, '"the first request for an approval was lost"', task.submitter, NOW + EXPIRES_MS)
     end
   end
 end
 
 -- No mend leads past an approval: in doubt somebody is asked once more.
 local function examine_gate(task, spare)
-  local id, state, approval = task.id, task.state, detail(task).approval
+  local id, state, approval = task.id, task.state, task.approval
   if approval == '-' then
     if state == 'blocked' then
       find(id, 'is blocked without an approval', 'asked for one', hold_back(task, spare))
     end
     return
   end
-  local f = redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'task')
+  local f = redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'task', 'digest', 'seal', 'on_rejection')
   local status = f[1]
   if not status or f[2] ~= id then
     local what = 'names the approval ' .. approval .. ', which is not its own'
@@ -115,21 +115,26 @@ local function examine_gate(task, spare)
       find(id, 'is ' .. state .. ' while its approval is pending', 'closed the approval', function()
         close(approval, 'cancelled')
       end)
-    elseif status ~= 'approved' and state ~= 'cancelled' and task.last_verb ~= 'mend' then
+    elseif not stands(status, f[5]) and state ~= 'cancelled' and task.last_verb ~= 'mend' then
       find(id, 'is ' .. state .. ' though its approval is ' .. status, 'it has happened')
     end
   elseif status == 'pending' then
     if state ~= 'blocked' then
       find(id, 'is ' .. state .. ' though its approval is pending', 'put back to wait for it', hold_back(task))
     end
-  elseif status == 'approved' then
+  elseif stands(status, f[5]) then
     if state == 'blocked' then
-      find(id, 'is blocked though its approval is approved', 'asked for a new one', hold_back(task, spare))
+      find(id, 'is blocked though its approval is ' .. status, 'asked for a new one', hold_back(task, spare))
     end
   else
     find(id, 'is ' .. state .. ' though its approval is ' .. status, 'cancelled', function()
       move(task, 'cancel', 'cancelled', NOW, '"its approval was ' .. status .. '"')
     end)
+    return
+  end
+  local spec = redis.call('HGET', P .. 'specs', id)
+  if spec and f[2] == id and not TERMINAL[state] and f[4] ~= seal(task, f[3] or '', spec) then
+    find(id, 'holds what its approval ' .. approval .. ' is not for', 'no agent gets it; cancel it')
   end
 end
 
@@ -223,11 +228,11 @@ local function examine(task, spare)
   examine_indexes(task)
 end
 
-local tasks = read_all(ids_of(8, 2))
-for i = 8, #ARGV, 2 do
+local tasks = read_all(ids_of(8, 3))
+for i = 8, #ARGV, 3 do
   local task = tasks[ARGV[i]]
   if task then
-    examine(task, ARGV[i + 1])
+    examine(task, { id = ARGV[i + 1], digest = ARGV[i + 2] })
   elseif task == false then
     examine_unreadable(ARGV[i])
   else

@@ -1,15 +1,38 @@
--- lapse: nobody decided in time, which means no; the tasks are cancelled.
+-- lapse: nobody decided in time: others are asked, or it means no. Whoever is to decide is reminded.
 --
--- ARGV[5]  how many at the most
+-- ARGV[5]  how many at the most, of each
 --
--- Returns  how many lapsed, and when the next one does (ms, or -1)
-local due = redis.call('ZRANGEBYSCORE', P .. 'approvals:pending', '-inf', NOW, 'LIMIT', 0, ARGV[5])
-for _, approval in ipairs(due) do
-  local task = undecided(approval, 'lapse', 'expired')
-  if task and not barred(task, 'lapse') then
-    refuse(approval, task, 'lapse', 'expired', nil, '"nobody decided on its approval in time"')
+-- Returns  how many lapsed or were reminded of, and in how many ms the next one falls due (-1: none)
+local count, soonest = 0, -1
+
+-- Does `act` to the approvals of this set that are due; what has no business there is dropped.
+local function sweep(set, act)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. set, '-inf', NOW, 'LIMIT', 0, ARGV[5])) do
+    local f = load_approval(id)
+    local task = f.task and f.status == 'pending' and load(f.task)
+    if not task then
+      append(gone, P .. set, id)
+    elseif not barred(task, 'lapse') then
+      count = count + 1
+      act(f, task)
+    end
+  end
+  local first = redis.call('ZRANGEBYSCORE', P .. set, '(' .. TEXT[NOW], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if first[2] and (soonest < 0 or first[2] - NOW < soonest) then
+    soonest = first[2] - NOW
   end
 end
+
+sweep('approvals:pending', function(f, task)
+  local why = '"nobody decided on its approval in time"'
+  if not escalate(f, task, why) then
+    refuse(f, task, 'lapse', 'expired', nil, why)
+  end
+end)
+sweep('reminders', function(f, task)
+  local g = read_gate(f.gate)
+  append(come, P .. 'reminders', TEXT[NOW + g.remind], f.id)
+  say_approval('approval.reminder', task, f, g)
+end)
 finish()
-local next_due = redis.call('ZRANGE', P .. 'approvals:pending', 0, 0, 'WITHSCORES')
-return { #due, next_due[2] and next_due[2] - NOW or -1 }
+return { count, soonest }

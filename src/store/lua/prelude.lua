@@ -57,7 +57,7 @@ end
 
 -- A task's record is one string, so that a batch is read by one call and written by one:
 --
---   state n attempt rank since retries lost limit due holder approval version human sla
+--   state n attempt rank since approval retries lost limit due holder version human sla
 --   agent type priority trace traceparent max_retries timeout deadline parent source alert_threshold start_deadline
 --   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]      one line for each of `n` transitions
 --
@@ -70,12 +70,12 @@ end
 local known, changed = {}, {}
 
 local function parse(id, record)
-  local state, n, attempt, rank, since, detail, rest =
-    string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) ([^\n]*)\n(.*)$')
+  local state, n, attempt, rank, since, approval, detail, rest =
+    string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ([^\n]*)\n(.*)$')
   local agent, type, priority, trace, traceparent = string.match(rest, '^(%S+) (%S+) (%S+) (%S+) (%S+)')
   return {
-    id = id, state = state, n = tonumber(n), attempt = tonumber(attempt), rank = rank, since = since, detail = detail,
-    rest = rest,
+    id = id, state = state, n = tonumber(n), attempt = tonumber(attempt), rank = rank, since = since, approval = approval,
+    detail = detail, rest = rest,
     agent = agent, type = type, priority = priority,
     trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
   }
@@ -86,8 +86,8 @@ local function detail(task)
   local d = task.details
   if not d then
     d = {}
-    d.retries, d.lost, d.limit, d.due, d.holder, d.approval, d.version, d.human, d.sla =
-      string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    d.retries, d.lost, d.limit, d.due, d.holder, d.version, d.human, d.sla =
+      string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
     task.details = d
   end
   return d
@@ -126,10 +126,10 @@ end
 
 local function pack(task)
   local d = task.details
-  local line = d and d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' ' .. d.due .. ' ' .. d.holder .. ' ' .. d.approval
-    .. ' ' .. d.version .. ' ' .. d.human .. ' ' .. d.sla
+  local line = d and d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' ' .. d.due .. ' ' .. d.holder .. ' ' .. d.version .. ' '
+     .. d.human .. ' ' .. d.sla
   return task.state .. ' ' .. TEXT[task.n] .. ' ' .. TEXT[task.attempt] .. ' ' .. task.rank .. ' ' .. task.since .. ' '
-    .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
+    .. task.approval .. ' ' .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
 end
 
 -- Why `verb` may not start from where the task is; nil if it may.
@@ -206,31 +206,35 @@ end
 
 -- Moves a task: set, record, timeline and event, or nothing.
 --
+-- to         where to; where it is already for a verb that stays there
+-- score      its place in the set; nil for a verb that stays: the one that it has
 -- reason     why, a JSON string, or nil
 -- is_popped  whether the task is out of its set already
 -- event      the event's type where it is not the verb's own
 -- task.more  more members of the event's payload, JSON from the comma on, or nil
 local function move(task, verb, to, score, reason, is_popped, event)
   local from = task.state
-  if from and not is_popped then
+  if from and from ~= to and not is_popped then
     append(gone, set_of(from, task.agent), task.id)
   end
-  append(come, set_of(to, task.agent), type(score) == 'number' and TEXT[score] or score, task.id)
-  if TERMINAL[to] then
-    opened[task.priority] = (opened[task.priority] or 0) - 1
-    finished[#finished + 1] = task.id
-  elseif not from or TERMINAL[from] then
-    opened[task.priority] = (opened[task.priority] or 0) + 1
-  end
-  if to == 'assigned' then
-    ring('agent:' .. task.agent)
-  elseif to == 'pending' then
-    ring('router')
-  elseif to == 'scheduled' then
-    ring('promoter')
+  if score then
+    append(come, set_of(to, task.agent), type(score) == 'number' and TEXT[score] or score, task.id)
   end
   if to ~= from then
     task.since = TEXT[NOW]
+    if TERMINAL[to] then
+      opened[task.priority] = (opened[task.priority] or 0) - 1
+      finished[#finished + 1] = task.id
+    elseif not from or TERMINAL[from] then
+      opened[task.priority] = (opened[task.priority] or 0) + 1
+    end
+    if to == 'assigned' then
+      ring('agent:' .. task.agent)
+    elseif to == 'pending' then
+      ring('router')
+    elseif to == 'scheduled' then
+      ring('promoter')
+    end
   end
   task.state, task.n = to, task.n + 1
   local attempt = TEXT[task.attempt]

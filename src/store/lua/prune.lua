@@ -16,14 +16,15 @@ for state in pairs(RULES.prune.from) do
     append(gone, P .. state, id)
     local task = known[id]
     if task then
-      local approval = detail(task).approval
       local _, _, _, parent = facts(task)
-      if approval ~= '-' then
-        local status = redis.call('HGET', P .. 'approval:' .. approval, 'status')
-        if status then
-          append(gone, P .. 'approvals:' .. status, approval)
+      local approval = task.approval
+      while approval and approval ~= '-' do
+        local f = redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'previous')
+        if f[1] then
+          append(gone, P .. 'approvals:' .. f[1], approval)
         end
         redis.call('DEL', P .. 'approval:' .. approval)
+        approval = f[2]
       end
       if parent ~= '-' then
         append(gone, P .. 'children:' .. parent, id)

@@ -1,11 +1,10 @@
 -- submit: takes tasks in; each is stored, or found to be a repetition.
 --
 -- ARGV[5]   how long an idempotency key is remembered, ms
--- ARGV[6]   how long an approval may wait, ms
--- ARGV[7…]  24 for each task:
+-- ARGV[6…]  24 for each task:
 --   1 id   2 agent   3 type   4 priority   5 head start, ms   6 delay, ms, or ''   7 start at, ms, or ''
 --   8 spec, opaque bytes   9 idempotency key's hash, or ''   10 digest of the body
---   11 approval id, or ''   12 approval rule, a JSON string   13 trace id, or ''
+--   11 approval id, or ''   12 digest of the content and, in the next lines, the gate; see approval.lua   13 trace id, or ''
 --   14 retries allowed   15 timeout of an attempt, ms, or ''   16 parent's id, or ''
 --   17 to be finished by, ms, or ''   18 to be finished this long after its start, ms, or ''
 --   19 who submits it   20 W3C trace context, or ''
@@ -14,7 +13,7 @@
 --
 -- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id> <due, ms, or -> <approval, or ->`
 --          (the key's task, and what it was answered with) or `MISMATCH` (the key came with another body)
-local remember_ms, expires_ms = ARGV[5], ARGV[6]
+local remember_ms = ARGV[5]
 local specs, index, answers = {}, {}, {}
 
 -- A deadline: the one that is given, or so long after the task may start, or none.
@@ -25,7 +24,7 @@ local function by(start, at, within)
   return or_none(at)
 end
 
-for i = 7, #ARGV, 24 do
+for i = 6, #ARGV, 24 do
   -- One call may carry the submissions of several callers.
   ACTOR = ARGV[i + 18]
   local id, key_hash = ARGV[i], ARGV[i + 8]
@@ -38,7 +37,7 @@ for i = 7, #ARGV, 24 do
     end
   elseif IS_AGAIN and load(id) then
     local d = detail(load(id))
-    answer = 'REPLAY ' .. id .. ' ' .. d.due .. ' ' .. d.approval
+    answer = 'REPLAY ' .. id .. ' ' .. d.due .. ' ' .. load(id).approval
   end
   if not answer then
     local due = tonumber(ARGV[i + 6]) or NOW + (tonumber(ARGV[i + 5]) or 0)
@@ -48,8 +47,9 @@ for i = 7, #ARGV, 24 do
     local approval, trace, traceparent = ARGV[i + 10], ARGV[i + 12], ARGV[i + 19]
     local task = {
       id = id, agent = ARGV[i + 1], type = ARGV[i + 2], priority = ARGV[i + 3], n = 0, attempt = 0, rank = rank,
+      approval = or_none(approval),
       trace = trace ~= '' and trace or nil, traceparent = traceparent ~= '' and traceparent or nil,
-      detail = '0 0 - ' .. (due > NOW and TEXT[due] or '-') .. ' - ' .. or_none(approval) .. ' 1 0 0',
+      detail = '0 0 - ' .. (due > NOW and TEXT[due] or '-') .. ' - 1 0 0',
       rest = ARGV[i + 1] .. ' ' .. ARGV[i + 2] .. ' ' .. ARGV[i + 3] .. ' ' .. or_none(trace) .. ' '
         .. or_none(traceparent) .. ' ' .. ARGV[i + 13] .. ' ' .. or_none(ARGV[i + 14]) .. ' ' .. deadline .. ' '
         .. or_none(ARGV[i + 15]) .. ' ' .. ARGV[i + 20] .. ' ' .. or_none(ARGV[i + 21]) .. ' ' .. start_deadline,
@@ -65,7 +65,9 @@ for i = 7, #ARGV, 24 do
     end
     move(task, 'submit', state, score)
     if approval ~= '' then
-      ask(task, approval, ARGV[i + 11], ACTOR, NOW + expires_ms)
+      local digest, gate = string.match(ARGV[i + 11], '^(%S+)\n(.*)$')
+      local f = { id = approval, kind = 'gate', by = ACTOR, digest = digest, gate = gate }
+      say_approval('approval.requested', task, f, open(task, f, ARGV[i + 7]))
     end
     specs[#specs + 1], specs[#specs + 2] = id, ARGV[i + 7]
     -- Microseconds, of which the last three digits keep the order within one call.

@@ -3,8 +3,8 @@
 -- ARGV[5]  id
 -- ARGV[6]  lease, ms
 --
--- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` (also if its payload is lost) or, for the caller who holds it already,
---          `REPEATED in_progress`
+-- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` (also if its payload is lost), `UNCLEARED` (the content is not what was
+--          approved) or, for the caller who holds it already, `REPEATED in_progress`
 local task = load(ARGV[5])
 local refusal = barred(task, 'take')
 if refusal then
@@ -13,8 +13,12 @@ if refusal then
   end
   return refusal
 end
-if redis.call('HEXISTS', P .. 'specs', task.id) == 0 then
+local spec = redis.call('HGET', P .. 'specs', task.id)
+if not spec then
   return 'ILLEGAL ' .. task.state
+end
+if not is_cleared(task, spec) then
+  return 'UNCLEARED'
 end
 redis.call('SADD', P .. 'agents', task.agent)
 hold(task, 'take', ARGV[6], ACTOR)

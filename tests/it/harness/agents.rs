@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use orchestrator::domain::approval::{Approval, OnRejection};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::{Claimed, Outcome, Report};
-use orchestrator::engine::{Claim, Error};
+use orchestrator::engine::{Claim, Error, Question};
 
-use super::{Fleet, name};
+use super::{Fleet, json, name};
 
 impl Fleet {
     /// Puts every pending task into its agent's subject.
@@ -58,6 +59,14 @@ impl Fleet {
 
     pub async fn release(&self, held: &Claimed) -> Result<State, Error> {
         self.report(held, Outcome::Released).await
+    }
+
+    /// Asks a human whether the agent may go on, and hears a no if `on_rejection` says so.
+    pub async fn ask(&self, held: &Claimed, on_rejection: OnRejection) -> Result<Approval, Error> {
+        let action = Some(json(r#"{"run": "rm -rf build"}"#));
+        let question = Question { reason: "may I?".to_owned(), action, on_rejection, expires_after_ms: None };
+        let (id, attempt) = (held.task.id, held.task.attempt);
+        self.engine.ask(&self.people.agent, id, attempt, question).await.map(|(approval, _)| approval)
     }
 
     /// Says that the agent is still at it; returns until when it may be.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use orchestrator::domain::approval::{Approval, Decision};
 use orchestrator::domain::ids::{ApprovalId, TaskId};
 use orchestrator::domain::lifecycle::State;
+use orchestrator::domain::principal::Principal;
 use orchestrator::domain::task::{NewTask, Task};
 use orchestrator::engine::{Engine, Error, Submitted};
 use orchestrator::store::{self, Store};
@@ -120,14 +121,20 @@ impl Fleet {
         self.engine.approval(approval).await.unwrap().0
     }
 
-    /// Bob says yes.
+    /// Bob says yes to what there is.
     pub async fn approve(&self, id: ApprovalId) -> Result<(Approval, Task), Error> {
-        self.engine.decide(&self.people.bob, id, Decision::Approve { comment: None }).await
+        self.decide(&self.people.bob, id, Decision::approve(None)).await
     }
 
     /// Bob says no.
     pub async fn reject(&self, id: ApprovalId) -> Result<(Approval, Task), Error> {
-        self.engine.decide(&self.people.bob, id, Decision::Reject { reason: Some("no".to_owned()) }).await
+        self.decide(&self.people.bob, id, Decision::reject(Some("no".to_owned()))).await
+    }
+
+    /// Somebody looks, and decides on what he saw.
+    pub async fn decide(&self, who: &Principal, id: ApprovalId, decision: Decision) -> Result<(Approval, Task), Error> {
+        let digest = self.engine.approval(id).await?.0.digest;
+        self.engine.decide(who, id, Decision { digest: Some(digest), ..decision }).await
     }
 
     /// Alice calls the task off.

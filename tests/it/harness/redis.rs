@@ -55,8 +55,7 @@ impl Redis {
 
     /// The answer to one command, over a connection of its own.
     pub async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
-        let client = redis::Client::open(self.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut connection = self.patient_connection().await;
         let mut command = redis::cmd(words[0]);
         for word in &words[1..] {
             command.arg(word);
@@ -67,13 +66,17 @@ impl Redis {
         }
     }
 
+    /// A connection whose answers have as long as they need: the machine may be busy.
+    async fn patient_connection(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.url()).unwrap();
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
+    }
+
     /// Writes events into partition 0 with the numbers from `from` to before `to` and so many bytes each, 50 an
     /// entry, as fast as it takes them in.
     pub async fn flood(&self, from: u64, to: u64, bytes: usize) {
-        let client = redis::Client::open(self.url()).unwrap();
-        // It has as long as it needs: the machine may be busy with what the flood causes.
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.unwrap();
+        let mut connection = self.patient_connection().await;
         let filler = "x".repeat(bytes);
         for chunk in (from..to).collect::<Vec<_>>().chunks(50) {
             let mut add = redis::cmd("XADD");

@@ -116,8 +116,9 @@ async fn wrong_fields_of_a_decision_are_refused_and_it_stays_open() {
     let (id, path) = blocked(&site).await;
 
     let refused = async {
-        let body = json!({"comment": 5, "payload": {"environment": "staging"}});
-        assert_eq!(site.post("judge", &format!("{path}/approve"), &body).await.pointers(), ["/comment", "/payload"]);
+        let body = json!({"comment": 5, "payload": [], "digest": "abc"});
+        let pointers = ["/comment", "/digest", "/payload"];
+        assert_eq!(site.post("judge", &format!("{path}/approve"), &body).await.pointers(), pointers);
         let body = json!({"comment": "x".repeat(1_001)});
         assert_eq!(site.post("judge", &format!("{path}/approve"), &body).await.pointers(), ["/comment"]);
         let body = json!({"reason": [], "comment": 1});

@@ -1,6 +1,6 @@
 //! Every operation of the API as the document lists it, so that no test can forget one.
 
-use orchestrator::domain::ids::{Partition, TaskId};
+use orchestrator::domain::ids::{ApprovalId, Partition, TaskId};
 use orchestrator::http::openapi;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ const SCOPES: &[(&str, &str)] = &[
     ("explain_routing", "admin"), ("publish_event", "events:publish"), ("read_events", "events:read"), ("list_approvals", "approvals:read"),
     ("list_pending_approvals", "approvals:read"), ("list_decided_approvals", "approvals:read"),
     ("get_approval", "approvals:read"), ("approve", "approvals:decide"), ("reject", "approvals:decide"),
+    ("decide_approvals", "approvals:decide"), ("ask_approval", "agent"),
 ];
 
 /// One operation.
@@ -81,6 +82,10 @@ impl Operation {
             "publish_event" => json!({"event_type": "deploy.started", "payload": {}}),
             "change_task_status" => json!({"status": "in_progress"}),
             "extend_lease" | "complete_task" | "fail_task" | "release_task" => json!({"attempt": 1}),
+            "ask_approval" => json!({"attempt": 1, "reason": "may I?"}),
+            "decide_approvals" => {
+                json!({"decisions": [{"approval_id": ApprovalId::new(Partition(0)).to_string(), "decision": "approve"}]})
+            }
             _ => json!({}),
         };
         self.takes_body.then_some(body)

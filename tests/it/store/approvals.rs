@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use orchestrator::domain::approval::{ApprovalStatus, Decision};
+use orchestrator::domain::approval::{ApprovalStatus, Decision, OnExpiry};
 use orchestrator::domain::ids::{ApprovalId, Partition};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::{Priority, Start};
-use orchestrator::engine::{Error, OnExpiry};
+use orchestrator::engine::Error;
 
 use crate::harness::{Fleet, assert_refused, json, new_task};
 
@@ -100,7 +100,7 @@ async fn an_approval_says_who_decided_when_and_why() {
     assert_eq!(asked.expires_at, Some(task.created_at + 86_400_000));
 
     let comment = Some("looks \"fine\"\n".to_owned());
-    let decision = Decision::Approve { comment: comment.clone() };
+    let decision = Decision::approve(comment.clone());
     let (approval, task) = fleet.engine.decide(&fleet.people.bob, asked.id, decision).await.unwrap();
 
     assert_eq!((approval.status, approval.comment.clone()), (ApprovalStatus::Approved, comment.clone()));
@@ -116,7 +116,7 @@ async fn nobody_decides_on_his_own_submission() {
     let task = fleet.submit("deploy").await;
     let approval = task.approval.unwrap();
 
-    for decision in [Decision::Approve { comment: None }, Decision::Reject { reason: None }] {
+    for decision in [Decision::approve(None), Decision::reject(None)] {
         let refused = fleet.engine.decide(&fleet.people.alice, approval, decision).await;
         assert_refused!(refused, Error::OwnSubmission(found) if found == approval);
     }
@@ -132,7 +132,7 @@ async fn only_the_first_decision_stands_and_the_second_is_told_whose_it_is() {
     let approval = task.approval.unwrap();
     let (decided, _) = fleet.approve(approval).await.unwrap();
 
-    let second = fleet.engine.decide(&fleet.people.carol, approval, Decision::Reject { reason: None }).await;
+    let second = fleet.engine.decide(&fleet.people.carol, approval, Decision::reject(None)).await;
 
     let when = decided.decided_at.unwrap();
     assert_refused!(second, Error::AlreadyDecided { status: ApprovalStatus::Approved, ref by, at, .. } if by == "user:bob" && at == when);
@@ -149,10 +149,10 @@ async fn of_many_decisions_at_once_exactly_one_wins() {
         let (bob, carol) = (&fleet.people.bob, &fleet.people.carol);
 
         let answers = futures_util::future::join_all([
-            engine.decide(bob, approval, Decision::Approve { comment: None }),
-            engine.decide(carol, approval, Decision::Reject { reason: None }),
-            engine.decide(bob, approval, Decision::Reject { reason: None }),
-            engine.decide(carol, approval, Decision::Approve { comment: None }),
+            engine.decide(bob, approval, Decision::approve(None)),
+            engine.decide(carol, approval, Decision::reject(None)),
+            engine.decide(bob, approval, Decision::reject(None)),
+            engine.decide(carol, approval, Decision::approve(None)),
         ]);
         let (answers, cancelled) = futures_util::future::join(answers, fleet.cancel(task.id)).await;
 
@@ -307,7 +307,7 @@ async fn of_a_yes_and_the_end_of_the_wait_at_once_exactly_one_is_heard() {
     let elsewhere = fleet.another_engine().await;
     for _ in 0..20 {
         let task = fleet.submit("deploy").await;
-        let yes = elsewhere.decide(&fleet.people.bob, task.approval.unwrap(), Decision::Approve { comment: None });
+        let yes = elsewhere.decide(&fleet.people.bob, task.approval.unwrap(), Decision::approve(None));
 
         let (yes, lapsed) = futures_util::future::join(yes, fleet.engine.lapse()).await;
         lapsed.unwrap();

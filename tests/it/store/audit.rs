@@ -65,7 +65,7 @@ async fn each_change_leaves_one_entry_and_a_refused_one_none() {
     fleet.reject(no.approval.unwrap()).await.unwrap();
     fleet.approve(no.approval.unwrap()).await.unwrap_err();
     let mine = fleet.submit("deploy").await.approval.unwrap();
-    engine.decide(&people.alice, mine, Decision::Approve { comment: None }).await.unwrap_err();
+    engine.decide(&people.alice, mine, Decision::approve(None)).await.unwrap_err();
     fleet.cancel(plain).await.unwrap();
     fleet.cancel(plain).await.unwrap_err();
     fleet.requeue(plain).await.unwrap();
@@ -97,7 +97,7 @@ async fn an_entry_says_who_when_from_where_and_what() {
     let task = fleet.submit("deploy").await;
     let bob = fleet.people.bob.clone().at(Some(Origin::Peer("10.0.0.7:4711".parse().unwrap())));
     let reason = "no \"way\"\n\u{202e}\u{1f600}\0".to_owned();
-    let decision = Decision::Reject { reason: Some(reason.clone()) };
+    let decision = Decision::reject(Some(reason.clone()));
     fleet.engine.decide(&bob, task.approval.unwrap(), decision).await.unwrap();
     fleet.engine.requeue(&fleet.people.alice.clone().at(Some(Origin::Nats)), task.id).await.unwrap();
     fleet.cancel(task.id).await.unwrap();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use orchestrator::domain::approval::ApprovalStatus;
+use orchestrator::domain::approval::{ApprovalStatus, OnRejection};
 use orchestrator::domain::audit::{AuditFilter, Credential};
 use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::State;
@@ -72,7 +72,7 @@ impl Story {
         let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
         match self.script.name {
             "submit" | "route" | "promote" | "lapse" | "prune" => self.tell_of_waiting().await,
-            "claim" | "take" | "extend" | "complete" | "fail" | "release" | "reap" => self.tell_of_work().await,
+            "claim" | "take" | "ask" | "extend" | "complete" | "fail" | "release" | "reap" => self.tell_of_work().await,
             "cancel" => {
                 let task = fleet.submit("faq").await;
                 self.leads_to(&task, (State::Cancelled, 2), async || fleet.cancel(task.id).await).await;
@@ -183,6 +183,11 @@ impl Story {
         }
         let held = fleet.claim_one().await;
         match self.script.name {
+            "ask" => {
+                let ask = async || fleet.ask(&held, OnRejection::Cancel).await;
+                self.leads_to(&task, (State::Blocked, 4), ask).await;
+                assert_eq!(fleet.engine.approvals(&[], 10, None).await.unwrap().items.len(), 1);
+            }
             "extend" => {
                 let until = self.call(async || fleet.extend(&held, None).await).await.unwrap();
                 assert!(until >= held.lease_until && self.stands(&task).await == (State::InProgress, 3));

@@ -76,8 +76,8 @@ async fn an_outcome_counts_once() {
 #[tokio::test]
 async fn a_decision_is_the_deciders_own_and_not_somebody_elses() {
     for (decision, status, state) in [
-        (Decision::Approve { comment: None }, ApprovalStatus::Approved, State::Pending),
-        (Decision::Reject { reason: None }, ApprovalStatus::Rejected, State::Cancelled),
+        (Decision::approve(None), ApprovalStatus::Approved, State::Pending),
+        (Decision::reject(None), ApprovalStatus::Rejected, State::Cancelled),
     ] {
         let fleet = lossy().await;
         let task = fleet.submit("deploy").await;

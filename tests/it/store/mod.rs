@@ -1,8 +1,10 @@
 //! What the store and the engine promise, over a real Redis.
 
 mod approvals;
+mod asking;
 mod audit;
 mod bytes;
+mod decisions;
 mod doctor;
 mod events;
 mod every_call;

@@ -7,7 +7,7 @@ use orchestrator::domain::lifecycle::State;
 use super::ward::{Ward, key};
 
 /// Where the approval stands in a record's first line.
-const APPROVAL: usize = 10;
+const APPROVAL: usize = 5;
 
 /// After the repair the task waits for a human, in a list that humans see; and after a yes it is done.
 async fn waits_for_a_human(ward: Ward, id: TaskId) {
@@ -110,8 +110,9 @@ async fn a_request_that_its_task_does_not_wait_for_is_closed() {
     let ward = Ward::open().await;
     let stray = orchestrator::domain::ids::ApprovalId::new(orchestrator::domain::ids::Partition(0));
     let (hash, id) = (key(&format!("approval:{stray}")), ward.blocked.id.to_string());
-    ward.redis(&["HSET", &hash, "task", &id, "status", "pending", "rule", "\"x\"", "by", "key:mallory"]).await;
-    ward.redis(&["HSET", &hash, "requested_at", "1", "expires_at", "9000000000000"]).await;
+    ward.redis(&["HSET", &hash, "task", &id, "status", "pending", "by", "key:mallory"]).await;
+    let gate = "1\n0\nreject\n-\n1000\n{\"levels\":[],\"quorum\":1,\"four_eyes\":false,\"on_expiry\":\"reject\",\"remind_every_ms\":null}\n\"x\"";
+    ward.redis(&["HSET", &hash, "requested_at", "1", "expires_at", "9000000000000", "digest", "d", "gate", gate]).await;
     ward.redis(&["ZADD", &key("approvals:pending"), "9000000000000", &stray.to_string()]).await;
 
     ward.is_mended("which does not wait for it").await;

@@ -2,27 +2,34 @@
 
 use std::time::Duration;
 
-use orchestrator::domain::approval::ApprovalStatus;
+use orchestrator::domain::approval::{ApprovalStatus, Decision, Level, OnExpiry, OnRejection, Verdict};
 use orchestrator::domain::ids::{ApprovalId, Partition, TaskId};
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
-use orchestrator::domain::task::{Outcome, Progress, Report, Start, Task};
-use orchestrator::engine::StatusChange;
+use orchestrator::domain::task::{Outcome, Priority, Progress, Report, Start, Task};
+use orchestrator::engine::{Question, StatusChange};
 
-use crate::harness::{Fleet, failed};
+use crate::harness::{Fleet, failed, json};
+
+/// Verbs that need an approval of more than one human, who ask others when they are silent.
+const NEEDS_TWO: [Verb; 3] = [Verb::Vote, Verb::Edit, Verb::Escalate];
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Brings a task into a state by legal steps only; with none, into no state at all: there is no such task.
 ///
 /// Every one has an approval, so that the verbs of approvers have something to act on.
-async fn bring(fleet: &Fleet, state: Option<State>) -> TaskId {
+async fn bring(fleet: &Fleet, state: Option<State>, verb: Verb) -> TaskId {
     let Some(state) = state else { return TaskId::new(Partition(0)) };
     let start = if state == State::Scheduled { Start::After(60_000) } else { Start::Now };
-    let task = fleet.submit_with("deploy", |new| new.start = start).await;
+    let priority = if NEEDS_TWO.contains(&verb) { Priority::P0 } else { Priority::P2 };
+    let task = fleet.submit_with("deploy", |new| (new.start, new.priority) = (start, priority)).await;
     if state == State::Blocked {
         return task.id;
     }
-    fleet.approve(task.approval.unwrap()).await.unwrap();
+    let (approval, people) = (task.approval.unwrap(), &fleet.people);
+    for approver in [&people.bob, &people.carol].into_iter().take(1 + usize::from(priority == Priority::P0)) {
+        fleet.engine.decide(approver, approval, Decision::approve(None)).await.unwrap();
+    }
     match state {
         State::Blocked | State::Scheduled | State::Pending => {}
         State::Assigned => fleet.route().await,
@@ -48,7 +55,7 @@ async fn reopen_approval(fleet: &Fleet, task: &Task) {
     if status != ApprovalStatus::Pending {
         let (hash, member) = (format!("orchestrator:{{0}}:approval:{id}"), id.to_string());
         let set = |status: ApprovalStatus| format!("orchestrator:{{0}}:approvals:{}", status.as_str());
-        fleet.redis.ask::<i64>(&["HSET", &hash, "status", "pending"]).await;
+        fleet.redis.ask::<i64>(&["HSET", &hash, "status", "pending", "votes", "[]", "yes", "0"]).await;
         fleet.redis.ask::<i64>(&["ZREM", &set(status), &member]).await;
         fleet.redis.ask::<i64>(&["ZADD", &set(ApprovalStatus::Pending), "1", &member]).await;
     }
@@ -64,9 +71,26 @@ async fn apply(fleet: &Fleet, verb: Verb, id: TaskId, task: Option<&Task>) {
     };
     match verb {
         Verb::Submit => unreachable!("it starts from no state"),
-        Verb::Approve => drop(fleet.approve(approval).await),
+        Verb::Approve | Verb::Vote => drop(fleet.approve(approval).await),
+        Verb::Edit => {
+            let verdict = Verdict::Approve { payload: Some(json(r#"{"changed":true}"#)) };
+            drop(engine.decide(&people.bob, approval, Decision { verdict, comment: None, digest: None }).await);
+        }
+        Verb::Ask => {
+            let question = Question {
+                reason: "may I?".to_owned(),
+                action: None,
+                on_rejection: OnRejection::Cancel,
+                expires_after_ms: None,
+            };
+            drop(engine.ask(&people.agent, id, attempt, question).await);
+        }
+        Verb::Park => {
+            engine.route().await.unwrap();
+            fleet.claim("ops_agent", 10).await;
+        }
         Verb::Reject => drop(fleet.reject(approval).await),
-        Verb::Lapse => drop(engine.lapse().await.unwrap()),
+        Verb::Lapse | Verb::Escalate => drop(engine.lapse().await.unwrap()),
         Verb::Promote => drop(engine.promote().await.unwrap()),
         Verb::Route => drop(engine.route().await.unwrap()),
         Verb::Claim => drop(fleet.claim("ops_agent", 10).await),
@@ -91,7 +115,11 @@ async fn apply(fleet: &Fleet, verb: Verb, id: TaskId, task: Option<&Task>) {
 async fn make_due(fleet: &Fleet, verb: Verb, id: TaskId) {
     match verb {
         Verb::Mend => drop(fleet.redis.ask::<i64>(&["HDEL", "orchestrator:{0}:specs", &id.to_string()]).await),
-        Verb::Lapse => fleet.advance(25 * HOUR),
+        Verb::Park => {
+            let change = ["HSET", "orchestrator:{0}:specs", &id.to_string(), r#"{"tampered":"with"}"#];
+            fleet.redis.ask::<i64>(&change).await;
+        }
+        Verb::Lapse | Verb::Escalate => fleet.advance(25 * HOUR),
         Verb::Promote | Verb::Reap => fleet.advance(HOUR),
         Verb::Prune => fleet.advance(8 * 24 * HOUR),
         _ => {}
@@ -113,7 +141,8 @@ async fn check_move(fleet: &Fleet, verb: Verb, before: &Task, events_before: usi
         assert_eq!(types, [rule.event]);
         return;
     }
-    assert!(rule.to.contains(&after.state), "{verb} led from {} to {}", before.state, after.state);
+    let is_allowed = if rule.to.is_empty() { after.state == before.state } else { rule.to.contains(&after.state) };
+    assert!(is_allowed, "{verb} led from {} to {}", before.state, after.state);
     assert_eq!(after.timeline.len(), before.timeline.len() + 1, "{verb}");
     let last = after.timeline.last().unwrap();
     assert_eq!((last.verb, last.to), (verb, after.state));
@@ -130,19 +159,25 @@ async fn obeys_the_table(state: Option<State>) {
     let fleet = Fleet::build().settings(|settings| {
         settings.agents.session_ms = u64::from(u32::MAX);
         settings.retention.events_ms = u64::from(u32::MAX);
+        let terms = &mut settings.approvals.rules[0].terms;
+        (terms.quorum, terms.four_eyes, terms.on_expiry) = (Some(2), true, Some(OnExpiry::Escalate));
+        terms.escalate_to = vec![Level { roles: vec![], groups: vec![], expires_after_ms: u64::from(u32::MAX) }];
     });
     let fleet = fleet.start().await;
     for verb in RULES.iter().map(|rule| rule.verb).filter(|verb| *verb != Verb::Submit) {
         fleet.redis.ask::<String>(&["FLUSHDB"]).await;
         // So that the agent is known and its first claim changes nothing by itself.
         fleet.claim("ops_agent", 1).await;
-        let id = bring(&fleet, state).await;
+        let id = bring(&fleet, state, verb).await;
         let task = fleet.engine.task(id).await.ok();
         assert_eq!(task.as_ref().map(|task| task.state), state);
-        if let (Some(task), Verb::Approve | Verb::Reject | Verb::Lapse) = (&task, verb) {
+        let is_decision = matches!(verb, Verb::Approve | Verb::Reject | Verb::Lapse) || NEEDS_TWO.contains(&verb);
+        if let Some(task) = task.as_ref().filter(|_| is_decision) {
             reopen_approval(&fleet, task).await;
         }
-        make_due(&fleet, verb, id).await;
+        if task.is_some() {
+            make_due(&fleet, verb, id).await;
+        }
         let (before, events) = (fleet.redis.dump().await, fleet.events().await.len());
 
         apply(&fleet, verb, id, task.as_ref()).await;

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use orchestrator::domain::approval::{Decision, OnRejection, Verdict};
 use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
 use orchestrator::domain::task::{Millis, Outcome, Report, Start, Task};
-use orchestrator::engine::StatusChange;
+use orchestrator::engine::{Question, StatusChange};
 
-use crate::harness::{Fleet, failed};
+use crate::harness::{Fleet, failed, json};
 
 const STEPS: usize = 800;
 const MOST_TASKS: usize = 8;
@@ -27,7 +28,10 @@ struct Ghost {
     max_retries: u32,
     lost: u32,
     is_gated: bool,
+    /// The newest approval stands.
     is_approved: bool,
+    /// It is one that the agent asked for.
+    has_asked: bool,
     agent: &'static str,
     /// Learnt from Redis after every step.
     seen: Task,
@@ -94,6 +98,8 @@ impl Walk {
             (Verb::Promote | Verb::Route | Verb::Lapse | Verb::Reap | Verb::Prune, Some(_)) => self.sweep(verb).await,
             (Verb::Claim, Some(_)) => self.claim().await,
             (Verb::Mend, Some(_)) => assert_eq!(self.fleet.engine.repair().await.unwrap(), []),
+            // Not under the default policy, and not of our own doing.
+            (Verb::Vote | Verb::Escalate | Verb::Park, Some(_)) => {}
             (verb, Some(id)) => self.one(verb, id).await,
         }
         format!("{verb} of {id:?} after {jump} s")
@@ -117,8 +123,8 @@ impl Walk {
             (false, 0) => State::Pending,
             (false, _) => State::Scheduled,
         };
-        let (attempt, retries, lost, is_approved) = (0, 0, 0, false);
-        let ghost = Ghost { state, attempt, retries, max_retries, lost, is_gated, is_approved, agent, seen };
+        let (attempt, retries, lost, is_approved, has_asked) = (0, 0, 0, false, false);
+        let ghost = Ghost { state, attempt, retries, max_retries, lost, is_gated, is_approved, has_asked, agent, seen };
         self.ghosts.insert(ghost.seen.id, ghost);
     }
 
@@ -143,12 +149,19 @@ impl Walk {
         let attempt = if is_stale { ghost.attempt.saturating_sub(1) } else { ghost.attempt };
         let now = self.fleet.engine.check().await.unwrap();
         ask(&self.fleet, verb, &ghost.seen, attempt).await;
-        let is_report = matches!(verb, Verb::Complete | Verb::Retry | Verb::Fail | Verb::Release);
+        let is_report = matches!(verb, Verb::Ask | Verb::Complete | Verb::Retry | Verb::Fail | Verb::Release);
         if !verb.rule().from.contains(&ghost.state) || is_report && attempt != ghost.attempt {
             return;
         }
         match verb {
-            Verb::Approve => {
+            Verb::Ask => {
+                (ghost.is_gated, ghost.is_approved, ghost.has_asked) = (true, false, true);
+                ghost.state = State::Blocked;
+            }
+            Verb::Approve | Verb::Edit if ghost.has_asked => {
+                (ghost.state, ghost.is_approved) = (State::Assigned, true);
+            }
+            Verb::Approve | Verb::Edit => {
                 ghost.is_approved = true;
                 let ended = self.fleet.engine.check().await.unwrap();
                 let is_ahead = match has_come(ghost.seen.scheduled_for.unwrap_or(0), (now, ended)) {
@@ -165,7 +178,9 @@ impl Walk {
             Verb::Cancel | Verb::Reject => ghost.state = State::Cancelled,
             Verb::Requeue => {
                 (ghost.retries, ghost.lost) = (0, 0);
-                ghost.state = if ghost.is_gated && !ghost.is_approved { State::Blocked } else { State::Pending };
+                let needs_approval = ghost.is_gated && !ghost.is_approved;
+                ghost.has_asked &= !needs_approval;
+                ghost.state = if needs_approval { State::Blocked } else { State::Pending };
             }
             _ => {}
         }
@@ -252,6 +267,21 @@ async fn ask(fleet: &Fleet, verb: Verb, task: &Task, attempt: u32) {
             let answer =
                 if verb == Verb::Approve { fleet.approve(approval).await } else { fleet.reject(approval).await };
             return drop(answer);
+        }
+        Verb::Ask => {
+            let question = Question {
+                reason: "may I?".to_owned(),
+                action: None,
+                on_rejection: OnRejection::Cancel,
+                expires_after_ms: None,
+            };
+            return drop(fleet.engine.ask(&fleet.people.agent, id, attempt, question).await);
+        }
+        Verb::Edit => {
+            let Some(approval) = task.approval else { return };
+            let (payload, digest) = (Some(json(r#"{"n":1}"#)), Some(fleet.approval_of(id).await.digest));
+            let decision = Decision { verdict: Verdict::Approve { payload }, comment: None, digest };
+            return drop(fleet.engine.decide(&fleet.people.bob, approval, decision).await);
         }
         Verb::Take => return drop(fleet.engine.change_status(&fleet.people.alice, id, StatusChange::InProgress).await),
         Verb::Extend => return drop(fleet.engine.extend(&fleet.people.agent, id, attempt, None, None).await),

@@ -26,3 +26,15 @@ redis:
 
 servers:
 	.ci/provide-servers redis nats openssl
+
+# Tells the story of tests/it/stories/chaos for MINUTES, with the faults of SEED (one of its own if there is none).
+.PHONY: chaos soak
+chaos: servers
+	ORCHESTRATOR_CHAOS_MINUTES=$(or $(MINUTES),3) $(if $(SEED),ORCHESTRATOR_CHAOS_SEED=$(SEED)) \
+		cargo test --locked --test it -- --exact --nocapture \
+		stories::chaos::whatever_fails_and_however_often_no_promise_is_broken
+
+# The same fleet under steady load without faults, for MINUTES.
+soak: servers
+	ORCHESTRATOR_SOAK_MINUTES=$(or $(MINUTES),10) cargo test --locked --test it -- --exact --nocapture \
+		stories::chaos::soak::under_steady_load_memory_is_flat_and_nothing_is_left_afterwards

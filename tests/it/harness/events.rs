@@ -41,21 +41,27 @@ impl Fleet {
 impl Redis {
     /// Every event of a partition, oldest first.
     pub async fn events(&self, partition: Partition) -> Vec<Seen> {
+        let mut events = Vec::new();
+        self.each_event(partition, |event| events.push(event)).await;
+        events
+    }
+
+    /// Shows every event of a partition, oldest first.
+    pub async fn each_event(&self, partition: Partition, mut show: impl FnMut(Seen)) {
         let key = format!("orchestrator:{{{partition}}}:events");
-        let mut entries: Vec<(String, Vec<(String, String)>)> = Vec::new();
         let mut from = "-".to_owned();
         loop {
             // In pieces: what a busy machine reads within the time that a command has.
             let piece: Vec<(String, Vec<(String, String)>)> =
                 self.ask(&["XRANGE", &key, &from, "+", "COUNT", "50"]).await;
-            let Some((last, _)) = piece.last() else { break };
+            let Some((last, _)) = piece.last() else { return };
             from = format!("({last}");
-            entries.extend(piece);
+            for (entry, fields) in &piece {
+                for (index, (_, json)) in fields.iter().enumerate() {
+                    show(seen(partition, entry, index, json));
+                }
+            }
         }
-        let events = entries.into_iter().flat_map(|(entry, fields)| {
-            fields.into_iter().enumerate().map(move |(index, (_, json))| seen(partition, &entry, index, &json))
-        });
-        events.collect()
     }
 }
 

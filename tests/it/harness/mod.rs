@@ -12,20 +12,23 @@ mod people;
 mod processes;
 mod proxy;
 mod redis;
+mod stream;
 mod wait;
 mod wire;
 
 pub use agents::failed;
 pub use answers::{Answer, Call};
-pub use build::Builder;
+pub use build::{Builder, engine_over};
+pub use events::Seen;
 pub use fleet::Fleet;
 pub use gateway::{JWT_SECRET, KEYS, Site, key_of};
 pub use nats::{Message, Nats, STREAM, jetstream_in};
 pub use people::People;
-pub use processes::{Client, Process, Program};
+pub use processes::{Client, Process, Program, resident_kb};
 pub use proxy::{Fate, LossyProxy};
 pub use redis::Redis;
-pub use wait::{eventually, striking, within};
+pub use stream::{Block, number};
+pub use wait::{eventually, late, striking, within};
 pub use wire::Wire;
 
 use std::str::FromStr;

@@ -5,11 +5,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{Answer, Call, KEYS, eventually, key_of};
+use super::{Answer, Call, KEYS, eventually, key_of, late};
 
 /// How a process is to be started. Of this environment it has only the search path, and none of our settings.
 #[derive(Clone, Debug, Default)]
@@ -123,14 +124,31 @@ impl Process {
 
     /// Where it listens, as soon as it does.
     pub async fn url(&self) -> String {
-        let line = self.says("the gateway listens").await;
-        let address = line.split_once("address=").unwrap().1.split(' ').next().unwrap();
-        format!("http://{address}")
+        url_in(&self.says("the gateway listens").await)
+    }
+
+    /// A client with the API key `crew`, as soon as the gateway listens; one need not hold the process to wait for it.
+    pub fn listening(&self) -> impl Future<Output = Client> + use<> {
+        let (log, client) = (Arc::clone(&self.log.lines), self.client.clone());
+        async move {
+            loop {
+                let url = log.lock().unwrap().lines().find(|line| line.contains("the gateway listens")).map(url_in);
+                if let Some(url) = url {
+                    return Client { url, name: "crew", client };
+                }
+                late(Duration::from_millis(5)).await;
+            }
+        }
     }
 
     /// A client with the API key of this name.
     pub async fn client(&self, name: &'static str) -> Client {
         Client { url: self.url().await, name, client: self.client.clone() }
+    }
+
+    /// How many kilobytes of memory it holds.
+    pub fn resident_kb(&self) -> u64 {
+        resident_kb(&self.child.id().to_string())
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -167,6 +185,18 @@ impl Drop for Process {
     }
 }
 
+fn url_in(line: &str) -> String {
+    let address = line.split_once("address=").unwrap().1.split(' ').next().unwrap();
+    format!("http://{address}")
+}
+
+/// How many kilobytes of memory a process holds: its number, or `self`.
+pub fn resident_kb(process: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 /// Somebody who speaks HTTP to a process.
 #[derive(Clone)]
 pub struct Client {
@@ -176,6 +206,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// Somebody else who speaks to the same process: the API key of this name.
+    pub fn of(&self, name: &'static str) -> Self {
+        Self { name, ..self.clone() }
+    }
+
     pub fn call(&self, method: reqwest::Method, path: &str) -> Call {
         let call = Call(self.client.request(method, format!("{}{path}", self.url)));
         call.header("x-api-key", key_of(self.name))

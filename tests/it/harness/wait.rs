@@ -31,8 +31,8 @@ pub async fn within<T>(bound: Duration, what: &str, work: impl Future<Output = T
     }
 }
 
-/// Comes so much later: what makes a wire slow, and nothing that a test may wait with.
-pub(super) async fn late(by: Duration) {
+/// Comes so much later: for what is slow, pauses or keeps a pace by itself, and nothing that a test may wait with.
+pub async fn late(by: Duration) {
     if !by.is_zero() {
         sleep(by).await;
     }

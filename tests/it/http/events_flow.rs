@@ -3,14 +3,7 @@
 use std::time::Duration;
 
 use super::{Block, Site};
-use crate::harness::{Fleet, json, striking};
-
-/// How many kilobytes this process holds.
-fn resident_kb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
+use crate::harness::{Fleet, json, resident_kb, striking};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_readers_that_never_read_cost_little_and_delay_nobody() {
@@ -20,7 +13,7 @@ async fn a_hundred_readers_that_never_read_cost_little_and_delay_nobody() {
         sleepers.push(site.drowsy("").await);
     }
     let mut reader = site.open("", &[]).await;
-    let before = resident_kb();
+    let before = resident_kb("self");
 
     for wave in 0..10 {
         let numbers = wave * 300..(wave + 1) * 300;
@@ -29,7 +22,7 @@ async fn a_hundred_readers_that_never_read_cost_little_and_delay_nobody() {
     }
 
     // Each of them would hold 12 MB, if it held what it was not read.
-    let grown = resident_kb().saturating_sub(before);
+    let grown = resident_kb("self").saturating_sub(before);
     assert!(grown < 400_000, "{grown} kB");
     drop(sleepers);
     site.finish().await;

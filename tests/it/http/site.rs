@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 use crate::harness::{Builder, Fleet, json, new_event, within};
 
+pub use crate::harness::{Block, number};
+
 const KEY: &str = "reader-key-0123456789";
 
 /// How long anything may take at the most.
@@ -28,52 +30,6 @@ pub struct Site {
     url: String,
     client: reqwest::Client,
     serving: JoinSet<io::Result<()>>,
-}
-
-/// What stands between two empty lines of a stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Block {
-    pub id: String,
-    /// Empty: a comment, or the opening.
-    pub event: String,
-    pub data: String,
-    pub comment: String,
-    pub retry: String,
-}
-
-impl Block {
-    pub fn read(text: &str) -> Self {
-        let mut block = Self::default();
-        for line in text.lines() {
-            let (name, value) = line.split_once(':').unwrap();
-            let value = value.strip_prefix(' ').unwrap_or(value).to_owned();
-            let field = match name {
-                "id" => &mut block.id,
-                "event" => &mut block.event,
-                "data" => &mut block.data,
-                "" => &mut block.comment,
-                "retry" => &mut block.retry,
-                other => panic!("no field of a stream: {other:?}"),
-            };
-            assert!(field.is_empty(), "{name} stands there twice: {text}");
-            *field = value;
-        }
-        block
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.data).unwrap()
-    }
-
-    /// The number in the payload of the event.
-    pub fn number(&self) -> u64 {
-        number(&self.json())
-    }
-}
-
-/// The number in the payload of an event.
-pub fn number(event: &Value) -> u64 {
-    event["payload"]["n"].as_u64().unwrap_or_else(|| panic!("no number in {event}"))
 }
 
 impl Site {
@@ -185,9 +141,7 @@ impl Reader {
     /// The next block of any kind; none: the stream has ended.
     pub async fn block(&mut self) -> Option<Block> {
         loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let block = Block::read(block);
-                self.text = rest.to_owned();
+            if let Some(block) = Block::take(&mut self.text) {
                 return Some(block);
             }
             let chunk = within(BOUND, "the next bytes of a stream", self.response.chunk()).await.unwrap()?;

@@ -1,6 +1,7 @@
 //! Stories told with real processes over a private Redis: what an operator sees.
 
 mod bridge;
+mod chaos;
 mod command_line;
 mod command_line_approvals;
 mod command_line_audit;

@@ -1,0 +1,187 @@
+//! Those who call: clients, agents, judges and a subscriber. Each calls again until it is known what came of a call,
+//! and remembers what it was told.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fastrand::Rng;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::world::{World, id_of, submission};
+use crate::harness::{Block, late};
+
+const BATCH: u64 = 100;
+/// No more than so many tasks are open when others are submitted.
+const MOST_OPEN: u64 = 3_000;
+
+/// Submits batch after batch, a `pace` apart; cancels some of them, and sends some again that it has long since sent.
+pub async fn submit(world: Arc<World>, nth: usize, pace: Duration) {
+    let mut random = Rng::with_seed(world.seed ^ (nth as u64 + 1));
+    for batch in 0.. {
+        let next = Instant::now() + pace;
+        while !world.is_over.is_cancelled() && world.open().await > MOST_OPEN {
+            late(pace).await;
+        }
+        if world.is_over.is_cancelled() {
+            return;
+        }
+        let ids = send(&world, nth, batch).await;
+        if random.u8(..10) == 0 {
+            let earlier = if world.remembers { random.u64(..=batch) } else { batch };
+            send(&world, nth, earlier).await;
+            world.told.lock().unwrap().replays += BATCH as usize;
+        }
+        for id in ids.iter().filter(|_| random.u8(..50) == 0) {
+            let answer = world.post("root", &format!("/tasks/{id}/cancel"), &json!({})).await;
+            match answer.status {
+                200 => drop(world.told.lock().unwrap().cancelled.insert(id.clone())),
+                409 => {}
+                _ => world.accuse(format!("cancel: {answer:?}")),
+            }
+        }
+        late(next.saturating_duration_since(Instant::now())).await;
+    }
+}
+
+/// Sends the batch of this number until every task of it is acknowledged: their ids.
+async fn send(world: &World, nth: usize, batch: u64) -> Vec<String> {
+    let numbers = batch * BATCH..(batch + 1) * BATCH;
+    let keyed: Vec<_> = numbers.map(|number| (number, format!("{nth}-{number}"))).collect();
+    let tasks: Vec<_> = keyed.iter().map(|(number, key)| submission(*number, key)).collect();
+    loop {
+        let answer = world.post("crew", "/tasks/batch", &json!({"tasks": tasks})).await.accepted(200);
+        let results = answer["results"].as_array().unwrap();
+        let mut ids = Vec::new();
+        for ((_, key), result) in keyed.iter().zip(results) {
+            match result["status"].as_u64().unwrap() {
+                200 | 201 => {
+                    let id = id_of(&result["task"]);
+                    let known = world.told.lock().unwrap().accepted.insert(key.clone(), id.clone());
+                    if known.as_ref().is_some_and(|known| *known != id) {
+                        world.accuse(format!("{key} is {id} and was {known:?}"));
+                    }
+                    ids.push(id);
+                }
+                503 => {}
+                _ => world.accuse(format!("submission: {result}")),
+            }
+        }
+        if ids.len() == keyed.len() {
+            return ids;
+        }
+    }
+}
+
+/// What an agent does with a task: some fail, some are given back, some are forgotten at the first attempt.
+fn outcome(held: &Value) -> Option<Value> {
+    let (number, attempt) = (held["task"]["payload"]["n"].as_u64().unwrap(), held["attempt"].as_u64().unwrap());
+    let report = |outcome: &str| json!({"task_id": id_of(&held["task"]), "attempt": attempt, "outcome": outcome});
+    let failed = |is_retryable: bool| {
+        let mut failed = report("failed");
+        (failed["error"], failed["retryable"]) = (json!("it broke"), json!(is_retryable));
+        failed
+    };
+    match (number % 100, attempt) {
+        (11..16, 1) => Some(failed(true)),
+        (16..18, _) => Some(failed(true)),
+        (18, _) => Some(failed(false)),
+        (19..22, 1) => Some(report("released")),
+        (22, 1) => None,
+        _ => Some(report("completed")),
+    }
+}
+
+/// A session of an agent: reports what it holds and claims the next in the same call.
+pub async fn work(world: Arc<World>, nth: usize) {
+    let agent = ["faq_agent", "dev_agent", "ops_agent"][nth % 3];
+    let mut outcomes: Vec<Value> = Vec::new();
+    while !world.is_drained.is_cancelled() {
+        let claim = json!({"worker": format!("w{nth}"), "max": 100, "wait_ms": 300});
+        let body = json!({"outcomes": outcomes, "claim": claim});
+        let answer = world.post("crew", &format!("/agents/{agent}/results"), &body).await.accepted(200);
+        let results = answer["results"].as_array().unwrap();
+        let again = |result: &Value| result["problem"]["status"] == 503;
+        for (outcome, result) in outcomes.iter().zip(results).filter(|(_, result)| !again(result)) {
+            remember(&world, outcome, result);
+        }
+        let unknown = outcomes.iter().zip(results).filter(|(_, result)| again(result));
+        let mut next: Vec<_> = unknown.map(|(outcome, _)| outcome.clone()).collect();
+        if let Some(held) = answer["claimed"]["tasks"].as_array() {
+            next.extend(held.iter().filter_map(outcome));
+        }
+        outcomes = next;
+        world.perhaps_pause(nth).await;
+    }
+}
+
+fn remember(world: &World, outcome: &Value, result: &Value) {
+    let (id, attempt) = (id_of(outcome), outcome["attempt"].as_u64().unwrap());
+    match (result["status"].as_str(), result["problem"]["status"].as_u64()) {
+        (Some("completed"), _) if outcome["outcome"] == "completed" => {
+            world.told.lock().unwrap().completed.entry(id).or_default().insert(attempt);
+        }
+        (Some(_), _) if outcome["outcome"] != "completed" => {}
+        (None, Some(409)) => {}
+        _ => world.accuse(format!("{outcome}: {result}")),
+    }
+}
+
+/// Decides on whatever waits, four times in five with a yes.
+pub async fn decide(world: Arc<World>, judge: &'static str) {
+    while !world.is_drained.is_cancelled() {
+        let pending = world.call(judge, Method::GET, "/approvals/pending?limit=50", None).await.accepted(200);
+        for approval in pending["items"].as_array().unwrap() {
+            let verb = if fastrand::u8(..5) == 0 { "reject" } else { "approve" };
+            let path = format!("/approvals/{}/{verb}", approval["approval_id"].as_str().unwrap());
+            let answer = world.post(judge, &path, &json!({})).await;
+            match answer.status {
+                200 => drop(world.told.lock().unwrap().decided.insert(id_of(approval), verb)),
+                409 => {}
+                _ => world.accuse(format!("{verb}: {answer:?}")),
+            }
+        }
+        late(Duration::from_millis(100)).await;
+    }
+}
+
+/// Reads every event, and goes on elsewhere whenever its stream ends.
+pub async fn watch(world: Arc<World>) {
+    let mut last = None;
+    loop {
+        let mut call = world.gateway("reader").await.call(Method::GET, "/events");
+        if let Some(last) = &last {
+            call = call.header("last-event-id", last);
+        }
+        let Ok(mut response) = call.0.send().await else {
+            late(Duration::from_millis(20)).await;
+            continue;
+        };
+        if response.status() != 200 {
+            late(Duration::from_millis(20)).await;
+            continue;
+        }
+        let mut text = String::new();
+        while let Ok(Some(bytes)) = response.chunk().await {
+            text.push_str(std::str::from_utf8(&bytes).unwrap());
+            while let Some(block) = Block::take(&mut text) {
+                world.is_watched.store(true, Ordering::Relaxed);
+                see(&world, &block);
+                last = Some(block.id).filter(|id| !id.is_empty()).or(last);
+            }
+        }
+    }
+}
+
+fn see(world: &World, block: &Block) {
+    match block.event.as_str() {
+        "" | "cut-off" | "stopping" | "error" => {}
+        "gap" => world.accuse(format!("the subscriber was told of a gap: {block:?}")),
+        _ => {
+            let rest = block.data.split_once(r#""event_id":""#).unwrap().1;
+            world.told.lock().unwrap().seen.push(rest.split('"').next().unwrap().to_owned());
+        }
+    }
+}

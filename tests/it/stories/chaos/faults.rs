@@ -1,0 +1,161 @@
+//! What goes wrong, drawn from a seed alone: the same seed brings the same faults in the same order.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use rustix::process::Signal;
+
+use super::fleet::{AGENTS, Fleet, GATEWAYS, WORKERS};
+use crate::harness::{Process, late};
+
+/// One thing that goes wrong. Milliseconds say for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    KillGateway(usize),
+    KillWorker(usize),
+    /// It is told to stop, and another one takes its place.
+    ReplaceGateway(usize),
+    ReplaceWorker(usize),
+    PauseGateway(usize, u64),
+    PauseWorker(usize, u64),
+    KillAgent(usize),
+    PauseAgent(usize, u64),
+    CutEveryConnection,
+    CutDoorbells,
+    CutReaders,
+    LoseAnswer,
+    ForgetScripts,
+    KillRedis,
+    StopRedis,
+    FreezeRedis(u64),
+}
+
+impl Fault {
+    /// The fault without where and for how long.
+    fn kind(self) -> String {
+        format!("{self:?}").split('(').next().unwrap().to_owned()
+    }
+
+    fn draw(random: &mut Rng) -> Self {
+        let (gateway, worker, agent) = (random.usize(..GATEWAYS), random.usize(..WORKERS), random.usize(..AGENTS));
+        // Some are longer than a lease.
+        let ms = if random.u8(..4) == 0 { random.u64(2_000..3_000) } else { random.u64(50..500) };
+        match random.u8(..20) {
+            0..2 => Self::KillGateway(gateway),
+            2..4 => Self::KillWorker(worker),
+            4 => Self::ReplaceGateway(gateway),
+            5 => Self::ReplaceWorker(worker),
+            6 => Self::PauseGateway(gateway, ms),
+            7 => Self::PauseWorker(worker, ms),
+            8..10 => Self::KillAgent(agent),
+            10 => Self::PauseAgent(agent, ms),
+            11..13 => Self::CutEveryConnection,
+            13 => Self::CutDoorbells,
+            14 => Self::CutReaders,
+            15..17 => Self::LoseAnswer,
+            17 => Self::ForgetScripts,
+            18 => Self::KillRedis,
+            _ if random.bool() => Self::StopRedis,
+            _ => Self::FreezeRedis(ms / 2),
+        }
+    }
+}
+
+/// The faults of a seed, each with the pause before it.
+pub fn schedule(seed: u64) -> impl Iterator<Item = (Duration, Fault)> {
+    let mut random = Rng::with_seed(seed);
+    std::iter::repeat_with(move || {
+        let pause = Duration::from_millis(random.u64(100..500));
+        (pause, Fault::draw(&mut random))
+    })
+}
+
+/// Brings fault after fault for so long; everything runs when it returns. Returns how many there were of each kind.
+pub async fn strike(fleet: &mut Fleet, seed: u64, length: Duration) -> BTreeMap<String, usize> {
+    let (end, mut struck) = (Instant::now() + length, BTreeMap::new());
+    for (pause, fault) in schedule(seed) {
+        if Instant::now() >= end {
+            break;
+        }
+        late(pause).await;
+        bring(fleet, fault).await;
+        *struck.entry(fault.kind()).or_default() += 1;
+    }
+    struck
+}
+
+async fn bring(fleet: &mut Fleet, fault: Fault) {
+    match fault {
+        Fault::KillGateway(nth) => {
+            killed(&mut fleet.gateways[nth]).await;
+            fleet.start_gateway(nth);
+        }
+        Fault::KillWorker(nth) => {
+            killed(&mut fleet.workers[nth]).await;
+            fleet.start_worker(nth);
+        }
+        Fault::ReplaceGateway(nth) => {
+            stopped(&mut fleet.gateways[nth]).await;
+            fleet.start_gateway(nth);
+        }
+        Fault::ReplaceWorker(nth) => {
+            stopped(&mut fleet.workers[nth]).await;
+            fleet.start_worker(nth);
+        }
+        Fault::PauseGateway(nth, ms) => paused(&fleet.gateways[nth], ms).await,
+        Fault::PauseWorker(nth, ms) => paused(&fleet.workers[nth], ms).await,
+        Fault::KillAgent(nth) => fleet.start_agent(nth),
+        Fault::PauseAgent(nth, ms) => fleet.world.pause_agent(nth, ms),
+        Fault::CutEveryConnection => drop(fleet.redis.cut_connections("normal").await.max(cut_doorbells(fleet).await)),
+        Fault::CutDoorbells => drop(cut_doorbells(fleet).await),
+        Fault::CutReaders => fleet.redis.cut_blocked_connections().await,
+        Fault::LoseAnswer => fleet.wire.lose_next_answer(),
+        Fault::ForgetScripts => drop(fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await),
+        Fault::KillRedis => {
+            fleet.redis.kill();
+            fleet.redis.start_again().await;
+        }
+        Fault::StopRedis => {
+            fleet.redis.stop().await;
+            fleet.redis.start_again().await;
+        }
+        Fault::FreezeRedis(ms) => {
+            fleet.redis.freeze();
+            late(Duration::from_millis(ms)).await;
+            fleet.redis.thaw();
+        }
+    }
+}
+
+async fn cut_doorbells(fleet: &Fleet) -> i64 {
+    fleet.redis.cut_connections("pubsub").await
+}
+
+async fn killed(process: &mut Process) {
+    process.signal(Signal::KILL);
+    assert_eq!(process.ended().await, -9);
+}
+
+async fn stopped(process: &mut Process) {
+    process.signal(Signal::TERM);
+    let code = process.ended().await;
+    // One that was started a moment ago may not have got as far as to listen for signals.
+    assert!(code == 0 || code == -15 && process.log().is_empty(), "{code}: {}", process.log());
+}
+
+async fn paused(process: &Process, ms: u64) {
+    process.signal(Signal::STOP);
+    late(Duration::from_millis(ms)).await;
+    process.signal(Signal::CONT);
+}
+
+#[test]
+fn the_same_seed_brings_the_same_faults() {
+    let first = |seed| schedule(seed).take(1_000).collect::<Vec<_>>();
+
+    assert_eq!(first(7), first(7));
+    assert_ne!(first(7), first(8));
+    let kinds: std::collections::BTreeSet<_> = first(7).into_iter().map(|(_, fault)| fault.kind()).collect();
+    assert_eq!(kinds.len(), 16, "{kinds:?}");
+}

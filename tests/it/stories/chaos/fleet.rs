@@ -1,0 +1,195 @@
+//! The processes of the story, and those who call them.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::callers;
+use super::world::World;
+use crate::harness::{LossyProxy, Process, Program, Redis, eventually};
+
+pub const GATEWAYS: usize = 2;
+pub const WORKERS: usize = 2;
+/// Sessions of agents; three agents have two each.
+pub const AGENTS: usize = 6;
+const SUBMITTERS: usize = 4;
+
+/// Parts of the keys that stay when there is no task any more; the last expire by themselves.
+const STAYS: [&str; 7] = [":layout", ":open", ":agents", ":sessions:", ":events", ":idempotency:", ":published:"];
+
+/// Ends with [`Fleet::finish`].
+pub struct Fleet {
+    pub redis: Redis,
+    /// Between Redis and the first gateway and worker.
+    pub wire: LossyProxy,
+    pub gateways: Vec<Process>,
+    pub workers: Vec<Process>,
+    pub world: Arc<World>,
+    over_redis: Program,
+    over_wire: Program,
+    agents: Vec<JoinSet<()>>,
+    submitters: JoinSet<()>,
+    others: JoinSet<()>,
+    /// For each gateway, who waits for it to listen, to tell the callers.
+    directory: Vec<JoinSet<()>>,
+}
+
+impl Fleet {
+    /// Starts the processes. `settings`: what the processes are told besides.
+    pub async fn start(redis_arguments: &[&str], settings: &[(&str, &str)], seed: u64) -> Self {
+        let redis = Redis::start(true, redis_arguments).await;
+        let wire = LossyProxy::start(redis.url());
+        let told = |url: &str| {
+            let program = Program::over(url).with("RUST_LOG", "warn,orchestrator::app=info");
+            settings.iter().fold(program, |program, (name, text)| program.with(name, text))
+        };
+        let (over_redis, over_wire) = (told(redis.url()), told(wire.url()));
+        let mut fleet = Self {
+            redis,
+            wire,
+            gateways: Vec::new(),
+            workers: Vec::new(),
+            world: Arc::new(World::new(
+                seed,
+                !settings.iter().any(|(name, _)| name.contains("IDEMPOTENCY")),
+                GATEWAYS,
+                AGENTS,
+            )),
+            over_redis,
+            over_wire,
+            agents: Vec::new(),
+            submitters: JoinSet::new(),
+            others: JoinSet::new(),
+            directory: Vec::new(),
+        };
+        for nth in 0..GATEWAYS {
+            fleet.start_gateway(nth);
+        }
+        for nth in 0..WORKERS {
+            fleet.start_worker(nth);
+        }
+        fleet
+    }
+
+    /// Everybody begins to call. `batches`: how many are submitted a second, at most.
+    pub fn load(&mut self, batches: f64) {
+        for nth in 0..AGENTS {
+            self.start_agent(nth);
+        }
+        for judge in ["judge", "second_judge"] {
+            self.others.spawn(callers::decide(Arc::clone(&self.world), judge));
+        }
+        for nth in 0..SUBMITTERS {
+            let pace = SUBMITTERS as f64 / batches;
+            self.submitters.spawn(callers::submit(
+                Arc::clone(&self.world),
+                nth,
+                std::time::Duration::from_secs_f64(pace),
+            ));
+        }
+    }
+
+    /// Somebody reads every event from now on.
+    pub fn watch(&mut self) {
+        self.others.spawn(callers::watch(Arc::clone(&self.world)));
+    }
+
+    fn program(&self, nth: usize) -> &Program {
+        if nth == 0 { &self.over_wire } else { &self.over_redis }
+    }
+
+    /// Starts a gateway in the place of this one; callers hear of it when it listens.
+    pub fn start_gateway(&mut self, nth: usize) {
+        let gateway = self.program(nth).start(&["gateway"]);
+        let (world, listening) = (Arc::clone(&self.world), gateway.listening());
+        let mut directory = JoinSet::new();
+        directory.spawn(async move { world.move_gateway(nth, listening.await) });
+        replace(&mut self.directory, nth, directory);
+        replace(&mut self.gateways, nth, gateway);
+    }
+
+    pub fn start_worker(&mut self, nth: usize) {
+        let worker = self.program(nth).start(&["worker"]);
+        replace(&mut self.workers, nth, worker);
+    }
+
+    /// Starts a session of an agent in the place of this one, which is gone with all that it held.
+    pub fn start_agent(&mut self, nth: usize) {
+        let mut session = JoinSet::new();
+        session.spawn(callers::work(Arc::clone(&self.world), nth));
+        replace(&mut self.agents, nth, session);
+    }
+
+    /// No more submissions: waits until every task is at its end.
+    pub async fn drain(&mut self) {
+        self.world.is_over.cancel();
+        while let Some(ended) = self.submitters.join_next().await {
+            ended.unwrap();
+        }
+        let mut open = u64::MAX;
+        while open > 0 {
+            // As long as there is progress it may take its time.
+            open = eventually("less is open", async || {
+                let now = self.world.open().await;
+                if now < open { Ok(now) } else { Err(now) }
+            })
+            .await;
+        }
+        self.world.is_drained.cancel();
+        for agent in &mut self.agents {
+            while let Some(ended) = agent.join_next().await {
+                ended.unwrap();
+            }
+        }
+    }
+
+    /// Who reads everything stops once it has seen the event of this id.
+    pub async fn has_seen(&mut self, last: &str) {
+        eventually("the subscriber has seen every event", async || {
+            let told = self.world.told.lock().unwrap();
+            // From the end: it is there in no time, or not.
+            if told.seen.iter().rev().any(|seen| seen == last) { Ok(()) } else { Err(told.seen.len()) }
+        })
+        .await;
+    }
+
+    /// Forgets every task and event; of all keys only those are left that are there for good, or expire.
+    pub async fn forget(&mut self, settings: &[(&str, &str)]) {
+        let forgetful = settings.iter().fold(self.over_redis.clone(), |told, (name, text)| told.with(name, text));
+        let worker = forgetful.start(&["worker"]);
+        worker.says("the worker runs").await;
+        eventually("everything is forgotten", async || {
+            let keys: Vec<String> = self.redis.ask(&["KEYS", "*"]).await;
+            let left: Vec<_> = keys.into_iter().filter(|key| !STAYS.iter().any(|stays| key.contains(stays))).collect();
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        })
+        .await;
+        // Whole nodes of the log go at once; of the last one some entries stay.
+        let entries: usize = self.redis.ask(&["XLEN", "orchestrator:{0}:events"]).await;
+        let open: Vec<String> = self.redis.ask(&["HVALS", "orchestrator:{0}:open"]).await;
+        assert!(entries < 300 && open.iter().all(|count| count == "0"), "{entries} entries of the log, open: {open:?}");
+        worker.stop().await;
+    }
+
+    /// The doctor finds nothing.
+    pub async fn is_sound(&self) {
+        let (code, output, log) = self.over_redis.run(&["doctor"]).await;
+        assert_eq!(code, 0, "{output}{log}");
+    }
+
+    /// Stops every process, each in order.
+    pub async fn finish(self) {
+        drop(self.others);
+        for process in self.gateways.into_iter().chain(self.workers) {
+            process.stop().await;
+        }
+    }
+}
+
+fn replace<T>(all: &mut Vec<T>, nth: usize, one: T) {
+    if nth < all.len() {
+        all[nth] = one;
+    } else {
+        all.push(one);
+    }
+}

@@ -1,0 +1,79 @@
+//! Steady load and no faults: memory stays flat, and nothing is left when everything is done and forgotten.
+//!
+//! `make soak MINUTES=…` goes on for long. In a run of a minute or more the last third may have 10 % and 4 MiB (100
+//! keys) more than the middle one, on average, in each process and in Redis; a short one only shows that the rest holds.
+
+use std::time::Duration;
+
+use super::fleet::Fleet;
+use super::{FORGET, told};
+use crate::harness::{eventually, late};
+
+/// How many figures are taken in a run.
+const SAMPLES: usize = 60;
+
+/// What the processes are told: what is done is forgotten soon, so that much comes and goes.
+const SETTINGS: &[(&str, &str)] = &[
+    ("ORCHESTRATOR__AGENTS__LEASE_MS", "5000"),
+    ("ORCHESTRATOR__AGENTS__SESSION_MS", "5000"),
+    ("ORCHESTRATOR__TASKS__BACKOFF__BASE_MS", "50"),
+    ("ORCHESTRATOR__TASKS__IDEMPOTENCY_MS", "5000"),
+    ("ORCHESTRATOR__RETENTION__FINISHED_MS", "5000"),
+    ("ORCHESTRATOR__RETENTION__EVENTS_MS", "5000"),
+];
+
+/// The names of what is measured; the last is a number, the others are KiB.
+const NAMES: [&str; 6] = ["gateway 1", "gateway 2", "worker 1", "worker 2", "redis", "keys"];
+
+async fn sample(fleet: &Fleet) -> [u64; 6] {
+    let info: String = fleet.redis.ask(&["INFO", "memory"]).await;
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let keys: u64 = fleet.redis.ask(&["DBSIZE"]).await;
+    let process = |nth: usize| fleet.gateways.iter().chain(&fleet.workers).nth(nth).unwrap().resident_kb();
+    [process(0), process(1), process(2), process(3), used.trim().parse::<u64>().unwrap() / 1_024, keys]
+}
+
+fn mean(samples: &[[u64; 6]], nth: usize) -> u64 {
+    samples.iter().map(|sample| sample[nth]).sum::<u64>() / samples.len() as u64
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_steady_load_memory_is_flat_and_nothing_is_left_afterwards() {
+    let minutes: f64 = told("ORCHESTRATOR_SOAK_MINUTES").unwrap_or(0.1);
+    let pace = Duration::from_secs_f64(minutes * 60.0 / SAMPLES as f64);
+    let mut fleet = Fleet::start(&[], SETTINGS, 0).await;
+    fleet.load(3.0);
+
+    let mut samples = Vec::new();
+    for _ in 0..SAMPLES {
+        late(pace).await;
+        samples.push(sample(&fleet).await);
+    }
+    fleet.drain().await;
+
+    let tasks = fleet.world.told.lock().unwrap().accepted.len();
+    println!("{minutes} minutes, {tasks} tasks; KiB at each twelfth, and keys");
+    let thirds: Vec<_> = samples.chunks(SAMPLES / 3).collect();
+    let mut grown = Vec::new();
+    for (nth, name) in NAMES.into_iter().enumerate() {
+        let row: Vec<_> = samples.iter().skip(4).step_by(SAMPLES / 12).map(|sample| sample[nth].to_string()).collect();
+        let (middle, last) = (mean(thirds[1], nth), mean(thirds[2], nth));
+        println!("| {name} | {} | middle third {middle}, last third {last} |", row.join(" | "));
+        let allowed = middle + middle / 10 + if name == "keys" { 100 } else { 4_096 };
+        if minutes >= 1.0 && last > allowed {
+            grown.push(format!("{name}: {middle} → {last}"));
+        }
+    }
+    assert!(grown.is_empty(), "not flat: {grown:?}");
+    let wrong = std::mem::take(&mut fleet.world.told.lock().unwrap().wrong);
+    assert!(tasks > 0 && wrong.is_empty(), "{wrong:?}");
+    fleet.is_sound().await;
+    fleet.forget(&FORGET).await;
+    eventually("only the keys that are there for good are left", async || {
+        let keys: Vec<String> = fleet.redis.ask(&["KEYS", "*"]).await;
+        // The layout, the log, what is open, and for each of three agents its name's set and its sessions.
+        if keys.len() <= 8 { Ok(()) } else { Err(keys.len()) }
+    })
+    .await;
+    fleet.finish().await;
+}

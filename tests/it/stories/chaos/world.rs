@@ -1,0 +1,148 @@
+//! What those who call share: where the gateways are, when it is over, and what they were told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{Answer, Client, late};
+
+/// How long somebody waits before a call is tried again elsewhere.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// What the callers were told, as they remember it.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Every submission that was acknowledged: key → task.
+    pub accepted: BTreeMap<String, String>,
+    /// Completions that were taken: task → the attempts that were told so.
+    pub completed: BTreeMap<String, BTreeSet<u64>>,
+    /// Cancellations that were taken.
+    pub cancelled: BTreeSet<String>,
+    /// Decisions that were taken: task → `approve` or `reject`.
+    pub decided: BTreeMap<String, &'static str>,
+    /// The id of every event that the subscriber saw, in order.
+    pub seen: Vec<String>,
+    /// How often an earlier submission was sent again.
+    pub replays: usize,
+    /// What must never be said to anybody.
+    pub wrong: Vec<String>,
+}
+
+pub struct World {
+    pub seed: u64,
+    /// Whether idempotency keys are remembered for as long as the story lasts.
+    pub remembers: bool,
+    gateways: Mutex<Vec<Option<Client>>>,
+    pauses_ms: Vec<AtomicU64>,
+    pub told: Mutex<Told>,
+    /// Whether the subscriber's first stream is open.
+    pub is_watched: AtomicBool,
+    /// How often a call had to be made again because nobody knew what had come of it.
+    pub repeats: AtomicUsize,
+    /// No more submissions.
+    pub is_over: CancellationToken,
+    /// No more work.
+    pub is_drained: CancellationToken,
+}
+
+impl World {
+    pub fn new(seed: u64, remembers: bool, gateways: usize, agents: usize) -> Self {
+        Self {
+            seed,
+            remembers,
+            gateways: Mutex::new(vec![None; gateways]),
+            pauses_ms: std::iter::repeat_with(AtomicU64::default).take(agents).collect(),
+            told: Mutex::default(),
+            is_watched: AtomicBool::new(false),
+            repeats: AtomicUsize::default(),
+            is_over: CancellationToken::new(),
+            is_drained: CancellationToken::new(),
+        }
+    }
+
+    pub fn move_gateway(&self, nth: usize, client: Client) {
+        self.gateways.lock().unwrap()[nth] = Some(client);
+    }
+
+    pub fn pause_agent(&self, nth: usize, ms: u64) {
+        self.pauses_ms[nth].store(ms, Ordering::Relaxed);
+    }
+
+    /// An agent that was told to pause does so, once, with whatever it holds.
+    pub async fn perhaps_pause(&self, nth: usize) {
+        late(Duration::from_millis(self.pauses_ms[nth].swap(0, Ordering::Relaxed))).await;
+    }
+
+    /// One of the gateways, as soon as one is known.
+    pub async fn gateway(&self, name: &'static str) -> Client {
+        loop {
+            let gateways = self.gateways.lock().unwrap().clone();
+            if let Some(client) = gateways[fastrand::usize(..gateways.len())].clone() {
+                return client.of(name);
+            }
+            late(AGAIN).await;
+        }
+    }
+
+    /// Calls one gateway after the other until one says what has come of it.
+    pub async fn call(&self, name: &'static str, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        loop {
+            let call = self.gateway(name).await.call(method.clone(), path);
+            let call = if let Some(body) = body { call.json(body) } else { call };
+            match call.try_send().await {
+                Ok(answer) if answer.status == 503 => {}
+                Ok(answer) => {
+                    if answer.status >= 500 {
+                        self.told.lock().unwrap().wrong.push(format!("{path}: {answer:?}"));
+                    }
+                    return answer;
+                }
+                Err(_) => {}
+            }
+            self.repeats.fetch_add(1, Ordering::Relaxed);
+            late(AGAIN).await;
+        }
+    }
+
+    pub async fn post(&self, name: &'static str, path: &str, body: &Value) -> Answer {
+        self.call(name, Method::POST, path, Some(body)).await
+    }
+
+    /// How many tasks are not at their end.
+    pub async fn open(&self) -> u64 {
+        let stats = self.call("reader", Method::GET, "/stats", None).await.accepted(200);
+        let of = |state: &str| stats["by_status"][state].as_u64().unwrap();
+        ["blocked", "scheduled", "pending", "assigned", "in_progress"].map(of).iter().sum()
+    }
+
+    /// Notes something that must never be.
+    pub fn accuse(&self, what: String) {
+        self.told.lock().unwrap().wrong.push(what);
+    }
+}
+
+/// A task's id in this JSON.
+pub fn id_of(task: &Value) -> String {
+    task["task_id"].as_str().unwrap_or_else(|| panic!("no id in {task}")).to_owned()
+}
+
+/// The submission of this number and key: what it is decides what its agent will do.
+pub fn submission(number: u64, key: &str) -> Value {
+    let kind = ["faq", "kb_update", "bugfix", "investigate", "monitor", "alert"][(number % 6) as usize];
+    // One of twenty must be approved.
+    let kind = if number.is_multiple_of(20) { "deploy" } else { kind };
+    let mut body = json!({"type": kind, "payload": {"n": number}, "idempotency_key": key, "priority": "P2"});
+    body["max_retries"] = (number % 4).into();
+    if number.is_multiple_of(7) {
+        body["delay_ms"] = (number % 500).into();
+    }
+    if number.is_multiple_of(3) {
+        body["priority"] = "P3".into();
+    }
+    body
+}

@@ -246,3 +246,34 @@ fn no_test_sleeps_or_is_left_out() {
         assert!(!source.text.contains(concat!("#[should", "_panic")), "{} asserts no error", source.name());
     }
 }
+
+#[test]
+fn every_test_that_the_readme_names_is_there() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let sources = Source::all("tests/it", "rs");
+    let names = readme.split('`').filter(|word| word.contains("::") && !word.contains(char::is_whitespace));
+    let mut seen = 0;
+    for name in names {
+        let (module, test) = name.rsplit_once("::").unwrap();
+        let place = format!("tests/it/{}", module.replace("::", "/"));
+        let places = [format!("{place}.rs"), format!("{place}/mod.rs")];
+        let mut files = sources.iter().filter(|source| places.contains(&source.name()));
+        assert!(files.any(|file| has_test(&file.text, test)), "README.md names the test {name}, which is not there");
+        seen += 1;
+    }
+    assert!(seen > 30, "README.md names only {seen} tests");
+}
+
+/// Whether there is a function of this name that is marked as a test.
+fn has_test(text: &str, name: &str) -> bool {
+    let Some((before, _)) = text.split_once(&format!("fn {name}()")) else { return false };
+    let mut marks = before.lines().rev().skip(1).take_while(|line| line.starts_with("#["));
+    marks.any(|mark| mark == "#[test]" || mark.starts_with("#[tokio::test"))
+}
+
+#[test]
+fn a_test_that_is_only_named_like_one_is_none() {
+    let text = "#[tokio::test]\nasync fn one() {\n}\n\nfn two() {\n}\n";
+
+    assert!(has_test(text, "one") && !has_test(text, "two") && !has_test(text, "three"));
+}

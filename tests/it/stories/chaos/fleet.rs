@@ -1,12 +1,13 @@
 //! The processes of the story, and those who call them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use super::callers;
 use super::world::World;
-use crate::harness::{LossyProxy, Process, Program, Redis, eventually};
+use crate::harness::{LossyProxy, Process, Program, Redis, engine_over, eventually, within};
 
 pub const GATEWAYS: usize = 2;
 pub const WORKERS: usize = 2;
@@ -81,11 +82,7 @@ impl Fleet {
         }
         for nth in 0..SUBMITTERS {
             let pace = SUBMITTERS as f64 / batches;
-            self.submitters.spawn(callers::submit(
-                Arc::clone(&self.world),
-                nth,
-                std::time::Duration::from_secs_f64(pace),
-            ));
+            self.submitters.spawn(callers::submit(Arc::clone(&self.world), nth, Duration::from_secs_f64(pace)));
         }
     }
 
@@ -173,8 +170,9 @@ impl Fleet {
 
     /// The doctor finds nothing.
     pub async fn is_sound(&self) {
-        let (code, output, log) = self.over_redis.run(&["doctor"]).await;
-        assert_eq!(code, 0, "{output}{log}");
+        let engine = engine_over(self.redis.url()).await;
+        let findings = within(Duration::from_secs(120), "the doctor's round", engine.doctor()).await.unwrap();
+        assert!(findings.is_empty(), "the doctor finds: {findings:#?}");
     }
 
     /// Stops every process, each in order.

@@ -28,15 +28,15 @@ impl Inside {
     ///
     /// # Errors
     ///
-    /// A credential is missing or weak, a setting is refused, or the store did not answer.
+    /// A credential is missing or weak, a setting is refused, or the store refuses.
     pub async fn new(
         engine: Engine,
         settings: &Settings,
         stop: CancellationToken,
         origin: Origin,
     ) -> Result<Self, Error> {
-        let endpoint = super::endpoint(engine.clone(), settings, stop)?;
-        super::note_credentials(&engine, settings).await?;
+        let endpoint = super::endpoint(engine.clone(), settings, stop.clone())?;
+        super::note_credentials(&engine, settings, &stop).await?;
         Ok(Self { api: Arc::new(endpoint), origin })
     }
 

@@ -41,7 +41,9 @@ use poem::{Endpoint, EndpointExt, IntoEndpoint};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
+use crate::runtime::backoff::Backoff;
+use crate::runtime::chain::Chain;
 
 use auth::Guard;
 use front::{Identified, Refusing};
@@ -87,9 +89,24 @@ pub fn endpoint(engine: Engine, settings: &Settings, stop: CancellationToken) ->
     shield(openapi::service(apis).into_endpoint(), settings)
 }
 
-/// Notes in the audit log what has changed about the credentials since a process was last told to accept some.
-async fn note_credentials(engine: &Engine, settings: &Settings) -> Result<(), Error> {
-    engine.note_credentials(&auth::credentials(&settings.auth)?).await.map_err(Error::Store)
+/// Notes in the audit log what has changed about the credentials since a process was last told to accept some. A
+/// store that does not answer is waited for, until `stop`.
+async fn note_credentials(engine: &Engine, settings: &Settings, stop: &CancellationToken) -> Result<(), Error> {
+    let credentials = auth::credentials(&settings.auth)?;
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+    loop {
+        match engine.note_credentials(&credentials).await {
+            Err(error @ engine::Error::Unavailable(_)) if backoff.failures() == 0 => {
+                tracing::warn!(error = %Chain(&error), "waiting for the store to note the credentials");
+            }
+            Err(engine::Error::Unavailable(_)) => {}
+            done => return done.map_err(Error::Store),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(backoff.next_wait()) => {}
+        }
+    }
 }
 
 /// Puts around `api` what every call has in common.

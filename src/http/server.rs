@@ -32,11 +32,11 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// A credential is missing or weak, a setting is refused, the address is taken, or the store did not answer.
+    /// A credential is missing or weak, a setting is refused, the address is taken, or the store refuses.
     pub async fn bind(engine: Engine, settings: &Settings, stop: CancellationToken) -> Result<Self, Error> {
         let endpoint = super::endpoint(engine.clone(), settings, stop.clone())?;
         let gateway = Self::listen(endpoint, &settings.http, stop).await?;
-        super::note_credentials(&engine, settings).await?;
+        super::note_credentials(&engine, settings, &gateway.stop).await?;
         Ok(gateway)
     }
 

@@ -1,8 +1,10 @@
 //! The store goes away under running processes and comes back.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Program, Redis, eventually};
+use crate::harness::{Client, Fate, LossyProxy, Program, Redis, digest_of, eventually};
 
 async fn is_ready(client: &Client, wanted: u16) {
     eventually(&format!("/health/ready says {wanted}"), async || {
@@ -105,4 +107,18 @@ async fn a_redis_that_comes_back_with_an_older_snapshot_has_lost_what_came_after
     };
 
     comes_back_with(snapshot, &json!({"total": 2, "completed": 2})).await;
+}
+
+#[tokio::test]
+async fn a_gateway_whose_store_falls_silent_while_it_starts_waits_for_it() {
+    let redis = Redis::start(false, &[]).await;
+    let proxy = LossyProxy::start(redis.url());
+    proxy.arm(Some(digest_of("credentials")), Fate::AnswerLate(Duration::from_millis(800)));
+
+    let gateway =
+        Program::over(proxy.url()).with("ORCHESTRATOR__STORE__RESPONSE_TIMEOUT_MS", "300").start(&["gateway"]);
+
+    gateway.says("waiting for the store").await;
+    is_ready(&gateway.client("crew").await, 200).await;
+    gateway.stop().await;
 }

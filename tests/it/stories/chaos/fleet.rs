@@ -16,8 +16,8 @@ pub const AGENTS: usize = 6;
 const SUBMITTERS: usize = 4;
 
 /// Parts of the keys that stay when there is no task any more; the last expire by themselves.
-const STAYS: [&str; 8] =
-    [":layout", ":open", ":agents", ":sessions:", ":events", ":audit", ":credentials", ":idempotency:"];
+const STAYS: [&str; 9] =
+    [":layout", ":open", ":agents", ":sessions:", ":events", ":audit", ":credentials", ":examiner", ":idempotency:"];
 
 /// Ends with [`Fleet::finish`].
 pub struct Fleet {

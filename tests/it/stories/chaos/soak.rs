@@ -1,7 +1,7 @@
 //! Steady load and no faults: memory stays flat, and nothing is left when everything is done and forgotten.
 //!
-//! `make soak MINUTES=…` goes on for long. In a run of a minute or more the last third may have 10 % and 4 MiB (100
-//! keys) more than the middle one, on average, in each process and in Redis; a short one only shows that the rest holds.
+//! `make soak MINUTES=…` goes on for long. In a run of a minute or more the last third may have 10 % and 4 MiB more
+//! than the middle one, on average, in each process and in Redis; a short one only shows that the rest holds.
 
 use std::time::Duration;
 
@@ -59,8 +59,8 @@ async fn under_steady_load_memory_is_flat_and_nothing_is_left_afterwards() {
         let row: Vec<_> = samples.iter().skip(4).step_by(SAMPLES / 12).map(|sample| sample[nth].to_string()).collect();
         let (middle, last) = (mean(thirds[1], nth), mean(thirds[2], nth));
         println!("| {name} | {} | middle third {middle}, last third {last} |", row.join(" | "));
-        let allowed = middle + middle / 10 + if name == "keys" { 100 } else { 4_096 };
-        if minutes >= 1.0 && last > allowed {
+        // How many keys there are goes with how much is done; that none is left is seen at the end.
+        if minutes >= 1.0 && name != "keys" && last > middle + middle / 10 + 4_096 {
             grown.push(format!("{name}: {middle} → {last}"));
         }
     }

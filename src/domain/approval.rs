@@ -152,7 +152,7 @@ pub struct TermsSetting {
     pub on_expiry: Option<OnExpiry>,
     /// Who is asked after that, with `escalate`.
     pub escalate_to: Vec<Level>,
-    /// See [`Terms::remind_every_ms`].
+    /// See [`Terms::remind_every_ms`]; 0: never.
     pub remind_every_ms: Option<Millis>,
 }
 
@@ -169,7 +169,7 @@ impl TermsSetting {
             quorum: self.quorum.unwrap_or(1),
             four_eyes: self.four_eyes,
             on_expiry: self.on_expiry.unwrap_or(on_expiry),
-            remind_every_ms: self.remind_every_ms,
+            remind_every_ms: self.remind_every_ms.filter(|ms| *ms > 0),
         }
     }
 }

@@ -17,6 +17,7 @@ mod progress;
 mod settings;
 mod submit;
 mod tasks;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub use feed::{EventFilter, EventPage, Feed, Heard, Position};
 pub use metrics::Figures;
 pub use probe::Spent;
 pub use settings::*;
+pub use waiting::Waiting;
 
 /// What a submission led to.
 #[derive(Clone, Debug)]

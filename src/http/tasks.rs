@@ -155,7 +155,7 @@ impl Tasks {
 
     /// Get a task
     ///
-    /// With `wait_ms` the answer comes when the task is completed, failed or cancelled, or when the
+    /// An open task says what it waits for: `why_waiting`. With `wait_ms` the answer comes when the task is completed, failed or cancelled, or when the
     /// time is over, whichever is first.
     #[oai(path = "/tasks/:id", method = "get", operation_id = "get_task")]
     async fn get(
@@ -167,11 +167,10 @@ impl Tasks {
         wait_ms: Query<Option<Text<WaitMs>>>,
     ) -> Result<Json<TaskView>, Refusal> {
         let wait = wait_ms.0.map(|wait| Duration::from_millis(wait.0.0)).filter(|wait| !wait.is_zero());
-        let task = match wait {
-            Some(wait) => self.engine.task_when_finished(id.0.0, wait).await?,
-            None => self.engine.task(id.0.0).await?,
-        };
-        Ok(Json(task.into()))
+        if let Some(wait) = wait {
+            self.engine.task_when_finished(id.0.0, wait).await?;
+        }
+        Ok(Json(self.engine.task_explained(id.0.0).await?.into()))
     }
 
     /// Get a task's timeline

@@ -189,7 +189,10 @@ impl Check<'_> {
     /// Terms that nobody could meet would hold their tasks for ever.
     fn terms(&mut self, path: &str, terms: &TermsSetting, settings: &Approvals) {
         self.range(&format!("{path}.quorum"), u64::from(terms.quorum.unwrap_or(1)), 1..=20);
-        let times = [("expires_after_ms", terms.expires_after_ms), ("remind_every_ms", terms.remind_every_ms)];
+        let times = [
+            ("expires_after_ms", terms.expires_after_ms),
+            ("remind_every_ms", terms.remind_every_ms.filter(|ms| *ms > 0)),
+        ];
         for (name, ms) in times.into_iter().filter_map(|(name, ms)| Some((name, ms?))) {
             self.range(&format!("{path}.{name}"), ms, SECOND..=YEAR);
         }

@@ -5,9 +5,9 @@ use redis::Value;
 use crate::domain::ids::Partition;
 use crate::domain::name::Name;
 use crate::domain::principal::Principal;
-use crate::domain::task::Millis;
+use crate::domain::task::{Millis, Task};
 
-use super::{Error, ORCHESTRATOR, Store, args, script};
+use super::{Error, ORCHESTRATOR, Store, args, keys, script};
 
 /// How one partition stands.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +39,31 @@ pub struct AgentRow {
     pub sessions: Vec<(String, f64)>,
 }
 
+/// Where a waiting task stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// Tasks before it in its set.
+    pub ahead: u64,
+    /// Whether its agent is paused.
+    pub is_paused: bool,
+    /// Processes of its agent that called lately.
+    pub sessions: u64,
+}
+
 impl Store {
+    /// Where a pending or assigned task stands; `session_ms`: how long after its last call a session counts as live.
+    pub async fn place(&self, task: &Task, session_ms: Millis) -> Result<Place, Error> {
+        let partition = task.id.partition();
+        let prefix = keys::prefix(partition);
+        let mut pipe = redis::pipe();
+        pipe.cmd("ZRANK").arg(keys::state(partition, task.state, Some(&task.agent))).arg(task.id.to_string());
+        pipe.cmd("SISMEMBER").arg(format!("{prefix}paused")).arg(task.agent.as_str());
+        let since = task.observed_at.saturating_sub(session_ms);
+        pipe.cmd("ZCOUNT").arg(format!("{prefix}sessions:{}", task.agent)).arg(since).arg("+inf");
+        let (ahead, is_paused, sessions): (Option<u64>, bool, u64) = self.query_all("place", &pipe).await?;
+        Ok(Place { ahead: ahead.unwrap_or_default(), is_paused, sessions })
+    }
+
     /// How a partition stands; `session_ms`: how long after its last call a session counts as live.
     pub async fn stats(&self, partition: Partition, session_ms: Millis) -> Result<StatsRow, Error> {
         let mut args = args();

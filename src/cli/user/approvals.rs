@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::json::Members;
-use super::{Error, Part, Service};
+use super::{Error, Part, Service, read_json};
 
 /// What can be done about approvals.
 #[derive(Clone, Debug, Subcommand)]
@@ -29,7 +30,7 @@ pub enum Command {
         #[command(flatten)]
         service: Service,
     },
-    /// Say yes: the task goes on.
+    /// Say yes: the task goes on, once as many have said yes as must.
     Approve {
         /// The approvals, each decided for itself.
         #[arg(required = true)]
@@ -37,10 +38,16 @@ pub enum Command {
         /// What to say about it, at most 1,000 characters.
         #[arg(long)]
         comment: Option<String>,
+        /// What shall run in place of the payload: a file with a JSON object, or `-`; for one approval only.
+        #[arg(long)]
+        payload: Option<String>,
+        /// The digest that `show` showed: refused if there is something else to decide by now.
+        #[arg(long)]
+        digest: Option<String>,
         #[command(flatten)]
         service: Service,
     },
-    /// Say no: the task is cancelled.
+    /// Say no: the task is cancelled, or its agent is told if it asked to be.
     Reject {
         /// The approvals, each decided for itself.
         #[arg(required = true)]
@@ -48,6 +55,9 @@ pub enum Command {
         /// Why, at most 1,000 characters; stands on the task as its error.
         #[arg(long)]
         reason: String,
+        /// The digest that `show` showed: refused if there is something else to decide by now.
+        #[arg(long)]
+        digest: Option<String>,
         #[command(flatten)]
         service: Service,
     },
@@ -73,17 +83,31 @@ impl Command {
                 service.list(&part.path("/approvals", &[("status", status)]), COLUMNS).await
             }
             Self::Show { id, service } => service.show(&format!("/approvals/{id}")).await,
-            Self::Approve { ids, comment, service } => {
-                decide(&service, &ids, "approve", &json!({ "comment": comment })).await
+            Self::Approve { ids, comment, payload, digest, service } => {
+                if payload.is_some() && ids.len() > 1 {
+                    return Err(Error::Usage("--payload goes with one approval only".to_owned()));
+                }
+                let payload = payload.map(|file| read_json(&file)).transpose()?;
+                decide(&service, &ids, "approve", &Decision { comment, digest, payload }).await
             }
-            Self::Reject { ids, reason, service } => {
-                decide(&service, &ids, "reject", &json!({ "reason": reason })).await
+            Self::Reject { ids, reason, digest, service } => {
+                let no = Decision { comment: Some(reason), digest, payload: None };
+                decide(&service, &ids, "reject", &no).await
             }
         }
     }
 }
 
-async fn decide(service: &Service, ids: &[Uuid], verb: &str, body: &Value) -> Result<ExitCode, Error> {
+/// A decision as the API takes it; a payload byte for byte.
+#[derive(Serialize)]
+struct Decision {
+    comment: Option<String>,
+    digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Box<RawValue>>,
+}
+
+async fn decide(service: &Service, ids: &[Uuid], verb: &str, body: &Decision) -> Result<ExitCode, Error> {
     let done = |approval: &Members| {
         let task = approval.object("task");
         format!("{}; task {} is {}", approval.word("status"), task.word("task_id"), task.word("status"))

@@ -18,9 +18,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::client::{self, Client};
@@ -161,7 +160,7 @@ impl Service {
         &self,
         subjects: &[T],
         path: impl Fn(&T) -> String,
-        body: &Value,
+        body: &impl Serialize,
         done: impl Fn(&Members) -> String,
     ) -> Result<ExitCode, Error> {
         let client = self.client()?;

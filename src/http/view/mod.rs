@@ -10,6 +10,7 @@ mod outcome;
 mod rules;
 mod stats;
 mod task;
+mod waiting;
 
 pub use agent::{AgentPage, AgentView};
 pub use approval::{ApprovalDetail, ApprovalPage, ApprovalView, DecisionResult, DecisionsResult};
@@ -19,6 +20,7 @@ pub use outcome::{BatchItemResult, BatchResult, LeaseView, OutcomeResult, Outcom
 pub use rules::{ExplanationView, RulesView};
 pub use stats::StatsView;
 pub use task::{StatusChanged, TaskPage, TaskView, TasksClaimed, TimelinePage};
+pub use waiting::WaitingView;
 
 use crate::domain::task::Millis;
 

@@ -12,6 +12,7 @@ use crate::engine::{self, Explanation};
 
 use super::super::json::Raw;
 use super::super::text::Text;
+use super::approval::TermsView;
 
 /// The rules in force.
 #[derive(Clone, Debug, Serialize, Object)]
@@ -19,7 +20,7 @@ use super::super::text::Text;
 pub struct RulesView {
     /// Who does what: the first rule that applies decides.
     pub rules: Vec<RoutingRuleView>,
-    /// What a human must approve: any rule that applies, or cannot be evaluated, asks.
+    /// What a human must approve: the first rule that applies, or cannot be evaluated, decides.
     pub approvals: Vec<ApprovalRuleView>,
 }
 
@@ -41,6 +42,10 @@ pub struct ApprovalRuleView {
     pub name: String,
     /// When.
     pub when: ConditionView,
+    /// Whether it asks; false: it waves through.
+    pub required: bool,
+    /// Who decides, and how.
+    pub terms: TermsView,
 }
 
 /// When a rule applies: every part must hold, and an empty part holds for any task.
@@ -87,7 +92,7 @@ impl From<&engine::Settings> for RulesView {
     fn from(settings: &engine::Settings) -> Self {
         Self {
             rules: settings.routing.rules.iter().map(RoutingRuleView::from).collect(),
-            approvals: settings.approvals.rules.iter().map(ApprovalRuleView::from).collect(),
+            approvals: settings.approvals.rules.iter().map(|rule| rule_view(rule, &settings.approvals)).collect(),
         }
     }
 }
@@ -98,10 +103,9 @@ impl From<&RoutingRule> for RoutingRuleView {
     }
 }
 
-impl From<&ApprovalRule> for ApprovalRuleView {
-    fn from(rule: &ApprovalRule) -> Self {
-        Self { name: rule.name.clone(), when: (&rule.when).into() }
-    }
+fn rule_view(rule: &ApprovalRule, settings: &engine::Approvals) -> ApprovalRuleView {
+    let (name, required) = (rule.name.clone(), rule.required);
+    ApprovalRuleView { name, when: (&rule.when).into(), required, terms: settings.terms_of(&rule.terms).into() }
 }
 
 impl From<&Condition> for ConditionView {

@@ -12,7 +12,7 @@ use crate::engine::Page;
 
 use super::super::json::{Raw, RawObject};
 use super::super::text::Text;
-use super::{ApprovalView, At, at};
+use super::{ApprovalView, At, WaitingView, at};
 
 /// A task.
 #[derive(Clone, Debug, Serialize, Object)]
@@ -79,6 +79,8 @@ pub struct TaskView {
     pub approval_id: Option<Text<ApprovalId>>,
     /// That approval: what was asked, changed and answered. Not in the answer to a submission.
     pub approval: Option<ApprovalView>,
+    /// What it waits for, where a single task is read.
+    pub why_waiting: Option<WaitingView>,
 }
 
 /// What was promised in time.
@@ -214,6 +216,7 @@ impl From<Task> for TaskView {
             progress: task.progress.map(ProgressView::from),
             approval_id: task.approval.map(Text),
             approval: task.asked.map(|asked| (*asked).into()),
+            why_waiting: None,
         }
     }
 }

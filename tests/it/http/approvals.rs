@@ -161,3 +161,94 @@ async fn approvals_are_listed_by_status_and_in_pages() {
     assert_eq!((first.len(), rest.len(), end), (3, 1, Value::Null));
     site.finish().await;
 }
+
+#[tokio::test]
+async fn many_are_decided_in_one_call_and_each_is_answered_for_itself() {
+    let site = Site::open().await;
+    let (first, yes) = blocked(&site).await;
+    let (second, no) = blocked(&site).await;
+    let id = |path: &str| path.trim_start_matches("/approvals/").to_owned();
+    let unknown = "019ab3c4-7d2f-7000-8000-00000000aa00";
+
+    let body = json!({"decisions": [
+        {"approval_id": id(&yes), "decision": "approve", "comment": "go"},
+        {"approval_id": id(&no), "decision": "reject", "comment": "no"},
+        {"approval_id": unknown, "decision": "approve"},
+        {"approval_id": id(&yes), "decision": "perhaps", "digest": "x"},
+        {"approval_id": id(&yes), "decision": "reject", "payload": {}},
+        {"approval_id": id(&yes), "decision": "approve"},
+    ]});
+    let results = site.post("judge", "/approvals/decide", &body).await.accepted(200)["results"].clone();
+
+    let statuses: Vec<_> = results.as_array().unwrap().iter().map(|one| one["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [200, 200, 404, 422, 422, 409], "{results}");
+    assert_eq!(
+        (&results[0]["approval"]["comment"], &results[1]["approval"]["status"]),
+        (&json!("go"), &json!("rejected"))
+    );
+    let pointers = |nth: usize| {
+        let errors = results[nth]["problem"]["errors"].as_array().unwrap();
+        errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(pointers(3), ["/decisions/3/digest", "/decisions/3/decision"]);
+    assert_eq!(pointers(4), ["/decisions/4/payload"]);
+    assert_eq!(
+        (status_of(&site, &first).await, status_of(&site, &second).await),
+        (json!("pending"), json!("cancelled"))
+    );
+    for (who, status) in [("crew", 403), ("reader", 403)] {
+        assert_eq!(site.post(who, "/approvals/decide", &body).await.status, status);
+    }
+    let many = json!({"decisions": vec![json!({"approval_id": unknown, "decision": "approve"}); 101]});
+    assert_eq!(site.post("judge", "/approvals/decide", &many).await.pointers(), ["/decisions"]);
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn an_agent_asks_and_finds_the_answer_on_its_next_claim() {
+    let site = Site::open().await;
+    site.submit(&json!({"type": "faq", "payload": {}})).await;
+    let held = site.claim_one("faq_agent").await;
+    let path = format!("/tasks/{}/approval", held["task"]["task_id"].as_str().unwrap());
+
+    let wrong = json!({"attempt": 1, "reason": "", "on_rejection": "perhaps", "expires_after_ms": 5});
+    let pointers = site.post("crew", &path, &wrong).await.pointers();
+    assert_eq!(pointers, ["/expires_after_ms", "/on_rejection", "/reason"]);
+    let ask = json!({"attempt": 1, "reason": "drop a column?", "action": {"sql": "ALTER …"}});
+    let asked = site.post("crew", &path, &ask).await;
+
+    assert_eq!((asked.status, asked.json()["task"]["status"].clone()), (201, json!("blocked")), "{asked:?}");
+    let approval = asked.header("location").unwrap();
+    let shown = site.get("judge", approval).await.accepted(200);
+    assert_eq!((&shown["kind"], &shown["action"]["sql"]), (&json!("ask"), &json!("ALTER …")));
+    let yes = json!({"comment": "only tonight", "digest": shown["digest"]});
+    site.post("judge", &format!("{approval}/approve"), &yes).await.accepted(200);
+    let again = site.claim_one("faq_agent").await;
+    let answer = &again["task"]["approval"];
+    assert_eq!((&answer["status"], &answer["comment"]), (&json!("approved"), &json!("only tonight")));
+    assert_eq!(again["attempt"], 2);
+    site.post("crew", &path, &ask).await.refused(409, "lease-lost");
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_changed_payload_is_shown_beside_the_one_that_was_submitted() {
+    let site = Site::open().await;
+    let body = json!({"type": "deploy", "payload": {"replicas": 40}});
+    let task = site.post("crew", "/tasks", &body).await.accepted(201);
+    let path = format!("/approvals/{}", task["approval_id"].as_str().unwrap());
+    let digest = site.get("judge", &path).await.accepted(200)["digest"].clone();
+
+    let wrong = json!({"payload": {"replicas": 4}, "digest": "0".repeat(64)});
+    let refused = site.post("judge", &format!("{path}/approve"), &wrong).await.refused(409, "content-changed");
+    assert_eq!(refused["digest"], digest);
+    let edit = json!({"payload": {"replicas": 4}, "digest": digest});
+    site.post("judge", &format!("{path}/approve"), &edit).await.accepted(200);
+
+    let seen = site.get("crew", &format!("/tasks/{}", task["task_id"].as_str().unwrap())).await.accepted(200);
+    assert_eq!(seen["payload"], json!({"replicas": 4}));
+    let edit = &seen["approval"]["edit"];
+    assert_eq!((&edit["by"], &edit["original_payload"]), (&json!("key:judge"), &json!({"replicas": 40})));
+    assert_eq!(edit["changes"], json!([{"pointer": "/replicas", "before": 40, "after": 4}]));
+    site.finish().await;
+}

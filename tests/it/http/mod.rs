@@ -17,6 +17,7 @@ mod service;
 mod site;
 mod submitting;
 mod waiting;
+mod why_waiting;
 mod working;
 
 use site::{Block, Site};

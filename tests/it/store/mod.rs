@@ -4,6 +4,7 @@ mod approvals;
 mod asking;
 mod audit;
 mod bytes;
+mod decision_races;
 mod decisions;
 mod doctor;
 mod events;

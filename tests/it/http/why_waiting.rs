@@ -1,0 +1,68 @@
+//! A task says itself what it waits for.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::Site;
+
+async fn why(site: &Site, task: &Value) -> Value {
+    let path = format!("/tasks/{}", task["task_id"].as_str().unwrap());
+    site.get("reader", &path).await.accepted(200)["why_waiting"].clone()
+}
+
+#[tokio::test]
+async fn an_open_task_says_what_it_waits_for_and_behind_how_many() {
+    let site = Site::open().await;
+    let plain = json!({"type": "faq", "payload": {}});
+
+    let gated = site.post("crew", "/tasks", &json!({"type": "deploy", "payload": {}})).await.accepted(201);
+    let reason = why(&site, &gated).await;
+    assert_eq!((&reason["reason"], &reason["approval_id"]), (&json!("approval"), &gated["approval_id"]));
+    assert!(
+        reason["until"].is_string() && reason["detail"].as_str().unwrap().contains("whoever may decide"),
+        "{reason}"
+    );
+
+    let later = site.submit(&json!({"type": "faq", "payload": {}, "delay_ms": 60_000})).await;
+    let reason = why(&site, &later).await;
+    assert_eq!((&reason["reason"], &reason["until"]), (&json!("start"), &later["scheduled_for"]));
+
+    let (_, second) = (site.submit(&plain).await, site.submit(&plain).await);
+    let reason = why(&site, &second).await;
+    assert_eq!((&reason["reason"], &reason["ahead"]), (&json!("router"), &json!(1)));
+
+    site.fleet.route().await;
+    let reason = why(&site, &second).await;
+    assert_eq!(
+        (&reason["reason"], &reason["agent"], &reason["ahead"]),
+        (&json!("agent_absent"), &json!("faq_agent"), &json!(1))
+    );
+    let held = site.claim_one("faq_agent").await;
+    let reason = why(&site, &second).await;
+    assert_eq!((&reason["reason"], &reason["ahead"]), (&json!("agent_busy"), &json!(0)));
+    site.call("root", Method::POST, "/agents/faq_agent/pause").send().await.accepted(200);
+    assert_eq!(why(&site, &second).await["reason"], "agent_paused");
+    assert!(why(&site, &held["task"]).await.is_null(), "it is at work");
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_task_that_was_tried_or_whose_agent_asked_says_so() {
+    let site = Site::open().await;
+    site.submit(&json!({"type": "faq", "payload": {}})).await;
+    let held = site.claim_one("faq_agent").await;
+    let path = |verb: &str| format!("/tasks/{}/{verb}", held["task"]["task_id"].as_str().unwrap());
+
+    site.post("crew", &path("fail"), &json!({"attempt": 1, "error": "x"})).await.accepted(200);
+    assert_eq!(why(&site, &held["task"]).await["reason"], "retry");
+
+    site.fleet.advance(Duration::from_secs(60));
+    site.fleet.engine.promote().await.unwrap();
+    site.claim_one("faq_agent").await;
+    let asked = site.post("crew", &path("approval"), &json!({"attempt": 2, "reason": "may I?"})).await.accepted(201);
+    let reason = why(&site, &held["task"]).await;
+    assert_eq!((&reason["reason"], &reason["approval_id"]), (&json!("answer"), &asked["approval_id"]));
+    site.finish().await;
+}

@@ -39,7 +39,8 @@ async fn an_accepted_submission_says_where_the_task_is_and_all_of_what_it_is() {
     for name in ["scheduled_for", "started_at", "completed_at", "error", "result", "progress", "approval_id"] {
         assert!(task.as_object().unwrap().contains_key(name) && task[name].is_null(), "{name}: {task}");
     }
-    let read = site.get("reader", answer.header("location").unwrap()).await.accepted(200);
+    let mut read = site.get("reader", answer.header("location").unwrap()).await.accepted(200);
+    assert_eq!(read["why_waiting"].take()["reason"], "router");
     assert_eq!(read, task);
     site.finish().await;
 }

@@ -106,7 +106,9 @@ async fn an_entry_says_who_when_from_where_and_what() {
 
     assert_eq!((rejected.actor.as_str(), rejected.origin.as_str()), ("user:bob", "10.0.0.7:4711"));
     assert!((before..before + 60_000).contains(&rejected.at));
-    assert_eq!(rejected.detail, [("reason".to_owned(), reason), ("task_id".to_owned(), task.id.to_string())].into());
+    let digest = task.content(None).digest();
+    let detail = [("digest", digest), ("reason", reason), ("task_id", task.id.to_string())];
+    assert_eq!(rejected.detail, detail.map(|(name, text)| (name.to_owned(), text)).into());
     assert_eq!((requeued.origin.as_str(), requeued.detail["previous_status"].as_str()), ("nats", "cancelled"));
     assert_eq!((cancelled.origin.as_str(), cancelled.detail["previous_status"].as_str()), ("", "blocked"));
     assert_eq!([rejected.sequence, requeued.sequence, cancelled.sequence], [1, 2, 3]);

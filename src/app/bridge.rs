@@ -49,7 +49,12 @@ async fn answer(client: Client, api: Inside, stop: CancellationToken) {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
         match Service::start(&client).await {
-            Ok(service) => return service.run(handler, stop).await,
+            Ok(service) => {
+                if backoff.failures() > 0 {
+                    tracing::info!("requests over NATS are answered");
+                }
+                return service.run(handler, stop).await;
+            }
             Err(error) if backoff.failures() == 0 => {
                 tracing::error!(error = %Chain(&error), "requests over NATS are not answered yet");
             }

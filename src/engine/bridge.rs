@@ -43,7 +43,16 @@ impl Engine {
     /// The next events of a partition whose lease `holder` has or gets now; none: another bridge has it.
     pub async fn unpublished(&self, partition: Partition, holder: &str) -> Result<Option<Unpublished>, Error> {
         let Some(lease) = self.store.hold_bridge(partition, holder, LEASE_MS, None).await? else { return Ok(None) };
-        let events = self.store.read_log(lease.cursor, ENTRIES).await?.events;
+        let part = self.store.read_log(lease.cursor, ENTRIES).await?;
+        if part.events.is_empty() && !part.is_seamless {
+            let end = self.store.log_bounds(partition).await?.last;
+            if end < lease.cursor {
+                tracing::error!(%partition, "the event log has gone back behind what NATS has; the bridge goes on from its end");
+                self.store.hold_bridge(partition, holder, LEASE_MS, Some(end)).await?;
+                return Ok(Some(Unpublished { cursor: end, is_new: true, events: Vec::new() }));
+            }
+        }
+        let events = part.events;
         Ok(Some(Unpublished { cursor: lease.cursor, is_new: lease.is_new, events }))
     }
 

@@ -139,6 +139,9 @@ pub enum Error {
     /// The store did not answer. Whether a write happened is unknown.
     #[error("the store did not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store was written by a program with other rules. Nothing was written.
+    #[error("the store is not ours to write to")]
+    Foreign(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store holds something that this version cannot read.
     #[error("the store holds something unreadable")]
     Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -154,7 +157,8 @@ impl From<store::Error> for Error {
             store::Error::Full => Self::Full,
             store::Error::NotReplicated { reached, wanted } => Self::NotReplicated { reached, wanted },
             store::Error::Unavailable { .. } | store::Error::NoConnection { .. } => Self::Unavailable(Box::new(error)),
-            store::Error::Corrupt { .. } | store::Error::Layout { .. } => Self::Corrupt(Box::new(error)),
+            store::Error::Layout { .. } => Self::Foreign(Box::new(error)),
+            store::Error::Corrupt { .. } => Self::Corrupt(Box::new(error)),
         }
     }
 }

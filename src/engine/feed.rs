@@ -142,8 +142,15 @@ impl Engine {
     pub async fn feed(&self, filter: EventFilter, after: Option<&str>) -> Result<Feed, Error> {
         let given = after.map(|text| self.position(text)).transpose()?;
         let live = Live::join(&self.store).await?;
-        let position = given.unwrap_or_else(|| Position(live.from.clone()));
-        Ok(Feed { engine: self.clone(), filter, position, live, backlog: VecDeque::new(), gap: false })
+        let mut position = given.unwrap_or_else(|| Position(live.from.clone()));
+        // A position ahead of the log is of a log that is lost.
+        let (mut gap, own) = (false, after.and_then(event_id).map(|id| id.partition));
+        for (id, end) in position.0.iter_mut().zip(&live.from) {
+            // Of the other partitions an event's id says only when it was.
+            let is_known = own.is_none_or(|own| own == end.partition);
+            gap |= step_back(id, *end) && is_known;
+        }
+        Ok(Feed { engine: self.clone(), filter, position, live, backlog: VecDeque::new(), gap })
     }
 
     /// Up to `limit` (1 to 200) events after `after` (none: from the start of the log), oldest first.
@@ -193,8 +200,7 @@ impl Engine {
     fn position(&self, text: &str) -> Result<Position, Error> {
         let partitions = ordered(&self.store);
         let invalid = || Error::Invalid(vec![Fault::new("after", "is neither a position of a feed nor an event's id")]);
-        let id = text.parse().ok().and_then(|uuid: uuid::Uuid| EventId::try_from(uuid).ok());
-        if let Some(id) = id.filter(|id| self.store.has(id.partition)) {
+        if let Some(id) = event_id(text).filter(|id| self.store.has(id.partition)) {
             // The last that can have come before that event's time.
             let before = |partition| EventId {
                 at_ms: id.at_ms.saturating_sub(1),
@@ -269,6 +275,11 @@ impl Feed {
                         let from = &mut self.live.from[usize::from(id.partition.0)];
                         *from = id.max(*from);
                     }
+                    Ok(Latest::Back(end)) => {
+                        let nth = usize::from(end.partition.0);
+                        self.gap |= step_back(&mut self.position.0[nth], end);
+                        self.live.from[nth] = self.live.from[nth].min(end);
+                    }
                     Err(RecvError::Lagged(_)) => return Ok(Heard::TooSlow),
                     Err(RecvError::Closed) => return Ok(Heard::Stopping),
                 },
@@ -293,6 +304,20 @@ impl Feed {
         self.backlog.extend(found);
         Ok(true)
     }
+}
+
+/// The event that a text names.
+fn event_id(text: &str) -> Option<EventId> {
+    text.parse().ok().and_then(|uuid: uuid::Uuid| EventId::try_from(uuid).ok())
+}
+
+/// Puts a position that is ahead of the log's end back to it; whether it was.
+fn step_back(position: &mut EventId, end: EventId) -> bool {
+    let is_ahead = *position > end;
+    if is_ahead {
+        *position = end;
+    }
+    is_ahead
 }
 
 /// The partitions in their order, which positions rely on.

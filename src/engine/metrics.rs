@@ -17,6 +17,8 @@ pub struct Figures {
     pub bridge_lag_ms: Option<Millis>,
     /// What the log of each partition holds.
     pub logs: Vec<(Partition, LogBounds)>,
+    /// How often this process found that the store had lost data.
+    pub losses: u64,
 }
 
 impl Engine {
@@ -28,6 +30,6 @@ impl Engine {
         }
         logs.sort_by_key(|(partition, _)| *partition);
         let (stats, bridge_lag_ms) = (self.stats().await?, self.bridge_lag_ms().await?);
-        Ok(Figures { stats, rounds: self.store.rounds().await?, bridge_lag_ms, logs })
+        Ok(Figures { stats, rounds: self.store.rounds().await?, bridge_lag_ms, logs, losses: self.store.losses() })
     }
 }

@@ -84,6 +84,9 @@ impl Engine {
 
     /// Whether a store round trip succeeded lately, or does now.
     pub async fn is_ready(&self) -> bool {
+        if self.store.is_foreign() {
+            return false;
+        }
         self.has_answered_lately() || matches!(tokio::time::timeout(LATELY, self.check()).await, Ok(Ok(_)))
     }
 

@@ -209,7 +209,8 @@ impl Committer {
             Err(error) => match *error {
                 store::Error::Full => Err(Error::Full),
                 store::Error::NotReplicated { reached, wanted } => Err(Error::NotReplicated { reached, wanted }),
-                store::Error::Corrupt { .. } | store::Error::Layout { .. } => Err(Error::Corrupt(Box::new(error))),
+                store::Error::Layout { .. } => Err(Error::Foreign(Box::new(error))),
+                store::Error::Corrupt { .. } => Err(Error::Corrupt(Box::new(error))),
                 _ => Err(Error::Unavailable(Box::new(error))),
             },
         }

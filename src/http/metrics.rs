@@ -142,6 +142,8 @@ fn write_store(text: &mut Exposition, figures: &Figures) {
     text.counter("examiner_rounds_total", "Rounds over the whole store.", rounds.rounds as f64);
     let help = "When the last round ended, since 1970.";
     text.gauge("examiner_finished_timestamp_seconds", help, rounds.finished.map(seconds));
+    let help = "How often this gateway found that the store had lost data.";
+    text.counter("store_losses_total", help, figures.losses as f64);
     let help = "How far the bridge to NATS is behind the event log; none: no bridge ever ran.";
     text.gauge("bridge_lag_seconds", help, figures.bridge_lag_ms.map(seconds));
     let partitions: Vec<_> = figures.logs.iter().map(|(partition, bounds)| (partition.to_string(), bounds)).collect();

@@ -33,7 +33,7 @@ use crate::domain::ids::{Partition, TaskId};
 use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 
-/// Hash: `version` of the key layout and the number of `partitions`, written by the first process.
+/// Hash: `version` of the key layout, the number of `partitions` and a random `id`, written by the first process.
 pub const LAYOUT: &str = "orchestrator:layout";
 
 /// The version of the key layout that this program reads and writes.

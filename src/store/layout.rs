@@ -2,25 +2,59 @@
 
 use super::{Error, Store, keys};
 
+/// What a store says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Layout {
+    version: Option<String>,
+    partitions: Option<u16>,
+    /// Random, made with the layout: another id is another store.
+    id: Option<String>,
+}
+
+impl Layout {
+    /// Whether nothing was ever written here.
+    pub(super) fn is_missing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Store {
-    /// Writes the layout's version and the number of partitions, unless they stand there already, and
-    /// compares.
-    pub(super) async fn check_layout(&self) -> Result<(), Error> {
-        let expected = (keys::LAYOUT_VERSION.to_owned(), self.shared.settings.partitions);
-        let found: (Option<String>, Option<u16>) = {
-            let mut pipe = redis::pipe();
-            pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("version").arg(&expected.0).ignore();
-            pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("partitions").arg(expected.1).ignore();
-            pipe.cmd("HMGET").arg(keys::LAYOUT).arg("version").arg("partitions");
-            let (found,) = self.query_all("layout", &pipe).await?;
-            found
-        };
-        let found = (found.0.unwrap_or_default(), found.1.unwrap_or_default());
-        if found == expected {
-            return Ok(());
+    /// What the store says of itself.
+    pub(super) async fn layout(&self) -> Result<Layout, Error> {
+        let mut cmd = redis::cmd("HMGET");
+        cmd.arg(keys::LAYOUT).arg("version").arg("partitions").arg("id");
+        let (version, partitions, id) = self.query("layout", &mut cmd).await?;
+        Ok(Layout { version, partitions, id })
+    }
+
+    /// Writes the layout's version, the number of partitions and an id, unless they stand there already, and compares.
+    /// Returns the store's id.
+    pub(super) async fn check_layout(&self) -> Result<String, Error> {
+        let partitions = self.shared.settings.partitions;
+        let mut pipe = redis::pipe();
+        // In one piece: a store that is emptied in between would look like somebody else's.
+        pipe.atomic();
+        pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("version").arg(keys::LAYOUT_VERSION).ignore();
+        pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("partitions").arg(partitions).ignore();
+        pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("id").arg(uuid::Uuid::now_v7().to_string()).ignore();
+        pipe.cmd("HMGET").arg(keys::LAYOUT).arg("version").arg("partitions").arg("id");
+        let ((version, number, id),) = self.query_all("layout", &pipe).await?;
+        let found = Layout { version, partitions: number, id };
+        match &found {
+            Layout { version: Some(version), partitions: Some(number), id: Some(id) }
+                if version == keys::LAYOUT_VERSION && *number == partitions =>
+            {
+                Ok(id.clone())
+            }
+            _ => Err(self.unlike(&found)),
         }
-        let show =
-            |(version, partitions): (String, u16)| format!("key layout {version} with {partitions} partition(s)");
-        Err(Error::Layout { found: show(found), expected: show(expected) })
+    }
+
+    /// The error of a store with another layout than ours.
+    pub(super) fn unlike(&self, found: &Layout) -> Error {
+        let show = |version: &str, partitions: u16| format!("key layout {version} with {partitions} partition(s)");
+        let version = found.version.as_deref().unwrap_or("of another program");
+        let expected = show(keys::LAYOUT_VERSION, self.shared.settings.partitions);
+        Error::Layout { found: show(version, found.partitions.unwrap_or_default()), expected }
     }
 }

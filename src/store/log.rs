@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
+use redis::aio::MultiplexedConnection;
 use tokio::sync::Notify;
 use tokio::sync::{OnceCell, broadcast};
 use tokio::task::JoinSet;
 
 use crate::domain::event::Event;
 use crate::domain::ids::{EventId, Partition};
+use crate::runtime::backoff::Backoff;
+use crate::runtime::chain::Chain;
 
 use super::events::event_id;
 use super::{Error, Store, keys};
@@ -56,6 +59,8 @@ pub enum Latest {
     Event(Arc<Event>),
     /// An event that is too large to be held for everybody; it can be read from the log.
     Large(EventId),
+    /// The log went back and ends here: Redis came back with older data.
+    Back(EventId),
 }
 
 /// The live end of the log, shared by all readers of a process.
@@ -102,33 +107,7 @@ impl Store {
         let mut cmd = redis::cmd("XINFO");
         cmd.arg("STREAM").arg(keys::events(partition));
         let answer: redis::RedisResult<Value> = cmd.query_async(&mut self.hot.clone()).await;
-        let empty = LogBounds { first: None, last: EventId::first(partition), was_trimmed: false };
-        let info = match answer {
-            // Nothing was ever written.
-            Err(error) if error.detail().is_some_and(|detail| detail.contains("no such key")) => return Ok(empty),
-            answer => self.heard("log bounds", answer)?,
-        };
-        let unreadable = || Error::corrupt("the answer of XINFO STREAM");
-        let fields = info.into_map_iter().map_err(|_| unreadable())?;
-        let (mut bounds, mut added, mut length) = (empty, 0u64, 0u64);
-        for (name, value) in fields {
-            let name: String = redis::from_redis_value(name).map_err(|_| unreadable())?;
-            match name.as_str() {
-                "last-generated-id" => {
-                    let id: String = redis::from_redis_value(value).map_err(|_| unreadable())?;
-                    bounds.last = event_id(&id, u16::MAX, partition).ok_or_else(unreadable)?;
-                }
-                "first-entry" => {
-                    let entry: Option<(String, Value)> = redis::from_redis_value(value).map_err(|_| unreadable())?;
-                    bounds.first = entry.and_then(|(id, _)| event_id(&id, 0, partition));
-                }
-                "entries-added" => added = redis::from_redis_value(value).map_err(|_| unreadable())?,
-                "length" => length = redis::from_redis_value(value).map_err(|_| unreadable())?,
-                _ => {}
-            }
-        }
-        bounds.was_trimmed = added > length;
-        Ok(bounds)
+        bounds(answer, partition)
     }
 
     /// Every event from now on, read once for all readers of this process. Falling more than 8,192 behind is an
@@ -159,6 +138,37 @@ impl Store {
     }
 }
 
+/// Reads what XINFO STREAM says of a partition's log.
+fn bounds(answer: redis::RedisResult<Value>, partition: Partition) -> Result<LogBounds, Error> {
+    let empty = LogBounds { first: None, last: EventId::first(partition), was_trimmed: false };
+    let info = match answer {
+        // Nothing was ever written.
+        Err(error) if error.detail().is_some_and(|detail| detail.contains("no such key")) => return Ok(empty),
+        answer => answer.map_err(|source| Error::redis("log bounds", source))?,
+    };
+    let unreadable = || Error::corrupt("the answer of XINFO STREAM");
+    let fields = info.into_map_iter().map_err(|_| unreadable())?;
+    let (mut bounds, mut added, mut length) = (empty, 0u64, 0u64);
+    for (name, value) in fields {
+        let name: String = redis::from_redis_value(name).map_err(|_| unreadable())?;
+        match name.as_str() {
+            "last-generated-id" => {
+                let id: String = redis::from_redis_value(value).map_err(|_| unreadable())?;
+                bounds.last = event_id(&id, u16::MAX, partition).ok_or_else(unreadable)?;
+            }
+            "first-entry" => {
+                let entry: Option<(String, Value)> = redis::from_redis_value(value).map_err(|_| unreadable())?;
+                bounds.first = entry.and_then(|(id, _)| event_id(&id, 0, partition));
+            }
+            "entries-added" => added = redis::from_redis_value(value).map_err(|_| unreadable())?,
+            "length" => length = redis::from_redis_value(value).map_err(|_| unreadable())?,
+            _ => {}
+        }
+    }
+    bounds.was_trimmed = added > length;
+    Ok(bounds)
+}
+
 /// Whoever reads the live end.
 struct Follower {
     partitions: Vec<Partition>,
@@ -169,38 +179,62 @@ struct Follower {
 impl Follower {
     /// Reads the live end for ever; reconnects from where it was, so that nothing between is missed.
     async fn follow(self, client: redis::Client, mut positions: Vec<String>) {
-        let mut failures = 0u32;
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(1_600));
         loop {
-            if let Err(error) = self.follow_once(&client, &mut positions, &mut failures).await {
-                failures += 1;
-                if failures == 1 {
-                    tracing::warn!(%error, "the event log is away; its readers wait");
-                }
+            if let Err(error) = self.follow_once(&client, &mut positions, &mut backoff).await
+                && backoff.failures() == 0
+            {
+                tracing::warn!(error = %Chain(&error), "the event log is away; its readers wait");
             }
-            let pause = Duration::from_millis(50 << failures.min(5));
-            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            tokio::time::sleep(backoff.next_wait()).await;
         }
+    }
+
+    /// A log that ends before where we are is followed from its end, or nothing would be heard until it has caught up.
+    async fn go_back(
+        &self,
+        connection: &mut MultiplexedConnection,
+        nth: usize,
+        position: &mut String,
+    ) -> Result<(), Error> {
+        let partition = self.partitions[nth];
+        let mut cmd = redis::cmd("XINFO");
+        cmd.arg("STREAM").arg(keys::events(partition));
+        let last = bounds(cmd.query_async(connection).await, partition)?.last;
+        let is_back = event_id(position, 0, partition)
+            .is_some_and(|position| (last.at_ms, last.sequence) < (position.at_ms, position.sequence));
+        if is_back {
+            tracing::error!(%partition, "the event log has gone back; its readers are told of a gap");
+            *position = format!("{}-{}", last.at_ms, last.sequence);
+            // An error says that nobody listens now.
+            drop(self.events.send(Latest::Back(last)));
+        }
+        Ok(())
     }
 
     async fn follow_once(
         &self,
         client: &redis::Client,
         positions: &mut [String],
-        failures: &mut u32,
-    ) -> redis::RedisResult<()> {
+        backoff: &mut Backoff,
+    ) -> Result<(), Error> {
+        let failed = |source| Error::redis("follow the log", source);
         let config = redis::AsyncConnectionConfig::new()
             .set_response_timeout(Some(BLOCK + Duration::from_secs(2)))
             .set_connection_timeout(Some(Duration::from_secs(2)));
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?;
+        for (nth, position) in positions.iter_mut().enumerate() {
+            self.go_back(&mut connection, nth, position).await?;
+        }
         let keys: Vec<String> = self.partitions.iter().map(|partition| keys::events(*partition)).collect();
         loop {
             let mut cmd = redis::cmd("XREAD");
             cmd.arg("BLOCK").arg(BLOCK.as_millis() as u64).arg("COUNT").arg(ENTRIES).arg("STREAMS");
             cmd.arg(&keys).arg(&*positions);
-            let reply: Option<Vec<(String, Vec<Entry>)>> = cmd.query_async(&mut connection).await?;
-            if *failures > 0 {
+            let reply: Option<Vec<(String, Vec<Entry>)>> = cmd.query_async(&mut connection).await.map_err(failed)?;
+            if backoff.failures() > 0 {
                 tracing::info!("the event log is back");
-                *failures = 0;
+                backoff.reset();
             }
             for (key, entries) in reply.unwrap_or_default() {
                 let Some(nth) = keys.iter().position(|known| *known == key) else { continue };

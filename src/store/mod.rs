@@ -27,6 +27,7 @@ pub mod script;
 mod sweeps;
 mod tasks;
 mod wake;
+mod watch;
 mod yardstick;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use std::time::{Duration, Instant};
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::{Cmd, FromRedisValue};
 use serde::Deserialize;
+use tokio::task::JoinSet;
 
 use crate::domain::ids::Partition;
 use crate::domain::principal::Principal;
@@ -92,6 +94,8 @@ pub struct Store {
     /// None: the primary's word is enough.
     replicas: Option<Replicas>,
     shared: Arc<Shared>,
+    /// Watches whether Redis is the one that it was; ends with the last clone that has it.
+    _watch: Option<Arc<JoinSet<()>>>,
 }
 
 struct Shared {
@@ -107,6 +111,7 @@ struct Shared {
     tail: log::TailCell,
     /// Rings when the log has grown.
     log_bell: Arc<tokio::sync::Notify>,
+    watch: watch::Watch,
 }
 
 impl Shared {
@@ -169,17 +174,22 @@ impl Store {
             turn: AtomicU64::new(0),
             tail: log::TailCell::default(),
             log_bell: Arc::default(),
+            watch: watch::Watch::default(),
         });
         let is_awaited = shared.settings.wait_replicas > 0;
-        let store = Self {
+        let mut store = Self {
             hot,
             cold,
             bells: Bells::start(client.clone(), partitions),
             replicas: is_awaited.then(|| Replicas::start(client.clone(), Arc::clone(&shared))),
             client,
             shared,
+            _watch: None,
         };
-        store.check_layout().await?;
+        store.notice().await?;
+        let mut watch = JoinSet::new();
+        watch.spawn(store.clone().keep_watch());
+        store._watch = Some(Arc::new(watch));
         Ok(store)
     }
 
@@ -235,6 +245,7 @@ impl Store {
         actor: &str,
         args: Cmd,
     ) -> Result<T, Error> {
+        self.admit()?;
         let mut connection = self.hot.clone();
         let mut repeats = 0;
         loop {
@@ -261,6 +272,7 @@ impl Store {
 
     /// Runs a script that answers at length, over the pool.
     async fn run_cold<T: FromRedisValue>(&self, script: &Script, partition: Partition, args: Cmd) -> Result<T, Error> {
+        self.admit()?;
         let mut connection = self.cold_connection(script.name).await?;
         let answer = self.shared.evaluate(&mut connection, script, partition, ORCHESTRATOR, &args, false).await;
         self.heard(script.name, answer)

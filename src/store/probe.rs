@@ -31,7 +31,8 @@ impl Store {
     /// Forgets everything, also what is not ours.
     pub async fn wipe(&self) -> Result<(), Error> {
         self.query::<()>("flushdb", redis::cmd("FLUSHDB").arg("SYNC")).await?;
-        self.check_layout().await
+        self.shared.watch.forget();
+        self.check_layout().await.map(drop)
     }
 
     /// Forgets the event log of every partition.
@@ -39,6 +40,7 @@ impl Store {
         for partition in self.partitions() {
             self.query::<()>("unlink", redis::cmd("DEL").arg(keys::events(partition))).await?;
         }
+        self.shared.watch.forget();
         Ok(())
     }
 }

@@ -62,6 +62,7 @@ impl Store {
         args: Cmd,
     ) -> Result<T, Error> {
         let Some(replicas) = &self.replicas else { return self.run(script, partition, actor, args).await };
+        self.admit()?;
         let mut repeats = 0;
         let answer = loop {
             let (answer, answered) = oneshot::channel();

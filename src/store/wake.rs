@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::domain::ids::{Partition, TaskId};
+use crate::runtime::backoff::Backoff;
 
 use super::keys;
 
@@ -21,6 +22,8 @@ use super::keys;
 pub struct Bells {
     shared: Arc<Shared>,
     wanted: mpsc::UnboundedSender<String>,
+    /// Rings when the connection came back.
+    back: Arc<Notify>,
     /// Ends the listener with the last clone.
     _listener: Arc<JoinSet<()>>,
 }
@@ -40,9 +43,16 @@ impl Bells {
     pub(super) fn start(client: redis::Client, partitions: Vec<Partition>) -> Self {
         let shared = Arc::new(Shared::default());
         let (wanted, names) = mpsc::unbounded_channel();
+        let back = Arc::new(Notify::new());
         let mut listener = JoinSet::new();
-        listener.spawn(listen(client, partitions, Arc::clone(&shared), names));
-        Self { shared, wanted, _listener: Arc::new(listener) }
+        let ears = Ears { client, partitions, shared: Arc::clone(&shared), back: Arc::clone(&back) };
+        listener.spawn(ears.listen(names));
+        Self { shared, wanted, back, _listener: Arc::new(listener) }
+    }
+
+    /// Rings whenever the connection came back, for one who waits.
+    pub(super) fn back(&self) -> Arc<Notify> {
+        Arc::clone(&self.back)
     }
 
     /// The bell of this name; from now on it is listened for.
@@ -130,64 +140,77 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps one subscribed connection, for ever.
-async fn listen(
+/// How often the connection is tried that nothing comes over: a dead one would be taken for a quiet one for ever.
+const PROBE_EVERY: Duration = Duration::from_secs(3);
+
+/// How long Redis may take to answer that.
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// Whoever listens for all bells of a process.
+struct Ears {
     client: redis::Client,
     partitions: Vec<Partition>,
     shared: Arc<Shared>,
-    mut names: mpsc::UnboundedReceiver<String>,
-) {
-    let mut known: Vec<String> = Vec::new();
-    let mut failures = 0u32;
-    loop {
-        if let Err(error) = listen_once(&client, &partitions, &shared, &mut names, &mut known, &mut failures).await {
-            failures += 1;
-            if failures == 1 {
-                tracing::warn!(%error, "doorbells are away; waiting goes on by slow polling");
-            }
-        }
-        let pause = Duration::from_millis(50 << failures.min(5));
-        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-    }
+    back: Arc<Notify>,
 }
 
-async fn listen_once(
-    client: &redis::Client,
-    partitions: &[Partition],
-    shared: &Shared,
-    names: &mut mpsc::UnboundedReceiver<String>,
-    known: &mut Vec<String>,
-    failures: &mut u32,
-) -> redis::RedisResult<()> {
-    let channels = |name: &str| partitions.iter().map(|partition| keys::bell(*partition, name)).collect::<Vec<_>>();
-    let (mut sink, mut messages) = client.get_async_pubsub().await?.split();
-    for name in known.iter() {
-        sink.subscribe(channels(name)).await?;
+impl Ears {
+    /// Keeps one subscribed connection, for ever.
+    async fn listen(self, mut names: mpsc::UnboundedReceiver<String>) {
+        let mut known: Vec<String> = Vec::new();
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(1_600));
+        loop {
+            if let Err(error) = self.listen_once(&mut names, &mut known, &mut backoff).await
+                && backoff.failures() == 0
+            {
+                tracing::warn!(%error, "doorbells are away; waiting goes on by slow polling");
+            }
+            tokio::time::sleep(backoff.next_wait()).await;
+        }
     }
-    if *failures > 0 {
-        tracing::info!("doorbells are back");
-        *failures = 0;
-    }
-    shared.ring_all();
-    loop {
-        tokio::select! {
-            name = names.recv() => match name {
-                Some(name) => {
-                    // Known first: should subscribing fail, the next connection does it.
-                    known.push(name.clone());
-                    sink.subscribe(channels(&name)).await?;
-                    shared.ring(&name, "1");
+
+    async fn listen_once(
+        &self,
+        names: &mut mpsc::UnboundedReceiver<String>,
+        known: &mut Vec<String>,
+        backoff: &mut Backoff,
+    ) -> redis::RedisResult<()> {
+        let channels =
+            |name: &str| self.partitions.iter().map(|partition| keys::bell(*partition, name)).collect::<Vec<_>>();
+        let (mut sink, mut messages) = self.client.get_async_pubsub().await?.split();
+        for name in known.iter() {
+            sink.subscribe(channels(name)).await?;
+        }
+        if backoff.failures() > 0 {
+            tracing::info!("doorbells are back");
+            backoff.reset();
+        }
+        self.back.notify_one();
+        self.shared.ring_all();
+        loop {
+            tokio::select! {
+                name = names.recv() => match name {
+                    Some(name) => {
+                        // Known first: should subscribing fail, the next connection does it.
+                        known.push(name.clone());
+                        sink.subscribe(channels(&name)).await?;
+                        self.shared.ring(&name, "1");
+                    }
+                    None => return Ok(()),
+                },
+                message = messages.next() => match message {
+                    Some(message) => {
+                        let name = message.get_channel_name().split_once(":bell:").map(|(_, name)| name);
+                        let text: String = message.get_payload().unwrap_or_default();
+                        self.shared.ring(name.unwrap_or_default(), &text);
+                    }
+                    None => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
+                },
+                () = tokio::time::sleep(PROBE_EVERY) => {
+                    let probe = tokio::time::timeout(PROBE_LIMIT, sink.ping::<redis::Value>()).await;
+                    probe.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
                 }
-                None => return Ok(()),
-            },
-            message = messages.next() => match message {
-                Some(message) => {
-                    let name = message.get_channel_name().split_once(":bell:").map(|(_, name)| name);
-                    let text: String = message.get_payload().unwrap_or_default();
-                    shared.ring(name.unwrap_or_default(), &text);
-                }
-                None => return Err(redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset))),
-            },
+            }
         }
     }
 }

@@ -66,7 +66,7 @@ impl From<engine::Error> for Refusal {
                 Cause::NotReplicated,
                 "It is done, but a failover could lose it. Repeat the request, a submission with its `Idempotency-Key`.",
             ),
-            Error::Unavailable(_) => {
+            Error::Unavailable(_) | Error::Foreign(_) => {
                 tracing::error!(error = %Chain(&error), "store unavailable");
                 refuse(
                     Cause::StoreUnavailable,

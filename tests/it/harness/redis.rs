@@ -108,6 +108,13 @@ impl Redis {
         self.server = Some(RedisServer::start(&self.options).await.unwrap());
     }
 
+    /// Starts another one in its place, with nothing in it.
+    pub async fn start_empty(&mut self) {
+        let dir = self.options.dir.as_ref().unwrap();
+        std::fs::remove_dir_all(dir).unwrap();
+        self.start_again().await;
+    }
+
     /// Makes it stop answering, though it stays connected, until [`Redis::thaw`].
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
@@ -143,11 +150,12 @@ impl Redis {
         lines.filter(|(found, _)| *found == name).map(|(_, text)| text.to_owned()).collect()
     }
 
-    /// Everything that is stored about tasks, readable: key → content. Sessions are left out: every claim touches them.
+    /// Everything that is stored about tasks, readable: key → content. Left out are sessions, which every claim touches, and
+    /// the layout, which comes back by itself.
     pub async fn dump(&self) -> BTreeMap<String, String> {
         let mut dump = BTreeMap::new();
         for key in self.ask::<Vec<String>>(&["KEYS", "*"]).await {
-            if key.contains(":sessions:") {
+            if key.contains(":sessions:") || key == "orchestrator:layout" {
                 continue;
             }
             let kind: String = self.ask(&["TYPE", &key]).await;

@@ -13,6 +13,7 @@ mod idempotency;
 mod leases;
 mod lists;
 mod lost_answers;
+mod lost_data;
 mod outages;
 mod partitions;
 mod pause;

@@ -1,7 +1,8 @@
-# `make demo` shows everything at work; `make test` runs every test; `make check` is what a change must pass.
+# `make demo` shows everything at work; `make test` runs every test; `make check` is what a change must pass;
+# `make durability` measures what Redis loses when it is killed.
 # They need Rust and a C toolchain; a missing Redis is installed, and for the tests a missing NATS server.
 
-.PHONY: demo dev test check
+.PHONY: demo dev test check durability
 
 # A debug build: the optimised one takes three times as long to build, and the demo waits for nothing but people.
 demo: redis
@@ -16,6 +17,10 @@ test: servers
 	else \
 		cargo test --locked; \
 	fi
+
+# What is lost of acknowledged submissions when Redis is killed under load, for each way to keep its data.
+durability: redis
+	ORCHESTRATOR_LOAD_MS=3000 cargo test --locked --test it stories::durability -- --nocapture --test-threads=1
 
 check:
 	.ci/run

@@ -19,6 +19,8 @@ const EVERY: Duration = Duration::from_secs(5);
 /// What is known of the Redis that we work on.
 #[derive(Default)]
 pub(super) struct Watch {
+    /// One look at a time, or a loss would be reported by each.
+    turn: tokio::sync::Mutex<()>,
     seen: Mutex<Seen>,
     losses: AtomicU64,
     /// Whether what is there was written by a program with other rules.
@@ -72,6 +74,7 @@ impl Store {
     /// [`Error::Layout`] while it holds what a program with other rules wrote; nothing is written until it is gone.
     pub async fn notice(&self) -> Result<(), Error> {
         let watch = &self.shared.watch;
+        let _turn = watch.turn.lock().await;
         let found = self.layout().await?;
         if found.is_missing() {
             if watch.seen().id.take().is_some() {

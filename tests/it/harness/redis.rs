@@ -95,6 +95,15 @@ impl Redis {
         self.server = None;
     }
 
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().unwrap().pid()
+    }
+
+    /// Ends the process behind a Redis that is in use: see [`Redis::kill`].
+    pub fn kill_process(pid: u32) {
+        kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+    }
+
     /// Ends it in order.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
@@ -125,8 +134,7 @@ impl Redis {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = self.server.as_ref().unwrap().pid();
-        kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+        kill_process(Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap(), signal).unwrap();
     }
 
     /// Cuts every connection of this kind: `normal` or `pubsub`. Returns how many there were.

@@ -7,6 +7,7 @@ mod command_line_approvals;
 mod command_line_audit;
 mod command_line_tasks;
 mod demo;
+mod durability;
 mod failover;
 mod fleet;
 mod killed;

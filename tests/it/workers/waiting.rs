@@ -91,7 +91,7 @@ async fn doorbells_that_are_cut_all_the_time_hold_no_task_back() {
     let fleet = Fleet::start().await;
     let supervisor = fleet.supervise(Router::new(fleet.engine.clone()));
     let work = async {
-        for _ in 0..20 {
+        for _ in 0..80 {
             let claimed = fleet.engine.claim(&fleet.people.agent, patient(&fleet));
             let (claimed, id) = join(claimed, async { fleet.submit("faq").await.id }).await;
             assert_eq!(claimed.unwrap()[0].task.id, id);

@@ -5,8 +5,8 @@
 
 use State::{Assigned, Blocked, Cancelled, Completed, Failed, InProgress, Pending, Scheduled};
 use Verb::{
-    Approve, Ask, Cancel, Claim, Complete, Edit, Escalate, Extend, Fail, Lapse, Mend, Park, Promote, Prune, Reap,
-    Reject, Release, Requeue, Retry, Route, Submit, Take, Vote,
+    Approve, Ask, Cancel, Claim, Complete, Edit, Escalate, Expire, Extend, Fail, Lapse, Mend, Notify, Park, Promote,
+    Prune, Reap, Reject, Release, Reprioritize, Requeue, Retry, Route, Submit, Take, Violate, Vote, Warn,
 };
 
 /// Where a task is. A task is in exactly one state, and every state is a sorted set; the
@@ -109,6 +109,16 @@ pub enum Verb {
     Reap,
     /// Somebody calls it off.
     Cancel,
+    /// So much of its time to start or to finish has passed.
+    Warn,
+    /// All of its time to start or to finish has passed.
+    Violate,
+    /// A rule for deadlines tells somebody.
+    Notify,
+    /// A rule for deadlines raises its priority.
+    Reprioritize,
+    /// A rule for deadlines calls it off.
+    Expire,
     /// Somebody wants a failed or cancelled task done after all.
     Requeue,
     /// Kept long enough; the task is forgotten.
@@ -131,6 +141,7 @@ pub struct Rule {
 }
 
 const OPEN: &[State] = &[Blocked, Scheduled, Pending, Assigned, InProgress];
+const WAITING: &[State] = &[Blocked, Scheduled, Pending, Assigned];
 const TERMINAL: &[State] = &[Completed, Failed, Cancelled];
 
 /// The whole state machine.
@@ -161,6 +172,11 @@ pub const RULES: &[Rule] = &[
     Rule { verb: Release,  from: &[InProgress],        to: &[Assigned],                    event: "task.released" },
     Rule { verb: Reap,     from: &[InProgress],        to: &[Assigned, Scheduled, Failed], event: "task.lost" },
     Rule { verb: Cancel,   from: OPEN,                 to: &[Cancelled],                   event: "task.cancelled" },
+    Rule { verb: Warn,     from: OPEN,                 to: &[],                            event: "sla.warning" },
+    Rule { verb: Violate,  from: OPEN,                 to: &[],                            event: "sla.violation" },
+    Rule { verb: Notify,   from: OPEN,                 to: &[],                            event: "sla.notification" },
+    Rule { verb: Reprioritize, from: WAITING,          to: &[],                            event: "task.reprioritized" },
+    Rule { verb: Expire,   from: OPEN,                 to: &[Cancelled],                   event: "task.cancelled" },
     Rule { verb: Requeue,  from: &[Failed, Cancelled], to: &[Pending, Blocked],            event: "task.requeued" },
     Rule { verb: Prune,    from: TERMINAL,             to: &[],                            event: "" },
     Rule { verb: Mend,     from: OPEN,                 to: &[Blocked, Failed],             event: "task.failed" },
@@ -190,6 +206,11 @@ impl Verb {
             Release => "release",
             Reap => "reap",
             Cancel => "cancel",
+            Warn => "warn",
+            Violate => "violate",
+            Notify => "notify",
+            Reprioritize => "reprioritize",
+            Expire => "expire",
             Requeue => "requeue",
             Prune => "prune",
             Mend => "mend",
@@ -222,9 +243,11 @@ mod tests {
     }
 
     #[test]
-    fn every_open_state_can_be_cancelled() {
+    fn every_open_state_can_be_cancelled_and_can_expire() {
         for state in State::ALL {
-            assert_eq!(Cancel.rule().from.contains(&state), !state.is_terminal(), "{state}");
+            for verb in [Cancel, Expire] {
+                assert_eq!(verb.rule().from.contains(&state), !state.is_terminal(), "{verb} {state}");
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use super::content::Content;
 use super::ids::{ApprovalId, TaskId};
 use super::lifecycle::{State, Verb};
 use super::name::Name;
-use super::sla::Sla;
+use super::sla::{Clock, Reached, Sla, SlaState};
 
 /// Milliseconds since 1970 by the store's clock.
 pub type Millis = u64;
@@ -174,11 +174,12 @@ pub struct Task {
     pub version: u32,
     /// When it came to its state.
     pub since: Millis,
-    /// How long it has waited for humans, the wait under way apart.
+    /// How long it has waited for humans while it could have gone on, the wait under way apart.
     pub human_ms: Millis,
-    /// Which of its deadlines were announced, a sum: 1 start warned, 2 start violated, 4 finish warned, 8 finish
-    /// violated.
-    pub announced: u8,
+    /// Since when its clocks run: when it may or might start, or was requeued, and later by what does not count.
+    pub clocks_since: Millis,
+    /// What became of its clocks.
+    pub reached: Reached,
     /// The store's time when this was read.
     pub observed_at: Millis,
 }
@@ -193,29 +194,36 @@ impl Task {
         Content { kind: &self.kind, agent: &self.agent, version: self.version, payload: &self.payload, action }
     }
 
-    /// When the newest transition for which `is_it` holds happened.
-    fn when(&self, is_it: impl Fn(&Transition) -> bool) -> Option<Millis> {
-        self.timeline.iter().rev().find(|transition| is_it(transition)).map(|transition| transition.at)
+    /// When it last came to `state`, as far as the timeline goes back.
+    fn came_to(&self, state: State) -> Option<Millis> {
+        let is_move = |one: &&Transition| one.to == state && !one.verb.rule().to.is_empty();
+        self.timeline.iter().rev().find(is_move).map(|transition| transition.at)
     }
 
     /// When it last entered its agent's subject.
     pub fn assigned_at(&self) -> Option<Millis> {
-        self.when(|transition| transition.to == State::Assigned)
+        self.came_to(State::Assigned)
     }
 
     /// When its newest attempt began.
     pub fn started_at(&self) -> Option<Millis> {
-        self.when(|transition| transition.to == State::InProgress)
+        self.came_to(State::InProgress)
     }
 
     /// When it ended.
     pub fn completed_at(&self) -> Option<Millis> {
-        self.state.is_terminal().then(|| self.updated_at())
+        self.state.is_terminal().then_some(self.since)
     }
 
-    /// When it last changed its state.
-    pub fn updated_at(&self) -> Millis {
-        self.when(|_| true).unwrap_or(self.created_at)
+    /// How the promise of `clock` stands.
+    pub fn sla_state(&self, clock: Clock) -> SlaState {
+        self.reached.state(clock, self.state.is_terminal())
+    }
+
+    /// How long it has waited for humans while it could have gone on, the wait under way included.
+    pub fn waiting_for_human_ms(&self) -> Millis {
+        let under_way = self.observed_at.saturating_sub(self.since.max(self.clocks_since));
+        self.human_ms + if self.state == State::Blocked { under_way } else { 0 }
     }
 
     /// The agent subject that it is or was in; none before a router put it there.
@@ -224,9 +232,17 @@ impl Task {
         (reached || self.assigned_at().is_some() || self.attempt > 0).then_some(&self.agent)
     }
 
-    /// The task as it was when it was accepted: what a repeated submission is answered with.
-    pub fn as_submitted(mut self) -> Self {
+    /// The task as it was when it was accepted, with what was answered then: what a repeated submission is answered with.
+    pub fn as_submitted(mut self, scheduled_for: Option<Millis>, approval: Option<ApprovalId>) -> Self {
         self.timeline.truncate(1);
+        let clocks_since = scheduled_for.unwrap_or(self.created_at);
+        // Clocks that were moved were moved as a whole.
+        let moved = self.clocks_since.saturating_sub(clocks_since);
+        if let Some(sla) = &mut self.sla {
+            for deadline in [&mut sla.deadline, &mut sla.start_deadline].into_iter().flatten() {
+                *deadline = deadline.saturating_sub(moved);
+            }
+        }
         if let Some(submission) = self.timeline.first().filter(|transition| transition.verb == Verb::Submit) {
             self.state = submission.to;
         }
@@ -234,10 +250,14 @@ impl Task {
         Self {
             payload: edit.map_or(self.payload, |edit| edit.original),
             version: 1,
+            scheduled_for,
+            approval,
+            clocks_since,
             attempt: 0,
             since: self.created_at,
             human_ms: 0,
-            announced: 0,
+            observed_at: self.created_at,
+            reached: Reached::default(),
             retry_count: 0,
             lost_count: 0,
             holder: None,

@@ -52,6 +52,15 @@ impl Engine {
         Ok(swept)
     }
 
+    /// Announces the deadlines that are near or have passed, and does what the rules ask for.
+    pub async fn deadlines(&self) -> Result<Swept, Error> {
+        let mut swept = Swept::nothing();
+        for partition in self.store.partitions() {
+            swept.add(self.store.deadlines(partition, BATCH, self.settings.queue.head_start_ms.all()).await?);
+        }
+        Ok(swept)
+    }
+
     /// Forgets tasks that ended long ago, and events and entries of the audit log from long ago.
     pub async fn prune(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
@@ -66,6 +75,11 @@ impl Engine {
     /// Rings when a task became pending.
     pub fn router_bell(&self) -> Arc<Notify> {
         self.store.bells().bell("router")
+    }
+
+    /// Rings when a task has a deadline that is near.
+    pub fn deadlines_bell(&self) -> Arc<Notify> {
+        self.store.bells().bell("deadlines")
     }
 
     /// Rings when a task was scheduled.

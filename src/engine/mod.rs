@@ -14,6 +14,7 @@ mod metrics;
 mod oversight;
 mod probe;
 mod progress;
+mod report;
 mod settings;
 mod submit;
 mod tasks;
@@ -40,6 +41,7 @@ pub use examiner::Round;
 pub use feed::{EventFilter, EventPage, Feed, Heard, Position};
 pub use metrics::Figures;
 pub use probe::Spent;
+pub use report::{GroupBy, Report as SlaReport};
 pub use settings::*;
 pub use waiting::Waiting;
 

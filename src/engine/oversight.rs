@@ -33,7 +33,7 @@ impl Engine {
         });
         let by_priority =
             Priority::ALL.map(|priority| (priority, sum(rows.iter().flat_map(|row| &row.open), priority.as_str())));
-        let waits = rows.iter().filter_map(|row| Some(row.now.saturating_sub(row.head_accepted_at?)));
+        let waits = rows.iter().filter_map(|row| Some(row.now.saturating_sub(row.head_since?)));
         Ok(Stats {
             by_status: by_status.to_vec(),
             by_priority: by_priority.to_vec(),

@@ -9,6 +9,7 @@ use crate::domain::name::Name;
 use crate::domain::policy::ApprovalRule;
 use crate::domain::retry::Backoff;
 use crate::domain::routing::RoutingRule;
+use crate::domain::sla::SlaRule;
 use crate::domain::task::{Millis, Priority};
 
 /// Everything that the engine is told; each part is a section of the configuration.
@@ -79,6 +80,11 @@ pub struct HeadStart {
 }
 
 impl HeadStart {
+    /// Those of every priority, the most urgent first.
+    pub fn all(&self) -> [Millis; 4] {
+        Priority::ALL.map(|priority| self.of(priority))
+    }
+
     /// The head start of `priority`.
     pub fn of(&self, priority: Priority) -> Millis {
         match priority {
@@ -141,8 +147,14 @@ impl Approvals {
 pub struct SlaSettings {
     /// After how much of the time to warn, in percent.
     pub warn_at_percent: u8,
+    /// Whether clocks stand still while a task waits for a human.
+    pub exclude_approval_time: bool,
     /// The time to finish, by priority (`P0`) or by type and priority (`deploy/P0`), in milliseconds.
     pub targets: BTreeMap<String, Millis>,
+    /// The time until the first attempt begins, by the same keys.
+    pub start_targets: BTreeMap<String, Millis>,
+    /// What to do when a threshold passes: every rule that applies.
+    pub rules: Vec<SlaRule>,
 }
 
 /// How long things are kept.

@@ -1,5 +1,6 @@
 //! Taking tasks in: who does it, whether a human must approve, and into which partition it goes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -9,8 +10,8 @@ use tokio_util::task::TaskTracker;
 use crate::domain::content::Content;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::principal::Principal;
-use crate::domain::sla::Sla;
-use crate::domain::task::{NewTask, Task};
+use crate::domain::sla::{self, Sla};
+use crate::domain::task::{Millis, NewTask};
 use crate::domain::{policy, routing};
 use crate::store::{self, Gate, NewRecord, Store, SubmitAnswer};
 
@@ -57,7 +58,7 @@ impl Engine {
                     SubmitAnswer::Created(task) => Ok(Submitted { task: *task, is_replay: false }),
                     SubmitAnswer::Replay { id, scheduled_for, approval } => {
                         let task = self.task(id).await;
-                        let first = task.map(|task| Task { scheduled_for, approval, ..task.as_submitted() });
+                        let first = task.map(|task| task.as_submitted(scheduled_for, approval));
                         first.map(|task| Submitted { task, is_replay: true })
                     }
                     SubmitAnswer::Mismatch => {
@@ -98,12 +99,15 @@ impl Engine {
             Gate { id: ApprovalId::new(partition), digest, rule: asks.name.clone(), terms }
         });
         new.sla = promise(settings, &new);
+        let actions = sla::actions(&settings.sla.rules, &new);
         Ok(NewRecord {
             id: TaskId::new(partition),
             by: caller.to_string(),
             agent,
             head_start_ms: settings.queue.head_start_ms.of(new.priority),
             gate,
+            stands_while_blocked: settings.sla.exclude_approval_time,
+            actions,
             key_hash: key_hash.map(|hash| hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()),
             new,
         })
@@ -121,21 +125,26 @@ impl Engine {
     }
 }
 
-/// What is promised in time: the submission's word, else the configured target of its type and priority, or of
-/// its priority.
+/// What is promised in time, on either clock: the submission's word, else the configured target of its type and
+/// priority, or of its priority.
 fn promise(settings: &Settings, new: &NewTask) -> Option<Sla> {
-    let targets = &settings.sla.targets;
-    let target = targets.get(&format!("{}/{}", new.kind, new.priority.as_str()));
-    let within_ms = target.or_else(|| targets.get(new.priority.as_str())).copied();
+    let configured = |targets: &BTreeMap<String, Millis>| {
+        let target = targets.get(&format!("{}/{}", new.kind, new.priority.as_str()));
+        target.or_else(|| targets.get(new.priority.as_str())).copied()
+    };
+    let (within_ms, start_within_ms) = (configured(&settings.sla.targets), configured(&settings.sla.start_targets));
     match &new.sla {
-        Some(sla) if sla.deadline.is_some() => Some(sla.clone()),
-        Some(sla) => Some(Sla { within_ms: sla.within_ms.or(within_ms), ..sla.clone() }),
-        None => within_ms.map(|_| Sla {
+        Some(sla) => {
+            let within_ms = sla.within_ms.or(within_ms).filter(|_| sla.deadline.is_none());
+            let start_within_ms = sla.start_within_ms.or(start_within_ms).filter(|_| sla.start_deadline.is_none());
+            Some(Sla { within_ms, start_within_ms, ..sla.clone() })
+        }
+        None => within_ms.or(start_within_ms).map(|_| Sla {
             target: None,
             deadline: None,
             within_ms,
             start_deadline: None,
-            start_within_ms: None,
+            start_within_ms,
             alert_threshold: settings.sla.warn_at_percent,
         }),
     }

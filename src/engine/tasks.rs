@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::domain::ids::TaskId;
 use crate::domain::lifecycle::Verb;
 use crate::domain::principal::Principal;
-use crate::domain::task::{Priority, Task};
+use crate::domain::task::Task;
 use crate::store::lists::Place;
 use crate::store::{Answer, FailedReport, Gate};
 
@@ -94,7 +94,7 @@ impl Engine {
     /// Puts a failed or cancelled task back, its counters at zero. One that nobody approved is blocked again.
     pub async fn requeue(&self, caller: &Principal, id: TaskId) -> Result<Task, Error> {
         self.known(id)?;
-        let head_starts = Priority::ALL.map(|priority| self.settings.queue.head_start_ms.of(priority));
+        let head_starts = self.settings.queue.head_start_ms.all();
         // The content cannot change while the task is at rest.
         let digest = self.task(id).await?.content(None).digest();
         let gate = Gate { digest, ..self.lost_gate(id.partition()) };

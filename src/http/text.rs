@@ -25,6 +25,7 @@ use crate::domain::task::{Millis, Priority};
 use super::field::Readable;
 
 mod events;
+mod report;
 
 pub use events::{EventSource, EventType, TypePatterns};
 

@@ -1,6 +1,6 @@
 //! What must hold of values beyond their kind: ranges, and what must hold of several together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -11,6 +11,7 @@ use crate::domain::approval::{OnExpiry, TermsSetting};
 use crate::domain::name::Name;
 use crate::domain::policy::Condition;
 use crate::domain::principal::{Principal, Role, Scope, Subject};
+use crate::domain::sla::{Action, TARGET_MS};
 use crate::domain::task::Priority;
 use crate::engine::{self, Approvals};
 
@@ -250,15 +251,31 @@ impl Check<'_> {
     }
 
     fn sla(&mut self, engine: &engine::Settings) {
-        for (key, target) in &engine.sla.targets {
-            let path = format!("sla.targets.{key}");
+        self.targets("sla.targets", &engine.sla.targets, engine);
+        self.targets("sla.start_targets", &engine.sla.start_targets, engine);
+        for (number, rule) in engine.sla.rules.iter().enumerate() {
+            let path = format!("sla.rules[{number}]");
+            self.condition(&format!("{path}.when"), &rule.when, engine);
+            match (rule.action, &rule.to) {
+                (Action::Notify, None) => self.fail(&path, "expected `to`: whom to notify"),
+                (Action::Raise | Action::Escalate | Action::Cancel, Some(_)) => {
+                    self.fail(&format!("{path}.to"), "expected only with the action `notify`");
+                }
+                (Action::Notify, Some(_)) | (Action::Raise | Action::Escalate | Action::Cancel, None) => {}
+            }
+        }
+    }
+
+    fn targets(&mut self, table: &str, targets: &BTreeMap<String, u64>, engine: &engine::Settings) {
+        for (key, target) in targets {
+            let path = format!("{table}.{key}");
             let (kind, priority) = key.split_once('/').map_or((None, key.as_str()), |(kind, rest)| (Some(kind), rest));
             if Priority::from_str(priority).is_err() {
                 self.fail(&path, "expected the key `P0` to `P3`, or a type and a priority such as `\"deploy/P0\"`");
             } else if let Some(kind) = kind {
                 self.known_type(&path, kind, engine);
             }
-            self.range(&path, *target, SECOND..=YEAR);
+            self.range(&path, *target, TARGET_MS);
         }
     }
 

@@ -43,8 +43,12 @@ impl Kind {
 }
 
 /// Tables whose keys the operator chooses, with what their values are.
-const OPEN: [(&str, Kind); 3] =
-    [("auth.api_keys", Kind::Text), ("sla.targets", Kind::Whole), ("approvals.groups", Kind::List)];
+const OPEN: [(&str, Kind); 4] = [
+    ("auth.api_keys", Kind::Text),
+    ("sla.targets", Kind::Whole),
+    ("sla.start_targets", Kind::Whole),
+    ("approvals.groups", Kind::List),
+];
 
 /// What the values of the table at `path` are, if its keys are free; none: its keys are those of the defaults.
 pub(super) fn open_table(path: &str) -> Option<Kind> {

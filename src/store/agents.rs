@@ -20,8 +20,8 @@ pub struct StatsRow {
     pub open: Vec<(String, u64)>,
     /// Agents that ever had or asked for a task.
     pub agents: Vec<AgentRow>,
-    /// When the head of the queue was accepted; none: the queue is empty.
-    pub head_accepted_at: Option<Millis>,
+    /// Since when the head of the queue could start; none: the queue is empty.
+    pub head_since: Option<Millis>,
 }
 
 /// How one agent stands in one partition.
@@ -71,7 +71,7 @@ impl Store {
         type Raw = (Millis, Vec<(String, u64)>, Vec<(String, u64)>, Vec<Value>, i64);
         let (now, states, open, agents, head): Raw = self.run(&script::STATS, partition, ORCHESTRATOR, args).await?;
         let agents = agents.into_iter().map(agent_row).collect::<Result<_, _>>()?;
-        Ok(StatsRow { now, states, open, agents, head_accepted_at: u64::try_from(head).ok() })
+        Ok(StatsRow { now, states, open, agents, head_since: u64::try_from(head).ok() })
     }
 
     /// Makes the agent's claims come back empty, in every partition and for every process, until it is resumed.

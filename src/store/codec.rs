@@ -84,25 +84,25 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let mut lines = record.split('\n');
     let mut line =
         || lines.next().map(|line| Words(line.split(' '))).ok_or_else(|| Error::corrupt("a record lacks a line"));
-    let (mut first, mut second) = (line()?, line()?);
+    let (mut first, mut second, mut third) = (line()?, line()?, line()?);
     let state = first.text()?.and_then(State::from_word).ok_or_else(|| Error::corrupt("a record's state"))?;
     let (_n, attempt, _rank) = (first.needed::<u32>()?, first.needed()?, first.needed::<i64>()?);
-    let (since, approval) = (first.needed()?, first.optional()?);
+    let (since, approval, _timer) = (first.needed()?, first.optional()?, first.optional::<Millis>()?);
+    let (human_ms, reached) = (first.needed()?, first.needed()?);
     let (retry_count, lost_count, _limit) = (first.needed()?, first.needed()?, first.optional::<Millis>()?);
-    let (scheduled_for, holder) = (first.optional()?, first.text()?);
-    let (version, human_ms, announced) = (first.needed()?, first.needed()?, first.needed()?);
+    let (scheduled_for, holder, version) = (first.optional()?, first.text()?, first.needed()?);
     let (agent, kind, priority) = (second.needed()?, second.needed()?, second.needed::<Priority>()?);
     let (trace_id, traceparent) = (second.text()?.map(str::to_owned), second.text()?.map(str::to_owned));
     let (max_retries, timeout_ms) = (second.needed()?, second.optional()?);
-    let (deadline, parent) = (second.optional()?, second.optional()?);
-    let (source, alert_threshold, start_deadline) = (second.needed()?, second.optional()?, second.optional()?);
+    let (parent, source, _actions) = (second.optional()?, second.needed()?, third.text()?);
+    let (clocks_since, deadlines) = (third.needed()?, (third.optional()?, third.optional()?));
     let timeline = lines
         .map(|line| transition(line).ok_or_else(|| Error::corrupt(format!("timeline entry {line:?}"))))
         .collect::<Result<Vec<_>, _>>()?;
     let submission = timeline.first().ok_or_else(|| Error::corrupt("a record without a timeline"))?;
     let (created_at, submitted_by, spec) = (submission.at, submission.actor.clone(), beside.spec);
     let asked = asked(approval, &beside.approval)?;
-    let sla = sla(spec.sla_target, (deadline, start_deadline), alert_threshold);
+    let sla = sla(spec.sla_target, deadlines, third.optional()?);
     Ok(Task {
         id,
         kind,
@@ -135,7 +135,8 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         version,
         since,
         human_ms,
-        announced,
+        clocks_since,
+        reached,
         observed_at: beside.now,
     })
 }
@@ -149,7 +150,7 @@ fn asked(id: Option<ApprovalId>, hash: &HashMap<String, String>) -> Result<Optio
 /// What was promised in time, if anything was: a promise has a threshold.
 fn sla(
     target: Option<String>,
-    (deadline, start_deadline): (Option<Millis>, Option<Millis>),
+    (start_deadline, deadline): (Option<Millis>, Option<Millis>),
     alert_threshold: Option<u8>,
 ) -> Option<Sla> {
     let (within_ms, start_within_ms) = (None, None);
@@ -160,7 +161,7 @@ fn sla(
 fn error(timeline: &[Transition]) -> Option<String> {
     let is_new = |transition: &&Transition| transition.verb != Verb::Requeue;
     let says_why = |transition: &&Transition| match transition.verb {
-        Verb::Retry | Verb::Fail | Verb::Cancel | Verb::Reject | Verb::Lapse | Verb::Mend => true,
+        Verb::Retry | Verb::Fail | Verb::Cancel | Verb::Reject | Verb::Lapse | Verb::Expire | Verb::Mend => true,
         Verb::Reap => transition.to != State::Assigned,
         _ => false,
     };

@@ -11,6 +11,8 @@
 //! | `tasks` | sorted set | task ids by acceptance, µs (the last three digits keep the order within a batch) |
 //! | `children:<id>` | sorted set | ids of the task's children in this partition by acceptance, ms |
 //! | `<state>`, `<state>:<agent>` | sorted set | the tasks of that state; see [`crate::domain::lifecycle::State`] |
+//! | `timers` | sorted set | tasks with a threshold ahead by when the next one passes, ms; see `clocks.lua` |
+//! | `sla:<hour>` | hash | `<agent> <type> <priority> <figure>` → count, for each hour since 1970; expires |
 //! | `open` | hash | priority → number of open tasks |
 //! | `agents`, `paused` | set | agents that ever had or asked for a task; those that are paused |
 //! | `sessions:<agent>` | sorted set | the agent's processes by their last call, ms |
@@ -26,7 +28,7 @@
 //! | `credentials` | hash | partition 0: `key:<name>` or `secret:jwt` → `<role> <fingerprint>` that a gateway was told last |
 //! | `bridge` | hash | who bridges the log to NATS, until when, and how far |
 //! | `examiner` | hash | of partition 0: who examines the store, until when, when the next round begins, and what was found |
-//! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `agent:<agent>`, `finished` |
+//! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `deadlines`, `agent:<agent>`, `finished` |
 
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::{Partition, TaskId};
@@ -60,6 +62,16 @@ pub fn is_per_agent(state: State) -> bool {
 /// Sorted set: every task of the partition by acceptance.
 pub fn tasks(partition: Partition) -> String {
     format!("{}tasks", prefix(partition))
+}
+
+/// Sorted set: the tasks that have a threshold ahead, by when the next one passes.
+pub fn timers(partition: Partition) -> String {
+    format!("{}timers", prefix(partition))
+}
+
+/// Hash: the figures of an hour, of which `hour` is the number since 1970.
+pub fn hour(partition: Partition, hour: u64) -> String {
+    format!("{}sla:{hour}", prefix(partition))
 }
 
 /// Sorted set: the children of a task that live in this partition, by acceptance.

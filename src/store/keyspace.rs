@@ -37,8 +37,9 @@ pub(super) fn read(key: &str) -> Option<(Partition, &'static str, Content)> {
     let (kind, rest) = name.split_once(':').unwrap_or((name, ""));
     let (redis_type, content) = match (kind, rest) {
         ("records" | "specs" | "results" | "progress", "") => ("hash", Content::Tasks),
-        ("tasks", "") => ("zset", Content::Tasks),
+        ("tasks" | "timers", "") => ("zset", Content::Tasks),
         ("reminders", "") => ("zset", Content::Approvals),
+        ("sla", hour) => hour.parse::<u64>().ok().map(|_| ("hash", Content::Other))?,
         ("open" | "bridge" | "credentials" | "examiner", "") | ("audit", "head") => ("hash", Content::Other),
         ("agents", "") => ("set", Content::Other),
         ("paused", "") => ("set", Content::Paused),
@@ -71,6 +72,8 @@ mod tests {
         let (task, approval) = (TaskId::new(partition), ApprovalId::new(partition));
         for (key, redis_type, content) in [
             (keys::tasks(partition), "zset", Content::Tasks),
+            (keys::timers(partition), "zset", Content::Tasks),
+            (keys::hour(partition, 498_751), "hash", Content::Other),
             (keys::state(partition, State::Pending, None), "zset", Content::Tasks),
             (keys::state(partition, State::Assigned, Some(&agent)), "zset", Content::TasksOf("dev_agent".to_owned())),
             (keys::children(partition, task), "zset", Content::Children(task)),

@@ -23,6 +23,7 @@ mod log;
 mod probe;
 mod recount;
 mod replicas;
+mod report;
 pub mod script;
 mod sweeps;
 mod tasks;

@@ -6,11 +6,14 @@ use std::sync::LazyLock;
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::event::EventPriority;
 use crate::domain::lifecycle::{State, Verb};
+use crate::domain::sla::REPORT_KEPT_S;
 use crate::domain::task::{Priority, TIMELINE};
 
 use super::keys;
 
-const PRELUDE: &str = include_str!("lua/prelude.lua");
+/// What every script begins with.
+const COMMON: [&str; 3] =
+    [include_str!("lua/prelude.lua"), include_str!("lua/clocks.lua"), include_str!("lua/move.lua")];
 const SEAL: &str = include_str!("lua/seal.lua");
 const APPROVAL: &str = include_str!("lua/approval.lua");
 const FINDINGS: &str = include_str!("lua/findings.lua");
@@ -36,9 +39,9 @@ enum Memory {
 impl Script {
     fn new(name: &'static str, memory: Memory, verbs: &[Verb], parts: &[&str]) -> Self {
         let mut text = String::from(if memory == Memory::Frees { "#!lua flags=allow-oom\n" } else { "#!lua\n" });
-        text.push_str(&tables(verbs));
-        text.push_str(PRELUDE);
-        for part in parts {
+        // Whatever a script does to a task, the task's clocks may have passed something before.
+        text.push_str(&tables(&[&[Verb::Warn, Verb::Violate, Verb::Notify], verbs].concat()));
+        for part in COMMON.iter().chain(parts) {
             text.push_str(part);
         }
         let digest = redis::Script::new(&text).get_hash().to_owned();
@@ -64,7 +67,7 @@ fn tables(verbs: &[Verb]) -> String {
     let approvals = ApprovalStatus::ALL.map(|status| format!("{}=true", status.as_str()));
     let _ = writeln!(
         lua,
-        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal EVENT_PRIORITY = {{{}}}\nlocal APPROVALS = {{{}}}",
+        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal REPORT_KEPT = {REPORT_KEPT_S}\nlocal EVENT_PRIORITY = {{{}}}\nlocal APPROVALS = {{{}}}",
         set(&mut State::ALL.into_iter()),
         set(&mut State::ALL.into_iter().filter(|state| state.is_terminal())),
         set(&mut State::ALL.into_iter().filter(|state| keys::is_per_agent(*state))),
@@ -104,6 +107,7 @@ scripts! {
     LAPSE = "lapse", Frees, [Lapse, Escalate], SEAL, APPROVAL;
     PAUSE = "pause", Frees, [], AUDIT;
     CREDENTIALS = "credentials", Frees, [], AUDIT;
+    DEADLINES = "deadlines", Frees, [Expire, Reprioritize, Escalate], SEAL, APPROVAL;
     PROMOTE = "promote", Frees, [Promote];
     REAP = "reap", Frees, [Reap, Retry];
     PRUNE = "prune", Frees, [Prune];

@@ -6,6 +6,7 @@ use crate::domain::ids::Partition;
 use crate::domain::task::Millis;
 
 use super::script::Script;
+use super::tasks::joined;
 use super::{Error, ORCHESTRATOR, Store, args, script};
 
 /// What one call of a duty did.
@@ -39,6 +40,18 @@ impl Store {
     /// Ends tasks whose approval nobody decided in time.
     pub async fn lapse(&self, partition: Partition, limit: u32) -> Result<Sweep, Error> {
         self.sweep(&script::LAPSE, partition, limit).await
+    }
+
+    /// Announces what the clocks of up to `limit` tasks have passed, and does what their rules ask for.
+    pub async fn deadlines(
+        &self,
+        partition: Partition,
+        limit: u32,
+        head_starts_ms: [Millis; 4],
+    ) -> Result<Sweep, Error> {
+        let mut args = args();
+        args.arg(limit).arg(joined(head_starts_ms));
+        self.run(&script::DEADLINES, partition, ORCHESTRATOR, args).await.map(Sweep::new)
     }
 
     async fn sweep(&self, script: &Script, partition: Partition, limit: u32) -> Result<Sweep, Error> {

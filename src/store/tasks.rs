@@ -9,6 +9,7 @@ use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
 use crate::domain::principal::Principal;
+use crate::domain::sla::{Reached, Sla};
 use crate::domain::task::{Millis, NewTask, Start, Task};
 
 use super::codec::{self, Beside};
@@ -29,6 +30,10 @@ pub struct NewRecord {
     pub head_start_ms: Millis,
     /// The approval that it waits for.
     pub gate: Option<Gate>,
+    /// Whether its clocks stand still while it waits for a human.
+    pub stands_while_blocked: bool,
+    /// What is done when its thresholds pass; see [`crate::domain::sla::actions`].
+    pub actions: String,
     /// The hash of the idempotency key and its owner, which names a key of the store.
     pub key_hash: Option<String>,
 }
@@ -140,18 +145,23 @@ impl Store {
         gate: &Gate,
     ) -> Result<Answer, Error> {
         let mut args = args();
-        let starts = head_starts_ms.map(|ms| ms.to_string()).join(",");
-        args.arg(id.to_string()).arg(starts).arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
+        args.arg(id.to_string()).arg(joined(head_starts_ms));
+        args.arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
         let answer: String = self.commit_audited(&script::REQUEUE, id.partition(), caller, args).await?;
         Answer::read(&answer, State::Pending)
     }
+}
+
+/// The head starts of P0 to P3 as scripts read them.
+pub(super) fn joined(head_starts_ms: [Millis; 4]) -> String {
+    head_starts_ms.map(|ms| ms.to_string()).join(",")
 }
 
 fn optional<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Appends the 24 arguments of one task, in the order that `submit.lua` lists.
+/// Appends the 26 arguments of one task, in the order that `submit.lua` lists.
 fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let new = &record.new;
     let (delay, at) = match new.start {
@@ -176,6 +186,7 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     args.arg(new.source.as_str()).arg(optional(sla.map(|sla| sla.alert_threshold)));
     args.arg(optional(sla.and_then(|sla| sla.start_deadline)));
     args.arg(optional(sla.and_then(|sla| sla.start_within_ms)));
+    args.arg(u8::from(record.stands_while_blocked)).arg(&record.actions);
     Ok(())
 }
 
@@ -204,11 +215,11 @@ fn read_answer(record: NewRecord, answer: &str) -> Result<SubmitAnswer, Error> {
 /// The task as the script has just stored it.
 fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) -> Task {
     let new = record.new;
-    let start = due.unwrap_or(now);
+    let clocks_since = due.unwrap_or(now);
     let sla = new.sla.map(|sla| {
-        let deadline = sla.deadline.or(sla.within_ms.map(|within| start + within));
-        let start_deadline = sla.start_deadline.or(sla.start_within_ms.map(|within| start + within));
-        crate::domain::sla::Sla { deadline, within_ms: None, start_deadline, start_within_ms: None, ..sla }
+        let deadline = sla.deadline.or(sla.within_ms.map(|within| clocks_since + within));
+        let start_deadline = sla.start_deadline.or(sla.start_within_ms.map(|within| clocks_since + within));
+        Sla { deadline, within_ms: None, start_deadline, start_within_ms: None, ..sla }
     });
     Task {
         id: record.id,
@@ -249,7 +260,8 @@ fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) ->
         version: 1,
         since: now,
         human_ms: 0,
-        announced: 0,
+        clocks_since,
+        reached: Reached::default(),
         observed_at: now,
     }
 }

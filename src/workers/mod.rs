@@ -6,6 +6,7 @@
 
 mod approvals;
 mod bridge;
+mod deadlines;
 mod examiner;
 mod promoter;
 mod pruner;
@@ -22,6 +23,7 @@ use crate::engine::{Engine, Swept};
 
 pub use approvals::Lapser;
 pub use bridge::Bridge;
+pub use deadlines::Deadlines;
 pub use examiner::Examiner;
 pub use promoter::Promoter;
 pub use pruner::Pruner;
@@ -76,6 +78,7 @@ pub fn start_all(supervisor: &Supervisor, engine: &Engine) {
     supervisor.start(Promoter::new(engine.clone()));
     supervisor.start(Reaper::new(engine.clone()));
     supervisor.start(Lapser::new(engine.clone()));
+    supervisor.start(Deadlines::new(engine.clone()));
     supervisor.start(Pruner::new(engine.clone()));
     if engine.settings().doctor.every_ms > 0 {
         supervisor.start(Examiner::new(engine.clone()));

@@ -208,7 +208,8 @@ fn every_script_has_its_contract_in_front() {
         let stem = source.path.file_stem().unwrap().to_str().unwrap();
         let (text, name) = (&source.text, source.name());
         assert!(text.starts_with(&format!("-- {stem}: ")), "{name}: the first line does not say what it is for");
-        let is_shared = ["prelude", "seal", "approval", "audit", "sha256", "findings"].contains(&stem);
+        let is_shared =
+            ["prelude", "clocks", "move", "seal", "approval", "audit", "sha256", "findings"].contains(&stem);
         let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
         assert!(is_shared || header.contains("-- Returns  "), "{name}: the header does not say what it returns");
         // What the prelude takes is every script's.

@@ -162,8 +162,9 @@ struct Claimed<'a> {
     tasks: Vec<Held<'a>>,
 }
 
+/// A task under a lease.
 #[derive(Deserialize)]
-struct Held<'a> {
+pub(super) struct Held<'a> {
     #[serde(borrow)]
     task: Id<'a>,
     attempt: u32,
@@ -187,13 +188,18 @@ async fn work(mut wire: Wire, nth: u64, completed: Arc<AtomicU64>, count: u64) -
         if done > 0 && completed.fetch_add(done, Ordering::Relaxed) + done == count {
             last = Instant::now();
         }
-        let outcome = |held: Held<'_>| {
-            let (id, attempt) = (held.task.task_id, held.attempt);
-            format!(r#"{{"task_id":"{id}","attempt":{attempt},"outcome":"completed","result":{{"ok":true}}}}"#)
-        };
-        outcomes = answer.claimed.into_iter().flat_map(|claimed| claimed.tasks).map(outcome).collect();
+        outcomes = outcomes_of(answer.claimed.into_iter().flat_map(|claimed| claimed.tasks));
     }
     Ok(last)
+}
+
+/// What completes each of these, as JSON.
+pub(super) fn outcomes_of<'a>(held: impl Iterator<Item = Held<'a>>) -> Vec<String> {
+    let outcome = |held: Held<'_>| {
+        let (id, attempt) = (held.task.task_id, held.attempt);
+        format!(r#"{{"task_id":"{id}","attempt":{attempt},"outcome":"completed","result":{{"ok":true}}}}"#)
+    };
+    held.map(outcome).collect()
 }
 
 /// Tasks a second from `before` to `end`.

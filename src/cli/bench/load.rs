@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::Error;
 use crate::domain::name::{Name, NotAName};
 use crate::domain::principal::{Principal, Role, Subject};
+use crate::domain::sla::Sla;
 use crate::domain::task::{Claimed, NewTask, Outcome, Priority, Report, Start};
 use crate::engine::{self, Claim, Engine};
 
@@ -20,6 +21,9 @@ pub(super) const PAYLOAD_BYTES: usize = 300;
 /// The type of the tasks, which needs no approval, and the agent that they go to.
 pub(super) const KIND: &str = "faq";
 pub(super) const AGENT: &str = "faq_agent";
+
+/// A type of tasks that go to another agent.
+pub(super) const OTHER_KIND: &str = "bugfix";
 
 /// A payload of [`PAYLOAD_BYTES`].
 pub(super) fn payload() -> String {
@@ -80,7 +84,20 @@ impl Caller {
 
     /// Submits `count` tasks in one call.
     pub(super) async fn submit(&self, count: u64) -> Result<(), Error> {
-        let tasks = (0..count).map(|_| self.task.clone()).collect();
+        self.submit_these((0..count).map(|_| self.task.clone()).collect()).await
+    }
+
+    /// Submits a task of [`OTHER_KIND`] for each of these promises, in batches.
+    pub(super) async fn submit_promised(&self, promises: &[Sla]) -> Result<(), Error> {
+        let kind = Name::from_str(OTHER_KIND).map_err(unexpected::<NotAName>)?;
+        for batch in promises.chunks(BATCH as usize) {
+            let task = |sla: &Sla| NewTask { kind: kind.clone(), sla: Some(sla.clone()), ..self.task.clone() };
+            self.submit_these(batch.iter().map(task).collect()).await?;
+        }
+        Ok(())
+    }
+
+    async fn submit_these(&self, tasks: Vec<NewTask>) -> Result<(), Error> {
         for answer in self.engine.submit(&self.principal, tasks).await? {
             answer?;
         }

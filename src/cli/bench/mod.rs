@@ -13,6 +13,7 @@ mod load;
 mod memory;
 mod pickup;
 mod submit;
+mod timers;
 mod wire;
 
 use std::io;
@@ -63,6 +64,8 @@ pub enum Name {
     MemoryPerTask,
     /// What submitting and claiming cost at different depths of the queue.
     Depth,
+    /// Ten thousand deadlines that pass within one second, and what claims notice of them.
+    Timers,
     /// What it costs to do nothing.
     Idle,
 }
@@ -106,6 +109,7 @@ struct Scale {
     pickup_s: u64,
     memory: u64,
     deepest: u64,
+    timers: u64,
     idle_s: u64,
 }
 
@@ -119,6 +123,7 @@ impl Scale {
             pickup_s: 10,
             memory: 100_000,
             deepest: 1_000_000,
+            timers: 10_000,
             idle_s: 5,
         };
         let quick = Self {
@@ -129,6 +134,7 @@ impl Scale {
             pickup_s: 1,
             memory: 5_000,
             deepest: 10_000,
+            timers: 1_000,
             idle_s: 1,
         };
         let scale = if options.quick { quick } else { full };
@@ -139,6 +145,7 @@ impl Scale {
             batch: scale.batch.min(most),
             memory: scale.memory.min(most),
             deepest: scale.deepest.min(most),
+            timers: scale.timers.min(most),
             ..scale
         }
     }
@@ -164,6 +171,7 @@ pub async fn run(options: &Options, open: Open) -> Result<(), Error> {
             Name::Pickup => pickup::measure(&ground, &reporter, scale.pickup_s).await?,
             Name::MemoryPerTask => memory::measure(&ground, &reporter, scale.memory).await?,
             Name::Depth => depth::measure(&ground, &reporter, scale.deepest, scale.rounds).await?,
+            Name::Timers => timers::measure(&ground, &reporter, scale.timers, scale.rounds).await?,
             Name::Idle => idle::measure(&ground, &reporter, scale.idle_s).await?,
         }
     }

@@ -125,13 +125,14 @@ impl Teller {
         };
         let mood = match (transition.verb.as_str(), transition.status.as_str()) {
             (_, "completed") | ("approve", _) => Mood::Good,
-            (_, "failed" | "cancelled") => Mood::Bad,
-            (_, "blocked") => Mood::Waiting,
+            (_, "failed" | "cancelled") | ("violate", _) => Mood::Bad,
+            ("warn", _) | (_, "blocked") => Mood::Waiting,
             _ => Mood::Plain,
         };
         self.approvals += usize::from(transition.verb == "approve");
         let (done, status) = (done(&transition.verb), transition.status.replace('_', " "));
-        let what = if done == status { status } else { format!("{done} → {status}") };
+        let is_where_it_was = matches!(transition.verb.as_str(), "warn" | "violate");
+        let what = if is_where_it_was || done == status { done.to_owned() } else { format!("{done} → {status}") };
         let at = millis(&transition.at);
         let line = Line { at, kind: task.kind.clone(), id: task.id.clone(), what, who: transition.actor, why, mood };
         self.waiting.push((self.round, line));
@@ -192,6 +193,8 @@ fn done(verb: &str) -> &str {
         "reap" => "taken back",
         "cancel" => "cancelled",
         "requeue" => "requeued",
+        "warn" => "SLA warning",
+        "violate" => "SLA violation",
         other => other,
     }
 }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::domain::event::trace_id_of;
 use crate::domain::ids::TaskId;
 use crate::domain::name::Name;
-use crate::domain::sla::Sla;
+use crate::domain::sla::{Sla, target_ms};
 use crate::domain::task::{Idempotency, Millis, NewTask, Priority, Start};
 use crate::engine::unknown_type;
 
@@ -55,10 +55,13 @@ pub struct Submission {
     priority: Field<Option<Text<Priority>>>,
     /// Which part of your world it comes from; `user` if left out.
     source: Field<Option<Text<Name>>>,
-    /// What was promised in time, in your words, such as `4h`: at most 64 characters.
+    /// What was promised in time, in your words: at most 64 characters. Words that mean a time, such as `90s`, `15m`,
+    /// `4h`, `3d` or `PT4H`, 1 s to a year, are the time to finish, unless `sla_deadline` is given; others are only kept.
     sla_target: Field<Option<String>>,
     /// When it must be finished.
     sla_deadline: Field<Option<Text<Time>>>,
+    /// When the first attempt must have begun.
+    sla_start_deadline: Field<Option<Text<Time>>>,
     /// After how much of the time to warn, in percent, 1 to 100.
     alert_threshold: Field<Option<u8>>,
     /// How long to wait before it may start, in milliseconds, at most a year. Not together with `run_at`.
@@ -144,7 +147,8 @@ impl Submission {
         let priority = faults.optional("priority", self.priority).map_or(Priority::P2, |word| word.0);
         let source = faults.optional("source", self.source).map(|name| name.0);
         let source = source.or_else(|| Name::from_str("user").ok());
-        let sla = read_sla(&mut faults, (self.sla_target, self.sla_deadline, self.alert_threshold), limits);
+        let deadlines = (self.sla_deadline, self.sla_start_deadline);
+        let sla = read_sla(&mut faults, self.sla_target, deadlines, self.alert_threshold, limits);
         let start = read_start(&mut faults, self.delay_ms, self.run_at);
         let parent = faults.optional("parent_task_id", self.parent_task_id).map(|id| id.0);
         let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0.0).or(trace.trace_id);
@@ -172,20 +176,27 @@ impl Submission {
     }
 }
 
-type SlaFields = (Field<Option<String>>, Field<Option<Text<Time>>>, Field<Option<u8>>);
+type TimeField = Field<Option<Text<Time>>>;
 
-fn read_sla(faults: &mut Faults, (target, deadline, threshold): SlaFields, limits: &Limits) -> Option<Sla> {
+fn read_sla(
+    faults: &mut Faults,
+    target: Field<Option<String>>,
+    (deadline, start_deadline): (TimeField, TimeField),
+    threshold: Field<Option<u8>>,
+    limits: &Limits,
+) -> Option<Sla> {
     let target = faults.optional("sla_target", target);
     let target = faults.short("sla_target", target, 64);
     let deadline = faults.optional("sla_deadline", deadline).map(|time| time.0.0);
     let threshold = faults.optional("alert_threshold", threshold);
     let threshold = faults.within("alert_threshold", threshold, THRESHOLD);
-    let is_promised = target.is_some() || deadline.is_some() || threshold.is_some();
+    let start_deadline = faults.optional("sla_start_deadline", start_deadline).map(|time| time.0.0);
+    let is_promised = target.is_some() || deadline.is_some() || start_deadline.is_some() || threshold.is_some();
     is_promised.then(|| Sla {
+        within_ms: target.as_deref().and_then(target_ms),
         target,
         deadline,
-        within_ms: None,
-        start_deadline: None,
+        start_deadline,
         start_within_ms: None,
         alert_threshold: threshold.unwrap_or(limits.warn_at_percent),
     })

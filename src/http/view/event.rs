@@ -19,7 +19,7 @@ pub struct EventView {
     /// When the log took it in.
     timestamp: At,
     /// What happened. Known: task.created .assigned .started .progress .retrying .lost .completed .failed .cancelled
-    /// .requeued .released .promoted, approval.requested .approved .rejected .expired, sla.warning .violation,
+    /// .requeued .released .promoted .reprioritized, approval.requested .approved .rejected .expired, sla.warning .violation .notification,
     /// deploy.started .succeeded .failed, alert.triggered .ack .resolved, pr.opened .merged, kb.updated
     /// .gap_detected, agent.online .offline; others of this form may be published.
     event_type: Text<EventType>,

@@ -7,6 +7,7 @@ mod approval;
 mod audit;
 mod event;
 mod outcome;
+mod report;
 mod rules;
 mod stats;
 mod task;
@@ -17,6 +18,7 @@ pub use approval::{ApprovalDetail, ApprovalPage, ApprovalView, DecisionResult, D
 pub use audit::AuditPage;
 pub use event::{CloudEventPage, EventPageView};
 pub use outcome::{BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported};
+pub use report::SlaReportView;
 pub use rules::{ExplanationView, RulesView};
 pub use stats::StatsView;
 pub use task::{StatusChanged, TaskPage, TaskView, TasksClaimed, TimelinePage};

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
-use crate::domain::sla::SlaState;
+use crate::domain::sla::{Clock, SlaState};
 use crate::domain::task::{Claimed, Priority, Progress, Task, Transition};
 use crate::engine::Page;
 
@@ -81,6 +81,8 @@ pub struct TaskView {
     pub approval: Option<ApprovalView>,
     /// What it waits for, where a single task is read.
     pub why_waiting: Option<WaitingView>,
+    /// How long it has waited for humans while it could have gone on, in milliseconds.
+    pub waiting_for_human_ms: u64,
 }
 
 /// What was promised in time.
@@ -93,8 +95,12 @@ pub struct SlaView {
     pub deadline: Option<At>,
     /// After how much of the time to warn, in percent.
     pub alert_threshold: u8,
-    /// How it stands.
+    /// How it stands: what was announced of its time to finish.
     pub state: Text<SlaState>,
+    /// When the first attempt must have begun.
+    pub start_deadline: Option<At>,
+    /// How that stands; null: nothing was promised of it.
+    pub start_state: Option<Text<SlaState>>,
 }
 
 /// How far an agent is.
@@ -154,7 +160,7 @@ pub struct TransitionView {
     /// When.
     pub at: At,
     /// What was done. Known: submit, approve, reject, lapse, promote, route, claim, take, extend, complete,
-    /// retry, fail, release, reap, cancel, requeue.
+    /// retry, fail, release, reap, cancel, warn, violate, notify, reprioritize, expire, requeue.
     pub verb: Text<Verb>,
     /// The status that it led to.
     pub status: Text<State>,
@@ -184,12 +190,15 @@ impl From<Task> for TaskView {
             target: sla.target.clone(),
             deadline: sla.deadline.map(at),
             alert_threshold: sla.alert_threshold,
-            state: Text(sla.state(task.created_at, task.completed_at(), task.observed_at)),
+            state: Text(task.sla_state(Clock::Finish)),
+            start_deadline: sla.start_deadline.map(at),
+            start_state: sla.start_deadline.map(|_| Text(task.sla_state(Clock::Start))),
         });
         Self {
             task_id: Text(task.id),
+            waiting_for_human_ms: task.waiting_for_human_ms(),
             assigned_to: task.assigned_to().cloned().map(Text),
-            updated_at: at(task.updated_at()),
+            updated_at: at(task.since),
             kind: Text(task.kind),
             status: Text(task.state),
             priority: Text(task.priority),
@@ -278,6 +287,7 @@ mod tests {
 
     use super::*;
     use crate::domain::ids::Partition;
+    use crate::domain::sla::Reached;
 
     fn task(payload: &str) -> Task {
         let name = |text| Name::from_str(text).unwrap();
@@ -313,7 +323,8 @@ mod tests {
             version: 1,
             since: 1_769_851_800_000,
             human_ms: 0,
-            announced: 0,
+            clocks_since: 1_769_851_800_000,
+            reached: Reached::default(),
             observed_at: 1_769_851_800_000,
         }
     }

@@ -53,6 +53,9 @@ local function examine_remains(id)
   if redis.call('ZSCORE', P .. 'tasks', id) then
     find(id, 'is in the index of tasks but has no record', 'taken out of it', take_out(P .. 'tasks', id))
   end
+  if redis.call('ZSCORE', P .. 'timers', id) then
+    find(id, 'has a timer but no record', 'taken out of timers', take_out(P .. 'timers', id))
+  end
 end
 
 -- A record that nobody can read breaks every batch that meets it.
@@ -60,6 +63,10 @@ local function examine_unreadable(id)
   for _, place in ipairs(places_of(id)) do
     find(id, 'is in ' .. place[1] .. ' though its record cannot be read', 'taken out of it, so that it holds up no other',
       take_out(place[1], id))
+  end
+  if redis.call('ZSCORE', P .. 'timers', id) then
+    find(id, 'has a timer though its record cannot be read', 'taken out of timers, so that it holds up no other',
+      take_out(P .. 'timers', id))
   end
   find(id, 'has a record that cannot be read', 'what it says is for a human to find out')
 end
@@ -179,6 +186,25 @@ local function examine_place(task, home, score)
   end
 end
 
+-- A deadline of which nobody is reminded would pass in silence.
+local function examine_timer(task)
+  local id, score = task.id, redis.call('ZSCORE', P .. 'timers', task.id) or '-'
+  if TERMINAL[task.state] then
+    if score ~= '-' then
+      find(id, 'is ' .. task.state .. ' but has a timer', 'taken out of timers', take_out(P .. 'timers', id))
+    end
+    return
+  end
+  local timer, noted = timer_of(task), detail(task).timer
+  if noted ~= timer or score ~= timer then
+    find(id, 'has its timer at ' .. score .. ', and at ' .. noted .. ' in its record, not at ' .. timer, 'put there',
+      function()
+        detail(task).timer, changed[id] = timer, task
+        write_timer(id, timer)
+      end)
+  end
+end
+
 -- The indexes besides the states' sets, which are ordered by the task's acceptance.
 local function examine_indexes(task)
   local id, accepted = task.id, tonumber(task.accepted)
@@ -189,7 +215,7 @@ local function examine_indexes(task)
     find(id, 'stands in the index of tasks at ' .. score .. ', not at its acceptance', 'put there',
       put_in(P .. 'tasks', id, task.accepted .. '000'))
   end
-  local _, _, _, parent = facts(task)
+  local _, _, parent = facts(task)
   if parent ~= '-' then
     local siblings = P .. 'children:' .. parent
     local at = redis.call('ZSCORE', siblings, id)
@@ -220,6 +246,7 @@ local function examine(task, spare)
   -- A task that was moved just now is put into its place by that, and its timeline ends with it.
   if task.state == was then
     examine_place(task, home, at_home)
+    examine_timer(task)
     if task.last_state ~= was then
       find(task.id, 'is ' .. was .. ', but its timeline ends with ' .. task.last_state,
         'nobody knows which is right; cancel or requeue it')

@@ -15,7 +15,7 @@ for _, id in ipairs(members) do
   if task ~= false and redis.call('ZSCORE', siblings, id) then
     if not task then
       find(id, 'is among the children of ' .. parent .. ' but has no record', 'taken out of them', take_out(siblings, id))
-    elseif select(4, facts(task)) ~= parent then
+    elseif select(3, facts(task)) ~= parent then
       find(id, 'is among the children of ' .. parent .. ', which is not its parent', 'taken out of them',
         take_out(siblings, id))
     end

@@ -39,8 +39,8 @@ local function decode(id, record)
   task.accepted, task.submitter = string.match(task.rest, '\n(%d+) %S+ %S+ (%S+)')
   task.last_verb, task.last_state = string.match(task.rest, '.*\n%d+ (%S+) (%S+) [^\n]*$')
   local is_whole = STATES[task.state] and task.n and task.attempt and tonumber(task.rank) and tonumber(task.since)
-    and task.accepted and task.last_state and EVENT_PRIORITY[task.priority] and task.approval and detail(task).sla
-    and select(4, facts(task))
+    and task.accepted and task.last_state and EVENT_PRIORITY[task.priority] and task.approval and detail(task).version
+    and select(3, facts(task)) and promise(task).begin
   return is_whole and task or nil
 end
 

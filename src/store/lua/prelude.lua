@@ -1,4 +1,5 @@
--- prelude: what every script starts with: the clock, the guard, the move, the event.
+-- prelude: what every script starts with: the clock, the record, the guard, the event. `clocks.lua` and `move.lua`
+-- follow it.
 --
 -- The store puts in front of it, from domain/lifecycle.rs: RULES (verb -> from, to, event), TERMINAL and
 -- PER_AGENT, STATES (sets of states), TIMELINE (how many transitions a task keeps), EVENT_PRIORITY, APPROVALS (the set of
@@ -26,6 +27,9 @@ local TEXT = setmetatable({}, {
 
 -- Writes are gathered and made by finish(), one call for each set however many tasks moved.
 local gone, come, opened, rung, finished = {}, {}, {}, {}, {}
+-- Timers that changed: task id -> when, or '-'. Figures of the report: figure -> group -> how many more; histograms:
+-- name -> group -> bucket -> how many more.
+local timed, counted, measured = {}, {}, {}
 -- Events: their types, and beside them the fields of the log entry.
 local said, entry = {}, {}
 
@@ -57,16 +61,24 @@ end
 
 -- A task's record is one string, so that a batch is read by one call and written by one:
 --
---   state n attempt rank since approval retries lost limit due holder version human sla
---   agent type priority trace traceparent max_retries timeout deadline parent source alert_threshold start_deadline
+--   state n attempt rank since approval timer human sla retries lost limit due holder version
+--   agent type priority trace traceparent max_retries timeout parent source
+--   actions begin start finish percent stands
 --   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]      one line for each of `n` transitions
 --
--- `-` stands for none. The first line changes, the second never does; of the transitions the first is kept, which says
--- who submitted the task and when, and the newest.
+-- `-` stands for none. The first line changes; the second only with the priority, the third with a promise that is
+-- moved or made anew; of the transitions the first is kept, which says who submitted the task and when, and the newest.
 --   since    when it came to its state, ms
+--   timer    when its next threshold passes, ms: while it is open, its score in `timers`, or `-` if it is not there
+--   human    how long it has waited for humans while it could have gone on, ms; the wait under way apart
+--   sla      what became of its clocks, a sum; see `clocks.lua`
 --   version  of the content: 1, and one more for every time that an approver changed the payload
---   human    how long it has waited for humans, ms; the wait under way apart
---   sla      which deadlines were announced, a sum: 1 start warned, 2 start violated, 4 finish warned, 8 violated
+--   actions  what is done when a threshold passes, each `<bit of the threshold><action>[:<argument>]`, joined by commas;
+--            the first of its line, so that no line but a transition begins with a number
+--   begin    since when its clocks run, ms
+--   start    when the first attempt must have begun, ms; `finish`: when it must be finished
+--   percent  after how much of the time to warn
+--   stands   1 if its clocks stand still while it waits for a human, else 0
 local known, changed = {}, {}
 
 local function parse(id, record)
@@ -86,16 +98,16 @@ local function detail(task)
   local d = task.details
   if not d then
     d = {}
-    d.retries, d.lost, d.limit, d.due, d.holder, d.version, d.human, d.sla =
-      string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    d.timer, d.human, d.sla, d.retries, d.lost, d.limit, d.due, d.holder, d.version =
+      string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
     task.details = d
   end
   return d
 end
 
--- The rarely needed part of the second line: max_retries, timeout, deadline, parent.
+-- The rarely needed part of the second line: max_retries, timeout, parent.
 local function facts(task)
-  return string.match(task.rest, '^%S+ %S+ %S+ %S+ %S+ (%S+) (%S+) (%S+) (%S+)')
+  return string.match(task.rest, '^%S+ %S+ %S+ %S+ %S+ (%S+) (%S+) (%S+)')
 end
 
 -- Reads the tasks of these ids, of which there must be some; load() then gives each.
@@ -126,8 +138,8 @@ end
 
 local function pack(task)
   local d = task.details
-  local line = d and d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' ' .. d.due .. ' ' .. d.holder .. ' ' .. d.version .. ' '
-     .. d.human .. ' ' .. d.sla
+  local line = d and d.timer .. ' ' .. d.human .. ' ' .. d.sla .. ' ' .. d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' '
+    .. d.due .. ' ' .. d.holder .. ' ' .. d.version
   return task.state .. ' ' .. TEXT[task.n] .. ' ' .. TEXT[task.attempt] .. ' ' .. task.rank .. ' ' .. task.since .. ' '
     .. task.approval .. ' ' .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
 end
@@ -204,47 +216,25 @@ local function say_agent(event, agent, worker)
   say(event, { priority = 'P2' }, '{"agent":"' .. agent .. '","worker":' .. (worker and '"' .. worker .. '"' or 'null') .. '}')
 end
 
--- Moves a task: set, record, timeline and event, or nothing.
+-- Adds to the task's timeline what `verb` did to it, and announces it.
 --
--- to         where to; where it is already for a verb that stays there
--- score      its place in the set; nil for a verb that stays: the one that it has
--- reason     why, a JSON string, or nil
--- is_popped  whether the task is out of its set already
--- event      the event's type where it is not the verb's own
--- task.more  more members of the event's payload, JSON from the comma on, or nil
-local function move(task, verb, to, score, reason, is_popped, event)
-  local from = task.state
-  if from and from ~= to and not is_popped then
-    append(gone, set_of(from, task.agent), task.id)
-  end
-  if score then
-    append(come, set_of(to, task.agent), type(score) == 'number' and TEXT[score] or score, task.id)
-  end
-  if to ~= from then
-    task.since = TEXT[NOW]
-    if TERMINAL[to] then
-      opened[task.priority] = (opened[task.priority] or 0) - 1
-      finished[#finished + 1] = task.id
-    elseif not from or TERMINAL[from] then
-      opened[task.priority] = (opened[task.priority] or 0) + 1
-    end
-    if to == 'assigned' then
-      ring('agent:' .. task.agent)
-    elseif to == 'pending' then
-      ring('router')
-    elseif to == 'scheduled' then
-      ring('promoter')
-    end
-  end
-  task.state, task.n = to, task.n + 1
+-- from    the state that it was in, or nil
+-- reason  why, a JSON string, or nil
+-- event   the event's type where it is not the verb's own
+-- more    more members of the event's payload, JSON from the comma on, or nil
+-- actor   who did it, where it is not the caller
+local function note(task, verb, from, reason, event, more, actor)
+  actor = actor or ACTOR
+  task.n = task.n + 1
   local attempt = TEXT[task.attempt]
   if task.n > TIMELINE then
     local rest = task.rest
-    local submission = string.find(rest, '\n', 1, true)
+    local promise = string.find(rest, '\n', 1, true)
+    local submission = string.find(rest, '\n', promise + 1, true)
     local oldest = string.find(rest, '\n', submission + 1, true)
     task.rest = string.sub(rest, 1, oldest - 1) .. string.sub(rest, (string.find(rest, '\n', oldest + 1, true)))
   end
-  task.added = (task.added or '') .. '\n' .. TEXT[NOW] .. ' ' .. verb .. ' ' .. to .. ' ' .. ACTOR .. ' ' .. attempt
+  task.added = (task.added or '') .. '\n' .. TEXT[NOW] .. ' ' .. verb .. ' ' .. task.state .. ' ' .. actor .. ' ' .. attempt
     .. (reason and ' ' .. reason or '')
   changed[task.id] = task
   -- In one piece: every string that a script makes costs by its length.
@@ -252,50 +242,9 @@ local function move(task, verb, to, score, reason, is_popped, event)
   local size = #said + 1
   said[size] = event
   entry[size * 2 - 1], entry[size * 2] = 'e', '"event_type":"' .. event .. head(task) .. '{"type":"' .. task.type
-    .. '","status":"' .. to .. '","previous_status":' .. (from and '"' .. from .. '"' or 'null') .. ',"verb":"' .. verb
-    .. '","agent":"' .. task.agent .. '","attempt":' .. attempt .. ',"actor":"' .. ACTOR
-    .. '","reason":' .. (reason or 'null') .. (task.more or '') .. '},"metadata":{' .. trace_of(task) .. '}}'
-end
-
--- Gives the task to `holder` under a lease; returns until when.
-local function hold(task, verb, lease_ms, holder, is_popped)
-  local lease_until = NOW + lease_ms
-  local d = detail(task)
-  local _, timeout = facts(task)
-  task.attempt, d.holder = task.attempt + 1, holder
-  if timeout ~= '-' then
-    d.limit = TEXT[NOW + timeout]
-    lease_until = math.min(lease_until, NOW + timeout)
-  end
-  move(task, verb, 'in_progress', lease_until, nil, is_popped)
-  return lease_until
-end
-
--- The wait before attempt number `failures` + 1, ms. `waits`: one for each number of failures, joined by commas.
-local function wait_after(failures, waits)
-  local nth = 0
-  local wait
-  for text in string.gmatch(waits, '%d+') do
-    nth, wait = nth + 1, text
-    if nth == failures then
-      break
-    end
-  end
-  return tonumber(wait)
-end
-
--- A failed attempt: another one after `wait` ms (nil: by `waits`), or the end.
-local function fail(task, verb, reason, is_retryable, wait, waits)
-  local d = detail(task)
-  local max_retries = facts(task)
-  local failures = d.retries + 1
-  if is_retryable and failures <= tonumber(max_retries) then
-    local due = NOW + (wait or wait_after(failures, waits))
-    d.retries, d.due = TEXT[failures], TEXT[due]
-    move(task, verb == 'reap' and verb or 'retry', 'scheduled', due, reason, false, 'task.retrying')
-  else
-    move(task, verb, 'failed', NOW, reason, false, 'task.failed')
-  end
+    .. '","status":"' .. task.state .. '","previous_status":' .. (from and '"' .. from .. '"' or 'null') .. ',"verb":"'
+    .. verb .. '","agent":"' .. task.agent .. '","attempt":' .. attempt .. ',"actor":"' .. actor
+    .. '","reason":' .. (reason or 'null') .. (more or '') .. '},"metadata":{' .. trace_of(task) .. '}}'
 end
 
 -- RFC 3339 of milliseconds since 1970; the calendar is Hinnant's days-to-civil algorithm.
@@ -311,63 +260,4 @@ local function iso(ms)
   local month = mp < 10 and mp + 3 or mp - 9
   return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', yoe + era * 400 + (month <= 2 and 1 or 0), month,
     doy - floor((153 * mp + 2) / 5) + 1, floor(seconds / 3600) % 24, floor(seconds / 60) % 60, seconds % 60, ms % 1000)
-end
-
--- Tells the Redis subscribers of each event's channel; a channel that nobody hears costs nothing a task.
-local function shout(id)
-  local patterns = redis.call('PUBSUB', 'NUMPAT')
-  local heard, head = {}, nil
-  local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
-  for index, event in ipairs(said) do
-    if heard[event] == nil then
-      heard[event] = patterns > 0 or redis.call('PUBSUB', 'NUMSUB', 'orchestrator:events:' .. event)[2] > 0
-    end
-    if heard[event] then
-      local channel = 'orchestrator:events:' .. event
-      head = head or string.format('%012x', ms)
-      local low = string.format('80%08x%04x%02x', sequence, index - 1, string.match(P, '{(%d+)}'))
-      redis.call('PUBLISH', channel, '{"event_id":"' .. string.sub(head, 1, 8) .. '-' .. string.sub(head, 9) .. '-7000-'
-        .. string.sub(low, 1, 4) .. '-' .. string.sub(low, 5) .. '","timestamp":"' .. iso(tonumber(ms)) .. '",' .. entry[index * 2])
-    end
-  end
-end
-
--- Appends all events as one entry of the log; returns the entry's id.
-local function log()
-  -- `*` never goes back even if the clock does; a moved clock names its time itself.
-  local at = tonumber(ARGV[1]) == 0 and '*' or TEXT[NOW] .. '-*'
-  return redis.call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_KEPT, at, unpack(entry))
-end
-
--- Makes the gathered writes; returns the log entry's id, if there were events.
-local function finish()
-  local records = {}
-  for id, task in pairs(changed) do
-    local size = #records
-    records[size + 1], records[size + 2] = id, pack(task)
-  end
-  if #records > 0 then
-    redis.call('HSET', P .. 'records', unpack(records))
-  end
-  for set, ids in pairs(gone) do
-    redis.call('ZREM', set, unpack(ids))
-  end
-  for set, scored in pairs(come) do
-    redis.call('ZADD', set, unpack(scored))
-  end
-  for priority, change in pairs(opened) do
-    redis.call('HINCRBY', P .. 'open', priority, change)
-  end
-  local id
-  if #said > 0 then
-    id = log()
-    shout(id)
-  end
-  for bell, count in pairs(rung) do
-    redis.call('PUBLISH', P .. 'bell:' .. bell, count)
-  end
-  if #finished > 0 then
-    redis.call('PUBLISH', P .. 'bell:finished', table.concat(finished, ','))
-  end
-  return id
 end

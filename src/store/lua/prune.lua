@@ -16,7 +16,7 @@ for state in pairs(RULES.prune.from) do
     append(gone, P .. state, id)
     local task = known[id]
     if task then
-      local _, _, _, parent = facts(task)
+      local _, _, parent = facts(task)
       local approval = task.approval
       while approval and approval ~= '-' do
         local f = redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'previous')

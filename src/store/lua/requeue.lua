@@ -1,6 +1,6 @@
 -- requeue: somebody wants a failed or cancelled task done after all; its counters start again.
 --
--- A task that nobody approved is blocked again under a new approval.
+-- A task that nobody approved is blocked again under a new approval. Its clocks run again, with the time that they had.
 --
 -- ARGV[5]   id
 -- ARGV[6]   head starts of P0 to P3, ms, joined by commas
@@ -20,13 +20,10 @@ if not spec then
   return 'ILLEGAL ' .. task.state
 end
 audit('requeue', 'task:' .. task.id, { previous_status = task.state })
-local starts = {}
-for text in string.gmatch(ARGV[6], '%d+') do
-  starts[#starts + 1] = text
-end
 local d = detail(task)
-task.rank = TEXT[NOW - starts[tonumber(string.sub(task.priority, 2)) + 1]]
+task.rank = TEXT[NOW - head_starts(ARGV[6])[task.priority]]
 d.retries, d.lost, d.due = '0', '0', '-'
+promise_again(task)
 redis.call('HDEL', P .. 'results', task.id)
 redis.call('HDEL', P .. 'progress', task.id)
 local old = task.approval ~= '-' and load_approval(task.approval)

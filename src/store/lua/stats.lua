@@ -4,7 +4,7 @@
 --
 -- Returns  now (ms), states (name, count, …), open tasks by priority (name, count, …),
 --          agents: a list each of name, depth, in progress, 1 if paused else 0, sessions (worker, last seen in ms, …),
---          and when the head of the queue was accepted (ms, or -1)
+--          and since when the head of the queue could start (ms, or -1)
 local states, agents = {}, {}
 for state in pairs(STATES) do
   if not PER_AGENT[state] then
@@ -18,5 +18,5 @@ for _, agent in ipairs(redis.call('SMEMBERS', P .. 'agents')) do
     redis.call('ZRANGEBYSCORE', sessions, NOW - ARGV[5], '+inf', 'WITHSCORES') }
 end
 local first = redis.call('ZRANGE', P .. 'pending', 0, 0)[1]
-local accepted = first and load(first) and string.match(load(first).rest, '\n(%d+)')
-return { NOW, states, redis.call('HGETALL', P .. 'open'), agents, accepted or -1 }
+local begin = first and load(first) and promise(load(first)).begin
+return { NOW, states, redis.call('HGETALL', P .. 'open'), agents, begin or -1 }

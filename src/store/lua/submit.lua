@@ -1,7 +1,7 @@
 -- submit: takes tasks in; each is stored, or found to be a repetition.
 --
 -- ARGV[5]   how long an idempotency key is remembered, ms
--- ARGV[6…]  24 for each task:
+-- ARGV[6…]  26 for each task:
 --   1 id   2 agent   3 type   4 priority   5 head start, ms   6 delay, ms, or ''   7 start at, ms, or ''
 --   8 spec, opaque bytes   9 idempotency key's hash, or ''   10 digest of the body
 --   11 approval id, or ''   12 digest of the content and, in the next lines, the gate; see approval.lua   13 trace id, or ''
@@ -10,6 +10,8 @@
 --   19 who submits it   20 W3C trace context, or ''
 --   21 source   22 alert threshold, percent, or ''
 --   23 to be started by, ms, or ''   24 to be started this long after it may start, ms, or ''
+--   25 1 if its clocks stand still while it waits for a human, else 0
+--   26 what is done when a threshold passes, as a record has it, or ''
 --
 -- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id> <due, ms, or -> <approval, or ->`
 --          (the key's task, and what it was answered with) or `MISMATCH` (the key came with another body)
@@ -18,13 +20,10 @@ local specs, index, answers = {}, {}, {}
 
 -- A deadline: the one that is given, or so long after the task may start, or none.
 local function by(start, at, within)
-  if at == '' and within ~= '' then
-    return TEXT[start + within]
-  end
-  return or_none(at)
+  return tonumber(at) or within ~= '' and start + within or nil
 end
 
-for i = 6, #ARGV, 24 do
+for i = 6, #ARGV, 26 do
   -- One call may carry the submissions of several callers.
   ACTOR = ARGV[i + 18]
   local id, key_hash = ARGV[i], ARGV[i + 8]
@@ -43,16 +42,19 @@ for i = 6, #ARGV, 24 do
     local due = tonumber(ARGV[i + 6]) or NOW + (tonumber(ARGV[i + 5]) or 0)
     local start = math.max(due, NOW)
     local rank = TEXT[start - ARGV[i + 4]]
-    local deadline, start_deadline = by(start, ARGV[i + 16], ARGV[i + 17]), by(start, ARGV[i + 22], ARGV[i + 23])
+    local finish_by, start_by = by(start, ARGV[i + 16], ARGV[i + 17]), by(start, ARGV[i + 22], ARGV[i + 23])
+    local timer = first_timer(start, start_by, finish_by, ARGV[i + 21])
     local approval, trace, traceparent = ARGV[i + 10], ARGV[i + 12], ARGV[i + 19]
     local task = {
       id = id, agent = ARGV[i + 1], type = ARGV[i + 2], priority = ARGV[i + 3], n = 0, attempt = 0, rank = rank,
       approval = or_none(approval),
       trace = trace ~= '' and trace or nil, traceparent = traceparent ~= '' and traceparent or nil,
-      detail = '0 0 - ' .. (due > NOW and TEXT[due] or '-') .. ' - 1 0 0',
+      detail = timer .. ' 0 0 0 0 - ' .. (due > NOW and TEXT[due] or '-') .. ' - 1',
       rest = ARGV[i + 1] .. ' ' .. ARGV[i + 2] .. ' ' .. ARGV[i + 3] .. ' ' .. or_none(trace) .. ' '
-        .. or_none(traceparent) .. ' ' .. ARGV[i + 13] .. ' ' .. or_none(ARGV[i + 14]) .. ' ' .. deadline .. ' '
-        .. or_none(ARGV[i + 15]) .. ' ' .. ARGV[i + 20] .. ' ' .. or_none(ARGV[i + 21]) .. ' ' .. start_deadline,
+        .. or_none(traceparent) .. ' ' .. ARGV[i + 13] .. ' ' .. or_none(ARGV[i + 14]) .. ' ' .. or_none(ARGV[i + 15])
+        .. ' ' .. ARGV[i + 20] .. '\n' .. or_none(ARGV[i + 25]) .. ' ' .. TEXT[start] .. ' '
+        .. (start_by and TEXT[start_by] or '-') .. ' ' .. (finish_by and TEXT[finish_by] or '-') .. ' '
+        .. or_none(ARGV[i + 21]) .. ' ' .. ARGV[i + 24],
     }
     if ARGV[i + 15] ~= '' then
       append(come, P .. 'children:' .. ARGV[i + 15], TEXT[NOW], id)
@@ -62,6 +64,9 @@ for i = 6, #ARGV, 24 do
       state, score = 'blocked', NOW
     elseif due > NOW then
       state, score = 'scheduled', due
+    end
+    if timer ~= '-' then
+      write_timer(id, timer)
     end
     move(task, 'submit', state, score)
     if approval ~= '' then

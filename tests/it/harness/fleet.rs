@@ -7,7 +7,7 @@ use orchestrator::domain::ids::{ApprovalId, TaskId};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::principal::Principal;
 use orchestrator::domain::task::{NewTask, Task};
-use orchestrator::engine::{Engine, Error, Submitted};
+use orchestrator::engine::{Engine, Error, Settings, Submitted};
 use orchestrator::store::{self, Store};
 use orchestrator::workers::{Supervisor, Worker};
 use tokio_util::sync::CancellationToken;
@@ -63,6 +63,11 @@ impl Fleet {
     pub async fn wait_for_replicas(&mut self, count: u16, ms: u64) {
         (self.store_settings.wait_replicas, self.store_settings.wait_timeout_ms) = (count, ms);
         self.engine = self.another_engine().await;
+    }
+
+    /// A second engine over the same store and clock, which is told something else.
+    pub fn engine_with(&self, settings: Settings) -> Engine {
+        Engine::new(self.store.clone(), settings, self.stop.clone())
     }
 
     /// How another process would open the store.

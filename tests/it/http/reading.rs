@@ -191,6 +191,43 @@ async fn figures_count_every_task_in_each_way() {
 }
 
 #[tokio::test]
+async fn the_report_on_promises_is_told_by_what_is_asked_for() {
+    let site = Site::open().await;
+    let first = site.submit(&json!({"type": "faq", "payload": {}, "sla_target": "4h"})).await;
+    let path = format!("/tasks/{}/cancel", first["task_id"].as_str().unwrap());
+    site.post("crew", &path, &json!({})).await.accepted(200);
+
+    let all = site.get("reader", "/sla/report").await.accepted(200);
+    let apart = site.get("reader", "/sla/report?group_by=priority,type").await.accepted(200);
+
+    let figures = json!({
+        "completed": 0, "failed": 0, "cancelled": 1, "met": 0, "warned": 0, "violated": 0, "attainment_percent": null,
+        "start": {"met": 0, "warned": 0, "violated": 0, "attainment_percent": null},
+        "wait_ms": {"count": 0, "p50": null, "p95": null, "p99": null},
+        "run_ms": {"count": 0, "p50": null, "p95": null, "p99": null},
+        "human_ms": {"count": 0, "p50": null, "p95": null, "p99": null},
+    });
+    assert_eq!(all["total"], figures);
+    assert!(all["from"].as_str().unwrap().ends_with(":00:00.000Z"), "{all}");
+    let group = &apart["groups"][0];
+    assert_eq!((&group["type"], &group["priority"], &group["agent"]), (&json!("faq"), &json!("P2"), &Value::Null));
+    assert_eq!((&group["cancelled"], apart["groups"].as_array().unwrap().len()), (&json!(1), 1));
+    for (query, says) in [
+        ("group_by=colour", "one or several of type, priority, agent"),
+        ("group_by=", "one or several of type, priority, agent"),
+        ("from=yesterday", "RFC 3339"),
+        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "before `to`"),
+        ("from=2026-01-01T00:00:00Z&to=2026-03-01T00:00:00Z", "31 days"),
+        ("to=9999-12-31T23:59:59Z&from=1970-01-01T00:00:00Z", "31 days"),
+    ] {
+        let refused = site.get("reader", &format!("/sla/report?{query}")).await;
+        let problem = refused.refused(400, "unreadable-request");
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{query}: {problem}");
+    }
+    site.finish().await;
+}
+
+#[tokio::test]
 async fn the_rules_are_shown_and_say_where_a_submission_would_go_without_storing_it() {
     let site = Site::open().await;
 

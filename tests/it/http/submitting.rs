@@ -16,6 +16,7 @@ async fn an_accepted_submission_says_where_the_task_is_and_all_of_what_it_is() {
     let body = json!({
         "type": "bugfix", "payload": {"repo": "shop"}, "priority": "P3", "source": "github", "metadata": {"pr": 7},
         "sla_target": "4h", "sla_deadline": "2100-01-02T03:04:05Z", "alert_threshold": 50,
+        "sla_start_deadline": "2100-01-01T03:04:05Z",
         "parent_task_id": parent["task_id"], "trace_id": "trace-1", "max_retries": 5, "timeout_ms": 60_000,
     });
 
@@ -29,8 +30,8 @@ async fn an_accepted_submission_says_where_the_task_is_and_all_of_what_it_is() {
     for name in ["type", "payload", "priority", "source", "metadata", "parent_task_id", "trace_id", "max_retries"] {
         assert_eq!(task[name], body[name], "{name}");
     }
-    let sla =
-        json!({"target": "4h", "deadline": "2100-01-02T03:04:05.000Z", "alert_threshold": 50, "state": "on_track"});
+    let sla = json!({"target": "4h", "deadline": "2100-01-02T03:04:05.000Z", "alert_threshold": 50, "state": "on_track",
+        "start_deadline": "2100-01-01T03:04:05.000Z", "start_state": "on_track"});
     assert_eq!((&task["sla"], &task["timeout_ms"]), (&sla, &json!(60_000)));
     assert_eq!((&task["status"], &task["submitted_by"]), (&json!("pending"), &json!("key:crew")));
     for (name, value) in [("attempt", 0), ("retry_count", 0), ("lost_count", 0)] {

@@ -104,7 +104,7 @@ async fn an_approval_says_who_decided_when_and_why() {
     let (approval, task) = fleet.engine.decide(&fleet.people.bob, asked.id, decision).await.unwrap();
 
     assert_eq!((approval.status, approval.comment.clone()), (ApprovalStatus::Approved, comment.clone()));
-    assert_eq!((approval.decided_by.as_deref(), approval.decided_at), (Some("user:bob"), Some(task.updated_at())));
+    assert_eq!((approval.decided_by.as_deref(), approval.decided_at), (Some("user:bob"), Some(task.since)));
     assert_eq!((task.state, task.timeline.last().unwrap().reason.clone()), (State::Pending, comment));
     assert_eq!(fleet.event_types_of(task.id).await, ["task.created", "approval.requested", "approval.approved"]);
     fleet.finish().await;
@@ -216,7 +216,9 @@ async fn silence_means_no_unless_the_settings_say_to_hold() {
                 fleet.approve(task.approval.unwrap()).await,
                 Error::AlreadyDecided { status: ApprovalStatus::Expired, .. }
             );
-            assert_eq!(fleet.event_types_of(task.id).await[2..], ["approval.expired", "task.cancelled"]);
+            // Its time to finish ended before, and no sweep had said so.
+            let told = ["approval.expired", "sla.warning", "sla.violation", "task.cancelled"];
+            assert_eq!(fleet.event_types_of(task.id).await[2..], told);
         } else {
             fleet.approve(task.approval.unwrap()).await.unwrap();
         }

@@ -71,7 +71,7 @@ impl Story {
     async fn tell(&self) {
         let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
         match self.script.name {
-            "submit" | "route" | "promote" | "lapse" | "prune" => self.tell_of_waiting().await,
+            "submit" | "route" | "promote" | "lapse" | "deadlines" | "prune" => self.tell_of_waiting().await,
             "claim" | "take" | "ask" | "extend" | "complete" | "fail" | "release" | "reap" => self.tell_of_work().await,
             "cancel" => {
                 let task = fleet.submit("faq").await;
@@ -148,7 +148,14 @@ impl Story {
                 let task = fleet.submit("deploy").await;
                 fleet.advance(DAY);
                 self.sweep(async || fleet.engine.lapse().await).await;
-                assert_eq!(self.stands(&task).await, (State::Cancelled, 2));
+                // Its time to finish had passed before, which its end says too.
+                assert_eq!(self.stands(&task).await, (State::Cancelled, 4));
+            }
+            "deadlines" => {
+                let task = fleet.submit("faq").await;
+                fleet.advance(DAY);
+                self.sweep(async || fleet.engine.deadlines().await).await;
+                assert_eq!(self.stands(&task).await, (State::Pending, 3));
             }
             _ => {
                 let task = fleet.submit("faq").await;

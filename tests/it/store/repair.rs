@@ -82,6 +82,11 @@ damages! {
     agents_that_are_all_forgotten_are_known_again: ["DEL", "{p}agents"], "is missing from the set of agents";
     a_paused_agent_that_is_forgotten_is_known_again: ["SADD", "{p}paused", "idle_agent"], "is missing from the set of agents";
     a_session_of_the_future_is_put_to_now: ["ZADD", "{p}sessions:faq_agent", "9e15", "ghost"], "last seen in the future";
+    a_deadline_that_nobody_watches_is_watched_again: ["ZREM", "{p}timers", "{pending}"], "has its timer at -";
+    deadlines_that_are_all_forgotten_are_watched_again: ["DEL", "{p}timers"], "has its timer at -";
+    a_deadline_that_is_watched_at_a_wrong_time_is_put_there: ["ZADD", "{p}timers", "77", "{held}"], "has its timer at 77";
+    the_deadline_of_a_finished_task_is_forgotten: ["ZADD", "{p}timers", "77", "{completed}"], "is completed but has a timer";
+    a_deadline_without_a_task_is_forgotten: ["ZADD", "{p}timers", "77", "{stray}"], "has a timer but no record";
     a_task_in_the_subject_of_an_unknown_agent_leaves_it: ["ZADD", "{p}assigned:ghost", "1", "{assigned}"], "assigned:ghost too";
 }
 

@@ -65,7 +65,7 @@ async fn a_task_that_waited_for_its_time_does_not_overtake_those_that_waited_in_
 async fn wait_after_failure(fleet: &Fleet, held: &Claimed) -> u64 {
     assert_eq!(fleet.fail(held).await.unwrap(), State::Scheduled);
     let task = fleet.task(held.task.id).await;
-    task.scheduled_for.unwrap() - task.updated_at()
+    task.scheduled_for.unwrap() - task.since
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn an_agent_may_say_how_long_to_wait() {
     for wait in [7_200_000, 0] {
         fleet.report(&fleet.claim_one().await, failed(true, Some(wait))).await.unwrap();
         let task = fleet.task(id).await;
-        assert_eq!(task.scheduled_for.unwrap() - task.updated_at(), wait);
+        assert_eq!(task.scheduled_for.unwrap() - task.since, wait);
         fleet.advance(Duration::from_millis(wait));
         fleet.engine.promote().await.unwrap();
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orchestrator::domain::sla::{Sla, SlaState};
+use orchestrator::domain::sla::{Clock, Sla, SlaState};
 use orchestrator::domain::task::{Priority, Start, Task};
 
 use crate::harness::{Fleet, json};
@@ -13,7 +13,7 @@ fn promise(deadline: Option<u64>, within_ms: Option<u64>) -> Option<Sla> {
 }
 
 fn state_of(task: &Task) -> SlaState {
-    task.sla.as_ref().unwrap().state(task.created_at, task.completed_at(), task.observed_at)
+    task.sla_state(Clock::Finish)
 }
 
 /// How long after the acceptance the task must be finished.
@@ -59,16 +59,18 @@ async fn a_submission_may_promise_a_deadline_or_a_time_from_its_start() {
 }
 
 #[tokio::test]
-async fn a_promise_is_warned_of_violated_or_met() {
+async fn a_promise_is_warned_of_violated_or_met_when_that_is_announced() {
     let fleet = Fleet::start().await;
     let slow = fleet.submit_with("faq", |new| new.sla = promise(None, Some(20_000))).await.id;
     let quick = fleet.submit_with("faq", |new| new.sla = promise(None, Some(20_000))).await.id;
     assert_eq!(state_of(&fleet.task(slow).await), SlaState::OnTrack);
 
     fleet.advance(Duration::from_secs(10));
+    fleet.engine.deadlines().await.unwrap();
     assert_eq!(state_of(&fleet.task(slow).await), SlaState::Warned);
     fleet.cancel(quick).await.unwrap();
     fleet.advance(Duration::from_secs(11));
+    fleet.engine.deadlines().await.unwrap();
 
     assert_eq!(state_of(&fleet.task(slow).await), SlaState::Violated);
     assert_eq!(state_of(&fleet.task(quick).await), SlaState::Met);

@@ -5,10 +5,12 @@ use std::time::Duration;
 use orchestrator::domain::approval::{ApprovalStatus, Decision, Level, OnExpiry, OnRejection, Verdict};
 use orchestrator::domain::ids::{ApprovalId, Partition, TaskId};
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
+use orchestrator::domain::policy::Condition;
+use orchestrator::domain::sla::{Action, Clock, SlaRule, Threshold};
 use orchestrator::domain::task::{Outcome, Priority, Progress, Report, Start, Task};
 use orchestrator::engine::{Question, StatusChange};
 
-use crate::harness::{Fleet, failed, json};
+use crate::harness::{Fleet, failed, json, name};
 
 /// Verbs that need an approval of more than one human, who ask others when they are silent.
 const NEEDS_TWO: [Verb; 3] = [Verb::Vote, Verb::Edit, Verb::Escalate];
@@ -17,12 +19,16 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Brings a task into a state by legal steps only; with none, into no state at all: there is no such task.
 ///
-/// Every one has an approval, so that the verbs of approvers have something to act on.
+/// Every one has an approval, so that the verbs of approvers have something to act on, and is of the source that the
+/// rules for deadlines have an action for.
 async fn bring(fleet: &Fleet, state: Option<State>, verb: Verb) -> TaskId {
     let Some(state) = state else { return TaskId::new(Partition(0)) };
     let start = if state == State::Scheduled { Start::After(60_000) } else { Start::Now };
     let priority = if NEEDS_TWO.contains(&verb) { Priority::P0 } else { Priority::P2 };
-    let task = fleet.submit_with("deploy", |new| (new.start, new.priority) = (start, priority)).await;
+    let task = fleet.submit_with("deploy", |new| {
+        (new.start, new.priority, new.source) = (start, priority, name(verb.as_str()));
+    });
+    let task = task.await;
     if state == State::Blocked {
         return task.id;
     }
@@ -105,6 +111,9 @@ async fn apply(fleet: &Fleet, verb: Verb, id: TaskId, task: Option<&Task>) {
         Verb::Release => report(Outcome::Released).await,
         Verb::Reap => drop(engine.reap().await.unwrap()),
         Verb::Cancel => drop(fleet.cancel(id).await),
+        Verb::Warn | Verb::Violate | Verb::Notify | Verb::Reprioritize | Verb::Expire => {
+            engine.deadlines().await.unwrap();
+        }
         Verb::Requeue => drop(fleet.requeue(id).await),
         Verb::Prune => drop(engine.prune().await.unwrap()),
         Verb::Mend => drop(engine.repair().await.unwrap()),
@@ -119,7 +128,17 @@ async fn make_due(fleet: &Fleet, verb: Verb, id: TaskId) {
             let change = ["HSET", "orchestrator:{0}:specs", &id.to_string(), r#"{"tampered":"with"}"#];
             fleet.redis.ask::<i64>(&change).await;
         }
-        Verb::Lapse | Verb::Escalate => fleet.advance(25 * HOUR),
+        Verb::Warn | Verb::Notify | Verb::Reprioritize | Verb::Expire => fleet.advance(7 * HOUR),
+        Verb::Violate => {
+            fleet.advance(7 * HOUR);
+            fleet.engine.deadlines().await.unwrap();
+            fleet.advance(2 * HOUR);
+        }
+        Verb::Lapse | Verb::Escalate => {
+            fleet.advance(25 * HOUR);
+            // Else the script that ends the task speaks of its deadline too.
+            fleet.engine.deadlines().await.unwrap();
+        }
         Verb::Promote | Verb::Reap => fleet.advance(HOUR),
         Verb::Prune => fleet.advance(8 * 24 * HOUR),
         _ => {}
@@ -135,22 +154,37 @@ async fn check_move(fleet: &Fleet, verb: Verb, before: &Task, events_before: usi
         return;
     }
     let after = fleet.task(before.id).await;
+    let types: Vec<_> = events.iter().map(|event| event.event_type()).collect();
     if verb == Verb::Extend {
         assert_eq!((after.state, after.timeline.len()), (before.state, before.timeline.len()));
-        let types: Vec<_> = events.iter().map(|event| event.event_type()).collect();
         assert_eq!(types, [rule.event]);
         return;
     }
     let is_allowed = if rule.to.is_empty() { after.state == before.state } else { rule.to.contains(&after.state) };
     assert!(is_allowed, "{verb} led from {} to {}", before.state, after.state);
-    assert_eq!(after.timeline.len(), before.timeline.len() + 1, "{verb}");
+    // What a rule does comes with what it is done for.
+    let added = 1 + usize::from(is_of_rules(verb));
+    assert_eq!(after.timeline.len(), before.timeline.len() + added, "{verb}");
     let last = after.timeline.last().unwrap();
     assert_eq!((last.verb, last.to), (verb, after.state));
     let told: Vec<_> = events.iter().filter(|event| event.verb().is_some()).collect();
-    assert_eq!(told.len(), 1, "{verb} is told by one event: {events:#?}");
-    assert_eq!((told[0].event_type(), told[0].verb()), (rule.event, Some(verb.as_str())));
-    assert_eq!(told[0].body["payload"]["status"], after.state.as_str());
-    assert_eq!(told[0].body["payload"]["previous_status"], before.state.as_str());
+    assert_eq!(told.len(), added, "{verb} is told by one event: {events:#?}");
+    let told = told.last().unwrap();
+    assert_eq!((told.event_type(), told.verb()), (rule.event, Some(verb.as_str())));
+    assert_eq!(told.body["payload"]["status"], after.state.as_str());
+    assert_eq!(told.body["payload"]["previous_status"], before.state.as_str());
+}
+
+/// Whether it is what a rule asks for when a deadline is near.
+fn is_of_rules(verb: Verb) -> bool {
+    matches!(verb, Verb::Notify | Verb::Reprioritize | Verb::Expire)
+}
+
+/// What to do on a warning about tasks of the source that the verb is.
+fn rule(action: Action, verb: Verb) -> SlaRule {
+    let to = (action == Action::Notify).then(|| name("oncall"));
+    let when = Condition { sources: vec![name(verb.as_str())], ..Condition::default() };
+    SlaRule { on: Threshold::Warning, clock: Some(Clock::Finish), when, action, to }
 }
 
 /// Applies every verb to a task in this state, each in a fresh keyspace.
@@ -162,6 +196,11 @@ async fn obeys_the_table(state: Option<State>) {
         let terms = &mut settings.approvals.rules[0].terms;
         (terms.quorum, terms.four_eyes, terms.on_expiry) = (Some(2), true, Some(OnExpiry::Escalate));
         terms.escalate_to = vec![Level { roles: vec![], groups: vec![], expires_after_ms: u64::from(u32::MAX) }];
+        settings.sla.rules = vec![
+            rule(Action::Notify, Verb::Notify),
+            rule(Action::Raise, Verb::Reprioritize),
+            rule(Action::Cancel, Verb::Expire),
+        ];
     });
     let fleet = fleet.start().await;
     for verb in RULES.iter().map(|rule| rule.verb).filter(|verb| *verb != Verb::Submit) {
@@ -175,8 +214,14 @@ async fn obeys_the_table(state: Option<State>) {
         if let Some(task) = task.as_ref().filter(|_| is_decision) {
             reopen_approval(&fleet, task).await;
         }
+        let mut task = task;
         if task.is_some() {
             make_due(&fleet, verb, id).await;
+            if let (Ok(due), Verb::Warn | Verb::Violate | Verb::Lapse | Verb::Escalate) =
+                (fleet.engine.task(id).await, verb)
+            {
+                task = Some(due);
+            }
         }
         let (before, events) = (fleet.redis.dump().await, fleet.events().await.len());
 
@@ -187,6 +232,9 @@ async fn obeys_the_table(state: Option<State>) {
         if is_legal {
             assert_ne!(before, after, "{verb} did nothing to a task that is {state:?}");
             check_move(&fleet, verb, &task.unwrap(), events).await;
+        } else if (verb, state) == (Verb::Reprioritize, Some(State::InProgress)) {
+            // The warning that asks for it is announced, and no more.
+            check_move(&fleet, Verb::Warn, &task.unwrap(), events).await;
         } else {
             assert_eq!(before, after, "{verb} changed a task that is {state:?}");
         }

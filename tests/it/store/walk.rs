@@ -70,7 +70,7 @@ impl Ghost {
 }
 
 /// Whether `at` had come, given when a sweep began and ended; none: it came meanwhile, so either may be.
-fn has_come(at: Millis, (began, ended): (Millis, Millis)) -> Option<bool> {
+pub fn has_come(at: Millis, (began, ended): (Millis, Millis)) -> Option<bool> {
     if at <= began {
         Some(true)
     } else if at > ended {
@@ -96,6 +96,10 @@ impl Walk {
         match (verb, id) {
             (Verb::Submit, _) | (_, None) => self.submit().await,
             (Verb::Promote | Verb::Route | Verb::Lapse | Verb::Reap | Verb::Prune, Some(_)) => self.sweep(verb).await,
+            // Without rules for them, deadlines move nothing.
+            (Verb::Warn | Verb::Violate | Verb::Notify | Verb::Reprioritize | Verb::Expire, Some(_)) => {
+                self.fleet.engine.deadlines().await.unwrap();
+            }
             (Verb::Claim, Some(_)) => self.claim().await,
             (Verb::Mend, Some(_)) => assert_eq!(self.fleet.engine.repair().await.unwrap(), []),
             // Not under the default policy, and not of our own doing.
@@ -304,7 +308,7 @@ async fn walk(seed: u64) {
     walk.fleet.finish().await;
 }
 
-fn seed(default: u64) -> u64 {
+pub fn seed(default: u64) -> u64 {
     std::env::var("ORCHESTRATOR_SEED").map_or(default, |seed| seed.parse().unwrap())
 }
 

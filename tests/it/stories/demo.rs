@@ -32,6 +32,8 @@ async fn the_demo_tells_its_story_and_leaves_nothing_behind() {
         2,
         "{output}"
     );
+    let warnings: Vec<_> = output.lines().filter(|line| line.contains("SLA warning")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("  deploy "), "{output}");
     assert!(output.contains("4 of 4 tasks completed, 2 approved by a human"), "{output}");
     assert_eq!(fs::read_dir(path).unwrap().count(), 0, "a file is left behind");
     assert_eq!(bearers_of(path), Vec::<String>::new());

@@ -6,6 +6,7 @@ mod command_line;
 mod command_line_approvals;
 mod command_line_audit;
 mod command_line_tasks;
+mod deadlines;
 mod demo;
 mod durability;
 mod failover;

@@ -1,5 +1,6 @@
 //! The duties under their real supervisor, and what waits for them.
 
+mod deadlines;
 mod duties;
 mod examiner;
 mod outages;

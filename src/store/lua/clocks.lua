@@ -1,0 +1,306 @@
+-- clocks: a task's two promises in time: that it starts, and that it is finished.
+--
+-- Both clocks run from the moment in which the task may start. Each deadline has two thresholds: the warning, after so
+-- much of the time, and the violation, at its end. A threshold is announced once, by whoever comes first: the duty that
+-- sweeps `timers`, or a script that moves the task. The first start ends the start clock, the task's end both.
+
+-- The word `sla` of a record is a sum of these bits and of, times DONE, those whose actions the duty has done.
+local THRESHOLDS = {
+  { bit = 1, clock = 'start', verb = 'warn' },
+  { bit = 2, clock = 'start', verb = 'violate' },
+  { bit = 4, clock = 'finish', verb = 'warn' },
+  { bit = 8, clock = 'finish', verb = 'violate' },
+}
+local STARTED, DONE = 16, 32
+
+-- After how long an announcement counts as late, ms.
+local LATE = 1000
+
+-- Before how long a timer is rung for: as long as the duty rests when it sees none, ms.
+local SOON = 1000
+
+-- The n-th bucket of a histogram begins at 2^(n/4) ms.
+local BUCKETS_PER_E = 4 / math.log(2)
+
+local function is_set(sum, bit_of_it)
+  return bit.band(sum, bit_of_it) ~= 0
+end
+
+-- What was promised: the third line.
+local function promise(task)
+  local p = task.promise
+  if not p then
+    local actions, begin, start, finish, percent, stands =
+      string.match(task.rest, '^[^\n]*\n(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
+    p = { begin = tonumber(begin), start = tonumber(start), finish = tonumber(finish), percent = tonumber(percent),
+      stands = stands == '1', actions = actions }
+    task.promise = p
+  end
+  return p
+end
+
+-- Runs the clocks from another time on.
+local function rerun(task, begin, start, finish)
+  local p, rest = promise(task), task.rest
+  p.begin, p.start, p.finish = begin, start, finish
+  local first = string.find(rest, '\n', 1, true)
+  local _, last = string.find(rest, '^%S+ %S+ %S+ %S+', first + 1)
+  task.rest = string.sub(rest, 1, first) .. p.actions .. ' ' .. TEXT[begin] .. ' ' .. (start and TEXT[start] or '-') .. ' '
+    .. (finish and TEXT[finish] or '-') .. string.sub(rest, last + 1)
+end
+
+-- The word `sla` as a number.
+local function reached(task)
+  local sum = task.reached
+  if not sum then
+    sum = tonumber(detail(task).sla)
+    task.reached = sum
+  end
+  return sum
+end
+
+local function reach(task, bit_of_it)
+  task.reached = reached(task) + bit_of_it
+  detail(task).sla = TEXT[task.reached]
+end
+
+-- When the warning of a deadline passes.
+local function warns_at(begin, deadline, percent)
+  return math.min(deadline, begin + math.floor((deadline - begin) / 100 * percent))
+end
+
+-- When a threshold passes, or nil.
+local function passes_at(p, threshold)
+  local deadline = p[threshold.clock]
+  if not deadline or threshold.verb == 'violate' then
+    return deadline
+  end
+  return warns_at(p.begin, deadline, p.percent)
+end
+
+-- When the threshold is to be announced, or nil. Of clocks that stand still, what had passed before.
+local function announced_at(task, p, threshold)
+  local sum = reached(task)
+  if is_set(sum, threshold.bit) or threshold.clock == 'start' and is_set(sum, STARTED) then
+    return nil
+  end
+  local at = passes_at(p, threshold)
+  if at and p.stands and task.state == 'blocked' and at > tonumber(task.since) then
+    return nil
+  end
+  return at
+end
+
+-- Calls `act(action, argument)` for each action of a threshold.
+local function each_action(p, threshold, act)
+  if p.actions ~= '-' then
+    for bit_of_it, action, argument in string.gmatch(p.actions, '(%d+)(%l+):?([^,]*)') do
+      if tonumber(bit_of_it) == threshold.bit then
+        act(action, argument)
+      end
+    end
+  end
+end
+
+-- Whether something is left to do for a threshold that was announced: all but what only tells somebody.
+local function is_undone(task, p, threshold)
+  local is_left = false
+  if p.actions ~= '-' and is_set(reached(task), threshold.bit) and not is_set(reached(task), threshold.bit * DONE) then
+    each_action(p, threshold, function(action)
+      is_left = is_left or action ~= 'notify'
+    end)
+  end
+  return is_left
+end
+
+-- When the duty must look at the task next, ms as text, or '-'.
+local function timer_of(task)
+  local p, soonest = promise(task), nil
+  for _, threshold in ipairs(THRESHOLDS) do
+    local at = p[threshold.clock]
+    if at then
+      at = is_undone(task, p, threshold) and passes_at(p, threshold) or announced_at(task, p, threshold)
+      if at and (not soonest or at < soonest) then
+        soonest = at
+      end
+    end
+  end
+  return soonest and TEXT[soonest] or '-'
+end
+
+-- The timer of a task whose clocks begin to run and do not stand still: what timer_of() says, at less cost.
+local function first_timer(begin, start, finish, percent)
+  start, finish = start and warns_at(begin, start, percent), finish and warns_at(begin, finish, percent)
+  local soonest = start and finish and math.min(start, finish) or start or finish
+  return soonest and TEXT[soonest] or '-'
+end
+
+-- Has the timer written, whatever stands in the set.
+local function write_timer(id, timer)
+  timed[id] = timer
+  if timer ~= '-' and tonumber(timer) - NOW < SOON then
+    ring('deadlines')
+  end
+end
+
+-- Sets the timer to what the record says.
+local function set_timer(task)
+  local timer, d = timer_of(task), detail(task)
+  if timer ~= d.timer then
+    d.timer, changed[task.id] = timer, task
+    write_timer(task.id, timer)
+  end
+end
+
+-- What the event of a threshold tells.
+local function threshold_json(task, p, threshold, at, is_late)
+  local approval = task.state == 'blocked' and task.approval
+  local deadline = p[threshold.clock]
+  return ',"clock":"' .. threshold.clock .. '","deadline":"' .. iso(deadline) .. '","target_ms":'
+    .. TEXT[math.max(0, deadline - p.begin)] .. ',"threshold":' .. (threshold.verb == 'warn' and p.percent or 100)
+    .. ',"due_at":"' .. iso(at) .. '","late":' .. tostring(is_late)
+    .. ',"approval_id":' .. (approval and '"' .. approval .. '"' or 'null')
+end
+
+-- Announces every threshold that has passed, in the order in which they did, and tells whom the rules name.
+local function announce(task)
+  local p, passed = promise(task), {}
+  for _, threshold in ipairs(THRESHOLDS) do
+    local at = announced_at(task, p, threshold)
+    if at and at <= NOW then
+      passed[#passed + 1] = { at, threshold }
+    end
+  end
+  table.sort(passed, function(one, other)
+    return one[1] < other[1] or one[1] == other[1] and one[2].bit < other[2].bit
+  end)
+  for _, pair in ipairs(passed) do
+    local at, threshold = pair[1], pair[2]
+    local is_late = NOW - at > LATE
+    local more = threshold_json(task, p, threshold, at, is_late)
+    local what = threshold.verb == 'warn' and p.percent .. ' % of the time to ' .. threshold.clock .. ' has passed'
+      or 'it was to ' .. threshold.clock .. ' by ' .. iso(p[threshold.clock])
+    local reason = '"' .. what .. (is_late and ', announced late' or '') .. '"'
+    reach(task, threshold.bit)
+    note(task, threshold.verb, task.state, reason, nil, more, 'orchestrator')
+    each_action(p, threshold, function(action, argument)
+      if action == 'notify' then
+        note(task, 'notify', task.state, '"' .. argument .. ': ' .. what .. '"', nil, more .. ',"to":"' .. argument .. '"',
+          'orchestrator')
+      end
+    end)
+  end
+end
+
+-- The wait for a human is over: it is counted, and clocks that stood still go on.
+local function resume(task)
+  local p, d = promise(task), detail(task)
+  local waited = NOW - math.max(tonumber(task.since), p.begin)
+  if waited > 0 then
+    d.human = TEXT[d.human + waited]
+    if p.stands then
+      rerun(task, p.begin + waited, p.start and p.start + waited, p.finish and p.finish + waited)
+    end
+  end
+end
+
+-- The same time again, from this moment on.
+local function promise_again(task)
+  local p, d = promise(task), detail(task)
+  rerun(task, NOW, p.start and NOW + p.start - p.begin, p.finish and NOW + p.finish - p.begin)
+  d.timer, d.human, d.sla, task.reached = '-', '0', '0', 0
+end
+
+-- Adds one to what `map` holds under two names, of which the first may be new.
+local function add_one(map, first, second)
+  local inner = map[first]
+  if not inner then
+    inner = {}
+    map[first] = inner
+  end
+  inner[second] = (inner[second] or 0) + 1
+end
+
+-- What the report tells apart.
+local function group_of(task)
+  return string.match(task.rest, '^%S+ %S+ %S+')
+end
+
+-- Adds a time to a histogram.
+local function measure(histogram, group, ms)
+  local groups = measured[histogram]
+  if not groups then
+    groups = {}
+    measured[histogram] = groups
+  end
+  add_one(groups, group, ms < 1 and 0 or math.floor(math.log(ms) * BUCKETS_PER_E))
+end
+
+-- What became of the start clock.
+local function count_start(group, sum, is_started)
+  if is_set(sum, 1) then
+    add_one(counted, 'start_warned', group)
+  end
+  if is_set(sum, 2) then
+    add_one(counted, 'start_violated', group)
+  elseif is_started then
+    add_one(counted, 'start_met', group)
+  end
+end
+
+-- The first attempt begins, which ends the start clock.
+local function started(task)
+  local begin, start, stands = string.match(task.rest, '^[^\n]*\n%S+ (%S+) (%S+) %S+ %S+ (%S+)')
+  local group = group_of(task)
+  measure('wait', group, NOW - begin - (stands == '1' and 0 or detail(task).human))
+  if start ~= '-' then
+    count_start(group, reached(task), true)
+  end
+  reach(task, STARTED)
+  if start ~= '-' then
+    set_timer(task)
+  end
+end
+
+-- The task is about to end in the state `to`: what passed before is announced, and all of it goes into the report.
+local function ended(task, to)
+  local timer, human, sum = string.match(task.detail, '^(%S+) (%S+) (%S+)')
+  if task.details then
+    timer, human, sum = task.details.timer, task.details.human, task.details.sla
+  end
+  if timer ~= '-' then
+    if tonumber(timer) <= NOW then
+      announce(task)
+      sum = detail(task).sla
+    end
+    timed[task.id] = '-'
+  end
+  sum = tonumber(sum)
+  local group = group_of(task)
+  add_one(counted, to, group)
+  if to ~= 'cancelled' and task.state == 'in_progress' then
+    measure('run', group, NOW - task.since)
+  end
+  if human ~= '0' then
+    measure('human', group, tonumber(human))
+  end
+  if sum == STARTED then
+    -- Nothing was announced, so a timer stands for a time to finish.
+    if timer ~= '-' and to == 'completed' then
+      add_one(counted, 'met', group)
+    end
+    return
+  end
+  local p = promise(task)
+  if is_set(sum, 4) then
+    add_one(counted, 'warned', group)
+  end
+  if is_set(sum, 8) then
+    add_one(counted, 'violated', group)
+  elseif p.finish and to == 'completed' then
+    add_one(counted, 'met', group)
+  end
+  if p.start and not is_set(sum, STARTED) then
+    count_start(group, sum, false)
+  end
+end

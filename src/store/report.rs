@@ -1,0 +1,46 @@
+//! The figures that the scripts count for each hour.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::str::FromStr;
+
+use crate::domain::ids::Partition;
+use crate::domain::name::Name;
+use crate::domain::sla::Group;
+use crate::domain::task::Priority;
+
+use super::{Error, Store, keys};
+
+/// How many hours are read in one round trip.
+const PIECE: usize = 24;
+
+impl Store {
+    /// What a partition counted in `hours`, numbered since 1970: each group, figure and count.
+    pub async fn counted(&self, partition: Partition, hours: Range<u64>) -> Result<Vec<(Group, String, u64)>, Error> {
+        let mut counted = Vec::new();
+        let hours: Vec<_> = hours.collect();
+        for piece in hours.chunks(PIECE) {
+            let mut pipe = redis::pipe();
+            for hour in piece {
+                pipe.cmd("HGETALL").arg(keys::hour(partition, *hour));
+            }
+            let mut connection = self.cold_connection("report").await?;
+            let answer = pipe.query_async(&mut connection).await;
+            let hashes: Vec<HashMap<String, u64>> = self.heard("report", answer)?;
+            for (field, count) in hashes.into_iter().flatten() {
+                let (group, figure) = read(&field).ok_or_else(|| Error::corrupt(format!("a figure {field:?}")))?;
+                counted.push((group, figure.to_owned(), count));
+            }
+        }
+        Ok(counted)
+    }
+}
+
+/// Reads `<agent> <type> <priority> <figure>`; a figure may have two words.
+fn read(field: &str) -> Option<(Group, &str)> {
+    let mut words = field.splitn(4, ' ');
+    let agent = Name::from_str(words.next()?).ok()?;
+    let kind = Name::from_str(words.next()?).ok()?;
+    let priority = Priority::from_str(words.next()?).ok()?;
+    Some((Group { kind: Some(kind), priority: Some(priority), agent: Some(agent) }, words.next()?))
+}

@@ -1,0 +1,262 @@
+//! Deadlines that are near or have passed are announced: each once, in order, by whoever comes first.
+
+use std::time::Duration;
+
+use orchestrator::domain::ids::TaskId;
+use orchestrator::domain::lifecycle::Verb;
+use orchestrator::domain::sla::{Clock, Sla, SlaState};
+use orchestrator::domain::task::Start;
+use serde_json::Value;
+
+use crate::harness::{Fleet, Seen};
+
+/// Ten seconds to finish and, if so, five to start; warned of after half of it.
+pub fn promise(has_start: bool) -> Option<Sla> {
+    Some(Sla {
+        target: None,
+        deadline: None,
+        within_ms: Some(10_000),
+        start_deadline: None,
+        start_within_ms: has_start.then_some(5_000),
+        alert_threshold: 50,
+    })
+}
+
+fn seconds(fleet: &Fleet, count: u64) {
+    fleet.advance(Duration::from_secs(count));
+}
+
+async fn sweep(fleet: &Fleet) {
+    fleet.engine.deadlines().await.unwrap();
+}
+
+async fn announcements(fleet: &Fleet, id: TaskId) -> Vec<Seen> {
+    let mut events = fleet.events().await;
+    events.retain(|event| event.event_type().starts_with("sla.") && event.body["task_id"] == id.to_string());
+    events
+}
+
+/// What was announced of the task, such as `finish warn`.
+async fn told(fleet: &Fleet, id: TaskId) -> Vec<String> {
+    let words =
+        |event: &Seen| format!("{} {}", event.body["payload"]["clock"].as_str().unwrap(), event.verb().unwrap());
+    announcements(fleet, id).await.iter().map(words).collect()
+}
+
+fn field<'e>(event: &'e Seen, name: &str) -> &'e Value {
+    &event.body["payload"][name]
+}
+
+#[tokio::test]
+async fn each_threshold_is_announced_once_in_the_log_and_in_the_timeline() {
+    let fleet = Fleet::start().await;
+    let id = fleet.submit_with("faq", |new| new.sla = promise(true)).await.id;
+    let mut expected = Vec::new();
+    for (passes_at, what) in [(2_500, "start warn"), (5_000, "start violate"), (10_000, "finish violate")] {
+        let task = fleet.task(id).await;
+        fleet.advance(Duration::from_millis(task.created_at + passes_at - task.observed_at));
+
+        sweep(&fleet).await;
+        sweep(&fleet).await;
+
+        // The warning of the finish comes with the violation of the start.
+        expected.push(what);
+        if what == "start violate" {
+            expected.push("finish warn");
+        }
+        assert_eq!(told(&fleet, id).await, expected);
+    }
+    let timeline = fleet.task(id).await.timeline;
+    let verbs: Vec<_> = timeline.iter().map(|one| one.verb).collect();
+    assert_eq!(verbs, [Verb::Submit, Verb::Warn, Verb::Violate, Verb::Warn, Verb::Violate]);
+    assert!(timeline[1..].iter().all(|one| one.actor == "orchestrator" && one.reason.is_some()));
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn an_announcement_says_what_was_promised_and_whether_it_is_late() {
+    let fleet = Fleet::start().await;
+    let task = fleet.submit_with("deploy", |new| new.sla = promise(false)).await;
+    seconds(&fleet, 5);
+    sweep(&fleet).await;
+    fleet.approve(task.approval.unwrap()).await.unwrap();
+    seconds(&fleet, 7);
+    sweep(&fleet).await;
+
+    let [warning, violation] = announcements(&fleet, task.id).await.try_into().unwrap();
+
+    assert_eq!((warning.event_type(), violation.event_type()), ("sla.warning", "sla.violation"));
+    assert_eq!((field(&warning, "threshold"), field(&violation, "threshold")), (&50.into(), &100.into()));
+    assert_eq!((field(&warning, "late"), field(&violation, "late")), (&false.into(), &true.into()));
+    assert_eq!(*field(&warning, "approval_id"), task.approval.unwrap().to_string());
+    assert!(field(&violation, "approval_id").is_null());
+    for event in [&warning, &violation] {
+        assert_eq!((field(event, "target_ms"), field(event, "agent")), (&10_000.into(), &"ops_agent".into()));
+        assert_eq!((field(event, "type"), field(event, "actor")), (&"deploy".into(), &"orchestrator".into()));
+        assert!(field(event, "due_at").is_string() && field(event, "deadline") == field(&violation, "due_at"));
+    }
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn the_first_start_ends_the_start_clock_for_good() {
+    let fleet = Fleet::start().await;
+    let id = fleet.submit_with("faq", |new| new.sla = promise(true)).await.id;
+    seconds(&fleet, 2);
+    let held = fleet.claim_one().await;
+    assert_eq!(fleet.task(id).await.sla_state(Clock::Start), SlaState::Met);
+    fleet.release(&held).await.unwrap();
+
+    seconds(&fleet, 4);
+    sweep(&fleet).await;
+
+    assert_eq!(told(&fleet, id).await, ["finish warn"]);
+    assert_eq!(fleet.task(id).await.sla_state(Clock::Start), SlaState::Met);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn what_no_sweep_announced_is_announced_by_the_start_and_by_the_end() {
+    let fleet = Fleet::start().await;
+    let id = fleet.submit_with("faq", |new| new.sla = promise(true)).await.id;
+    seconds(&fleet, 8);
+
+    let held = fleet.claim_one().await;
+    assert_eq!(told(&fleet, id).await, ["start warn", "start violate", "finish warn"]);
+    seconds(&fleet, 8);
+    fleet.complete(&held).await.unwrap();
+
+    assert_eq!(told(&fleet, id).await, ["start warn", "start violate", "finish warn", "finish violate"]);
+    sweep(&fleet).await;
+    let task = fleet.task(id).await;
+    assert_eq!((task.sla_state(Clock::Start), task.sla_state(Clock::Finish)), (SlaState::Violated, SlaState::Violated));
+    let types = fleet.event_types_of(id).await;
+    assert_eq!(types.last().unwrap(), "task.completed", "{types:?}");
+    assert_eq!(types.iter().filter(|one| one.starts_with("sla.")).count(), 4, "{types:?}");
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_task_that_ends_in_time_is_not_spoken_of() {
+    let fleet = Fleet::start().await;
+    let ids = [(); 3].map(|()| ());
+    let mut tasks = Vec::new();
+    for () in ids {
+        tasks.push(fleet.submit_with("faq", |new| new.sla = promise(true)).await.id);
+    }
+    fleet.cancel(tasks[0]).await.unwrap();
+    let (done, failed) = (fleet.claim_one().await, fleet.claim_one().await);
+    fleet.complete(&done).await.unwrap();
+    fleet.give_up(&failed).await.unwrap();
+
+    seconds(&fleet, 60);
+    sweep(&fleet).await;
+
+    for id in tasks {
+        assert_eq!(told(&fleet, id).await, Vec::<String>::new());
+    }
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_missed_in_an_outage_of_all_workers_is_announced_in_order_and_marked_late() {
+    let fleet = Fleet::start().await;
+    let id = fleet.submit_with("faq", |new| new.sla = promise(true)).await.id;
+    seconds(&fleet, 3_600);
+
+    sweep(&fleet).await;
+
+    assert_eq!(told(&fleet, id).await, ["start warn", "start violate", "finish warn", "finish violate"]);
+    let events = announcements(&fleet, id).await;
+    assert!(events.iter().all(|event| *field(event, "late") == true));
+    assert!(fleet.task(id).await.timeline[1].reason.as_ref().unwrap().ends_with("announced late"));
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_delayed_task_has_its_time_from_when_it_may_start() {
+    let fleet = Fleet::start().await;
+    let delayed = fleet.submit_with("faq", |new| (new.sla, new.start) = (promise(true), Start::After(60_000)));
+    let id = delayed.await.id;
+
+    seconds(&fleet, 61);
+    sweep(&fleet).await;
+    assert_eq!(told(&fleet, id).await, Vec::<String>::new());
+    seconds(&fleet, 2);
+    sweep(&fleet).await;
+
+    assert_eq!(told(&fleet, id).await, ["start warn"]);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_requeued_task_has_the_same_time_again() {
+    let fleet = Fleet::start().await;
+    let id = fleet.submit_with("faq", |new| new.sla = promise(true)).await.id;
+    seconds(&fleet, 20);
+    sweep(&fleet).await;
+    fleet.cancel(id).await.unwrap();
+    assert_eq!(told(&fleet, id).await.len(), 4);
+
+    let task = fleet.requeue(id).await.unwrap();
+
+    let sla = task.sla.clone().unwrap();
+    assert_eq!((sla.start_deadline, sla.deadline), (Some(task.since + 5_000), Some(task.since + 10_000)));
+    assert_eq!((task.sla_state(Clock::Start), task.sla_state(Clock::Finish)), (SlaState::OnTrack, SlaState::OnTrack));
+    seconds(&fleet, 3);
+    sweep(&fleet).await;
+    assert_eq!(told(&fleet, id).await[4..], ["start warn"]);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_deadline_that_has_passed_at_the_submission_is_announced_at_once() {
+    let fleet = Fleet::start().await;
+    let now = fleet.engine.check().await.unwrap();
+    let past = |sla: Sla| Sla { deadline: Some(now - 5_000), within_ms: None, ..sla };
+    let id = fleet.submit_with("faq", |new| new.sla = promise(false).map(past)).await.id;
+
+    sweep(&fleet).await;
+
+    assert_eq!(told(&fleet, id).await, ["finish warn", "finish violate"]);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn clocks_run_while_a_human_is_waited_for_unless_the_settings_say_otherwise() {
+    for stands in [false, true] {
+        let fleet = Fleet::build().settings(|settings| settings.sla.exclude_approval_time = stands).start().await;
+        let task = fleet.submit_with("deploy", |new| new.sla = promise(true)).await;
+        seconds(&fleet, 60);
+        sweep(&fleet).await;
+        let while_blocked = if stands { 0 } else { 4 };
+        assert_eq!(told(&fleet, task.id).await.len(), while_blocked);
+        assert!((60_000..70_000).contains(&fleet.task(task.id).await.waiting_for_human_ms()));
+
+        fleet.approve(task.approval.unwrap()).await.unwrap();
+        seconds(&fleet, 3);
+        sweep(&fleet).await;
+
+        let after = fleet.task(task.id).await;
+        assert!((60_000..70_000).contains(&after.waiting_for_human_ms()), "{}", after.waiting_for_human_ms());
+        let moved = after.sla.unwrap().deadline.unwrap() - task.sla.unwrap().deadline.unwrap();
+        assert_eq!(moved, if stands { after.human_ms } else { 0 });
+        let all = told(&fleet, task.id).await;
+        assert_eq!(all.len(), if stands { 1 } else { 4 }, "{all:?}");
+        fleet.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_a_human_before_the_task_could_start_costs_nothing() {
+    let fleet = Fleet::build().settings(|settings| settings.sla.exclude_approval_time = true).start().await;
+    let delayed = fleet.submit_with("deploy", |new| (new.sla, new.start) = (promise(true), Start::After(60_000)));
+    let task = delayed.await;
+    seconds(&fleet, 30);
+
+    fleet.approve(task.approval.unwrap()).await.unwrap();
+
+    let after = fleet.task(task.id).await;
+    assert_eq!((after.human_ms, after.sla.unwrap().deadline), (0, task.sla.unwrap().deadline));
+    fleet.finish().await;
+}

@@ -1,0 +1,90 @@
+//! The duty of deadlines: by itself, side by side, and with ten thousand at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use orchestrator::domain::ids::TaskId;
+use orchestrator::domain::sla::Sla;
+use orchestrator::workers::Deadlines;
+
+use crate::harness::{Fleet, eventually, new_task};
+
+/// A promise to finish, warned of after half of it.
+fn within(ms: u64) -> Option<Sla> {
+    let (target, deadline, start_deadline, start_within_ms) = (None, None, None, None);
+    Some(Sla { target, deadline, within_ms: Some(ms), start_deadline, start_within_ms, alert_threshold: 50 })
+}
+
+/// How many events of each kind there are of each task.
+async fn told(fleet: &Fleet) -> BTreeMap<(String, String), usize> {
+    let mut told = BTreeMap::new();
+    for event in fleet.events().await {
+        if event.event_type().starts_with("sla.") {
+            let id = event.body["task_id"].as_str().unwrap().to_owned();
+            *told.entry((event.event_type().to_owned(), id)).or_default() += 1;
+        }
+    }
+    told
+}
+
+async fn timers(fleet: &Fleet) -> i64 {
+    fleet.redis.ask(&["ZCARD", "orchestrator:{0}:timers"]).await
+}
+
+#[tokio::test]
+async fn a_deadline_that_comes_while_the_duty_rests_is_announced_in_time_and_the_duty_stops() {
+    let fleet = Fleet::start().await;
+    let supervisor = fleet.supervise(Deadlines::new(fleet.engine.clone()));
+    let id = fleet.submit_with("faq", |new| new.sla = within(300)).await.id;
+
+    eventually("both thresholds are announced", async || match timers(&fleet).await {
+        0 => Ok(()),
+        left => Err(left),
+    })
+    .await;
+
+    let events = fleet.events().await;
+    let late: Vec<_> = events.iter().filter_map(|event| event.body["payload"]["late"].as_bool()).collect();
+    assert_eq!(late, [false, false], "{id}");
+    let pulses = supervisor.pulses();
+    assert!(pulses.values().all(|pulse| pulse.panics == 0 && pulse.faults == 0), "{pulses:?}");
+    assert_eq!(supervisor.finish(Duration::from_secs(10)).await, Vec::<&str>::new());
+    fleet.submit_with("faq", |new| new.sla = within(1)).await;
+    assert_eq!(timers(&fleet).await, 1);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn ten_thousand_deadlines_of_one_second_are_announced_once_each_by_several_workers() {
+    let fleet = Fleet::start().await;
+    let mut ids: Vec<TaskId> = Vec::new();
+    for nth in 0..10 {
+        let task = |one: u64| {
+            let mut new = new_task("faq");
+            new.sla = within(3_600_000 + nth * 100 + one / 10);
+            new
+        };
+        let answers = fleet.engine.submit(&fleet.people.alice, (0..1_000).map(task).collect()).await.unwrap();
+        ids.extend(answers.into_iter().map(|answer| answer.unwrap().task.id));
+    }
+    fleet.advance(Duration::from_secs(1_799));
+    let workers = [(); 3].map(|()| fleet.supervise(Deadlines::new(fleet.engine.clone())));
+
+    // Half of the time has passed: what is ahead afterwards are the violations.
+    let soon = (fleet.engine.check().await.unwrap() + 600_000).to_string();
+    eventually("every warning is announced", async || {
+        match fleet.redis.ask::<i64>(&["ZCOUNT", "orchestrator:{0}:timers", "-inf", &soon]).await {
+            0 => Ok(()),
+            left => Err(left),
+        }
+    })
+    .await;
+
+    let told = told(&fleet).await;
+    assert!(told.values().all(|count| *count == 1));
+    assert!(ids.iter().all(|id| told.contains_key(&("sla.warning".to_owned(), id.to_string()))));
+    for worker in workers {
+        assert_eq!(worker.finish(Duration::from_secs(10)).await, Vec::<&str>::new());
+    }
+    fleet.finish().await;
+}

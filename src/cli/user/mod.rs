@@ -9,6 +9,7 @@ mod chain;
 mod describe;
 mod events;
 mod json;
+mod sla;
 mod table;
 mod tasks;
 mod text;
@@ -45,6 +46,9 @@ pub enum Command {
     /// Follow what happens, and publish events.
     #[command(subcommand)]
     Events(events::Command),
+    /// See how the promises in time were kept.
+    #[command(subcommand)]
+    Sla(sla::Command),
     /// See how the whole fleet stands.
     Stats(Service),
 }
@@ -106,6 +110,7 @@ impl Command {
             Self::Tasks(command) => command.run().await,
             Self::Agents(command) => command.run().await,
             Self::Events(command) => command.run().await,
+            Self::Sla(command) => command.run().await,
             Self::Stats(service) => service.show("/stats").await,
         };
         done.unwrap_or_else(|error| complain(&error))

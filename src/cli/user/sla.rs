@@ -1,0 +1,171 @@
+//! `orchestrator sla`: how the promises in time were kept.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::table::Table;
+use super::{Error, Service, query, text};
+
+/// What can be asked about promises.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Show how many promises were kept, and how long tasks waited and ran.
+    Report {
+        /// From when on, such as 2026-01-31T00:00:00Z; a day before --to if left out. Whole hours count.
+        #[arg(long)]
+        from: Option<String>,
+        /// Until when; the end of this hour if left out.
+        #[arg(long)]
+        to: Option<String>,
+        /// What to tell apart: one or several of type, priority, agent, joined by commas.
+        #[arg(long, default_value = "type,priority")]
+        group_by: String,
+        #[command(flatten)]
+        service: Service,
+    },
+}
+
+/// The report as the API gives it.
+#[derive(Deserialize)]
+struct Report {
+    from: String,
+    to: String,
+    groups: Vec<Group>,
+    total: Figures,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    priority: Option<String>,
+    agent: Option<String>,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+#[derive(Deserialize)]
+struct Figures {
+    completed: u64,
+    failed: u64,
+    cancelled: u64,
+    met: u64,
+    warned: u64,
+    violated: u64,
+    attainment_percent: Option<f64>,
+    wait_ms: Percentiles,
+    run_ms: Percentiles,
+    human_ms: Percentiles,
+}
+
+#[derive(Deserialize)]
+struct Percentiles {
+    p50: Option<u64>,
+    p95: Option<u64>,
+    p99: Option<u64>,
+}
+
+impl Command {
+    /// Does it.
+    pub(super) async fn run(self) -> Result<ExitCode, Error> {
+        let Self::Report { from, to, group_by, service } = self;
+        let path = query("/sla/report", &[("from", from), ("to", to), ("group_by", Some(group_by))]);
+        let answer: Box<RawValue> = service.client()?.get(&path).await?;
+        service.print(&answer, |report: Report| show(&report))
+    }
+}
+
+const HEADINGS: [&str; 12] = [
+    "GROUP",
+    "COMPLETED",
+    "FAILED",
+    "CANCELLED",
+    "MET",
+    "WARNED",
+    "VIOLATED",
+    "ATTAINMENT",
+    "",
+    "WAIT p50/p95/p99",
+    "RUN p50/p95/p99",
+    "HUMAN p50/p95/p99",
+];
+
+fn show(report: &Report) -> String {
+    let mut table = Table::new(HEADINGS);
+    for group in &report.groups {
+        let parts = [&group.kind, &group.priority, &group.agent];
+        let name: Vec<_> = parts.into_iter().flatten().map(|part| text::visible(part)).collect();
+        table.row(row(name.join(" "), &group.figures));
+    }
+    table.row(row("total".to_owned(), &report.total));
+    let (from, to) = (text::visible(&report.from), text::visible(&report.to));
+    format!("{from} to {to}\n\n{}", table.text())
+}
+
+fn row(name: String, figures: &Figures) -> [String; 12] {
+    let attainment = figures.attainment_percent;
+    [
+        name,
+        figures.completed.to_string(),
+        figures.failed.to_string(),
+        figures.cancelled.to_string(),
+        figures.met.to_string(),
+        figures.warned.to_string(),
+        figures.violated.to_string(),
+        attainment.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1} %")),
+        attainment.map(bar).unwrap_or_default(),
+        percentiles(&figures.wait_ms),
+        percentiles(&figures.run_ms),
+        percentiles(&figures.human_ms),
+    ]
+}
+
+/// A bar of ten places.
+fn bar(percent: f64) -> String {
+    let full = (percent.clamp(0.0, 100.0) / 10.0).floor() as usize;
+    format!("{}{}", "█".repeat(full), "░".repeat(10 - full))
+}
+
+fn percentiles(of: &Percentiles) -> String {
+    let all = [of.p50, of.p95, of.p99].map(|ms| ms.map_or_else(|| "-".to_owned(), duration));
+    all.join(" / ")
+}
+
+/// A duration for people: two digits or more of the unit that fits.
+fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{:.1} s", ms as f64 / 1_000.0),
+        60_000..3_600_000 => format!("{:.1} min", ms as f64 / 60_000.0),
+        _ => format!("{:.1} h", ms as f64 / 3_600_000.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_a_line_a_group_with_a_bar_and_durations_for_people() {
+        let figures = r#""completed": 4, "failed": 0, "cancelled": 1, "met": 3, "warned": 2, "violated": 1, "attainment_percent": 75.0,
+            "wait_ms": {"count": 4, "p50": 90, "p95": 61000, "p99": 7200000}, "run_ms": {"count": 0, "p50": null, "p95": null, "p99": null},
+            "human_ms": {"count": 0, "p50": null, "p95": null, "p99": null}"#;
+        let json = format!(
+            r#"{{"from": "a", "to": "b", "groups": [{{"type": "faq", "priority": "P2", "agent": null, {figures}}}], "total": {{{figures}}}}}"#
+        );
+
+        let shown = show(&serde_json::from_str(&json).unwrap());
+
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!((lines[0], lines.len()), ("a to b", 5));
+        assert!(
+            lines[3].starts_with("faq P2 ") && lines[3].contains("75.0 %") && lines[3].contains("███████░░░"),
+            "{shown}"
+        );
+        assert!(lines[3].contains("90 ms / 1.0 min / 2.0 h") && lines[3].contains("- / - / -"), "{shown}");
+        assert!(lines[4].starts_with("total "), "{shown}");
+    }
+}

@@ -23,7 +23,8 @@ impl Store {
     pub(super) async fn layout(&self) -> Result<Layout, Error> {
         let mut cmd = redis::cmd("HMGET");
         cmd.arg(keys::LAYOUT).arg("version").arg("partitions").arg("id");
-        let (version, partitions, id) = self.query("layout", &mut cmd).await?;
+        let answer = cmd.query_async(&mut self.cold_connection("layout").await?).await;
+        let (version, partitions, id) = self.heard("layout", answer)?;
         Ok(Layout { version, partitions, id })
     }
 
@@ -38,7 +39,8 @@ impl Store {
         pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("partitions").arg(partitions).ignore();
         pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("id").arg(uuid::Uuid::now_v7().to_string()).ignore();
         pipe.cmd("HMGET").arg(keys::LAYOUT).arg("version").arg("partitions").arg("id");
-        let ((version, number, id),) = self.query_all("layout", &pipe).await?;
+        let answer = pipe.query_async(&mut self.cold_connection("layout").await?).await;
+        let ((version, number, id),) = self.heard("layout", answer)?;
         let found = Layout { version, partitions: number, id };
         match &found {
             Layout { version: Some(version), partitions: Some(number), id: Some(id) }

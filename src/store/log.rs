@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use tokio::sync::Notify;
 use tokio::sync::{OnceCell, broadcast};
 use tokio::task::JoinSet;
@@ -104,10 +104,12 @@ impl Store {
 
     /// What a partition's log holds.
     pub async fn log_bounds(&self, partition: Partition) -> Result<LogBounds, Error> {
-        let mut cmd = redis::cmd("XINFO");
-        cmd.arg("STREAM").arg(keys::events(partition));
-        let answer: redis::RedisResult<Value> = cmd.query_async(&mut self.hot.clone()).await;
-        bounds(answer, partition)
+        read_bounds(&mut self.hot.clone(), partition).await
+    }
+
+    /// Where a partition's log ends, over the pool.
+    pub(super) async fn log_end(&self, partition: Partition) -> Result<EventId, Error> {
+        Ok(read_bounds(&mut self.cold_connection("log bounds").await?, partition).await?.last)
     }
 
     /// Every event from now on, read once for all readers of this process. Falling more than 8,192 behind is an
@@ -138,8 +140,11 @@ impl Store {
     }
 }
 
-/// Reads what XINFO STREAM says of a partition's log.
-fn bounds(answer: redis::RedisResult<Value>, partition: Partition) -> Result<LogBounds, Error> {
+/// What a partition's log holds, asked over this connection.
+async fn read_bounds(connection: &mut impl ConnectionLike, partition: Partition) -> Result<LogBounds, Error> {
+    let mut cmd = redis::cmd("XINFO");
+    cmd.arg("STREAM").arg(keys::events(partition));
+    let answer: redis::RedisResult<Value> = cmd.query_async(connection).await;
     let empty = LogBounds { first: None, last: EventId::first(partition), was_trimmed: false };
     let info = match answer {
         // Nothing was ever written.
@@ -198,9 +203,7 @@ impl Follower {
         position: &mut String,
     ) -> Result<(), Error> {
         let partition = self.partitions[nth];
-        let mut cmd = redis::cmd("XINFO");
-        cmd.arg("STREAM").arg(keys::events(partition));
-        let last = bounds(cmd.query_async(connection).await, partition)?.last;
+        let last = read_bounds(connection, partition).await?.last;
         let is_back = event_id(position, 0, partition)
             .is_some_and(|position| (last.at_ms, last.sequence) < (position.at_ms, position.sequence));
         if is_back {

@@ -98,7 +98,7 @@ impl Store {
             watch.note_loss("the store holds other data than before");
         }
         for partition in self.partitions() {
-            let last = self.log_bounds(partition).await?.last;
+            let last = self.log_end(partition).await?;
             let before = watch.seen().logs.insert(partition, last);
             if before.is_some_and(|before| last < before) {
                 watch.note_loss("the event log has gone back: the store has older data than before");

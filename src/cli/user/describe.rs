@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 use super::json::{Members, pretty};
 use super::text::{visible, visible_json, wrap};
 
-/// How far the names of fields stand from their values.
-const NAMES: usize = 16;
+/// How far the names of fields stand from their values: so far that a digest fits into a line of 80.
+const NAMES: usize = 15;
 
 /// Every member with something to say, in the service's order; a task within it below a heading of its own.
 ///
@@ -53,21 +53,21 @@ mod tests {
 
         let shown = describe(&members, 80);
 
-        let expected = "approval_id      1\nrule             urgent\\u{202e}\ndigest           ab\nvotes\n  [\n    {\n      \
-                        \"by\": \"x\"\n    }\n  ]\n\nWhat would run:\n\ntype             deploy\npayload\n  {\n    \
+        let expected = "approval_id     1\nrule            urgent\\u{202e}\ndigest          ab\nvotes\n  [\n    {\n      \
+                        \"by\": \"x\"\n    }\n  ]\n\nWhat would run:\n\ntype            deploy\npayload\n  {\n    \
                         \"n\": 12345678901234567890,\n    \"a\": \"\\u001b[2J\\u200b\",\n    \"n\": 2\n  }\n";
         assert_eq!(shown, expected);
     }
 
     #[test]
     fn no_text_can_pass_for_a_field_of_its_own() {
-        let answer = format!(r#"{{"comment": "{}status           approved", "rule": "a\nstatus"}}"#, " ".repeat(23));
+        let answer = format!(r#"{{"comment": "{}status          approved", "rule": "a\nstatus"}}"#, " ".repeat(24));
         let members = serde_json::from_str(&answer).unwrap();
 
         let shown = describe(&members, 40);
 
         for line in shown.lines().skip(1) {
-            assert!(line.starts_with("                 > ") || line.starts_with("rule "), "{shown}");
+            assert!(line.starts_with("                > ") || line.starts_with("rule "), "{shown}");
         }
         assert!(shown.contains("a\\nstatus"), "{shown}");
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::domain::approval::{Approval, ApprovalStatus, Asked, Edit, Level, OnExpiry, OnRejection, Terms, Vote};
 use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::name::Name;
 use crate::domain::principal::Role;
 use crate::domain::task::Task;
 use crate::engine::{Error, Page};
@@ -119,6 +120,8 @@ pub struct ApprovalDetail {
     #[serde(flatten)]
     #[oai(flatten)]
     pub approval: ApprovalView,
+    /// The agent that will get the task.
+    pub agent: Text<Name>,
     /// The task.
     pub task: TaskView,
 }
@@ -215,7 +218,9 @@ impl From<Edit> for EditView {
 
 impl From<(Approval, Task)> for ApprovalDetail {
     fn from((approval, task): (Approval, Task)) -> Self {
-        Self { approval: approval.into(), task: task.into() }
+        let agent = Text(task.agent.clone());
+        // It stands beside its task here, not within it too.
+        Self { approval: approval.into(), agent, task: Task { asked: None, ..task }.into() }
     }
 }
 

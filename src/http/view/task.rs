@@ -75,9 +75,12 @@ pub struct TaskView {
     pub result: Option<Raw>,
     /// What the agent last said of its progress.
     pub progress: Option<ProgressView>,
+    /// Of its content: 1, and one more for every time that an approver changed the payload.
+    pub version: u32,
     /// Its newest approval.
     pub approval_id: Option<Text<ApprovalId>>,
-    /// That approval: what was asked, changed and answered. Not in the answer to a submission.
+    /// That approval: what was asked, changed and answered. Not in the answer to a submission, and not where it stands
+    /// beside the task.
     pub approval: Option<ApprovalView>,
     /// What it waits for, where a single task is read.
     pub why_waiting: Option<WaitingView>,
@@ -223,6 +226,7 @@ impl From<Task> for TaskView {
             error: task.error,
             result: task.result.map(Raw),
             progress: task.progress.map(ProgressView::from),
+            version: task.version,
             approval_id: task.approval.map(Text),
             approval: task.asked.map(|asked| (*asked).into()),
             why_waiting: None,

@@ -64,7 +64,7 @@ async fn a_task_is_handed_in_as_the_file_says_found_again_called_off_and_put_bac
     let listed = place.run(&["tasks", "list", "--type", "faq", "--priority", "P3"]).await;
     assert!(listed.lines().count() == 2 && listed.contains(id), "{listed}");
     assert!(place.run(&["tasks", "cancel", id, "--reason", "no"]).await.contains("cancelled"));
-    assert!(place.run(&["tasks", "get", id]).await.contains("error            no\n"));
+    assert!(place.run(&["tasks", "get", id]).await.contains("error           no\n"));
     // A worker may be quick.
     let retried = place.run(&["tasks", "retry", id]).await;
     assert!(["pending", "assigned"].iter().any(|status| retried.contains(status)), "{retried}");

@@ -21,7 +21,7 @@ pub enum Command {
         /// Only this action, such as approve.
         #[arg(long)]
         action: Option<String>,
-        /// Only what was done to this, such as task:<id>.
+        /// Only what was done to this, such as `task:<id>`.
         #[arg(long)]
         subject: Option<String>,
         #[command(flatten)]

@@ -33,11 +33,13 @@
 //! | `POST /tasks` is read; every wrong field is named | `http/tasks.rs` |
 //! | who will do it? must a human approve? | `engine/submit.rs`, pure rules of `domain/{routing,policy}.rs` |
 //! | stored, together with others that come at the same moment | `store/lua/submit.lua` |
-//! | a human decides | `engine/approvals.rs`, `approve.lua`, `reject.lua` |
+//! | a human decides on exactly what will run | `engine/approvals.rs`, `domain/content.rs`, `approve.lua`, `reject.lua`, `seal.lua` |
 //! | a router is woken and puts it into its agent's subject | `workers/`, `engine/duties.rs`, `route.lua` |
 //! | the agent's long-poll is woken and leases it | `engine/dispatch.rs`, `claim.lua` |
 //! | heartbeats, then an outcome | `engine/progress.rs`, `extend.lua`, `complete.lua`, `fail.lua`, `release.lua` |
+//! | or a question to a human | `ask.lua` |
 //! | or silence: it is taken back | `reap.lua` |
+//! | its deadlines are announced, and act | `deadlines.lua`, `clocks.lua` |
 //! | forgotten after its retention | `prune.lua` |
 //! | every step's event reaches its readers | `store/log.rs`, `engine/feed.rs` (SSE, pages), `workers/bridge.rs` (NATS) |
 

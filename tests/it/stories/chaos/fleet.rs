@@ -16,8 +16,18 @@ pub const AGENTS: usize = 6;
 const SUBMITTERS: usize = 4;
 
 /// Parts of the keys that stay when there is no task any more; the last expire by themselves.
-const STAYS: [&str; 9] =
-    [":layout", ":open", ":agents", ":sessions:", ":events", ":audit", ":credentials", ":examiner", ":idempotency:"];
+const STAYS: [&str; 10] = [
+    ":layout",
+    ":open",
+    ":agents",
+    ":sessions:",
+    ":events",
+    ":audit",
+    ":credentials",
+    ":examiner",
+    ":idempotency:",
+    ":sla:",
+];
 
 /// Ends with [`Fleet::finish`].
 pub struct Fleet {

@@ -51,17 +51,12 @@ end
 
 -- The word `sla` as a number.
 local function reached(task)
-  local sum = task.reached
-  if not sum then
-    sum = tonumber(detail(task).sla)
-    task.reached = sum
-  end
-  return sum
+  return tonumber(detail(task).sla)
 end
 
 local function reach(task, bit_of_it)
-  task.reached = reached(task) + bit_of_it
-  detail(task).sla = TEXT[task.reached]
+  local d = detail(task)
+  d.sla = TEXT[d.sla + bit_of_it]
 end
 
 -- When the warning of a deadline passes.
@@ -208,7 +203,7 @@ end
 local function promise_again(task)
   local p, d = promise(task), detail(task)
   rerun(task, NOW, p.start and NOW + p.start - p.begin, p.finish and NOW + p.finish - p.begin)
-  d.timer, d.human, d.sla, task.reached = '-', '0', '0', 0
+  d.timer, d.human, d.sla = '-', '0', '0'
 end
 
 -- Adds one to what `map` holds under two names, of which the first may be new.

@@ -77,6 +77,8 @@ for _, id in ipairs(due) do
   -- Also where the set and the record did not agree.
   write_timer(id, timer)
 end
+-- Who sweeps is told by the answer.
+rung.deadlines = nil
 finish()
 local next_due = redis.call('ZRANGE', P .. 'timers', 0, 0, 'WITHSCORES')
 return { #due, next_due[2] and next_due[2] - NOW or -1 }

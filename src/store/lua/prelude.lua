@@ -90,6 +90,8 @@ local function parse(id, record)
     detail = detail, rest = rest,
     agent = agent, type = type, priority = priority,
     trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
+    -- Room for what comes later: a table that grows costs more than all of this.
+    details = nil, promise = nil, head = nil, added = nil, more = nil,
   }
 end
 
@@ -97,9 +99,10 @@ end
 local function detail(task)
   local d = task.details
   if not d then
-    d = {}
-    d.timer, d.human, d.sla, d.retries, d.lost, d.limit, d.due, d.holder, d.version =
+    local timer, human, sla, retries, lost, limit, due, holder, version =
       string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    d = { timer = timer, human = human, sla = sla, retries = retries, lost = lost, limit = limit, due = due,
+      holder = holder, version = version }
     task.details = d
   end
   return d

@@ -5,6 +5,7 @@ pub mod chain;
 pub mod panic;
 pub mod process;
 pub mod redis_server;
+pub mod scratch;
 pub mod secret;
 pub mod signal;
 pub mod telemetry;

@@ -16,6 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::scratch::Scratch;
+
 /// The programs that will do, the first that is found.
 const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
 
@@ -87,8 +89,8 @@ pub struct RedisServer {
     log: PathBuf,
     /// Keeps the data directory ours: the lock ends with the process, however it ends.
     _lock: Option<fs::File>,
-    /// What is removed when it is gone.
-    scratch: Option<PathBuf>,
+    /// Removed once the process is gone.
+    _scratch: Option<Scratch>,
 }
 
 impl RedisServer {
@@ -105,7 +107,11 @@ impl RedisServer {
         let lock = options.dir.as_deref().map(own).transpose()?;
         let (dir, scratch) = match &options.dir {
             Some(dir) => (canonical(dir)?, None),
-            None => make_scratch().map(|dir| (dir.clone(), Some(dir)))?,
+            None => {
+                let failed = |source| Error::Io { action: "make a directory in", path: std::env::temp_dir(), source };
+                let scratch = Scratch::new().map_err(failed)?;
+                (scratch.path().to_owned(), Some(scratch))
+            }
         };
         let (socket, log) = (dir.join("redis.sock"), dir.join("redis.log"));
         if socket.as_os_str().len() > SOCKET_PATH_MAX {
@@ -116,7 +122,7 @@ impl RedisServer {
         let mut command = command(&program, &dir, options);
         command.arg("--unixsocket").arg(&socket).arg("--logfile").arg(&log);
         let child = command.spawn().map_err(|source| Error::Io { action: "start", path: program, source })?;
-        let mut server = Self { child, socket, log, _lock: lock, scratch };
+        let mut server = Self { child, socket, log, _lock: lock, _scratch: scratch };
         server.wait_until_it_answers().await?;
         Ok(server)
     }
@@ -184,9 +190,6 @@ impl Drop for RedisServer {
         // Errors mean that it has ended. Waiting keeps it from staying behind as a zombie and is short after SIGKILL.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(scratch) = &self.scratch {
-            let _ = fs::remove_dir_all(scratch);
-        }
     }
 }
 
@@ -221,15 +224,6 @@ fn own(dir: &Path) -> Result<fs::File, Error> {
 
 fn canonical(dir: &Path) -> Result<PathBuf, Error> {
     fs::canonicalize(dir).map_err(|source| Error::Io { action: "find", path: dir.to_owned(), source })
-}
-
-/// A directory with a short path for a socket that nobody else may reach.
-fn make_scratch() -> Result<PathBuf, Error> {
-    let name = format!("orchestrator-{}-{:08x}", std::process::id(), fastrand::u32(..));
-    let dir = std::env::temp_dir().join(name);
-    let made = DirBuilder::new().mode(0o700).create(&dir);
-    made.map_err(|source| Error::Io { action: "create", path: dir.clone(), source })?;
-    Ok(dir)
 }
 
 /// Ends a Redis whose owner was killed: we hold the directory's lock, so nobody else can be using it.
@@ -271,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn it_answers_once_started_and_leaves_nothing_behind_in_memory() {
         let server = RedisServer::start(&Options::default()).await.unwrap();
-        let (pid, scratch) = (server.pid(), server.scratch.clone().unwrap());
+        let (pid, scratch) = (server.pid(), server._scratch.as_ref().unwrap().path().to_owned());
         assert!(ask(&server.socket, "PING").await.unwrap().starts_with("+PONG"));
 
         drop(server);

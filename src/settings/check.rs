@@ -14,6 +14,7 @@ use crate::domain::principal::{Principal, Role, Scope, Subject};
 use crate::domain::sla::{Action, TARGET_MS};
 use crate::domain::task::Priority;
 use crate::engine::{self, Approvals};
+use crate::store::sentinel;
 
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
@@ -135,8 +136,12 @@ impl Check<'_> {
     }
 
     fn store(&mut self, url: &str) {
-        let schemes = ["redis://", "rediss://", "redis+unix://", "unix://"];
-        if !schemes.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
+        let schemes = ["redis://", "rediss://", "redis+unix://", "unix://", sentinel::SCHEME];
+        if url.starts_with(sentinel::SCHEME) {
+            if let Some(fault) = sentinel::fault_of(url) {
+                self.fail("store.url", fault);
+            }
+        } else if !schemes.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
             self.fail("store.url", format!("expected a URL that begins with one of {}", schemes.join(", ")));
         }
     }

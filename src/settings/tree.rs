@@ -3,6 +3,7 @@
 use config::{Map, Value, ValueKind};
 
 use super::Fault;
+use crate::store::sentinel::SCHEME;
 
 /// What a setting may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,22 +163,32 @@ fn masked(path: &str, text: &str) -> String {
     }
 }
 
-/// A URL whose password, before the `@` or in the query, is `***`.
+/// A URL whose passwords, before the `@` or in the query, are `***`.
 pub(crate) fn without_password(url: &str) -> String {
+    let is_sentinel = url.starts_with(SCHEME);
+    // Elsewhere a `#` may be part of a password.
+    let parts = if is_sentinel { url.rsplit_once('#') } else { None };
+    let (url, name) = parts.map_or((url, String::new()), |(url, name)| (url, format!("#{name}")));
     let (url, query) = url.split_once('?').map_or((url, None), |(url, query)| (url, Some(query)));
     let mut safe = url.to_owned();
     if let Some((scheme, rest)) = url.split_once("://")
         && let Some((user, place)) = rest.rsplit_once('@')
     {
-        let user = user.split_once(':').map_or(user.to_owned(), |(user, _)| format!("{user}:***"));
+        let user = match user.split_once(':') {
+            Some((user, _)) => format!("{user}:***"),
+            None if is_sentinel => "***".to_owned(),
+            None => user.to_owned(),
+        };
         safe = format!("{scheme}://{user}@{place}");
     }
-    let Some(query) = query else { return safe };
-    let parts = query.split('&').map(|part| match part.split_once('=') {
-        Some((name, _)) if name.starts_with("pass") => format!("{name}=***"),
-        _ => part.to_owned(),
-    });
-    format!("{safe}?{}", parts.collect::<Vec<_>>().join("&"))
+    if let Some(query) = query {
+        let parts = query.split('&').map(|part| match part.split_once('=') {
+            Some((key, _)) if key.contains("pass") => format!("{key}=***"),
+            _ => part.to_owned(),
+        });
+        safe = format!("{safe}?{}", parts.collect::<Vec<_>>().join("&"));
+    }
+    safe + &name
 }
 
 #[cfg(test)]
@@ -191,6 +202,11 @@ mod tests {
             ("rediss://ops:s3:cr@t@db:6379/2", "rediss://ops:***@db:6379/2"),
             ("redis://:secret@db", "redis://:***@db"),
             ("redis+unix:///run/r.sock?db=1&pass=secret", "redis+unix:///run/r.sock?db=1&pass=***"),
+            (
+                "redis-sentinel://secret@one,two/0?sentinel_password=s#m",
+                "redis-sentinel://***@one,two/0?sentinel_password=***#m",
+            ),
+            ("redis-sentinel://ops:secret@one:1,two#m", "redis-sentinel://ops:***@one:1,two#m"),
         ] {
             assert_eq!(without_password(url), safe);
         }

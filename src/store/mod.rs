@@ -25,6 +25,7 @@ mod recount;
 mod replicas;
 mod report;
 pub mod script;
+pub mod sentinel;
 mod sweeps;
 mod tasks;
 mod wake;
@@ -64,7 +65,7 @@ pub const ORCHESTRATOR: &str = "orchestrator";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// `redis://`, `rediss://` or `unix://`, with user and password where needed.
+    /// `redis://`, `rediss://`, `unix://` or [`sentinel::SCHEME`], with user and password where needed.
     pub url: String,
     /// Into how many slices the keyspace is cut, 1 to 256. Written to Redis on first use; another number is
     /// refused from then on.
@@ -95,6 +96,8 @@ pub struct Store {
     /// None: the primary's word is enough.
     replicas: Option<Replicas>,
     shared: Arc<Shared>,
+    /// The way to the primary that the Sentinels name; none: the address is Redis's own.
+    _relay: Option<Arc<sentinel::Relay>>,
     /// Watches whether Redis is the one that it was; ends with the last clone that has it.
     _watch: Option<Arc<JoinSet<()>>>,
 }
@@ -156,16 +159,17 @@ impl Store {
     /// with another number of partitions or by an incompatible version.
     pub async fn open(settings: Settings) -> Result<Self, Error> {
         let failed = |source| Error::redis("connect", source);
-        let client = redis::Client::open(settings.url.as_str()).map_err(failed)?;
+        let connect_limit = Duration::from_millis(settings.connect_timeout_ms);
+        let (client, relay) = open_client(&settings.url, connect_limit).map_err(failed)?;
         let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(Duration::from_millis(settings.connect_timeout_ms)))
+            .set_connection_timeout(Some(connect_limit))
             .set_response_timeout(Some(Duration::from_millis(settings.response_timeout_ms)))
             // A call that finds nobody says so soon; the repetitions are ours, see `pause_before_repeat`.
             .set_number_of_retries(0);
         let hot = ConnectionManager::new_with_config(client.clone(), config).await.map_err(failed)?;
-        let cold = deadpool_redis::Config::from_url(settings.url.as_str())
-            .create_pool(Some(deadpool_redis::Runtime::Tokio1))
-            .map_err(|error| Error::corrupt(error.to_string()))?;
+        let cold = deadpool_redis::Manager::new(client.get_connection_info().clone()).map_err(failed)?;
+        let cold = deadpool_redis::Pool::builder(cold).runtime(deadpool_redis::Runtime::Tokio1);
+        let cold = cold.build().map_err(|error| Error::corrupt(error.to_string()))?;
         let partitions = (0..settings.partitions).map(|number| Partition(number as u8)).collect();
         let shared = Arc::new(Shared {
             settings,
@@ -185,6 +189,7 @@ impl Store {
             replicas: is_awaited.then(|| Replicas::start(client.clone(), Arc::clone(&shared))),
             client,
             shared,
+            _relay: relay.map(Arc::new),
             _watch: None,
         };
         store.notice().await?;
@@ -316,6 +321,15 @@ impl Store {
             Err(source) => Err(Error::redis(operation, source)),
         }
     }
+}
+
+/// A client for what a URL names, and what the client goes through.
+fn open_client(url: &str, connect_limit: Duration) -> redis::RedisResult<(redis::Client, Option<sentinel::Relay>)> {
+    if !url.starts_with(sentinel::SCHEME) {
+        return Ok((redis::Client::open(url)?, None));
+    }
+    let relay = sentinel::Relay::open(url, connect_limit)?;
+    Ok((redis::Client::open(relay.connection_info())?, Some(relay)))
 }
 
 /// How long to wait before a call is sent again, whose connection broke before the answer came; none: it is not.

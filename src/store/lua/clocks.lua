@@ -22,16 +22,20 @@ local SOON = 1000
 -- The n-th bucket of a histogram begins at 2^(n/4) ms.
 local BUCKETS_PER_E = 4 / math.log(2)
 
+-- A global that is looked up a dozen times for each task costs more than its call.
+local band = bit.band
+
 local function is_set(sum, bit_of_it)
-  return bit.band(sum, bit_of_it) ~= 0
+  return band(sum, bit_of_it) ~= 0
 end
 
 -- What was promised: the third line.
 local function promise(task)
   local p = task.promise
   if not p then
+    local line = string.find(task.rest, '\n', 1, true)
     local actions, begin, start, finish, percent, stands =
-      string.match(task.rest, '^[^\n]*\n(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
+      string.match(task.rest, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)', line + 1)
     p = { begin = tonumber(begin), start = tonumber(start), finish = tonumber(finish), percent = tonumber(percent),
       stands = stands == '1', actions = actions }
     task.promise = p
@@ -49,14 +53,14 @@ local function rerun(task, begin, start, finish)
     .. (finish and TEXT[finish] or '-') .. string.sub(rest, last + 1)
 end
 
--- The word `sla` as a number.
+-- The word `sla`.
 local function reached(task)
-  return tonumber(detail(task).sla)
+  return detail(task).sla
 end
 
 local function reach(task, bit_of_it)
   local d = detail(task)
-  d.sla = TEXT[d.sla + bit_of_it]
+  d.sla = d.sla + bit_of_it
 end
 
 -- When the warning of a deadline passes.
@@ -75,24 +79,25 @@ end
 
 -- When the threshold is to be announced, or nil. Of clocks that stand still, what had passed before.
 local function announced_at(task, p, threshold)
+  local at = passes_at(p, threshold)
+  if not at then
+    return nil
+  end
   local sum = reached(task)
   if is_set(sum, threshold.bit) or threshold.clock == 'start' and is_set(sum, STARTED) then
     return nil
   end
-  local at = passes_at(p, threshold)
-  if at and p.stands and task.state == 'blocked' and at > tonumber(task.since) then
+  if p.stands and task.state == 'blocked' and at > tonumber(task.since) then
     return nil
   end
   return at
 end
 
--- Calls `act(action, argument)` for each action of a threshold.
+-- Calls `act(action, argument)` for each action of a threshold; a promise without rules has `-` and no call to make.
 local function each_action(p, threshold, act)
-  if p.actions ~= '-' then
-    for bit_of_it, action, argument in string.gmatch(p.actions, '(%d+)(%l+):?([^,]*)') do
-      if tonumber(bit_of_it) == threshold.bit then
-        act(action, argument)
-      end
+  for bit_of_it, action, argument in string.gmatch(p.actions, '(%d+)(%l+):?([^,]*)') do
+    if tonumber(bit_of_it) == threshold.bit then
+      act(action, argument)
     end
   end
 end
@@ -111,7 +116,8 @@ end
 -- When the duty must look at the task next, ms as text, or '-'.
 local function timer_of(task)
   local p, soonest = promise(task), nil
-  for _, threshold in ipairs(THRESHOLDS) do
+  for nth = 1, #THRESHOLDS do
+    local threshold = THRESHOLDS[nth]
     local at = p[threshold.clock]
     if at then
       at = is_undone(task, p, threshold) and passes_at(p, threshold) or announced_at(task, p, threshold)
@@ -147,43 +153,52 @@ local function set_timer(task)
   end
 end
 
--- What the event of a threshold tells.
+-- What the event of a threshold tells, and the deadline as text.
 local function threshold_json(task, p, threshold, at, is_late)
   local approval = task.state == 'blocked' and task.approval
   local deadline = p[threshold.clock]
-  return ',"clock":"' .. threshold.clock .. '","deadline":"' .. iso(deadline) .. '","target_ms":'
-    .. TEXT[math.max(0, deadline - p.begin)] .. ',"threshold":' .. (threshold.verb == 'warn' and p.percent or 100)
-    .. ',"due_at":"' .. iso(at) .. '","late":' .. tostring(is_late)
-    .. ',"approval_id":' .. (approval and '"' .. approval .. '"' or 'null')
+  local text = iso(deadline)
+  return ',"clock":"' .. threshold.clock .. '","deadline":"' .. text .. '","target_ms":'
+    .. TEXT[math.max(0, deadline - p.begin)] .. ',"threshold":' .. (threshold.verb == 'warn' and TEXT[p.percent] or '100')
+    .. ',"due_at":"' .. (at == deadline and text or iso(at)) .. (is_late and '","late":true' or '","late":false')
+    .. (approval and ',"approval_id":"' .. approval .. '"' or ',"approval_id":null'), text
+end
+
+-- Whether a threshold with its time comes before another.
+local function by_time(one, other)
+  return one[1] < other[1] or one[1] == other[1] and one[2].bit < other[2].bit
 end
 
 -- Announces every threshold that has passed, in the order in which they did, and tells whom the rules name.
 local function announce(task)
   local p, passed = promise(task), {}
-  for _, threshold in ipairs(THRESHOLDS) do
+  for nth = 1, #THRESHOLDS do
+    local threshold = THRESHOLDS[nth]
     local at = announced_at(task, p, threshold)
     if at and at <= NOW then
       passed[#passed + 1] = { at, threshold }
     end
   end
-  table.sort(passed, function(one, other)
-    return one[1] < other[1] or one[1] == other[1] and one[2].bit < other[2].bit
-  end)
+  if #passed > 1 then
+    table.sort(passed, by_time)
+  end
   for _, pair in ipairs(passed) do
     local at, threshold = pair[1], pair[2]
     local is_late = NOW - at > LATE
-    local more = threshold_json(task, p, threshold, at, is_late)
-    local what = threshold.verb == 'warn' and p.percent .. ' % of the time to ' .. threshold.clock .. ' has passed'
-      or 'it was to ' .. threshold.clock .. ' by ' .. iso(p[threshold.clock])
+    local more, deadline = threshold_json(task, p, threshold, at, is_late)
+    local what = threshold.verb == 'warn' and TEXT[p.percent] .. ' % of the time to ' .. threshold.clock .. ' has passed'
+      or 'it was to ' .. threshold.clock .. ' by ' .. deadline
     local reason = '"' .. what .. (is_late and ', announced late' or '') .. '"'
     reach(task, threshold.bit)
     note(task, threshold.verb, task.state, reason, nil, more, 'orchestrator')
-    each_action(p, threshold, function(action, argument)
-      if action == 'notify' then
-        note(task, 'notify', task.state, '"' .. argument .. ': ' .. what .. '"', nil, more .. ',"to":"' .. argument .. '"',
-          'orchestrator')
-      end
-    end)
+    if p.actions ~= '-' then
+      each_action(p, threshold, function(action, argument)
+        if action == 'notify' then
+          note(task, 'notify', task.state, '"' .. argument .. ': ' .. what .. '"', nil, more .. ',"to":"' .. argument .. '"',
+            'orchestrator')
+        end
+      end)
+    end
   end
 end
 
@@ -203,7 +218,7 @@ end
 local function promise_again(task)
   local p, d = promise(task), detail(task)
   rerun(task, NOW, p.start and NOW + p.start - p.begin, p.finish and NOW + p.finish - p.begin)
-  d.timer, d.human, d.sla = '-', '0', '0'
+  d.timer, d.human, d.sla = '-', '0', 0
 end
 
 -- Adds one to what `map` holds under two names, of which the first may be new.

@@ -32,6 +32,9 @@ end
 
 -- Does what is left to do for the thresholds that were announced.
 local function act(task)
+  if promise(task).actions == '-' then
+    return
+  end
   local p, steps, ending, is_escalated = promise(task), 0, nil, false
   for _, threshold in ipairs(THRESHOLDS) do
     if is_undone(task, p, threshold) then

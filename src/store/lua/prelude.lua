@@ -82,8 +82,10 @@ end
 local known, changed = {}, {}
 
 local function parse(id, record)
-  local state, n, attempt, rank, since, approval, detail, rest =
-    string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ([^\n]*)\n(.*)$')
+  local state, n, attempt, rank, since, approval, more =
+    string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ()')
+  local line = string.find(record, '\n', more, true)
+  local detail, rest = string.sub(record, more, line - 1), string.sub(record, line + 1)
   local agent, type, priority, trace, traceparent = string.match(rest, '^(%S+) (%S+) (%S+) (%S+) (%S+)')
   return {
     id = id, state = state, n = tonumber(n), attempt = tonumber(attempt), rank = rank, since = since, approval = approval,
@@ -101,7 +103,7 @@ local function detail(task)
   if not d then
     local timer, human, sla, retries, lost, limit, due, holder, version =
       string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
-    d = { timer = timer, human = human, sla = sla, retries = retries, lost = lost, limit = limit, due = due,
+    d = { timer = timer, human = human, sla = tonumber(sla), retries = retries, lost = lost, limit = limit, due = due,
       holder = holder, version = version }
     task.details = d
   end
@@ -141,7 +143,7 @@ end
 
 local function pack(task)
   local d = task.details
-  local line = d and d.timer .. ' ' .. d.human .. ' ' .. d.sla .. ' ' .. d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' '
+  local line = d and d.timer .. ' ' .. d.human .. ' ' .. TEXT[d.sla] .. ' ' .. d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' '
     .. d.due .. ' ' .. d.holder .. ' ' .. d.version
   return task.state .. ' ' .. TEXT[task.n] .. ' ' .. TEXT[task.attempt] .. ' ' .. task.rank .. ' ' .. task.since .. ' '
     .. task.approval .. ' ' .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
@@ -250,10 +252,9 @@ local function note(task, verb, from, reason, event, more, actor)
     .. '","reason":' .. (reason or 'null') .. (more or '') .. '},"metadata":{' .. trace_of(task) .. '}}'
 end
 
--- RFC 3339 of milliseconds since 1970; the calendar is Hinnant's days-to-civil algorithm.
-local function iso(ms)
+-- RFC 3339 of seconds since 1970 without the zone, each made once; the calendar is Hinnant's days-to-civil algorithm.
+local SECONDS = setmetatable({}, { __index = function(texts, seconds)
   local floor = math.floor
-  local seconds = floor(ms / 1000)
   local z = floor(seconds / 86400) + 719468
   local era = floor(z / 146097)
   local doe = z - era * 146097
@@ -261,6 +262,13 @@ local function iso(ms)
   local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
   local mp = floor((5 * doy + 2) / 153)
   local month = mp < 10 and mp + 3 or mp - 9
-  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', yoe + era * 400 + (month <= 2 and 1 or 0), month,
-    doy - floor((153 * mp + 2) / 5) + 1, floor(seconds / 3600) % 24, floor(seconds / 60) % 60, seconds % 60, ms % 1000)
+  local text = string.format('%04d-%02d-%02dT%02d:%02d:%02d.', yoe + era * 400 + (month <= 2 and 1 or 0), month,
+    doy - floor((153 * mp + 2) / 5) + 1, floor(seconds / 3600) % 24, floor(seconds / 60) % 60, seconds % 60)
+  texts[seconds] = text
+  return text
+end })
+
+-- RFC 3339 of milliseconds since 1970.
+local function iso(ms)
+  return SECONDS[math.floor(ms / 1000)] .. string.format('%03dZ', ms % 1000)
 end

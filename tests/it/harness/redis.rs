@@ -12,6 +12,11 @@ use tempfile::TempDir;
 
 use super::{eventually, within};
 
+/// A port that nobody has. For a moment somebody else could take it: then nobody answers, and the test says so.
+pub(super) fn free_port() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
+
 /// A Redis that only this test knows.
 pub struct Redis {
     /// None: it was stopped.
@@ -36,17 +41,32 @@ impl Redis {
 
     /// Starts another one that follows it and has all of it on return.
     pub async fn replicate(&self) -> Self {
-        // For a moment somebody else could take the port: then nobody answers, and the test says so.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        self.followed_by(&[]).await
+    }
+
+    /// The same, and the other can be reached by port, so that others may follow it in turn.
+    pub async fn replicate_for_others(&self) -> Self {
+        self.followed_by(&["--bind", "127.0.0.1", "--port", &free_port(), "--repl-diskless-sync-delay", "0"]).await
+    }
+
+    async fn followed_by(&self, arguments: &[&str]) -> Self {
+        let port = free_port();
         self.ask::<String>(&["CONFIG", "SET", "repl-diskless-sync-delay", "0", "bind", "127.0.0.1", "port", &port])
             .await;
-        let replica = Self::start(false, &["--replicaof", &format!("127.0.0.1 {port}")]).await;
+        let primary = format!("127.0.0.1 {port}");
+        let replica = Self::start(false, &[&["--replicaof", &primary], arguments].concat()).await;
         eventually("the replica follows", async || {
             let info: String = replica.ask(&["INFO", "replication"]).await;
             if info.contains("master_link_status:up") { Ok(()) } else { Err(info) }
         })
         .await;
         replica
+    }
+
+    /// The port at which it can be reached besides its socket, once it is followed.
+    pub async fn port(&self) -> String {
+        let (_, port): (String, String) = self.ask(&["CONFIG", "GET", "port"]).await;
+        port
     }
 
     pub fn url(&self) -> &str {
@@ -151,9 +171,14 @@ impl Redis {
         }
     }
 
-    /// What it says of its part in replication under this name.
+    /// What it says of its part in replication under this name. Asked again if it cuts the connection, as it does when it
+    /// is given another part.
     pub async fn replication(&self, name: &str) -> String {
-        let info: String = self.ask(&["INFO", "replication"]).await;
+        let info: String = eventually("it says of its part", async || {
+            let mut connection = self.patient_connection().await;
+            redis::cmd("INFO").arg("replication").query_async(&mut connection).await
+        })
+        .await;
         let lines = info.lines().filter_map(|line| line.split_once(':'));
         lines.filter(|(found, _)| *found == name).map(|(_, text)| text.to_owned()).collect()
     }

@@ -1,11 +1,11 @@
-//! A replica takes the place of the Redis that everybody spoke to, under the same address, as a virtual IP or a name
-//! does that is pointed elsewhere.
+//! A replica takes the place of the Redis that everybody spoke to: under the same address, as a virtual IP or a name does
+//! that is pointed elsewhere, or because Sentinel says so.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, LossyProxy, Program, Redis, eventually};
+use crate::harness::{Answer, Client, LossyProxy, Program, Redis, Sentinel, eventually};
 
 fn ids(found: &[Value], path: &str) -> BTreeSet<String> {
     found.iter().map(|one| one.pointer(path).unwrap().as_str().unwrap().to_owned()).collect()
@@ -100,4 +100,57 @@ async fn a_promoted_replica_has_all_that_it_had_received_and_work_goes_on_withou
 #[tokio::test]
 async fn nothing_that_was_acknowledged_by_a_replica_is_lost_when_the_replica_is_promoted() {
     assert_eq!(lost_in_a_failover("1").await, 0);
+}
+
+/// Something happens to a primary that Sentinel watches. What was acknowledged is there and done once, and work goes on.
+async fn sentinel_decides(strike: impl AsyncFnOnce(&mut Redis), recover: impl AsyncFnOnce(&Redis, &Redis)) {
+    let mut primary = Redis::start(false, &[]).await;
+    let replica = primary.replicate_for_others().await;
+    let sentinel = Sentinel::start(&primary, &replica).await;
+    let port = replica.port().await;
+    let program = Program::over(&sentinel.url());
+    let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
+    let crew = gateway.client("crew").await;
+    let mut received = acknowledged(&crew, 100).await;
+    assert_eq!(received.len(), 100);
+    has_caught_up(&primary, &replica).await;
+
+    strike(&mut primary).await;
+
+    sentinel.names(&port).await;
+    eventually("the store is reached again", async || {
+        let answer = crew.get("/stats").await;
+        if answer.status == 200 { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    recover(&primary, &replica).await;
+    let more = acknowledged(&crew, 10).await;
+    assert_eq!(more.len(), 10);
+    received.extend(more);
+    assert_eq!(work(&crew, received.len()).await, received);
+    let stored: usize = replica.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
+    assert_eq!(stored, received.len());
+    let (code, output, log) = program.run(&["doctor"]).await;
+    assert_eq!(code, 0, "{output}{log}");
+    worker.stop().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_primary_that_sentinel_names_is_followed_when_the_old_one_dies() {
+    sentinel_decides(async |primary| primary.kill(), async |_, _| {}).await;
+}
+
+#[tokio::test]
+async fn the_primary_that_sentinel_names_is_followed_when_the_old_one_hangs_and_comes_back() {
+    let thaw = async |primary: &Redis, replica: &Redis| {
+        primary.thaw();
+        eventually("the old primary follows the new one", async || {
+            let role = primary.replication("role").await;
+            if role == "slave" { Ok(()) } else { Err(role) }
+        })
+        .await;
+        has_caught_up(replica, primary).await;
+    };
+    sentinel_decides(async |primary| primary.freeze(), thaw).await;
 }

@@ -1,0 +1,240 @@
+//! Redis behind Sentinel: a socket of our own that always leads to the primary that the Sentinels name.
+//!
+//! The clients of this layer know one address each, so they get one: a Unix socket that nobody else may reach. For each
+//! connection to it the Sentinels are asked, and as soon as they name another primary every connection is cut. What was
+//! under way is then a call whose connection broke, and takes the path of all such calls.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisResult};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::runtime::scratch::Scratch;
+
+/// What the URL begins with. The form is Lettuce's:
+/// `redis-sentinel://[[user:]password@]host[:port][,host[:port]…][/db][?sentinel_password=…]#name`.
+pub const SCHEME: &str = "redis-sentinel://";
+
+/// Where a Sentinel listens unless the URL says otherwise.
+const PORT: u16 = 26_379;
+
+/// How long one Sentinel may take before the next is asked.
+const LIMIT: Duration = Duration::from_millis(500);
+
+/// How often they are asked whether the primary is another one.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What a `redis-sentinel://` URL says.
+#[derive(Debug)]
+struct Target {
+    sentinels: Vec<redis::Client>,
+    /// User, password and database for the primary; the address is not one.
+    primary: ConnectionInfo,
+    name: String,
+}
+
+/// The way to the primary. It ends, and everything that goes over it, when it is dropped.
+pub(super) struct Relay {
+    socket: PathBuf,
+    primary: ConnectionInfo,
+    _scratch: Scratch,
+    _tasks: JoinSet<()>,
+}
+
+struct Shared {
+    target: Target,
+    connect_limit: Duration,
+    /// The primary that was named last, and what cuts the connections to it.
+    current: Mutex<(Option<Address>, CancellationToken)>,
+}
+
+type Address = (String, u16);
+
+impl Target {
+    fn parse(url: &str) -> RedisResult<Self> {
+        let fault = |what: &'static str| (ErrorKind::InvalidClientConfig, what);
+        let rest = url.strip_prefix(SCHEME).ok_or(fault("not a Sentinel URL"))?;
+        let (rest, name) = rest.rsplit_once('#').ok_or(fault("the primary's name is missing: `#name` at the end"))?;
+        let (rest, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
+        let (credentials, places) = rest.rsplit_once('@').map_or(("", rest), |(user, places)| (user, places));
+        let (hosts, db) = places.split_once('/').unwrap_or((places, ""));
+        let password = match query.split_once('=') {
+            None if query.is_empty() => "",
+            Some(("sentinel_password", password)) if !password.contains('&') => password,
+            _ => return Err(fault("the query may only be `sentinel_password=…`").into()),
+        };
+        let sentinels = hosts.split(',').map(|host| {
+            let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+            let port = if has_port { String::new() } else { format!(":{PORT}") };
+            redis::Client::open(format!("redis://:{password}@{host}{port}"))
+        });
+        let sentinels = sentinels.collect::<RedisResult<Vec<_>>>()?;
+        if name.is_empty() {
+            return Err(fault("the primary's name is missing: `#name` at the end").into());
+        }
+        // As in Lettuce: without a colon it is a password.
+        let credentials = if credentials.contains(':') { credentials.to_owned() } else { format!(":{credentials}") };
+        let primary = format!("redis://{credentials}@primary/{db}").into_connection_info()?;
+        Ok(Self { sentinels, primary, name: name.to_owned() })
+    }
+}
+
+/// Why the URL does not do; none: it does.
+pub fn fault_of(url: &str) -> Option<String> {
+    Target::parse(url).err().map(|error| error.to_string())
+}
+
+impl Relay {
+    /// Opens the socket. Whether anybody is behind it shows with the first connection.
+    pub(super) fn open(url: &str, connect_limit: Duration) -> RedisResult<Self> {
+        let target = Target::parse(url)?;
+        let scratch = Scratch::new()?;
+        let socket = scratch.path().join("redis.sock");
+        let listener = UnixListener::bind(&socket)?;
+        let primary = target.primary.clone();
+        let shared = Arc::new(Shared { target, connect_limit, current: Mutex::default() });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, Arc::clone(&shared)));
+        tasks.spawn(watch(shared));
+        Ok(Self { socket, primary, _scratch: scratch, _tasks: tasks })
+    }
+
+    /// What a client is to be opened with.
+    pub(super) fn connection_info(&self) -> ConnectionInfo {
+        self.primary.clone().set_addr(ConnectionAddr::Unix(self.socket.clone()))
+    }
+}
+
+impl Shared {
+    /// The primary that the first Sentinel names that answers.
+    async fn primary(&self) -> io::Result<(Address, CancellationToken)> {
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for sentinel in &self.target.sentinels {
+            match timeout(LIMIT, self.ask(sentinel)).await {
+                Ok(Ok(Some(address))) => {
+                    let cut = self.note(&address);
+                    return Ok((address, cut));
+                }
+                Ok(Ok(None)) => last = io::Error::other(format!("a Sentinel knows no primary {:?}", self.target.name)),
+                Ok(Err(error)) => last = io::Error::other(error),
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask(&self, sentinel: &redis::Client) -> RedisResult<Option<Address>> {
+        let mut connection = sentinel.get_multiplexed_async_connection().await?;
+        let mut question = redis::cmd("SENTINEL");
+        question.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.target.name);
+        question.query_async(&mut connection).await
+    }
+
+    /// Cuts what leads to another primary; returns what cuts the connections to this one.
+    fn note(&self, address: &Address) -> CancellationToken {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.0.as_ref() != Some(address) {
+            if current.0.is_some() {
+                tracing::warn!(host = address.0, port = address.1, "the Sentinels name another primary");
+            }
+            std::mem::replace(&mut *current, (Some(address.clone()), CancellationToken::new())).1.cancel();
+        }
+        current.1.clone()
+    }
+
+    /// Carries one connection for as long as it lasts.
+    async fn carry(&self, mut near: UnixStream) -> io::Result<()> {
+        let (address, cut) = self.primary().await?;
+        let connect = timeout(self.connect_limit, TcpStream::connect((address.0.as_str(), address.1)));
+        let mut far = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        // Small messages, and the client has gathered them already.
+        far.set_nodelay(true)?;
+        tokio::select! {
+            // Either side may end it; neither needs to be told why.
+            carried = copy_bidirectional(&mut near, &mut far) => carried.map(|_| ()),
+            () = cut.cancelled() => Ok(()),
+        }
+    }
+}
+
+async fn accept(listener: UnixListener, shared: Arc<Shared>) {
+    let mut wires = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((near, _)) => {
+                    let shared = Arc::clone(&shared);
+                    wires.spawn(async move {
+                        // Whoever connected sees a connection that ended, and says so.
+                        if let Err(error) = shared.carry(near).await {
+                            tracing::debug!(%error, "no way to the primary");
+                        }
+                    });
+                }
+                // Out of file descriptors, say: there may be some soon.
+                Err(_) => tokio::time::sleep(EVERY).await,
+            },
+            Some(_) = wires.join_next() => {}
+        }
+    }
+}
+
+/// Follows the Sentinels: a primary that hangs does not end its connections.
+async fn watch(shared: Arc<Shared>) {
+    loop {
+        // Whoever needs the primary says that nobody names one.
+        let _ = shared.primary().await;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentinels(target: &Target) -> Vec<String> {
+        target.sentinels.iter().map(|client| client.get_connection_info().addr().to_string()).collect()
+    }
+
+    #[test]
+    fn a_url_names_the_sentinels_the_primary_and_what_opens_it() {
+        let target =
+            Target::parse("redis-sentinel://ops:s%40fe@one,two:1,[::1],[::1]:2/3?sentinel_password=x%26y#mymaster")
+                .unwrap();
+
+        assert_eq!(sentinels(&target), ["one:26379", "two:1", "::1:26379", "::1:2"]);
+        let redis = target.primary.redis_settings();
+        assert_eq!((redis.username(), redis.password(), redis.db()), (Some("ops"), Some("s@fe"), 3));
+        assert_eq!(target.sentinels[0].get_connection_info().redis_settings().password(), Some("x&y"));
+        assert_eq!(target.name, "mymaster");
+
+        let bare = Target::parse("redis-sentinel://secret@one#m").unwrap();
+        assert_eq!(
+            (bare.primary.redis_settings().username(), bare.primary.redis_settings().password()),
+            (None, Some("secret"))
+        );
+        let open = Target::parse("redis-sentinel://one#m").unwrap();
+        assert_eq!((open.primary.redis_settings().password(), open.primary.redis_settings().db()), (None, 0));
+    }
+
+    #[test]
+    fn a_url_that_says_too_little_or_too_much_is_refused() {
+        for url in [
+            "redis-sentinel://one",
+            "redis-sentinel://one#",
+            "redis-sentinel://#m",
+            "redis-sentinel://one/x#m",
+            "redis-sentinel://one?tls=1#m",
+            "redis-sentinel://one?sentinel_password=a&b=c#m",
+        ] {
+            assert!(fault_of(url).is_some(), "{url}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -39,7 +40,12 @@ impl Program {
 
     /// Starts it with these arguments.
     pub fn start(&self, arguments: &[&str]) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
+        self.start_other(Path::new(env!("CARGO_BIN_EXE_orchestrator")), arguments)
+    }
+
+    /// Starts another program in its place.
+    pub fn start_other(&self, executable: &Path, arguments: &[&str]) -> Process {
+        let mut command = Command::new(executable);
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
         command.envs(self.variables.iter().map(|(name, text)| (name, text)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -104,6 +110,11 @@ impl Process {
         self.log.so_far()
     }
 
+    /// All that it has printed, once it has ended.
+    pub fn printed(&mut self) -> String {
+        self.output.finish()
+    }
+
     /// Waits until the log has a line with `text`, and returns the first of them.
     pub async fn says(&self, text: &str) -> String {
         eventually(&format!("{} says `{text}`", self.name), async || {
@@ -127,14 +138,14 @@ impl Process {
         url_in(&self.says("the gateway listens").await)
     }
 
-    /// A client with the API key `crew`, as soon as the gateway listens; one need not hold the process to wait for it.
-    pub fn listening(&self) -> impl Future<Output = Client> + use<> {
-        let (log, client) = (Arc::clone(&self.log.lines), self.client.clone());
+    /// Where it listens, as soon as it does; one need not hold the process to wait for it.
+    pub fn listening(&self) -> impl Future<Output = String> + use<> {
+        let log = Arc::clone(&self.log.lines);
         async move {
             loop {
                 let url = log.lock().unwrap().lines().find(|line| line.contains("the gateway listens")).map(url_in);
                 if let Some(url) = url {
-                    return Client { url, name: "crew", client };
+                    return url;
                 }
                 late(Duration::from_millis(5)).await;
             }
@@ -206,9 +217,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// Somebody else who speaks to the same process: the API key of this name.
-    pub fn of(&self, name: &'static str) -> Self {
-        Self { name, ..self.clone() }
+    /// Somebody with the API key of this name who speaks to the gateway at `url`.
+    pub fn to(url: String, name: &'static str, client: reqwest::Client) -> Self {
+        Self { url, name, client }
     }
 
     pub fn call(&self, method: reqwest::Method, path: &str) -> Call {

@@ -1,4 +1,4 @@
-//! Those who call: clients, agents, judges and a subscriber. Each calls again until it is known what came of a call,
+//! Those who call from this process: clients, judges and a subscriber. Each calls again until it is known what came of a call,
 //! and remembers what it was told.
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::world::{World, id_of, submission};
@@ -75,68 +75,21 @@ async fn send(world: &World, nth: usize, batch: u64) -> Vec<String> {
     }
 }
 
-/// What an agent does with a task: some fail, some are given back, some are forgotten at the first attempt.
-fn outcome(held: &Value) -> Option<Value> {
-    let (number, attempt) = (held["task"]["payload"]["n"].as_u64().unwrap(), held["attempt"].as_u64().unwrap());
-    let report = |outcome: &str| json!({"task_id": id_of(&held["task"]), "attempt": attempt, "outcome": outcome});
-    let failed = |is_retryable: bool| {
-        let mut failed = report("failed");
-        (failed["error"], failed["retryable"]) = (json!("it broke"), json!(is_retryable));
-        failed
-    };
-    match (number % 100, attempt) {
-        (11..16, 1) => Some(failed(true)),
-        (16..18, _) => Some(failed(true)),
-        (18, _) => Some(failed(false)),
-        (19..22, 1) => Some(report("released")),
-        (22, 1) => None,
-        _ => Some(report("completed")),
-    }
-}
-
-/// A session of an agent: reports what it holds and claims the next in the same call.
-pub async fn work(world: Arc<World>, nth: usize) {
-    let agent = ["faq_agent", "dev_agent", "ops_agent"][nth % 3];
-    let mut outcomes: Vec<Value> = Vec::new();
-    while !world.is_drained.is_cancelled() {
-        let claim = json!({"worker": format!("w{nth}"), "max": 100, "wait_ms": 300});
-        let body = json!({"outcomes": outcomes, "claim": claim});
-        let answer = world.post("crew", &format!("/agents/{agent}/results"), &body).await.accepted(200);
-        let results = answer["results"].as_array().unwrap();
-        let again = |result: &Value| result["problem"]["status"] == 503;
-        for (outcome, result) in outcomes.iter().zip(results).filter(|(_, result)| !again(result)) {
-            remember(&world, outcome, result);
-        }
-        let unknown = outcomes.iter().zip(results).filter(|(_, result)| again(result));
-        let mut next: Vec<_> = unknown.map(|(outcome, _)| outcome.clone()).collect();
-        if let Some(held) = answer["claimed"]["tasks"].as_array() {
-            next.extend(held.iter().filter_map(outcome));
-        }
-        outcomes = next;
-        world.perhaps_pause(nth).await;
-    }
-}
-
-fn remember(world: &World, outcome: &Value, result: &Value) {
-    let (id, attempt) = (id_of(outcome), outcome["attempt"].as_u64().unwrap());
-    match (result["status"].as_str(), result["problem"]["status"].as_u64()) {
-        (Some("completed"), _) if outcome["outcome"] == "completed" => {
-            world.told.lock().unwrap().completed.entry(id).or_default().insert(attempt);
-        }
-        (Some(_), _) if outcome["outcome"] != "completed" => {}
-        (None, Some(409)) => {}
-        _ => world.accuse(format!("{outcome}: {result}")),
-    }
-}
-
-/// Decides on whatever waits, four times in five with a yes.
+/// Decides on whatever waits, four times in five with a yes, and of those once in four to something else.
 pub async fn decide(world: Arc<World>, judge: &'static str) {
     while !world.is_drained.is_cancelled() {
         let pending = world.call(judge, Method::GET, "/approvals/pending?limit=50", None).await.accepted(200);
         for approval in pending["items"].as_array().unwrap() {
             let verb = if fastrand::u8(..5) == 0 { "reject" } else { "approve" };
             let path = format!("/approvals/{}/{verb}", approval["approval_id"].as_str().unwrap());
-            let answer = world.post(judge, &path, &json!({})).await;
+            let mut body = json!({});
+            if verb == "approve" && approval["kind"] == "gate" && fastrand::u8(..4) == 0 {
+                let path = format!("/approvals/{}", approval["approval_id"].as_str().unwrap());
+                let shown = world.call(judge, Method::GET, &path, None).await.accepted(200);
+                body["payload"] = shown["task"]["payload"].clone();
+                body["payload"]["edited_by"] = judge.into();
+            }
+            let answer = world.post(judge, &path, &body).await;
             match answer.status {
                 200 => drop(world.told.lock().unwrap().decided.insert(id_of(approval), verb)),
                 409 => {}

@@ -105,8 +105,11 @@ async fn bring(fleet: &mut Fleet, fault: Fault) {
         }
         Fault::PauseGateway(nth, ms) => paused(&fleet.gateways[nth], ms).await,
         Fault::PauseWorker(nth, ms) => paused(&fleet.workers[nth], ms).await,
-        Fault::KillAgent(nth) => fleet.start_agent(nth),
-        Fault::PauseAgent(nth, ms) => fleet.world.pause_agent(nth, ms),
+        Fault::KillAgent(nth) => {
+            fleet.kill_agent(nth).await;
+            fleet.start_agent(nth);
+        }
+        Fault::PauseAgent(nth, ms) => paused(&fleet.agents[nth], ms).await,
         Fault::CutEveryConnection => drop(fleet.redis.cut_connections("normal").await.max(cut_doorbells(fleet).await)),
         Fault::CutDoorbells => drop(cut_doorbells(fleet).await),
         Fault::CutReaders => fleet.redis.cut_blocked_connections().await,

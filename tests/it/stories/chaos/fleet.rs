@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Signal;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::callers;
 use super::world::World;
+use super::{agents, callers};
 use crate::harness::{LossyProxy, Process, Program, Redis, engine_over, eventually, within};
 
 pub const GATEWAYS: usize = 2;
@@ -39,7 +41,8 @@ pub struct Fleet {
     pub world: Arc<World>,
     over_redis: Program,
     over_wire: Program,
-    agents: Vec<JoinSet<()>>,
+    pub agents: Vec<Process>,
+    home: TempDir,
     submitters: JoinSet<()>,
     others: JoinSet<()>,
     /// For each gateway, who waits for it to listen, to tell the callers.
@@ -51,6 +54,8 @@ impl Fleet {
     pub async fn start(redis_arguments: &[&str], settings: &[(&str, &str)], seed: u64) -> Self {
         let redis = Redis::start(true, redis_arguments).await;
         let wire = LossyProxy::start(redis.url());
+        let home = tempfile::tempdir().unwrap();
+        let remembers = !settings.iter().any(|(name, _)| name.contains("IDEMPOTENCY"));
         let told = |url: &str| {
             let program = Program::over(url).with("RUST_LOG", "warn,orchestrator::app=info");
             settings.iter().fold(program, |program, (name, text)| program.with(name, text))
@@ -61,15 +66,11 @@ impl Fleet {
             wire,
             gateways: Vec::new(),
             workers: Vec::new(),
-            world: Arc::new(World::new(
-                seed,
-                !settings.iter().any(|(name, _)| name.contains("IDEMPOTENCY")),
-                GATEWAYS,
-                AGENTS,
-            )),
+            world: Arc::new(World::new(seed, remembers, home.path().join("gateways"))),
             over_redis,
             over_wire,
             agents: Vec::new(),
+            home,
             submitters: JoinSet::new(),
             others: JoinSet::new(),
             directory: Vec::new(),
@@ -121,11 +122,18 @@ impl Fleet {
         replace(&mut self.workers, nth, worker);
     }
 
-    /// Starts a session of an agent in the place of this one, which is gone with all that it held.
+    /// Starts a session of an agent in the place of this one, which has ended.
     pub fn start_agent(&mut self, nth: usize) {
-        let mut session = JoinSet::new();
-        session.spawn(callers::work(Arc::clone(&self.world), nth));
-        replace(&mut self.agents, nth, session);
+        let agent = agents::start(nth, &self.home.path().join("gateways"));
+        replace(&mut self.agents, nth, agent);
+    }
+
+    /// Ends a session of an agent at once, with all that it held; what it was told is remembered.
+    pub async fn kill_agent(&mut self, nth: usize) {
+        let agent = &mut self.agents[nth];
+        agent.signal(Signal::KILL);
+        assert_eq!(agent.ended().await, -9);
+        agents::hear(&self.world, &agent.printed());
     }
 
     /// No more submissions: waits until every task is at its end.
@@ -144,10 +152,8 @@ impl Fleet {
             .await;
         }
         self.world.is_drained.cancel();
-        for agent in &mut self.agents {
-            while let Some(ended) = agent.join_next().await {
-                ended.unwrap();
-            }
+        for nth in 0..self.agents.len() {
+            self.kill_agent(nth).await;
         }
     }
 

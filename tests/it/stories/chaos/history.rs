@@ -2,15 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
-use orchestrator::domain::task::{TIMELINE, Task};
+use orchestrator::domain::task::{Priority, TIMELINE, Task};
 use orchestrator::engine::TaskFilter;
 use serde_json::json;
 
 use super::fleet::Fleet;
 use super::world::Told;
 use crate::harness::{Seen, engine_over};
+
+/// How much earlier than it came a P2 task counts than a P3 task, by default.
+const HEAD_START_MS: u64 = 60_000;
+/// What a fault may add to one wait and not to the other.
+const SLACK_MS: u64 = 10_000;
 
 /// One transition, as the log tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +31,8 @@ struct Step {
 struct Log {
     ids: Vec<String>,
     steps: BTreeMap<String, Vec<Step>>,
+    /// How long after its time each threshold of a clock was announced, ms.
+    lags: Vec<u64>,
     wrong: Vec<String>,
 }
 
@@ -58,8 +66,13 @@ impl Log {
         let last = steps.last();
         let starts_well = last.map(|last| last.to) == from && from.is_none_or(|from| rule.from.contains(&from));
         let counts = last.map_or(0, |last| last.attempt) + u32::from(matches!(rule.verb, Verb::Claim | Verb::Take));
-        if !starts_well || !rule.to.contains(&to) || attempt != counts || from.is_none() != (rule.verb == Verb::Submit)
-        {
+        // A verb that leads nowhere leaves the task where it is.
+        let ends_well = rule.to.contains(&to) || rule.to.is_empty() && from == Some(to);
+        if matches!(rule.verb, Verb::Warn | Verb::Violate) {
+            let due_at = event.body["payload"]["due_at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+            self.lags.push(event.id.at_ms.saturating_sub(due_at.timestamp_millis() as u64));
+        }
+        if !starts_well || !ends_well || attempt != counts || from.is_none() != (rule.verb == Verb::Submit) {
             self.wrong.push(format!("illegal after {last:?}: {}", event.body));
         }
         steps.push(Step { verb: rule.verb, to, attempt });
@@ -79,6 +92,18 @@ pub struct Figures {
     pub retries: usize,
     pub replays: usize,
     pub approvals: usize,
+    /// Agents that asked mid-task.
+    pub asks: usize,
+    /// Payloads that an approver changed.
+    pub edits: usize,
+    /// Completions that an agent was told of.
+    pub completions: usize,
+    /// Deadlines that passed.
+    pub violations: usize,
+    /// How long after its time each threshold was announced, ms, the soonest first.
+    pub lags: Vec<u64>,
+    /// The longest wait for a first attempt, ms.
+    pub waits: BTreeMap<Priority, u64>,
     /// Everything that breaks a promise.
     pub wrong: Vec<String>,
 }
@@ -105,14 +130,23 @@ pub async fn check(fleet: &mut Fleet) -> Figures {
         }
     }
     figures.tasks = stored.len();
+    figures.completions = told.completed.len();
+    figures.lags = log.lags.clone();
+    figures.lags.sort_unstable();
+    figures.compare_waits();
     figures.compare(&stored, &log, &told);
     figures
 }
 
 impl std::fmt::Display for Figures {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { tasks, events, by_state, repeated, lost_leases, retries, replays, approvals, wrong } = self;
-        write!(formatter, "{tasks} tasks {by_state:?}, {events} events, {approvals} approved, {retries} retries, ")?;
+        let Self { tasks, events, by_state, repeated, lost_leases, retries, replays, wrong, .. } = self;
+        let Self { approvals, asks, edits, completions, violations, waits, .. } = self;
+        let lag = |share: usize| self.lags.get((self.lags.len() * share / 100).min(self.lags.len().saturating_sub(1)));
+        write!(formatter, "{tasks} tasks {by_state:?}, {events} events, {completions} completions told, ")?;
+        write!(formatter, "{approvals} approved, {asks} asked mid-task, {edits} payloads edited, {retries} retries, ")?;
+        write!(formatter, "{violations} deadlines passed, {} announcements late by at most ", self.lags.len())?;
+        write!(formatter, "{:?} ms (99 %: {:?}), longest waits {waits:?} ms, ", lag(100), lag(99))?;
         write!(
             formatter,
             "{lost_leases} leases lost, {repeated} executions repeated, {replays} submissions sent again, "
@@ -156,19 +190,52 @@ impl Figures {
         {
             self.accuse(format!("{id}: {:?} was taken, but {steps:?}", told.decided.get(&id)));
         }
-        let is_gated = steps.first().is_some_and(|step| step.to == State::Blocked);
-        let approved = steps.iter().position(|step| step.verb == Verb::Approve);
-        let claimed = steps.iter().position(|step| step.verb == Verb::Claim);
-        if is_gated != task.approval.is_some()
-            || is_gated && claimed.is_some() && approved.is_none_or(|at| Some(at) > claimed)
-        {
-            self.accuse(format!("{id} went to an agent unapproved: {steps:?}"));
+        let mut is_asked = false;
+        for step in steps {
+            is_asked = step.to == State::Blocked || is_asked && step.verb != Verb::Approve;
+            if step.verb == Verb::Claim && is_asked {
+                self.accuse(format!("{id} went to an agent unapproved: {steps:?}"));
+            }
         }
-        self.approvals += approved.iter().count();
+        if steps.iter().any(|step| step.to == State::Blocked) != task.approval.is_some() {
+            self.accuse(format!("{id}: {:?} after {steps:?}", task.approval));
+        }
+        self.time(task, &count);
+        self.approvals += count(Verb::Approve);
+        self.asks += count(Verb::Ask);
+        self.edits += usize::from(task.version > 1);
         self.lost_leases += count(Verb::Reap);
         self.retries += count(Verb::Retry);
         let explained = count(Verb::Retry) + count(Verb::Release) + 1;
         self.repeated += (task.attempt as usize).saturating_sub(explained);
+    }
+
+    /// Each threshold that passed before the task's end was announced once, and none that did not; how long it waited.
+    fn time(&mut self, task: &Task, count: &impl Fn(Verb) -> usize) {
+        let deadline = task.sla.as_ref().and_then(|sla| sla.deadline).unwrap_or(u64::MAX);
+        let expected = usize::from(task.completed_at().is_some_and(|end| end >= deadline));
+        if count(Verb::Violate) != expected || count(Verb::Warn) < expected || count(Verb::Warn) > 1 {
+            let found = (count(Verb::Warn), count(Verb::Violate));
+            self.accuse(format!(
+                "{}: warned and violated {found:?} times, deadline {deadline}, {:?}",
+                task.id, task.timeline
+            ));
+        }
+        self.violations += expected;
+        let first = task.timeline.iter().find(|step| step.verb == Verb::Claim && step.attempt == 1);
+        if let (Some(first), None) = (first, &task.approval) {
+            let longest = self.waits.entry(task.priority).or_default();
+            *longest = first.at.saturating_sub(task.clocks_since).max(*longest);
+        }
+    }
+
+    /// A P3 goes as early as a P2 that comes a head start of the P2 later.
+    fn compare_waits(&mut self) {
+        let longest = |priority: Priority| self.waits.get(&priority).copied().unwrap_or(0);
+        let bound = longest(Priority::P2) + HEAD_START_MS + SLACK_MS;
+        if longest(Priority::P3) > bound {
+            self.accuse(format!("a P3 waited longer than {bound} ms: {:?}", self.waits));
+        }
     }
 
     /// Everything that was acknowledged is stored, and nothing else; the subscriber saw every event once, in order.

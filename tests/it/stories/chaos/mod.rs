@@ -2,9 +2,9 @@
 //! seed, while clients submit, cancel and repeat, judges decide and agents work, fail and die. At the end the whole
 //! history is checked.
 //!
-//! `make chaos SEED=… MINUTES=…` tells it long, and the same seed brings the same faults in the same order. Agents are
-//! sessions of this process that speak HTTP: their death is that nobody hears of them any more.
+//! `make chaos SEED=… MINUTES=…` tells it long, and the same seed brings the same faults in the same order.
 
+mod agents;
 mod callers;
 mod faults;
 mod fleet;

@@ -1,8 +1,9 @@
 //! What those who call share: where the gateways are, when it is over, and what they were told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -37,8 +38,9 @@ pub struct World {
     pub seed: u64,
     /// Whether idempotency keys are remembered for as long as the story lasts.
     pub remembers: bool,
-    gateways: Mutex<Vec<Option<Client>>>,
-    pauses_ms: Vec<AtomicU64>,
+    /// The address of each gateway in a line of its own: for the agents too, which are processes.
+    directory: PathBuf,
+    client: reqwest::Client,
     pub told: Mutex<Told>,
     /// Whether the subscriber's first stream is open.
     pub is_watched: AtomicBool,
@@ -51,12 +53,12 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, remembers: bool, gateways: usize, agents: usize) -> Self {
+    pub fn new(seed: u64, remembers: bool, directory: PathBuf) -> Self {
         Self {
             seed,
             remembers,
-            gateways: Mutex::new(vec![None; gateways]),
-            pauses_ms: std::iter::repeat_with(AtomicU64::default).take(agents).collect(),
+            directory,
+            client: reqwest::Client::new(),
             told: Mutex::default(),
             is_watched: AtomicBool::new(false),
             repeats: AtomicUsize::default(),
@@ -65,25 +67,30 @@ impl World {
         }
     }
 
-    pub fn move_gateway(&self, nth: usize, client: Client) {
-        self.gateways.lock().unwrap()[nth] = Some(client);
+    /// Tells everybody where a gateway listens from now on.
+    pub fn move_gateway(&self, nth: usize, url: String) {
+        // One at a time, and whole: agents read it at any moment.
+        let _told = self.told.lock().unwrap();
+        let mut urls = self.gateways();
+        urls.resize(urls.len().max(nth + 1), String::new());
+        urls[nth] = url;
+        let next = self.directory.with_extension("next");
+        std::fs::write(&next, urls.join("\n")).unwrap();
+        std::fs::rename(next, &self.directory).unwrap();
     }
 
-    pub fn pause_agent(&self, nth: usize, ms: u64) {
-        self.pauses_ms[nth].store(ms, Ordering::Relaxed);
-    }
-
-    /// An agent that was told to pause does so, once, with whatever it holds.
-    pub async fn perhaps_pause(&self, nth: usize) {
-        late(Duration::from_millis(self.pauses_ms[nth].swap(0, Ordering::Relaxed))).await;
+    fn gateways(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.directory).unwrap_or_default();
+        text.split('\n').map(str::to_owned).collect()
     }
 
     /// One of the gateways, as soon as one is known.
     pub async fn gateway(&self, name: &'static str) -> Client {
         loop {
-            let gateways = self.gateways.lock().unwrap().clone();
-            if let Some(client) = gateways[fastrand::usize(..gateways.len())].clone() {
-                return client.of(name);
+            let mut urls = self.gateways();
+            let url = urls.swap_remove(fastrand::usize(..urls.len()));
+            if !url.is_empty() {
+                return Client::to(url, name, self.client.clone());
             }
             late(AGAIN).await;
         }
@@ -143,6 +150,12 @@ pub fn submission(number: u64, key: &str) -> Value {
     }
     if number.is_multiple_of(3) {
         body["priority"] = "P3".into();
+    } else if number % 10 == 4 {
+        body["priority"] = "P1".into();
+    }
+    // One of five is soon late, if anything happens.
+    if number % 5 == 1 {
+        body["sla_target"] = "2s".into();
     }
     body
 }

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub(super) struct Relay {
 
 struct Shared {
     target: Target,
+    /// The Sentinel that answered last, which is asked first: one that is away would cost each connection its [`LIMIT`].
+    answers: AtomicUsize,
     connect_limit: Duration,
     /// The primary that was named last, and what cuts the connections to it.
     current: Mutex<(Option<Address>, CancellationToken)>,
@@ -99,7 +102,8 @@ impl Relay {
         let socket = scratch.path().join("redis.sock");
         let listener = UnixListener::bind(&socket)?;
         let primary = target.primary.clone();
-        let shared = Arc::new(Shared { target, connect_limit, current: Mutex::default() });
+        let shared =
+            Arc::new(Shared { target, answers: AtomicUsize::new(0), connect_limit, current: Mutex::default() });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&shared)));
         tasks.spawn(watch(shared));
@@ -113,12 +117,14 @@ impl Relay {
 }
 
 impl Shared {
-    /// The primary that the first Sentinel names that answers.
+    /// The primary that the next Sentinel names that answers.
     async fn primary(&self) -> io::Result<(Address, CancellationToken)> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for sentinel in &self.target.sentinels {
-            match timeout(LIMIT, self.ask(sentinel)).await {
+        let (sentinels, first) = (&self.target.sentinels, self.answers.load(Ordering::Relaxed));
+        for nth in (0..sentinels.len()).map(|nth| (first + nth) % sentinels.len()) {
+            match timeout(LIMIT, self.ask(&sentinels[nth])).await {
                 Ok(Ok(Some(address))) => {
+                    self.answers.store(nth, Ordering::Relaxed);
                     let cut = self.note(&address);
                     return Ok((address, cut));
                 }

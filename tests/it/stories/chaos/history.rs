@@ -142,11 +142,11 @@ impl std::fmt::Display for Figures {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { tasks, events, by_state, repeated, lost_leases, retries, replays, wrong, .. } = self;
         let Self { approvals, asks, edits, completions, violations, waits, .. } = self;
-        let lag = |share: usize| self.lags.get((self.lags.len() * share / 100).min(self.lags.len().saturating_sub(1)));
+        let lag = |share: usize| self.lags.get((self.lags.len() * share / 100).saturating_sub(1)).copied().unwrap_or(0);
         write!(formatter, "{tasks} tasks {by_state:?}, {events} events, {completions} completions told, ")?;
         write!(formatter, "{approvals} approved, {asks} asked mid-task, {edits} payloads edited, {retries} retries, ")?;
         write!(formatter, "{violations} deadlines passed, {} announcements late by at most ", self.lags.len())?;
-        write!(formatter, "{:?} ms (99 %: {:?}), longest waits {waits:?} ms, ", lag(100), lag(99))?;
+        write!(formatter, "{} ms (99 %: {}), longest waits {waits:?} ms, ", lag(100), lag(99))?;
         write!(
             formatter,
             "{lost_leases} leases lost, {repeated} executions repeated, {replays} submissions sent again, "
@@ -190,12 +190,8 @@ impl Figures {
         {
             self.accuse(format!("{id}: {:?} was taken, but {steps:?}", told.decided.get(&id)));
         }
-        let mut is_asked = false;
-        for step in steps {
-            is_asked = step.to == State::Blocked || is_asked && step.verb != Verb::Approve;
-            if step.verb == Verb::Claim && is_asked {
-                self.accuse(format!("{id} went to an agent unapproved: {steps:?}"));
-            }
+        if is_claimed_unapproved(steps) {
+            self.accuse(format!("{id} went to an agent unapproved: {steps:?}"));
         }
         if steps.iter().any(|step| step.to == State::Blocked) != task.approval.is_some() {
             self.accuse(format!("{id}: {:?} after {steps:?}", task.approval));
@@ -265,6 +261,15 @@ impl Figures {
     }
 }
 
+/// Whether an agent got the task while a human had been asked and had not said yes.
+fn is_claimed_unapproved(steps: &[Step]) -> bool {
+    let mut is_asked = false;
+    steps.iter().any(|step| {
+        is_asked = step.to == State::Blocked || is_asked && step.verb != Verb::Approve;
+        is_asked && step.verb == Verb::Claim
+    })
+}
+
 /// What the checker says of a log of these transitions of one task: verb, from, to, attempt.
 fn judged(steps: &[(&str, Option<&str>, &str, u64)]) -> Log {
     let mut log = Log::default();
@@ -308,4 +313,25 @@ fn the_checker_sees_what_was_lost_what_is_there_twice_and_what_the_subscriber_mi
     let found = |what: &str| figures.wrong.iter().any(|wrong| wrong.contains(what));
     assert!(found("lost was acknowledged and is lost") && found("twice is stored twice"), "{figures:?}");
     assert!(found("saw 1 of 2 events") && figures.wrong.len() == 3, "{figures:?}");
+}
+
+#[test]
+fn the_checker_sees_a_claim_without_a_yes_and_a_p3_that_starves() {
+    let step = |(verb, to)| Step { verb, to, attempt: 1 };
+    let asked = [
+        (Verb::Submit, State::Pending),
+        (Verb::Claim, State::InProgress),
+        (Verb::Ask, State::Blocked),
+        (Verb::Approve, State::Pending),
+        (Verb::Claim, State::InProgress),
+    ];
+    assert!(!is_claimed_unapproved(&asked.map(step)));
+    assert!(is_claimed_unapproved(&[asked[0], asked[2], asked[1]].map(step)));
+
+    let waits = |p3| {
+        let mut figures = Figures { waits: [(Priority::P2, 1_000), (Priority::P3, p3)].into(), ..Figures::default() };
+        figures.compare_waits();
+        figures.wrong.len()
+    };
+    assert_eq!((waits(71_000), waits(71_001)), (0, 1));
 }

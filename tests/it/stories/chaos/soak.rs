@@ -20,6 +20,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("ORCHESTRATOR__TASKS__IDEMPOTENCY_MS", "2000"),
     ("ORCHESTRATOR__RETENTION__FINISHED_MS", "5000"),
     ("ORCHESTRATOR__RETENTION__EVENTS_MS", "5000"),
+    ("ORCHESTRATOR__RETENTION__AUDIT_MS", "5000"),
 ];
 
 /// The names of what is measured; the last is a number, the others are KiB.

@@ -82,15 +82,20 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
         Command::Worker => serve(&settings, Roles { worker: true, ..Roles::default() }).await,
         Command::Bridge => serve(&settings, Roles { bridge: true, ..Roles::default() }).await,
         Command::Dev(options) => {
-            let dev = async |stop: &CancellationToken| dev::run(&options, settings.clone(), stop).await;
-            until_told(&settings.log, async |stop| dev(stop).await.map(|()| ExitCode::SUCCESS)).await
+            let dev =
+                async |stop: &CancellationToken| dev::run(&options, settings.clone(), stop).await;
+            until_told(&settings.log, async |stop| dev(stop).await.map(|()| ExitCode::SUCCESS))
+                .await
         }
         Command::Demo => {
             let quiet = quiet_log(&settings, "warn");
             until_told(&quiet, async |stop| demo::run(settings, stop).await).await
         }
         Command::Bench(options) => {
-            until_told(&quiet_log(&settings, "error"), async |stop| bench::run(&options, stop).await).await
+            until_told(&quiet_log(&settings, "error"), async |stop| {
+                bench::run(&options, stop).await
+            })
+            .await
         }
     }
 }
@@ -108,14 +113,19 @@ pub struct Roles {
 
 /// Runs `roles` until a signal.
 async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
-    if roles.gateway && settings.http.auth.jwt_secret.is_none() && settings.http.auth.api_keys.is_empty() {
+    if roles.gateway
+        && settings.http.auth.jwt_secret.is_none()
+        && settings.http.auth.api_keys.is_empty()
+    {
         return Err(http::Error::NoCredential.into());
     }
     if roles.bridge && !settings.nats.is_on() {
         return Err(Error::NoNats);
     }
     until_told(&settings.log, async |stop| {
-        let Some(mut running) = Running::start(settings, roles, stop).await? else { return Ok(ExitCode::SUCCESS) };
+        let Some(mut running) = Running::start(settings, roles, stop).await? else {
+            return Ok(ExitCode::SUCCESS);
+        };
         let ended = running.until(stop).await;
         running.finish().await;
         ended.map(|()| ExitCode::SUCCESS)
@@ -165,10 +175,15 @@ impl Running {
     /// # Errors
     ///
     /// If the store cannot be used or the gateway cannot listen.
-    pub async fn start(settings: &Settings, roles: Roles, stop: &CancellationToken) -> Result<Option<Self>, Error> {
+    pub async fn start(
+        settings: &Settings,
+        roles: Roles,
+        stop: &CancellationToken,
+    ) -> Result<Option<Self>, Error> {
         let Some(engine) = open_engine(settings, stop).await? else { return Ok(None) };
         let http = &settings.http.http;
-        let (drain, grace) = (Duration::from_millis(http.drain_ms), Duration::from_millis(http.grace_ms));
+        let (drain, grace) =
+            (Duration::from_millis(http.drain_ms), Duration::from_millis(http.grace_ms));
         let mut running = Self {
             engine: engine.clone(),
             gateway: JoinSet::new(),
@@ -181,7 +196,8 @@ impl Running {
             gateway_grace: drain + grace + GATEWAY_SLACK,
         };
         if roles.gateway {
-            let gateway = Gateway::bind(engine.clone(), &settings.http, running.stop.clone()).await?;
+            let gateway =
+                Gateway::bind(engine.clone(), &settings.http, running.stop.clone()).await?;
             tracing::info!(address = %gateway.address(), "the gateway listens");
             running.address = Some(gateway.address());
             running.gateway.spawn(gateway.serve());
@@ -228,8 +244,12 @@ impl Running {
         }
         self.engine.stop().cancel();
         match timeout(self.gateway_grace, self.gateway.join_next()).await {
-            Ok(Some(Ok(Err(error)))) => tracing::warn!(error = %Chain(&error), "the gateway stopped with a fault"),
-            Ok(Some(Err(error))) => tracing::error!(error = %Chain(&error), "the gateway stopped with a panic"),
+            Ok(Some(Ok(Err(error)))) => {
+                tracing::warn!(error = %Chain(&error), "the gateway stopped with a fault")
+            }
+            Ok(Some(Err(error))) => {
+                tracing::error!(error = %Chain(&error), "the gateway stopped with a panic")
+            }
             Ok(None | Some(Ok(Ok(())))) => {}
             Err(_) => tracing::warn!("the gateway did not end in time and is left behind"),
         }
@@ -245,7 +265,10 @@ impl Running {
 }
 
 /// Connects to the store, for as long as it takes; says once what it waits for. None: `stop` came first.
-async fn open_engine(settings: &Settings, stop: &CancellationToken) -> Result<Option<Engine>, Error> {
+async fn open_engine(
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> Result<Option<Engine>, Error> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
     loop {
         match connect(settings).await {
@@ -272,7 +295,8 @@ async fn open_engine(settings: &Settings, stop: &CancellationToken) -> Result<Op
 
 /// Connects to the store and builds the use cases over it.
 async fn connect(settings: &Settings) -> Result<Engine, engine::Error> {
-    let store = store::Settings { events_kept: settings.engine.retention.events, ..settings.store.clone() };
+    let store =
+        store::Settings { events_kept: settings.engine.retention.events, ..settings.store.clone() };
     let store = Store::open(store).await?;
     // A stop token of its own: waits end only after the drain, see `Running::finish`.
     Ok(Engine::new(store, settings.engine.clone(), CancellationToken::new()))

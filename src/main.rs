@@ -40,5 +40,7 @@ async fn main() -> ExitCode {
 /// The environment; what is not UTF-8 is none of ours.
 fn variables() -> Variables {
     let pairs = std::env::vars_os().map(|(name, text)| (name.into_string(), text.into_string()));
-    pairs.filter_map(|pair| if let (Ok(name), Ok(text)) = pair { Some((name, text)) } else { None }).collect()
+    pairs
+        .filter_map(|pair| if let (Ok(name), Ok(text)) = pair { Some((name, text)) } else { None })
+        .collect()
 }

@@ -28,10 +28,14 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
     if !settings.nats.services {
         return Ok(());
     }
-    match Inside::new(running.engine.clone(), &settings.http, running.stop.clone(), Origin::Nats).await {
+    match Inside::new(running.engine.clone(), &settings.http, running.stop.clone(), Origin::Nats)
+        .await
+    {
         Ok(api) => drop(running.nats.spawn(answer(client, api, running.stop.clone()))),
         // Whoever only bridges needs none.
-        Err(http::Error::NoCredential) => tracing::info!("no credential is set, so no requests are answered over NATS"),
+        Err(http::Error::NoCredential) => {
+            tracing::info!("no credential is set, so no requests are answered over NATS")
+        }
         Err(error) => return Err(error.into()),
     }
     Ok(())
@@ -42,7 +46,8 @@ async fn answer(client: Client, api: Inside, stop: CancellationToken) {
     let handler: Handler = Arc::new(move |call| {
         let api = api.clone();
         Box::pin(async move {
-            let (status, body) = api.answer(call.method, &call.path, &call.headers, call.body).await;
+            let (status, body) =
+                api.answer(call.method, &call.path, &call.headers, call.body).await;
             Answer { status, body }
         })
     });

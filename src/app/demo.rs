@@ -13,11 +13,18 @@ use crate::runtime::secret::Secret;
 use crate::settings::Settings;
 
 /// Tells the story; fails unless every task of it was completed.
-pub(super) async fn run(mut settings: Settings, stop: &CancellationToken) -> Result<ExitCode, Error> {
+pub(super) async fn run(
+    mut settings: Settings,
+    stop: &CancellationToken,
+) -> Result<ExitCode, Error> {
     let mut keys = BTreeMap::new();
     for (name, role) in demo::CAST {
         let key = fresh_key()?;
-        settings.http.auth.api_keys.insert(name.to_owned(), Secret::new(format!("{key}:{}", role.as_str())));
+        settings
+            .http
+            .auth
+            .api_keys
+            .insert(name.to_owned(), Secret::new(format!("{key}:{}", role.as_str())));
         keys.insert(name, key);
     }
     settings.http.http.port = 0;

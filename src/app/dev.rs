@@ -44,10 +44,18 @@ impl Dev {
     /// # Errors
     ///
     /// If there is no store to be had, or the port is taken.
-    pub async fn start(home: &Home, mut settings: Settings, stop: &CancellationToken) -> Result<Option<Self>, Error> {
+    pub async fn start(
+        home: &Home,
+        mut settings: Settings,
+        stop: &CancellationToken,
+    ) -> Result<Option<Self>, Error> {
         let key = fresh_key()?;
         settings.http.http.host = Ipv4Addr::LOCALHOST.to_string();
-        settings.http.auth.api_keys.insert(KEY_NAME.to_owned(), Secret::new(format!("{key}:admin")));
+        settings
+            .http
+            .auth
+            .api_keys
+            .insert(KEY_NAME.to_owned(), Secret::new(format!("{key}:admin")));
         let redis = match home {
             Home::NamedOr(_) if settings.names_a_store() => None,
             Home::NamedOr(dir) => Some(private_redis(Some(dir.clone())).await?),
@@ -60,7 +68,9 @@ impl Dev {
         }
         let roles = Roles { gateway: true, worker: true, bridge: settings.nats.is_on() };
         let Some(running) = Running::start(&settings, roles, stop).await? else { return Ok(None) };
-        let address = running.address().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, settings.http.http.port).into());
+        let address = running
+            .address()
+            .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, settings.http.http.port).into());
         Ok(Some(Self { running, redis, store, address, key }))
     }
 
@@ -116,7 +126,11 @@ pub async fn during<T>(
 }
 
 /// Runs it until `stop`.
-pub(super) async fn run(options: &cli::Dev, mut settings: Settings, stop: &CancellationToken) -> Result<(), Error> {
+pub(super) async fn run(
+    options: &cli::Dev,
+    mut settings: Settings,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     if let Some(port) = options.port {
         settings.http.http.port = port;
     }

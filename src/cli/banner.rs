@@ -31,6 +31,8 @@ mod tests {
         let text = text("http://127.0.0.1:8000", "k3y", "private");
 
         assert!(text.contains("curl -s http://127.0.0.1:8000/tasks -H 'X-API-Key: k3y' \\\n"));
-        assert!(text.contains(r#"-d '{"type": "faq", "payload": {"question": "What is the meaning of life?"}}'"#));
+        assert!(text.contains(
+            r#"-d '{"type": "faq", "payload": {"question": "What is the meaning of life?"}}'"#
+        ));
     }
 }

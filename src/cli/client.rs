@@ -64,8 +64,13 @@ impl Client {
     ///
     /// [`Error::Unreachable`] if the system has no means for a client at all.
     pub fn new(base: &str, key: Option<&str>) -> Result<Self, Error> {
-        let builder = reqwest::Client::builder().connect_timeout(CONNECT_LIMIT).timeout(ANSWER_LIMIT).tcp_nodelay(true);
-        let http = builder.build().map_err(|source| Error::Unreachable { url: base.to_owned(), source })?;
+        let builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(ANSWER_LIMIT)
+            .tcp_nodelay(true);
+        let http = builder
+            .build()
+            .map_err(|source| Error::Unreachable { url: base.to_owned(), source })?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key: key.map(str::to_owned) })
     }
 
@@ -93,7 +98,11 @@ impl Client {
     /// # Errors
     ///
     /// [`Error`].
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
         self.call(reqwest::Method::POST, path, Some(body)).await
     }
 
@@ -114,7 +123,8 @@ impl Client {
         }
         let answer = self.send(path, request).await?;
         let bytes = answer.bytes().await.map_err(|source| self.unreachable(path, source))?;
-        serde_json::from_slice(&bytes).map_err(|source| Error::Unreadable { url: self.url(path), source })
+        serde_json::from_slice(&bytes)
+            .map_err(|source| Error::Unreadable { url: self.url(path), source })
     }
 
     /// Opens the stream of events at `path`, which lasts for as long as both sides want.
@@ -123,12 +133,24 @@ impl Client {
     ///
     /// [`Error`].
     pub async fn follow(&self, path: &str) -> Result<Stream, Error> {
-        let request = self.http.get(self.url(path)).header("Accept", "text/event-stream").timeout(STREAM_LIMIT);
-        Ok(Stream { answer: self.send(path, request).await?, client: self.clone(), path: path.to_owned() })
+        let request = self
+            .http
+            .get(self.url(path))
+            .header("Accept", "text/event-stream")
+            .timeout(STREAM_LIMIT);
+        Ok(Stream {
+            answer: self.send(path, request).await?,
+            client: self.clone(),
+            path: path.to_owned(),
+        })
     }
 
     /// The answer, unless it is a refusal.
-    async fn send(&self, path: &str, mut request: reqwest::RequestBuilder) -> Result<reqwest::Response, Error> {
+    async fn send(
+        &self,
+        path: &str,
+        mut request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, Error> {
         if let Some(key) = &self.key {
             request = request.header("X-API-Key", key);
         }
@@ -203,7 +225,8 @@ mod tests {
 
         let refused = refusal(422, body).to_string();
 
-        let expected = "422: 2 fields are wrong (/type is missing; /priority must be one of P0, P1, P2, P3)";
+        let expected =
+            "422: 2 fields are wrong (/type is missing; /priority must be one of P0, P1, P2, P3)";
         assert_eq!(refused, expected);
     }
 

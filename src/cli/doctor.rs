@@ -37,7 +37,11 @@ mod tests {
 
     #[test]
     fn findings_are_listed_and_counted_with_what_was_done() {
-        let finding = |remedy| Finding { subject: "task 1".to_owned(), what: "is in two states".to_owned(), remedy };
+        let finding = |remedy| Finding {
+            subject: "task 1".to_owned(),
+            what: "is in two states".to_owned(),
+            remedy,
+        };
         let mended = finding(Some(Remedy::Mended("taken out of one".to_owned())));
         let left = finding(Some(Remedy::Left("nobody knows".to_owned())));
 

@@ -27,7 +27,8 @@ pub enum ApprovalStatus {
 
 impl ApprovalStatus {
     /// Every status; each is a sorted set in the store.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Approved, Self::Rejected, Self::Expired, Self::Cancelled];
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::Approved, Self::Rejected, Self::Expired, Self::Cancelled];
 
     /// The word on the wire and in the store's keys.
     pub fn as_str(self) -> &'static str {
@@ -99,7 +100,8 @@ impl Level {
     pub fn includes(&self, caller: &Principal, groups: &Groups) -> bool {
         let is_anybody = self.roles.is_empty() && self.groups.is_empty();
         let name = caller.to_string();
-        let is_member = |group: &String| groups.get(group).is_some_and(|members| members.contains(&name));
+        let is_member =
+            |group: &String| groups.get(group).is_some_and(|members| members.contains(&name));
         is_anybody || self.roles.contains(&caller.role()) || self.groups.iter().any(is_member)
     }
 
@@ -224,7 +226,10 @@ impl FromStr for OnRejection {
     type Err = UnknownOnRejection;
 
     fn from_str(word: &str) -> Result<Self, UnknownOnRejection> {
-        [Self::Cancel, Self::Return].into_iter().find(|one| one.as_str() == word).ok_or(UnknownOnRejection)
+        [Self::Cancel, Self::Return]
+            .into_iter()
+            .find(|one| one.as_str() == word)
+            .ok_or(UnknownOnRejection)
     }
 }
 
@@ -337,9 +342,13 @@ mod tests {
 
     #[test]
     fn a_level_asks_roles_and_groups_or_anybody() {
-        let caller = |name: &str, role| Principal::new(Subject::User(name.to_owned()), role).unwrap();
+        let caller =
+            |name: &str, role| Principal::new(Subject::User(name.to_owned()), role).unwrap();
         let (ann, bob) = (caller("ann", Role::Approver), caller("bob", Role::Admin));
-        let groups = Groups::from([("oncall".to_owned(), vec!["user:ann".to_owned(), "key:bob".to_owned()])]);
+        let groups = Groups::from([(
+            "oncall".to_owned(),
+            vec!["user:ann".to_owned(), "key:bob".to_owned()],
+        )]);
         let level = |roles: &[Role], groups: &[&str]| Level {
             roles: roles.to_vec(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
@@ -353,14 +362,17 @@ mod tests {
             (level(&[Role::Admin], &["oncall"]), true, true),
             (level(&[], &["nobody"]), false, false),
         ] {
-            assert_eq!((level.includes(&ann, &groups), level.includes(&bob, &groups)), (has_ann, has_bob), "{level:?}");
+            assert_eq!(
+                (level.includes(&ann, &groups), level.includes(&bob, &groups)),
+                (has_ann, has_bob),
+                "{level:?}"
+            );
         }
     }
 
     #[test]
     fn terms_take_from_every_approvals_what_their_rule_leaves_out() {
-        let json =
-            r#"{"quorum": 2, "on_expiry": "escalate", "escalate_to": [{"roles": ["admin"], "expires_after_ms": 5}]}"#;
+        let json = r#"{"quorum": 2, "on_expiry": "escalate", "escalate_to": [{"roles": ["admin"], "expires_after_ms": 5}]}"#;
         let setting: TermsSetting = serde_json::from_str(json).unwrap();
 
         let terms = setting.resolve(9, OnExpiry::Reject);

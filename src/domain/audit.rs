@@ -98,8 +98,12 @@ pub struct AuditFilter {
 impl AuditFilter {
     /// Whether every part of it holds.
     pub fn matches(&self, entry: &AuditEntry) -> bool {
-        let holds = |wanted: &Option<String>, is: &String| wanted.as_ref().is_none_or(|wanted| wanted == is);
-        holds(&self.actor, &entry.actor) && holds(&self.action, &entry.action) && holds(&self.subject, &entry.subject)
+        let holds = |wanted: &Option<String>, is: &String| {
+            wanted.as_ref().is_none_or(|wanted| wanted == is)
+        };
+        holds(&self.actor, &entry.actor)
+            && holds(&self.action, &entry.action)
+            && holds(&self.subject, &entry.subject)
     }
 }
 
@@ -123,7 +127,17 @@ mod tests {
         let place = AuditPlace { at: 1_764_000_000_000, partition: Partition(7), nth: 12 };
 
         assert_eq!(place.to_string().parse(), Ok(place));
-        for bad in ["", "1", "1-2", "1-256-0", "1-2-3-4", "-1-2-3", "a-b-c", "1-2-+", "1-2-99999999999999999999"] {
+        for bad in [
+            "",
+            "1",
+            "1-2",
+            "1-256-0",
+            "1-2-3-4",
+            "-1-2-3",
+            "a-b-c",
+            "1-2-+",
+            "1-2-99999999999999999999",
+        ] {
             assert_eq!(bad.parse::<AuditPlace>(), Err(NotAPlace), "{bad}");
         }
     }

@@ -36,7 +36,10 @@ impl Content<'_> {
         // The names are such that they need no escapes. Writing to a String cannot fail.
         let (agent, kind, version) = (self.agent, self.kind, self.version);
         let payload = canonical(self.payload);
-        let _ = write!(text, r#""agent":"{agent}","payload":{payload},"type":"{kind}","version":{version}}}"#);
+        let _ = write!(
+            text,
+            r#""agent":"{agent}","payload":{payload},"type":"{kind}","version":{version}}}"#
+        );
         Sha256::digest(text).iter().fold(String::with_capacity(64), |mut digest, byte| {
             let _ = write!(digest, "{byte:02x}");
             digest
@@ -138,7 +141,12 @@ impl Node {
     }
 }
 
-fn compare(pointer: String, before: Option<&Node>, after: Option<&Node>, changes: &mut Vec<Change>) {
+fn compare(
+    pointer: String,
+    before: Option<&Node>,
+    after: Option<&Node>,
+    changes: &mut Vec<Change>,
+) {
     match (before, after) {
         (Some(Node::Object(old)), Some(Node::Object(new)))
             if ![before, after].into_iter().flatten().any(Node::has_repeated_key) =>
@@ -147,7 +155,8 @@ fn compare(pointer: String, before: Option<&Node>, after: Option<&Node>, changes
             keys.sort();
             keys.dedup();
             for key in keys {
-                let of = |fields: &'_ [(String, Node)]| fields.iter().position(|(name, _)| name == key);
+                let of =
+                    |fields: &'_ [(String, Node)]| fields.iter().position(|(name, _)| name == key);
                 let inner = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
                 let (old, new) = (of(old).map(|nth| &old[nth].1), of(new).map(|nth| &new[nth].1));
                 compare(inner, old, new, changes);
@@ -188,7 +197,10 @@ impl<'de> serde::Deserialize<'de> for Fields {
                 formatter.write_str("a JSON object")
             }
 
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Fields, A::Error> {
                 let mut fields = Vec::new();
                 while let Some((key, value)) = map.next_entry::<String, Box<RawValue>>()? {
                     fields.push((key, Node::read(&value)));
@@ -206,7 +218,10 @@ mod embedded {
     use serde::{Serialize, Serializer};
     use serde_json::value::RawValue;
 
-    pub fn serialize<S: Serializer>(json: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(
+        json: &Option<String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let raw = json.as_ref().map(|text| RawValue::from_string(text.clone())).transpose();
         raw.map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
@@ -224,7 +239,10 @@ mod tests {
     fn the_same_content_has_one_canonical_form() {
         for (text, expected) in [
             (r#" { "b" : [ 1 , { } ] , "a" : "\u0041\/\n" } "#, r#"{"a":"A/\n","b":[1,{}]}"#),
-            (r#"{"a":1e400,"b":12345678901234567890,"c":1.0}"#, r#"{"a":1e400,"b":12345678901234567890,"c":1.0}"#),
+            (
+                r#"{"a":1e400,"b":12345678901234567890,"c":1.0}"#,
+                r#"{"a":1e400,"b":12345678901234567890,"c":1.0}"#,
+            ),
             (r#"{"a":1,"a":2,"A":null}"#, r#"{"A":null,"a":1,"a":2}"#),
         ] {
             assert_eq!(canonical(&raw(text)), expected);
@@ -235,10 +253,14 @@ mod tests {
     fn a_digest_is_sha_256_of_what_the_documentation_says() {
         let (kind, agent) = ("deploy".parse().unwrap(), "ops_agent".parse().unwrap());
         let payload = raw(r#"{"b":2, "a":1}"#);
-        let content = Content { kind: &kind, agent: &agent, version: 1, payload: &payload, action: None };
+        let content =
+            Content { kind: &kind, agent: &agent, version: 1, payload: &payload, action: None };
 
         // printf '{"agent":"ops_agent","payload":{"a":1,"b":2},"type":"deploy","version":1}' | sha256sum
-        assert_eq!(content.digest(), "09eb28ae46c94d1642ceed774ed3c712f84664b6ce6c8dcc337c53f323fd5511");
+        assert_eq!(
+            content.digest(),
+            "09eb28ae46c94d1642ceed774ed3c712f84664b6ce6c8dcc337c53f323fd5511"
+        );
         let action = raw(r#"{"drop": "table"}"#);
         assert_ne!(Content { action: Some(&action), ..content }.digest(), content.digest());
         assert_ne!(Content { version: 2, ..content }.digest(), content.digest());
@@ -246,8 +268,10 @@ mod tests {
 
     #[test]
     fn two_payloads_differ_in_their_smallest_parts() {
-        let (before, after) =
-            (r#"{"a":{"b":1,"c/d":[1,2]},"e":1.0,"g":1}"#, r#"{"a":{"c/d":[1,3,4],"b":1},"e":1,"f":{}}"#);
+        let (before, after) = (
+            r#"{"a":{"b":1,"c/d":[1,2]},"e":1.0,"g":1}"#,
+            r#"{"a":{"c/d":[1,3,4],"b":1},"e":1,"f":{}}"#,
+        );
 
         let found = changes(&raw(before), &raw(after));
 

@@ -63,7 +63,9 @@ pub const MAX_TYPE_BYTES: usize = 128;
 pub fn is_event_type(text: &str) -> bool {
     let is_word = |word: &str| {
         word.starts_with(|first: char| first.is_ascii_lowercase())
-            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
     text.len() <= MAX_TYPE_BYTES && text.contains('.') && text.split('.').all(is_word)
 }
@@ -154,8 +156,10 @@ impl Event {
 
         let json = format!(r#"{{"event_id":"{id}","timestamp":"{}",{tail}"#, id.timestamp());
         let head: Head<'_> = serde_json::from_str(&json)?;
-        let traceparent = head.metadata.traceparent.as_ref().and_then(|value| value.as_str()).map(str::to_owned);
-        let (event_type, source_agent) = (head.event_type.into_owned(), head.source_agent.into_owned());
+        let traceparent =
+            head.metadata.traceparent.as_ref().and_then(|value| value.as_str()).map(str::to_owned);
+        let (event_type, source_agent) =
+            (head.event_type.into_owned(), head.source_agent.into_owned());
         Ok(Self { id, event_type, source_agent, task_id: head.task_id, traceparent, json })
     }
 
@@ -197,11 +201,14 @@ pub fn is_traceparent(text: &str) -> bool {
 /// The trace id of a W3C trace context of version 00: `00-<32 hex>-<16 hex>-<2 hex>`, no id all zero.
 pub fn trace_id_of(traceparent: &str) -> Option<&str> {
     let is_hex = |part: &str, length| {
-        part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        part.len() == length
+            && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
     let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|byte| byte != b'0');
     match *traceparent.split('-').collect::<Vec<_>>().as_slice() {
-        ["00", trace, span, flags] if is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2) => Some(trace),
+        ["00", trace, span, flags] if is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2) => {
+            Some(trace)
+        }
         _ => None,
     }
 }
@@ -269,14 +276,26 @@ mod tests {
     #[test]
     fn the_known_types_are_types() {
         assert!(KNOWN_TYPES.iter().all(|text| is_event_type(text)));
-        for bad in ["task", "task.", ".task", "task..x", "Task.x", "task.*", "task.x y", "task.1", &"a.b".repeat(50)] {
+        for bad in [
+            "task",
+            "task.",
+            ".task",
+            "task..x",
+            "Task.x",
+            "task.*",
+            "task.x y",
+            "task.1",
+            &"a.b".repeat(50),
+        ] {
             assert!(!is_event_type(bad), "{bad}");
         }
     }
 
     #[test]
     fn a_pattern_wants_a_type_a_family_or_all() {
-        let wants = |pattern: &str, event_type: &str| TypePattern::from_str(pattern).map(|p| p.matches(event_type));
+        let wants = |pattern: &str, event_type: &str| {
+            TypePattern::from_str(pattern).map(|p| p.matches(event_type))
+        };
 
         assert_eq!(wants("*", "deploy.started"), Ok(true));
         assert_eq!(wants("deploy.*", "deploy.started"), Ok(true));
@@ -291,7 +310,11 @@ mod tests {
     fn any_source_makes_a_uri_reference() {
         let id = EventId::first(Partition(0));
         let of = |source: &str| {
-            Event::read(id, &format!(r#""event_type":"pr.merged","source_agent":"{source}","task_id":null}}"#)).unwrap()
+            Event::read(
+                id,
+                &format!(r#""event_type":"pr.merged","source_agent":"{source}","task_id":null}}"#),
+            )
+            .unwrap()
         };
 
         assert_eq!(of("alice@example.com").cloud_source(), "/orchestrator/alice@example.com");
@@ -300,14 +323,20 @@ mod tests {
 
     #[test]
     fn an_event_is_shown_with_its_place_and_time() {
-        let id = EventId { at_ms: 1_764_000_000_123, sequence: 0, index: 2, partition: Partition(0) };
-        let tail =
-            r#""event_type":"pr.merged","source_agent":"dev","task_id":null,"payload":{"n":1e400},"metadata":{}}"#;
+        let id =
+            EventId { at_ms: 1_764_000_000_123, sequence: 0, index: 2, partition: Partition(0) };
+        let tail = r#""event_type":"pr.merged","source_agent":"dev","task_id":null,"payload":{"n":1e400},"metadata":{}}"#;
 
         let event = Event::read(id, tail).unwrap();
 
         assert_eq!(event.event_type, "pr.merged");
-        assert!(event.json.contains(r#""timestamp":"2025-11-24T16:00:00.123Z","#), "{}", event.json);
-        assert!(event.to_cloud_event().contains(r#""source":"/orchestrator/dev","type":"pr.merged""#));
+        assert!(
+            event.json.contains(r#""timestamp":"2025-11-24T16:00:00.123Z","#),
+            "{}",
+            event.json
+        );
+        assert!(
+            event.to_cloud_event().contains(r#""source":"/orchestrator/dev","type":"pr.merged""#)
+        );
     }
 }

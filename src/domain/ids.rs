@@ -101,8 +101,10 @@ impl EventId {
 
     /// The id as it is shown: `tttttttt-tttt-7000-80ss-ssssssiiiipp`, all hexadecimal.
     pub fn to_uuid(self) -> Uuid {
-        let low =
-            0x80u64 << 56 | u64::from(self.sequence) << 24 | u64::from(self.index) << 8 | u64::from(self.partition.0);
+        let low = 0x80u64 << 56
+            | u64::from(self.sequence) << 24
+            | u64::from(self.index) << 8
+            | u64::from(self.partition.0);
         Uuid::from_u64_pair(self.at_ms << 16 | 0x7000, low)
     }
 }
@@ -146,7 +148,12 @@ mod tests {
 
     #[test]
     fn an_event_id_is_a_uuid_v7_and_comes_back() {
-        let id = EventId { at_ms: 1_764_000_000_000, sequence: 9_000_000, index: 255, partition: Partition(3) };
+        let id = EventId {
+            at_ms: 1_764_000_000_000,
+            sequence: 9_000_000,
+            index: 255,
+            partition: Partition(3),
+        };
         let uuid = id.to_uuid();
 
         assert_eq!(uuid.get_version_num(), 7);

@@ -5,8 +5,9 @@
 
 use State::{Assigned, Blocked, Cancelled, Completed, Failed, InProgress, Pending, Scheduled};
 use Verb::{
-    Approve, Ask, Cancel, Claim, Complete, Edit, Escalate, Expire, Extend, Fail, Lapse, Mend, Notify, Park, Promote,
-    Prune, Reap, Reject, Release, Reprioritize, Requeue, Retry, Route, Submit, Take, Violate, Vote, Warn,
+    Approve, Ask, Cancel, Claim, Complete, Edit, Escalate, Expire, Extend, Fail, Lapse, Mend,
+    Notify, Park, Promote, Prune, Reap, Reject, Release, Reprioritize, Requeue, Retry, Route,
+    Submit, Take, Violate, Vote, Warn,
 };
 
 /// Where a task is. A task is in exactly one state, and every state is a sorted set; the
@@ -33,7 +34,8 @@ pub enum State {
 
 impl State {
     /// Every state, in the order of a task's life.
-    pub const ALL: [Self; 8] = [Blocked, Scheduled, Pending, Assigned, InProgress, Completed, Failed, Cancelled];
+    pub const ALL: [Self; 8] =
+        [Blocked, Scheduled, Pending, Assigned, InProgress, Completed, Failed, Cancelled];
 
     /// The word on the wire and in the store's keys.
     pub fn as_str(self) -> &'static str {
@@ -246,7 +248,11 @@ mod tests {
     fn every_open_state_can_be_cancelled_and_can_expire() {
         for state in State::ALL {
             for verb in [Cancel, Expire] {
-                assert_eq!(verb.rule().from.contains(&state), !state.is_terminal(), "{verb} {state}");
+                assert_eq!(
+                    verb.rule().from.contains(&state),
+                    !state.is_terminal(),
+                    "{verb} {state}"
+                );
             }
         }
     }

@@ -72,10 +72,20 @@ impl Condition {
     pub fn check(&self) -> Result<(), String> {
         for test in &self.fields {
             if test.path().is_none() {
-                return Err(format!("`{}`: a field is `payload.<name>` or `metadata.<name>`", test.field));
+                return Err(format!(
+                    "`{}`: a field is `payload.<name>` or `metadata.<name>`",
+                    test.field
+                ));
             }
-            if test.equals.iter().any(|value| value.is_object() || value.is_array() || value.is_null()) {
-                return Err(format!("`{}`: equals holds strings, numbers and booleans", test.field));
+            if test
+                .equals
+                .iter()
+                .any(|value| value.is_object() || value.is_array() || value.is_null())
+            {
+                return Err(format!(
+                    "`{}`: equals holds strings, numbers and booleans",
+                    test.field
+                ));
             }
         }
         Ok(())
@@ -101,7 +111,9 @@ impl FieldTest {
         let is_match = match &value {
             Value::Null => self.or_missing,
             Value::Object(_) | Value::Array(_) => return Verdict::Unclear,
-            Value::String(_) | Value::Number(_) | Value::Bool(_) => self.equals.iter().any(|one| is_same(one, &value)),
+            Value::String(_) | Value::Number(_) | Value::Bool(_) => {
+                self.equals.iter().any(|one| is_same(one, &value))
+            }
         };
         if is_match { Verdict::Yes } else { Verdict::No }
     }
@@ -165,9 +177,14 @@ fn yes() -> bool {
 
 /// The rule that asks for an approval of `task`. A rule that cannot be evaluated asks, also one that would wave it
 /// through.
-pub fn required_approval<'r>(rules: &'r [ApprovalRule], task: &NewTask) -> Option<&'r ApprovalRule> {
-    let (rule, verdict) =
-        rules.iter().map(|rule| (rule, rule.when.test(task))).find(|(_, verdict)| *verdict != Verdict::No)?;
+pub fn required_approval<'r>(
+    rules: &'r [ApprovalRule],
+    task: &NewTask,
+) -> Option<&'r ApprovalRule> {
+    let (rule, verdict) = rules
+        .iter()
+        .map(|rule| (rule, rule.when.test(task)))
+        .find(|(_, verdict)| *verdict != Verdict::No)?;
     (rule.required || verdict == Verdict::Unclear).then_some(rule)
 }
 
@@ -203,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_deployment_that_may_be_to_production_is_never_waved_through() {
-        let verdict = |payload: &str| production().test(&task("deploy", Priority::P2, payload, None));
+        let verdict =
+            |payload: &str| production().test(&task("deploy", Priority::P2, payload, None));
 
         assert_eq!(verdict(r#"{"environment": "staging"}"#), Verdict::No);
         for (payload, expected) in [
@@ -226,13 +244,17 @@ mod tests {
             ApprovalRule { name: name.to_owned(), when, required, terms }
         };
         let rules = [rule("production", production(), true)];
-        let asks =
-            |kind: &str, payload: &str| required_approval(&rules, &task(kind, Priority::P2, payload, None)).is_some();
+        let asks = |kind: &str, payload: &str| {
+            required_approval(&rules, &task(kind, Priority::P2, payload, None)).is_some()
+        };
 
         assert!(asks("deploy", r#"{"environment": ["staging"]}"#));
         assert!(!asks("deploy", r#"{"environment": "staging"}"#));
         assert!(!asks("faq", "{}"));
-        let waved = [rule("waved through", production(), false), rule("every deployment", Condition::default(), true)];
+        let waved = [
+            rule("waved through", production(), false),
+            rule("every deployment", Condition::default(), true),
+        ];
         let asked = |payload: &str| {
             let task = task("deploy", Priority::P2, payload, None);
             required_approval(&waved, &task).map(|rule| rule.name.clone())
@@ -257,7 +279,11 @@ mod tests {
     #[test]
     fn a_field_path_is_checked_before_it_is_used() {
         let condition = |field: &str| Condition {
-            fields: vec![FieldTest { field: field.to_owned(), equals: vec![Value::Bool(true)], or_missing: false }],
+            fields: vec![FieldTest {
+                field: field.to_owned(),
+                equals: vec![Value::Bool(true)],
+                or_missing: false,
+            }],
             ..Condition::default()
         };
 

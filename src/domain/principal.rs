@@ -66,7 +66,9 @@ impl Role {
         let reads = matches!(scope, Scope::TasksRead | Scope::EventsRead | Scope::ApprovalsRead);
         match self {
             Self::User => reads,
-            Self::Agent => reads || matches!(scope, Scope::TasksWrite | Scope::Agent | Scope::EventsPublish),
+            Self::Agent => {
+                reads || matches!(scope, Scope::TasksWrite | Scope::Agent | Scope::EventsPublish)
+            }
             Self::Approver => reads || scope == Scope::ApprovalsDecide,
             Self::Admin => true,
         }
@@ -126,7 +128,9 @@ impl fmt::Display for Origin {
     /// The address with its port, or `nats`: what the audit log keeps.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Peer(address) => SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(formatter),
+            Self::Peer(address) => {
+                SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(formatter)
+            }
             Self::Nats => formatter.write_str("nats"),
         }
     }
@@ -207,7 +211,8 @@ mod tests {
         for bad in ["", "a b", "a\"b", "a\\b", "a\nb", &"x".repeat(65)] {
             assert!(Principal::new(Subject::User(bad.to_owned()), Role::User).is_err(), "{bad}");
         }
-        let alice = Principal::new(Subject::User("alice@example.com".to_owned()), Role::User).unwrap();
+        let alice =
+            Principal::new(Subject::User("alice@example.com".to_owned()), Role::User).unwrap();
         assert_eq!(alice.to_string(), "user:alice@example.com");
     }
 
@@ -219,6 +224,9 @@ mod tests {
 
         assert_eq!(alice, elsewhere);
         assert_eq!(elsewhere.to_string(), "user:alice");
-        assert_eq!((alice.origin(), elsewhere.origin()), (String::new(), "10.0.0.7:4711".to_owned()));
+        assert_eq!(
+            (alice.origin(), elsewhere.origin()),
+            (String::new(), "10.0.0.7:4711".to_owned())
+        );
     }
 }

@@ -191,7 +191,13 @@ pub const TIMELINE: u32 = 128;
 impl Task {
     /// What a human decides on: with an `action`, whether the agent may take that step.
     pub fn content<'t>(&'t self, action: Option<&'t RawValue>) -> Content<'t> {
-        Content { kind: &self.kind, agent: &self.agent, version: self.version, payload: &self.payload, action }
+        Content {
+            kind: &self.kind,
+            agent: &self.agent,
+            version: self.version,
+            payload: &self.payload,
+            action,
+        }
     }
 
     /// When it last came to `state`, as far as the timeline goes back.
@@ -233,7 +239,11 @@ impl Task {
     }
 
     /// The task as it was when it was accepted, with what was answered then: what a repeated submission is answered with.
-    pub fn as_submitted(mut self, scheduled_for: Option<Millis>, approval: Option<ApprovalId>) -> Self {
+    pub fn as_submitted(
+        mut self,
+        scheduled_for: Option<Millis>,
+        approval: Option<ApprovalId>,
+    ) -> Self {
         self.timeline.truncate(1);
         let clocks_since = scheduled_for.unwrap_or(self.created_at);
         // Clocks that were moved were moved as a whole.
@@ -243,7 +253,9 @@ impl Task {
                 *deadline = deadline.saturating_sub(moved);
             }
         }
-        if let Some(submission) = self.timeline.first().filter(|transition| transition.verb == Verb::Submit) {
+        if let Some(submission) =
+            self.timeline.first().filter(|transition| transition.verb == Verb::Submit)
+        {
             self.state = submission.to;
         }
         let edit = self.asked.take().and_then(|asked| asked.edit);

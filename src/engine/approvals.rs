@@ -2,7 +2,9 @@
 
 use serde_json::value::RawValue;
 
-use crate::domain::approval::{Approval, ApprovalStatus, Asked, Decision, OnRejection, TermsSetting, Verdict};
+use crate::domain::approval::{
+    Approval, ApprovalStatus, Asked, Decision, OnRejection, TermsSetting, Verdict,
+};
 use crate::domain::content::{self, Content};
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::Verb;
@@ -59,7 +61,9 @@ impl Engine {
         loop {
             let (approval, task) = self.approval(id).await?;
             let level = approval.terms.level(approval.level);
-            if let Some(level) = level.filter(|level| !level.includes(caller, &self.settings.approvals.groups)) {
+            if let Some(level) =
+                level.filter(|level| !level.includes(caller, &self.settings.approvals.groups))
+            {
                 return Err(Error::NotAsked { id, asked: level.describe() });
             }
             let seen = match &decision.digest {
@@ -75,7 +79,9 @@ impl Engine {
                 Decided::Own => Err(Error::OwnSubmission(id)),
                 Decided::Twice => Err(Error::AlreadyVoted(id)),
                 Decided::Changed(digest) => Err(Error::ContentChanged { id, digest }),
-                Decided::Already { status, at, by } => Err(Error::AlreadyDecided { id, status, by, at }),
+                Decided::Already { status, at, by } => {
+                    Err(Error::AlreadyDecided { id, status, by, at })
+                }
                 Decided::Illegal(state) => {
                     let verb = match decision.verdict {
                         Verdict::Approve { .. } => Verb::Approve,
@@ -138,7 +144,8 @@ impl Engine {
         let task = self.task(id).await?;
         let settings = &self.settings.approvals;
         let mut terms = settings.terms_of(&settings.asked);
-        if let (Some(first), Some(expires)) = (terms.levels.first_mut(), question.expires_after_ms) {
+        if let (Some(first), Some(expires)) = (terms.levels.first_mut(), question.expires_after_ms)
+        {
             first.expires_after_ms = expires;
         }
         // An event holds it in one line.

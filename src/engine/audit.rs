@@ -1,6 +1,8 @@
 //! Who did what that somebody must answer for.
 
-use crate::domain::audit::{AuditChain, AuditEntry, AuditFilter, AuditPlace, Credential, NotAPlace};
+use crate::domain::audit::{
+    AuditChain, AuditEntry, AuditFilter, AuditPlace, Credential, NotAPlace,
+};
 
 use super::tasks::LOOKED_AT;
 use super::{Engine, Error, Fault, Page};
@@ -19,7 +21,8 @@ impl Engine {
         limit: usize,
         cursor: Option<&str>,
     ) -> Result<(Page<AuditEntry>, Vec<AuditChain>), Error> {
-        let invalid = |error: NotAPlace| Error::Invalid(vec![Fault::new("cursor", error.to_string())]);
+        let invalid =
+            |error: NotAPlace| Error::Invalid(vec![Fault::new("cursor", error.to_string())]);
         let mut from = cursor.map(str::parse::<AuditPlace>).transpose().map_err(invalid)?;
         let (mut items, mut looked_at) = (Vec::new(), 0);
         loop {

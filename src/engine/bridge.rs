@@ -41,8 +41,14 @@ impl Engine {
     }
 
     /// The next events of a partition whose lease `holder` has or gets now; none: another bridge has it.
-    pub async fn unpublished(&self, partition: Partition, holder: &str) -> Result<Option<Unpublished>, Error> {
-        let Some(lease) = self.store.hold_bridge(partition, holder, LEASE_MS, None).await? else { return Ok(None) };
+    pub async fn unpublished(
+        &self,
+        partition: Partition,
+        holder: &str,
+    ) -> Result<Option<Unpublished>, Error> {
+        let Some(lease) = self.store.hold_bridge(partition, holder, LEASE_MS, None).await? else {
+            return Ok(None);
+        };
         let part = self.store.read_log(lease.cursor, ENTRIES).await?;
         if part.events.is_empty() && !part.is_seamless {
             let end = self.store.log_bounds(partition).await?.last;
@@ -59,7 +65,11 @@ impl Engine {
     /// Notes that the partition's log has been published up to `published`; whether `holder` still had the lease.
     /// If not, somebody else goes on from where the cursor stood.
     pub async fn published(&self, holder: &str, published: EventId) -> Result<bool, Error> {
-        Ok(self.store.hold_bridge(published.partition, holder, LEASE_MS, Some(published)).await?.is_some())
+        Ok(self
+            .store
+            .hold_bridge(published.partition, holder, LEASE_MS, Some(published))
+            .await?
+            .is_some())
     }
 
     /// How far the bridge is behind the log at worst, in milliseconds; none: no bridge ever ran.

@@ -49,7 +49,8 @@ impl Engine {
         let (store, actor, claim) = (self.store.clone(), actor.to_owned(), claim.clone());
         let lease_ms = claim.lease_ms.unwrap_or(self.settings.agents.lease_ms);
         self.tracker.spawn(async move {
-            let claimed = look(&store, &actor, &claim.agent, &claim.worker, claim.max, lease_ms).await;
+            let claimed =
+                look(&store, &actor, &claim.agent, &claim.worker, claim.max, lease_ms).await;
             if let Err(Ok(unwanted)) = answer.send(claimed) {
                 give_back(&store, &actor, unwanted).await;
             }
@@ -85,7 +86,9 @@ async fn look(
 
 async fn give_back(store: &Store, actor: &str, claimed: Vec<Claimed>) {
     for Claimed { task, .. } in claimed {
-        if let Err(error) = store.release(task.id.partition(), actor, &[(task.id, task.attempt)]).await {
+        if let Err(error) =
+            store.release(task.id.partition(), actor, &[(task.id, task.attempt)]).await
+        {
             // Its lease ends by itself.
             tracing::warn!(%error, task.id = %task.id, "a claimed task whose agent hung up could not be given back");
         }

@@ -19,8 +19,12 @@ impl Engine {
         let findings = self.examine_all(Some(&self.lost_gate(Partition(0)))).await?;
         for Finding { subject, what, remedy } in &findings {
             match remedy {
-                Some(Remedy::Mended(how)) => tracing::warn!(subject, what, how, "the store was mended"),
-                Some(Remedy::Left(why)) => tracing::error!(subject, what, why, "the store cannot be mended here"),
+                Some(Remedy::Mended(how)) => {
+                    tracing::warn!(subject, what, how, "the store was mended")
+                }
+                Some(Remedy::Left(why)) => {
+                    tracing::error!(subject, what, why, "the store cannot be mended here")
+                }
                 None => tracing::error!(subject, what, "the store was not mended here"),
             }
         }

@@ -37,7 +37,10 @@ impl Engine {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
             let agents = &self.settings.agents;
-            let reaped = self.store.reap(partition, BATCH, agents.max_lost, &self.waits(), agents.session_ms).await?;
+            let reaped = self
+                .store
+                .reap(partition, BATCH, agents.max_lost, &self.waits(), agents.session_ms)
+                .await?;
             swept.add(reaped);
         }
         Ok(swept)
@@ -56,7 +59,11 @@ impl Engine {
     pub async fn deadlines(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
-            swept.add(self.store.deadlines(partition, BATCH, self.settings.queue.head_start_ms.all()).await?);
+            swept.add(
+                self.store
+                    .deadlines(partition, BATCH, self.settings.queue.head_start_ms.all())
+                    .await?,
+            );
         }
         Ok(swept)
     }
@@ -66,7 +73,10 @@ impl Engine {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
             let kept = &self.settings.retention;
-            let moved = self.store.prune(partition, BATCH, kept.finished_ms, kept.events_ms, kept.audit_ms).await?;
+            let moved = self
+                .store
+                .prune(partition, BATCH, kept.finished_ms, kept.events_ms, kept.audit_ms)
+                .await?;
             swept.add(Sweep { moved, next_in: None });
         }
         Ok(swept)

@@ -155,8 +155,12 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Full => Self::Full,
-            store::Error::NotReplicated { reached, wanted } => Self::NotReplicated { reached, wanted },
-            store::Error::Unavailable { .. } | store::Error::NoConnection { .. } => Self::Unavailable(Box::new(error)),
+            store::Error::NotReplicated { reached, wanted } => {
+                Self::NotReplicated { reached, wanted }
+            }
+            store::Error::Unavailable { .. } | store::Error::NoConnection { .. } => {
+                Self::Unavailable(Box::new(error))
+            }
             store::Error::Layout { .. } => Self::Foreign(Box::new(error)),
             store::Error::Corrupt { .. } => Self::Corrupt(Box::new(error)),
         }

@@ -55,11 +55,13 @@ impl Engine {
             metadata,
         };
         let json = serde_json::to_string(&body).map_err(unreadable)?;
-        let own = event.task_id.map(|id| id.partition()).filter(|partition| self.store.has(*partition));
+        let own =
+            event.task_id.map(|id| id.partition()).filter(|partition| self.store.has(*partition));
         let partition = own.unwrap_or_else(|| self.store.partition_of(fastrand::u64(..)));
         // The scripts continue an object that they opened with the event's id and time.
         let json = json.strip_prefix('{').unwrap_or(&json);
-        let id = self.store.publish(partition, &caller.to_string(), &event.event_type, json).await?;
+        let id =
+            self.store.publish(partition, &caller.to_string(), &event.event_type, json).await?;
         Ok(id.to_uuid())
     }
 }

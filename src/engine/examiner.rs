@@ -54,10 +54,15 @@ impl Engine {
                 round.examination = None;
                 return Ok(rest);
             }
-            Turn::Begin => (round.examination, round.found) = (Some(Examination::new(None)), BTreeSet::new()),
+            Turn::Begin => {
+                (round.examination, round.found) = (Some(Examination::new(None)), BTreeSet::new())
+            }
             Turn::GoOn => {}
         }
-        let found = self.store.examine(round.examination.get_or_insert_with(|| Examination::new(None))).await?;
+        let found = self
+            .store
+            .examine(round.examination.get_or_insert_with(|| Examination::new(None)))
+            .await?;
         round.note(found);
         Ok(PAUSE)
     }

@@ -35,7 +35,8 @@ pub struct EventFilter {
 
 impl EventFilter {
     fn wants(&self, event: &Event) -> bool {
-        (self.types.is_empty() || self.types.iter().any(|pattern| pattern.matches(&event.event_type)))
+        (self.types.is_empty()
+            || self.types.iter().any(|pattern| pattern.matches(&event.event_type)))
             && self.task_id.is_none_or(|id| event.task_id == Some(id))
             && self.source_agent.as_ref().is_none_or(|source| event.source_agent == *source)
     }
@@ -50,7 +51,8 @@ impl Position {
     fn read(text: &str) -> Option<Self> {
         let part = |(nth, part): (usize, &str)| {
             let mut numbers = part.split('-');
-            let mut next = || numbers.next().and_then(|number| u64::from_str_radix(number, 16).ok());
+            let mut next =
+                || numbers.next().and_then(|number| u64::from_str_radix(number, 16).ok());
             let (at_ms, sequence, index) = (next()?, next()?, next()?);
             let id = EventId {
                 at_ms,
@@ -180,9 +182,12 @@ impl Engine {
                     ahead[nth].extend(found);
                 }
             }
-            let place = |event: &Arc<Event>| (event.id.at_ms, event.id.sequence, event.id.partition);
-            let oldest =
-                ahead.iter_mut().filter(|ahead| !ahead.is_empty()).min_by_key(|ahead| ahead.front().map(place));
+            let place =
+                |event: &Arc<Event>| (event.id.at_ms, event.id.sequence, event.id.partition);
+            let oldest = ahead
+                .iter_mut()
+                .filter(|ahead| !ahead.is_empty())
+                .min_by_key(|ahead| ahead.front().map(place));
             let Some(oldest) = oldest else { break };
             if events.len() == limit || looked_at == LOOKED_AT {
                 return Ok(EventPage { events, next, has_more: true, has_gap });
@@ -199,7 +204,12 @@ impl Engine {
     /// that event's time was, so that nothing is missed and some may come twice.
     fn position(&self, text: &str) -> Result<Position, Error> {
         let partitions = ordered(&self.store);
-        let invalid = || Error::Invalid(vec![Fault::new("after", "is neither a position of a feed nor an event's id")]);
+        let invalid = || {
+            Error::Invalid(vec![Fault::new(
+                "after",
+                "is neither a position of a feed nor an event's id",
+            )])
+        };
         if let Some(id) = event_id(text).filter(|id| self.store.has(id.partition)) {
             // The last that can have come before that event's time.
             let before = |partition| EventId {
@@ -211,7 +221,9 @@ impl Engine {
             let start = |partition| if partition == id.partition { id } else { before(partition) };
             return Ok(Position(partitions.into_iter().map(start).collect()));
         }
-        Position::read(text).filter(|position| position.0.len() == partitions.len()).ok_or_else(invalid)
+        Position::read(text)
+            .filter(|position| position.0.len() == partitions.len())
+            .ok_or_else(invalid)
     }
 
     /// Some of the events after `from`, and whether others between were trimmed.
@@ -229,7 +241,9 @@ impl Engine {
             Some(first) => (id.at_ms, id.sequence) < (first.at_ms, first.sequence),
             None => id < bounds.last,
         };
-        Ok(bounds.was_trimmed && is_behind && (id.at_ms, id.sequence) != (bounds.last.at_ms, bounds.last.sequence))
+        Ok(bounds.was_trimmed
+            && is_behind
+            && (id.at_ms, id.sequence) != (bounds.last.at_ms, bounds.last.sequence))
     }
 }
 
@@ -290,7 +304,9 @@ impl Feed {
     /// Reads on in the past, if any of it is left; whether it was.
     async fn catch_up(&mut self) -> Result<bool, Error> {
         let is_behind = |(nth, from): (usize, &EventId)| self.position.0[nth] < *from;
-        let Some(nth) = self.live.from.iter().enumerate().position(is_behind) else { return Ok(false) };
+        let Some(nth) = self.live.from.iter().enumerate().position(is_behind) else {
+            return Ok(false);
+        };
         if self.live.events.len() >= FAR_BEHIND {
             // The reader is not slow, its past is long: the live end waits for it further on.
             self.live = Live::join(&self.engine.store).await?;
@@ -339,7 +355,16 @@ mod tests {
         ]);
 
         assert_eq!(Position::read(&position.to_string()), Some(position));
-        for bad in ["", "x", "1-2", "1-2-3-4", "1-2-3.", "ffffffffffffff-0-0", "0-ffffffffff-0", "0-0-fffff"] {
+        for bad in [
+            "",
+            "x",
+            "1-2",
+            "1-2-3-4",
+            "1-2-3.",
+            "ffffffffffffff-0-0",
+            "0-ffffffffff-0",
+            "0-0-fffff",
+        ] {
             assert_eq!(Position::read(bad), None, "{bad}");
         }
     }

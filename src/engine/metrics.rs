@@ -30,6 +30,12 @@ impl Engine {
         }
         logs.sort_by_key(|(partition, _)| *partition);
         let (stats, bridge_lag_ms) = (self.stats().await?, self.bridge_lag_ms().await?);
-        Ok(Figures { stats, rounds: self.store.rounds().await?, bridge_lag_ms, logs, losses: self.store.losses() })
+        Ok(Figures {
+            stats,
+            rounds: self.store.rounds().await?,
+            bridge_lag_ms,
+            logs,
+            losses: self.store.losses(),
+        })
     }
 }

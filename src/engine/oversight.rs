@@ -31,8 +31,9 @@ impl Engine {
             };
             (state, count)
         });
-        let by_priority =
-            Priority::ALL.map(|priority| (priority, sum(rows.iter().flat_map(|row| &row.open), priority.as_str())));
+        let by_priority = Priority::ALL.map(|priority| {
+            (priority, sum(rows.iter().flat_map(|row| &row.open), priority.as_str()))
+        });
         let waits = rows.iter().filter_map(|row| Some(row.now.saturating_sub(row.head_since?)));
         Ok(Stats {
             by_status: by_status.to_vec(),
@@ -87,14 +88,17 @@ impl Engine {
         if self.store.is_foreign() {
             return false;
         }
-        self.has_answered_lately() || matches!(tokio::time::timeout(LATELY, self.check()).await, Ok(Ok(_)))
+        self.has_answered_lately()
+            || matches!(tokio::time::timeout(LATELY, self.check()).await, Ok(Ok(_)))
     }
 
     /// The agents of all partitions together.
     fn by_agent(&self, rows: &[StatsRow]) -> Vec<AgentStatus> {
         let mut agents: BTreeMap<Name, AgentStatus> = BTreeMap::new();
         for rule in &self.settings.routing.rules {
-            agents.entry(rule.agent.clone()).or_insert_with(|| AgentStatus::idle(rule.agent.clone()));
+            agents
+                .entry(rule.agent.clone())
+                .or_insert_with(|| AgentStatus::idle(rule.agent.clone()));
         }
         for row in rows.iter().flat_map(|row| &row.agents) {
             let Ok(name) = Name::from_str(&row.agent) else { continue };
@@ -111,7 +115,14 @@ fn sum<'r>(counts: impl Iterator<Item = &'r (String, u64)>, word: &str) -> u64 {
 
 impl AgentStatus {
     fn idle(agent: Name) -> Self {
-        Self { agent, depth: 0, in_progress: 0, sessions: Vec::new(), last_seen: None, is_paused: false }
+        Self {
+            agent,
+            depth: 0,
+            in_progress: 0,
+            sessions: Vec::new(),
+            last_seen: None,
+            is_paused: false,
+        }
     }
 
     fn add(&mut self, row: &AgentRow) {

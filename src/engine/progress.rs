@@ -19,7 +19,11 @@ impl Engine {
     /// Ends attempts; one result for each report, in order: the state that the task is in now, or the refusal.
     ///
     /// A report that was accepted before is accepted again and changes nothing.
-    pub async fn report(&self, caller: &Principal, reports: Vec<Report>) -> Result<Vec<Result<State, Error>>, Error> {
+    pub async fn report(
+        &self,
+        caller: &Principal,
+        reports: Vec<Report>,
+    ) -> Result<Vec<Result<State, Error>>, Error> {
         let actor = caller.to_string();
         let mut answers: Vec<Option<Result<State, Error>>> = reports.iter().map(|_| None).collect();
         let mut partitions: Vec<(Partition, Vec<usize>)> = Vec::new();
@@ -36,8 +40,11 @@ impl Engine {
         }
         for (partition, places) in partitions {
             for verb in [Verb::Complete, Verb::Fail, Verb::Release] {
-                let mine: Vec<_> =
-                    places.iter().copied().filter(|nth| verb_of(&reports[*nth].outcome) == verb).collect();
+                let mine: Vec<_> = places
+                    .iter()
+                    .copied()
+                    .filter(|nth| verb_of(&reports[*nth].outcome) == verb)
+                    .collect();
                 for piece in mine.chunks(BATCH) {
                     let told = self.tell(partition, &actor, verb, piece, &reports).await?;
                     for (nth, answer) in piece.iter().zip(told) {
@@ -63,24 +70,31 @@ impl Engine {
         match verb {
             Verb::Complete => {
                 let rows = mine.filter_map(|report| match &report.outcome {
-                    Outcome::Completed { result } => Some((report.id, Some(report.attempt), result.as_deref())),
+                    Outcome::Completed { result } => {
+                        Some((report.id, Some(report.attempt), result.as_deref()))
+                    }
                     Outcome::Failed { .. } | Outcome::Released => None,
                 });
                 Ok(self.store.complete(partition, actor, &rows.collect::<Vec<_>>()).await?)
             }
             Verb::Fail => {
                 let rows = mine.filter_map(|report| match &report.outcome {
-                    Outcome::Failed { error, is_retryable, retry_after_ms, result } => Some(FailedReport {
-                        id: report.id,
-                        attempt: Some(report.attempt),
-                        error,
-                        is_retryable: *is_retryable,
-                        retry_after_ms: *retry_after_ms,
-                        result: result.as_deref(),
-                    }),
+                    Outcome::Failed { error, is_retryable, retry_after_ms, result } => {
+                        Some(FailedReport {
+                            id: report.id,
+                            attempt: Some(report.attempt),
+                            error,
+                            is_retryable: *is_retryable,
+                            retry_after_ms: *retry_after_ms,
+                            result: result.as_deref(),
+                        })
+                    }
                     Outcome::Completed { .. } | Outcome::Released => None,
                 });
-                Ok(self.store.fail(partition, actor, &rows.collect::<Vec<_>>(), &self.waits()).await?)
+                Ok(self
+                    .store
+                    .fail(partition, actor, &rows.collect::<Vec<_>>(), &self.waits())
+                    .await?)
             }
             _ => {
                 let rows: Vec<_> = mine.map(|report| (report.id, report.attempt)).collect();
@@ -102,7 +116,11 @@ impl Engine {
     ) -> Result<Millis, Error> {
         self.known(id)?;
         let lease_ms = extend_ms.unwrap_or(self.settings.agents.lease_ms);
-        match self.store.extend(id, &caller.to_string(), attempt, lease_ms, progress.as_ref()).await? {
+        match self
+            .store
+            .extend(id, &caller.to_string(), attempt, lease_ms, progress.as_ref())
+            .await?
+        {
             Ok(lease_until) => Ok(lease_until),
             Err(answer) => match refuse(id, Verb::Extend, attempt, answer) {
                 Ok(state) => Err(Error::Illegal { id, state, verb: Verb::Extend }),
@@ -114,7 +132,8 @@ impl Engine {
     /// The waits after 1, 2, … failures, jittered, for the scripts to choose from.
     pub(super) fn waits(&self) -> String {
         let chance = fastrand::f64();
-        let waits = (1..=WAITS).map(|failures| self.settings.tasks.backoff.wait_ms(failures, chance).to_string());
+        let waits = (1..=WAITS)
+            .map(|failures| self.settings.tasks.backoff.wait_ms(failures, chance).to_string());
         waits.collect::<Vec<_>>().join(",")
     }
 }

@@ -63,7 +63,10 @@ impl Engine {
             return Err(Error::Invalid(vec![Fault::new("/from", "must be before `to`")]));
         }
         if end - start > MOST_HOURS {
-            return Err(Error::Invalid(vec![Fault::new("/from", "must be at most 31 days before `to`")]));
+            return Err(Error::Invalid(vec![Fault::new(
+                "/from",
+                "must be at most 31 days before `to`",
+            )]));
         }
         let (mut groups, mut total) = (BTreeMap::<Group, Figures>::new(), Figures::default());
         for partition in self.store.partitions() {
@@ -77,6 +80,11 @@ impl Engine {
                 groups.entry(group).or_default().add(&figure, count);
             }
         }
-        Ok(Report { from: start * HOUR_MS, to: end * HOUR_MS, groups: groups.into_iter().collect(), total })
+        Ok(Report {
+            from: start * HOUR_MS,
+            to: end * HOUR_MS,
+            groups: groups.into_iter().collect(),
+            total,
+        })
     }
 }

@@ -32,7 +32,8 @@ impl Engine {
         caller: &Principal,
         tasks: Vec<NewTask>,
     ) -> Result<Vec<Result<Submitted, Error>>, Error> {
-        let mut answers: Vec<Option<Result<Submitted, Error>>> = tasks.iter().map(|_| None).collect();
+        let mut answers: Vec<Option<Result<Submitted, Error>>> =
+            tasks.iter().map(|_| None).collect();
         let mut batches: Vec<(Partition, Vec<(usize, NewRecord)>)> = Vec::new();
         let random = fastrand::u64(..);
         for (nth, task) in tasks.into_iter().enumerate() {
@@ -40,8 +41,9 @@ impl Engine {
                 Err(refusal) => answers[nth] = Some(Err(refusal)),
                 Ok(record) => {
                     let partition = record.id.partition();
-                    let is_open =
-                        |(known, batch): &&mut (Partition, Vec<_>)| *known == partition && batch.len() < BATCH;
+                    let is_open = |(known, batch): &&mut (Partition, Vec<_>)| {
+                        *known == partition && batch.len() < BATCH
+                    };
                     match batches.iter_mut().find(is_open) {
                         Some((_, batch)) => batch.push((nth, record)),
                         None => batches.push((partition, vec![(nth, record)])),
@@ -51,7 +53,8 @@ impl Engine {
         }
         for (partition, batch) in batches {
             let (places, records): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let keys: Vec<_> = records.iter().map(|record| record.new.idempotency.clone()).collect();
+            let keys: Vec<_> =
+                records.iter().map(|record| record.new.idempotency.clone()).collect();
             let stored = self.committer.commit(&self.store, partition, records).await?;
             for ((nth, key), answer) in places.into_iter().zip(keys).zip(stored) {
                 answers[nth] = Some(match answer {
@@ -61,9 +64,9 @@ impl Engine {
                         let first = task.map(|task| task.as_submitted(scheduled_for, approval));
                         first.map(|task| Submitted { task, is_replay: true })
                     }
-                    SubmitAnswer::Mismatch => {
-                        Err(Error::IdempotencyMismatch { key: key.map(|key| key.key).unwrap_or_default() })
-                    }
+                    SubmitAnswer::Mismatch => Err(Error::IdempotencyMismatch {
+                        key: key.map(|key| key.key).unwrap_or_default(),
+                    }),
                 });
             }
         }
@@ -71,30 +74,48 @@ impl Engine {
     }
 
     /// Decides everything about a submission that does not need the store.
-    fn prepare(&self, caller: &Principal, mut new: NewTask, random: u64) -> Result<NewRecord, Error> {
+    fn prepare(
+        &self,
+        caller: &Principal,
+        mut new: NewTask,
+        random: u64,
+    ) -> Result<NewRecord, Error> {
         let settings = &self.settings;
         if let Some(detail) = unknown_type(&settings.tasks.types, &new.kind) {
             return Err(Error::Invalid(vec![Fault::new("/type", detail)]));
         }
         let Some((_, rule)) = routing::route(&settings.routing.rules, &new) else {
-            return Err(Error::Invalid(vec![Fault::new("/type", "no routing rule applies to this task")]));
+            return Err(Error::Invalid(vec![Fault::new(
+                "/type",
+                "no routing rule applies to this task",
+            )]));
         };
         if let Some(parent) = new.parent.filter(|parent| !self.store.has(parent.partition())) {
             let detail = format!("there is no task {parent}");
             return Err(Error::Invalid(vec![Fault::new("/parent_task_id", detail)]));
         }
-        let key_hash =
-            new.idempotency.as_ref().map(|idempotency| Sha256::digest(format!("{caller}\n{}", idempotency.key)));
+        let key_hash = new
+            .idempotency
+            .as_ref()
+            .map(|idempotency| Sha256::digest(format!("{caller}\n{}", idempotency.key)));
         let partition = match (&key_hash, new.parent) {
             // The same key must find the same partition, whatever else the body says.
-            (Some(hash), _) => self.store.partition_of(u64::from(hash[0]) << 8 | u64::from(hash[1])),
+            (Some(hash), _) => {
+                self.store.partition_of(u64::from(hash[0]) << 8 | u64::from(hash[1]))
+            }
             (None, Some(parent)) => parent.partition(),
             (None, None) => self.store.partition_of(random),
         };
         let gate = policy::required_approval(&settings.approvals.rules, &new);
         let agent = rule.agent.clone();
         let gate = gate.map(|asks| {
-            let content = Content { kind: &new.kind, agent: &agent, version: 1, payload: &new.payload, action: None };
+            let content = Content {
+                kind: &new.kind,
+                agent: &agent,
+                version: 1,
+                payload: &new.payload,
+                action: None,
+            };
             let (digest, terms) = (content.digest(), settings.approvals.terms_of(&asks.terms));
             Gate { id: ApprovalId::new(partition), digest, rule: asks.name.clone(), terms }
         });
@@ -108,7 +129,8 @@ impl Engine {
             gate,
             stands_while_blocked: settings.sla.exclude_approval_time,
             actions,
-            key_hash: key_hash.map(|hash| hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()),
+            key_hash: key_hash
+                .map(|hash| hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()),
             new,
         })
     }
@@ -132,11 +154,13 @@ fn promise(settings: &Settings, new: &NewTask) -> Option<Sla> {
         let target = targets.get(&format!("{}/{}", new.kind, new.priority.as_str()));
         target.or_else(|| targets.get(new.priority.as_str())).copied()
     };
-    let (within_ms, start_within_ms) = (configured(&settings.sla.targets), configured(&settings.sla.start_targets));
+    let (within_ms, start_within_ms) =
+        (configured(&settings.sla.targets), configured(&settings.sla.start_targets));
     match &new.sla {
         Some(sla) => {
             let within_ms = sla.within_ms.or(within_ms).filter(|_| sla.deadline.is_none());
-            let start_within_ms = sla.start_within_ms.or(start_within_ms).filter(|_| sla.start_deadline.is_none());
+            let start_within_ms =
+                sla.start_within_ms.or(start_within_ms).filter(|_| sla.start_deadline.is_none());
             Some(Sla { within_ms, start_within_ms, ..sla.clone() })
         }
         None => within_ms.or(start_within_ms).map(|_| Sla {
@@ -181,9 +205,11 @@ impl Committer {
                     let answers = store.submit(partition, records, remember_ms).await;
                     // Whoever no longer waits for the answer has hung up; the task is stored all the same.
                     match answers {
-                        Ok(answers) => askers.into_iter().zip(answers).for_each(|(asker, answer)| {
-                            let _ = asker.send(Ok(answer));
-                        }),
+                        Ok(answers) => {
+                            askers.into_iter().zip(answers).for_each(|(asker, answer)| {
+                                let _ = asker.send(Ok(answer));
+                            })
+                        }
                         Err(error) => {
                             let error = Arc::new(error);
                             askers.into_iter().for_each(|asker| {
@@ -217,7 +243,9 @@ impl Committer {
             Ok(answer) => Ok(vec![answer]),
             Err(error) => match *error {
                 store::Error::Full => Err(Error::Full),
-                store::Error::NotReplicated { reached, wanted } => Err(Error::NotReplicated { reached, wanted }),
+                store::Error::NotReplicated { reached, wanted } => {
+                    Err(Error::NotReplicated { reached, wanted })
+                }
                 store::Error::Layout { .. } => Err(Error::Foreign(Box::new(error))),
                 store::Error::Corrupt { .. } => Err(Error::Corrupt(Box::new(error))),
                 _ => Err(Error::Unavailable(Box::new(error))),

@@ -56,7 +56,12 @@ impl Engine {
     /// # Errors
     ///
     /// [`Error::Invalid`] if the cursor is not one of ours.
-    pub async fn tasks(&self, filter: &TaskFilter, limit: usize, cursor: Option<&str>) -> Result<Page<Task>, Error> {
+    pub async fn tasks(
+        &self,
+        filter: &TaskFilter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<Task>, Error> {
         let mut from = cursor.map(read_cursor).transpose()?;
         let mut items = Vec::new();
         let mut looked_at = 0;
@@ -65,7 +70,8 @@ impl Engine {
         }
         loop {
             let agent = filter.agent.as_ref();
-            let rows = self.store.list(filter.state, agent, filter.parent, from.as_ref(), limit).await?;
+            let rows =
+                self.store.list(filter.state, agent, filter.parent, from.as_ref(), limit).await?;
             let is_last = rows.len() < limit;
             looked_at += rows.len();
             for (place, task) in rows {
@@ -85,7 +91,12 @@ impl Engine {
     }
 
     /// Calls the task off, wherever it is; final at once.
-    pub async fn cancel(&self, caller: &Principal, id: TaskId, reason: Option<String>) -> Result<Task, Error> {
+    pub async fn cancel(
+        &self,
+        caller: &Principal,
+        id: TaskId,
+        reason: Option<String>,
+    ) -> Result<Task, Error> {
         self.known(id)?;
         let answer = self.store.cancel(id, caller, reason.as_deref()).await?;
         self.accepted(id, Verb::Cancel, answer).await
@@ -105,12 +116,18 @@ impl Engine {
     /// What `PATCH /tasks/{id}/status` does for callers that never claimed.
     ///
     /// `in_progress` leases the very task to the caller; its outcome is then the caller's alone to report.
-    pub async fn change_status(&self, caller: &Principal, id: TaskId, change: StatusChange) -> Result<Task, Error> {
+    pub async fn change_status(
+        &self,
+        caller: &Principal,
+        id: TaskId,
+        change: StatusChange,
+    ) -> Result<Task, Error> {
         self.known(id)?;
         let actor = caller.to_string();
         match change {
             StatusChange::InProgress => {
-                let answer = self.store.take(id, &actor, self.settings.agents.patch_lease_ms).await?;
+                let answer =
+                    self.store.take(id, &actor, self.settings.agents.patch_lease_ms).await?;
                 self.accepted(id, Verb::Take, answer).await
             }
             StatusChange::Completed { result } => {
@@ -128,7 +145,8 @@ impl Engine {
                     retry_after_ms: None,
                     result,
                 };
-                let answers = self.store.fail(id.partition(), &actor, &[report], &self.waits()).await?;
+                let answers =
+                    self.store.fail(id.partition(), &actor, &[report], &self.waits()).await?;
                 self.accepted(id, Verb::Fail, single(answers)?).await
             }
             StatusChange::Cancelled { reason } => self.cancel(caller, id, reason).await,

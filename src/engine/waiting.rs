@@ -64,17 +64,21 @@ impl Engine {
     pub async fn waiting(&self, task: &Task) -> Result<Option<Waiting>, Error> {
         let is_parked = task.timeline.last().is_some_and(|last| last.verb == Verb::Park);
         Ok(match task.state {
-            State::Pending | State::Assigned if is_parked => Some(Waiting::Content { approval: task.approval }),
+            State::Pending | State::Assigned if is_parked => {
+                Some(Waiting::Content { approval: task.approval })
+            }
             State::Blocked => {
-                task.asked.as_ref().filter(|asked| asked.status == ApprovalStatus::Pending).map(|asked| {
-                    let level = asked.terms.level(asked.level);
-                    Waiting::Approval {
-                        id: asked.id,
-                        asked: level.map(|level| level.describe()).unwrap_or_default(),
-                        is_ask: matches!(asked.asked, Asked::Step { .. }),
-                        until: asked.expires_at,
-                    }
-                })
+                task.asked.as_ref().filter(|asked| asked.status == ApprovalStatus::Pending).map(
+                    |asked| {
+                        let level = asked.terms.level(asked.level);
+                        Waiting::Approval {
+                            id: asked.id,
+                            asked: level.map(|level| level.describe()).unwrap_or_default(),
+                            is_ask: matches!(asked.asked, Asked::Step { .. }),
+                            until: asked.expires_at,
+                        }
+                    },
+                )
             }
             State::Scheduled => {
                 let is_retry = task.retry_count > 0;

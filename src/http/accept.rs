@@ -63,7 +63,8 @@ pub enum Accepted {
 impl Accepted {
     /// What the values of `Accept` ask for; none: nothing that there is.
     fn read<'h>(values: impl Iterator<Item = &'h str>) -> Option<Self> {
-        let ranges: Vec<_> = values.flat_map(|value| value.split(',')).filter_map(media_range).collect();
+        let ranges: Vec<_> =
+            values.flat_map(|value| value.split(',')).filter_map(media_range).collect();
         let takes = |wanted: &str| ranges.iter().any(|range| range == wanted);
         let form = if takes(CLOUD_EVENTS) { Form::CloudEvent } else { Form::Json };
         if takes(EVENT_STREAM) {
@@ -83,7 +84,8 @@ impl Accepted {
 fn media_range(part: &str) -> Option<String> {
     let mut pieces = part.split(';').map(str::trim);
     let range = pieces.next().filter(|range| !range.is_empty())?.to_ascii_lowercase();
-    let weight = pieces.find_map(|piece| piece.strip_prefix("q=").or_else(|| piece.strip_prefix("Q=")));
+    let weight =
+        pieces.find_map(|piece| piece.strip_prefix("q=").or_else(|| piece.strip_prefix("Q=")));
     let is_refused = weight.is_some_and(|weight| weight.parse() == Ok(0.0));
     // A range that is refused stands for one that there is not, so that `Accept` does not count as empty.
     Some(if is_refused { String::new() } else { range })
@@ -95,7 +97,11 @@ impl<'a> ApiExtractor<'a> for Accepted {
     type ParamType = ();
     type ParamRawType = ();
 
-    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
         let values = request.headers().get_all(header::ACCEPT).iter();
         let accepted = Self::read(values.map(|value| value.to_str().unwrap_or("unreadable")));
         Ok(accepted.ok_or_else(|| Refusal::not_acceptable(&[EVENT_STREAM, JSON, CLOUD_EVENTS]))?)

@@ -72,7 +72,10 @@ impl Agents {
         let (reports, claim) = body.value.into_parts(agent.0.0, &self.limits)?;
         let attempts: Vec<_> = reports.iter().map(|report| (report.id, report.attempt)).collect();
         let outcomes = self.engine.report(&caller, reports).await?;
-        let results = attempts.into_iter().zip(outcomes).map(|((id, attempt), result)| (id, attempt, result).into());
+        let results = attempts
+            .into_iter()
+            .zip(outcomes)
+            .map(|((id, attempt), result)| (id, attempt, result).into());
         let results: Vec<OutcomeResult> = results.collect();
         let (claimed, claim_problem) = self.claim_next(&caller, claim).await;
         Ok(Json(OutcomesResult { results, claimed, claim_problem }))
@@ -106,7 +109,11 @@ impl Agents {
 impl Agents {
     /// Claims after outcomes were taken. A claim that fails must not hide that they were: the agent would
     /// report them again and be told that its leases are lost.
-    async fn claim_next(&self, caller: &Principal, claim: Option<Claim>) -> (Option<TasksClaimed>, Option<Problem>) {
+    async fn claim_next(
+        &self,
+        caller: &Principal,
+        claim: Option<Claim>,
+    ) -> (Option<TasksClaimed>, Option<Problem>) {
         let Some(claim) = claim else { return (None, None) };
         match self.engine.claim(caller, claim).await {
             Ok(claimed) => (Some(claimed.into()), None),

@@ -54,12 +54,16 @@ impl Guard {
     ///
     /// There is none, or one is too weak or malformed; the error says which and what is expected.
     pub fn new(settings: &Auth) -> Result<Self, Error> {
-        let tokens = settings.jwt_secret.as_ref().map(|secret| token_key(secret.expose())).transpose()?;
+        let tokens =
+            settings.jwt_secret.as_ref().map(|secret| token_key(secret.expose())).transpose()?;
         let mut keys = HashMap::new();
         for (name, secret) in &settings.api_keys {
             let (digest, principal) = api_key(name, secret.expose())?;
             if keys.insert(digest, Arc::new(principal)).is_some() {
-                return Err(Error::refused(format!("auth.api_keys.{name}"), "is the same key as another's"));
+                return Err(Error::refused(
+                    format!("auth.api_keys.{name}"),
+                    "is the same key as another's",
+                ));
             }
         }
         if tokens.is_none() && keys.is_empty() {
@@ -74,11 +78,13 @@ impl Guard {
         match (bearer, request.header(API_KEY_HEADER)) {
             (Some(token), _) => self.token(token),
             (None, Some(key)) => self.keys.get(&sha256(key)).cloned().ok_or_else(|| {
-                Refusal::unauthenticated("The API key is unknown. Check `X-API-Key`; the key may have been changed.")
+                Refusal::unauthenticated(
+                    "The API key is unknown. Check `X-API-Key`; the key may have been changed.",
+                )
             }),
-            (None, None) => {
-                Err(Refusal::unauthenticated("Send `Authorization: Bearer <token>` or `X-API-Key: <key>`."))
-            }
+            (None, None) => Err(Refusal::unauthenticated(
+                "Send `Authorization: Bearer <token>` or `X-API-Key: <key>`.",
+            )),
         }
     }
 
@@ -95,9 +101,9 @@ impl Guard {
                 )
             })?
             .claims;
-        Principal::new(Subject::User(claims.sub), claims.role)
-            .map(Arc::new)
-            .map_err(|error| Refusal::unauthenticated(&format!("The token's `sub` cannot be used: {error}.")))
+        Principal::new(Subject::User(claims.sub), claims.role).map(Arc::new).map_err(|error| {
+            Refusal::unauthenticated(&format!("The token's `sub` cannot be used: {error}."))
+        })
     }
 }
 
@@ -134,16 +140,21 @@ fn token_key(secret: &str) -> Result<(DecodingKey, Validation), Error> {
 /// Reads `<key>:<role>`, the setting of the key called `name`.
 fn api_key(name: &str, setting: &str) -> Result<([u8; 32], Principal), Error> {
     let refused = |why: String| Error::refused(format!("auth.api_keys.{name}"), why);
-    let (key, role) = setting.rsplit_once(':').ok_or_else(|| refused("must be `<key>:<role>`".to_owned()))?;
-    let role: Role =
-        role.parse().map_err(|error| refused(format!("has an unknown role after its last `:`; it {error}")))?;
+    let (key, role) =
+        setting.rsplit_once(':').ok_or_else(|| refused("must be `<key>:<role>`".to_owned()))?;
+    let role: Role = role
+        .parse()
+        .map_err(|error| refused(format!("has an unknown role after its last `:`; it {error}")))?;
     if key.chars().count() < MIN_KEY_CHARS {
         return Err(refused(format!("has a key under {MIN_KEY_CHARS} characters")));
     }
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(refused("has a key that no header can carry: use visible ASCII characters".to_owned()));
+        return Err(refused(
+            "has a key that no header can carry: use visible ASCII characters".to_owned(),
+        ));
     }
-    let principal = Principal::new(Subject::Key(name.to_owned()), role).map_err(|error| refused(error.to_string()))?;
+    let principal = Principal::new(Subject::Key(name.to_owned()), role)
+        .map_err(|error| refused(error.to_string()))?;
     Ok((sha256(key), principal))
 }
 
@@ -240,8 +251,7 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
             flows: None,
             openid_connect_url: None,
         };
-        let token =
-            "A JWT signed by HS256 with `exp`, `sub` and `role` (user, agent, approver, admin). It wins over a key.";
+        let token = "A JWT signed by HS256 with `exp`, `sub` and `role` (user, agent, approver, admin). It wins over a key.";
         let bearer = scheme("http", token);
         registry.create_security_scheme(
             BEARER,
@@ -259,9 +269,14 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
         vec![BEARER, API_KEY, N::SCOPE.as_str()]
     }
 
-    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        let guard =
-            request.data::<Arc<Guard>>().ok_or_else(|| Refusal::unauthenticated("No credential is known here."))?;
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let guard = request
+            .data::<Arc<Guard>>()
+            .ok_or_else(|| Refusal::unauthenticated("No credential is known here."))?;
         let principal = guard.authenticate(request)?;
         if !principal.role().allows(N::SCOPE) {
             return Err(Refusal::missing_scope(principal.role(), N::SCOPE).into());
@@ -287,7 +302,12 @@ mod tests {
     }
 
     fn token(secret: &str, claims: &Value) -> String {
-        jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+        jsonwebtoken::encode(
+            &Header::default(),
+            claims,
+            &EncodingKey::from_secret(secret.as_bytes()),
+        )
+        .unwrap()
     }
 
     fn claims() -> Value {
@@ -295,7 +315,10 @@ mod tests {
     }
 
     fn request(headers: &[(&str, &str)]) -> Request {
-        headers.iter().fold(Request::builder(), |builder, (name, value)| builder.header(*name, *value)).finish()
+        headers
+            .iter()
+            .fold(Request::builder(), |builder, (name, value)| builder.header(*name, *value))
+            .finish()
     }
 
     #[test]
@@ -304,7 +327,10 @@ mod tests {
         let both = request(&[("authorization", &bearer), ("x-api-key", KEY)]);
 
         assert_eq!(guard().authenticate(&both).unwrap().to_string(), "user:alice@example.com");
-        assert_eq!(guard().authenticate(&request(&[("x-api-key", KEY)])).unwrap().to_string(), "key:ops");
+        assert_eq!(
+            guard().authenticate(&request(&[("x-api-key", KEY)])).unwrap().to_string(),
+            "key:ops"
+        );
     }
 
     #[test]
@@ -341,20 +367,30 @@ mod tests {
 
     #[test]
     fn an_unknown_or_missing_credential_is_refused() {
-        for headers in [&[][..], &[("x-api-key", "ops-key-0123456780")], &[("authorization", "Basic b3BzOnB3")]] {
+        for headers in [
+            &[][..],
+            &[("x-api-key", "ops-key-0123456780")],
+            &[("authorization", "Basic b3BzOnB3")],
+        ] {
             assert!(guard().authenticate(&request(headers)).is_err(), "{headers:?}");
         }
     }
 
     #[test]
     fn weak_or_missing_credentials_do_not_start() {
-        let with_key =
-            |setting: &str| Auth { jwt_secret: None, api_keys: [("ops".to_owned(), Secret::new(setting))].into() };
+        let with_key = |setting: &str| Auth {
+            jwt_secret: None,
+            api_keys: [("ops".to_owned(), Secret::new(setting))].into(),
+        };
         let weak = Auth { jwt_secret: Some(Secret::new("x".repeat(31))), ..Auth::default() };
 
         assert!(matches!(Guard::new(&Auth::default()), Err(Error::NoCredential)));
-        for settings in [weak, with_key("short:admin"), with_key("0123456789abcdef"), with_key("0123456789abcdef:root")]
-        {
+        for settings in [
+            weak,
+            with_key("short:admin"),
+            with_key("0123456789abcdef"),
+            with_key("0123456789abcdef:root"),
+        ] {
             assert!(matches!(Guard::new(&settings), Err(Error::Refused { .. })), "{settings:?}");
         }
     }

@@ -179,7 +179,10 @@ impl Refusal {
 
     /// 406: none of the forms that the client takes is one of `offered`.
     pub fn not_acceptable(offered: &[&str]) -> Self {
-        Self::new(Cause::NotAcceptable, format!("Send `Accept` with one of {}, or without.", offered.join(", ")))
+        Self::new(
+            Cause::NotAcceptable,
+            format!("Send `Accept` with one of {}, or without.", offered.join(", ")),
+        )
     }
 
     /// 401: there is no credential, or it is no good.
@@ -200,7 +203,10 @@ impl Refusal {
 
     /// 413: the body has more than `most` bytes.
     pub fn too_large(most: usize) -> Self {
-        Self::new(Cause::TooLarge, format!("At most {most} bytes are read. Send less, or in several requests."))
+        Self::new(
+            Cause::TooLarge,
+            format!("At most {most} bytes are read. Send less, or in several requests."),
+        )
     }
 
     /// 415: the body is not said to be JSON.
@@ -214,7 +220,8 @@ impl Refusal {
     /// 422: fields are wrong.
     pub fn invalid(faults: Vec<Fault>) -> Self {
         let to_error = |fault: Fault| FieldError { pointer: fault.pointer, detail: fault.detail };
-        let mut refusal = Self::new(Cause::InvalidFields, "Correct the fields in `errors` and send it again.");
+        let mut refusal =
+            Self::new(Cause::InvalidFields, "Correct the fields in `errors` and send it again.");
         refusal.problem.errors = faults.into_iter().map(to_error).collect();
         refusal
     }
@@ -226,7 +233,10 @@ impl Refusal {
 
     /// 500: a fault of ours, of which the client is told nothing.
     pub fn internal() -> Self {
-        Self::new(Cause::Internal, "This is a fault of the service. Its log tells more under this request's id.")
+        Self::new(
+            Cause::Internal,
+            "This is a fault of the service. Its log tells more under this request's id.",
+        )
     }
 
     /// What the client is shown, for a refusal that is one of many in an answer.
@@ -250,14 +260,21 @@ impl Refusal {
         }
         if let Some(fault) = error.downcast_ref::<ParsePathError>() {
             let name = Template::of(path).and_then(Template::parameter).unwrap_or("parameter");
-            return Self::unreadable(format!("`{name}` in the path {}.", plain_reason(&fault.reason)));
+            return Self::unreadable(format!(
+                "`{name}` in the path {}.",
+                plain_reason(&fault.reason)
+            ));
         }
         if error.is::<NotFoundError>() {
-            return Self::new(Cause::UnknownRoute, "No call has this path. `GET /openapi.json` lists them all.");
+            return Self::new(
+                Cause::UnknownRoute,
+                "No call has this path. `GET /openapi.json` lists them all.",
+            );
         }
         if error.is::<MethodNotAllowedError>() {
             let allow = Template::of(path).map(Template::allow).unwrap_or_default();
-            let mut refusal = Self::new(Cause::MethodNotAllowed, format!("This path takes {allow}."));
+            let mut refusal =
+                Self::new(Cause::MethodNotAllowed, format!("This path takes {allow}."));
             refusal.allow = Some(allow.to_owned());
             return refusal;
         }
@@ -271,9 +288,10 @@ impl Refusal {
                 Self::internal()
             }
             StatusCode::BAD_REQUEST => Self::unreadable(error.to_string()),
-            StatusCode::FORBIDDEN => {
-                Self::new(Cause::OriginRefused, "Add the web origin to `http.cors_origins` if it is yours.")
-            }
+            StatusCode::FORBIDDEN => Self::new(
+                Cause::OriginRefused,
+                "Add the web origin to `http.cors_origins` if it is yours.",
+            ),
             status => Self::new(Cause::Other(status), error.to_string()),
         }
     }
@@ -288,7 +306,10 @@ impl Refusal {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
         }
         if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"orchestrator\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"orchestrator\""),
+            );
         }
         if let Some(allow) = self.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
             headers.insert(header::ALLOW, allow);
@@ -327,9 +348,16 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 /// One entry for any refusal: the document's repair puts the statuses in its place that a call can have.
 impl ApiResponse for Refusal {
     fn meta() -> MetaResponses {
-        let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: Problem::schema_ref() }];
+        let content =
+            vec![MetaMediaType { content_type: CONTENT_TYPE, schema: Problem::schema_ref() }];
         let description = "Refused";
-        let refused = MetaResponse { description, status: None, status_range: None, content, headers: Vec::new() };
+        let refused = MetaResponse {
+            description,
+            status: None,
+            status_range: None,
+            content,
+            headers: Vec::new(),
+        };
         MetaResponses { responses: vec![refused] }
     }
 

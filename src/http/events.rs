@@ -6,7 +6,9 @@ use poem::{Request, RequestBody};
 use poem_openapi::param::Query;
 use poem_openapi::registry::{MetaParamIn, MetaSchemaRef};
 use poem_openapi::types::Type;
-use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -64,7 +66,13 @@ impl<'a> ApiExtractor<'a> for LastEventId {
     ) -> poem::Result<Self> {
         let header = request.headers().get(LAST_EVENT_ID).filter(|header| !header.is_empty());
         let unreadable = |_| Refusal::parameter("Last-Event-ID", "must be ASCII");
-        Ok(Self(header.map(|header| header.to_str()).transpose().map_err(unreadable)?.map(str::to_owned)))
+        Ok(Self(
+            header
+                .map(|header| header.to_str())
+                .transpose()
+                .map_err(unreadable)?
+                .map(str::to_owned),
+        ))
     }
 }
 
@@ -137,7 +145,11 @@ impl Events {
             }
             Accepted::Page(form) => {
                 let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
-                let page = self.engine.event_page(&filter, after.as_deref(), limit).await.map_err(refused)?;
+                let page = self
+                    .engine
+                    .event_page(&filter, after.as_deref(), limit)
+                    .await
+                    .map_err(refused)?;
                 Ok(EventsResponse::Page { page, form })
             }
         }

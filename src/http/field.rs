@@ -117,7 +117,12 @@ impl Faults {
     }
 
     /// Passes `json` on if it has at most `most` bytes, and notes the fault if not.
-    pub fn sized(&mut self, name: &str, json: Option<Box<RawValue>>, most: usize) -> Option<Box<RawValue>> {
+    pub fn sized(
+        &mut self,
+        name: &str,
+        json: Option<Box<RawValue>>,
+        most: usize,
+    ) -> Option<Box<RawValue>> {
         let json = json?;
         if json.get().len() <= most {
             return Some(json);
@@ -167,7 +172,8 @@ impl<T: Readable> Readable for Option<T> {
 
 impl<T: Readable> Readable for Vec<T> {
     fn read(raw: &RawValue) -> Result<Self, String> {
-        let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| "must be a list".to_owned())?;
+        let items: Vec<&RawValue> =
+            serde_json::from_str(raw.get()).map_err(|_| "must be a list".to_owned())?;
         let read = |(index, item)| T::read(item).map_err(|detail| format!("item {index} {detail}"));
         items.into_iter().enumerate().map(read).collect()
     }

@@ -70,7 +70,11 @@ impl<E: Endpoint> Endpoint for Refusing<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(|| RequestId::of(&request));
+        let id = request
+            .extensions()
+            .get::<RequestId>()
+            .cloned()
+            .unwrap_or_else(|| RequestId::of(&request));
         let path = request.uri().path().to_owned();
         let refusal = match AssertUnwindSafe(self.0.call(request)).catch_unwind().await {
             Ok(Ok(response)) => return Ok(response.into_response()),

@@ -128,7 +128,8 @@ impl Health {
     async fn ready(&self) -> HealthResponse {
         let is_connected = self.engine.is_ready().await;
         // A bridge that is behind makes this process no less able to answer.
-        let lag = if is_connected { self.engine.bridge_lag_ms().await.ok().flatten() } else { None };
+        let lag =
+            if is_connected { self.engine.bridge_lag_ms().await.ok().flatten() } else { None };
         HealthResponse::new(is_connected && !self.stop.is_cancelled(), is_connected, lag)
     }
 

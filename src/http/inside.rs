@@ -44,13 +44,24 @@ impl Inside {
     ///
     /// * `path`: percent-encoded where needed.
     /// * `body`: JSON, or empty.
-    pub async fn answer(&self, method: &str, path: &str, headers: &[(&str, String)], body: Bytes) -> (u16, Bytes) {
+    pub async fn answer(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Bytes,
+    ) -> (u16, Bytes) {
         let (Ok(method), Ok(uri)) = (method.parse::<Method>(), path.parse::<Uri>()) else {
             return (400, Bytes::new());
         };
-        let mut request =
-            Request::builder().method(method).uri(uri).content_type("application/json").extension(self.origin);
-        for (name, value) in headers.iter().filter(|(_, value)| value.bytes().all(|byte| (0x20..0x7f).contains(&byte)))
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .content_type("application/json")
+            .extension(self.origin);
+        for (name, value) in headers
+            .iter()
+            .filter(|(_, value)| value.bytes().all(|byte| (0x20..0x7f).contains(&byte)))
         {
             request = request.header(*name, value.as_str());
         }

@@ -72,9 +72,14 @@ pub fn digest(bytes: &[u8]) -> String {
 
 /// Reads one JSON object.
 fn parse<T: Fields>(bytes: &[u8]) -> Result<T, Refusal> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Refusal::unreadable("The body is not UTF-8."))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| Refusal::unreadable("The body is not UTF-8."))?;
     let is_object = text.trim_ascii_start().starts_with('{');
-    let read = if is_object { serde_json::from_str(text).map_err(|error| plain(&error)) } else { Err(String::new()) };
+    let read = if is_object {
+        serde_json::from_str(text).map_err(|error| plain(&error))
+    } else {
+        Err(String::new())
+    };
     read.map_err(|detail| match serde_json::from_str::<IgnoredAny>(text) {
         Err(error) => Refusal::unreadable(format!("The body is not JSON: {error}.")),
         Ok(_) if !is_object => Refusal::invalid_body("must be an object"),
@@ -116,7 +121,8 @@ macro_rules! request_body {
         }
 
         fn request_meta() -> Option<MetaRequest> {
-            let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
+            let content =
+                vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
             Some(MetaRequest { description: None, content, required: $required })
         }
     };
@@ -157,7 +163,10 @@ impl<'a, T: Fields + Type + Default> ApiExtractor<'a> for OptionalBody<T> {
 /// The answer `value` with `status`.
 pub fn respond(status: StatusCode, content_type: &'static str, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(bytes) => Response::builder().status(status).content_type(content_type).body(HttpBody::from_vec(bytes)),
+        Ok(bytes) => Response::builder()
+            .status(status)
+            .content_type(content_type)
+            .body(HttpBody::from_vec(bytes)),
         // A view is made of strings, numbers and JSON: this would be a bug of a view.
         Err(error) => {
             tracing::error!(%error, "answer cannot be written");
@@ -188,7 +197,8 @@ impl<T: Type> ApiResponse for Json<T> {
     fn meta() -> MetaResponses {
         let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
         let (description, status) = ("Done", Some(StatusCode::OK.as_u16()));
-        let done = MetaResponse { description, status, status_range: None, content, headers: Vec::new() };
+        let done =
+            MetaResponse { description, status, status_range: None, content, headers: Vec::new() };
         MetaResponses { responses: vec![done] }
     }
 
@@ -308,7 +318,9 @@ mod tests {
 
     #[test]
     fn json_goes_by_its_essence() {
-        for good in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.task+json"] {
+        for good in
+            ["application/json", "Application/JSON; charset=utf-8", "application/vnd.task+json"]
+        {
             assert!(is_json(good), "{good}");
         }
         for bad in ["text/plain", "application/jsonp", "text/x+json", ""] {

@@ -63,10 +63,17 @@ impl Exposition {
             return;
         }
         // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "# HELP orchestrator_{name} {help}\n# TYPE orchestrator_{name} {kind}");
+        let _ = writeln!(
+            self.0,
+            "# HELP orchestrator_{name} {help}\n# TYPE orchestrator_{name} {kind}"
+        );
         for (labels, value) in samples {
-            let labels: Vec<_> = labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text))).collect();
-            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            let labels: Vec<_> = labels
+                .iter()
+                .map(|(label, text)| format!("{label}=\"{}\"", escaped(text)))
+                .collect();
+            let labels =
+                if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
             let _ = writeln!(self.0, "orchestrator_{name}{labels} {value}");
         }
     }
@@ -82,7 +89,13 @@ impl Exposition {
     }
 
     /// A gauge with one label.
-    fn gauges<'l>(&mut self, name: &str, help: &str, label: &str, values: impl Iterator<Item = (&'l str, f64)>) {
+    fn gauges<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl Iterator<Item = (&'l str, f64)>,
+    ) {
         let values: Vec<_> = values.map(|(text, value)| ([(label, text)], value)).collect();
         let samples: Vec<_> = values.iter().map(|(labels, value)| (&labels[..], *value)).collect();
         self.metric("gauge", name, help, &samples);
@@ -120,10 +133,15 @@ fn write_fleet(text: &mut Exposition, figures: &Figures) {
     let stats = &figures.stats;
     let by_status = stats.by_status.iter().map(|(state, count)| (state.as_str(), *count as f64));
     text.gauges("tasks", "Tasks in each status.", "status", by_status);
-    let by_priority = stats.by_priority.iter().map(|(priority, count)| (priority.as_str(), *count as f64));
+    let by_priority =
+        stats.by_priority.iter().map(|(priority, count)| (priority.as_str(), *count as f64));
     text.gauges("open_tasks", "Open tasks of each priority.", "priority", by_priority);
     let oldest = stats.oldest_pending_ms.map_or(0.0, seconds);
-    text.gauge("oldest_pending_seconds", "How long the head of the priority queue has waited; 0: it is empty.", oldest);
+    text.gauge(
+        "oldest_pending_seconds",
+        "How long the head of the priority queue has waited; 0: it is empty.",
+        oldest,
+    );
     let agents = || stats.by_agent.iter();
     let depth = agents().map(|one| (one.agent.as_str(), one.depth as f64));
     text.gauges("agent_depth", "Tasks that wait in the agent's subject.", "agent", depth);
@@ -137,7 +155,11 @@ fn write_fleet(text: &mut Exposition, figures: &Figures) {
 
 fn write_store(text: &mut Exposition, figures: &Figures) {
     let rounds = &figures.rounds;
-    text.gauge("examiner_findings", "What was wrong in the store in the last round.", rounds.findings as f64);
+    text.gauge(
+        "examiner_findings",
+        "What was wrong in the store in the last round.",
+        rounds.findings as f64,
+    );
     text.counter("examiner_findings_total", "Findings that were logged.", rounds.found as f64);
     text.counter("examiner_rounds_total", "Rounds over the whole store.", rounds.rounds as f64);
     let help = "When the last round ended, since 1970.";
@@ -146,9 +168,17 @@ fn write_store(text: &mut Exposition, figures: &Figures) {
     text.counter("store_losses_total", help, figures.losses as f64);
     let help = "How far the bridge to NATS is behind the event log; none: no bridge ever ran.";
     text.gauge("bridge_lag_seconds", help, figures.bridge_lag_ms.map(seconds));
-    let partitions: Vec<_> = figures.logs.iter().map(|(partition, bounds)| (partition.to_string(), bounds)).collect();
-    let first = partitions.iter().filter_map(|(name, bounds)| Some((name.as_str(), seconds(bounds.first?.at_ms))));
-    text.gauges("event_log_first_timestamp_seconds", "The oldest event that is kept.", "partition", first);
+    let partitions: Vec<_> =
+        figures.logs.iter().map(|(partition, bounds)| (partition.to_string(), bounds)).collect();
+    let first = partitions
+        .iter()
+        .filter_map(|(name, bounds)| Some((name.as_str(), seconds(bounds.first?.at_ms))));
+    text.gauges(
+        "event_log_first_timestamp_seconds",
+        "The oldest event that is kept.",
+        "partition",
+        first,
+    );
     let last = partitions.iter().map(|(name, bounds)| (name.as_str(), seconds(bounds.last.at_ms)));
     text.gauges("event_log_last_timestamp_seconds", "The newest event.", "partition", last);
 }
@@ -163,8 +193,7 @@ mod tests {
 
         text.gauges("x", "Why.", "agent", [("a\"b\\c\nd", 1.5)].into_iter());
 
-        let expected =
-            "# HELP orchestrator_x Why.\n# TYPE orchestrator_x gauge\norchestrator_x{agent=\"a\\\"b\\\\c\\nd\"} 1.5\n";
+        let expected = "# HELP orchestrator_x Why.\n# TYPE orchestrator_x gauge\norchestrator_x{agent=\"a\\\"b\\\\c\\nd\"} 1.5\n";
         assert_eq!(text.0, expected);
     }
 
@@ -173,7 +202,8 @@ mod tests {
         let text = text(None);
 
         assert!(
-            text.contains("orchestrator_store_up 0\n") && text.contains("orchestrator_build_info{version="),
+            text.contains("orchestrator_store_up 0\n")
+                && text.contains("orchestrator_build_info{version="),
             "{text}"
         );
         assert!(!text.contains("orchestrator_tasks"), "{text}");

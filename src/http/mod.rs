@@ -72,12 +72,20 @@ type Apis = (
 /// # Errors
 ///
 /// A credential is missing or weak, or a setting is refused.
-pub fn endpoint(engine: Engine, settings: &Settings, stop: CancellationToken) -> Result<BoxEndpoint<'static>, Error> {
+pub fn endpoint(
+    engine: Engine,
+    settings: &Settings,
+    stop: CancellationToken,
+) -> Result<BoxEndpoint<'static>, Error> {
     let limits = Limits::from(engine.settings());
     let heartbeat = Duration::from_millis(settings.http.heartbeat_ms);
     let apis: Apis = (
         health::Health { engine: engine.clone(), stop },
-        metrics::Metrics { engine: engine.clone(), is_on: settings.http.metrics, last: Mutex::default() },
+        metrics::Metrics {
+            engine: engine.clone(),
+            is_on: settings.http.metrics,
+            last: Mutex::default(),
+        },
         tasks::Tasks { engine: engine.clone(), limits: limits.clone() },
         attempts::Attempts { engine: engine.clone(), limits: limits.clone() },
         agents::Agents { engine: engine.clone(), limits: limits.clone() },
@@ -91,7 +99,11 @@ pub fn endpoint(engine: Engine, settings: &Settings, stop: CancellationToken) ->
 
 /// Notes in the audit log what has changed about the credentials since a process was last told to accept some. A
 /// store that does not answer is waited for, until `stop`.
-async fn note_credentials(engine: &Engine, settings: &Settings, stop: &CancellationToken) -> Result<(), Error> {
+async fn note_credentials(
+    engine: &Engine,
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     let credentials = auth::credentials(&settings.auth)?;
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
     loop {
@@ -110,7 +122,10 @@ async fn note_credentials(engine: &Engine, settings: &Settings, stop: &Cancellat
 }
 
 /// Puts around `api` what every call has in common.
-fn shield(api: impl Endpoint + 'static, settings: &Settings) -> Result<BoxEndpoint<'static>, Error> {
+fn shield(
+    api: impl Endpoint + 'static,
+    settings: &Settings,
+) -> Result<BoxEndpoint<'static>, Error> {
     let guard = Arc::new(Guard::new(&settings.auth)?);
     let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes));
     let refusing = Refusing(guarded);
@@ -142,16 +157,21 @@ fn cors(origins: &[String]) -> Result<Option<Cors>, Error> {
         return Ok(None);
     }
     let is_origin = |origin: &&String| {
-        *origin == "*" || origin.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'))
+        *origin == "*"
+            || origin
+                .split_once("://")
+                .is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'))
     };
     if let Some(bad) = origins.iter().find(|origin| !is_origin(origin)) {
-        let why = format!("holds `{bad}`; an origin is `https://host[:port]` without a path, or `*`");
+        let why =
+            format!("holds `{bad}`; an origin is `https://host[:port]` without a path, or `*`");
         return Err(Error::refused("http.cors_origins", why));
     }
     let cors = Cors::new().allow_credentials(false).max_age(3_600);
     let cors = ["GET", "POST", "PATCH", "DELETE"].into_iter().fold(cors, Cors::allow_method);
     let cors = SENT_HEADERS.map(HeaderName::from_static).into_iter().fold(cors, Cors::allow_header);
-    let cors = READ_HEADERS.map(HeaderName::from_static).into_iter().fold(cors, Cors::expose_header);
+    let cors =
+        READ_HEADERS.map(HeaderName::from_static).into_iter().fold(cors, Cors::expose_header);
     let is_any = origins.iter().any(|origin| origin == "*");
     Ok(Some(if is_any { cors.allow_origins_fn(|_| true) } else { cors.allow_origins(origins) }))
 }

@@ -27,7 +27,8 @@ type Ends = (SocketAddr, SocketAddr);
 impl Connections {
     /// Watches `stream`, and gives the address at this end, which requests need to find it again.
     pub fn watch(&self, stream: TcpStream, remote: &RemoteAddr) -> (Watched, LocalAddr) {
-        let local = stream.local_addr().map(|address| LocalAddr(address.into())).unwrap_or_default();
+        let local =
+            stream.local_addr().map(|address| LocalAddr(address.into())).unwrap_or_default();
         let (ends, gone) = (ends(&local, remote), CancellationToken::new());
         if let Some(ends) = ends {
             self.lock().insert(ends, gone.clone());
@@ -68,7 +69,11 @@ impl Drop for Watched {
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, into);
         let is_end = match &read {
@@ -84,7 +89,11 @@ impl AsyncRead for Watched {
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -121,7 +130,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Present<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let Some(gone) = self.connections.gone(&request) else { return self.inner.call(request).await };
+        let Some(gone) = self.connections.gone(&request) else {
+            return self.inner.call(request).await;
+        };
         tokio::select! {
             biased;
             answer = self.inner.call(request) => answer,

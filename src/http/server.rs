@@ -33,15 +33,24 @@ impl Gateway {
     /// # Errors
     ///
     /// A credential is missing or weak, a setting is refused, the address is taken, or the store refuses.
-    pub async fn bind(engine: Engine, settings: &Settings, stop: CancellationToken) -> Result<Self, Error> {
+    pub async fn bind(
+        engine: Engine,
+        settings: &Settings,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
         let endpoint = super::endpoint(engine.clone(), settings, stop.clone())?;
         let gateway = Self::listen(endpoint, &settings.http, stop).await?;
         super::note_credentials(&engine, settings, &gateway.stop).await?;
         Ok(gateway)
     }
 
-    async fn listen(endpoint: BoxEndpoint<'static>, http: &Http, stop: CancellationToken) -> Result<Self, Error> {
-        let refused = |source| Error::Bind { address: format!("{}:{}", http.host, http.port), source };
+    async fn listen(
+        endpoint: BoxEndpoint<'static>,
+        http: &Http,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let refused =
+            |source| Error::Bind { address: format!("{}:{}", http.host, http.port), source };
         let listener = TcpListener::bind((http.host.as_str(), http.port)).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Self {
@@ -76,7 +85,11 @@ impl Gateway {
         Server::new_with_acceptor(Patient::new(self.acceptor, connections.clone()))
             .name("gateway")
             .idle_timeout(self.idle_timeout)
-            .run_with_graceful_shutdown(Present { inner: self.endpoint, connections }, stopped, Some(self.grace))
+            .run_with_graceful_shutdown(
+                Present { inner: self.endpoint, connections },
+                stopped,
+                Some(self.grace),
+            )
             .await
     }
 }
@@ -177,7 +190,8 @@ mod tests {
         let first = Gateway::listen(endpoint(), &http, CancellationToken::new()).await.unwrap();
 
         let taken = Http { port: first.address().port(), ..http };
-        let error = Gateway::listen(endpoint(), &taken, CancellationToken::new()).await.err().unwrap();
+        let error =
+            Gateway::listen(endpoint(), &taken, CancellationToken::new()).await.err().unwrap();
 
         assert!(error.to_string().contains("`http.port`"), "{error}");
     }

@@ -55,7 +55,9 @@ impl IntoResponse for EventsResponse {
                 .content_type(EVENT_STREAM)
                 .header("x-accel-buffering", "no")
                 .body(Speaker { feed, form, heartbeat }.into_body()),
-            Self::Page { page, form } => response.content_type(form.media_type()).body(write_page(&page, form)),
+            Self::Page { page, form } => {
+                response.content_type(form.media_type()).body(write_page(&page, form))
+            }
         }
     }
 }
@@ -115,7 +117,10 @@ impl Speaker {
 
     /// Something about the stream itself. No type of event is one word.
     fn notice(&self, name: &str, reason: &str) -> String {
-        format!("id: {}\nevent: {name}\ndata: {{\"reason\":\"{reason}\"}}\n\n", self.feed.position())
+        format!(
+            "id: {}\nevent: {name}\ndata: {{\"reason\":\"{reason}\"}}\n\n",
+            self.feed.position()
+        )
     }
 }
 
@@ -128,7 +133,8 @@ impl ApiResponse for EventsResponse {
         ];
         let description = "Events as they come, or a page of the log";
         let status = Some(StatusCode::OK.as_u16());
-        let found = MetaResponse { description, status, status_range: None, content, headers: Vec::new() };
+        let found =
+            MetaResponse { description, status, status_range: None, content, headers: Vec::new() };
         MetaResponses { responses: vec![found] }
     }
 

@@ -15,7 +15,9 @@ use super::auth::{self, Caller, TasksRead, TasksWrite};
 use super::error::Refusal;
 use super::json::{Body, Json, OptionalBody};
 use super::openapi::Tag;
-use super::request::{Batch, Cancellation, IdempotencyHeader, Limits, StatusRequest, Submission, Trace};
+use super::request::{
+    Batch, Cancellation, IdempotencyHeader, Limits, StatusRequest, Submission, Trace,
+};
 use super::text::{PageLimit, Text, WaitMs};
 use super::view::{BatchItemResult, BatchResult, StatusChanged, TaskPage, TaskView, TimelinePage};
 
@@ -58,7 +60,11 @@ impl From<Submitted> for SubmitResponse {
     fn from(submitted: Submitted) -> Self {
         let location = format!("/tasks/{}", submitted.task.id);
         let task = Json(submitted.task.into());
-        if submitted.is_replay { Self::Replayed(task, location, true) } else { Self::Created(task, location) }
+        if submitted.is_replay {
+            Self::Replayed(task, location, true)
+        } else {
+            Self::Created(task, location)
+        }
     }
 }
 
@@ -106,7 +112,11 @@ impl Tasks {
         let (tasks, places): (Vec<NewTask>, Vec<Option<Refusal>>) = split(items);
         let submitted = self.engine.submit(&caller, tasks).await?;
         let mut submitted = submitted.into_iter();
-        let mut next = || submitted.next().map_or_else(|| Err(Refusal::internal()), |one| one.map_err(Refusal::from));
+        let mut next = || {
+            submitted
+                .next()
+                .map_or_else(|| Err(Refusal::internal()), |one| one.map_err(Refusal::from))
+        };
         let results = places.into_iter().enumerate().map(|(index, refused)| {
             let result = refused.map_or_else(&mut next, Err);
             result.map_or_else(
@@ -166,7 +176,8 @@ impl Tasks {
         /// How long to wait for its end, in milliseconds.
         wait_ms: Query<Option<Text<WaitMs>>>,
     ) -> Result<Json<TaskView>, Refusal> {
-        let wait = wait_ms.0.map(|wait| Duration::from_millis(wait.0.0)).filter(|wait| !wait.is_zero());
+        let wait =
+            wait_ms.0.map(|wait| Duration::from_millis(wait.0.0)).filter(|wait| !wait.is_zero());
         if let Some(wait) = wait {
             self.engine.task_when_finished(id.0.0, wait).await?;
         }

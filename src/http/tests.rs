@@ -59,7 +59,8 @@ impl Probe {
 
 fn settings(origins: &[&str]) -> Settings {
     let keys = [("worker", format!("{AGENT_KEY}:agent")), ("reader", format!("{USER_KEY}:user"))];
-    let api_keys = keys.into_iter().map(|(name, key)| (name.to_owned(), Secret::new(key))).collect();
+    let api_keys =
+        keys.into_iter().map(|(name, key)| (name.to_owned(), Secret::new(key))).collect();
     let cors_origins = origins.iter().map(|&origin| origin.to_owned()).collect();
     let http = Http { max_body_bytes: 2_000, cors_origins, ..Http::default() };
     Settings { http, auth: Auth { jwt_secret: None, api_keys } }
@@ -71,7 +72,8 @@ async fn call(request: Request) -> Response {
 }
 
 fn submission(body: impl Into<poem::Body>) -> Request {
-    let request = Request::builder().method(Method::POST).uri_str("/tasks").header("x-api-key", AGENT_KEY);
+    let request =
+        Request::builder().method(Method::POST).uri_str("/tasks").header("x-api-key", AGENT_KEY);
     request.content_type("application/json").body(body)
 }
 
@@ -84,10 +86,14 @@ async fn problem(response: Response, status: u16) -> Value {
     assert_eq!(response.status().as_u16(), status);
     assert_eq!(response.content_type(), Some("application/problem+json"));
     let id = response.header("x-request-id").unwrap().to_owned();
-    let problem: Value = serde_json::from_str(&response.into_body().into_string().await.unwrap()).unwrap();
+    let problem: Value =
+        serde_json::from_str(&response.into_body().into_string().await.unwrap()).unwrap();
     assert_eq!(problem["status"], status);
     assert_eq!(problem["instance"], id);
-    assert!(problem["type"].as_str().unwrap().starts_with("urn:orchestrator:problem:"), "{problem}");
+    assert!(
+        problem["type"].as_str().unwrap().starts_with("urn:orchestrator:problem:"),
+        "{problem}"
+    );
     problem
 }
 
@@ -95,10 +101,14 @@ async fn problem(response: Response, status: u16) -> Value {
 async fn a_payload_comes_back_byte_for_byte() {
     let payload = r#"{ "z" : [ ], "big":12345678901234567890123, "a":1.0,"u":"\u00e9" }"#;
 
-    let response = call(submission(format!(r#"{{"type": "faq", "payload": {payload}, "later": 1}}"#))).await;
+    let response =
+        call(submission(format!(r#"{{"type": "faq", "payload": {payload}, "later": 1}}"#))).await;
 
     assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(response.into_body().into_string().await.unwrap(), format!(r#"{{"payload":{payload}}}"#));
+    assert_eq!(
+        response.into_body().into_string().await.unwrap(),
+        format!(r#"{{"payload":{payload}}}"#)
+    );
 }
 
 #[tokio::test]
@@ -110,7 +120,8 @@ async fn a_body_that_cannot_be_read_is_400_and_one_with_wrong_fields_422() {
         let problem = problem(call(submission(body)).await, 422).await;
         assert!(!problem["errors"].as_array().unwrap().is_empty(), "{problem}");
     }
-    let errors = problem(call(submission(r#"{"type": 1, "payload": 2, "delay_ms": -3}"#)).await, 422).await;
+    let errors =
+        problem(call(submission(r#"{"type": 1, "payload": 2, "delay_ms": -3}"#)).await, 422).await;
     assert_eq!(errors["errors"].as_array().unwrap().len(), 3);
 }
 
@@ -146,22 +157,29 @@ async fn what_the_framework_refuses_is_a_problem_too() {
 
     let path = problem(call(get("/tasks/7")).await, 400).await;
     assert_eq!(path["detail"], "`id` in the path must be a UUID.");
-    let query = problem(call(get("/tasks/019ab3c4-7d2e-7000-8000-000000000000?limit=0")).await, 400).await;
-    assert_eq!(query["detail"], "The query parameter or header `limit` must be a whole number from 1 to 200.");
+    let query =
+        problem(call(get("/tasks/019ab3c4-7d2e-7000-8000-000000000000?limit=0")).await, 400).await;
+    assert_eq!(
+        query["detail"],
+        "The query parameter or header `limit` must be a whole number from 1 to 200."
+    );
 }
 
 #[tokio::test]
 async fn a_key_that_is_not_visible_ascii_is_refused_rather_than_ignored() {
     for key in [&b"a b"[..], b"\xc3\xa9", b""] {
         let mut keyed = submission(r#"{"type": "faq", "payload": {}}"#);
-        keyed.headers_mut().insert("idempotency-key", poem::http::HeaderValue::from_bytes(key).unwrap());
+        keyed
+            .headers_mut()
+            .insert("idempotency-key", poem::http::HeaderValue::from_bytes(key).unwrap());
         problem(call(keyed).await, 400).await;
     }
 }
 
 #[tokio::test]
 async fn a_panic_is_a_500_that_tells_nothing() {
-    let refused = problem(call(get("/tasks/019ab3c4-7d2e-7000-8000-000000000000")).await, 500).await;
+    let refused =
+        problem(call(get("/tasks/019ab3c4-7d2e-7000-8000-000000000000")).await, 500).await;
 
     assert!(!refused.to_string().contains("secret detail"));
 }
@@ -210,5 +228,8 @@ fn the_checked_in_document_is_what_the_service_prints() {
     }
 
     let kept = std::fs::read_to_string(path).unwrap();
-    assert!(kept == printed, "openapi/openapi.yaml is out of date: run the tests with UPDATE_OPENAPI=1");
+    assert!(
+        kept == printed,
+        "openapi/openapi.yaml is out of date: run the tests with UPDATE_OPENAPI=1"
+    );
 }

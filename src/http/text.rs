@@ -8,7 +8,9 @@ use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDateTime};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
+use poem_openapi::types::{
+    ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type,
+};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -129,7 +131,8 @@ impl<T: Word> Serialize for Text<T> {
 
 impl<T: Word> Readable for Text<T> {
     fn read(raw: &RawValue) -> Result<Self, String> {
-        let text: String = serde_json::from_str(raw.get()).map_err(|_| "must be a string".to_owned())?;
+        let text: String =
+            serde_json::from_str(raw.get()).map_err(|_| "must be a string".to_owned())?;
         T::read(&text).map(Self)
     }
 }
@@ -177,7 +180,8 @@ const ON_EXPIRY: [OnExpiry; 3] = [OnExpiry::Reject, OnExpiry::Hold, OnExpiry::Es
 
 const ON_REJECTION: [OnRejection; 2] = [OnRejection::Cancel, OnRejection::Return];
 
-const SLA_STATES: [SlaState; 4] = [SlaState::OnTrack, SlaState::Warned, SlaState::Violated, SlaState::Met];
+const SLA_STATES: [SlaState; 4] =
+    [SlaState::OnTrack, SlaState::Warned, SlaState::Violated, SlaState::Met];
 
 closed_word!(Priority, "Priority", Priority::ALL);
 closed_word!(State, "TaskStatus", State::ALL);
@@ -255,10 +259,13 @@ impl Word for Time {
     fn read(text: &str) -> Result<Self, String> {
         let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis());
         let time = zoned.or_else(|_| {
-            NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc().timestamp_millis())
+            NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
+                .map(|time| time.and_utc().timestamp_millis())
         });
         let millis = time.ok().and_then(|millis| Millis::try_from(millis).ok());
-        millis.map(Self).ok_or_else(|| "must be an RFC 3339 time since 1970, such as 2026-01-31T09:30:00Z".to_owned())
+        millis.map(Self).ok_or_else(|| {
+            "must be an RFC 3339 time since 1970, such as 2026-01-31T09:30:00Z".to_owned()
+        })
     }
 
     fn write(&self) -> Cow<'_, str> {
@@ -276,7 +283,9 @@ impl Word for TraceId {
     fn read(text: &str) -> Result<Self, String> {
         let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let is_valid = (1..=64).contains(&text.len()) && text.bytes().all(is_safe);
-        is_valid.then(|| Self(text.to_owned())).ok_or_else(|| "must have 1 to 64 of A-Z a-z 0-9 . _ -".to_owned())
+        is_valid
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| "must have 1 to 64 of A-Z a-z 0-9 . _ -".to_owned())
     }
 
     fn write(&self) -> Cow<'_, str> {
@@ -292,8 +301,11 @@ impl Word for IdempotencyKey {
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let is_valid = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        is_valid.then(|| Self(text.to_owned())).ok_or_else(|| "must have 1 to 255 visible ASCII characters".to_owned())
+        let is_valid =
+            (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_valid
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| "must have 1 to 255 visible ASCII characters".to_owned())
     }
 
     fn write(&self) -> Cow<'_, str> {
@@ -315,7 +327,9 @@ macro_rules! number_word {
             fn read(text: &str) -> Result<Self, String> {
                 let number = text.parse().ok().filter(|number| $range.contains(number));
                 let (least, most) = ($range.start(), $range.end());
-                number.map(Self).ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+                number
+                    .map(Self)
+                    .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
             }
 
             fn write(&self) -> Cow<'_, str> {
@@ -334,9 +348,12 @@ mod tests {
 
     #[test]
     fn a_time_is_read_with_any_offset_or_none_and_written_in_utc_with_milliseconds() {
-        for text in
-            ["2026-01-31T09:30:00Z", "2026-01-31T10:30:00+01:00", "2026-01-31T09:30:00", "2026-01-31T09:30:00.000"]
-        {
+        for text in [
+            "2026-01-31T09:30:00Z",
+            "2026-01-31T10:30:00+01:00",
+            "2026-01-31T09:30:00",
+            "2026-01-31T09:30:00.000",
+        ] {
             assert_eq!(Time::read(text).unwrap().write(), "2026-01-31T09:30:00.000Z", "{text}");
         }
         assert!(Time::read("1969-12-31T23:59:59Z").is_err());

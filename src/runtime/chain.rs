@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn every_cause_is_said_once_and_on_one_line() {
-        let repeats = link("the store is away", Some(link("timed\nout", Some(link("timed out", None)))));
+        let repeats =
+            link("the store is away", Some(link("timed\nout", Some(link("timed out", None)))));
 
         assert_eq!(Chain(&repeats).to_string(), "the store is away: timed out");
         assert_eq!(Chain(&link("alone", None)).to_string(), "alone");

@@ -5,7 +5,9 @@ use std::any::Any;
 /// The message of a panic; one that was raised with something else than a text has none.
 pub fn text(payload: &(dyn Any + Send)) -> &str {
     let fixed = payload.downcast_ref::<&str>().copied();
-    fixed.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a text")
+    fixed
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a text")
 }
 
 #[cfg(test)]

@@ -103,12 +103,17 @@ impl RedisServer {
     ///
     /// [`Error::NotInstalled`] if there is no program; the others if it cannot run here.
     pub async fn start(options: &Options) -> Result<Self, Error> {
-        let program = find_program(&std::env::var_os("PATH").unwrap_or_default()).ok_or(Error::NotInstalled)?;
+        let program = find_program(&std::env::var_os("PATH").unwrap_or_default())
+            .ok_or(Error::NotInstalled)?;
         let lock = options.dir.as_deref().map(own).transpose()?;
         let (dir, scratch) = match &options.dir {
             Some(dir) => (canonical(dir)?, None),
             None => {
-                let failed = |source| Error::Io { action: "make a directory in", path: std::env::temp_dir(), source };
+                let failed = |source| Error::Io {
+                    action: "make a directory in",
+                    path: std::env::temp_dir(),
+                    source,
+                };
                 let scratch = Scratch::new().map_err(failed)?;
                 (scratch.path().to_owned(), Some(scratch))
             }
@@ -121,7 +126,11 @@ impl RedisServer {
 
         let mut command = command(&program, &dir, options);
         command.arg("--unixsocket").arg(&socket).arg("--logfile").arg(&log);
-        let child = command.spawn().map_err(|source| Error::Io { action: "start", path: program, source })?;
+        let child = command.spawn().map_err(|source| Error::Io {
+            action: "start",
+            path: program,
+            source,
+        })?;
         let mut server = Self { child, socket, log, _lock: lock, _scratch: scratch };
         server.wait_until_it_answers().await?;
         Ok(server)
@@ -223,7 +232,11 @@ fn own(dir: &Path) -> Result<fs::File, Error> {
 }
 
 fn canonical(dir: &Path) -> Result<PathBuf, Error> {
-    fs::canonicalize(dir).map_err(|source| Error::Io { action: "find", path: dir.to_owned(), source })
+    fs::canonicalize(dir).map_err(|source| Error::Io {
+        action: "find",
+        path: dir.to_owned(),
+        source,
+    })
 }
 
 /// Ends a Redis whose owner was killed: we hold the directory's lock, so nobody else can be using it.
@@ -248,7 +261,9 @@ async fn ask(socket: &Path, word: &str) -> io::Result<String> {
         let length = stream.read(&mut answer).await?;
         Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
     };
-    timeout(Duration::from_secs(1), exchange).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    timeout(Duration::from_secs(1), exchange)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 fn last_words(log: &Path) -> String {
@@ -290,7 +305,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_start_that_fails_says_why() {
-        let options = Options { arguments: vec!["--no-such-option".to_owned(), "1".to_owned()], ..Options::default() };
+        let options = Options {
+            arguments: vec!["--no-such-option".to_owned(), "1".to_owned()],
+            ..Options::default()
+        };
 
         let refused = RedisServer::start(&options).await.unwrap_err();
 

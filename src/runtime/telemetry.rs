@@ -32,7 +32,9 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The level is neither a level nor a list of directives.
-    #[error("`{level}` is neither a level (error, warn, info, debug, trace) nor a list of `target=level`")]
+    #[error(
+        "`{level}` is neither a level (error, warn, info, debug, trace) nor a list of `target=level`"
+    )]
     Level {
         /// What was given.
         level: String,
@@ -68,8 +70,10 @@ impl Settings {
 ///
 /// If the level cannot be read, or if there is a log already.
 pub fn start(settings: &Settings) -> Result<(), Error> {
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(settings.filter()?).with_writer(io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(settings.filter()?)
+        .with_writer(io::stderr)
+        .with_target(false);
     match settings.format {
         Format::Text => lines.with_ansi(io::stderr().is_terminal()).finish().try_init(),
         Format::Json => lines.json().flatten_event(true).finish().try_init(),
@@ -91,9 +95,14 @@ mod tests {
     #[test]
     fn a_level_or_directives_are_read_and_anything_else_is_refused() {
         for good in ["info", "warn,orchestrator=debug", "off"] {
-            assert!(Settings { level: good.to_owned(), format: Format::Text }.filter().is_ok(), "{good}");
+            assert!(
+                Settings { level: good.to_owned(), format: Format::Text }.filter().is_ok(),
+                "{good}"
+            );
         }
-        let refused = Settings { level: "orchestrator=loud".to_owned(), format: Format::Text }.filter().unwrap_err();
+        let refused = Settings { level: "orchestrator=loud".to_owned(), format: Format::Text }
+            .filter()
+            .unwrap_err();
         assert!(refused.to_string().contains("orchestrator=loud"));
     }
 }

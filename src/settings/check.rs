@@ -129,7 +129,10 @@ impl Check<'_> {
             if let [sooner, later] = *pair
                 && starts.of(sooner) < starts.of(later)
             {
-                let why = format!("expected no more than {}'s, or the less urgent would go first", sooner.as_str());
+                let why = format!(
+                    "expected no more than {}'s, or the less urgent would go first",
+                    sooner.as_str()
+                );
                 self.fail(&format!("queue.head_start_ms.{}", later.as_str()), why);
             }
         }
@@ -141,8 +144,14 @@ impl Check<'_> {
             if let Some(fault) = sentinel::fault_of(url) {
                 self.fail("store.url", fault);
             }
-        } else if !schemes.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
-            self.fail("store.url", format!("expected a URL that begins with one of {}", schemes.join(", ")));
+        } else if !schemes
+            .iter()
+            .any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+        {
+            self.fail(
+                "store.url",
+                format!("expected a URL that begins with one of {}", schemes.join(", ")),
+            );
         }
     }
 
@@ -179,14 +188,21 @@ impl Check<'_> {
         }
         self.terms("approvals.asked", &engine.approvals.asked, &engine.approvals);
         if engine.approvals.on_expiry == OnExpiry::Escalate {
-            self.fail("approvals.on_expiry", "expected \"reject\" or \"hold\": only terms can say who is asked then");
+            self.fail(
+                "approvals.on_expiry",
+                "expected \"reject\" or \"hold\": only terms can say who is asked then",
+            );
         }
         for (group, members) in &engine.approvals.groups {
             let is_caller = |member: &&String| {
-                member.split_once(':').is_some_and(|(kind, name)| matches!(kind, "key" | "user") && !name.is_empty())
+                member
+                    .split_once(':')
+                    .is_some_and(|(kind, name)| matches!(kind, "key" | "user") && !name.is_empty())
             };
             for member in members.iter().filter(|member| !is_caller(member)) {
-                let expected = format!("`{member}`: expected `key:<name of an API key>` or `user:<sub of a token>`");
+                let expected = format!(
+                    "`{member}`: expected `key:<name of an API key>` or `user:<sub of a token>`"
+                );
                 self.fail(&format!("approvals.groups.{group}"), expected);
             }
         }
@@ -204,7 +220,8 @@ impl Check<'_> {
         }
         let escalates = terms.on_expiry == Some(OnExpiry::Escalate);
         if escalates == terms.escalate_to.is_empty() {
-            let expected = "expected at least one entry with on_expiry = \"escalate\", and none without it";
+            let expected =
+                "expected at least one entry with on_expiry = \"escalate\", and none without it";
             self.fail(&format!("{path}.escalate_to"), expected);
         } else if terms.escalate_to.len() > 5 {
             self.fail(&format!("{path}.escalate_to"), "expected at most 5 entries");
@@ -217,14 +234,27 @@ impl Check<'_> {
         for (path, roles, groups) in std::iter::once(first).chain(later) {
             let may_decide = |role: &&Role| role.allows(Scope::ApprovalsDecide);
             for role in roles.iter().filter(|role| !may_decide(role)) {
-                self.fail(&format!("{path}.roles"), format!("the role {} never decides", role.as_str()));
+                self.fail(
+                    &format!("{path}.roles"),
+                    format!("the role {} never decides", role.as_str()),
+                );
             }
             for group in groups.iter().filter(|group| !settings.groups.contains_key(*group)) {
-                self.fail(&format!("{path}.groups"), format!("`{group}` is not one of approvals.groups"));
+                self.fail(
+                    &format!("{path}.groups"),
+                    format!("`{group}` is not one of approvals.groups"),
+                );
             }
-            let members: BTreeSet<_> = groups.iter().filter_map(|group| settings.groups.get(group)).flatten().collect();
-            if roles.is_empty() && !groups.is_empty() && members.len() < terms.quorum.unwrap_or(1) as usize {
-                self.fail(&format!("{path}.quorum"), "its groups have fewer members than must say yes");
+            let members: BTreeSet<_> =
+                groups.iter().filter_map(|group| settings.groups.get(group)).flatten().collect();
+            if roles.is_empty()
+                && !groups.is_empty()
+                && members.len() < terms.quorum.unwrap_or(1) as usize
+            {
+                self.fail(
+                    &format!("{path}.quorum"),
+                    "its groups have fewer members than must say yes",
+                );
             }
         }
         for (number, level) in terms.escalate_to.iter().enumerate() {
@@ -266,7 +296,8 @@ impl Check<'_> {
                 (Action::Raise | Action::Escalate | Action::Cancel, Some(_)) => {
                     self.fail(&format!("{path}.to"), "expected only with the action `notify`");
                 }
-                (Action::Notify, Some(_)) | (Action::Raise | Action::Escalate | Action::Cancel, None) => {}
+                (Action::Notify, Some(_))
+                | (Action::Raise | Action::Escalate | Action::Cancel, None) => {}
             }
         }
     }
@@ -274,7 +305,8 @@ impl Check<'_> {
     fn targets(&mut self, table: &str, targets: &BTreeMap<String, u64>, engine: &engine::Settings) {
         for (key, target) in targets {
             let path = format!("{table}.{key}");
-            let (kind, priority) = key.split_once('/').map_or((None, key.as_str()), |(kind, rest)| (Some(kind), rest));
+            let (kind, priority) =
+                key.split_once('/').map_or((None, key.as_str()), |(kind, rest)| (Some(kind), rest));
             if Priority::from_str(priority).is_err() {
                 self.fail(&path, "expected the key `P0` to `P3`, or a type and a priority such as `\"deploy/P0\"`");
             } else if let Some(kind) = kind {
@@ -287,9 +319,11 @@ impl Check<'_> {
     fn origins(&mut self, origins: &[String]) {
         for (number, origin) in origins.iter().enumerate() {
             let place = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-            let is_origin = place.is_some_and(|place| !place.is_empty() && !place.contains(['/', ' ', '*']));
+            let is_origin =
+                place.is_some_and(|place| !place.is_empty() && !place.contains(['/', ' ', '*']));
             if origin != "*" && !is_origin {
-                let expected = "expected `*` or an origin such as `https://app.example.com`, without a path";
+                let expected =
+                    "expected `*` or an origin such as `https://app.example.com`, without a path";
                 self.fail(&format!("http.cors_origins[{number}]"), expected);
             }
         }
@@ -307,7 +341,10 @@ impl Check<'_> {
                 self.fail(&path, why.to_string());
             }
             if key.is_empty() || Role::from_str(role).is_err() {
-                self.fail(&path, "expected `<key>:<role>` with the role user, agent, approver or admin");
+                self.fail(
+                    &path,
+                    "expected `<key>:<role>` with the role user, agent, approver or admin",
+                );
             } else if !seen.insert(key) {
                 self.fail(&path, "another name has the same key, and a caller would be either");
             }

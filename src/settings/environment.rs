@@ -64,7 +64,14 @@ impl Environment {
         environment
     }
 
-    fn set(&mut self, name: &str, path: &str, text: &str, defaults: &Tree, faults: &mut Vec<Fault>) {
+    fn set(
+        &mut self,
+        name: &str,
+        path: &str,
+        text: &str,
+        defaults: &Tree,
+        faults: &mut Vec<Fault>,
+    ) {
         let fault = |value, detail| Fault { key: name.to_owned(), value, origin: None, detail };
         match locate(path, defaults) {
             // Whatever an unknown variable holds may be a misspelt secret.
@@ -78,14 +85,16 @@ impl Environment {
 }
 
 fn short_path(name: &str) -> Option<String> {
-    let known = SHORT.into_iter().find(|(short, _)| *short == name).map(|(_, path)| path.to_owned());
+    let known =
+        SHORT.into_iter().find(|(short, _)| *short == name).map(|(_, path)| path.to_owned());
     let key = || name.strip_prefix(API_KEY).map(|key| below("auth.api_keys", &key.to_lowercase()));
     known.or_else(key)
 }
 
 /// Other programs' variables may begin with our name too (Kubernetes makes some); one that looks like a slip is refused.
 fn near_miss(name: &str) -> Option<Fault> {
-    if !name.starts_with("ORCHESTRATOR_") || ELSEWHERE.contains(&name) || short_path(name).is_some() {
+    if !name.starts_with("ORCHESTRATOR_") || ELSEWHERE.contains(&name) || short_path(name).is_some()
+    {
         return None;
     }
     let known = SHORT.into_iter().map(|(short, _)| short).chain(ELSEWHERE);
@@ -103,7 +112,9 @@ fn locate(path: &str, defaults: &Tree) -> Result<(Vec<String>, Kind), String> {
         let parent = spelled.join(".");
         let found = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(key));
         let Some((known, value)) = found else {
-            if let Some(kind) = open_table(&parent).filter(|_| !key.is_empty() && keys.peek().is_none()) {
+            if let Some(kind) =
+                open_table(&parent).filter(|_| !key.is_empty() && keys.peek().is_none())
+            {
                 spelled.push(key.to_owned());
                 return Ok((spelled, kind));
             }
@@ -144,7 +155,11 @@ fn parse(name: &str, text: &str, kind: Kind) -> Result<Value, String> {
     };
     parsed.map(|value| Value::new(Some(&origin), value)).ok_or_else(|| {
         let is_link = text.starts_with("tcp://");
-        let hint = if is_link { "; Kubernetes made this one: set enableServiceLinks to false" } else { "" };
+        let hint = if is_link {
+            "; Kubernetes made this one: set enableServiceLinks to false"
+        } else {
+            ""
+        };
         format!("{}{hint}", kind.expected())
     })
 }
@@ -152,8 +167,10 @@ fn parse(name: &str, text: &str, kind: Kind) -> Result<Value, String> {
 /// A list as the file would have it: `["a", { b = 1 }]`.
 fn list(origin: &String, text: &str) -> Result<Value, String> {
     let file = File::from_str(&format!("list = {text}"), FileFormat::Toml);
-    let read = Config::builder().add_source(file).build().and_then(|config| config.get_array("list"));
-    read.map(|items| Value::new(Some(origin), items)).map_err(|error| format!("expected a TOML list: {error}"))
+    let read =
+        Config::builder().add_source(file).build().and_then(|config| config.get_array("list"));
+    read.map(|items| Value::new(Some(origin), items))
+        .map_err(|error| format!("expected a TOML list: {error}"))
 }
 
 fn put(table: &mut Map<String, Value>, path: &[String], value: Value) {
@@ -162,7 +179,8 @@ fn put(table: &mut Map<String, Value>, path: &[String], value: Value) {
         table.insert(key.clone(), value);
         return;
     }
-    let inner = table.entry(key.clone()).or_insert_with(|| Value::new(None, Map::<String, Value>::new()));
+    let inner =
+        table.entry(key.clone()).or_insert_with(|| Value::new(None, Map::<String, Value>::new()));
     if let ValueKind::Table(inner) = &mut inner.kind {
         put(inner, rest, value);
     }

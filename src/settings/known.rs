@@ -39,12 +39,21 @@ fn expect(path: &str, value: &Value, kind: Kind, faults: &mut Vec<Fault>) {
     }
 }
 
-fn unknown(defaults: &Tree, path: &str, key: &str, value: &Value, known: &Map<String, Value>) -> Fault {
+fn unknown(
+    defaults: &Tree,
+    path: &str,
+    key: &str,
+    value: &Value,
+    known: &Map<String, Value>,
+) -> Fault {
     let near = nearest(key, known.keys().map(String::as_str)).map(|near| below(path, near));
     let hint = match near.or_else(|| elsewhere(defaults, key)) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => {
-            format!("known are {}", sorted(known).iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", "))
+            format!(
+                "known are {}",
+                sorted(known).iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", ")
+            )
         }
     };
     let what = if path.is_empty() { "unknown section" } else { "unknown key" };
@@ -72,7 +81,8 @@ pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> O
         let is_begun = word.len() > 2 && known.starts_with(&word);
         if is_begun { 1 } else { strsim::damerau_levenshtein(&word, &known) }
     };
-    let ranked = known.map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= limit);
+    let ranked =
+        known.map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= limit);
     ranked.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }
 

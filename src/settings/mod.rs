@@ -118,7 +118,8 @@ impl Settings {
     /// If a file that was asked for cannot be read, and [`Error::Invalid`] with everything else that is wrong, all
     /// at once.
     pub fn read(file: Option<&Path>, variables: &Variables) -> Result<Self, Error> {
-        let file = file.map(|file| Ok(file.to_owned())).or_else(|| named_file(variables)).transpose()?;
+        let file =
+            file.map(|file| Ok(file.to_owned())).or_else(|| named_file(variables)).transpose()?;
         let text = file.map(|path| match std::fs::read_to_string(&path) {
             Ok(text) => Ok((path.display().to_string(), text)),
             Err(source) => Err(Error::File { path, source }),
@@ -133,11 +134,14 @@ impl Settings {
         let mut builder = Config::builder().add_source(Layer(defaults.clone()));
         if let Some((name, text)) = file {
             let read = File::from_str(&text, FileFormat::Toml).collect().map(Tree);
-            let read = read.map_err(|error| Error::Syntax(format!("{name}: {}", error_text(&error))))?;
+            let read =
+                read.map_err(|error| Error::Syntax(format!("{name}: {}", error_text(&error))))?;
             builder = builder.add_source(Layer(from_place(read, &name)));
         }
         builder = builder.add_source(Environment::read(variables, &defaults, &mut faults));
-        let tree = Tree(builder.build().and_then(|config| config.collect()).map_err(|error| syntax(&error))?);
+        let tree = Tree(
+            builder.build().and_then(|config| config.collect()).map_err(|error| syntax(&error))?,
+        );
         known::compare(&defaults, &tree, &mut faults);
         let settings = Self::typed(tree, &mut faults);
         if let Some(settings) = &settings {
@@ -154,9 +158,11 @@ impl Settings {
         let (store, log) = (section(&tree, "store", faults), section(&tree, "log", faults));
         let (http, auth) = (section(&tree, "http", faults), section(&tree, "auth", faults));
         let (tasks, queue) = (section(&tree, "tasks", faults), section(&tree, "queue", faults));
-        let (agents, routing) = (section(&tree, "agents", faults), section(&tree, "routing", faults));
+        let (agents, routing) =
+            (section(&tree, "agents", faults), section(&tree, "routing", faults));
         let (approvals, sla) = (section(&tree, "approvals", faults), section(&tree, "sla", faults));
-        let (retention, nats) = (section(&tree, "retention", faults), section(&tree, "nats", faults));
+        let (retention, nats) =
+            (section(&tree, "retention", faults), section(&tree, "nats", faults));
         let doctor = section(&tree, "doctor", faults);
         Some(Self {
             store: store?,
@@ -194,21 +200,29 @@ impl Settings {
 }
 
 fn named_file(variables: &Variables) -> Option<Result<PathBuf, Error>> {
-    let (_, name) = variables.iter().find(|(name, text)| name == "ORCHESTRATOR_ENV" && !text.is_empty())?;
+    let (_, name) =
+        variables.iter().find(|(name, text)| name == "ORCHESTRATOR_ENV" && !text.is_empty())?;
     let is_plain = Name::from_str(name).is_ok();
-    Some(if is_plain { Ok(format!("config/{name}.toml").into()) } else { Err(Error::Environment(name.clone())) })
+    Some(if is_plain {
+        Ok(format!("config/{name}.toml").into())
+    } else {
+        Err(Error::Environment(name.clone()))
+    })
 }
 
 /// Reads one section. Where a key of it has a fault already, the section is left out: its error would say so again.
 fn section<T: DeserializeOwned>(tree: &Tree, name: &str, faults: &mut Vec<Fault>) -> Option<T> {
-    let is_of_section = |fault: &Fault| fault.key == name || fault.key.starts_with(&format!("{name}."));
+    let is_of_section =
+        |fault: &Fault| fault.key == name || fault.key.starts_with(&format!("{name}."));
     if faults.iter().any(is_of_section) {
         return None;
     }
     let mut value = tree.0.get(name)?.clone();
     if let ValueKind::Table(table) = &mut value.kind {
         // TOML has no word for "none".
-        table.retain(|key, value| !(key == "jwt_secret" && value.kind == ValueKind::String(String::new())));
+        table.retain(|key, value| {
+            !(key == "jwt_secret" && value.kind == ValueKind::String(String::new()))
+        });
     }
     value.try_deserialize().map_err(|error| faults.push(typed_fault(tree, name, error))).ok()
 }
@@ -230,7 +244,8 @@ fn typed_fault(tree: &Tree, section: &str, error: ConfigError) -> Fault {
 fn error_text(error: &ConfigError) -> String {
     let text = error.to_string();
     let is_excerpt = |line: &str| line.contains(" |");
-    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty() && !is_excerpt(line));
+    let lines =
+        text.lines().map(str::trim_end).filter(|line| !line.is_empty() && !is_excerpt(line));
     lines.collect::<Vec<_>>().join(": ")
 }
 
@@ -246,10 +261,12 @@ fn collect(source: &impl Source) -> Result<Tree, Error> {
 fn from_place(tree: Tree, name: &str) -> Tree {
     fn mark(value: Value, origin: &String) -> Value {
         let kind = match value.kind {
-            ValueKind::Table(table) => {
-                ValueKind::Table(table.into_iter().map(|(key, value)| (key, mark(value, origin))).collect())
+            ValueKind::Table(table) => ValueKind::Table(
+                table.into_iter().map(|(key, value)| (key, mark(value, origin))).collect(),
+            ),
+            ValueKind::Array(items) => {
+                ValueKind::Array(items.into_iter().map(|item| mark(item, origin)).collect())
             }
-            ValueKind::Array(items) => ValueKind::Array(items.into_iter().map(|item| mark(item, origin)).collect()),
             other => other,
         };
         Value::new(Some(origin), kind)

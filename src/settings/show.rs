@@ -7,11 +7,25 @@ use config::{Value, ValueKind};
 use super::tree::{Tree, bare, below, shown, sorted};
 
 /// The sections in the order of `config/default.toml`.
-const ORDER: [&str; 12] =
-    ["store", "tasks", "queue", "agents", "routing", "approvals", "sla", "retention", "http", "auth", "nats", "log"];
+const ORDER: [&str; 12] = [
+    "store",
+    "tasks",
+    "queue",
+    "agents",
+    "routing",
+    "approvals",
+    "sla",
+    "retention",
+    "http",
+    "auth",
+    "nats",
+    "log",
+];
 
 pub(super) fn toml(tree: &Tree) -> String {
-    let mut text = "# What is in force. A value without a remark is the default; *** stands for a secret.\n".to_owned();
+    let mut text =
+        "# What is in force. A value without a remark is the default; *** stands for a secret.\n"
+            .to_owned();
     for section in ORDER {
         if let Some(ValueKind::Table(table)) = tree.0.get(section).map(|value| &value.kind) {
             let _ = write!(text, "\n[{section}]\n");
@@ -32,7 +46,9 @@ fn line(text: &mut String, path: &str, key: &str, value: &Value) {
             }
             return;
         }
-        ValueKind::Array(items) if items.iter().any(|item| matches!(item.kind, ValueKind::Table(_))) => {
+        ValueKind::Array(items)
+            if items.iter().any(|item| matches!(item.kind, ValueKind::Table(_))) =>
+        {
             let rows = items.iter().map(|item| format!("    {},\n", shown(path, item)));
             format!("[\n{}]", rows.collect::<String>())
         }

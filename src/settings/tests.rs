@@ -112,20 +112,41 @@ fn all_faults_are_said_at_once_with_key_value_place_and_what_is_expected() {
     }
 }
 
+/// Reads each file, which must be refused with its part in the message and no secret.
+fn assert_refused(files: &[(&str, &str)]) {
+    for (file, part) in files {
+        let said = refusal(file, &[]);
+        assert!(said.contains(part), "{file}: {part} is missing in: {said}");
+        assert!(
+            !said.contains("short") && !said.contains("key:root"),
+            "a secret is shown in: {said}"
+        );
+    }
+}
+
 #[test]
 fn values_are_checked_for_themselves_and_together() {
-    for (file, part) in [
+    assert_refused(&[
         ("[store]\npartitions = 0", "`store.partitions` = 0 (test.toml): expected 1 to 256"),
         ("[store]\nwait_replicas = 9", "`store.wait_replicas` = 9 (test.toml): expected 0 to 8"),
-        ("[store]\nwait_timeout_ms = 0", "`store.wait_timeout_ms` = 0 (test.toml): expected 10 to 60000"),
+        (
+            "[store]\nwait_timeout_ms = 0",
+            "`store.wait_timeout_ms` = 0 (test.toml): expected 10 to 60000",
+        ),
         ("[store]\npartitions = -1", "store.partitions"),
         ("[store]\nurl = \"http://db\"", "expected a URL that begins with"),
         ("[agents]\nsession_ms = 2_000", "no less than agents.lease_ms"),
         ("[retention]\nfinished_ms = 1_000", "no less than tasks.idempotency_ms"),
         ("[queue.head_start_ms]\nP2 = 700_000", "`queue.head_start_ms.P2`"),
-        ("[tasks]\ntypes = [\"faq\", \"Bad Name\"]", "`tasks.types[1]` = \"Bad Name\" (test.toml): must match"),
+        (
+            "[tasks]\ntypes = [\"faq\", \"Bad Name\"]",
+            "`tasks.types[1]` = \"Bad Name\" (test.toml): must match",
+        ),
         ("[tasks]\ntypes = [\"faq\", \"new\"]", "no rule takes tasks of type `new`"),
-        ("[approvals]\nrules = [{ name = \"x\", when = { types = [\"depoly\"] } }]", "did you mean `deploy`?"),
+        (
+            "[approvals]\nrules = [{ name = \"x\", when = { types = [\"depoly\"] } }]",
+            "did you mean `deploy`?",
+        ),
         ("[approvals]\nrules = [{ name = \"x\", when = { tipes = [] } }]", "tipes"),
         (
             "[approvals]\nrules = [{ name = \"x\", when = { where = [{ field = \"a\", equals = [] }] } }]",
@@ -137,20 +158,35 @@ fn values_are_checked_for_themselves_and_together() {
         ("[approvals.asked]\non_expiry = \"escalate\"", "expected at least one entry"),
         ("[approvals.asked]\ngroups = [\"oncall\"]", "`oncall` is not one of approvals.groups"),
         ("[approvals.asked]\nroles = [\"agent\"]", "the role agent never decides"),
-        ("[approvals.groups]\noncall = [\"alice\"]", "expected `key:<name of an API key>` or `user:<sub of a token>`"),
+        (
+            "[approvals.groups]\noncall = [\"alice\"]",
+            "expected `key:<name of an API key>` or `user:<sub of a token>`",
+        ),
         (
             "[approvals.asked]\nquorum = 2\ngroups = [\"one\"]\n[approvals.groups]\none = [\"key:a\"]",
             "fewer members than must say yes",
         ),
+    ]);
+}
+
+#[test]
+fn values_of_clocks_credentials_and_logs_are_checked() {
+    assert_refused(&[
         ("[sla]\nwarn_at_percent = 0", "expected 1 to 100"),
         ("[sla.targets]\nP9 = 60_000", "`sla.targets.P9`"),
         ("[sla.start_targets]\n\"depoly/P0\" = 60_000", "did you mean `deploy`?"),
         ("[sla.start_targets]\nP0 = 10", "expected 1000 to 31536000000"),
         ("[[sla.rules]]\non = \"warning\"\naction = \"notify\"", "expected `to`: whom to notify"),
-        ("[[sla.rules]]\non = \"warning\"\naction = \"raise\"\nto = \"oncall\"", "only with the action `notify`"),
+        (
+            "[[sla.rules]]\non = \"warning\"\naction = \"raise\"\nto = \"oncall\"",
+            "only with the action `notify`",
+        ),
         ("[[sla.rules]]\non = \"warning\"\naction = \"rise\"", "rise"),
         ("[[sla.rules]]\non = \"late\"\naction = \"raise\"", "late"),
-        ("[[sla.rules]]\non = \"warning\"\naction = \"raise\"\nwhen = { types = [\"fax\"] }", "`fax` is not one of"),
+        (
+            "[[sla.rules]]\non = \"warning\"\naction = \"raise\"\nwhen = { types = [\"fax\"] }",
+            "`fax` is not one of",
+        ),
         ("[http]\nport = 70_000", "http.port"),
         ("[http]\ncors_origins = [\"example.com\"]", "`http.cors_origins[0]` = \"example.com\""),
         ("[auth]\njwt_secret = \"short\"", "expected at least 32 bytes"),
@@ -159,17 +195,15 @@ fn values_are_checked_for_themselves_and_together() {
         ("[log]\nformat = \"xml\"", "`log.format` = \"xml\""),
         ("tasks = 3", "expected a table"),
         ("[tasks", "test.toml"),
-    ] {
-        let said = refusal(file, &[]);
-        assert!(said.contains(part), "{file}: {part} is missing in: {said}");
-        assert!(!said.contains("short") && !said.contains("key:root"), "a secret is shown in: {said}");
-    }
+    ]);
 }
 
 #[test]
 fn a_file_that_was_asked_for_must_be_there() {
-    let missing = Settings::read(None, &variables(&[("ORCHESTRATOR_ENV", "no-such-env")])).unwrap_err();
-    let escaping = Settings::read(None, &variables(&[("ORCHESTRATOR_ENV", "../secret")])).unwrap_err();
+    let missing =
+        Settings::read(None, &variables(&[("ORCHESTRATOR_ENV", "no-such-env")])).unwrap_err();
+    let escaping =
+        Settings::read(None, &variables(&[("ORCHESTRATOR_ENV", "../secret")])).unwrap_err();
 
     assert!(missing.to_string().contains("config/no-such-env.toml"), "{missing}");
     assert!(matches!(escaping, Error::Environment(_)), "{escaping}");

@@ -21,7 +21,9 @@ impl Kind {
     pub(super) fn of(value: &Value) -> Self {
         match &value.kind {
             ValueKind::String(_) => Self::Text,
-            ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => Self::Whole,
+            ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => {
+                Self::Whole
+            }
             ValueKind::Float(_) => Self::Number,
             ValueKind::Boolean(_) => Self::Flag,
             ValueKind::Array(_) => Self::List,
@@ -84,14 +86,17 @@ impl Tree {
     pub(super) fn fault(&self, path: &str, expected: impl Into<String>) -> Fault {
         match self.at(path) {
             Some(value) => fault(path, value, expected),
-            None => Fault { key: path.to_owned(), value: None, origin: None, detail: expected.into() },
+            None => {
+                Fault { key: path.to_owned(), value: None, origin: None, detail: expected.into() }
+            }
         }
     }
 }
 
 /// Says that `value` at `path` is not as `expected`.
 pub(super) fn fault(path: &str, value: &Value, expected: impl Into<String>) -> Fault {
-    let is_short = !matches!(value.kind, ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil);
+    let is_short =
+        !matches!(value.kind, ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil);
     Fault {
         key: path.to_owned(),
         value: is_short.then(|| shown(path, value)),
@@ -103,7 +108,9 @@ pub(super) fn fault(path: &str, value: &Value, expected: impl Into<String>) -> F
 /// Where the value comes from. A table may be joined from several places; the first that is found is named.
 fn origin_of(value: &Value) -> Option<&str> {
     match &value.kind {
-        ValueKind::Table(table) => sorted(table).into_iter().find_map(|(_, inner)| origin_of(inner)),
+        ValueKind::Table(table) => {
+            sorted(table).into_iter().find_map(|(_, inner)| origin_of(inner))
+        }
         _ => value.origin(),
     }
 }
@@ -129,7 +136,9 @@ pub(super) fn shown(path: &str, value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         ValueKind::Table(table) => {
-            let pair = |(key, value): (&String, &Value)| format!("{} = {}", bare(key), shown(&below(path, key), value));
+            let pair = |(key, value): (&String, &Value)| {
+                format!("{} = {}", bare(key), shown(&below(path, key), value))
+            };
             let pairs: Vec<_> = sorted(table).into_iter().map(pair).collect();
             format!("{{ {} }}", pairs.join(", "))
         }
@@ -156,7 +165,9 @@ fn masked(path: &str, text: &str) -> String {
         "nats.url" => text.split(',').map(without_password).collect::<Vec<_>>().join(","),
         "auth.jwt_secret" | "nats.token" | "nats.password" | "nats.nkey_seed" => "***".to_owned(),
         _ if path.starts_with("auth.api_keys") => match text.rsplit_once(':') {
-            Some((_, role)) if role.parse::<crate::domain::principal::Role>().is_ok() => format!("***:{role}"),
+            Some((_, role)) if role.parse::<crate::domain::principal::Role>().is_ok() => {
+                format!("***:{role}")
+            }
             _ => "***".to_owned(),
         },
         _ => text.to_owned(),

@@ -56,11 +56,14 @@ impl Store {
         let partition = task.id.partition();
         let prefix = keys::prefix(partition);
         let mut pipe = redis::pipe();
-        pipe.cmd("ZRANK").arg(keys::state(partition, task.state, Some(&task.agent))).arg(task.id.to_string());
+        pipe.cmd("ZRANK")
+            .arg(keys::state(partition, task.state, Some(&task.agent)))
+            .arg(task.id.to_string());
         pipe.cmd("SISMEMBER").arg(format!("{prefix}paused")).arg(task.agent.as_str());
         let since = task.observed_at.saturating_sub(session_ms);
         pipe.cmd("ZCOUNT").arg(format!("{prefix}sessions:{}", task.agent)).arg(since).arg("+inf");
-        let (ahead, is_paused, sessions): (Option<u64>, bool, u64) = self.query_all("place", &pipe).await?;
+        let (ahead, is_paused, sessions): (Option<u64>, bool, u64) =
+            self.query_all("place", &pipe).await?;
         Ok(Place { ahead: ahead.unwrap_or_default(), is_paused, sessions })
     }
 
@@ -69,7 +72,8 @@ impl Store {
         let mut args = args();
         args.arg(session_ms);
         type Raw = (Millis, Vec<(String, u64)>, Vec<(String, u64)>, Vec<Value>, i64);
-        let (now, states, open, agents, head): Raw = self.run(&script::STATS, partition, ORCHESTRATOR, args).await?;
+        let (now, states, open, agents, head): Raw =
+            self.run(&script::STATS, partition, ORCHESTRATOR, args).await?;
         let agents = agents.into_iter().map(agent_row).collect::<Result<_, _>>()?;
         Ok(StatsRow { now, states, open, agents, head_since: u64::try_from(head).ok() })
     }
@@ -91,14 +95,15 @@ impl Store {
         for partition in partitions {
             let mut args = args();
             args.arg(agent.as_str()).arg(verb);
-            let _changed: bool = self.commit_audited(&script::PAUSE, partition, caller, args).await?;
+            let _changed: bool =
+                self.commit_audited(&script::PAUSE, partition, caller, args).await?;
         }
         Ok(())
     }
 }
 
 fn agent_row(row: Value) -> Result<AgentRow, Error> {
-    let (agent, depth, in_progress, is_paused, sessions) =
-        redis::from_redis_value(row).map_err(|error| Error::corrupt(format!("the answer of stats: {error}")))?;
+    let (agent, depth, in_progress, is_paused, sessions) = redis::from_redis_value(row)
+        .map_err(|error| Error::corrupt(format!("the answer of stats: {error}")))?;
     Ok(AgentRow { agent, depth, in_progress, is_paused, sessions })
 }

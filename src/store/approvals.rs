@@ -6,7 +6,9 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::domain::approval::{Approval, ApprovalStatus, Asked, Decision, Edit, OnRejection, Verdict};
+use crate::domain::approval::{
+    Approval, ApprovalStatus, Asked, Decision, Edit, OnRejection, Verdict,
+};
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::State;
 use crate::domain::principal::Principal;
@@ -73,7 +75,8 @@ impl Store {
         edit: Option<&NewContent<'_>>,
     ) -> Result<Decided, Error> {
         let (mut args, actor) = (args(), caller.to_string());
-        args.arg(id.to_string()).arg(decision.comment.as_deref().map(codec::quote).unwrap_or_default());
+        args.arg(id.to_string())
+            .arg(decision.comment.as_deref().map(codec::quote).unwrap_or_default());
         let script = match &decision.verdict {
             Verdict::Approve { .. } => {
                 args.arg(seen.0).arg(seen.1);
@@ -81,7 +84,11 @@ impl Store {
                     Some(edit) => {
                         let task = edit.task;
                         let target = task.sla.as_ref().and_then(|sla| sla.target.as_deref());
-                        args.arg(codec::write_spec(edit.payload, task.metadata.as_deref(), target)?);
+                        args.arg(codec::write_spec(
+                            edit.payload,
+                            task.metadata.as_deref(),
+                            target,
+                        )?);
                         args.arg(edit.digest).arg(edit.original.get()).arg(edit.changes)
                     }
                     None => args.arg("").arg("").arg("").arg(""),
@@ -111,7 +118,11 @@ impl Store {
         (reason, action, on_rejection): (&str, Option<&str>, OnRejection),
     ) -> Result<Answer, Error> {
         let mut args = args();
-        args.arg(id.to_string()).arg(attempt).arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
+        args.arg(id.to_string())
+            .arg(attempt)
+            .arg(gate.id.to_string())
+            .arg(&gate.digest)
+            .arg(gate.lines()?);
         args.arg(codec::quote(reason)).arg(action.unwrap_or_default()).arg(on_rejection.as_str());
         let answer: String = self.commit(&script::ASK, id.partition(), actor, args).await?;
         Answer::read(&answer, State::Blocked)
@@ -136,7 +147,8 @@ impl Store {
 
 /// Reads what `approve.lua` and `reject.lua` answer.
 fn read(answer: &str, actor: &str) -> Result<Decided, Error> {
-    let unreadable = || Error::corrupt(format!("a decision was answered with {answer:?} for {actor}"));
+    let unreadable =
+        || Error::corrupt(format!("a decision was answered with {answer:?} for {actor}"));
     let (word, rest) = answer.split_once(' ').unwrap_or((answer, ""));
     match word {
         "OK" => Ok(Decided::Done),
@@ -159,12 +171,17 @@ fn read(answer: &str, actor: &str) -> Result<Decided, Error> {
 }
 
 /// Reads the hash of an approval.
-pub(super) fn read_approval(id: ApprovalId, hash: &HashMap<String, String>) -> Result<Approval, Error> {
+pub(super) fn read_approval(
+    id: ApprovalId,
+    hash: &HashMap<String, String>,
+) -> Result<Approval, Error> {
     let fields = Fields { id, hash };
     let gate: Vec<&str> = fields.needed("gate")?.split('\n').collect();
     let [.., terms, rule] = gate.as_slice() else { return Err(fields.unreadable("gate")) };
     let edit = match (fields.get("edited_by"), fields.raw("original")?, fields.raw("changes")?) {
-        (Some(by), Some(original), Some(changes)) => Some(Edit { by: by.to_owned(), original, changes }),
+        (Some(by), Some(original), Some(changes)) => {
+            Some(Edit { by: by.to_owned(), original, changes })
+        }
         _ => None,
     };
     Ok(Approval {
@@ -186,7 +203,9 @@ pub(super) fn read_approval(id: ApprovalId, hash: &HashMap<String, String>) -> R
         votes: fields.json("votes")?.unwrap_or_default(),
         edit,
         requested_by: fields.needed("by")?.to_owned(),
-        requested_at: fields.parse("requested_at")?.ok_or_else(|| fields.unreadable("requested_at"))?,
+        requested_at: fields
+            .parse("requested_at")?
+            .ok_or_else(|| fields.unreadable("requested_at"))?,
         expires_at: fields.parse("expires_at")?,
         decided_by: fields.get("decided_by").map(str::to_owned),
         decided_at: fields.parse("decided_at")?,

@@ -54,12 +54,21 @@ impl Store {
         let mut pipe = redis::pipe();
         // In one moment, so that entries and chain belong together.
         pipe.atomic();
-        pipe.cmd("XREVRANGE").arg(keys::audit(partition)).arg(newest).arg("-").arg("COUNT").arg(limit);
+        pipe.cmd("XREVRANGE")
+            .arg(keys::audit(partition))
+            .arg(newest)
+            .arg("-")
+            .arg("COUNT")
+            .arg(limit);
         pipe.cmd("HGETALL").arg(keys::audit_head(partition));
         let mut connection = self.cold_connection("read the audit log").await?;
         let answer = pipe.query_async(&mut connection).await;
-        let (entries, head): (Vec<Raw>, HashMap<String, String>) = self.heard("read the audit log", answer)?;
-        let entries = entries.into_iter().map(|entry| read_entry(partition, entry)).collect::<Result<_, _>>()?;
+        let (entries, head): (Vec<Raw>, HashMap<String, String>) =
+            self.heard("read the audit log", answer)?;
+        let entries = entries
+            .into_iter()
+            .map(|entry| read_entry(partition, entry))
+            .collect::<Result<_, _>>()?;
         Ok((entries, read_chain(partition, &head)))
     }
 
@@ -74,7 +83,8 @@ impl Store {
                 args.arg(&credential.subject).arg(role).arg(&credential.fingerprint);
             }
             args.arg(CONFIGURATION);
-            let step: usize = self.run(&script::CREDENTIALS, Partition(0), ORCHESTRATOR, args).await?;
+            let step: usize =
+                self.run(&script::CREDENTIALS, Partition(0), ORCHESTRATOR, args).await?;
             noted += step;
             if step < NOTED_AT_ONCE {
                 return Ok(noted);
@@ -85,9 +95,14 @@ impl Store {
 
 /// Reads an entry. What a hand has made of it must not hide the others: a field that is not there or not readable is
 /// empty, and the hash shows it.
-fn read_entry(partition: Partition, (id, mut fields): Raw) -> Result<(AuditPlace, AuditEntry), Error> {
-    let place = id.split_once('-').and_then(|(at, nth)| Some((at.parse().ok()?, nth.parse().ok()?)));
-    let (at, nth) = place.ok_or_else(|| Error::corrupt(format!("entry {id} of {}", keys::audit(partition))))?;
+fn read_entry(
+    partition: Partition,
+    (id, mut fields): Raw,
+) -> Result<(AuditPlace, AuditEntry), Error> {
+    let place =
+        id.split_once('-').and_then(|(at, nth)| Some((at.parse().ok()?, nth.parse().ok()?)));
+    let (at, nth) =
+        place.ok_or_else(|| Error::corrupt(format!("entry {id} of {}", keys::audit(partition))))?;
     let mut take = |field: &str| fields.remove(field).unwrap_or_default();
     let entry = AuditEntry {
         partition,
@@ -105,7 +120,8 @@ fn read_entry(partition: Partition, (id, mut fields): Raw) -> Result<(AuditPlace
 }
 
 fn read_chain(partition: Partition, head: &HashMap<String, String>) -> AuditChain {
-    let number = |field: &str| head.get(field).and_then(|text| text.parse().ok()).unwrap_or_default();
+    let number =
+        |field: &str| head.get(field).and_then(|text| text.parse().ok()).unwrap_or_default();
     let hash = |field: &str| head.get(field).cloned().unwrap_or_else(|| NO_HASH.to_owned());
     AuditChain {
         partition,

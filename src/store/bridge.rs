@@ -42,22 +42,29 @@ impl Store {
     /// How far the bridge is behind the log, in ms of the log's time; none: no bridge ever ran.
     pub async fn bridge_lag_ms(&self, partition: Partition) -> Result<Option<Millis>, Error> {
         let mut cmd = redis::cmd("HGETALL");
-        let bridge: HashMap<String, String> = self.query("bridge", cmd.arg(keys::bridge(partition))).await?;
+        let bridge: HashMap<String, String> =
+            self.query("bridge", cmd.arg(keys::bridge(partition))).await?;
         if bridge.is_empty() {
             return Ok(None);
         }
-        let cursor = bridge.get("cursor").map(|cursor| read_cursor(cursor, partition)).transpose()?;
+        let cursor =
+            bridge.get("cursor").map(|cursor| read_cursor(cursor, partition)).transpose()?;
         let bounds = self.log_bounds(partition).await?;
         let Some(cursor) = cursor else {
             // Nothing was ever published: all of the log waits.
-            return Ok(Some(bounds.first.map_or(0, |first| bounds.last.at_ms.saturating_sub(first.at_ms).max(1))));
+            return Ok(Some(
+                bounds
+                    .first
+                    .map_or(0, |first| bounds.last.at_ms.saturating_sub(first.at_ms).max(1)),
+            ));
         };
-        let is_behind = if (cursor.at_ms, cursor.sequence) == (bounds.last.at_ms, bounds.last.sequence) {
-            // The entry itself may hold later events.
-            bounds.first.is_some() && !self.read_log(cursor, 0).await?.events.is_empty()
-        } else {
-            cursor < bounds.last
-        };
+        let is_behind =
+            if (cursor.at_ms, cursor.sequence) == (bounds.last.at_ms, bounds.last.sequence) {
+                // The entry itself may hold later events.
+                bounds.first.is_some() && !self.read_log(cursor, 0).await?.events.is_empty()
+            } else {
+                cursor < bounds.last
+            };
         Ok(Some(if is_behind { bounds.last.at_ms.saturating_sub(cursor.at_ms).max(1) } else { 0 }))
     }
 }

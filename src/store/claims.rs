@@ -93,12 +93,24 @@ impl Store {
         let unreadable = |error| Error::corrupt(format!("the answer of claim: {error}"));
         let now = redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
         rows.map(|row| {
-            let (id, lease_until, record, spec, approval): (String, Millis, String, String, HashMap<String, String>) =
-                redis::from_redis_value(row).map_err(unreadable)?;
+            let (id, lease_until, record, spec, approval): (
+                String,
+                Millis,
+                String,
+                String,
+                HashMap<String, String>,
+            ) = redis::from_redis_value(row).map_err(unreadable)?;
             let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
             let spec = codec::spec(&spec, id)?;
             // Neither is kept from an attempt to the next where it matters to the agent.
-            let beside = Beside { spec, result: None, progress: None, lease_until: Some(lease_until), approval, now };
+            let beside = Beside {
+                spec,
+                result: None,
+                progress: None,
+                lease_until: Some(lease_until),
+                approval,
+                now,
+            };
             let task = codec::task(id, &record, beside)?;
             Ok(Claimed { task, lease_until })
         })
@@ -159,7 +171,9 @@ impl Store {
         let mut args = args();
         args.arg(waits_ms);
         for report in reports {
-            args.arg(report.id.to_string()).arg(token(report.attempt)).arg(codec::quote(report.error));
+            args.arg(report.id.to_string())
+                .arg(token(report.attempt))
+                .arg(codec::quote(report.error));
             args.arg(u8::from(report.is_retryable))
                 .arg(report.retry_after_ms.map(|ms| ms.to_string()).unwrap_or_default());
             args.arg(report.result.map_or("", RawValue::get));

@@ -32,7 +32,8 @@ pub(super) fn write_spec(
     if metadata.is_none() && sla_target.is_none() {
         return Ok(payload.get().to_owned());
     }
-    serde_json::to_string(&(payload, metadata, sla_target)).map_err(|error| Error::corrupt(format!("a spec: {error}")))
+    serde_json::to_string(&(payload, metadata, sla_target))
+        .map_err(|error| Error::corrupt(format!("a spec: {error}")))
 }
 
 /// Reads a spec back.
@@ -65,13 +66,20 @@ struct Words<'r>(std::str::Split<'r, char>);
 
 impl<'r> Words<'r> {
     fn text(&mut self) -> Result<Option<&'r str>, Error> {
-        let word = self.0.next().ok_or_else(|| Error::corrupt("a record is too short"))?;
+        let word = self.0.next().ok_or_else(too_short)?;
         Ok(Some(word).filter(|word| *word != "-"))
     }
 
     fn optional<T: FromStr>(&mut self) -> Result<Option<T>, Error> {
         let word = self.text()?;
-        word.map(str::parse).transpose().map_err(|_| Error::corrupt(format!("{word:?} in a record")))
+        word.map(str::parse)
+            .transpose()
+            .map_err(|_| Error::corrupt(format!("{word:?} in a record")))
+    }
+
+    fn state(&mut self) -> Result<State, Error> {
+        let state = self.text()?.and_then(State::from_word);
+        state.ok_or_else(|| Error::corrupt("a record's state"))
     }
 
     fn needed<T: FromStr>(&mut self) -> Result<T, Error> {
@@ -79,27 +87,33 @@ impl<'r> Words<'r> {
     }
 }
 
+fn too_short() -> Error {
+    Error::corrupt("a record is too short")
+}
+
 /// Reads a task's record; `prelude.lua` says what stands where.
 pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Error> {
     let mut lines = record.split('\n');
-    let mut line =
-        || lines.next().map(|line| Words(line.split(' '))).ok_or_else(|| Error::corrupt("a record lacks a line"));
+    let mut line = || lines.next().map(|line| Words(line.split(' '))).ok_or_else(too_short);
     let (mut first, mut second, mut third) = (line()?, line()?, line()?);
-    let state = first.text()?.and_then(State::from_word).ok_or_else(|| Error::corrupt("a record's state"))?;
+    let state = first.state()?;
     let (_n, attempt, _rank) = (first.needed::<u32>()?, first.needed()?, first.needed::<i64>()?);
-    let (since, approval, _timer) = (first.needed()?, first.optional()?, first.optional::<Millis>()?);
+    let (since, approval, _timer) =
+        (first.needed()?, first.optional()?, first.optional::<Millis>()?);
     let (human_ms, reached) = (first.needed()?, first.needed()?);
-    let (retry_count, lost_count, _limit) = (first.needed()?, first.needed()?, first.optional::<Millis>()?);
+    let (retry_count, lost_count, _limit) =
+        (first.needed()?, first.needed()?, first.optional::<Millis>()?);
     let (scheduled_for, holder, version) = (first.optional()?, first.text()?, first.needed()?);
-    let (agent, kind, priority) = (second.needed()?, second.needed()?, second.needed::<Priority>()?);
-    let (trace_id, traceparent) = (second.text()?.map(str::to_owned), second.text()?.map(str::to_owned));
+    let (agent, kind, priority) =
+        (second.needed()?, second.needed()?, second.needed::<Priority>()?);
+    let (trace_id, traceparent) =
+        (second.text()?.map(str::to_owned), second.text()?.map(str::to_owned));
     let (max_retries, timeout_ms) = (second.needed()?, second.optional()?);
     let (parent, source, _actions) = (second.optional()?, second.needed()?, third.text()?);
     let (clocks_since, deadlines) = (third.needed()?, (third.optional()?, third.optional()?));
-    let timeline = lines
-        .map(|line| transition(line).ok_or_else(|| Error::corrupt(format!("timeline entry {line:?}"))))
-        .collect::<Result<Vec<_>, _>>()?;
-    let submission = timeline.first().ok_or_else(|| Error::corrupt("a record without a timeline"))?;
+    let timeline = timeline(lines)?;
+    let submission =
+        timeline.first().ok_or_else(|| Error::corrupt("a record without a timeline"))?;
     let (created_at, submitted_by, spec) = (submission.at, submission.actor.clone(), beside.spec);
     let asked = asked(approval, &beside.approval)?;
     let sla = sla(spec.sla_target, deadlines, third.optional()?);
@@ -142,7 +156,10 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
 }
 
 /// The newest approval of a task.
-fn asked(id: Option<ApprovalId>, hash: &HashMap<String, String>) -> Result<Option<Box<Approval>>, Error> {
+fn asked(
+    id: Option<ApprovalId>,
+    hash: &HashMap<String, String>,
+) -> Result<Option<Box<Approval>>, Error> {
     let id = id.filter(|_| !hash.is_empty());
     id.map(|id| read_approval(id, hash).map(Box::new)).transpose()
 }
@@ -154,18 +171,36 @@ fn sla(
     alert_threshold: Option<u8>,
 ) -> Option<Sla> {
     let (within_ms, start_within_ms) = (None, None);
-    Some(Sla { target, deadline, within_ms, start_deadline, start_within_ms, alert_threshold: alert_threshold? })
+    Some(Sla {
+        target,
+        deadline,
+        within_ms,
+        start_deadline,
+        start_within_ms,
+        alert_threshold: alert_threshold?,
+    })
 }
 
 /// Why the last attempt failed, or why the task was called off; nothing from before the last requeue.
 fn error(timeline: &[Transition]) -> Option<String> {
     let is_new = |transition: &&Transition| transition.verb != Verb::Requeue;
     let says_why = |transition: &&Transition| match transition.verb {
-        Verb::Retry | Verb::Fail | Verb::Cancel | Verb::Reject | Verb::Lapse | Verb::Expire | Verb::Mend => true,
+        Verb::Retry
+        | Verb::Fail
+        | Verb::Cancel
+        | Verb::Reject
+        | Verb::Lapse
+        | Verb::Expire
+        | Verb::Mend => true,
         Verb::Reap => transition.to != State::Assigned,
         _ => false,
     };
     timeline.iter().rev().take_while(is_new).find(says_why)?.reason.clone()
+}
+
+fn timeline<'r>(lines: impl Iterator<Item = &'r str>) -> Result<Vec<Transition>, Error> {
+    let unreadable = |line| Error::corrupt(format!("timeline entry {line:?}"));
+    lines.map(|line| transition(line).ok_or_else(|| unreadable(line))).collect()
 }
 
 /// Reads `<ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]`.

@@ -78,26 +78,49 @@ impl Store {
     ///
     /// After an error the same piece is the next once more.
     pub async fn examine(&self, examination: &mut Examination) -> Result<Vec<Finding>, Error> {
-        let Some(piece) = examination.pieces.front() else { return self.walk_on(examination).await };
+        let Some(piece) = examination.pieces.front() else {
+            return self.walk_on(examination).await;
+        };
         let (found, next) = match piece {
             Piece::Members { key, partition, content, cursor } => {
                 let (next, members) = self.members(key, content, *cursor).await?;
                 let mut found = Vec::new();
                 for piece in members.chunks(PIECE) {
                     found.extend(
-                        self.examine_members(examination.repair.as_deref(), *partition, key, content, piece).await?,
+                        self.examine_members(
+                            examination.repair.as_deref(),
+                            *partition,
+                            key,
+                            content,
+                            piece,
+                        )
+                        .await?,
                     );
                 }
                 (found, (next > 0).then_some(next))
             }
             Piece::Approvals(partition, ids) => (
-                self.call(&script::EXAMINE_APPROVALS, *partition, examination.repair.as_deref(), &[], ids).await?,
+                self.call(
+                    &script::EXAMINE_APPROVALS,
+                    *partition,
+                    examination.repair.as_deref(),
+                    &[],
+                    ids,
+                )
+                .await?,
                 None,
             ),
             Piece::Agents(partition, agents) => {
                 let agents: Vec<_> = agents.iter().cloned().collect();
                 (
-                    self.call(&script::EXAMINE_AGENTS, *partition, examination.repair.as_deref(), &[], &agents).await?,
+                    self.call(
+                        &script::EXAMINE_AGENTS,
+                        *partition,
+                        examination.repair.as_deref(),
+                        &[],
+                        &agents,
+                    )
+                    .await?,
                     None,
                 )
             }
@@ -121,7 +144,8 @@ impl Store {
         for key in &keys {
             pipe.cmd("TYPE").arg(key);
         }
-        let answer = if keys.is_empty() { Ok(Vec::new()) } else { pipe.query_async(&mut connection).await };
+        let answer =
+            if keys.is_empty() { Ok(Vec::new()) } else { pipe.query_async(&mut connection).await };
         let types: Vec<String> = self.heard("doctor", answer)?;
         let mut sorted = Sorted::default();
         for (key, redis_type) in keys.into_iter().zip(types) {
@@ -131,14 +155,20 @@ impl Store {
         let is_repair = examination.repair.is_some();
         examination.pieces.extend(sorted.pieces());
         let left = |finding: Finding| Finding {
-            remedy: is_repair.then(|| Remedy::Left("what it is for is for a human to find out".to_owned())),
+            remedy: is_repair
+                .then(|| Remedy::Left("what it is for is for a human to find out".to_owned())),
             ..finding
         };
         Ok(sorted.findings.into_iter().map(left).collect())
     }
 
     /// The next members of a key, and where the members after them are; 0: there are none.
-    async fn members(&self, key: &str, content: &Content, cursor: u64) -> Result<(u64, Vec<String>), Error> {
+    async fn members(
+        &self,
+        key: &str,
+        content: &Content,
+        cursor: u64,
+    ) -> Result<(u64, Vec<String>), Error> {
         let (command, width) = match content {
             Content::Paused => ("SSCAN", 1),
             _ if is_hash(key) => ("HSCAN", 2),
@@ -165,14 +195,23 @@ impl Store {
                 let parent = [parent.to_string()];
                 self.call(&script::EXAMINE_CHILDREN, partition, repair, &parent, members).await
             }
-            Content::Approvals => self.call(&script::EXAMINE_APPROVALS, partition, repair, &[], members).await,
-            Content::Paused => self.call(&script::EXAMINE_AGENTS, partition, repair, &[], members).await,
+            Content::Approvals => {
+                self.call(&script::EXAMINE_APPROVALS, partition, repair, &[], members).await
+            }
+            Content::Paused => {
+                self.call(&script::EXAMINE_AGENTS, partition, repair, &[], members).await
+            }
             _ => {
                 let before = [repair.unwrap_or_default().to_owned(), key.to_owned()];
                 let mut rows = Vec::with_capacity(members.len() * 3);
-                let digests = if repair.is_some() { self.digests(partition, members).await? } else { HashMap::new() };
+                let digests = if repair.is_some() {
+                    self.digests(partition, members).await?
+                } else {
+                    HashMap::new()
+                };
                 for id in members {
-                    let spare = repair.map(|_| ApprovalId::new(partition).to_string()).unwrap_or_default();
+                    let spare =
+                        repair.map(|_| ApprovalId::new(partition).to_string()).unwrap_or_default();
                     rows.extend([id.clone(), spare, digests.get(id).cloned().unwrap_or_default()]);
                 }
                 self.call(&script::EXAMINE, partition, repair, &before, &rows).await
@@ -182,7 +221,11 @@ impl Store {
 
     /// What humans would decide on, for those of these tasks that can be read. The content of a task changes only while
     /// it waits for one.
-    async fn digests(&self, partition: Partition, members: &[String]) -> Result<HashMap<String, String>, Error> {
+    async fn digests(
+        &self,
+        partition: Partition,
+        members: &[String],
+    ) -> Result<HashMap<String, String>, Error> {
         let ids: Vec<_> = members.iter().filter_map(|id| id.parse::<TaskId>().ok()).collect();
         let mut tasks = match self.read_cold(partition, &ids).await {
             Err(Error::Corrupt { .. }) => Vec::new(),
@@ -209,18 +252,29 @@ impl Store {
         let mut args = args();
         args.arg(u8::from(repair.is_some())).arg(before).arg(members);
         match self.run_cold::<Vec<String>>(script, partition, args).await {
-            Ok(flat) => Ok(flat.chunks_exact(3).map(|found| finding(&found[0], &found[1], &found[2])).collect()),
+            Ok(flat) => Ok(flat
+                .chunks_exact(3)
+                .map(|found| finding(&found[0], &found[1], &found[2]))
+                .collect()),
             Err(error) => unexaminable(error, partition, repair.is_some()).map(|found| vec![found]),
         }
     }
 }
 
 /// What is found where a script cannot even look, such as a key of another type; any other error is one.
-pub(super) fn unexaminable(error: Error, partition: Partition, is_repair: bool) -> Result<Finding, Error> {
+pub(super) fn unexaminable(
+    error: Error,
+    partition: Partition,
+    is_repair: bool,
+) -> Result<Finding, Error> {
     let Error::Corrupt { what } = error else { return Err(error) };
     let why = "what stands in the way is for a human to take away".to_owned();
     let what = format!("cannot be examined in full: {what}");
-    Ok(Finding { subject: format!("partition {partition}"), what, remedy: is_repair.then_some(Remedy::Left(why)) })
+    Ok(Finding {
+        subject: format!("partition {partition}"),
+        what,
+        remedy: is_repair.then_some(Remedy::Left(why)),
+    })
 }
 
 fn digests(tasks: &[Task]) -> HashMap<String, String> {
@@ -259,7 +313,11 @@ impl Sorted {
             // It is gone already.
             "none" => return,
             found if found != expected => {
-                return self.findings.push(finding(&key, &format!("is a {found} where a {expected} belongs"), ""));
+                return self.findings.push(finding(
+                    &key,
+                    &format!("is a {found} where a {expected} belongs"),
+                    "",
+                ));
             }
             _ => {}
         }
@@ -278,8 +336,11 @@ impl Sorted {
 
     /// Agents first: where a task is looked for depends on which agents are known.
     fn pieces(&mut self) -> Vec<Piece> {
-        let mut pieces: Vec<_> =
-            self.agents.drain(..).map(|(partition, names)| Piece::Agents(partition, names)).collect();
+        let mut pieces: Vec<_> = self
+            .agents
+            .drain(..)
+            .map(|(partition, names)| Piece::Agents(partition, names))
+            .collect();
         pieces.append(&mut self.members);
         for (partition, ids) in self.approvals.drain(..) {
             pieces.extend(ids.chunks(PIECE).map(|ids| Piece::Approvals(partition, ids.to_vec())));

@@ -16,7 +16,8 @@ impl Store {
         let mut args = args();
         args.arg(event_type).arg(json).arg(format!("{:016x}", fastrand::u64(..)));
         let entry: String = self.commit(&script::PUBLISH, partition, actor, args).await?;
-        event_id(&entry, 0, partition).ok_or_else(|| Error::corrupt(format!("log entry id {entry:?}")))
+        event_id(&entry, 0, partition)
+            .ok_or_else(|| Error::corrupt(format!("log entry id {entry:?}")))
     }
 }
 

@@ -40,20 +40,26 @@ pub(super) fn read(key: &str) -> Option<(Partition, &'static str, Content)> {
         ("tasks" | "timers", "") => ("zset", Content::Tasks),
         ("reminders", "") => ("zset", Content::Approvals),
         ("sla", hour) => hour.parse::<u64>().ok().map(|_| ("hash", Content::Other))?,
-        ("open" | "bridge" | "credentials" | "examiner", "") | ("audit", "head") => ("hash", Content::Other),
+        ("open" | "bridge" | "credentials" | "examiner", "") | ("audit", "head") => {
+            ("hash", Content::Other)
+        }
         ("agents", "") => ("set", Content::Other),
         ("paused", "") => ("set", Content::Paused),
         ("events" | "audit", "") => ("stream", Content::Other),
         ("corrected", "") | ("idempotency" | "published", _) => ("string", Content::Other),
         ("children", parent) => ("zset", Content::Children(parent.parse().ok()?)),
         ("approval", id) => ("hash", Content::Approval(id.parse().ok()?)),
-        ("approvals", status) => ("zset", status.parse::<ApprovalStatus>().ok().map(|_| Content::Approvals)?),
+        ("approvals", status) => {
+            ("zset", status.parse::<ApprovalStatus>().ok().map(|_| Content::Approvals)?)
+        }
         ("sessions", agent) => ("zset", Content::Sessions(agent.to_owned())),
         (state, agent) => {
             let is_per_agent = keys::is_per_agent(State::from_word(state)?);
             match agent {
                 "" if !is_per_agent => ("zset", Content::Tasks),
-                agent if is_per_agent && !agent.is_empty() => ("zset", Content::TasksOf(agent.to_owned())),
+                agent if is_per_agent && !agent.is_empty() => {
+                    ("zset", Content::TasksOf(agent.to_owned()))
+                }
                 _ => return None,
             }
         }
@@ -75,7 +81,11 @@ mod tests {
             (keys::timers(partition), "zset", Content::Tasks),
             (keys::hour(partition, 498_751), "hash", Content::Other),
             (keys::state(partition, State::Pending, None), "zset", Content::Tasks),
-            (keys::state(partition, State::Assigned, Some(&agent)), "zset", Content::TasksOf("dev_agent".to_owned())),
+            (
+                keys::state(partition, State::Assigned, Some(&agent)),
+                "zset",
+                Content::TasksOf("dev_agent".to_owned()),
+            ),
             (keys::children(partition, task), "zset", Content::Children(task)),
             (keys::approval(approval), "hash", Content::Approval(approval)),
             (keys::approvals(partition, ApprovalStatus::Expired), "zset", Content::Approvals),
@@ -88,7 +98,15 @@ mod tests {
 
     #[test]
     fn a_name_that_nothing_is_written_under_is_not_known() {
-        for name in ["pending:dev_agent", "assigned", "approvals:perhaps", "approval:x", "nonsense", "tasks:1", ""] {
+        for name in [
+            "pending:dev_agent",
+            "assigned",
+            "approvals:perhaps",
+            "approval:x",
+            "nonsense",
+            "tasks:1",
+            "",
+        ] {
             assert_eq!(read(&format!("orchestrator:{{0}}:{name}")), None, "{name}");
         }
         assert_eq!(read("orchestrator:{x}:tasks"), None);

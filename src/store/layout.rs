@@ -37,7 +37,11 @@ impl Store {
         pipe.atomic();
         pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("version").arg(keys::LAYOUT_VERSION).ignore();
         pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("partitions").arg(partitions).ignore();
-        pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("id").arg(uuid::Uuid::now_v7().to_string()).ignore();
+        pipe.cmd("HSETNX")
+            .arg(keys::LAYOUT)
+            .arg("id")
+            .arg(uuid::Uuid::now_v7().to_string())
+            .ignore();
         pipe.cmd("HMGET").arg(keys::LAYOUT).arg("version").arg("partitions").arg("id");
         let answer = pipe.query_async(&mut self.cold_connection("layout").await?).await;
         let ((version, number, id),) = self.heard("layout", answer)?;
@@ -54,7 +58,9 @@ impl Store {
 
     /// The error of a store with another layout than ours.
     pub(super) fn unlike(&self, found: &Layout) -> Error {
-        let show = |version: &str, partitions: u16| format!("key layout {version} with {partitions} partition(s)");
+        let show = |version: &str, partitions: u16| {
+            format!("key layout {version} with {partitions} partition(s)")
+        };
         let version = found.version.as_deref().unwrap_or("of another program");
         let expected = show(keys::LAYOUT_VERSION, self.shared.settings.partitions);
         Error::Layout { found: show(version, found.partitions.unwrap_or_default()), expected }

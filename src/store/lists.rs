@@ -22,7 +22,12 @@ const FIRST_LOOK: usize = 256;
 
 impl Store {
     /// Up to `limit` members of `set` that come after `from`, the highest score first.
-    async fn newest(&self, set: &str, from: Option<&Place>, limit: usize) -> Result<Vec<Place>, Error> {
+    async fn newest(
+        &self,
+        set: &str,
+        from: Option<&Place>,
+        limit: usize,
+    ) -> Result<Vec<Place>, Error> {
         let mut connection = self.cold_connection("list").await?;
         let mut look = limit;
         loop {
@@ -36,7 +41,8 @@ impl Store {
             let members: Vec<(String, f64)> = self.heard("list", answer)?;
             let seen = members.len();
             let places = members.into_iter().map(|(member, score)| Place { score, member });
-            let after: Vec<_> = places.filter(|place| from.is_none_or(|from| is_after(place, from))).collect();
+            let after: Vec<_> =
+                places.filter(|place| from.is_none_or(|from| is_after(place, from))).collect();
             if after.len() >= limit || seen < look {
                 return Ok(after.into_iter().take(limit).collect());
             }
@@ -80,7 +86,10 @@ impl Store {
         let mut rows: Vec<(Place, Option<Task>)> = Vec::with_capacity(places.len());
         let mut by_partition: Vec<(Partition, Vec<TaskId>)> = Vec::new();
         for (partition, place) in places {
-            let id: TaskId = place.member.parse().map_err(|_| Error::corrupt(format!("member {:?}", place.member)))?;
+            let id: TaskId = place
+                .member
+                .parse()
+                .map_err(|_| Error::corrupt(format!("member {:?}", place.member)))?;
             match by_partition.iter_mut().find(|(known, _)| *known == partition) {
                 Some((_, ids)) => ids.push(id),
                 None => by_partition.push((partition, vec![id])),
@@ -106,7 +115,10 @@ impl Store {
     ) -> Result<Vec<(Partition, String)>, Error> {
         if let Some(parent) = parent {
             // A child with an idempotency key lives where the key's hash says.
-            return Ok(self.partitions().map(|partition| (partition, keys::children(partition, parent))).collect());
+            return Ok(self
+                .partitions()
+                .map(|partition| (partition, keys::children(partition, parent)))
+                .collect());
         }
         let mut sets = Vec::new();
         for partition in self.partitions() {
@@ -114,7 +126,11 @@ impl Store {
                 None => sets.push((partition, keys::tasks(partition))),
                 Some(state) if keys::is_per_agent(state) && agent.is_none() => {
                     let agents: Vec<Name> = self.agent_names(partition).await?;
-                    sets.extend(agents.iter().map(|agent| (partition, keys::state(partition, state, Some(agent)))));
+                    sets.extend(
+                        agents
+                            .iter()
+                            .map(|agent| (partition, keys::state(partition, state, Some(agent)))),
+                    );
                 }
                 Some(state) => sets.push((partition, keys::state(partition, state, agent))),
             }
@@ -126,7 +142,10 @@ impl Store {
     pub(super) async fn agent_names(&self, partition: Partition) -> Result<Vec<Name>, Error> {
         let mut cmd = redis::cmd("SMEMBERS");
         let names: Vec<String> = self.query("agents", cmd.arg(keys::agents(partition))).await?;
-        names.into_iter().map(|name| Name::try_from(name).map_err(|_| Error::corrupt("an agent's name"))).collect()
+        names
+            .into_iter()
+            .map(|name| Name::try_from(name).map_err(|_| Error::corrupt("an agent's name")))
+            .collect()
     }
 
     /// Approvals of the given statuses after `from`, newest first, with their places.
@@ -137,12 +156,15 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(Place, Approval)>, Error> {
         let partitions: Vec<_> = self.partitions().collect();
-        let sets = partitions
-            .iter()
-            .flat_map(|partition| statuses.iter().map(|status| (*partition, Self::approval_set(*partition, *status))));
+        let sets = partitions.iter().flat_map(|partition| {
+            statuses.iter().map(|status| (*partition, Self::approval_set(*partition, *status)))
+        });
         let places = self.merge(&sets.collect::<Vec<_>>(), from, limit).await?;
         let ids = places.iter().map(|(_, place)| {
-            place.member.parse::<ApprovalId>().map_err(|_| Error::corrupt(format!("member {:?}", place.member)))
+            place
+                .member
+                .parse::<ApprovalId>()
+                .map_err(|_| Error::corrupt(format!("member {:?}", place.member)))
         });
         let ids: Vec<_> = ids.collect::<Result<_, _>>()?;
         let approvals = if ids.is_empty() { Vec::new() } else { self.read_approvals(&ids).await? };
@@ -150,7 +172,10 @@ impl Store {
             let member = approval.id.to_string();
             places.iter().find(|(_, place)| place.member == member).map(|(_, place)| place.clone())
         };
-        Ok(approvals.into_iter().filter_map(|approval| Some((place_of(&approval)?, approval))).collect())
+        Ok(approvals
+            .into_iter()
+            .filter_map(|approval| Some((place_of(&approval)?, approval)))
+            .collect())
     }
 }
 

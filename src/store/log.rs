@@ -86,13 +86,18 @@ impl Store {
         loop {
             let mut cmd = redis::cmd("XRANGE");
             // The entry of `after` itself may hold later events.
-            cmd.arg(keys::events(after.partition)).arg(&from).arg("+").arg("COUNT").arg(entries + 1);
+            cmd.arg(keys::events(after.partition))
+                .arg(&from)
+                .arg("+")
+                .arg("COUNT")
+                .arg(entries + 1);
             let answer = cmd.query_async(&mut connection).await;
             let reply: Vec<Entry> = self.heard("read the log", answer)?;
             is_seamless |= reply.first().is_some_and(|(id, _)| *id == first);
             for entry in &reply {
                 let found = readable(entry, after.partition);
-                events.extend(found.into_iter().filter(|event| event.id > after || after.at_ms == 0));
+                events
+                    .extend(found.into_iter().filter(|event| event.id > after || after.at_ms == 0));
             }
             match reply.into_iter().nth(entries) {
                 // None of so many was readable: no event would say how far we are.
@@ -141,14 +146,19 @@ impl Store {
 }
 
 /// What a partition's log holds, asked over this connection.
-async fn read_bounds(connection: &mut impl ConnectionLike, partition: Partition) -> Result<LogBounds, Error> {
+async fn read_bounds(
+    connection: &mut impl ConnectionLike,
+    partition: Partition,
+) -> Result<LogBounds, Error> {
     let mut cmd = redis::cmd("XINFO");
     cmd.arg("STREAM").arg(keys::events(partition));
     let answer: redis::RedisResult<Value> = cmd.query_async(connection).await;
     let empty = LogBounds { first: None, last: EventId::first(partition), was_trimmed: false };
     let info = match answer {
         // Nothing was ever written.
-        Err(error) if error.detail().is_some_and(|detail| detail.contains("no such key")) => return Ok(empty),
+        Err(error) if error.detail().is_some_and(|detail| detail.contains("no such key")) => {
+            return Ok(empty);
+        }
         answer => answer.map_err(|source| Error::redis("log bounds", source))?,
     };
     let unreadable = || Error::corrupt("the answer of XINFO STREAM");
@@ -162,7 +172,8 @@ async fn read_bounds(connection: &mut impl ConnectionLike, partition: Partition)
                 bounds.last = event_id(&id, u16::MAX, partition).ok_or_else(unreadable)?;
             }
             "first-entry" => {
-                let entry: Option<(String, Value)> = redis::from_redis_value(value).map_err(|_| unreadable())?;
+                let entry: Option<(String, Value)> =
+                    redis::from_redis_value(value).map_err(|_| unreadable())?;
                 bounds.first = entry.and_then(|(id, _)| event_id(&id, 0, partition));
             }
             "entries-added" => added = redis::from_redis_value(value).map_err(|_| unreadable())?,
@@ -204,8 +215,9 @@ impl Follower {
     ) -> Result<(), Error> {
         let partition = self.partitions[nth];
         let last = read_bounds(connection, partition).await?.last;
-        let is_back = event_id(position, 0, partition)
-            .is_some_and(|position| (last.at_ms, last.sequence) < (position.at_ms, position.sequence));
+        let is_back = event_id(position, 0, partition).is_some_and(|position| {
+            (last.at_ms, last.sequence) < (position.at_ms, position.sequence)
+        });
         if is_back {
             tracing::error!(%partition, "the event log has gone back; its readers are told of a gap");
             *position = format!("{}-{}", last.at_ms, last.sequence);
@@ -225,16 +237,19 @@ impl Follower {
         let config = redis::AsyncConnectionConfig::new()
             .set_response_timeout(Some(BLOCK + Duration::from_secs(2)))
             .set_connection_timeout(Some(Duration::from_secs(2)));
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?;
+        let mut connection =
+            client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?;
         for (nth, position) in positions.iter_mut().enumerate() {
             self.go_back(&mut connection, nth, position).await?;
         }
-        let keys: Vec<String> = self.partitions.iter().map(|partition| keys::events(*partition)).collect();
+        let keys: Vec<String> =
+            self.partitions.iter().map(|partition| keys::events(*partition)).collect();
         loop {
             let mut cmd = redis::cmd("XREAD");
             cmd.arg("BLOCK").arg(BLOCK.as_millis() as u64).arg("COUNT").arg(ENTRIES).arg("STREAMS");
             cmd.arg(&keys).arg(&*positions);
-            let reply: Option<Vec<(String, Vec<Entry>)>> = cmd.query_async(&mut connection).await.map_err(failed)?;
+            let reply: Option<Vec<(String, Vec<Entry>)>> =
+                cmd.query_async(&mut connection).await.map_err(failed)?;
             if backoff.failures() > 0 {
                 tracing::info!("the event log is back");
                 backoff.reset();
@@ -274,9 +289,10 @@ fn decode((entry, fields): &Entry, partition: Partition) -> Result<Vec<Arc<Event
     tails
         .zip(0u16..)
         .map(|(tail, index)| {
-            let id =
-                event_id(entry, index, partition).ok_or_else(|| Error::corrupt(format!("log entry id {entry:?}")))?;
-            let event = Event::read(id, tail).map_err(|error| Error::corrupt(format!("event {id}: {error}")))?;
+            let id = event_id(entry, index, partition)
+                .ok_or_else(|| Error::corrupt(format!("log entry id {entry:?}")))?;
+            let event = Event::read(id, tail)
+                .map_err(|error| Error::corrupt(format!("event {id}: {error}")))?;
             Ok(Arc::new(event))
         })
         .collect()

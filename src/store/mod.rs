@@ -166,8 +166,10 @@ impl Store {
             .set_response_timeout(Some(Duration::from_millis(settings.response_timeout_ms)))
             // A call that finds nobody says so soon; the repetitions are ours, see `pause_before_repeat`.
             .set_number_of_retries(0);
-        let hot = ConnectionManager::new_with_config(client.clone(), config).await.map_err(failed)?;
-        let cold = deadpool_redis::Manager::new(client.get_connection_info().clone()).map_err(failed)?;
+        let hot =
+            ConnectionManager::new_with_config(client.clone(), config).await.map_err(failed)?;
+        let cold =
+            deadpool_redis::Manager::new(client.get_connection_info().clone()).map_err(failed)?;
         let cold = deadpool_redis::Pool::builder(cold).runtime(deadpool_redis::Runtime::Tokio1);
         let cold = cold.build().map_err(|error| Error::corrupt(error.to_string()))?;
         let partitions = (0..settings.partitions).map(|number| Partition(number as u8)).collect();
@@ -255,7 +257,8 @@ impl Store {
         let mut connection = self.hot.clone();
         let mut repeats = 0;
         loop {
-            let call = self.shared.evaluate(&mut connection, script, partition, actor, &args, repeats > 0);
+            let call =
+                self.shared.evaluate(&mut connection, script, partition, actor, &args, repeats > 0);
             let answer = call.await;
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
                 return self.heard(script.name, answer);
@@ -277,36 +280,61 @@ impl Store {
     }
 
     /// Runs a script that answers at length, over the pool.
-    async fn run_cold<T: FromRedisValue>(&self, script: &Script, partition: Partition, args: Cmd) -> Result<T, Error> {
+    async fn run_cold<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        partition: Partition,
+        args: Cmd,
+    ) -> Result<T, Error> {
         self.admit()?;
         let mut connection = self.cold_connection(script.name).await?;
-        let answer = self.shared.evaluate(&mut connection, script, partition, ORCHESTRATOR, &args, false).await;
+        let answer = self
+            .shared
+            .evaluate(&mut connection, script, partition, ORCHESTRATOR, &args, false)
+            .await;
         self.heard(script.name, answer)
     }
 
-    async fn cold_connection(&self, operation: &'static str) -> Result<deadpool_redis::Connection, Error> {
-        let mut connection = self.cold.get().await.map_err(|source| Error::NoConnection { operation, source })?;
+    async fn cold_connection(
+        &self,
+        operation: &'static str,
+    ) -> Result<deadpool_redis::Connection, Error> {
+        let mut connection =
+            self.cold.get().await.map_err(|source| Error::NoConnection { operation, source })?;
         // The pool's own idea is half a second.
-        connection.set_response_timeout(Duration::from_millis(self.shared.settings.response_timeout_ms));
+        connection
+            .set_response_timeout(Duration::from_millis(self.shared.settings.response_timeout_ms));
         Ok(connection)
     }
 
     /// One command that is safe to repeat.
-    async fn query<T: FromRedisValue>(&self, operation: &'static str, cmd: &mut Cmd) -> Result<T, Error> {
+    async fn query<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        cmd: &mut Cmd,
+    ) -> Result<T, Error> {
         let (mut connection, mut repeats) = (self.hot.clone(), 0);
         loop {
             let answer = cmd.query_async(&mut connection).await;
-            let Some(pause) = pause_before_repeat(&answer, &mut repeats) else { return self.heard(operation, answer) };
+            let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
+                return self.heard(operation, answer);
+            };
             tokio::time::sleep(pause).await;
         }
     }
 
     /// Several commands in one round trip, each safe to repeat.
-    async fn query_all<T: FromRedisValue>(&self, operation: &'static str, pipe: &redis::Pipeline) -> Result<T, Error> {
+    async fn query_all<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        pipe: &redis::Pipeline,
+    ) -> Result<T, Error> {
         let (mut connection, mut repeats) = (self.hot.clone(), 0);
         loop {
             let answer = pipe.query_async(&mut connection).await;
-            let Some(pause) = pause_before_repeat(&answer, &mut repeats) else { return self.heard(operation, answer) };
+            let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
+                return self.heard(operation, answer);
+            };
             tokio::time::sleep(pause).await;
         }
     }
@@ -324,7 +352,10 @@ impl Store {
 }
 
 /// A client for what a URL names, and what the client goes through.
-fn open_client(url: &str, connect_limit: Duration) -> redis::RedisResult<(redis::Client, Option<sentinel::Relay>)> {
+fn open_client(
+    url: &str,
+    connect_limit: Duration,
+) -> redis::RedisResult<(redis::Client, Option<sentinel::Relay>)> {
     if !url.starts_with(sentinel::SCHEME) {
         return Ok((redis::Client::open(url)?, None));
     }
@@ -343,7 +374,11 @@ fn pause_before_repeat<T>(answer: &redis::RedisResult<T>, repeats: &mut u32) -> 
     // Nobody there: spread out, so that a Redis that comes back is not met by everybody at once. A connection that
     // was only cut is replaced at once, before the new one is cut too.
     let is_away = error.is_connection_refusal();
-    Some(Duration::from_millis(if is_away { fastrand::u64(10..40) << *repeats } else { fastrand::u64(0..4) }))
+    Some(Duration::from_millis(if is_away {
+        fastrand::u64(10..40) << *repeats
+    } else {
+        fastrand::u64(0..4)
+    }))
 }
 
 /// The arguments of a script, from `ARGV[5]` on. A bare command: only its arguments are used.

@@ -46,9 +46,12 @@ impl Store {
 }
 
 fn read(info: &str) -> Spent {
-    let text = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    let text = |name: &str| {
+        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+    };
     let number = |name: &str| text(name).and_then(|value| value.parse().ok()).unwrap_or_default();
-    let seconds = |name: &str| text(name).and_then(|value| value.parse::<f64>().ok()).unwrap_or_default();
+    let seconds =
+        |name: &str| text(name).and_then(|value| value.parse::<f64>().ok()).unwrap_or_default();
     Spent {
         cpu_us: ((seconds("used_cpu_user") + seconds("used_cpu_sys")) * 1e6) as u64,
         commands: number("total_commands_processed"),
@@ -67,7 +70,12 @@ mod tests {
             used_cpu_sys_children:9.0\r\n# Memory\r\nused_memory:1024\r\nused_memory_human:1K\r\n\
             total_commands_processed:7\r\n";
 
-        let expected = Spent { cpu_us: 1_750_000, commands: 7, memory_bytes: 1024, version: "7.0.15".to_owned() };
+        let expected = Spent {
+            cpu_us: 1_750_000,
+            commands: 7,
+            memory_bytes: 1024,
+            version: "7.0.15".to_owned(),
+        };
         assert_eq!(read(info), expected);
     }
 }

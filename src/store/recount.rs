@@ -34,27 +34,43 @@ impl Store {
         let (count, _) = self.count(partition).await?;
         let counted = count.counted.values().sum::<i64>();
         let what = format!("counts {counted} open tasks where there are {}", count.standing);
-        Ok((counted != count.standing).then(|| Finding { subject: "open".to_owned(), what, remedy: None }))
+        Ok((counted != count.standing).then(|| Finding {
+            subject: "open".to_owned(),
+            what,
+            remedy: None,
+        }))
     }
 
     /// What is wrong with the counters of open tasks, priority by priority, and puts it right if `is_repair`. Looks at
     /// every record.
-    pub async fn recount(&self, partition: Partition, is_repair: bool) -> Result<Vec<Finding>, Error> {
+    pub async fn recount(
+        &self,
+        partition: Partition,
+        is_repair: bool,
+    ) -> Result<Vec<Finding>, Error> {
         let found = self.recount_all(partition, is_repair).await;
         found.or_else(|error| Ok(vec![unexaminable(error, partition, is_repair)?]))
     }
 
-    async fn recount_all(&self, partition: Partition, is_repair: bool) -> Result<Vec<Finding>, Error> {
+    async fn recount_all(
+        &self,
+        partition: Partition,
+        is_repair: bool,
+    ) -> Result<Vec<Finding>, Error> {
         let Some(count) = self.count_cleanly(partition).await? else {
             // Too busy a moment to be sure of anything: the sum is checked all the same.
             return Ok(self.examine_sum(partition).await?.into_iter().collect());
         };
-        let mut open: BTreeMap<String, i64> = count.counted.keys().map(|priority| (priority.clone(), 0)).collect();
+        let mut open: BTreeMap<String, i64> =
+            count.counted.keys().map(|priority| (priority.clone(), 0)).collect();
         let mut seen: HashSet<TaskId> = HashSet::new();
         let mut cursor = 0u64;
         loop {
             let mut cmd = redis::cmd("HSCAN");
-            cmd.arg(format!("{}records", keys::prefix(partition))).arg(cursor).arg("COUNT").arg(PIECE);
+            cmd.arg(format!("{}records", keys::prefix(partition)))
+                .arg(cursor)
+                .arg("COUNT")
+                .arg(PIECE);
             let mut connection = self.cold_connection("recount").await?;
             let answer = cmd.query_async(&mut connection).await;
             let (next, records): (u64, Vec<String>) = self.heard("recount", answer)?;
@@ -64,7 +80,9 @@ impl Store {
             for piece in ids.chunks(PIECE) {
                 let mut args = args();
                 args.arg(count.at).arg(piece);
-                for priority in self.run_cold::<Vec<String>>(&script::OPEN_AT, partition, args).await? {
+                for priority in
+                    self.run_cold::<Vec<String>>(&script::OPEN_AT, partition, args).await?
+                {
                     *open.entry(priority).or_default() += 1;
                 }
             }
@@ -90,12 +108,18 @@ impl Store {
             let counted = count.counted.get(priority).copied().unwrap_or(0);
             if counted != *open {
                 args.arg(priority).arg(open - counted);
-                let what = format!("counts {counted} open tasks of {priority} where there are {open}");
-                findings.push(Finding { subject: format!("open of partition {partition}"), what, remedy: None });
+                let what =
+                    format!("counts {counted} open tasks of {priority} where there are {open}");
+                findings.push(Finding {
+                    subject: format!("open of partition {partition}"),
+                    what,
+                    remedy: None,
+                });
             }
         }
         if is_repair && !findings.is_empty() {
-            let is_corrected: bool = self.run(&script::CORRECT, partition, super::ORCHESTRATOR, args).await?;
+            let is_corrected: bool =
+                self.run(&script::CORRECT, partition, super::ORCHESTRATOR, args).await?;
             let remedy = if is_corrected {
                 Remedy::Mended("corrected".to_owned())
             } else {
@@ -120,7 +144,8 @@ impl Store {
 
     async fn count(&self, partition: Partition) -> Result<(Count, bool), Error> {
         type Raw = (Millis, bool, Vec<(String, i64)>, i64);
-        let (at, is_fresh, counted, standing): Raw = self.run_cold(&script::COUNT, partition, args()).await?;
+        let (at, is_fresh, counted, standing): Raw =
+            self.run_cold(&script::COUNT, partition, args()).await?;
         Ok((Count { at, counted: counted.into_iter().collect(), standing }, is_fresh))
     }
 }

@@ -61,14 +61,19 @@ impl Store {
         actor: &str,
         args: Cmd,
     ) -> Result<T, Error> {
-        let Some(replicas) = &self.replicas else { return self.run(script, partition, actor, args).await };
+        let Some(replicas) = &self.replicas else {
+            return self.run(script, partition, actor, args).await;
+        };
         self.admit()?;
         let mut repeats = 0;
         let answer = loop {
             let (answer, answered) = oneshot::channel();
             let (actor, args, is_again) = (actor.to_owned(), args.clone(), repeats > 0);
             // The turns go on for as long as this store lives, so somebody answers.
-            let _ = replicas.calls.send(Call { script, partition, actor, args, is_again, answer }).await;
+            let _ = replicas
+                .calls
+                .send(Call { script, partition, actor, args, is_again, answer })
+                .await;
             let gone = || RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
             let answer = answered.await.unwrap_or_else(|_| Err(gone()));
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else { break answer };
@@ -96,7 +101,8 @@ async fn take_turns(client: redis::Client, shared: Arc<Shared>, mut asked: mpsc:
             Ok(connection) => turn(connection, &shared, &calls).await,
             Err(error) => (calls.iter().map(|_| Err(error.clone())).collect(), Ok(0)),
         };
-        let is_whole = reached.is_ok() && answers.iter().all(|answer| answer.as_ref().err().is_none_or(is_refusal));
+        let is_whole = reached.is_ok()
+            && answers.iter().all(|answer| answer.as_ref().err().is_none_or(is_refusal));
         known = open.ok().filter(|_| is_whole);
         let reached = reached.unwrap_or(0);
         for (call, answer) in calls.drain(..).zip(answers) {
@@ -126,7 +132,14 @@ async fn turn(
 ) -> (Vec<RedisResult<Value>>, RedisResult<u16>) {
     let mut connections = vec![connection.clone(); calls.len()];
     let sent = connections.iter_mut().zip(calls).map(|(connection, call)| {
-        shared.evaluate(connection, call.script, call.partition, &call.actor, &call.args, call.is_again)
+        shared.evaluate(
+            connection,
+            call.script,
+            call.partition,
+            &call.actor,
+            &call.args,
+            call.is_again,
+        )
     });
     let answers: Vec<RedisResult<Value>> = join_all(sent).await;
     if answers.iter().all(Result::is_err) {
@@ -134,7 +147,9 @@ async fn turn(
     }
     let settings = &shared.settings;
     let mut connection = connection.clone();
-    connection.set_response_timeout(Duration::from_millis(settings.response_timeout_ms + settings.wait_timeout_ms));
+    connection.set_response_timeout(Duration::from_millis(
+        settings.response_timeout_ms + settings.wait_timeout_ms,
+    ));
     let mut wait = redis::cmd("WAIT");
     wait.arg(settings.wait_replicas).arg(settings.wait_timeout_ms);
     let reached = wait.query_async(&mut connection).await;

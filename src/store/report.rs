@@ -16,7 +16,11 @@ const PIECE: usize = 24;
 
 impl Store {
     /// What a partition counted in `hours`, numbered since 1970: each group, figure and count.
-    pub async fn counted(&self, partition: Partition, hours: Range<u64>) -> Result<Vec<(Group, String, u64)>, Error> {
+    pub async fn counted(
+        &self,
+        partition: Partition,
+        hours: Range<u64>,
+    ) -> Result<Vec<(Group, String, u64)>, Error> {
         let mut counted = Vec::new();
         let hours: Vec<_> = hours.collect();
         for piece in hours.chunks(PIECE) {
@@ -28,7 +32,8 @@ impl Store {
             let answer = pipe.query_async(&mut connection).await;
             let hashes: Vec<HashMap<String, u64>> = self.heard("report", answer)?;
             for (field, count) in hashes.into_iter().flatten() {
-                let (group, figure) = read(&field).ok_or_else(|| Error::corrupt(format!("a figure {field:?}")))?;
+                let (group, figure) =
+                    read(&field).ok_or_else(|| Error::corrupt(format!("a figure {field:?}")))?;
                 counted.push((group, figure.to_owned(), count));
             }
         }

@@ -38,7 +38,11 @@ enum Memory {
 
 impl Script {
     fn new(name: &'static str, memory: Memory, verbs: &[Verb], parts: &[&str]) -> Self {
-        let mut text = String::from(if memory == Memory::Frees { "#!lua flags=allow-oom\n" } else { "#!lua\n" });
+        let mut text = String::from(if memory == Memory::Frees {
+            "#!lua flags=allow-oom\n"
+        } else {
+            "#!lua\n"
+        });
         // Whatever a script does to a task, the task's clocks may have passed something before.
         text.push_str(&tables(&[&[Verb::Warn, Verb::Violate, Verb::Notify], verbs].concat()));
         for part in COMMON.iter().chain(parts) {
@@ -62,8 +66,9 @@ fn tables(verbs: &[Verb]) -> String {
         // Writing to a String cannot fail.
         let _ = write!(lua, "{verb}={{from={from},to={to},event='{}'}},", rule.event);
     }
-    let event_priority =
-        Priority::ALL.map(|priority| format!("{}='{}'", priority.as_str(), EventPriority::from(priority).as_str()));
+    let event_priority = Priority::ALL.map(|priority| {
+        format!("{}='{}'", priority.as_str(), EventPriority::from(priority).as_str())
+    });
     let approvals = ApprovalStatus::ALL.map(|status| format!("{}=true", status.as_str()));
     let _ = writeln!(
         lua,
@@ -134,12 +139,20 @@ mod tests {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/lua");
         for script in ALL {
             let text = std::fs::read_to_string(format!("{directory}/{}.lua", script.name)).unwrap();
-            assert!(text.starts_with(&format!("-- {}: ", script.name)), "{}: first line", script.name);
+            assert!(
+                text.starts_with(&format!("-- {}: ", script.name)),
+                "{}: first line",
+                script.name
+            );
             assert!(text.contains("\n-- Returns  "), "{}: what it returns", script.name);
             let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
             let used = (5..30).filter(|n| text.contains(&format!("ARGV[{n}]")));
             for n in used {
-                assert!(header.contains(&format!("ARGV[{n}")), "{}: ARGV[{n}] is not in the header", script.name);
+                assert!(
+                    header.contains(&format!("ARGV[{n}")),
+                    "{}: ARGV[{n}] is not in the header",
+                    script.name
+                );
             }
         }
     }

@@ -64,9 +64,12 @@ impl Target {
     fn parse(url: &str) -> RedisResult<Self> {
         let fault = |what: &'static str| (ErrorKind::InvalidClientConfig, what);
         let rest = url.strip_prefix(SCHEME).ok_or(fault("not a Sentinel URL"))?;
-        let (rest, name) = rest.rsplit_once('#').ok_or(fault("the primary's name is missing: `#name` at the end"))?;
+        let (rest, name) = rest
+            .rsplit_once('#')
+            .ok_or(fault("the primary's name is missing: `#name` at the end"))?;
         let (rest, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
-        let (credentials, places) = rest.rsplit_once('@').map_or(("", rest), |(user, places)| (user, places));
+        let (credentials, places) =
+            rest.rsplit_once('@').map_or(("", rest), |(user, places)| (user, places));
         let (hosts, db) = places.split_once('/').unwrap_or((places, ""));
         let password = match query.split_once('=') {
             None if query.is_empty() => "",
@@ -74,7 +77,8 @@ impl Target {
             _ => return Err(fault("the query may only be `sentinel_password=…`").into()),
         };
         let sentinels = hosts.split(',').map(|host| {
-            let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+            let has_port =
+                host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
             let port = if has_port { String::new() } else { format!(":{PORT}") };
             redis::Client::open(format!("redis://:{password}@{host}{port}"))
         });
@@ -83,7 +87,11 @@ impl Target {
             return Err(fault("the primary's name is missing: `#name` at the end").into());
         }
         // As in Lettuce: without a colon it is a password.
-        let credentials = if credentials.contains(':') { credentials.to_owned() } else { format!(":{credentials}") };
+        let credentials = if credentials.contains(':') {
+            credentials.to_owned()
+        } else {
+            format!(":{credentials}")
+        };
         let primary = format!("redis://{credentials}@primary/{db}").into_connection_info()?;
         Ok(Self { sentinels, primary, name: name.to_owned() })
     }
@@ -102,8 +110,12 @@ impl Relay {
         let socket = scratch.path().join("redis.sock");
         let listener = UnixListener::bind(&socket)?;
         let primary = target.primary.clone();
-        let shared =
-            Arc::new(Shared { target, answers: AtomicUsize::new(0), connect_limit, current: Mutex::default() });
+        let shared = Arc::new(Shared {
+            target,
+            answers: AtomicUsize::new(0),
+            connect_limit,
+            current: Mutex::default(),
+        });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&shared)));
         tasks.spawn(watch(shared));
@@ -128,7 +140,12 @@ impl Shared {
                     let cut = self.note(&address);
                     return Ok((address, cut));
                 }
-                Ok(Ok(None)) => last = io::Error::other(format!("a Sentinel knows no primary {:?}", self.target.name)),
+                Ok(Ok(None)) => {
+                    last = io::Error::other(format!(
+                        "a Sentinel knows no primary {:?}",
+                        self.target.name
+                    ))
+                }
                 Ok(Err(error)) => last = io::Error::other(error),
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
             }
@@ -148,9 +165,15 @@ impl Shared {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.0.as_ref() != Some(address) {
             if current.0.is_some() {
-                tracing::warn!(host = address.0, port = address.1, "the Sentinels name another primary");
+                tracing::warn!(
+                    host = address.0,
+                    port = address.1,
+                    "the Sentinels name another primary"
+                );
             }
-            std::mem::replace(&mut *current, (Some(address.clone()), CancellationToken::new())).1.cancel();
+            std::mem::replace(&mut *current, (Some(address.clone()), CancellationToken::new()))
+                .1
+                .cancel();
         }
         current.1.clone()
     }
@@ -158,7 +181,8 @@ impl Shared {
     /// Carries one connection for as long as it lasts.
     async fn carry(&self, mut near: UnixStream) -> io::Result<()> {
         let (address, cut) = self.primary().await?;
-        let connect = timeout(self.connect_limit, TcpStream::connect((address.0.as_str(), address.1)));
+        let connect =
+            timeout(self.connect_limit, TcpStream::connect((address.0.as_str(), address.1)));
         let mut far = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         // Small messages, and the client has gathered them already.
         far.set_nodelay(true)?;
@@ -206,7 +230,11 @@ mod tests {
     use super::*;
 
     fn sentinels(target: &Target) -> Vec<String> {
-        target.sentinels.iter().map(|client| client.get_connection_info().addr().to_string()).collect()
+        target
+            .sentinels
+            .iter()
+            .map(|client| client.get_connection_info().addr().to_string())
+            .collect()
     }
 
     #[test]
@@ -217,8 +245,14 @@ mod tests {
 
         assert_eq!(sentinels(&target), ["one:26379", "two:1", "::1:26379", "::1:2"]);
         let redis = target.primary.redis_settings();
-        assert_eq!((redis.username(), redis.password(), redis.db()), (Some("ops"), Some("s@fe"), 3));
-        assert_eq!(target.sentinels[0].get_connection_info().redis_settings().password(), Some("x&y"));
+        assert_eq!(
+            (redis.username(), redis.password(), redis.db()),
+            (Some("ops"), Some("s@fe"), 3)
+        );
+        assert_eq!(
+            target.sentinels[0].get_connection_info().redis_settings().password(),
+            Some("x&y")
+        );
         assert_eq!(target.name, "mymaster");
 
         let bare = Target::parse("redis-sentinel://secret@one#m").unwrap();
@@ -227,7 +261,10 @@ mod tests {
             (None, Some("secret"))
         );
         let open = Target::parse("redis-sentinel://one#m").unwrap();
-        assert_eq!((open.primary.redis_settings().password(), open.primary.redis_settings().db()), (None, 0));
+        assert_eq!(
+            (open.primary.redis_settings().password(), open.primary.redis_settings().db()),
+            (None, 0)
+        );
     }
 
     #[test]

@@ -54,7 +54,12 @@ impl Store {
         self.run(&script::DEADLINES, partition, ORCHESTRATOR, args).await.map(Sweep::new)
     }
 
-    async fn sweep(&self, script: &Script, partition: Partition, limit: u32) -> Result<Sweep, Error> {
+    async fn sweep(
+        &self,
+        script: &Script,
+        partition: Partition,
+        limit: u32,
+    ) -> Result<Sweep, Error> {
         let mut args = args();
         args.arg(limit);
         self.run(script, partition, ORCHESTRATOR, args).await.map(Sweep::new)

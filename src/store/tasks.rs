@@ -62,8 +62,10 @@ impl Gate {
         let silence = if *on_expiry == OnExpiry::Hold { "hold" } else { "reject" };
         let remind = remind_every_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
         let times: Vec<_> = levels.iter().map(|level| level.expires_after_ms.to_string()).collect();
-        let terms = serde_json::to_string(&self.terms).map_err(|error| Error::corrupt(format!("terms: {error}")))?;
-        let (four_eyes, times, rule) = (u8::from(*four_eyes), times.join(","), codec::quote(&self.rule));
+        let terms = serde_json::to_string(&self.terms)
+            .map_err(|error| Error::corrupt(format!("terms: {error}")))?;
+        let (four_eyes, times, rule) =
+            (u8::from(*four_eyes), times.join(","), codec::quote(&self.rule));
         Ok(format!("{quorum}\n{four_eyes}\n{silence}\n{remind}\n{times}\n{terms}\n{rule}"))
     }
 }
@@ -101,11 +103,16 @@ impl Store {
         for record in &records {
             push(&mut args, record)?;
         }
-        let answers: Vec<String> = self.commit(&script::SUBMIT, partition, ORCHESTRATOR, args).await?;
+        let answers: Vec<String> =
+            self.commit(&script::SUBMIT, partition, ORCHESTRATOR, args).await?;
         if answers.len() != records.len() {
             return Err(Error::corrupt("submit gave another number of answers than tasks"));
         }
-        records.into_iter().zip(answers).map(|(record, answer)| read_answer(record, &answer)).collect()
+        records
+            .into_iter()
+            .zip(answers)
+            .map(|(record, answer)| read_answer(record, &answer))
+            .collect()
     }
 
     /// The tasks among `ids` (of one partition) that exist, in order.
@@ -118,7 +125,11 @@ impl Store {
     }
 
     /// The same over the pool of long reads.
-    pub(super) async fn read_cold(&self, partition: Partition, ids: &[TaskId]) -> Result<Vec<Task>, Error> {
+    pub(super) async fn read_cold(
+        &self,
+        partition: Partition,
+        ids: &[TaskId],
+    ) -> Result<Vec<Task>, Error> {
         let mut args = args();
         for id in ids {
             args.arg(id.to_string());
@@ -127,10 +138,16 @@ impl Store {
     }
 
     /// Calls a task off.
-    pub async fn cancel(&self, id: TaskId, caller: &Principal, reason: Option<&str>) -> Result<Answer, Error> {
+    pub async fn cancel(
+        &self,
+        id: TaskId,
+        caller: &Principal,
+        reason: Option<&str>,
+    ) -> Result<Answer, Error> {
         let mut args = args();
         args.arg(id.to_string()).arg(reason.map(codec::quote).unwrap_or_default());
-        let answer: String = self.commit_audited(&script::CANCEL, id.partition(), caller, args).await?;
+        let answer: String =
+            self.commit_audited(&script::CANCEL, id.partition(), caller, args).await?;
         Answer::read(&answer, State::Cancelled)
     }
 
@@ -147,7 +164,8 @@ impl Store {
         let mut args = args();
         args.arg(id.to_string()).arg(joined(head_starts_ms));
         args.arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
-        let answer: String = self.commit_audited(&script::REQUEUE, id.partition(), caller, args).await?;
+        let answer: String =
+            self.commit_audited(&script::REQUEUE, id.partition(), caller, args).await?;
         Answer::read(&answer, State::Pending)
     }
 }
@@ -172,16 +190,25 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let target = new.sla.as_ref().and_then(|sla| sla.target.as_deref());
     let spec = codec::write_spec(&new.payload, new.metadata.as_deref(), target)?;
     let digest = new.idempotency.as_ref().map(|idempotency| idempotency.digest.as_str());
-    let gate = record.gate.as_ref().map(|gate| Ok::<_, Error>(format!("{}\n{}", gate.digest, gate.lines()?)));
+    let gate = record
+        .gate
+        .as_ref()
+        .map(|gate| Ok::<_, Error>(format!("{}\n{}", gate.digest, gate.lines()?)));
     let approval = record.gate.as_ref().map(|gate| gate.id);
-    args.arg(record.id.to_string()).arg(record.agent.as_str()).arg(new.kind.as_str()).arg(new.priority.as_str());
+    args.arg(record.id.to_string())
+        .arg(record.agent.as_str())
+        .arg(new.kind.as_str())
+        .arg(new.priority.as_str());
     args.arg(record.head_start_ms).arg(optional(delay)).arg(optional(at)).arg(spec);
     args.arg(record.key_hash.as_deref().unwrap_or_default()).arg(digest.unwrap_or_default());
     args.arg(optional(approval)).arg(gate.transpose()?.unwrap_or_default());
-    args.arg(new.trace_id.as_deref().unwrap_or_default()).arg(new.max_retries).arg(optional(new.timeout_ms));
+    args.arg(new.trace_id.as_deref().unwrap_or_default())
+        .arg(new.max_retries)
+        .arg(optional(new.timeout_ms));
     args.arg(optional(new.parent));
     let sla = new.sla.as_ref();
-    args.arg(optional(sla.and_then(|sla| sla.deadline))).arg(optional(sla.and_then(|sla| sla.within_ms)));
+    args.arg(optional(sla.and_then(|sla| sla.deadline)))
+        .arg(optional(sla.and_then(|sla| sla.within_ms)));
     args.arg(&record.by).arg(new.traceparent.as_deref().unwrap_or_default());
     args.arg(new.source.as_str()).arg(optional(sla.map(|sla| sla.alert_threshold)));
     args.arg(optional(sla.and_then(|sla| sla.start_deadline)));
@@ -218,7 +245,8 @@ fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) ->
     let clocks_since = due.unwrap_or(now);
     let sla = new.sla.map(|sla| {
         let deadline = sla.deadline.or(sla.within_ms.map(|within| clocks_since + within));
-        let start_deadline = sla.start_deadline.or(sla.start_within_ms.map(|within| clocks_since + within));
+        let start_deadline =
+            sla.start_deadline.or(sla.start_within_ms.map(|within| clocks_since + within));
         Sla { deadline, within_ms: None, start_deadline, start_within_ms: None, ..sla }
     });
     Task {
@@ -271,12 +299,14 @@ fn decode(answer: Vec<Value>) -> Result<Vec<Task>, Error> {
     type Row = (String, i64, String, String, String, String, HashMap<String, String>);
     let unreadable = |error| Error::corrupt(format!("the answer of read: {error}"));
     let mut rows = answer.into_iter();
-    let now: Millis = redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
+    let now: Millis =
+        redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
     rows.map(|row| {
         let (id, lease_until, record, spec, result, progress, approval): Row =
             redis::from_redis_value(row).map_err(unreadable)?;
         let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
-        let progress = Some(progress).filter(|text| !text.is_empty()).map(|text| serde_json::from_str(&text));
+        let progress =
+            Some(progress).filter(|text| !text.is_empty()).map(|text| serde_json::from_str(&text));
         let beside = Beside {
             spec: codec::spec(&spec, id)?,
             result: (!result.is_empty()).then(|| codec::raw(result, "a result")).transpose()?,

@@ -45,7 +45,8 @@ impl Bells {
         let (wanted, names) = mpsc::unbounded_channel();
         let back = Arc::new(Notify::new());
         let mut listener = JoinSet::new();
-        let ears = Ears { client, partitions, shared: Arc::clone(&shared), back: Arc::clone(&back) };
+        let ears =
+            Ears { client, partitions, shared: Arc::clone(&shared), back: Arc::clone(&back) };
         listener.spawn(ears.listen(names));
         Self { shared, wanted, back, _listener: Arc::new(listener) }
     }
@@ -175,8 +176,9 @@ impl Ears {
         known: &mut Vec<String>,
         backoff: &mut Backoff,
     ) -> redis::RedisResult<()> {
-        let channels =
-            |name: &str| self.partitions.iter().map(|partition| keys::bell(*partition, name)).collect::<Vec<_>>();
+        let channels = |name: &str| {
+            self.partitions.iter().map(|partition| keys::bell(*partition, name)).collect::<Vec<_>>()
+        };
         let (mut sink, mut messages) = self.client.get_async_pubsub().await?.split();
         for name in known.iter() {
             sink.subscribe(channels(name)).await?;

@@ -47,7 +47,9 @@ impl Watch {
 
     fn note_loss(&self, what: &str) {
         self.losses.fetch_add(1, Ordering::Relaxed);
-        tracing::error!("{what}; work goes on with what is there, and `orchestrator doctor` finds what does not fit");
+        tracing::error!(
+            "{what}; work goes on with what is there, and `orchestrator doctor` finds what does not fit"
+        );
     }
 }
 
@@ -83,7 +85,8 @@ impl Store {
             watch.seen().logs.clear();
         }
         let checked = self.check_layout().await;
-        let was_foreign = watch.is_foreign.swap(matches!(checked, Err(Error::Layout { .. })), Ordering::Relaxed);
+        let was_foreign =
+            watch.is_foreign.swap(matches!(checked, Err(Error::Layout { .. })), Ordering::Relaxed);
         match (&checked, was_foreign) {
             (Err(error @ Error::Layout { .. }), false) => {
                 tracing::error!(%error, "the store was overwritten by a program with other rules; nothing is written any more");
@@ -101,7 +104,8 @@ impl Store {
             let last = self.log_end(partition).await?;
             let before = watch.seen().logs.insert(partition, last);
             if before.is_some_and(|before| last < before) {
-                watch.note_loss("the event log has gone back: the store has older data than before");
+                watch
+                    .note_loss("the event log has gone back: the store has older data than before");
             }
         }
         Ok(())

@@ -89,27 +89,34 @@ pub async fn connect(settings: &Settings) -> Result<Client, Error> {
         .retry_on_initial_connect()
         .connection_timeout(CONNECT_LIMIT)
         .reconnect_delay_callback(|attempts| {
-            Duration::from_millis(50 << attempts.min(6)).min(RECONNECT_CAP).mul_f64(0.5 + fastrand::f64() / 2.0)
+            Duration::from_millis(50 << attempts.min(6))
+                .min(RECONNECT_CAP)
+                .mul_f64(0.5 + fastrand::f64() / 2.0)
         })
         .event_callback(log_events());
     if !settings.token.expose().is_empty() {
         options = options.token(settings.token.expose().to_owned());
     }
     if !settings.user.is_empty() {
-        options = options.user_and_password(settings.user.clone(), settings.password.expose().to_owned());
+        options =
+            options.user_and_password(settings.user.clone(), settings.password.expose().to_owned());
     }
     if !settings.nkey_seed.expose().is_empty() {
         options = options.nkey(settings.nkey_seed.expose().to_owned());
     }
     if !settings.credentials_file.is_empty() {
-        let text = std::fs::read_to_string(&settings.credentials_file).map_err(Error::Credentials)?;
+        let text =
+            std::fs::read_to_string(&settings.credentials_file).map_err(Error::Credentials)?;
         options = options.credentials(&text).map_err(Error::Credentials)?;
     }
     if !settings.tls_ca_file.is_empty() {
         options = options.add_root_certificates((&settings.tls_ca_file).into());
     }
     if !settings.tls_cert_file.is_empty() {
-        options = options.add_client_certificate((&settings.tls_cert_file).into(), (&settings.tls_key_file).into());
+        options = options.add_client_certificate(
+            (&settings.tls_cert_file).into(),
+            (&settings.tls_key_file).into(),
+        );
     }
     let servers: Vec<&str> = settings.url.split(',').map(str::trim).collect();
     options.connect(servers.as_slice()).await.map_err(Error::Connect)

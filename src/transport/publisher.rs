@@ -74,7 +74,11 @@ impl Publisher {
     ///
     /// * `unsure_after`: the stream may have some of the events already, and none of this partition up to here is
     ///   behind one of them.
-    pub async fn publish(&self, events: &[Arc<Event>], unsure_after: Option<EventId>) -> (usize, Result<(), Error>) {
+    pub async fn publish(
+        &self,
+        events: &[Arc<Event>],
+        unsure_after: Option<EventId>,
+    ) -> (usize, Result<(), Error>) {
         let is_known = !self.client.server_info().server_id.is_empty();
         if self.client.connection_state() != State::Connected || !is_known {
             // The client would keep the messages and send them much later, behind those that we repeat.
@@ -104,7 +108,10 @@ impl Publisher {
     }
 
     async fn open(&self) -> Result<JetStream, Error> {
-        let context = jetstream::ContextBuilder::new().timeout(LIMIT).ack_timeout(LIMIT).build(self.client.clone());
+        let context = jetstream::ContextBuilder::new()
+            .timeout(LIMIT)
+            .ack_timeout(LIMIT)
+            .build(self.client.clone());
         let name = &self.settings.stream;
         let subjects = format!("{ROOT}.events.>");
         let config = stream::Config {
@@ -115,7 +122,8 @@ impl Publisher {
             duplicate_window: DUPLICATE_WINDOW,
             ..stream::Config::default()
         };
-        let stream = context.get_or_create_stream(config).await.map_err(|error| self.stream_error(error))?;
+        let stream =
+            context.get_or_create_stream(config).await.map_err(|error| self.stream_error(error))?;
         if !stream.cached_info().config.subjects.contains(&subjects) {
             return Err(Error::WrongStream { stream: name.clone(), subjects });
         }
@@ -141,7 +149,9 @@ impl Publisher {
             Ok(known) => known,
             Err(error) => return (0, Err(error)),
         };
-        let most = usize::try_from(stream.cached_info().config.max_message_size).ok().filter(|most| *most > 0);
+        let most = usize::try_from(stream.cached_info().config.max_message_size)
+            .ok()
+            .filter(|most| *most > 0);
         let mut done = 0;
         // Always one wave, or a look back that took long would be all that ever happens.
         while done < events.len() && (done == 0 || began.elapsed() < BUDGET) {
@@ -181,8 +191,11 @@ impl Publisher {
     ) -> Result<(), Error> {
         let mut acks = Vec::with_capacity(IN_FLIGHT);
         for event in events {
-            let message = PublishMessage::build().payload(self.body(event, most)).headers(headers(event));
-            let sent = context.send_publish(subject(event), message.message_id(event.id.to_string())).await;
+            let message =
+                PublishMessage::build().payload(self.body(event, most)).headers(headers(event));
+            let sent = context
+                .send_publish(subject(event), message.message_id(event.id.to_string()))
+                .await;
             acks.push(sent.map_err(publish_error)?);
         }
         for ack in acks {
@@ -193,15 +206,25 @@ impl Publisher {
 
     /// What of the partition of `after` the end of the stream holds behind that event: read backwards until one that
     /// is not behind it, as events of a partition come in waves and no wave begins before the last one is through.
-    async fn published_after(&self, stream: &stream::Stream, after: EventId) -> Result<HashSet<EventId>, Error> {
+    async fn published_after(
+        &self,
+        stream: &stream::Stream,
+        after: EventId,
+    ) -> Result<HashSet<EventId>, Error> {
         let state = &stream.cached_info().state;
-        let first = state.first_sequence.max((state.last_sequence + 1).saturating_sub(LOOKED_BACK)).max(1);
+        let first =
+            state.first_sequence.max((state.last_sequence + 1).saturating_sub(LOOKED_BACK)).max(1);
         let (mut end, mut known) = (state.last_sequence + 1, HashSet::new());
         while end > first {
             let begin = first.max(end.saturating_sub(READ_AT_ONCE as u64));
             let read = (begin..end).map(|sequence| self.published_at(stream, sequence));
             let mut is_end = false;
-            for id in try_join_all(read).await?.into_iter().flatten().filter(|id| id.partition == after.partition) {
+            for id in try_join_all(read)
+                .await?
+                .into_iter()
+                .flatten()
+                .filter(|id| id.partition == after.partition)
+            {
                 is_end |= id <= after;
                 known.insert(id);
             }
@@ -214,7 +237,11 @@ impl Publisher {
     }
 
     /// Which event a message of the stream is; none: it was trimmed just now, or is not ours.
-    async fn published_at(&self, stream: &stream::Stream, sequence: u64) -> Result<Option<EventId>, Error> {
+    async fn published_at(
+        &self,
+        stream: &stream::Stream,
+        sequence: u64,
+    ) -> Result<Option<EventId>, Error> {
         let message = match stream.get_raw_message(sequence).await {
             Ok(message) => message,
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(None),
@@ -231,7 +258,11 @@ impl Publisher {
             for event in events {
                 let mut headers = headers(event);
                 headers.insert(NATS_MESSAGE_ID, event.id.to_string());
-                let sent = self.client.publish_with_headers(subject(event), headers, self.body(event, None));
+                let sent = self.client.publish_with_headers(
+                    subject(event),
+                    headers,
+                    self.body(event, None),
+                );
                 sent.await.map_err(publish_error)?;
             }
             self.client.flush().await.map_err(publish_error)
@@ -304,7 +335,9 @@ mod tests {
     fn no_two_events_of_one_task_are_under_way_together() {
         let event = |task: Option<TaskId>| {
             let task = task.map_or("null".to_owned(), |id| format!("\"{id}\""));
-            let tail = format!(r#""event_type":"task.created","source_agent":"x","task_id":{task},"metadata":{{}}}}"#);
+            let tail = format!(
+                r#""event_type":"task.created","source_agent":"x","task_id":{task},"metadata":{{}}}}"#
+            );
             Arc::new(Event::read(EventId::first(Partition(0)), &tail).unwrap())
         };
         let (one, two) = (TaskId::new(Partition(0)), TaskId::new(Partition(0)));

@@ -36,7 +36,8 @@ const AT_ONCE: usize = 1_000;
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// The headers that mean the same over NATS as over HTTP.
-const HEADERS: [&str; 5] = ["Authorization", "X-API-Key", "Idempotency-Key", "traceparent", "X-Request-Id"];
+const HEADERS: [&str; 5] =
+    ["Authorization", "X-API-Key", "Idempotency-Key", "traceparent", "X-Request-Id"];
 
 /// The verbs of `orchestrator.tasks.<verb>`.
 const VERBS: [&str; 7] = ["get", "heartbeat", "complete", "fail", "release", "cancel", "retry"];
@@ -80,8 +81,10 @@ impl Service {
     ///
     /// [`Error::Service`] if NATS refuses.
     pub async fn start(client: &Client) -> Result<Self, Error> {
-        let started =
-            client.service_builder().description("MorningAI Orchestrator").start(ROOT, env!("CARGO_PKG_VERSION"));
+        let started = client
+            .service_builder()
+            .description("MorningAI Orchestrator")
+            .start(ROOT, env!("CARGO_PKG_VERSION"));
         let service = started.await.map_err(Error::Service)?;
         let mut subjects = vec![
             (0, "claim".to_owned(), format!("{ROOT}.agents.*.claim")),
@@ -92,7 +95,9 @@ impl Service {
         subjects.extend(VERBS.map(|verb| (2, verb.to_owned(), format!("{ROOT}.tasks.{verb}"))));
         let mut lanes: [SelectAll<_>; 3] = Default::default();
         for (lane, name, subject) in subjects {
-            lanes[lane].push(service.endpoint_builder().name(name).add(subject).await.map_err(Error::Service)?);
+            lanes[lane].push(
+                service.endpoint_builder().name(name).add(subject).await.map_err(Error::Service)?,
+            );
         }
         Ok(Self { service, lanes })
     }
@@ -116,9 +121,15 @@ impl Service {
 }
 
 /// Answers the requests of one lane until there are no more.
-async fn serve(mut lane: SelectAll<service::endpoint::Endpoint>, handler: &Handler, answers: &TaskTracker) {
+async fn serve(
+    mut lane: SelectAll<service::endpoint::Endpoint>,
+    handler: &Handler,
+    answers: &TaskTracker,
+) {
     let at_once = Arc::new(Semaphore::new(AT_ONCE));
-    while let (Ok(place), Some(request)) = (Arc::clone(&at_once).acquire_owned().await, lane.next().await) {
+    while let (Ok(place), Some(request)) =
+        (Arc::clone(&at_once).acquire_owned().await, lane.next().await)
+    {
         let handler = Arc::clone(handler);
         answers.spawn(async move {
             answer(&request, &handler).await;
@@ -152,7 +163,8 @@ fn title(body: &Bytes) -> String {
     struct Problem {
         title: String,
     }
-    serde_json::from_slice::<Problem>(body).map_or_else(|_| "refused".to_owned(), |problem| problem.title)
+    serde_json::from_slice::<Problem>(body)
+        .map_or_else(|_| "refused".to_owned(), |problem| problem.title)
 }
 
 /// The request in the words of HTTP, or the refusal of one that has none.
@@ -166,7 +178,9 @@ fn read(subject: &str, headers: Option<&HeaderMap>, body: Bytes) -> Result<Call,
     let post = |path: String| Call { method: "POST", path, headers, body: body.clone() };
     match subject.split('.').collect::<Vec<_>>().as_slice() {
         // An agent's name may hold no dot here: a token of the subject is one word.
-        [_, "agents", agent, verb @ ("claim" | "results")] => Ok(post(format!("/agents/{}/{verb}", encoded(agent)))),
+        [_, "agents", agent, verb @ ("claim" | "results")] => {
+            Ok(post(format!("/agents/{}/{verb}", encoded(agent))))
+        }
         [_, "ingest", "tasks"] => Ok(post("/tasks".to_owned())),
         [_, "ingest", "events"] => Ok(post("/events/publish".to_owned())),
         [_, "tasks", verb] => {
@@ -188,12 +202,14 @@ fn task_id(body: &Bytes) -> Result<uuid::Uuid, Answer> {
     }
     let detail = "The body must be a JSON object whose `task_id` is the task's UUID.";
     let read = serde_json::from_slice::<Body>(body);
-    read.map(|body| body.task_id).map_err(|_| refusal(400, "unreadable", "The request cannot be read", detail))
+    read.map(|body| body.task_id)
+        .map_err(|_| refusal(400, "unreadable", "The request cannot be read", detail))
 }
 
 fn refusal(status: u16, word: &str, title: &str, detail: &str) -> Answer {
     let kind = format!("urn:orchestrator:problem:{word}");
-    let problem = serde_json::json!({ "type": kind, "title": title, "status": status, "detail": detail });
+    let problem =
+        serde_json::json!({ "type": kind, "title": title, "status": status, "detail": detail });
     Answer { status, body: problem.to_string().into() }
 }
 
@@ -202,7 +218,11 @@ fn encoded(token: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     token
         .bytes()
-        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(
+            |byte| {
+                if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+            },
+        )
         .collect()
 }
 
@@ -212,13 +232,24 @@ mod tests {
 
     #[test]
     fn a_subject_is_a_path_and_hostile_tokens_stay_in_their_segment() {
-        let path = |subject: &str, body: &'static str| read(subject, None, Bytes::from(body)).map(|call| call.path);
+        let path = |subject: &str, body: &'static str| {
+            read(subject, None, Bytes::from(body)).map(|call| call.path)
+        };
         let id = "01a20558-059e-77b3-a1d4-242afd96db00";
 
-        assert_eq!(path("orchestrator.agents.dev_agent.claim", "{}").unwrap(), "/agents/dev_agent/claim");
-        assert_eq!(path("orchestrator.agents.a/b?c.claim", "{}").unwrap(), "/agents/a%2Fb%3Fc/claim");
+        assert_eq!(
+            path("orchestrator.agents.dev_agent.claim", "{}").unwrap(),
+            "/agents/dev_agent/claim"
+        );
+        assert_eq!(
+            path("orchestrator.agents.a/b?c.claim", "{}").unwrap(),
+            "/agents/a%2Fb%3Fc/claim"
+        );
         let body = r#"{"task_id": "01a20558-059e-77b3-a1d4-242afd96db00", "attempt": 1}"#;
-        assert_eq!(path("orchestrator.tasks.complete", body).unwrap(), format!("/tasks/{id}/complete"));
+        assert_eq!(
+            path("orchestrator.tasks.complete", body).unwrap(),
+            format!("/tasks/{id}/complete")
+        );
         assert_eq!(path("orchestrator.tasks.complete", "{}").unwrap_err().status, 400);
         assert_eq!(path("orchestrator.else", "{}").unwrap_err().status, 404);
     }

@@ -53,7 +53,8 @@ impl Bridge {
         if !is_sure && next.cursor.at_ms > 0 && self.engine.was_trimmed_after(next.cursor).await? {
             tracing::error!(%partition, "events were trimmed from the log before NATS had them; see `retention.events`");
         }
-        let (count, result) = self.publisher.publish(&next.events, (!is_sure).then_some(next.cursor)).await;
+        let (count, result) =
+            self.publisher.publish(&next.events, (!is_sure).then_some(next.cursor)).await;
         // What NATS has is noted also when the rest failed, so that it is not sent again.
         if let Some(last) = next.events[..count].last()
             && !self.engine.published(&self.name, last.id).await?

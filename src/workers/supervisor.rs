@@ -63,7 +63,8 @@ impl Supervisor {
     ///
     /// Outside a tokio runtime.
     pub fn start<W: Worker>(&self, worker: W) {
-        let round = Round { stop: self.stop.clone(), pulses: Arc::clone(&self.pulses), name: W::NAME };
+        let round =
+            Round { stop: self.stop.clone(), pulses: Arc::clone(&self.pulses), name: W::NAME };
         round.note(|_| {});
         self.tracker.spawn(round.run(worker));
     }
@@ -83,8 +84,12 @@ impl Supervisor {
         if timeout(grace, self.tracker.wait()).await.is_ok() {
             return Vec::new();
         }
-        let left: Vec<_> =
-            self.pulses().into_iter().filter(|(_, pulse)| !pulse.has_stopped).map(|(name, _)| name).collect();
+        let left: Vec<_> = self
+            .pulses()
+            .into_iter()
+            .filter(|(_, pulse)| !pulse.has_stopped)
+            .map(|(name, _)| name)
+            .collect();
         for name in &left {
             tracing::warn!(worker.name = name, grace = ?grace, "the duty did not end in time and is left behind");
         }
@@ -175,8 +180,11 @@ impl Round {
             *(if is_panic { &mut pulse.panics } else { &mut pulse.faults }) += 1;
             pulse.failing = Some(why.clone());
         });
-        let known =
-            trouble.get_or_insert_with(|| Trouble { since: Instant::now(), failures: 0, said: BTreeSet::new() });
+        let known = trouble.get_or_insert_with(|| Trouble {
+            since: Instant::now(),
+            failures: 0,
+            said: BTreeSet::new(),
+        });
         known.failures += 1;
         if known.said.len() >= REASONS_MAX || !known.said.insert(why.clone()) {
             return;

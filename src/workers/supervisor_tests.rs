@@ -63,7 +63,11 @@ impl Stage {
         let (sender, began) = mpsc::unbounded_channel();
         let bell = Arc::new(Notify::new());
         let supervisor = Supervisor::default();
-        supervisor.start(Straw { script: Mutex::new(script.into()), began: sender, bell: Arc::clone(&bell) });
+        supervisor.start(Straw {
+            script: Mutex::new(script.into()),
+            began: sender,
+            bell: Arc::clone(&bell),
+        });
         Self { supervisor, began, bell, opened: Instant::now() }
     }
 
@@ -80,7 +84,8 @@ impl Stage {
 #[tokio::test(start_paused = true)]
 async fn a_busy_duty_steps_on_at_once_and_an_idle_one_rests() {
     let next = Duration::from_millis(30);
-    let mut stage = Stage::play([Play::Go(Step::Busy), Play::Go(Step::IdleFor(next)), Play::Go(Step::Idle)]);
+    let mut stage =
+        Stage::play([Play::Go(Step::Busy), Play::Go(Step::IdleFor(next)), Play::Go(Step::Idle)]);
 
     assert_eq!(stage.next().await, Duration::ZERO);
     assert_eq!(stage.next().await, Duration::ZERO);

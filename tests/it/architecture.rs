@@ -87,7 +87,10 @@ impl Source {
 fn imported_from(path: &str, code: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices(path) {
-        let is_word = code[..at].chars().next_back().is_none_or(|before| !before.is_alphanumeric() && before != '_');
+        let is_word = code[..at]
+            .chars()
+            .next_back()
+            .is_none_or(|before| !before.is_alphanumeric() && before != '_');
         let rest = &code[at + path.len()..];
         if !is_word {
             continue;
@@ -133,8 +136,7 @@ fn names_crate(code: &str, name: &str) -> bool {
 
 #[test]
 fn the_scanner_sees_paths_lists_and_whole_words_only() {
-    let code =
-        "use crate::store::{self, Store};\nuse crate::{engine::Engine, domain::{ids, task}, cli};\nmycrate::http::x";
+    let code = "use crate::store::{self, Store};\nuse crate::{engine::Engine, domain::{ids, task}, cli};\nmycrate::http::x";
 
     assert_eq!(imported_from("crate::", code), ["store", "engine", "domain", "cli"]);
     assert!(names_crate("fn f() -> redis::Value", "redis"));
@@ -152,7 +154,8 @@ fn modules_import_only_what_is_below_them() {
         };
         for imported in imported_from("crate::", &source.code()) {
             let is_module = MAY_IMPORT.iter().any(|(name, _)| *name == imported);
-            let is_allowed = imported == layer || allowed.contains(&"*") || allowed.contains(&imported.as_str());
+            let is_allowed =
+                imported == layer || allowed.contains(&"*") || allowed.contains(&imported.as_str());
             if is_module && !is_allowed {
                 wrong.push(format!("{} imports {imported}, which {layer} may not", source.name()));
             }
@@ -175,11 +178,17 @@ fn each_foreign_system_has_one_module_that_speaks_to_it() {
         let is_harness = source.path.starts_with("tests/it/harness");
         let may_name_nats = is_harness || source.path.starts_with("tests/it/transport");
         if !may_name_nats && names_crate(&source.code(), "async_nats") {
-            wrong.push(format!("{} names async_nats, which only the tests of the transport may", source.name()));
+            wrong.push(format!(
+                "{} names async_nats, which only the tests of the transport may",
+                source.name()
+            ));
         }
         if !is_harness && source.layer() != "architecture" && names_crate(&source.code(), "redis") {
             let is_this_file = source.path.ends_with("architecture.rs");
-            wrong.extend((!is_this_file).then(|| format!("{} names redis outside of the harness", source.name())));
+            wrong.extend(
+                (!is_this_file)
+                    .then(|| format!("{} names redis outside of the harness", source.name())),
+            );
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -207,15 +216,25 @@ fn every_script_has_its_contract_in_front() {
     for source in Source::all("src/store/lua", "lua") {
         let stem = source.path.file_stem().unwrap().to_str().unwrap();
         let (text, name) = (&source.text, source.name());
-        assert!(text.starts_with(&format!("-- {stem}: ")), "{name}: the first line does not say what it is for");
+        assert!(
+            text.starts_with(&format!("-- {stem}: ")),
+            "{name}: the first line does not say what it is for"
+        );
         let is_shared =
-            ["prelude", "clocks", "move", "seal", "approval", "audit", "sha256", "findings"].contains(&stem);
+            ["prelude", "clocks", "move", "seal", "approval", "audit", "sha256", "findings"]
+                .contains(&stem);
         let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
-        assert!(is_shared || header.contains("-- Returns  "), "{name}: the header does not say what it returns");
+        assert!(
+            is_shared || header.contains("-- Returns  "),
+            "{name}: the header does not say what it returns"
+        );
         // What the prelude takes is every script's.
         let (own, kind) = if stem == "prelude" { (1..5, "KEYS") } else { (5..40, "ARGV") };
         for nth in own.clone().filter(|nth| text.contains(&format!("ARGV[{nth}]"))) {
-            assert!(header.contains(&format!("ARGV[{nth}")), "{name}: the header does not name ARGV[{nth}]");
+            assert!(
+                header.contains(&format!("ARGV[{nth}")),
+                "{name}: the header does not name ARGV[{nth}]"
+            );
         }
         if text.contains(&format!("{kind}[1]")) && kind == "KEYS" {
             assert!(header.contains("KEYS[1]"), "{name}: the header does not name KEYS[1]");
@@ -226,11 +245,22 @@ fn every_script_has_its_contract_in_front() {
 #[test]
 fn nothing_is_left_for_later() {
     // Put together, so that this file does not find itself.
-    let words = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("FIX", "ME"), concat!("TO", "DO")];
+    let words = [
+        concat!("to", "do!("),
+        concat!("unimple", "mented!("),
+        concat!("FIX", "ME"),
+        concat!("TO", "DO"),
+    ];
     let sources = [("src", "rs"), ("src", "lua"), ("tests", "rs")];
-    for source in sources.iter().flat_map(|(directory, extension)| Source::all(directory, extension)) {
+    for source in
+        sources.iter().flat_map(|(directory, extension)| Source::all(directory, extension))
+    {
         for word in words {
-            assert!(!source.text.contains(word), "{} leaves something for later: {word}", source.name());
+            assert!(
+                !source.text.contains(word),
+                "{} leaves something for later: {word}",
+                source.name()
+            );
         }
     }
 }
@@ -238,28 +268,42 @@ fn nothing_is_left_for_later() {
 #[test]
 fn no_test_sleeps_or_is_left_out() {
     for source in Source::all("tests", "rs") {
-        let sleeps = source.text.contains(concat!("sle", "ep(")) && !source.path.ends_with("harness/wait.rs");
+        let sleeps = source.text.contains(concat!("sle", "ep("))
+            && !source.path.ends_with("harness/wait.rs");
         assert!(!sleeps, "{} sleeps instead of waiting for something", source.name());
     }
     let sources = ["src", "tests"].iter().flat_map(|directory| Source::all(directory, "rs"));
     for source in sources {
-        assert!(!source.text.contains(concat!("#[ign", "ore")), "{} leaves a test out", source.name());
-        assert!(!source.text.contains(concat!("#[should", "_panic")), "{} asserts no error", source.name());
+        assert!(
+            !source.text.contains(concat!("#[ign", "ore")),
+            "{} leaves a test out",
+            source.name()
+        );
+        assert!(
+            !source.text.contains(concat!("#[should", "_panic")),
+            "{} asserts no error",
+            source.name()
+        );
     }
 }
 
 #[test]
 fn every_test_that_the_readme_names_is_there() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let readme =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let sources = Source::all("tests/it", "rs");
-    let names = readme.split('`').filter(|word| word.contains("::") && !word.contains(char::is_whitespace));
+    let names =
+        readme.split('`').filter(|word| word.contains("::") && !word.contains(char::is_whitespace));
     let mut seen = 0;
     for name in names {
         let (module, test) = name.rsplit_once("::").unwrap();
         let place = format!("tests/it/{}", module.replace("::", "/"));
         let places = [format!("{place}.rs"), format!("{place}/mod.rs")];
         let mut files = sources.iter().filter(|source| places.contains(&source.name()));
-        assert!(files.any(|file| has_test(&file.text, test)), "README.md names the test {name}, which is not there");
+        assert!(
+            files.any(|file| has_test(&file.text, test)),
+            "README.md names the test {name}, which is not there"
+        );
         seen += 1;
     }
     assert!(seen > 30, "README.md names only {seen} tests");

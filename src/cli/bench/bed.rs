@@ -66,9 +66,15 @@ impl Ground {
     pub(super) async fn store(&self) -> Result<Bed, Error> {
         let redis = match &self.redis_url {
             Some(_) => None,
-            None => Some(RedisServer::start(&Options { has_own_group: true, ..Options::default() }).await?),
+            None => Some(
+                RedisServer::start(&Options { has_own_group: true, ..Options::default() }).await?,
+            ),
         };
-        let url = self.redis_url.clone().or_else(|| redis.as_ref().map(RedisServer::url)).unwrap_or_default();
+        let url = self
+            .redis_url
+            .clone()
+            .or_else(|| redis.as_ref().map(RedisServer::url))
+            .unwrap_or_default();
         let engine = (self.open)(url).await?;
         if !engine.is_empty().await? {
             return Err(Error::NotEmpty);
@@ -79,7 +85,11 @@ impl Ground {
     /// The same with a gateway and a worker.
     pub(super) async fn fleet(&self) -> Result<Bed, Error> {
         let mut bed = self.store().await?;
-        let url = self.redis_url.clone().or_else(|| bed.redis.as_ref().map(RedisServer::url)).unwrap_or_default();
+        let url = self
+            .redis_url
+            .clone()
+            .or_else(|| bed.redis.as_ref().map(RedisServer::url))
+            .unwrap_or_default();
         bed.fleet = Some(Fleet::start(&url).await?);
         Ok(bed)
     }
@@ -131,9 +141,13 @@ impl Fleet {
         let began = Instant::now();
         let mut gateway = spawn("gateway", redis_url, address, &key)?;
         let worker = spawn("worker", redis_url, address, &key)?;
-        let health = Client::new(&format!("http://{address}"), None).map_err(|_| Error::NotReady("gateway"))?;
+        let health = Client::new(&format!("http://{address}"), None)
+            .map_err(|_| Error::NotReady("gateway"))?;
         while health.get::<serde_json::Value>("/health/ready").await.is_err() {
-            let has_ended = gateway.try_wait().map_err(|source| Error::Process { action: "watch", source })?.is_some();
+            let has_ended = gateway
+                .try_wait()
+                .map_err(|source| Error::Process { action: "watch", source })?
+                .is_some();
             if has_ended || began.elapsed() > START_LIMIT {
                 return Err(Error::NotReady("gateway"));
             }
@@ -149,12 +163,16 @@ impl Fleet {
 
     /// What the gateway and the worker have in RAM, in bytes.
     pub(super) fn resident_bytes(&self) -> [u64; 2] {
-        [&self.gateway, &self.worker].map(|child| child.id().and_then(process::resident_bytes).unwrap_or_default())
+        [&self.gateway, &self.worker]
+            .map(|child| child.id().and_then(process::resident_bytes).unwrap_or_default())
     }
 
     async fn stop(mut self) -> Result<(), Error> {
         for child in [&mut self.gateway, &mut self.worker] {
-            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+            let pid = child
+                .id()
+                .and_then(|pid| i32::try_from(pid).ok())
+                .and_then(rustix::process::Pid::from_raw);
             if let Some(pid) = pid {
                 // It may have ended by itself.
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
@@ -168,7 +186,12 @@ impl Fleet {
 }
 
 /// Starts this program in another role, with the settings that come built in.
-fn spawn(role: &'static str, redis_url: &str, address: SocketAddr, key: &str) -> Result<Child, Error> {
+fn spawn(
+    role: &'static str,
+    redis_url: &str,
+    address: SocketAddr,
+    key: &str,
+) -> Result<Child, Error> {
     let failed = |source| Error::Process { action: "start", source };
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
     command.arg(role).env_clear().kill_on_drop(true);

@@ -26,7 +26,12 @@ const STEPS: [&str; 4] = ["submit", "route", "claim", "complete"];
 type Cost = (f64, f64);
 
 /// `<step>_at_<depth>` for each step and depth, and `<step>_deepest_vs_1000`.
-pub(super) async fn measure(ground: &Ground, reporter: &Reporter, deepest: u64, rounds: u8) -> Result<(), Error> {
+pub(super) async fn measure(
+    ground: &Ground,
+    reporter: &Reporter,
+    deepest: u64,
+    rounds: u8,
+) -> Result<(), Error> {
     let bed = ground.store().await?;
     let caller = Caller::new(&bed.engine)?;
     let (mut filled, mut shallow) = (0, None);
@@ -42,19 +47,25 @@ pub(super) async fn measure(ground: &Ground, reporter: &Reporter, deepest: u64, 
             }
         }
         check("the depth afterwards", depth_of(&bed).await?, depth)?;
-        let cpu = costs.each_ref().map(|costs| median(&costs.iter().map(|(_, cpu)| *cpu).collect::<Vec<_>>()));
+        let cpu = costs
+            .each_ref()
+            .map(|costs| median(&costs.iter().map(|(_, cpu)| *cpu).collect::<Vec<_>>()));
         for (step, costs) in STEPS.into_iter().zip(&costs) {
             let (times, cpu): (Vec<_>, Vec<_>) = costs.iter().copied().unzip();
             let figure = Figure::of_rounds(format!("{step}_at_{depth}"), &times, "us/task", SAMPLE);
-            reporter.figure(figure.with_redis_us(median(&cpu)).with("depth", depth).with("batch", BATCH))?;
+            reporter.figure(
+                figure.with_redis_us(median(&cpu)).with("depth", depth).with("batch", BATCH),
+            )?;
         }
         match shallow {
             None => shallow = Some(cpu),
             Some(shallow) => {
                 for ((step, there), here) in STEPS.into_iter().zip(cpu).zip(shallow) {
                     let name = format!("{step}_at_{depth}_vs_1000");
-                    reporter
-                        .figure(Figure::new(name, there / here, "ratio", SAMPLE).with("of", "Redis CPU per task"))?;
+                    reporter.figure(
+                        Figure::new(name, there / here, "ratio", SAMPLE)
+                            .with("of", "Redis CPU per task"),
+                    )?;
                 }
             }
         }
@@ -111,5 +122,9 @@ async fn sample(bed: &Bed, caller: &Caller) -> Result<[Cost; 4], Error> {
 
 async fn depth_of(bed: &Bed) -> Result<u64, Error> {
     let agents = bed.engine.agents().await?;
-    Ok(agents.iter().filter(|status| status.agent.as_str() == AGENT).map(|status| status.depth).sum())
+    Ok(agents
+        .iter()
+        .filter(|status| status.agent.as_str() == AGENT)
+        .map(|status| status.depth)
+        .sum())
 }

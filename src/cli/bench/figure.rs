@@ -21,11 +21,23 @@ pub(super) struct Figure {
 impl Figure {
     pub(super) fn new(name: impl Into<String>, value: f64, unit: &'static str, n: u64) -> Self {
         let conditions = Map::new();
-        Self { name: name.into(), value: round(value), unit, n, redis_cpu_us_per_task: None, conditions }
+        Self {
+            name: name.into(),
+            value: round(value),
+            unit,
+            n,
+            redis_cpu_us_per_task: None,
+            conditions,
+        }
     }
 
     /// The median of what the rounds gave, with the extremes beside it.
-    pub(super) fn of_rounds(name: impl Into<String>, values: &[f64], unit: &'static str, n: u64) -> Self {
+    pub(super) fn of_rounds(
+        name: impl Into<String>,
+        values: &[f64],
+        unit: &'static str,
+        n: u64,
+    ) -> Self {
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         Self::new(name, median(values), unit, n)
@@ -85,7 +97,9 @@ pub(super) fn median(values: &[f64]) -> f64 {
 /// The smallest of `sorted` that `percent` of them do not exceed, in ms; 0 of nothing.
 pub(super) fn percentile_ms(sorted: &[Duration], percent: f64) -> f64 {
     let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).map_or(0.0, |value| value.as_secs_f64() * 1000.0)
+    sorted
+        .get(rank.clamp(1, sorted.len().max(1)) - 1)
+        .map_or(0.0, |value| value.as_secs_f64() * 1000.0)
 }
 
 #[cfg(test)]
@@ -103,7 +117,10 @@ mod tests {
     fn a_percentile_is_one_of_the_values() {
         let hundred: Vec<_> = (1..=100).map(Duration::from_millis).collect();
 
-        assert_eq!([50.0, 99.0, 100.0].map(|percent| percentile_ms(&hundred, percent)), [50.0, 99.0, 100.0]);
+        assert_eq!(
+            [50.0, 99.0, 100.0].map(|percent| percentile_ms(&hundred, percent)),
+            [50.0, 99.0, 100.0]
+        );
         assert_eq!(percentile_ms(&hundred[..1], 99.0), 1.0);
         assert_eq!(percentile_ms(&[], 50.0), 0.0);
     }

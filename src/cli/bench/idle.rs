@@ -12,7 +12,11 @@ use super::figure::{Figure, Reporter};
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// `idle_*`: CPU in percent of a core, Redis commands a second, memory; and how long the gateway took to be ready.
-pub(super) async fn measure(ground: &Ground, reporter: &Reporter, seconds: u64) -> Result<(), Error> {
+pub(super) async fn measure(
+    ground: &Ground,
+    reporter: &Reporter,
+    seconds: u64,
+) -> Result<(), Error> {
     let bed = ground.fleet().await?;
     sleep(SETTLE).await;
     let before = bed.used().await?;

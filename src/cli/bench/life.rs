@@ -27,7 +27,12 @@ const WAIT_MS: u64 = 1_000;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// `full_life_store`, `naive_full_life` and their ratio.
-pub(super) async fn store(ground: &Ground, reporter: &Reporter, count: u64, rounds: u8) -> Result<(), Error> {
+pub(super) async fn store(
+    ground: &Ground,
+    reporter: &Reporter,
+    count: u64,
+    rounds: u8,
+) -> Result<(), Error> {
     let (mut ours, mut naive) = (Vec::new(), Vec::new());
     // In turns, so that a noisy minute meets both.
     for _ in 0..rounds {
@@ -37,8 +42,14 @@ pub(super) async fn store(ground: &Ground, reporter: &Reporter, count: u64, roun
     let ratios: Vec<_> = ours.iter().zip(&naive).map(|(ours, naive)| ours.1 / naive.1).collect();
     for (name, rounds) in [("full_life_store", &ours), ("naive_full_life", &naive)] {
         let (rates, costs): (Vec<_>, Vec<_>) = rounds.iter().copied().unzip();
-        let figure = Figure::of_rounds(name, &rates, "tasks/s", count).with_redis_us(median(&costs));
-        reporter.figure(figure.with("callers", CALLERS).with("batch", BATCH).with("payload_bytes", PAYLOAD_BYTES))?;
+        let figure =
+            Figure::of_rounds(name, &rates, "tasks/s", count).with_redis_us(median(&costs));
+        reporter.figure(
+            figure
+                .with("callers", CALLERS)
+                .with("batch", BATCH)
+                .with("payload_bytes", PAYLOAD_BYTES),
+        )?;
     }
     let figure = Figure::of_rounds("full_life_vs_naive", &ratios, "ratio", count);
     reporter.figure(figure.with("of", "Redis CPU per task").with("goal", 0.6))?;
@@ -58,9 +69,12 @@ async fn in_turn(ground: &Ground, count: u64, is_naive: bool) -> Result<(f64, f6
     let before = bed.used().await?;
     let lives = shares(count, CALLERS).map(|share| {
         let (engine, caller) = (bed.engine.clone(), caller.clone());
-        async move { if is_naive { live_naively(&engine, share).await } else { live(caller, share).await } }
+        async move {
+            if is_naive { live_naively(&engine, share).await } else { live(caller, share).await }
+        }
     });
-    let done = timeout(LIMIT, side_by_side(lives)).await.map_err(|_| Error::TooLong("a full life"))??;
+    let done =
+        timeout(LIMIT, side_by_side(lives)).await.map_err(|_| Error::TooLong("a full life"))??;
     let after = bed.used().await?;
     check("completed tasks", done.iter().sum(), count)?;
     bed.end().await?;
@@ -97,13 +111,19 @@ pub(super) fn batches(count: u64) -> impl Iterator<Item = u64> {
 }
 
 /// `full_life_batch`.
-pub(super) async fn batch(ground: &Ground, reporter: &Reporter, count: u64, rounds: u8) -> Result<(), Error> {
+pub(super) async fn batch(
+    ground: &Ground,
+    reporter: &Reporter,
+    count: u64,
+    rounds: u8,
+) -> Result<(), Error> {
     let (mut rates, mut costs, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         let bed = ground.fleet().await?;
         let before = bed.used().await?;
-        let last =
-            timeout(LIMIT, over_http(bed.fleet()?, count)).await.map_err(|_| Error::TooLong("a full life"))??;
+        let last = timeout(LIMIT, over_http(bed.fleet()?, count))
+            .await
+            .map_err(|_| Error::TooLong("a full life"))??;
         let after = bed.used().await?;
         rates.push(rate(&before, last, count));
         costs.push(after.redis_us_since(&before, count));
@@ -112,9 +132,13 @@ pub(super) async fn batch(ground: &Ground, reporter: &Reporter, count: u64, roun
     }
     let [gateway, worker, load] =
         [0, 1, 2].map(|part| median(&shares.iter().map(|share| share[part]).collect::<Vec<_>>()));
-    let figure = Figure::of_rounds("full_life_batch", &rates, "tasks/s", count).with_redis_us(median(&costs));
+    let figure = Figure::of_rounds("full_life_batch", &rates, "tasks/s", count)
+        .with_redis_us(median(&costs));
     let figure = figure.with("submitters", SUBMITTERS).with("agents", AGENTS).with("batch", BATCH);
-    let figure = figure.with("gateway_cpu_us", gateway).with("worker_cpu_us", worker).with("load_cpu_us", load);
+    let figure = figure
+        .with("gateway_cpu_us", gateway)
+        .with("worker_cpu_us", worker)
+        .with("load_cpu_us", load);
     reporter.figure(figure.with("payload_bytes", PAYLOAD_BYTES))?;
     Ok(())
 }
@@ -122,7 +146,8 @@ pub(super) async fn batch(ground: &Ground, reporter: &Reporter, count: u64, roun
 /// Submits and completes `count` tasks; returns when the last was completed.
 async fn over_http(fleet: &Fleet, count: u64) -> Result<Instant, Error> {
     let completed = Arc::new(AtomicU64::new(0));
-    let mut loads: Vec<futures_util::future::BoxFuture<'static, Result<Instant, Error>>> = Vec::new();
+    let mut loads: Vec<futures_util::future::BoxFuture<'static, Result<Instant, Error>>> =
+        Vec::new();
     for share in shares(count, SUBMITTERS) {
         loads.push(Box::pin(submit(fleet.connect().await?, share)));
     }
@@ -176,14 +201,20 @@ struct Id<'a> {
 }
 
 /// Claims and completes until all are completed; returns when this agent completed its last.
-async fn work(mut wire: Wire, nth: u64, completed: Arc<AtomicU64>, count: u64) -> Result<Instant, Error> {
+async fn work(
+    mut wire: Wire,
+    nth: u64,
+    completed: Arc<AtomicU64>,
+    count: u64,
+) -> Result<Instant, Error> {
     let path = format!("/agents/{AGENT}/results");
     let claim = format!(r#""claim":{{"worker":"bench-{nth}","max":{BATCH},"wait_ms":{WAIT_MS}}}"#);
     let (mut outcomes, mut last) = (Vec::<String>::new(), Instant::now());
     while completed.load(Ordering::Relaxed) < count {
         let body = format!(r#"{{"outcomes":[{}],{claim}}}"#, outcomes.join(","));
         let answer: Answer<'_> = serde_json::from_slice(wire.post(&path, body.as_bytes()).await?)?;
-        let done = answer.results.iter().filter(|result| result.status == Some("completed")).count() as u64;
+        let done = answer.results.iter().filter(|result| result.status == Some("completed")).count()
+            as u64;
         check("accepted outcomes", done, outcomes.len() as u64)?;
         if done > 0 && completed.fetch_add(done, Ordering::Relaxed) + done == count {
             last = Instant::now();
@@ -197,7 +228,9 @@ async fn work(mut wire: Wire, nth: u64, completed: Arc<AtomicU64>, count: u64) -
 pub(super) fn outcomes_of<'a>(held: impl Iterator<Item = Held<'a>>) -> Vec<String> {
     let outcome = |held: Held<'_>| {
         let (id, attempt) = (held.task.task_id, held.attempt);
-        format!(r#"{{"task_id":"{id}","attempt":{attempt},"outcome":"completed","result":{{"ok":true}}}}"#)
+        format!(
+            r#"{{"task_id":"{id}","attempt":{attempt},"outcome":"completed","result":{{"ok":true}}}}"#
+        )
     };
     held.map(outcome).collect()
 }
@@ -209,7 +242,8 @@ pub(super) fn rate(before: &Used, end: Instant, count: u64) -> f64 {
 
 /// The CPU of gateway, worker and load for each task, in µs.
 pub(super) fn cpu_us(before: &Used, after: &Used, count: u64) -> [f64; 3] {
-    let spent = [after.gateway - before.gateway, after.worker - before.worker, after.load - before.load];
+    let spent =
+        [after.gateway - before.gateway, after.worker - before.worker, after.load - before.load];
     spent.map(|time| (time.as_micros() as f64 / count as f64 * 10.0).round() / 10.0)
 }
 

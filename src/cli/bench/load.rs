@@ -27,8 +27,10 @@ pub(super) const OTHER_KIND: &str = "bugfix";
 
 /// A payload of [`PAYLOAD_BYTES`].
 pub(super) fn payload() -> String {
-    let (head, tail) =
-        (r#"{"question":"How do I reset my password?","user":"u-48213","locale":"en","context":""#, r#""}"#);
+    let (head, tail) = (
+        r#"{"question":"How do I reset my password?","user":"u-48213","locale":"en","context":""#,
+        r#""}"#,
+    );
     let filling = "lorem ipsum dolor sit amet ".repeat(12);
     format!("{head}{}{tail}", &filling[..PAYLOAD_BYTES - head.len() - tail.len()])
 }
@@ -78,7 +80,8 @@ impl Caller {
             wait: std::time::Duration::ZERO,
             lease_ms: None,
         };
-        let principal = Principal::new(Subject::Key("bench".to_owned()), Role::Admin).map_err(unexpected)?;
+        let principal =
+            Principal::new(Subject::Key("bench".to_owned()), Role::Admin).map_err(unexpected)?;
         Ok(Self { engine: engine.clone(), principal, task, claim })
     }
 
@@ -91,7 +94,11 @@ impl Caller {
     pub(super) async fn submit_promised(&self, promises: &[Sla]) -> Result<(), Error> {
         let kind = Name::from_str(OTHER_KIND).map_err(unexpected::<NotAName>)?;
         for batch in promises.chunks(BATCH as usize) {
-            let task = |sla: &Sla| NewTask { kind: kind.clone(), sla: Some(sla.clone()), ..self.task.clone() };
+            let task = |sla: &Sla| NewTask {
+                kind: kind.clone(),
+                sla: Some(sla.clone()),
+                ..self.task.clone()
+            };
             self.submit_these(batch.iter().map(task).collect()).await?;
         }
         Ok(())
@@ -119,9 +126,14 @@ impl Caller {
     pub(super) async fn complete(&self, claimed: Vec<Claimed>) -> Result<u64, Error> {
         let report = |held: Claimed| {
             let result = RawValue::from_string(r#"{"ok":true}"#.to_owned()).ok();
-            Report { id: held.task.id, attempt: held.task.attempt, outcome: Outcome::Completed { result } }
+            Report {
+                id: held.task.id,
+                attempt: held.task.attempt,
+                outcome: Outcome::Completed { result },
+            }
         };
-        let answers = self.engine.report(&self.principal, claimed.into_iter().map(report).collect()).await?;
+        let answers =
+            self.engine.report(&self.principal, claimed.into_iter().map(report).collect()).await?;
         let count = answers.len() as u64;
         for answer in answers {
             answer?;

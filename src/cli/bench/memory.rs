@@ -38,7 +38,9 @@ pub(super) async fn measure(ground: &Ground, reporter: &Reporter, count: u64) ->
         ("memory_per_pending_task", each(pending.saturating_sub(empty))),
         ("events_per_task", each(log)),
     ] {
-        reporter.figure(Figure::new(name, bytes, "bytes", count).with("payload_bytes", PAYLOAD_BYTES))?;
+        reporter.figure(
+            Figure::new(name, bytes, "bytes", count).with("payload_bytes", PAYLOAD_BYTES),
+        )?;
     }
     Ok(())
 }

@@ -76,7 +76,9 @@ pub enum Name {
 pub enum Error {
     #[error("cannot run a private Redis")]
     PrivateRedis(#[from] redis_server::Error),
-    #[error("the Redis at --redis-url is not empty; the bench empties what it uses, so it takes only an empty one")]
+    #[error(
+        "the Redis at --redis-url is not empty; the bench empties what it uses, so it takes only an empty one"
+    )]
     NotEmpty,
     #[error("the store failed")]
     Engine(#[from] engine::Error),
@@ -97,7 +99,8 @@ pub enum Error {
 }
 
 /// Opens an engine over the store at a URL.
-pub type Open = Box<dyn Fn(String) -> BoxFuture<'static, Result<Engine, engine::Error>> + Send + Sync>;
+pub type Open =
+    Box<dyn Fn(String) -> BoxFuture<'static, Result<Engine, engine::Error>> + Send + Sync>;
 
 /// How large the loads are.
 #[derive(Clone, Copy, Debug)]
@@ -164,10 +167,18 @@ pub async fn run(options: &Options, open: Open) -> Result<(), Error> {
     for name in names {
         reporter.progress(&format!("{name:?} …"));
         match name {
-            Name::FullLifeStore => life::store(&ground, &reporter, scale.life, scale.rounds).await?,
-            Name::FullLifeBatch => life::batch(&ground, &reporter, scale.life, scale.rounds).await?,
-            Name::SubmitSingle => submit::single(&ground, &reporter, scale.single, scale.rounds).await?,
-            Name::SubmitBatch => submit::batch(&ground, &reporter, scale.batch, scale.rounds).await?,
+            Name::FullLifeStore => {
+                life::store(&ground, &reporter, scale.life, scale.rounds).await?
+            }
+            Name::FullLifeBatch => {
+                life::batch(&ground, &reporter, scale.life, scale.rounds).await?
+            }
+            Name::SubmitSingle => {
+                submit::single(&ground, &reporter, scale.single, scale.rounds).await?
+            }
+            Name::SubmitBatch => {
+                submit::batch(&ground, &reporter, scale.batch, scale.rounds).await?
+            }
             Name::Pickup => pickup::measure(&ground, &reporter, scale.pickup_s).await?,
             Name::MemoryPerTask => memory::measure(&ground, &reporter, scale.memory).await?,
             Name::Depth => depth::measure(&ground, &reporter, scale.deepest, scale.rounds).await?,

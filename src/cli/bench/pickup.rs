@@ -46,7 +46,11 @@ struct Submitted {
 }
 
 /// `pickup_*` from the submission's answer to the claim's, and `end_to_end_*` from the sending of the submission.
-pub(super) async fn measure(ground: &Ground, reporter: &Reporter, seconds: u64) -> Result<(), Error> {
+pub(super) async fn measure(
+    ground: &Ground,
+    reporter: &Reporter,
+    seconds: u64,
+) -> Result<(), Error> {
     let bed = ground.fleet().await?;
     let count = WARM_UP + RATE * seconds;
     let before = bed.used().await?;
@@ -100,7 +104,8 @@ async fn run(fleet: &Fleet, count: u64) -> Result<(Seen, Seen), Error> {
 async fn submit(mut wire: Wire, nth: u64, count: u64) -> Result<Seen, Error> {
     let (mut seen, body) = (Seen::new(), load::submission());
     let start = tokio::time::Instant::now() + Duration::from_millis(200 + nth * 1_000 / RATE);
-    let mut ticks = tokio::time::interval_at(start, Duration::from_millis(SUBMITTERS * 1_000 / RATE));
+    let mut ticks =
+        tokio::time::interval_at(start, Duration::from_millis(SUBMITTERS * 1_000 / RATE));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for _ in (nth..count).step_by(SUBMITTERS as usize) {
         ticks.tick().await;
@@ -114,7 +119,12 @@ async fn submit(mut wire: Wire, nth: u64, count: u64) -> Result<Seen, Error> {
 }
 
 /// Waits, claims and completes until all have been claimed.
-async fn work(mut wire: Wire, nth: u64, claimed: Arc<AtomicU64>, count: u64) -> Result<Seen, Error> {
+async fn work(
+    mut wire: Wire,
+    nth: u64,
+    claimed: Arc<AtomicU64>,
+    count: u64,
+) -> Result<Seen, Error> {
     let mut seen = Seen::new();
     let claim = format!("/agents/{AGENT}/claim");
     let body = format!(r#"{{"worker":"bench-{nth}","max":1,"wait_ms":1000}}"#);
@@ -126,7 +136,8 @@ async fn work(mut wire: Wire, nth: u64, claimed: Arc<AtomicU64>, count: u64) -> 
         for held in tasks {
             claimed.fetch_add(1, Ordering::Relaxed);
             let outcome = format!(r#"{{"attempt":{},"result":{{"ok":true}}}}"#, held.attempt);
-            wire.post(&format!("/tasks/{}/complete", held.task.task_id), outcome.as_bytes()).await?;
+            wire.post(&format!("/tasks/{}/complete", held.task.task_id), outcome.as_bytes())
+                .await?;
             seen.insert(held.task.task_id, (sent, had));
         }
     }

@@ -32,23 +32,38 @@ struct Rounds {
 }
 
 /// `submit_single_1` and `submit_single_32`.
-pub(super) async fn single(ground: &Ground, reporter: &Reporter, count: u64, rounds: u8) -> Result<(), Error> {
+pub(super) async fn single(
+    ground: &Ground,
+    reporter: &Reporter,
+    count: u64,
+    rounds: u8,
+) -> Result<(), Error> {
     for connections in CONNECTIONS {
         // Alone, a caller waits for each answer: fewer calls say as much.
         let count = if connections == 1 { (count / 4).max(1) } else { count };
         let body = load::submission();
-        let found = measure(ground, rounds, connections, count, count, |_| ("/tasks", body.clone())).await?;
+        let found =
+            measure(ground, rounds, connections, count, count, |_| ("/tasks", body.clone()))
+                .await?;
         report(reporter, &format!("submit_single_{connections}"), connections, 1, count, found)?;
     }
     Ok(())
 }
 
 /// `submit_batch`.
-pub(super) async fn batch(ground: &Ground, reporter: &Reporter, count: u64, rounds: u8) -> Result<(), Error> {
+pub(super) async fn batch(
+    ground: &Ground,
+    reporter: &Reporter,
+    count: u64,
+    rounds: u8,
+) -> Result<(), Error> {
     let calls = batches(count).count() as u64;
     let count = calls * BATCH;
     let body = load::submissions(BATCH);
-    let found = measure(ground, rounds, BATCH_CONNECTIONS, calls, count, |_| ("/tasks/batch", body.clone())).await?;
+    let found = measure(ground, rounds, BATCH_CONNECTIONS, calls, count, |_| {
+        ("/tasks/batch", body.clone())
+    })
+    .await?;
     report(reporter, "submit_batch", BATCH_CONNECTIONS, BATCH, count, found)
 }
 
@@ -70,7 +85,9 @@ async fn measure(
             loads.push(post(bed.fleet()?.connect().await?, path, body, share));
         }
         let before = bed.used().await?;
-        let took = timeout(LIMIT, side_by_side(loads)).await.map_err(|_| Error::TooLong("submitting"))??;
+        let took = timeout(LIMIT, side_by_side(loads))
+            .await
+            .map_err(|_| Error::TooLong("submitting"))??;
         let end = Instant::now();
         // What the worker routes behind them is not the submission's cost: Redis is asked at once.
         let after = bed.used().await?;
@@ -87,7 +104,12 @@ async fn measure(
 }
 
 /// Posts `body` so many times; returns how long each call took.
-async fn post(mut wire: Wire, path: &'static str, body: String, calls: u64) -> Result<Vec<Duration>, Error> {
+async fn post(
+    mut wire: Wire,
+    path: &'static str,
+    body: String,
+    calls: u64,
+) -> Result<Vec<Duration>, Error> {
     let mut took = Vec::with_capacity(calls as usize);
     for _ in 0..calls {
         let began = Instant::now();

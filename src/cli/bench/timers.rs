@@ -67,7 +67,12 @@ struct Claimed<'a> {
 }
 
 /// `timers_announced`, `timers_latest`, `claims_beside_timers` and `claims_slowdown`.
-pub(super) async fn measure(ground: &Ground, reporter: &Reporter, count: u64, rounds: u8) -> Result<(), Error> {
+pub(super) async fn measure(
+    ground: &Ground,
+    reporter: &Reporter,
+    count: u64,
+    rounds: u8,
+) -> Result<(), Error> {
     let (mut took, mut latest, mut slower) = (Vec::new(), Vec::new(), Vec::new());
     let (mut rates, mut before, mut beside) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -75,8 +80,12 @@ pub(super) async fn measure(ground: &Ground, reporter: &Reporter, count: u64, ro
         let (without, with, lags) = round(&bed, count).await?;
         bed.end().await?;
         took.push(lags.iter().map(|(_, announced)| *announced).max().unwrap_or_default() as f64);
-        latest
-            .push(lags.iter().map(|(due, announced)| announced.saturating_sub(*due)).max().unwrap_or_default() as f64);
+        latest.push(
+            lags.iter()
+                .map(|(due, announced)| announced.saturating_sub(*due))
+                .max()
+                .unwrap_or_default() as f64,
+        );
         slower.push((1.0 - with.rate / without.rate) * 100.0);
         rates[0].push(without.rate);
         rates[1].push(with.rate);
@@ -87,9 +96,12 @@ pub(super) async fn measure(ground: &Ground, reporter: &Reporter, count: u64, ro
     beside.sort();
     let figure = Figure::of_rounds("timers_announced", &took, "ms", count);
     reporter.figure(figure.with("deadlines_within_ms", SPREAD_MS).with("goal", 2_000))?;
-    reporter.figure(Figure::of_rounds("timers_latest", &latest, "ms", count).with("of", "after its deadline"))?;
+    reporter.figure(
+        Figure::of_rounds("timers_latest", &latest, "ms", count).with("of", "after its deadline"),
+    )?;
     let figure = Figure::of_rounds("claims_slowdown", &slower, "percent", count).with("goal", 20);
-    let figure = figure.with("claims_a_second", median(&rates[0])).with("beside_timers", median(&rates[1]));
+    let figure =
+        figure.with("claims_a_second", median(&rates[0])).with("beside_timers", median(&rates[1]));
     let figure = figure.with("agents", AGENTS).with("batch", CLAIM);
     let calls = [("call_p50_ms", 50.0), ("call_p99_ms", 99.0)];
     let figure = calls.into_iter().fold(figure, |figure, (name, percent)| {
@@ -126,7 +138,14 @@ async fn round(bed: &Bed, count: u64) -> Result<(Watched, Watched, Vec<(u64, u64
 /// A deadline, warned of long before.
 fn promise(deadline: u64) -> Sla {
     let (target, within_ms, start_deadline, start_within_ms) = (None, None, None, None);
-    Sla { target, deadline: Some(deadline), within_ms, start_deadline, start_within_ms, alert_threshold: 1 }
+    Sla {
+        target,
+        deadline: Some(deadline),
+        within_ms,
+        start_deadline,
+        start_within_ms,
+        alert_threshold: 1,
+    }
 }
 
 /// Waits until all tasks are in their agents' subjects.

@@ -21,7 +21,9 @@ impl Wire {
     pub(super) async fn connect(address: SocketAddr, key: &str) -> Result<Self, Error> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let headers = format!(" HTTP/1.1\r\nHost: {address}\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n");
+        let headers = format!(
+            " HTTP/1.1\r\nHost: {address}\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
+        );
         Ok(Self { stream, headers, request: Vec::new(), answer: Vec::new() })
     }
 
@@ -35,7 +37,8 @@ impl Wire {
         self.request.extend_from_slice(b"POST ");
         self.request.extend_from_slice(path.as_bytes());
         self.request.extend_from_slice(self.headers.as_bytes());
-        self.request.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+        self.request
+            .extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
         self.request.extend_from_slice(body);
         self.stream.write_all(&self.request).await?;
         let (status, start, end) = self.read().await?;

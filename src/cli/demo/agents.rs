@@ -62,11 +62,13 @@ impl Agent {
 
     async fn triage(&self, handed: &Handed) -> Result<Value, Error> {
         let payload = json!({ "service": "checkout-api", "value": 0.072 });
-        self.publish(handed, "alert.triggered", payload, "checkout-api fails 7.2 % of requests").await?;
+        self.publish(handed, "alert.triggered", payload, "checkout-api fails 7.2 % of requests")
+            .await?;
         sleep(STEP).await;
         self.progress(handed, 60, "traced to release 2.14.0").await?;
         sleep(STEP).await;
-        let payload = json!({ "service": "checkout-api", "suspect": "a null cart total since 2.14.0" });
+        let payload =
+            json!({ "service": "checkout-api", "suspect": "a null cart total since 2.14.0" });
         let child = self.submit(handed, "bugfix", "P1", payload, "fix the null cart total").await?;
         Ok(json!({ "bugfix": child.task_id }))
     }
@@ -75,11 +77,15 @@ impl Agent {
         sleep(STEP).await;
         self.progress(handed, 50, "the failing case is a test now").await?;
         sleep(STEP).await;
-        self.publish(handed, "pr.opened", json!({ "pr": 1287 }), "#1287 Guard an empty cart").await?;
+        self.publish(handed, "pr.opened", json!({ "pr": 1287 }), "#1287 Guard an empty cart")
+            .await?;
         sleep(STEP).await;
         self.publish(handed, "pr.merged", json!({ "pr": 1287 }), "#1287, all checks green").await?;
-        let payload = json!({ "service": "checkout-api", "version": "2.14.1", "environment": "production" });
-        let child = self.submit(handed, "deploy", "P2", payload, "checkout-api 2.14.1 to production").await?;
+        let payload =
+            json!({ "service": "checkout-api", "version": "2.14.1", "environment": "production" });
+        let child = self
+            .submit(handed, "deploy", "P2", payload, "checkout-api 2.14.1 to production")
+            .await?;
         Ok(json!({ "pr": 1287, "deploy": child.task_id }))
     }
 
@@ -90,20 +96,32 @@ impl Agent {
         self.progress(handed, 50, "2 of 4 instances replaced").await?;
         sleep(STEP).await;
         self.publish(handed, "deploy.succeeded", version, "4 of 4 instances healthy").await?;
-        self.publish(handed, "alert.resolved", json!({ "service": "checkout-api" }), "0.1 % of requests fail").await?;
+        self.publish(
+            handed,
+            "alert.resolved",
+            json!({ "service": "checkout-api" }),
+            "0.1 % of requests fail",
+        )
+        .await?;
         let payload = json!({ "article": "checkout-api runbook", "pr": 1287 });
-        let child = self.submit(handed, "kb_update", "P3", payload, "write down what happened").await?;
+        let child =
+            self.submit(handed, "kb_update", "P3", payload, "write down what happened").await?;
         Ok(json!({ "version": "2.14.1", "kb_update": child.task_id }))
     }
 
     async fn document(&self, handed: &Handed) -> Result<Value, Error> {
         sleep(STEP).await;
         let article = handed.task.payload["article"].clone();
-        self.publish(handed, "kb.updated", json!({ "article": article }), "checkout-api runbook").await?;
+        self.publish(handed, "kb.updated", json!({ "article": article }), "checkout-api runbook")
+            .await?;
         Ok(json!({ "article": article }))
     }
 
-    async fn post<T: serde::de::DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Error> {
+    async fn post<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<T, Error> {
         self.caller.client.post(path, body).await.map_err(self.caller.failed())
     }
 
@@ -120,7 +138,13 @@ impl Agent {
         Ok(())
     }
 
-    async fn publish(&self, handed: &Handed, event_type: &str, payload: Value, why: &str) -> Result<(), Error> {
+    async fn publish(
+        &self,
+        handed: &Handed,
+        event_type: &str,
+        payload: Value,
+        why: &str,
+    ) -> Result<(), Error> {
         let task = &handed.task;
         let body = json!({
             "event_type": event_type,

@@ -35,7 +35,8 @@ struct Detail {
 /// Decides until it is dropped or a call fails.
 pub(super) async fn serve(caller: Caller) -> Result<(), Error> {
     loop {
-        let pending: Pending = caller.client.get("/approvals/pending").await.map_err(caller.failed())?;
+        let pending: Pending =
+            caller.client.get("/approvals/pending").await.map_err(caller.failed())?;
         for approval in pending.items {
             decide(&caller, &approval).await?;
         }
@@ -46,13 +47,21 @@ pub(super) async fn serve(caller: Caller) -> Result<(), Error> {
 async fn decide(caller: &Caller, approval: &Approval) -> Result<(), Error> {
     let path = format!("/approvals/{}", approval.approval_id);
     let Detail { task } = caller.client.get(&path).await.map_err(caller.failed())?;
-    caller.tell(Told::Asked { task: task.task_id, at: approval.requested_at.clone(), rule: approval.rule.clone() });
+    caller.tell(Told::Asked {
+        task: task.task_id,
+        at: approval.requested_at.clone(),
+        rule: approval.rule.clone(),
+    });
     sleep(READING).await;
     let comment = match task.kind.as_str() {
         "bugfix" => "go ahead, checkout comes first",
         _ => "it ran on staging for a while, ship it",
     };
     let body = json!({ "comment": comment });
-    caller.client.post::<Value>(&format!("{path}/approve"), &body).await.map_err(caller.failed())?;
+    caller
+        .client
+        .post::<Value>(&format!("{path}/approve"), &body)
+        .await
+        .map_err(caller.failed())?;
     Ok(())
 }

@@ -47,7 +47,9 @@ pub enum Error {
         source: client::Error,
     },
     /// The store is somebody's: the demo's agents would take tasks that are not theirs.
-    #[error("the store has {0} open task(s), which the demo's agents would take; let REDIS_URL name an empty one")]
+    #[error(
+        "the store has {0} open task(s), which the demo's agents would take; let REDIS_URL name an empty one"
+    )]
     InUse(u64),
     /// Somebody of the cast ended before the story did.
     #[error("somebody of the cast fell silent")]
@@ -91,7 +93,11 @@ impl Caller {
 
     async fn submit(&self, submission: &Value, why: &str) -> Result<Task, Error> {
         let task: Task = self.client.post("/tasks", submission).await.map_err(self.failed())?;
-        self.tell(Told::Submitted { id: task.task_id.clone(), kind: task.kind.clone(), why: why.to_owned() });
+        self.tell(Told::Submitted {
+            id: task.task_id.clone(),
+            kind: task.kind.clone(),
+            why: why.to_owned(),
+        });
         Ok(task)
     }
 }
@@ -105,8 +111,13 @@ impl Caller {
 /// If the service refuses somebody, or the story takes longer than 15 s.
 pub async fn run(url: &str, key_of: impl Fn(&str) -> String) -> Result<bool, Error> {
     let (sender, told) = mpsc::unbounded_channel();
-    let anybody = Client::new(url, None).map_err(|source| Error::Call { who: "the demo", source })?;
-    let caller = |name: &'static str| Caller { name, client: anybody.with_key(&key_of(name)), teller: sender.clone() };
+    let anybody =
+        Client::new(url, None).map_err(|source| Error::Call { who: "the demo", source })?;
+    let caller = |name: &'static str| Caller {
+        name,
+        client: anybody.with_key(&key_of(name)),
+        teller: sender.clone(),
+    };
     let monitoring = caller("monitoring");
     refuse_a_busy_store(&monitoring).await?;
 
@@ -141,6 +152,11 @@ fn alert() -> Value {
 
 async fn refuse_a_busy_store(caller: &Caller) -> Result<(), Error> {
     let stats: Value = caller.client.get("/stats").await.map_err(caller.failed())?;
-    let open = stats["by_priority"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();
+    let open = stats["by_priority"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, count)| count.as_u64())
+        .sum();
     if open == 0 { Ok(()) } else { Err(Error::InUse(open)) }
 }

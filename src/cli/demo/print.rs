@@ -40,11 +40,17 @@ impl Printer {
     pub(super) fn here() -> Self {
         let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-        Self { out: Box::new(io::stdout()), is_coloured: io::stdout().is_terminal() && !is_unwanted }
+        Self {
+            out: Box::new(io::stdout()),
+            is_coloured: io::stdout().is_terminal() && !is_unwanted,
+        }
     }
 
     pub(super) fn open(&mut self, url: &str) -> io::Result<()> {
-        writeln!(self.out, "A story over {url}: something breaks, and three agents and a human put it right.\n")?;
+        writeln!(
+            self.out,
+            "A story over {url}: something breaks, and three agents and a human put it right.\n"
+        )?;
         let (time, task, id, what, who) = ("time", "task", "id", "what", "who");
         let head = format!("{time:>8}  {task:<10} {id:<SHORT$}  {what:<25} {who:<15} why");
         let head = self.paint(&head, "2");
@@ -88,7 +94,11 @@ impl Printer {
     }
 
     fn paint(&self, text: &str, colour: &str) -> String {
-        if self.is_coloured && colour != "0" { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.is_coloured && colour != "0" {
+            format!("\x1b[{colour}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -134,7 +144,10 @@ mod tests {
 
     #[test]
     fn a_line_is_aligned_and_plain_where_nobody_looks() {
-        assert_eq!(printed(false), " 1.234 s  bugfix     7712abcd  approved → pending        key:alice\n");
+        assert_eq!(
+            printed(false),
+            " 1.234 s  bugfix     7712abcd  approved → pending        key:alice\n"
+        );
     }
 
     #[test]

@@ -65,9 +65,23 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    pub(super) fn new(client: Client, told: mpsc::UnboundedReceiver<Told>, printer: Printer) -> Self {
+    pub(super) fn new(
+        client: Client,
+        told: mpsc::UnboundedReceiver<Told>,
+        printer: Printer,
+    ) -> Self {
         let (tasks, waiting) = (Vec::new(), Vec::new());
-        Self { client, told, printer, tasks, waiting, round: 0, events: 0, approvals: 0, span: None }
+        Self {
+            client,
+            told,
+            printer,
+            tasks,
+            waiting,
+            round: 0,
+            events: 0,
+            approvals: 0,
+            span: None,
+        }
     }
 
     /// Says what is to come.
@@ -90,7 +104,9 @@ impl Teller {
             if is_over {
                 let (first, last) = self.span.unwrap_or_default();
                 let took_ms = last - first;
-                self.printer.close(completed, count, self.approvals, self.events, took_ms).map_err(Error::Output)?;
+                self.printer
+                    .close(completed, count, self.approvals, self.events, took_ms)
+                    .map_err(Error::Output)?;
                 return Ok(completed == count);
             }
             sleep(GLANCE).await;
@@ -132,9 +148,21 @@ impl Teller {
         self.approvals += usize::from(transition.verb == "approve");
         let (done, status) = (done(&transition.verb), transition.status.replace('_', " "));
         let is_where_it_was = matches!(transition.verb.as_str(), "warn" | "violate");
-        let what = if is_where_it_was || done == status { done.to_owned() } else { format!("{done} → {status}") };
+        let what = if is_where_it_was || done == status {
+            done.to_owned()
+        } else {
+            format!("{done} → {status}")
+        };
         let at = millis(&transition.at);
-        let line = Line { at, kind: task.kind.clone(), id: task.id.clone(), what, who: transition.actor, why, mood };
+        let line = Line {
+            at,
+            kind: task.kind.clone(),
+            id: task.id.clone(),
+            what,
+            who: transition.actor,
+            why,
+            mood,
+        };
         self.waiting.push((self.round, line));
     }
 
@@ -146,7 +174,14 @@ impl Teller {
             }
             Told::Asked { task, at, rule } => {
                 let why = format!("rule: {rule}");
-                (task, millis(&at), "approval asked for".to_owned(), "orchestrator".to_owned(), why, Mood::Waiting)
+                (
+                    task,
+                    millis(&at),
+                    "approval asked for".to_owned(),
+                    "orchestrator".to_owned(),
+                    why,
+                    Mood::Waiting,
+                )
             }
             Told::Progress { task, who, what, why } => {
                 let now = chrono::Utc::now().timestamp_millis();
@@ -154,10 +189,21 @@ impl Teller {
             }
             Told::Published { task, who, event_type, event_id, why } => {
                 self.events += 1;
-                (task, born(event_id), format!("» {event_type}"), format!("key:{who}"), why, Mood::Event)
+                (
+                    task,
+                    born(event_id),
+                    format!("» {event_type}"),
+                    format!("key:{who}"),
+                    why,
+                    Mood::Event,
+                )
             }
         };
-        let kind = self.tasks.iter().find(|followed| followed.id == task).map(|followed| followed.kind.clone());
+        let kind = self
+            .tasks
+            .iter()
+            .find(|followed| followed.id == task)
+            .map(|followed| followed.kind.clone());
         let line = Line { at, kind: kind.unwrap_or_default(), id: task, what, who, why, mood };
         self.waiting.push((self.round, line));
     }

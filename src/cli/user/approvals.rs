@@ -107,10 +107,20 @@ struct Decision {
     payload: Option<Box<RawValue>>,
 }
 
-async fn decide(service: &Service, ids: &[Uuid], verb: &str, body: &Decision) -> Result<ExitCode, Error> {
+async fn decide(
+    service: &Service,
+    ids: &[Uuid],
+    verb: &str,
+    body: &Decision,
+) -> Result<ExitCode, Error> {
     let done = |approval: &Members| {
         let task = approval.object("task");
-        format!("{}; task {} is {}", approval.word("status"), task.word("task_id"), task.word("status"))
+        format!(
+            "{}; task {} is {}",
+            approval.word("status"),
+            task.word("task_id"),
+            task.word("status")
+        )
     };
     service.each(ids, |id| format!("/approvals/{id}/{verb}"), body, done).await
 }

@@ -48,13 +48,17 @@ impl Command {
         match self {
             Self::List { actor, action, subject, part, service } => {
                 let pairs = [("actor", actor), ("action", action), ("subject", subject)];
-                let page: Box<RawValue> = service.client()?.get(&part.path("/admin/audit", &pairs)).await?;
+                let page: Box<RawValue> =
+                    service.client()?.get(&part.path("/admin/audit", &pairs)).await?;
                 service.print(&page, |page: Page| entries(&page))
             }
             Self::Verify { expect, service } => {
                 let findings = verify(&service, expect).await?;
-                let text =
-                    if service.json { format!("{}\n", serde_json::to_string(&findings)?) } else { report(&findings) };
+                let text = if service.json {
+                    format!("{}\n", serde_json::to_string(&findings)?)
+                } else {
+                    report(&findings)
+                };
                 say(&text)?;
                 Ok(if findings.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
@@ -82,7 +86,8 @@ fn entries(page: &Page) -> String {
     for entry in &page.items {
         let Entry { partition, sequence, at, actor, origin, action, subject, detail, .. } = entry;
         let detail: Vec<_> = detail.iter().map(|(name, text)| format!("{name}={text}")).collect();
-        let (number, origin) = (format!("{partition}/{sequence}"), origin.as_deref().unwrap_or("-"));
+        let (number, origin) =
+            (format!("{partition}/{sequence}"), origin.as_deref().unwrap_or("-"));
         table.row([&number, at, actor, origin, action, subject, &detail.join(", ")].map(visible));
     }
     table.text() + &more(page.next_cursor.as_deref())
@@ -90,7 +95,8 @@ fn entries(page: &Page) -> String {
 
 fn report(findings: &Findings) -> String {
     let chains: String = findings.chains.iter().map(chain).collect();
-    let faults: String = findings.faults.iter().map(|fault| format!("{}\n", visible(fault))).collect();
+    let faults: String =
+        findings.faults.iter().map(|fault| format!("{}\n", visible(fault))).collect();
     let verdict = match findings.faults.len() {
         0 => "Every entry follows on the one before it.\n".to_owned(),
         1 => "1 fault.\n".to_owned(),
@@ -102,8 +108,13 @@ fn report(findings: &Findings) -> String {
 fn chain(chain: &Summary) -> String {
     let Summary { partition, entries, from, to, trimmed, sequence, head } = chain;
     let times = from.iter().zip(to).map(|(from, to)| format!(" from {from} to {to}"));
-    let gone =
-        if *trimmed == 0 { String::new() } else { format!("; entries up to {trimmed} are past their retention") };
+    let gone = if *trimmed == 0 {
+        String::new()
+    } else {
+        format!("; entries up to {trimmed} are past their retention")
+    };
     let times: String = times.collect();
-    visible(&format!("partition {partition}: {entries} entries{times}{gone}; head {sequence} {head}")) + "\n"
+    visible(&format!(
+        "partition {partition}: {entries} entries{times}{gone}; head {sequence} {head}"
+    )) + "\n"
 }

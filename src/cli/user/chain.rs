@@ -46,7 +46,16 @@ impl Entry {
     pub fn digest(&self) -> String {
         let (partition, sequence) = (self.partition.to_string(), self.sequence.to_string());
         let origin = self.origin.as_deref().unwrap_or_default();
-        let fixed = [&self.previous, &partition, &sequence, &self.at, &self.actor, origin, &self.action, &self.subject];
+        let fixed = [
+            &self.previous,
+            &partition,
+            &sequence,
+            &self.at,
+            &self.actor,
+            origin,
+            &self.action,
+            &self.subject,
+        ];
         let details = self.detail.iter().flat_map(|(name, text)| [name.as_str(), text.as_str()]);
         let mut hash = Sha256::new();
         for text in fixed.into_iter().chain(details) {
@@ -108,13 +117,22 @@ struct Walk {
 impl Chains {
     /// A walk on which these hashes must be met.
     pub fn expecting(hashes: Vec<String>) -> Self {
-        Self { expected: hashes.into_iter().map(|hash| (hash.to_lowercase(), false)).collect(), ..Self::default() }
+        Self {
+            expected: hashes.into_iter().map(|hash| (hash.to_lowercase(), false)).collect(),
+            ..Self::default()
+        }
     }
 
     /// Takes the next page.
     pub fn see(&mut self, page: &Page) {
         for head in &page.chains {
-            let fresh = || Walk { head: head.clone(), seen: Vec::new(), newest: None, above: None, is_sound: true };
+            let fresh = || Walk {
+                head: head.clone(),
+                seen: Vec::new(),
+                newest: None,
+                above: None,
+                is_sound: true,
+            };
             self.walks.entry(head.partition).or_insert_with(fresh);
             self.meet(&head.trimmed_hash);
         }
@@ -138,8 +156,13 @@ impl Chains {
     pub fn finish(mut self, last: &[Ends]) -> Findings {
         let mut chains = Vec::new();
         for (partition, walk) in self.walks {
-            let trimmed = last.iter().find(|ends| ends.partition == partition).unwrap_or(&walk.head);
-            self.faults.extend(walk.ends(trimmed).into_iter().map(|fault| format!("partition {partition}: {fault}")));
+            let trimmed =
+                last.iter().find(|ends| ends.partition == partition).unwrap_or(&walk.head);
+            self.faults.extend(
+                walk.ends(trimmed)
+                    .into_iter()
+                    .map(|fault| format!("partition {partition}: {fault}")),
+            );
             chains.push(Summary {
                 partition,
                 entries: walk.seen.len() as u64,
@@ -175,9 +198,15 @@ impl Walk {
         if entry.sequence >= above {
             faults.push(match &self.above {
                 Some(above) => format!("stands out of order, before entry {}", above.sequence),
-                None => format!("stands after the newest that is noted, entry {}", self.head.sequence),
+                None => {
+                    format!("stands after the newest that is noted, entry {}", self.head.sequence)
+                }
             });
-        } else if is_sound && self.is_sound && entry.sequence.saturating_add(1) == above && entry.hash != *follows {
+        } else if is_sound
+            && self.is_sound
+            && entry.sequence.saturating_add(1) == above
+            && entry.hash != *follows
+        {
             faults.push(format!("was changed: what comes after it follows on the hash {follows}"));
         }
         self.seen.push(entry.sequence);
@@ -203,13 +232,18 @@ impl Walk {
         }
         let follows = match &self.above {
             Some(_) if !self.is_sound => None,
-            Some(oldest) if oldest.sequence == trimmed.trimmed.saturating_add(1) => Some(&oldest.previous),
+            Some(oldest) if oldest.sequence == trimmed.trimmed.saturating_add(1) => {
+                Some(&oldest.previous)
+            }
             None if self.head.sequence == trimmed.trimmed => Some(&self.head.hash),
             // Said above, or trimmed while this walk was on its way.
             Some(_) | None => None,
         };
         if follows.is_some_and(|hash| *hash != trimmed.trimmed_hash) {
-            faults.push(format!("the oldest entry does not follow on what was there before, {}", trimmed.trimmed_hash));
+            faults.push(format!(
+                "the oldest entry does not follow on what was there before, {}",
+                trimmed.trimmed_hash
+            ));
         }
         faults
     }

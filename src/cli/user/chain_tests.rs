@@ -25,7 +25,13 @@ fn chain(count: u64) -> Page {
         previous = entry.hash.clone();
         items.insert(0, entry);
     }
-    let ends = Ends { partition: 0, sequence: count, hash: previous, trimmed: 0, trimmed_hash: NONE.to_owned() };
+    let ends = Ends {
+        partition: 0,
+        sequence: count,
+        hash: previous,
+        trimmed: 0,
+        trimmed_hash: NONE.to_owned(),
+    };
     Page { items, next_cursor: None, chains: vec![ends] }
 }
 
@@ -58,7 +64,10 @@ fn a_sound_chain_is_summed_up() {
     let Findings { chains, faults } = chains.finish(&page.chains);
 
     assert!(faults.is_empty(), "{faults:#?}");
-    assert_eq!((chains[0].entries, chains[0].sequence, &chains[0].head), (6, 6, &page.items[0].hash));
+    assert_eq!(
+        (chains[0].entries, chains[0].sequence, &chains[0].head),
+        (6, 6, &page.items[0].hash)
+    );
     assert_eq!(chains[0].from.as_deref(), Some("2026-01-31T09:30:01.000Z"));
     assert_eq!(chains[0].to.as_deref(), Some("2026-01-31T09:30:06.000Z"));
     assert!(faults_of(&chain(0)).is_empty());
@@ -142,7 +151,8 @@ fn what_retention_has_taken_leaves_a_chain_that_holds() {
 
     // Everything is gone, or went while the walk was on its way.
     let mut page = chain(6);
-    let before = Page { items: page.items.split_off(3), next_cursor: None, chains: page.chains.clone() };
+    let before =
+        Page { items: page.items.split_off(3), next_cursor: None, chains: page.chains.clone() };
     let mut last = page.chains.clone();
     (last[0].trimmed, last[0].trimmed_hash) = (6, before.chains[0].hash.clone());
     let mut chains = Chains::default();
@@ -163,8 +173,10 @@ fn a_head_that_was_noted_elsewhere_must_be_met() {
 
 #[test]
 fn the_example_of_the_api_document_is_a_sound_chain() {
-    let examples: serde_json::Value = serde_json::from_str(include_str!("../../http/openapi/examples.json")).unwrap();
-    let page: Page = serde_json::from_value(examples["read_audit_log"]["response"].clone()).unwrap();
+    let examples: serde_json::Value =
+        serde_json::from_str(include_str!("../../http/openapi/examples.json")).unwrap();
+    let page: Page =
+        serde_json::from_value(examples["read_audit_log"]["response"].clone()).unwrap();
 
     assert_eq!((page.items.len(), faults_of(&page)), (2, Vec::new()));
 }

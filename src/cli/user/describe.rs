@@ -61,7 +61,10 @@ mod tests {
 
     #[test]
     fn no_text_can_pass_for_a_field_of_its_own() {
-        let answer = format!(r#"{{"comment": "{}status          approved", "rule": "a\nstatus"}}"#, " ".repeat(24));
+        let answer = format!(
+            r#"{{"comment": "{}status          approved", "rule": "a\nstatus"}}"#,
+            " ".repeat(24)
+        );
         let members = serde_json::from_str(&answer).unwrap();
 
         let shown = describe(&members, 40);

@@ -50,13 +50,22 @@ impl Command {
         match self {
             Self::Tail { types, task, after, service } => {
                 let [task, after] = [task, after].map(|id| id.map(|id| id.to_string()));
-                tail(&service, &query("/events", &[("types", types), ("task_id", task), ("after", after)])).await
+                tail(
+                    &service,
+                    &query("/events", &[("types", types), ("task_id", task), ("after", after)]),
+                )
+                .await
             }
             Self::Publish { event_type, payload, task, service } => {
                 let mut body = BTreeMap::from([("event_type", to_raw_value(&event_type)?)]);
-                body.insert("payload", payload.map_or_else(|| Ok(to_raw_value(&json!({}))?), |file| read_json(&file))?);
+                body.insert(
+                    "payload",
+                    payload
+                        .map_or_else(|| Ok(to_raw_value(&json!({}))?), |file| read_json(&file))?,
+                );
                 body.insert("task_id", to_raw_value(&task)?);
-                let answer: Box<RawValue> = service.client()?.post("/events/publish", &body).await?;
+                let answer: Box<RawValue> =
+                    service.client()?.post("/events/publish", &body).await?;
                 service.describe(&answer)
             }
         }
@@ -89,6 +98,7 @@ fn shown(name: &str, data: &str) -> Result<String, Error> {
     if event.word("event_id") == "-" {
         return Ok(format!("{}: {}\n", visible_json(name), visible_json(data)));
     }
-    let [at, kind, task, payload] = ["timestamp", "event_type", "task_id", "payload"].map(|name| event.word(name));
+    let [at, kind, task, payload] =
+        ["timestamp", "event_type", "task_id", "payload"].map(|name| event.word(name));
     Ok(format!("{at}  {kind:20}  {task}  {payload}\n"))
 }

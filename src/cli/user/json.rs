@@ -15,15 +15,16 @@ impl Members {
     pub fn word(&self, name: &str) -> String {
         match self.get(name).map(RawValue::get) {
             None | Some("null") => "-".to_owned(),
-            Some(json) => {
-                serde_json::from_str::<String>(json).map_or_else(|_| visible_json(json), |text| visible(&text))
-            }
+            Some(json) => serde_json::from_str::<String>(json)
+                .map_or_else(|_| visible_json(json), |text| visible(&text)),
         }
     }
 
     /// A member that is an object; one that is none has no members.
     pub fn object(&self, name: &str) -> Self {
-        self.get(name).and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_else(|| Self(Vec::new()))
+        self.get(name)
+            .and_then(|json| serde_json::from_str(json.get()).ok())
+            .unwrap_or_else(|| Self(Vec::new()))
     }
 
     fn get(&self, name: &str) -> Option<&RawValue> {
@@ -119,13 +120,18 @@ mod tests {
 
     #[test]
     fn members_come_in_order_and_as_often_as_they_are_there() {
-        let all: Members = serde_json::from_str(r#"{"z": 1e400, "a": [2 ], "z": "3", "b": {"c": "\u202e"}}"#).unwrap();
+        let all: Members =
+            serde_json::from_str(r#"{"z": 1e400, "a": [2 ], "z": "3", "b": {"c": "\u202e"}}"#)
+                .unwrap();
 
         assert_eq!(
             (all.word("z"), all.word("y"), all.object("b").word("c")),
             ("1e400".to_owned(), "-".to_owned(), "\\u{202e}".to_owned())
         );
         let read: Vec<_> = all.0.iter().map(|(name, value)| (name.as_str(), value.get())).collect();
-        assert_eq!(read, [("z", "1e400"), ("a", "[2 ]"), ("z", "\"3\""), ("b", r#"{"c": "\u202e"}"#)]);
+        assert_eq!(
+            read,
+            [("z", "1e400"), ("a", "[2 ]"), ("z", "\"3\""), ("b", r#"{"c": "\u202e"}"#)]
+        );
     }
 }

@@ -68,7 +68,8 @@ pub struct Service {
 const KEY: &str = "ORCHESTRATOR_API_KEY";
 
 fn url(text: &str) -> Result<String, String> {
-    let is_one = reqwest::Url::parse(text).is_ok_and(|url| url.scheme() == "http" && url.has_host());
+    let is_one =
+        reqwest::Url::parse(text).is_ok_and(|url| url.scheme() == "http" && url.has_host());
     is_one.then(|| text.to_owned()).ok_or_else(|| "expected http://<host>[:<port>]".to_owned())
 }
 
@@ -130,8 +131,16 @@ impl Service {
     }
 
     /// Shows an answer: as it came, or as `show` puts it.
-    fn print<T: DeserializeOwned>(&self, answer: &RawValue, show: impl FnOnce(T) -> String) -> Result<ExitCode, Error> {
-        let text = if self.json { format!("{}\n", answer.get()) } else { show(serde_json::from_str(answer.get())?) };
+    fn print<T: DeserializeOwned>(
+        &self,
+        answer: &RawValue,
+        show: impl FnOnce(T) -> String,
+    ) -> Result<ExitCode, Error> {
+        let text = if self.json {
+            format!("{}\n", answer.get())
+        } else {
+            show(serde_json::from_str(answer.get())?)
+        };
         say(&text).map(|()| ExitCode::SUCCESS)
     }
 
@@ -187,9 +196,11 @@ impl Service {
 
 /// The JSON of a file, as it stands there; `-` is the standard input.
 fn read_json(file: &str) -> Result<Box<RawValue>, Error> {
-    let text = if file == "-" { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(file) };
+    let text =
+        if file == "-" { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(file) };
     let text = text.map_err(|error| Error::Usage(format!("cannot read {file}: {error}")))?;
-    serde_json::from_str(&text).map_err(|error| Error::Usage(format!("{file} is not JSON: {error}")))
+    serde_json::from_str(&text)
+        .map_err(|error| Error::Usage(format!("{file} is not JSON: {error}")))
 }
 
 /// A page of any list. Its items are never read as numbers: what a stranger's payload holds may be out of our range.
@@ -228,7 +239,9 @@ fn query(path: &str, pairs: &[(&str, Option<String>)]) -> String {
 
 /// How to see what follows, if anything does.
 fn more(next_cursor: Option<&str>) -> String {
-    next_cursor.map(|cursor| format!("More follow: --cursor {}\n", text::visible(cursor))).unwrap_or_default()
+    next_cursor
+        .map(|cursor| format!("More follow: --cursor {}\n", text::visible(cursor)))
+        .unwrap_or_default()
 }
 
 /// Writes to stdout.
@@ -247,7 +260,10 @@ mod tests {
         let pairs = [("actor", Some("user:a&b=ü".to_owned())), ("action", None)];
         let part = Part { limit: 7, cursor: None };
 
-        assert_eq!(part.path("/admin/audit", &pairs), "/admin/audit?actor=user%3Aa%26b%3D%C3%BC&limit=7");
+        assert_eq!(
+            part.path("/admin/audit", &pairs),
+            "/admin/audit?actor=user%3Aa%26b%3D%C3%BC&limit=7"
+        );
     }
 
     #[test]

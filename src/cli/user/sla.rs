@@ -72,7 +72,8 @@ impl Command {
     /// Does it.
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let Self::Report { from, to, group_by, service } = self;
-        let path = query("/sla/report", &[("from", from), ("to", to), ("group_by", Some(group_by))]);
+        let path =
+            query("/sla/report", &[("from", from), ("to", to), ("group_by", Some(group_by))]);
         let answer: Box<RawValue> = service.client()?.get(&path).await?;
         service.print(&answer, |report: Report| show(&report))
     }
@@ -162,10 +163,15 @@ mod tests {
         let lines: Vec<_> = shown.lines().collect();
         assert_eq!((lines[0], lines.len()), ("a to b", 5));
         assert!(
-            lines[3].starts_with("faq P2 ") && lines[3].contains("75.0 %") && lines[3].contains("███████░░░"),
+            lines[3].starts_with("faq P2 ")
+                && lines[3].contains("75.0 %")
+                && lines[3].contains("███████░░░"),
             "{shown}"
         );
-        assert!(lines[3].contains("90 ms / 1.0 min / 2.0 h") && lines[3].contains("- / - / -"), "{shown}");
+        assert!(
+            lines[3].contains("90 ms / 1.0 min / 2.0 h") && lines[3].contains("- / - / -"),
+            "{shown}"
+        );
         assert!(lines[4].starts_with("total "), "{shown}");
     }
 }

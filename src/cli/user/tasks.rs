@@ -108,16 +108,31 @@ impl Command {
         let status = |task: &Members| task.word("status");
         match self {
             Self::Submit { kind, payload, metadata, priority, delay_ms, service } => {
-                let mut body = BTreeMap::from([("type", to_raw_value(&kind)?), ("priority", to_raw_value(&priority)?)]);
-                body.insert("payload", payload.map_or_else(|| Ok(to_raw_value(&json!({}))?), |file| read_json(&file))?);
-                body.insert("metadata", metadata.map_or_else(|| Ok(to_raw_value(&())?), |file| read_json(&file))?);
+                let mut body = BTreeMap::from([
+                    ("type", to_raw_value(&kind)?),
+                    ("priority", to_raw_value(&priority)?),
+                ]);
+                body.insert(
+                    "payload",
+                    payload
+                        .map_or_else(|| Ok(to_raw_value(&json!({}))?), |file| read_json(&file))?,
+                );
+                body.insert(
+                    "metadata",
+                    metadata.map_or_else(|| Ok(to_raw_value(&())?), |file| read_json(&file))?,
+                );
                 body.insert("delay_ms", to_raw_value(&delay_ms)?);
                 let task: Box<RawValue> = service.client()?.post("/tasks", &body).await?;
                 service.describe(&task)
             }
             Self::Get { id, service } => service.show(&format!("/tasks/{id}")).await,
             Self::List { status, kind, agent, priority, part, service } => {
-                let pairs = [("status", status), ("type", kind), ("assigned_to", agent), ("priority", priority)];
+                let pairs = [
+                    ("status", status),
+                    ("type", kind),
+                    ("assigned_to", agent),
+                    ("priority", priority),
+                ];
                 service.list(&part.path("/tasks", &pairs), COLUMNS).await
             }
             Self::Watch { id, service } => watch(&service, id).await,
@@ -147,8 +162,11 @@ async fn watch(service: &Service, id: Uuid) -> Result<ExitCode, Error> {
         let task: Members = client.get(&format!("/tasks/{id}?wait_ms={wait_ms}")).await?;
         let timeline: Timeline = client.get(&format!("/tasks/{id}/events")).await?;
         for transition in timeline.items {
-            let line =
-                if service.json { transition.get().to_owned() } else { line(&serde_json::from_str(transition.get())?) };
+            let line = if service.json {
+                transition.get().to_owned()
+            } else {
+                line(&serde_json::from_str(transition.get())?)
+            };
             if shown.insert(line.clone()) {
                 say(&format!("{line}\n"))?;
             }
@@ -162,7 +180,8 @@ async fn watch(service: &Service, id: Uuid) -> Result<ExitCode, Error> {
 }
 
 fn line(transition: &Members) -> String {
-    let [at, verb, status, actor] = ["at", "verb", "status", "actor"].map(|name| transition.word(name));
+    let [at, verb, status, actor] =
+        ["at", "verb", "status", "actor"].map(|name| transition.word(name));
     let reason = match transition.word("reason").as_str() {
         "-" => String::new(),
         reason => format!(": {reason}"),

@@ -74,7 +74,10 @@ mod tests {
         for (text, shown) in [
             ("plain, \"quoted\" and 'so'", "plain, \"quoted\" and 'so'"),
             ("a\u{202e}b\u{2066}c", "a\\u{202e}b\\u{2066}c"),
-            ("zero\u{200b}width\u{feff}\u{2060}\u{ad}", "zero\\u{200b}width\\u{feff}\\u{2060}\\u{ad}"),
+            (
+                "zero\u{200b}width\u{feff}\u{2060}\u{ad}",
+                "zero\\u{200b}width\\u{feff}\\u{2060}\\u{ad}",
+            ),
             ("\u{1b}[2J\u{7}\r\n\t\0", "\\u{1b}[2J\\u{7}\\r\\n\\t\\0"),
             ("\u{9b}31m", "\\u{9b}31m"),
             (
@@ -87,7 +90,10 @@ mod tests {
         ] {
             assert_eq!(visible(text), shown);
         }
-        assert_eq!(visible_json("{\n  \"a\": \"\\n\u{202e}\"\n}"), "{\n  \"a\": \"\\n\\u{202e}\"\n}");
+        assert_eq!(
+            visible_json("{\n  \"a\": \"\\n\u{202e}\"\n}"),
+            "{\n  \"a\": \"\\n\\u{202e}\"\n}"
+        );
     }
 
     #[test]

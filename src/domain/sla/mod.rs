@@ -146,9 +146,12 @@ mod tests {
 
     #[test]
     fn a_promise_is_warned_then_violated_and_met_only_in_time() {
-        let state = |sum: &str, clock, has_ended| sum.parse::<Reached>().unwrap().state(clock, has_ended);
+        let state =
+            |sum: &str, clock, has_ended| sum.parse::<Reached>().unwrap().state(clock, has_ended);
 
-        for (clock, [warned, violated]) in [(Clock::Start, ["1", "3"]), (Clock::Finish, ["4", "12"])] {
+        for (clock, [warned, violated]) in
+            [(Clock::Start, ["1", "3"]), (Clock::Finish, ["4", "12"])]
+        {
             assert_eq!(state("0", clock, false), SlaState::OnTrack);
             assert_eq!(state(warned, clock, false), SlaState::Warned);
             assert_eq!(state(violated, clock, false), SlaState::Violated);

@@ -148,17 +148,25 @@ mod tests {
             figures.add(&format!("wait {}", bucket(ms)), count);
         }
 
-        let near = |percent: f64, ms: f64| (figures.wait.percentile(percent).unwrap() as f64 / ms - 1.0).abs() < 0.1;
-        assert!(near(50.0, 100.0) && near(94.0, 100.0) && near(95.0, 10_000.0) && near(99.0, 10_000.0));
+        let near = |percent: f64, ms: f64| {
+            (figures.wait.percentile(percent).unwrap() as f64 / ms - 1.0).abs() < 0.1
+        };
+        assert!(
+            near(50.0, 100.0) && near(94.0, 100.0) && near(95.0, 10_000.0) && near(99.0, 10_000.0)
+        );
         assert!(near(100.0, 1_000_000.0));
         assert_eq!((figures.wait.count(), figures.run.percentile(50.0)), (100, None));
     }
 
     #[test]
     fn attainment_is_whole_only_if_nothing_was_violated() {
-        let of = |met, violated| Figures { met, violated, ..Figures::default() }.attainment_percent();
+        let of =
+            |met, violated| Figures { met, violated, ..Figures::default() }.attainment_percent();
 
-        assert_eq!((of(0, 0), of(3, 0), of(0, 3), of(1, 2)), (None, Some(100.0), Some(0.0), Some(33.33)));
+        assert_eq!(
+            (of(0, 0), of(3, 0), of(0, 3), of(1, 2)),
+            (None, Some(100.0), Some(0.0), Some(33.33))
+        );
         assert_eq!(of(999_999, 1), Some(99.99));
     }
 

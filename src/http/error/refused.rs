@@ -13,22 +13,30 @@ impl From<engine::Error> for Refusal {
     fn from(error: engine::Error) -> Self {
         use engine::Error;
         let said = error.to_string();
-        let refuse = |cause, advice: &str| Self::new(cause, format!("{}. {advice}", capital(&said)));
+        let refuse =
+            |cause, advice: &str| Self::new(cause, format!("{}. {advice}", capital(&said)));
         match error {
             Error::Invalid(faults) => Self::invalid(faults),
             Error::UnknownTask(_) => {
                 refuse(Cause::UnknownTask, "Check the id; finished tasks are kept for a time only.")
             }
-            Error::UnknownApproval(_) => refuse(Cause::UnknownApproval, "Check the id; it goes with its task."),
-            Error::UnknownAgent { .. } => refuse(Cause::UnknownAgent, "Use a known one, or add a routing rule for it."),
+            Error::UnknownApproval(_) => {
+                refuse(Cause::UnknownApproval, "Check the id; it goes with its task.")
+            }
+            Error::UnknownAgent { .. } => {
+                refuse(Cause::UnknownAgent, "Use a known one, or add a routing rule for it.")
+            }
             Error::Illegal { state, .. } => {
-                let mut refusal = refuse(Cause::IllegalTransition, "Get the task to see what became of it.");
+                let mut refusal =
+                    refuse(Cause::IllegalTransition, "Get the task to see what became of it.");
                 refusal.problem.task_status = Some(Text(state));
                 refusal
             }
             Error::LeaseLost { held, .. } => {
-                let mut refusal =
-                    refuse(Cause::LeaseLost, "Stop working on it; the work of this attempt is not taken.");
+                let mut refusal = refuse(
+                    Cause::LeaseLost,
+                    "Stop working on it; the work of this attempt is not taken.",
+                );
                 refusal.problem.current_attempt = Some(held);
                 refusal
             }
@@ -37,7 +45,9 @@ impl From<engine::Error> for Refusal {
                 refusal.problem.task_status = Some(Text(State::Cancelled));
                 refusal
             }
-            Error::NotHolder { .. } => refuse(Cause::NotHolder, "Only who claimed it may report on it."),
+            Error::NotHolder { .. } => {
+                refuse(Cause::NotHolder, "Only who claimed it may report on it.")
+            }
             Error::AlreadyDecided { status, by, at, .. } => {
                 let mut refusal = refuse(Cause::AlreadyDecided, "A decision stands.");
                 refusal.problem.approval_status = Some(Text(status));
@@ -48,12 +58,16 @@ impl From<engine::Error> for Refusal {
             Error::NotAsked { .. } => refuse(Cause::NotAsked, "One of them must decide."),
             Error::AlreadyVoted(_) => refuse(Cause::AlreadyVoted, "Others must say yes too."),
             Error::ContentChanged { digest, .. } => {
-                let mut refusal =
-                    refuse(Cause::ContentChanged, "Look at it again, and send the `digest` of what you saw.");
+                let mut refusal = refuse(
+                    Cause::ContentChanged,
+                    "Look at it again, and send the `digest` of what you saw.",
+                );
                 refusal.problem.digest = Some(digest);
                 refusal
             }
-            Error::Uncleared(_) => refuse(Cause::Uncleared, "Cancel the task, and submit it again."),
+            Error::Uncleared(_) => {
+                refuse(Cause::Uncleared, "Cancel the task, and submit it again.")
+            }
             Error::OwnSubmission(_) => refuse(Cause::OwnSubmission, "Somebody else must decide."),
             Error::ForeignSource { .. } => {
                 refuse(Cause::ForeignSource, "Leave `source_agent` out, or send your own name.")

@@ -97,7 +97,11 @@ pub fn page() -> Bytes {
         let service = service(Described);
         // The framework embeds its unrepaired document; `</` would end the script that ours stands in.
         let ours = text().replace("</", "<\\/");
-        service.swagger_ui_html().replacen(&service.spec(), &ours, 1).replacen("Swagger UI", TITLE, 1)
+        service.swagger_ui_html().replacen(&service.spec(), &ours, 1).replacen(
+            "Swagger UI",
+            TITLE,
+            1,
+        )
     });
     Bytes::from_static(page.as_bytes())
 }
@@ -117,10 +121,15 @@ impl Template {
         let given: Vec<_> = path.split('/').collect();
         let fits = |template: &&Self| {
             template.segments.len() == given.len()
-                && template.segments.iter().zip(&given).all(|(own, given)| own == given || own.starts_with('{'))
+                && template
+                    .segments
+                    .iter()
+                    .zip(&given)
+                    .all(|(own, given)| own == given || own.starts_with('{'))
         };
         // As in the router, a word wins over a parameter.
-        let n_parameters = |template: &&Self| template.segments.iter().filter(|own| own.starts_with('{')).count();
+        let n_parameters =
+            |template: &&Self| template.segments.iter().filter(|own| own.starts_with('{')).count();
         templates.iter().filter(fits).min_by_key(n_parameters)
     }
 
@@ -128,12 +137,16 @@ impl Template {
         let document = document();
         let paths = document["paths"].as_object().into_iter().flatten();
         let template = |(path, item): (&String, &Value)| {
-            let methods = item.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase());
+            let methods =
+                item.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase());
             let mut methods: Vec<_> = methods.collect();
             if methods.iter().any(|method| method == "GET") {
                 methods.push("HEAD".to_owned());
             }
-            Self { segments: path.split('/').map(str::to_owned).collect(), allow: methods.join(", ") }
+            Self {
+                segments: path.split('/').map(str::to_owned).collect(),
+                allow: methods.join(", "),
+            }
         };
         paths.map(template).collect()
     }
@@ -191,13 +204,18 @@ mod tests {
     fn every_call_has_a_name_of_its_own_and_says_what_it_does() {
         let document = document();
         let operations = operations(&document);
-        let names: BTreeSet<_> = operations.iter().map(|one| one["operationId"].as_str().unwrap()).collect();
+        let names: BTreeSet<_> =
+            operations.iter().map(|one| one["operationId"].as_str().unwrap()).collect();
 
         assert_eq!(names.len(), operations.len());
         for one in &operations {
             assert!(one["summary"].is_string() && one["tags"].is_array(), "{}", one["operationId"]);
             let responses = one["responses"].as_object().unwrap();
-            assert!(!responses.contains_key("default") && responses.contains_key("500"), "{}", one["operationId"]);
+            assert!(
+                !responses.contains_key("default") && responses.contains_key("500"),
+                "{}",
+                one["operationId"]
+            );
         }
     }
 
@@ -221,7 +239,11 @@ mod tests {
         visit(&document, &mut |map| {
             assert!(!map.contains_key("application/json; charset=utf-8"));
             assert_ne!(map.get("description"), Some(&Value::from("")));
-            assert!(map.get("format").and_then(Value::as_str).is_none_or(|format| !format.starts_with("uint")));
+            assert!(
+                map.get("format")
+                    .and_then(Value::as_str)
+                    .is_none_or(|format| !format.starts_with("uint"))
+            );
         });
     }
 
@@ -252,6 +274,8 @@ mod tests {
     fn the_page_holds_the_repaired_document() {
         let page = String::from_utf8(page().to_vec()).unwrap();
 
-        assert!(page.contains("\"openapi\": \"3.0.3\"") && !page.contains("\"openapi\": \"3.0.0\""));
+        assert!(
+            page.contains("\"openapi\": \"3.0.3\"") && !page.contains("\"openapi\": \"3.0.0\"")
+        );
     }
 }

@@ -50,7 +50,11 @@ fn repair_schemas(value: &mut Value) {
         Value::Object(map) => {
             unfold_all_of(map);
             repair_number(map);
-            if map.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
+            if map
+                .get("format")
+                .and_then(Value::as_str)
+                .is_some_and(|format| format.starts_with("uint"))
+            {
                 map.remove("format");
             }
             map.values_mut().for_each(repair_schemas);
@@ -65,7 +69,9 @@ fn unfold_all_of(map: &mut Object) {
     let Some(Value::Array(parts)) = map.get_mut("allOf") else { return };
     let is_note = parts.len() == 2
         && parts[0].get("$ref").is_some()
-        && parts[1].as_object().is_some_and(|note| !note.contains_key("type") && !note.contains_key("properties"));
+        && parts[1]
+            .as_object()
+            .is_some_and(|note| !note.contains_key("type") && !note.contains_key("properties"));
     if is_note && let Some(Value::Object(note)) = parts.pop() {
         for (key, value) in note {
             map.entry(key).or_insert(value);
@@ -108,7 +114,10 @@ fn show_nulls(document: &mut Value) {
     }
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
     for (name, schema) in schemas {
-        let Some(schema) = schema.as_object_mut().filter(|_| !SPARSE.contains(&name.as_str())) else { continue };
+        let Some(schema) = schema.as_object_mut().filter(|_| !SPARSE.contains(&name.as_str()))
+        else {
+            continue;
+        };
         let names = show_nulls_of(schema);
         if !names.is_empty() && !sent.contains(name) {
             schema.insert("required".to_owned(), json!(names));
@@ -119,14 +128,21 @@ fn show_nulls(document: &mut Value) {
 /// Marks what is not required, and returns all names.
 fn show_nulls_of(schema: &mut Object) -> Vec<String> {
     let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
-    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return Vec::new() };
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return Vec::new();
+    };
     for (name, property) in properties.iter_mut() {
-        let Some(property) = property.as_object_mut().filter(|_| !required.contains(&json!(name))) else { continue };
+        let Some(property) = property.as_object_mut().filter(|_| !required.contains(&json!(name)))
+        else {
+            continue;
+        };
         let target = property.remove("$ref").map(|target| json!({"$ref": target}));
-        let target = target.or_else(|| property.remove("allOf").and_then(|parts| parts.get(0).cloned()));
+        let target =
+            target.or_else(|| property.remove("allOf").and_then(|parts| parts.get(0).cloned()));
         match target {
             // `nullable` beside a reference means nothing to a strict reader: what is referred to is not.
-            Some(target) => property.insert("oneOf".to_owned(), json!([target, {"nullable": true, "enum": [null]}])),
+            Some(target) => property
+                .insert("oneOf".to_owned(), json!([target, {"nullable": true, "enum": [null]}])),
             None => property.insert("nullable".to_owned(), json!(true)),
         };
     }
@@ -136,7 +152,8 @@ fn show_nulls_of(schema: &mut Object) -> Vec<String> {
 /// The bounds that requests are measured against.
 fn add_bounds(document: &mut Value) {
     for (schema, field, least, most) in BOUNDS {
-        let property = document.pointer_mut(&format!("/components/schemas/{schema}/properties/{field}"));
+        let property =
+            document.pointer_mut(&format!("/components/schemas/{schema}/properties/{field}"));
         if let Some(property) = property.and_then(Value::as_object_mut) {
             property.insert("minimum".to_owned(), json!(least));
             property.insert("maximum".to_owned(), json!(most));
@@ -149,7 +166,8 @@ fn collect(value: &Value, document: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
             let target = map.get("$ref").and_then(Value::as_str);
-            if let Some(name) = target.and_then(|target| target.strip_prefix("#/components/schemas/"))
+            if let Some(name) =
+                target.and_then(|target| target.strip_prefix("#/components/schemas/"))
                 && found.insert(name.to_owned())
             {
                 collect(&document["components"]["schemas"][name], document, found);
@@ -187,14 +205,23 @@ fn list_refusals(method: &str, operation: &mut Value) {
         map.remove("parameters");
     }
     let is_write = method != "get";
-    let is_negotiated = operation["responses"]["200"]["content"].as_object().is_some_and(|forms| forms.len() > 1);
+    let is_negotiated =
+        operation["responses"]["200"]["content"].as_object().is_some_and(|forms| forms.len() > 1);
     let refusals = [
-        (400, has_body || !parameters.is_empty(), "The request cannot be read: a parameter, a header or the JSON."),
+        (
+            400,
+            has_body || !parameters.is_empty(),
+            "The request cannot be read: a parameter, a header or the JSON.",
+        ),
         (401, is_guarded, "There is no credential, or it is no good."),
         (403, is_guarded, "The caller may not do this."),
         (404, is_in("path"), "There is no such thing."),
         (406, is_negotiated, "No form of the answer is one that `Accept` names."),
-        (409, is_write && is_in("path"), "What it is about is in a state that does not allow this."),
+        (
+            409,
+            is_write && is_in("path"),
+            "What it is about is in a state that does not allow this.",
+        ),
         (413, has_body, "The body is too large."),
         (415, has_body, "The body is not said to be JSON."),
         (422, has_body || has_cursor, "Fields are wrong: all of them are named."),
@@ -207,7 +234,8 @@ fn list_refusals(method: &str, operation: &mut Value) {
     ];
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     responses.remove("default");
-    for (status, _, description) in refusals.into_iter().filter(|(_, is_possible, _)| *is_possible) {
+    for (status, _, description) in refusals.into_iter().filter(|(_, is_possible, _)| *is_possible)
+    {
         let schema = json!({"$ref": "#/components/schemas/Problem"});
         let content = json!({"application/problem+json": {"schema": schema}});
         let headers = match status {
@@ -222,16 +250,21 @@ fn list_refusals(method: &str, operation: &mut Value) {
 
 /// Every answer carries the request's id; headers are spelt as they are sent; nothing goes undescribed.
 fn finish_responses(operation: &mut Value) {
-    for response in operation["responses"].as_object_mut().into_iter().flat_map(Object::values_mut) {
+    for response in operation["responses"].as_object_mut().into_iter().flat_map(Object::values_mut)
+    {
         if response["description"] == "" {
             response["description"] = json!("Done");
         }
         let headers = response["headers"].as_object().cloned().unwrap_or_default();
-        let mut headers: Object = headers.into_iter().map(|(name, header)| (capital_words(&name), header)).collect();
-        headers.insert("X-Request-Id".to_owned(), json!({"$ref": "#/components/headers/RequestId"}));
+        let mut headers: Object =
+            headers.into_iter().map(|(name, header)| (capital_words(&name), header)).collect();
+        headers
+            .insert("X-Request-Id".to_owned(), json!({"$ref": "#/components/headers/RequestId"}));
         response["headers"] = Value::Object(headers);
     }
-    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+    for parameter in
+        operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten()
+    {
         if let Some(map) = parameter.as_object_mut() {
             // Both say what is so without them.
             map.remove("deprecated");

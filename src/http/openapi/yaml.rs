@@ -60,7 +60,8 @@ fn below(text: &mut String, value: &Value, indent: usize) {
 fn scalar(word: &str) -> String {
     let is_plain = word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/')
         && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./{}+".contains(&byte))
-        && !["y", "n", "yes", "no", "on", "off", "true", "false", "null"].contains(&word.to_lowercase().as_str());
+        && !["y", "n", "yes", "no", "on", "off", "true", "false", "null"]
+            .contains(&word.to_lowercase().as_str());
     if is_plain { word.to_owned() } else { Value::from(word).to_string() }
 }
 
@@ -72,7 +73,8 @@ mod tests {
 
     #[test]
     fn nested_values_are_indented_and_risky_text_is_quoted() {
-        let value = json!({"a": {"b": [1, {"c": "no", "d": []}]}, "200": "it's: so\n", "e": [["x"]]});
+        let value =
+            json!({"a": {"b": [1, {"c": "no", "d": []}]}, "200": "it's: so\n", "e": [["x"]]});
         let expected = "\"200\": \"it's: so\\n\"\na:\n  b:\n    - 1\n    - c: \"no\"\n      d: []\ne:\n  - - x\n";
 
         assert_eq!(write(&value), expected);

@@ -111,7 +111,10 @@ fn read_comment(faults: &mut Faults, name: &str, comment: Option<String>) -> Opt
 
 fn read_digest(faults: &mut Faults, digest: Field<Option<String>>) -> Option<String> {
     let digest = faults.optional("digest", digest);
-    if digest.as_ref().is_some_and(|text| text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+    if digest
+        .as_ref()
+        .is_some_and(|text| text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
         faults.add("digest", "must be the 64 hexadecimal digits that the approval shows");
     }
     digest.map(|digest| digest.to_ascii_lowercase())
@@ -134,7 +137,11 @@ impl Approve {
         let comment = read_comment(faults, "comment", comment);
         let payload = faults.optional("payload", self.payload).map(|object| object.0);
         let payload = faults.sized("payload", payload, limits.max_json_bytes);
-        Decision { verdict: Verdict::Approve { payload }, comment, digest: read_digest(faults, self.digest) }
+        Decision {
+            verdict: Verdict::Approve { payload },
+            comment,
+            digest: read_digest(faults, self.digest),
+        }
     }
 }
 
@@ -167,7 +174,9 @@ impl Decisions {
             faults.add("decisions", format!("must have 1 to {MAX_DECISIONS} items"));
         }
         let items = faults.finish(items)?;
-        let read = |(nth, item): (usize, DecisionItem)| item.read(Faults::at(format!("/decisions/{nth}")), limits);
+        let read = |(nth, item): (usize, DecisionItem)| {
+            item.read(Faults::at(format!("/decisions/{nth}")), limits)
+        };
         Ok(items.into_iter().enumerate().map(read).collect())
     }
 }
@@ -203,10 +212,14 @@ impl Ask {
         let reason = faults.short("reason", reason, MAX_COMMENT);
         let action = faults.optional("action", self.action).map(|raw| raw.0);
         let action = faults.sized("action", action, limits.max_json_bytes);
-        let on_rejection = faults.optional("on_rejection", self.on_rejection).map(|word| word.0).unwrap_or_default();
+        let on_rejection = faults
+            .optional("on_rejection", self.on_rejection)
+            .map(|word| word.0)
+            .unwrap_or_default();
         let expires = faults.optional("expires_after_ms", self.expires_after_ms);
         let expires_after_ms = faults.within("expires_after_ms", expires, EXPIRES_MS);
-        let question = reason.map(|reason| Question { reason, action, on_rejection, expires_after_ms });
+        let question =
+            reason.map(|reason| Question { reason, action, on_rejection, expires_after_ms });
         faults.finish(attempt.zip(question))
     }
 }

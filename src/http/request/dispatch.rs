@@ -1,7 +1,6 @@
-//! What agents send: claims, signs of life, outcomes.
+//! What agents send about the tasks that they hold: signs of life, outcomes.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use poem_openapi::Object;
 use serde::Deserialize;
@@ -17,12 +16,7 @@ use super::super::field::{Faults, Field, Fields};
 use super::super::json::Raw;
 use super::super::text::Text;
 use super::Limits;
-
-/// How many tasks one claim may hand out.
-pub(super) const CLAIM: RangeInclusive<u32> = 1..=100;
-
-/// How long a claim may wait, in milliseconds.
-pub(super) const WAIT_MS: RangeInclusive<Millis> = 0..=60_000;
+use super::claim::ClaimRequest;
 
 /// The bounds of a lease, in milliseconds: 1 s to 1 h.
 pub(super) const LEASE_MS: RangeInclusive<Millis> = 1_000..=3_600_000;
@@ -38,46 +32,6 @@ const MAX_OUTCOMES: usize = 1_000;
 
 /// What stands for the error of an agent that gives none.
 pub(super) const NO_ERROR: &str = "the agent gave no reason";
-
-/// An agent asks for work.
-#[derive(Debug, Default, Deserialize, Object)]
-#[serde(default)]
-pub struct ClaimRequest {
-    /// What this process of the agent calls itself.
-    worker: Field<Text<Name>>,
-    /// The most tasks to hand out, 1 to 100; 1 if left out.
-    max: Field<Option<u32>>,
-    /// How long to wait for the first, in milliseconds, at most 60,000; 0 if left out.
-    wait_ms: Field<Option<u64>>,
-    /// How long the agent may stay silent, in milliseconds, 1 s to 1 h; as configured if left out.
-    lease_ms: Field<Option<u64>>,
-}
-
-impl Fields for ClaimRequest {}
-
-impl ClaimRequest {
-    /// The claim of `agent`.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong.
-    pub fn into_claim(self, agent: Name) -> Result<Claim, Refusal> {
-        let mut faults = Faults::default();
-        let claim = self.read(&mut faults, agent);
-        faults.finish(claim)
-    }
-
-    fn read(self, faults: &mut Faults, agent: Name) -> Option<Claim> {
-        let worker = faults.required("worker", self.worker);
-        let max = faults.optional("max", self.max);
-        let max = faults.within("max", max, CLAIM).unwrap_or(1);
-        let wait_ms = faults.optional("wait_ms", self.wait_ms);
-        let wait_ms = faults.within("wait_ms", wait_ms, WAIT_MS).unwrap_or(0);
-        let lease_ms = faults.optional("lease_ms", self.lease_ms);
-        let lease_ms = faults.within("lease_ms", lease_ms, LEASE_MS);
-        Some(Claim { agent, worker: worker?.0, max, wait: Duration::from_millis(wait_ms), lease_ms })
-    }
-}
 
 /// An agent is still at it.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -116,7 +70,8 @@ impl Heartbeat {
         let mut faults = Faults::default();
         let attempt = faults.required("attempt", self.attempt);
         let progress = faults.optional("progress", self.progress);
-        let progress = progress.and_then(|progress| faults.inside("progress", |faults| progress.read(faults)));
+        let progress =
+            progress.and_then(|progress| faults.inside("progress", |faults| progress.read(faults)));
         let extend_ms = faults.optional("extend_ms", self.extend_ms);
         let extend_ms = faults.within("extend_ms", extend_ms, LEASE_MS);
         faults.finish(attempt.map(|attempt| (attempt, progress, extend_ms)))
@@ -183,7 +138,11 @@ impl Completion {
         let mut faults = Faults::default();
         let attempt = faults.required("attempt", self.attempt);
         let result = read_result(&mut faults, self.result, limits);
-        faults.finish(attempt.map(|attempt| Report { id, attempt, outcome: Outcome::Completed { result } }))
+        faults.finish(attempt.map(|attempt| Report {
+            id,
+            attempt,
+            outcome: Outcome::Completed { result },
+        }))
     }
 }
 
@@ -215,14 +174,23 @@ impl Release {
     }
 }
 
-fn read_result(faults: &mut Faults, result: Field<Option<Raw>>, limits: &Limits) -> Option<Box<RawValue>> {
+fn read_result(
+    faults: &mut Faults,
+    result: Field<Option<Raw>>,
+    limits: &Limits,
+) -> Option<Box<RawValue>> {
     let result = faults.optional("result", result).map(|raw| raw.0);
     faults.sized("result", result, limits.max_json_bytes)
 }
 
-type FailureFields = (Field<Option<String>>, Field<Option<bool>>, Field<Option<u64>>, Field<Option<Raw>>);
+type FailureFields =
+    (Field<Option<String>>, Field<Option<bool>>, Field<Option<u64>>, Field<Option<Raw>>);
 
-fn read_failure(faults: &mut Faults, (error, retryable, after, result): FailureFields, limits: &Limits) -> Outcome {
+fn read_failure(
+    faults: &mut Faults,
+    (error, retryable, after, result): FailureFields,
+    limits: &Limits,
+) -> Outcome {
     let retry_after_ms = faults.optional("retry_after_ms", after);
     Outcome::Failed {
         error: read_error(faults, error),
@@ -282,7 +250,11 @@ impl Outcomes {
     /// # Errors
     ///
     /// Every field of every item that is wrong.
-    pub fn into_parts(self, agent: Name, limits: &Limits) -> Result<(Vec<Report>, Option<Claim>), Refusal> {
+    pub fn into_parts(
+        self,
+        agent: Name,
+        limits: &Limits,
+    ) -> Result<(Vec<Report>, Option<Claim>), Refusal> {
         let mut faults = Faults::default();
         let items = faults.required("outcomes", self.outcomes).unwrap_or_default();
         if items.len() > MAX_OUTCOMES {
@@ -293,7 +265,8 @@ impl Outcomes {
         };
         let reports: Vec<_> = items.into_iter().enumerate().filter_map(read).collect();
         let claim = faults.optional("claim", self.claim);
-        let claim = claim.and_then(|claim| faults.inside("claim", |faults| claim.read(faults, agent)));
+        let claim =
+            claim.and_then(|claim| faults.inside("claim", |faults| claim.read(faults, agent)));
         faults.finish(Some((reports, claim)))
     }
 }
@@ -304,10 +277,14 @@ impl OutcomeItem {
         let attempt = faults.required("attempt", self.attempt);
         let word = faults.required("outcome", self.outcome);
         let outcome = match word.as_deref() {
-            Some("completed") => Outcome::Completed { result: read_result(faults, self.result, limits) },
-            Some("failed") => {
-                read_failure(faults, (self.error, self.retryable, self.retry_after_ms, self.result), limits)
+            Some("completed") => {
+                Outcome::Completed { result: read_result(faults, self.result, limits) }
             }
+            Some("failed") => read_failure(
+                faults,
+                (self.error, self.retryable, self.retry_after_ms, self.result),
+                limits,
+            ),
             Some("released") => Outcome::Released,
             Some(_) => {
                 faults.add("outcome", "must be one of completed, failed, released");
@@ -363,7 +340,9 @@ mod tests {
 
         let (reports, claim) = read(body).unwrap();
 
-        let Outcome::Completed { result: Some(result) } = &reports[0].outcome else { panic!("{reports:?}") };
+        let Outcome::Completed { result: Some(result) } = &reports[0].outcome else {
+            panic!("{reports:?}")
+        };
         assert_eq!(result.get(), r#"[1.0, {"b" :1, "a": 2}]"#);
         assert_eq!(claim.unwrap().max, 1);
     }

@@ -51,7 +51,8 @@ impl PublishRequest {
         let payload = faults.sized("payload", payload, limits.max_json_bytes);
         let task_id = faults.optional("task_id", self.task_id).map(|id| id.0);
         let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0.0);
-        let priority = faults.optional("priority", self.priority).map_or(EventPriority::Medium, |word| word.0);
+        let priority =
+            faults.optional("priority", self.priority).map_or(EventPriority::Medium, |word| word.0);
         let metadata = faults.optional("metadata", self.metadata).map(|object| object.0);
         let metadata = faults.sized("metadata", metadata, limits.max_json_bytes);
         let event = event_type.zip(payload).map(|(event_type, payload)| NewEvent {

@@ -37,7 +37,9 @@ impl<'a> ApiExtractor<'a> for IdempotencyHeader {
     ) -> poem::Result<Self> {
         let Some(header) = request.headers().get(options.name) else { return Ok(Self(None)) };
         let key = IdempotencyKey::read(header.to_str().unwrap_or_default());
-        let key = key.map_err(|reason| Refusal::unreadable(format!("The header `{}` {reason}.", options.name)))?;
+        let key = key.map_err(|reason| {
+            Refusal::unreadable(format!("The header `{}` {reason}.", options.name))
+        })?;
         Ok(Self(Some(key.0)))
     }
 }

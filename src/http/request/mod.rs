@@ -1,6 +1,8 @@
 //! What clients send, and how it becomes domain values: every fault of a body is found at once.
 
 mod approval;
+mod batch;
+mod claim;
 mod dispatch;
 mod event;
 mod idempotency;
@@ -8,17 +10,20 @@ mod status;
 mod submission;
 
 pub use approval::{Approve, Ask, Decisions, Reject};
-pub use dispatch::{ClaimRequest, Completion, Failure, Heartbeat, Outcomes, Release};
+pub use batch::Batch;
+pub use claim::ClaimRequest;
+pub use dispatch::{Completion, Failure, Heartbeat, Outcomes, Release};
 pub use event::PublishRequest;
 pub use idempotency::IdempotencyHeader;
 pub use status::{Cancellation, StatusRequest};
-pub use submission::{Batch, Submission, Trace};
+pub use submission::{Submission, Trace};
 
 use crate::domain::name::Name;
 use crate::engine;
 
 use approval::EXPIRES_MS;
-use dispatch::{CLAIM, LEASE_MS, RETRY_AFTER_MS, WAIT_MS};
+use claim::{CLAIM, WAIT_MS};
+use dispatch::{LEASE_MS, RETRY_AFTER_MS};
 use submission::{DELAY_MS, MAX_RETRIES, THRESHOLD, TIMEOUT_MS};
 
 /// The bounds of whole numbers for the API document: schema, field, least, most.

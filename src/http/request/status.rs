@@ -52,7 +52,9 @@ impl StatusRequest {
         let change = match status.as_deref() {
             Some("in_progress") => Some(StatusChange::InProgress),
             Some("completed") => Some(StatusChange::Completed { result }),
-            Some("failed") => Some(StatusChange::Failed { error: read_error(&mut faults, error), result }),
+            Some("failed") => {
+                Some(StatusChange::Failed { error: read_error(&mut faults, error), result })
+            }
             Some("cancelled") => {
                 let reason = faults.optional("error", error).filter(|reason| !reason.is_empty());
                 Some(StatusChange::Cancelled { reason: faults.short("error", reason, MAX_REASON) })

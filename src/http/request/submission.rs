@@ -1,14 +1,10 @@
-//! Submissions, one or many.
+//! Submissions.
 
-use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use poem_openapi::Object;
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::types::Type;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::domain::event::trace_id_of;
 use crate::domain::ids::TaskId;
@@ -18,13 +14,10 @@ use crate::domain::task::{Idempotency, Millis, NewTask, Priority, Start};
 use crate::engine::unknown_type;
 
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, Fields, Readable};
-use super::super::json::{Raw, RawObject, digest};
+use super::super::field::{Faults, Field, Fields};
+use super::super::json::RawObject;
 use super::super::text::{IdempotencyKey, Text, Time, TraceId};
 use super::Limits;
-
-/// The most tasks of one batch: one request must not hold up the others for long.
-pub const MAX_BATCH: usize = 1_000;
 
 /// How long a start may be delayed, in milliseconds: up to a year.
 pub(super) const DELAY_MS: RangeInclusive<Millis> = 0..=365 * 24 * 3_600_000;
@@ -82,21 +75,6 @@ pub struct Submission {
 
 impl Fields for Submission {}
 
-/// Up to 1,000 tasks to be done.
-#[derive(Debug, Default, Deserialize, Object)]
-#[serde(default)]
-#[oai(rename = "SubmissionBatch")]
-pub struct Batch {
-    /// The tasks; each is accepted or refused for itself.
-    tasks: Field<BatchItems>,
-}
-
-impl Fields for Batch {}
-
-/// Kept as text, so that each item's digest is of what was sent.
-#[derive(Debug)]
-pub struct BatchItems(Vec<Raw>);
-
 /// The W3C trace context of a request, if it is valid.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
@@ -129,7 +107,8 @@ impl Submission {
         self.check(Faults::default(), limits, trace, idempotency)
     }
 
-    fn check(
+    /// The same with the faults noted where the submission stands in its body.
+    pub(super) fn check(
         self,
         mut faults: Faults,
         limits: &Limits,
@@ -144,16 +123,19 @@ impl Submission {
         let payload = faults.sized("payload", payload, limits.max_json_bytes);
         let metadata = faults.optional("metadata", self.metadata).map(|object| object.0);
         let metadata = faults.sized("metadata", metadata, limits.max_json_bytes);
-        let priority = faults.optional("priority", self.priority).map_or(Priority::P2, |word| word.0);
+        let priority =
+            faults.optional("priority", self.priority).map_or(Priority::P2, |word| word.0);
         let source = faults.optional("source", self.source).map(|name| name.0);
         let source = source.or_else(|| Name::from_str("user").ok());
         let deadlines = (self.sla_deadline, self.sla_start_deadline);
         let sla = read_sla(&mut faults, self.sla_target, deadlines, self.alert_threshold, limits);
         let start = read_start(&mut faults, self.delay_ms, self.run_at);
         let parent = faults.optional("parent_task_id", self.parent_task_id).map(|id| id.0);
-        let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0.0).or(trace.trace_id);
+        let trace_id =
+            faults.optional("trace_id", self.trace_id).map(|id| id.0.0).or(trace.trace_id);
         let max_retries = faults.optional("max_retries", self.max_retries);
-        let max_retries = faults.within("max_retries", max_retries, MAX_RETRIES).unwrap_or(limits.max_retries);
+        let max_retries =
+            faults.within("max_retries", max_retries, MAX_RETRIES).unwrap_or(limits.max_retries);
         let timeout_ms = faults.optional("timeout_ms", self.timeout_ms);
         let timeout_ms = faults.within("timeout_ms", timeout_ms, TIMEOUT_MS);
         let key = faults.optional("idempotency_key", self.idempotency_key).map(|key| key.0.0);
@@ -191,7 +173,8 @@ fn read_sla(
     let threshold = faults.optional("alert_threshold", threshold);
     let threshold = faults.within("alert_threshold", threshold, THRESHOLD);
     let start_deadline = faults.optional("sla_start_deadline", start_deadline).map(|time| time.0.0);
-    let is_promised = target.is_some() || deadline.is_some() || start_deadline.is_some() || threshold.is_some();
+    let is_promised =
+        target.is_some() || deadline.is_some() || start_deadline.is_some() || threshold.is_some();
     is_promised.then(|| Sla {
         within_ms: target.as_deref().and_then(target_ms),
         target,
@@ -202,7 +185,11 @@ fn read_sla(
     })
 }
 
-fn read_start(faults: &mut Faults, delay_ms: Field<Option<u64>>, run_at: Field<Option<Text<Time>>>) -> Start {
+fn read_start(
+    faults: &mut Faults,
+    delay_ms: Field<Option<u64>>,
+    run_at: Field<Option<Text<Time>>>,
+) -> Start {
     let delay_ms = faults.optional("delay_ms", delay_ms);
     let delay_ms = faults.within("delay_ms", delay_ms, DELAY_MS);
     let run_at = faults.optional("run_at", run_at).map(|time| time.0.0);
@@ -217,73 +204,11 @@ fn read_start(faults: &mut Faults, delay_ms: Field<Option<u64>>, run_at: Field<O
     }
 }
 
-impl Batch {
-    /// Each item's task, or what is wrong with the item.
-    ///
-    /// # Errors
-    ///
-    /// The list itself is missing, empty or too long.
-    pub fn into_tasks(self, limits: &Limits, trace: &Trace) -> Result<Vec<Result<NewTask, Refusal>>, Refusal> {
-        let mut faults = Faults::default();
-        let items = faults.required("tasks", self.tasks).map(|items| items.0);
-        if items.as_ref().is_some_and(|items| !(1..=MAX_BATCH).contains(&items.len())) {
-            faults.add("tasks", format!("must have 1 to {MAX_BATCH} items"));
-        }
-        let items = faults.finish(items)?;
-        Ok(items.iter().enumerate().map(|(index, item)| read_item(index, &item.0, limits, trace)).collect())
-    }
-}
-
-fn read_item(index: usize, item: &RawValue, limits: &Limits, trace: &Trace) -> Result<NewTask, Refusal> {
-    let faults = Faults::at(format!("/tasks/{index}"));
-    let submission = Submission::read(item).map_err(Refusal::invalid_body)?;
-    let idempotency = |key: Option<String>| key.map(|key| Idempotency { key, digest: digest(item.get().as_bytes()) });
-    submission.check(faults, limits, trace.clone(), idempotency)
-}
-
-impl Type for BatchItems {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "BatchItems".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            items: Some(Box::new(Submission::schema_ref())),
-            min_items: Some(1),
-            max_items: Some(MAX_BATCH),
-            ..MetaSchema::new("array")
-        }))
-    }
-
-    fn register(registry: &mut Registry) {
-        Submission::register(registry);
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-impl Readable for BatchItems {
-    fn read(raw: &RawValue) -> Result<Self, String> {
-        let items: Vec<Box<RawValue>> = serde_json::from_str(raw.get()).map_err(|_| "must be a list".to_owned())?;
-        Ok(Self(items.into_iter().map(Raw).collect()))
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
+    pub static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
         types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
         max_json_bytes: 100,
         max_retries: 3,
@@ -295,7 +220,7 @@ mod tests {
         submission.into_task(&LIMITS, Trace::default(), |_| None)
     }
 
-    fn pointers(refusal: Refusal) -> Vec<String> {
+    pub fn pointers(refusal: Refusal) -> Vec<String> {
         refusal.into_problem("").errors.into_iter().map(|error| error.pointer).collect()
     }
 
@@ -326,9 +251,14 @@ mod tests {
 
     #[test]
     fn what_is_left_out_has_a_default_and_null_is_left_out() {
-        let task = submit(r#"{"type": "faq", "payload": {"n": 1.0}, "priority": null, "unknown": 1}"#).unwrap();
+        let task =
+            submit(r#"{"type": "faq", "payload": {"n": 1.0}, "priority": null, "unknown": 1}"#)
+                .unwrap();
 
-        assert_eq!((task.priority, task.source.as_str(), task.max_retries), (Priority::P2, "user", 3));
+        assert_eq!(
+            (task.priority, task.source.as_str(), task.max_retries),
+            (Priority::P2, "user", 3)
+        );
         assert_eq!(task.payload.get(), r#"{"n": 1.0}"#);
         assert!(task.sla.is_none() && task.start == Start::Now && task.metadata.is_none());
     }
@@ -336,32 +266,30 @@ mod tests {
     #[test]
     fn a_payload_that_is_too_large_or_too_deep_is_refused() {
         let large = format!(r#"{{"type": "faq", "payload": {{"a": "{}"}}}}"#, "x".repeat(100));
-        let deep = format!(r#"{{"type": "faq", "payload": {{"a": {}{}}}}}"#, "[".repeat(64), "]".repeat(64));
+        let deep = format!(
+            r#"{{"type": "faq", "payload": {{"a": {}{}}}}}"#,
+            "[".repeat(64),
+            "]".repeat(64)
+        );
 
         assert_eq!(pointers(submit(&large).unwrap_err()), ["/payload"]);
         assert_eq!(pointers(submit(&deep).unwrap_err()), ["/payload"]);
     }
 
     #[test]
-    fn a_bad_item_of_a_batch_is_refused_alone_and_pointed_at() {
-        let body = r#"{"tasks": [{"type": "faq", "payload": {}, "idempotency_key": "k"}, {"type": 1}, 7]}"#;
-        let batch: Batch = serde_json::from_str(body).unwrap();
-
-        let mut items = batch.into_tasks(&LIMITS, &Trace::default()).unwrap();
-
-        assert_eq!(items.remove(0).unwrap().idempotency.unwrap().key, "k");
-        assert_eq!(pointers(items.remove(0).unwrap_err()), ["/tasks/1/type", "/tasks/1/payload"]);
-        assert!(items.remove(0).is_err());
-    }
-
-    #[test]
     fn a_trace_context_is_taken_only_if_it_is_valid() {
         let valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-        assert_eq!(Trace::of(Some(valid.to_owned())).trace_id.unwrap(), "0af7651916cd43dd8448eb211c80319c");
-        for bad in
-            ["", "00-1-2-3", &valid.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)), &valid.to_uppercase()]
-        {
+        assert_eq!(
+            Trace::of(Some(valid.to_owned())).trace_id.unwrap(),
+            "0af7651916cd43dd8448eb211c80319c"
+        );
+        for bad in [
+            "",
+            "00-1-2-3",
+            &valid.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)),
+            &valid.to_uppercase(),
+        ] {
             assert!(Trace::of(Some(bad.to_owned())).traceparent.is_none(), "{bad}");
         }
     }

@@ -59,7 +59,8 @@ impl Word for TypePatterns {
     fn read(text: &str) -> Result<Self, String> {
         let pattern = |part: &str| {
             let part = part.trim();
-            part.parse().map_err(|error| format!("has `{part}` among its parts, each of which {error}"))
+            part.parse()
+                .map_err(|error| format!("has `{part}` among its parts, each of which {error}"))
         };
         text.split(',').map(pattern).collect::<Result<_, _>>().map(Self)
     }
@@ -83,7 +84,9 @@ impl Word for EventSource {
 
     fn read(text: &str) -> Result<Self, String> {
         let is_valid = (1..=64).contains(&text.chars().count());
-        is_valid.then(|| Self(text.to_owned())).ok_or_else(|| "must have 1 to 64 characters".to_owned())
+        is_valid
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| "must have 1 to 64 characters".to_owned())
     }
 
     fn write(&self) -> Cow<'_, str> {

@@ -11,7 +11,10 @@ impl Word for GroupBy {
     const NAME: &'static str = "GroupBy";
 
     fn schema() -> MetaSchema {
-        MetaSchema { pattern: Some("^(type|priority|agent)(,(type|priority|agent))*$".to_owned()), ..string() }
+        MetaSchema {
+            pattern: Some("^(type|priority|agent)(,(type|priority|agent))*$".to_owned()),
+            ..string()
+        }
     }
 
     fn read(text: &str) -> Result<Self, String> {
@@ -21,7 +24,12 @@ impl Word for GroupBy {
                 "type" => read.kind = true,
                 "priority" => read.priority = true,
                 "agent" => read.agent = true,
-                _ => return Err("must be one or several of type, priority, agent, joined by commas".to_owned()),
+                _ => {
+                    return Err(
+                        "must be one or several of type, priority, agent, joined by commas"
+                            .to_owned(),
+                    );
+                }
             }
         }
         Ok(read)
@@ -29,7 +37,8 @@ impl Word for GroupBy {
 
     fn write(&self) -> Cow<'_, str> {
         let words = [(self.kind, "type"), (self.priority, "priority"), (self.agent, "agent")];
-        let words: Vec<_> = words.into_iter().filter(|(is_there, _)| *is_there).map(|(_, word)| word).collect();
+        let words: Vec<_> =
+            words.into_iter().filter(|(is_there, _)| *is_there).map(|(_, word)| word).collect();
         words.join(",").into()
     }
 }

@@ -3,7 +3,9 @@
 use poem_openapi::Object;
 use serde::Serialize;
 
-use crate::domain::approval::{Approval, ApprovalStatus, Asked, Edit, Level, OnExpiry, OnRejection, Terms, Vote};
+use crate::domain::approval::{
+    Approval, ApprovalStatus, Asked, Edit, Level, OnExpiry, OnRejection, Terms, Vote,
+};
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::name::Name;
 use crate::domain::principal::Role;
@@ -158,7 +160,9 @@ impl From<Approval> for ApprovalView {
         let kind = approval.asked.as_str().to_owned();
         let (reason, action, on_rejection) = match approval.asked {
             Asked::Gate => (None, None, None),
-            Asked::Step { reason, action, on_rejection } => (Some(reason), action.map(Raw), Some(Text(on_rejection))),
+            Asked::Step { reason, action, on_rejection } => {
+                (Some(reason), action.map(Raw), Some(Text(on_rejection)))
+            }
         };
         Self {
             approval_id: Text(approval.id),
@@ -226,7 +230,10 @@ impl From<(Approval, Task)> for ApprovalDetail {
 
 impl From<Page<Approval>> for ApprovalPage {
     fn from(page: Page<Approval>) -> Self {
-        Self { items: page.items.into_iter().map(ApprovalView::from).collect(), next_cursor: page.next_cursor }
+        Self {
+            items: page.items.into_iter().map(ApprovalView::from).collect(),
+            next_cursor: page.next_cursor,
+        }
     }
 }
 
@@ -241,7 +248,9 @@ impl DecisionResult {
 impl From<Result<(Approval, Task), Error>> for DecisionResult {
     fn from(result: Result<(Approval, Task), Error>) -> Self {
         match result {
-            Ok((approval, _)) => Self { status: 200, approval: Some(approval.into()), problem: None },
+            Ok((approval, _)) => {
+                Self { status: 200, approval: Some(approval.into()), problem: None }
+            }
             Err(error) => Self::refused(error.into(), ""),
         }
     }

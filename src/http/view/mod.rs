@@ -17,7 +17,9 @@ pub use agent::{AgentPage, AgentView};
 pub use approval::{ApprovalDetail, ApprovalPage, ApprovalView, DecisionResult, DecisionsResult};
 pub use audit::AuditPage;
 pub use event::{CloudEventPage, EventPageView};
-pub use outcome::{BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported};
+pub use outcome::{
+    BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported,
+};
 pub use report::SlaReportView;
 pub use rules::{ExplanationView, RulesView};
 pub use stats::StatsView;

@@ -92,7 +92,12 @@ impl From<&engine::Settings> for RulesView {
     fn from(settings: &engine::Settings) -> Self {
         Self {
             rules: settings.routing.rules.iter().map(RoutingRuleView::from).collect(),
-            approvals: settings.approvals.rules.iter().map(|rule| rule_view(rule, &settings.approvals)).collect(),
+            approvals: settings
+                .approvals
+                .rules
+                .iter()
+                .map(|rule| rule_view(rule, &settings.approvals))
+                .collect(),
         }
     }
 }
@@ -105,7 +110,12 @@ impl From<&RoutingRule> for RoutingRuleView {
 
 fn rule_view(rule: &ApprovalRule, settings: &engine::Approvals) -> ApprovalRuleView {
     let (name, required) = (rule.name.clone(), rule.required);
-    ApprovalRuleView { name, when: (&rule.when).into(), required, terms: settings.terms_of(&rule.terms).into() }
+    ApprovalRuleView {
+        name,
+        when: (&rule.when).into(),
+        required,
+        terms: settings.terms_of(&rule.terms).into(),
+    }
 }
 
 impl From<&Condition> for ConditionView {
@@ -121,8 +131,13 @@ impl From<&Condition> for ConditionView {
 
 impl From<&FieldTest> for FieldTestView {
     fn from(test: &FieldTest) -> Self {
-        let equals = test.equals.iter().filter_map(|value| RawValue::from_string(value.to_string()).ok());
-        Self { field: test.field.clone(), equals: equals.map(Raw).collect(), or_missing: test.or_missing }
+        let equals =
+            test.equals.iter().filter_map(|value| RawValue::from_string(value.to_string()).ok());
+        Self {
+            field: test.field.clone(),
+            equals: equals.map(Raw).collect(),
+            or_missing: test.or_missing,
+        }
     }
 }
 

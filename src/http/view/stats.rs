@@ -43,7 +43,12 @@ pub struct QueueView {
 impl From<Stats> for StatsView {
     fn from(stats: Stats) -> Self {
         let sum = |is_counted: fn(State) -> bool| {
-            stats.by_status.iter().filter(|(state, _)| is_counted(*state)).map(|(_, count)| count).sum()
+            stats
+                .by_status
+                .iter()
+                .filter(|(state, _)| is_counted(*state))
+                .map(|(_, count)| count)
+                .sum()
         };
         let queue = QueueView {
             pending_tasks: sum(|state| matches!(state, State::Pending | State::Assigned)),
@@ -53,9 +58,21 @@ impl From<Stats> for StatsView {
         let word = |state: &str| state.to_owned();
         Self {
             queue,
-            by_status: stats.by_status.into_iter().map(|(state, count)| (word(state.as_str()), count)).collect(),
-            by_priority: stats.by_priority.into_iter().map(|(level, count)| (word(level.as_str()), count)).collect(),
-            by_agent: stats.by_agent.into_iter().map(|one| (word(one.agent.as_str()), one.into())).collect(),
+            by_status: stats
+                .by_status
+                .into_iter()
+                .map(|(state, count)| (word(state.as_str()), count))
+                .collect(),
+            by_priority: stats
+                .by_priority
+                .into_iter()
+                .map(|(level, count)| (word(level.as_str()), count))
+                .collect(),
+            by_agent: stats
+                .by_agent
+                .into_iter()
+                .map(|one| (word(one.agent.as_str()), one.into()))
+                .collect(),
             oldest_pending_ms: stats.oldest_pending_ms,
             timestamp: at(stats.at),
         }

@@ -242,7 +242,10 @@ impl From<Progress> for ProgressView {
 
 impl From<Page<Task>> for TaskPage {
     fn from(page: Page<Task>) -> Self {
-        Self { items: page.items.into_iter().map(TaskView::from).collect(), next_cursor: page.next_cursor }
+        Self {
+            items: page.items.into_iter().map(TaskView::from).collect(),
+            next_cursor: page.next_cursor,
+        }
     }
 }
 
@@ -254,7 +257,11 @@ impl From<Task> for StatusChanged {
 
 impl From<Claimed> for ClaimedView {
     fn from(claimed: Claimed) -> Self {
-        Self { attempt: claimed.task.attempt, lease_expires_at: at(claimed.lease_until), task: claimed.task.into() }
+        Self {
+            attempt: claimed.task.attempt,
+            lease_expires_at: at(claimed.lease_until),
+            task: claimed.task.into(),
+        }
     }
 }
 
@@ -279,7 +286,10 @@ impl From<Transition> for TransitionView {
 
 impl From<Task> for TimelinePage {
     fn from(task: Task) -> Self {
-        Self { items: task.timeline.into_iter().map(TransitionView::from).collect(), next_cursor: None }
+        Self {
+            items: task.timeline.into_iter().map(TransitionView::from).collect(),
+            next_cursor: None,
+        }
     }
 }
 
@@ -345,6 +355,9 @@ mod tests {
             assert!(text.contains(r#""result":1.0"#), "{text}");
         }
         assert!(beside.starts_with(r#"{"success":true,"task_id":"#), "{beside}");
-        assert!(alone.contains(r#""created_at":"2026-01-31T09:30:00.000Z","scheduled_for":null"#), "{alone}");
+        assert!(
+            alone.contains(r#""created_at":"2026-01-31T09:30:00.000Z","scheduled_for":null"#),
+            "{alone}"
+        );
     }
 }

@@ -41,8 +41,11 @@ impl From<Waiting> for WaitingView {
         };
         match waiting {
             Waiting::Approval { id, asked, is_ask, until } => {
-                let (reason, who) =
-                    if is_ask { ("answer", "Its agent asked") } else { ("approval", "The policy asks") };
+                let (reason, who) = if is_ask {
+                    ("answer", "Its agent asked")
+                } else {
+                    ("approval", "The policy asks")
+                };
                 let detail = format!("{who}: {asked} must decide on approval {id}.");
                 Self { approval_id: Some(Text(id)), until: until.map(at), ..said(reason, detail) }
             }
@@ -55,23 +58,30 @@ impl From<Waiting> for WaitingView {
                 Self { until: Some(at(until)), ..said(reason, detail.to_owned()) }
             }
             Waiting::Content { approval } => {
-                let detail =
-                    "Its content is not what was approved, so no agent gets it: cancel it and submit it again.";
+                let detail = "Its content is not what was approved, so no agent gets it: cancel it and submit it again.";
                 Self { approval_id: approval.map(Text), ..said("content", detail.to_owned()) }
             }
             Waiting::Router { ahead } => {
-                let detail = format!("It is in the priority queue behind {ahead} tasks; a worker takes them on.");
+                let detail = format!(
+                    "It is in the priority queue behind {ahead} tasks; a worker takes them on."
+                );
                 Self { ahead: Some(ahead), ..said("router", detail) }
             }
             Waiting::Agent { agent, ahead, is_paused, sessions } => {
                 let (reason, detail) = match (is_paused, sessions) {
-                    (true, _) => ("agent_paused", format!("{agent} is paused; {ahead} tasks are before it.")),
-                    (false, 0) => {
-                        ("agent_absent", format!("No process of {agent} called lately; {ahead} tasks are before it."))
+                    (true, _) => {
+                        ("agent_paused", format!("{agent} is paused; {ahead} tasks are before it."))
                     }
-                    (false, _) => {
-                        ("agent_busy", format!("{agent} has {sessions} processes; {ahead} tasks are before it."))
-                    }
+                    (false, 0) => (
+                        "agent_absent",
+                        format!(
+                            "No process of {agent} called lately; {ahead} tasks are before it."
+                        ),
+                    ),
+                    (false, _) => (
+                        "agent_busy",
+                        format!("{agent} has {sessions} processes; {ahead} tasks are before it."),
+                    ),
                 };
                 Self { agent: Some(Text(agent)), ahead: Some(ahead), ..said(reason, detail) }
             }

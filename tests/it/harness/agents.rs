@@ -64,14 +64,20 @@ impl Fleet {
     /// Asks a human whether the agent may go on, and hears a no if `on_rejection` says so.
     pub async fn ask(&self, held: &Claimed, on_rejection: OnRejection) -> Result<Approval, Error> {
         let action = Some(json(r#"{"run": "rm -rf build"}"#));
-        let question = Question { reason: "may I?".to_owned(), action, on_rejection, expires_after_ms: None };
+        let question =
+            Question { reason: "may I?".to_owned(), action, on_rejection, expires_after_ms: None };
         let (id, attempt) = (held.task.id, held.task.attempt);
-        self.engine.ask(&self.people.agent, id, attempt, question).await.map(|(approval, _)| approval)
+        self.engine
+            .ask(&self.people.agent, id, attempt, question)
+            .await
+            .map(|(approval, _)| approval)
     }
 
     /// Says that the agent is still at it; returns until when it may be.
     pub async fn extend(&self, held: &Claimed, extend_ms: Option<u64>) -> Result<u64, Error> {
-        self.engine.extend(&self.people.agent, held.task.id, held.task.attempt, None, extend_ms).await
+        self.engine
+            .extend(&self.people.agent, held.task.id, held.task.attempt, None, extend_ms)
+            .await
     }
 }
 

@@ -58,12 +58,14 @@ impl Answer {
     /// Reads a whole HTTP/1.1 response.
     pub fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));
+        let (head, body) =
+            text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = HeaderMap::new();
         for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
-            headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            headers
+                .insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         Self { status, headers, body: body.to_owned() }
     }
@@ -99,8 +101,14 @@ impl Answer {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{self:?}");
-        assert!(problem["type"].as_str().unwrap().starts_with("urn:orchestrator:problem:"), "{self:?}");
-        assert!(["title", "detail"].iter().all(|name| !problem[name].as_str().unwrap().is_empty()), "{self:?}");
+        assert!(
+            problem["type"].as_str().unwrap().starts_with("urn:orchestrator:problem:"),
+            "{self:?}"
+        );
+        assert!(
+            ["title", "detail"].iter().all(|name| !problem[name].as_str().unwrap().is_empty()),
+            "{self:?}"
+        );
         assert_eq!(problem["instance"].as_str(), self.header("x-request-id"), "{self:?}");
         assert_eq!(self.header("www-authenticate").is_some(), self.status == 401, "{self:?}");
         assert_eq!(self.header("allow").is_some(), self.status == 405, "{self:?}");
@@ -112,8 +120,12 @@ impl Answer {
     pub fn pointers(&self) -> Vec<String> {
         let problem = self.refused(422, "invalid-fields");
         let errors = problem["errors"].as_array().unwrap();
-        let mut found: Vec<_> = errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect();
-        assert!(errors.iter().all(|error| !error["detail"].as_str().unwrap().is_empty()), "{self:?}");
+        let mut found: Vec<_> =
+            errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect();
+        assert!(
+            errors.iter().all(|error| !error["detail"].as_str().unwrap().is_empty()),
+            "{self:?}"
+        );
         found.sort();
         found
     }

@@ -79,13 +79,23 @@ impl Builder {
         let store = Store::open(store_settings.clone()).await.unwrap();
         let stop = CancellationToken::new();
         let engine = Engine::new(store.clone(), self.settings, stop.clone());
-        Fleet { engine, store, redis, proxy, people: People::new(), stop, store_settings, is_finished: false }
+        Fleet {
+            engine,
+            store,
+            redis,
+            proxy,
+            people: People::new(),
+            stop,
+            store_settings,
+            is_finished: false,
+        }
     }
 }
 
 /// An engine with the default settings over the Redis at `url`, to look at what processes have left there.
 pub async fn engine_over(url: &str) -> Engine {
     let settings = Settings::read(None, &Variables::new()).unwrap();
-    let store = store::Settings { url: url.to_owned(), response_timeout_ms: 10_000, ..settings.store };
+    let store =
+        store::Settings { url: url.to_owned(), response_timeout_ms: 10_000, ..settings.store };
     Engine::new(Store::open(store).await.unwrap(), settings.engine, CancellationToken::new())
 }

@@ -107,7 +107,8 @@ impl Fleet {
 
     /// Alice submits `count` plain tasks in one call.
     pub async fn submit_many(&self, kind: &str, count: usize) -> Vec<TaskId> {
-        let answers = self.engine.submit(&self.people.alice, vec![new_task(kind); count]).await.unwrap();
+        let answers =
+            self.engine.submit(&self.people.alice, vec![new_task(kind); count]).await.unwrap();
         answers.into_iter().map(|answer| answer.unwrap().task.id).collect()
     }
 
@@ -137,7 +138,12 @@ impl Fleet {
     }
 
     /// Somebody looks, and decides on what he saw.
-    pub async fn decide(&self, who: &Principal, id: ApprovalId, decision: Decision) -> Result<(Approval, Task), Error> {
+    pub async fn decide(
+        &self,
+        who: &Principal,
+        id: ApprovalId,
+        decision: Decision,
+    ) -> Result<(Approval, Task), Error> {
         let digest = self.engine.approval(id).await?.0.digest;
         self.engine.decide(who, id, Decision { digest: Some(digest), ..decision }).await
     }

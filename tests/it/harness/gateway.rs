@@ -62,10 +62,13 @@ impl Site {
     pub async fn told(fleet: Fleet, change: impl FnOnce(&mut Http)) -> Self {
         let mut http = Http { host: "127.0.0.1".to_owned(), port: 0, ..Http::default() };
         change(&mut http);
-        let keys = KEYS.map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
-        let auth = Auth { jwt_secret: Some(Secret::new(JWT_SECRET)), api_keys: BTreeMap::from(keys) };
+        let keys = KEYS
+            .map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
+        let auth =
+            Auth { jwt_secret: Some(Secret::new(JWT_SECRET)), api_keys: BTreeMap::from(keys) };
         let stop = fleet.stop.child_token();
-        let gateway = Gateway::bind(fleet.engine.clone(), &Settings { http, auth }, stop).await.unwrap();
+        let gateway =
+            Gateway::bind(fleet.engine.clone(), &Settings { http, auth }, stop).await.unwrap();
         let address = gateway.address();
         let mut serving = JoinSet::new();
         serving.spawn(gateway.serve());
@@ -144,8 +147,12 @@ impl Site {
         let before = self.fleet.redis.dump().await;
         let done = work.await;
         let after = self.fleet.redis.dump().await;
-        let changed: Vec<_> = after.iter().filter(|(key, content)| before.get(*key) != Some(content)).collect();
-        assert!(changed.is_empty() && before.len() == after.len(), "something was stored: {changed:#?}");
+        let changed: Vec<_> =
+            after.iter().filter(|(key, content)| before.get(*key) != Some(content)).collect();
+        assert!(
+            changed.is_empty() && before.len() == after.len(),
+            "something was stored: {changed:#?}"
+        );
         done
     }
 

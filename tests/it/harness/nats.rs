@@ -54,7 +54,11 @@ impl Message {
 impl From<async_nats::Message> for Message {
     fn from(message: async_nats::Message) -> Self {
         let body = String::from_utf8(message.payload.to_vec()).unwrap();
-        Self { subject: message.subject.to_string(), headers: message.headers.unwrap_or_default(), body }
+        Self {
+            subject: message.subject.to_string(),
+            headers: message.headers.unwrap_or_default(),
+            body,
+        }
     }
 }
 
@@ -181,16 +185,21 @@ impl Nats {
             log.extend(redis.events(Partition(partition)).await);
         }
         let wanted = u64::try_from(log.len()).unwrap();
-        eventually("the stream has every event of the log", async || match self.stream_size().await {
-            Some(size) if size >= wanted => Ok(()),
-            size => Err((size, wanted)),
+        eventually("the stream has every event of the log", async || {
+            match self.stream_size().await {
+                Some(size) if size >= wanted => Ok(()),
+                size => Err((size, wanted)),
+            }
         })
         .await;
         let stream = self.stream().await;
         let once: BTreeSet<_> = stream.iter().map(Message::id).collect();
         assert_eq!(once.len(), stream.len(), "ids that are more than once in the stream");
         let known: BTreeSet<_> = log.iter().map(|event| event.id.to_string()).collect();
-        assert!(known.iter().map(String::as_str).eq(once), "the stream holds other events than the log");
+        assert!(
+            known.iter().map(String::as_str).eq(once),
+            "the stream holds other events than the log"
+        );
         let told = by_task(stream.iter().map(|message| (message.json(), message.id().to_owned())));
         let happened = by_task(log.into_iter().map(|event| (event.body, event.id.to_string())));
         assert!(told == happened, "events of one task are out of order");

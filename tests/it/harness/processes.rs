@@ -26,10 +26,18 @@ impl Program {
 
     /// A process of a fleet over the Redis at `url`: every key of a [`super::Site`], a free port on 127.0.0.1.
     pub fn over(url: &str) -> Self {
-        let fixed = [("REDIS_URL", url), ("ORCHESTRATOR_PORT", "0"), ("ORCHESTRATOR__HTTP__HOST", "127.0.0.1")];
-        let program = fixed.into_iter().fold(Self::new(), |program, (name, text)| program.with(name, text));
+        let fixed = [
+            ("REDIS_URL", url),
+            ("ORCHESTRATOR_PORT", "0"),
+            ("ORCHESTRATOR__HTTP__HOST", "127.0.0.1"),
+        ];
+        let program =
+            fixed.into_iter().fold(Self::new(), |program, (name, text)| program.with(name, text));
         KEYS.into_iter().fold(program, |program, (name, role)| {
-            program.with(&format!("ORCHESTRATOR_API_KEY_{}", name.to_uppercase()), &format!("{}:{role}", key_of(name)))
+            program.with(
+                &format!("ORCHESTRATOR_API_KEY_{}", name.to_uppercase()),
+                &format!("{}:{role}", key_of(name)),
+            )
         })
     }
 
@@ -50,7 +58,8 @@ impl Program {
         command.envs(self.variables.iter().map(|(name, text)| (name, text)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (output, log) = (Text::of(child.stdout.take().unwrap()), Text::of(child.stderr.take().unwrap()));
+        let (output, log) =
+            (Text::of(child.stdout.take().unwrap()), Text::of(child.stderr.take().unwrap()));
         Process { name: arguments.join(" "), child, output, log, client: reqwest::Client::new() }
     }
 
@@ -143,7 +152,12 @@ impl Process {
         let log = Arc::clone(&self.log.lines);
         async move {
             loop {
-                let url = log.lock().unwrap().lines().find(|line| line.contains("the gateway listens")).map(url_in);
+                let url = log
+                    .lock()
+                    .unwrap()
+                    .lines()
+                    .find(|line| line.contains("the gateway listens"))
+                    .map(url_in);
                 if let Some(url) = url {
                     return url;
                 }
@@ -172,7 +186,9 @@ impl Process {
         let name = self.name.clone();
         eventually(&format!("{name} ends"), async || {
             let status = self.child.try_wait().unwrap();
-            let code = |status: std::process::ExitStatus| status.code().unwrap_or_else(|| -status.signal().unwrap());
+            let code = |status: std::process::ExitStatus| {
+                status.code().unwrap_or_else(|| -status.signal().unwrap())
+            };
             status.map(code).ok_or_else(|| self.log())
         })
         .await
@@ -191,7 +207,12 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- {}: output\n{}--- its log\n{}", self.name, self.output.finish(), self.log.finish());
+            eprintln!(
+                "--- {}: output\n{}--- its log\n{}",
+                self.name,
+                self.output.finish(),
+                self.log.finish()
+            );
         }
     }
 }

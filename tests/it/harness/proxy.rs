@@ -84,8 +84,10 @@ impl LossyProxy {
 
     /// Waits until what was to happen has happened.
     pub async fn has_caught_it(&self) {
-        eventually("the proxy catches the call", async || if self.has_lost_it() { Ok(()) } else { Err("not yet") })
-            .await;
+        eventually("the proxy catches the call", async || {
+            if self.has_lost_it() { Ok(()) } else { Err("not yet") }
+        })
+        .await;
     }
 
     /// Makes every answer come so much later from now on.
@@ -128,7 +130,8 @@ async fn accept(listener: UnixListener, wire: Arc<Wire>) {
     while let Ok((client, _)) = listener.accept().await {
         let wire = Arc::clone(&wire);
         wires.spawn(async move {
-            let (target, cut) = (wire.target.lock().unwrap().clone(), wire.cut.lock().unwrap().clone());
+            let (target, cut) =
+                (wire.target.lock().unwrap().clone(), wire.cut.lock().unwrap().clone());
             // An error is an end of the connection, as the store sees it too.
             let _ = cut.run_until_cancelled(carry(client, &target, &wire)).await;
         });

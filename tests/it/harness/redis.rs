@@ -46,13 +46,30 @@ impl Redis {
 
     /// The same, and the other can be reached by port, so that others may follow it in turn.
     pub async fn replicate_for_others(&self) -> Self {
-        self.followed_by(&["--bind", "127.0.0.1", "--port", &free_port(), "--repl-diskless-sync-delay", "0"]).await
+        self.followed_by(&[
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &free_port(),
+            "--repl-diskless-sync-delay",
+            "0",
+        ])
+        .await
     }
 
     async fn followed_by(&self, arguments: &[&str]) -> Self {
         let port = free_port();
-        self.ask::<String>(&["CONFIG", "SET", "repl-diskless-sync-delay", "0", "bind", "127.0.0.1", "port", &port])
-            .await;
+        self.ask::<String>(&[
+            "CONFIG",
+            "SET",
+            "repl-diskless-sync-delay",
+            "0",
+            "bind",
+            "127.0.0.1",
+            "port",
+            &port,
+        ])
+        .await;
         let primary = format!("127.0.0.1 {port}");
         let replica = Self::start(false, &[&["--replicaof", &primary], arguments].concat()).await;
         eventually("the replica follows", async || {
@@ -89,7 +106,9 @@ impl Redis {
     /// A connection whose answers have as long as they need: the machine may be busy.
     async fn patient_connection(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let config = redis::AsyncConnectionConfig::new()
+            .set_response_timeout(None)
+            .set_connection_timeout(None);
         client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
     }
 
@@ -193,10 +212,16 @@ impl Redis {
             }
             let kind: String = self.ask(&["TYPE", &key]).await;
             let content = match kind.as_str() {
-                "hash" => format!("{:?}", self.ask::<BTreeMap<String, String>>(&["HGETALL", &key]).await),
-                "zset" => format!("{:?}", self.ask::<Vec<String>>(&["ZRANGE", &key, "0", "-1", "WITHSCORES"]).await),
+                "hash" => {
+                    format!("{:?}", self.ask::<BTreeMap<String, String>>(&["HGETALL", &key]).await)
+                }
+                "zset" => format!(
+                    "{:?}",
+                    self.ask::<Vec<String>>(&["ZRANGE", &key, "0", "-1", "WITHSCORES"]).await
+                ),
                 "set" => {
-                    let members: std::collections::BTreeSet<String> = self.ask(&["SMEMBERS", &key]).await;
+                    let members: std::collections::BTreeSet<String> =
+                        self.ask(&["SMEMBERS", &key]).await;
                     format!("{members:?}")
                 }
                 "stream" => format!("{} entries", self.ask::<i64>(&["XLEN", &key]).await),
@@ -234,7 +259,9 @@ pub struct Subscriber(redis::aio::PubSub);
 impl Subscriber {
     /// The next message: its channel and its text.
     pub async fn next(&mut self) -> (String, String) {
-        let message = within(Duration::from_secs(10), "a message on a channel", self.0.on_message().next()).await;
+        let message =
+            within(Duration::from_secs(10), "a message on a channel", self.0.on_message().next())
+                .await;
         let message = message.unwrap();
         (message.get_channel_name().to_owned(), message.get_payload().unwrap())
     }

@@ -31,12 +31,18 @@ impl Sentinel {
         );
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new("redis-server");
-        command.arg(&config).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg(&config)
+            .arg("--sentinel")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let sentinel = Self { child: command.spawn().unwrap(), port, _home: home };
         let replica = replica.port().await;
         eventually("the Sentinel knows the replica", async || {
             let known = sentinel.ask::<Vec<HashMap<String, String>>>("REPLICAS").await;
-            let is_there = known.as_ref().is_ok_and(|known| known.iter().any(|one| follows(one, &replica)));
+            let is_there =
+                known.as_ref().is_ok_and(|known| known.iter().any(|one| follows(one, &replica)));
             if is_there { Ok(()) } else { Err(known) }
         })
         .await;

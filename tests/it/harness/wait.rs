@@ -17,7 +17,9 @@ pub async fn eventually<T, S: Debug>(what: &str, mut look: impl AsyncFnMut() -> 
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(seen) if Instant::now() >= end => panic!("not within {BOUND:?}: {what}; last seen: {seen:?}"),
+            Err(seen) if Instant::now() >= end => {
+                panic!("not within {BOUND:?}: {what}; last seen: {seen:?}")
+            }
             Err(_) => sleep(GLANCE).await,
         }
     }
@@ -39,7 +41,11 @@ pub async fn late(by: Duration) {
 }
 
 /// Strikes again and again, a `period` apart, while `work` goes on: what the work came to, and how often it struck.
-pub async fn striking<T>(period: Duration, mut strike: impl AsyncFnMut(), work: impl Future<Output = T>) -> (T, usize) {
+pub async fn striking<T>(
+    period: Duration,
+    mut strike: impl AsyncFnMut(),
+    work: impl Future<Output = T>,
+) -> (T, usize) {
     let mut strikes = 0;
     let mut beat = interval(period);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);

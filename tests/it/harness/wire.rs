@@ -30,7 +30,8 @@ impl Wire {
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("nats://{}", listener.local_addr().unwrap());
-        let ends = Ends { to_server: NEVER.into(), to_client: NEVER.into(), cuts: AtomicUsize::new(0) };
+        let ends =
+            Ends { to_server: NEVER.into(), to_client: NEVER.into(), cuts: AtomicUsize::new(0) };
         let ends = Arc::new(ends);
         let mut wires = JoinSet::new();
         wires.spawn(accept(listener, port, Arc::clone(&ends)));
@@ -63,7 +64,8 @@ async fn accept(listener: TcpListener, port: u16, ends: Arc<Ends>) {
         let ends = Arc::clone(&ends);
         wires.spawn(async move {
             let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-            let ((client_reads, client_writes), (server_reads, server_writes)) = (client.split(), server.split());
+            let ((client_reads, client_writes), (server_reads, server_writes)) =
+                (client.split(), server.split());
             // The end of one way is the end of both.
             tokio::select! {
                 () = carry(client_reads, server_writes, &ends.to_server, &ends.cuts) => {}

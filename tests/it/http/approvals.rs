@@ -23,13 +23,22 @@ async fn a_task_that_was_approved_goes_on_and_the_approval_says_who_said_so() {
     let (id, path) = blocked(&site).await;
     let pending = site.get("reader", &path).await.accepted(200);
     assert_eq!((&pending["status"], &pending["rule"]), (&json!("pending"), &json!("urgent")));
-    assert_eq!((&pending["requested_by"], &pending["task"]["task_id"]), (&json!("key:crew"), &json!(id)));
+    assert_eq!(
+        (&pending["requested_by"], &pending["task"]["task_id"]),
+        (&json!("key:crew"), &json!(id))
+    );
     assert!(pending["expires_at"].is_string() && pending["decided_by"].is_null(), "{pending}");
 
-    let decided = site.post("judge", &format!("{path}/approve"), &json!({"comment": "go"})).await.accepted(200);
+    let decided = site
+        .post("judge", &format!("{path}/approve"), &json!({"comment": "go"}))
+        .await
+        .accepted(200);
 
     assert_eq!((&decided["status"], &decided["comment"]), (&json!("approved"), &json!("go")));
-    assert_eq!((&decided["decided_by"], &decided["task"]["status"]), (&json!("key:judge"), &json!("pending")));
+    assert_eq!(
+        (&decided["decided_by"], &decided["task"]["status"]),
+        (&json!("key:judge"), &json!("pending"))
+    );
     assert!(decided["decided_at"].is_string(), "{decided}");
     assert_eq!(site.claim_one("faq_agent").await["task"]["task_id"], id);
     site.finish().await;
@@ -41,9 +50,13 @@ async fn a_task_that_was_rejected_is_cancelled_with_the_reason() {
     let reject = async |query: &str, body: Option<Value>| {
         let (id, path) = blocked(&site).await;
         let call = site.call("judge", Method::POST, &format!("{path}/reject{query}"));
-        let answer = if let Some(body) = body { call.json(&body).send().await } else { call.send().await };
+        let answer =
+            if let Some(body) = body { call.json(&body).send().await } else { call.send().await };
         let decided = answer.accepted(200);
-        assert_eq!((&decided["status"], status_of(&site, &id).await), (&json!("rejected"), json!("cancelled")));
+        assert_eq!(
+            (&decided["status"], status_of(&site, &id).await),
+            (&json!("rejected"), json!("cancelled"))
+        );
         decided["comment"].clone()
     };
 
@@ -59,16 +72,23 @@ async fn a_task_that_was_rejected_is_cancelled_with_the_reason() {
 async fn a_second_decision_is_refused_and_told_who_decided_and_when() {
     let site = Site::open().await;
     let (_, path) = blocked(&site).await;
-    let first = site.call("judge", Method::POST, &format!("{path}/approve")).send().await.accepted(200);
+    let first =
+        site.call("judge", Method::POST, &format!("{path}/approve")).send().await.accepted(200);
 
     let refused = async {
-        for (name, verb) in
-            [("second_judge", "approve"), ("second_judge", "reject"), ("judge", "approve"), ("root", "reject")]
-        {
+        for (name, verb) in [
+            ("second_judge", "approve"),
+            ("second_judge", "reject"),
+            ("judge", "approve"),
+            ("root", "reject"),
+        ] {
             let answer = site.post(name, &format!("{path}/{verb}"), &json!({})).await;
             let problem = answer.refused(409, "already-decided");
             assert_eq!(problem["approval_status"], "approved");
-            assert_eq!((&problem["decided_by"], &problem["decided_at"]), (&first["decided_by"], &first["decided_at"]));
+            assert_eq!(
+                (&problem["decided_by"], &problem["decided_at"]),
+                (&first["decided_by"], &first["decided_at"])
+            );
         }
     };
     site.unchanged(refused).await;
@@ -83,7 +103,8 @@ async fn of_two_who_decide_at_the_same_time_exactly_one_is_heard() {
 
         let (yes, no) = (format!("{path}/approve"), format!("{path}/reject"));
         let body = json!({});
-        let (one, other) = tokio::join!(site.post("judge", &yes, &body), site.post("second_judge", &no, &body));
+        let (one, other) =
+            tokio::join!(site.post("judge", &yes, &body), site.post("second_judge", &no, &body));
 
         let mut statuses = [one.status, other.status];
         statuses.sort_unstable();
@@ -102,7 +123,9 @@ async fn nobody_decides_on_his_own_task_whatever_his_role() {
     let path = format!("/approvals/{}", task["approval_id"].as_str().unwrap());
 
     let refused = async {
-        site.post("root", &format!("{path}/approve"), &json!({})).await.refused(403, "own-submission");
+        site.post("root", &format!("{path}/approve"), &json!({}))
+            .await
+            .refused(403, "own-submission");
     };
     site.unchanged(refused).await;
 
@@ -118,11 +141,20 @@ async fn wrong_fields_of_a_decision_are_refused_and_it_stays_open() {
     let refused = async {
         let body = json!({"comment": 5, "payload": [], "digest": "abc"});
         let pointers = ["/comment", "/digest", "/payload"];
-        assert_eq!(site.post("judge", &format!("{path}/approve"), &body).await.pointers(), pointers);
+        assert_eq!(
+            site.post("judge", &format!("{path}/approve"), &body).await.pointers(),
+            pointers
+        );
         let body = json!({"comment": "x".repeat(1_001)});
-        assert_eq!(site.post("judge", &format!("{path}/approve"), &body).await.pointers(), ["/comment"]);
+        assert_eq!(
+            site.post("judge", &format!("{path}/approve"), &body).await.pointers(),
+            ["/comment"]
+        );
         let body = json!({"reason": [], "comment": 1});
-        assert_eq!(site.post("judge", &format!("{path}/reject"), &body).await.pointers(), ["/comment", "/reason"]);
+        assert_eq!(
+            site.post("judge", &format!("{path}/reject"), &body).await.pointers(),
+            ["/comment", "/reason"]
+        );
         let long = format!("{path}/reject?reason={}", "x".repeat(1_001));
         assert_eq!(site.post("judge", &long, &json!({})).await.pointers(), ["/reason"]);
     };
@@ -143,8 +175,10 @@ async fn approvals_are_listed_by_status_and_in_pages() {
     let list = async |path: &str| {
         let page = site.get("reader", path).await.accepted(200);
         let items = page["items"].as_array().unwrap().clone();
-        let mut ids: Vec<_> =
-            items.iter().map(|item| format!("/approvals/{}", item["approval_id"].as_str().unwrap())).collect();
+        let mut ids: Vec<_> = items
+            .iter()
+            .map(|item| format!("/approvals/{}", item["approval_id"].as_str().unwrap()))
+            .collect();
         ids.sort_by_key(|id| paths.iter().position(|path| path == id));
         (ids, page["next_cursor"].clone())
     };
@@ -157,7 +191,8 @@ async fn approvals_are_listed_by_status_and_in_pages() {
     assert_eq!(list("/approvals/history").await.0, paths[..2]);
     assert_eq!(list("/approvals?status=expired").await.0, Vec::<String>::new());
     let (first, cursor) = list("/approvals?limit=3").await;
-    let (rest, end) = list(&format!("/approvals?limit=3&cursor={}", cursor.as_str().unwrap())).await;
+    let (rest, end) =
+        list(&format!("/approvals?limit=3&cursor={}", cursor.as_str().unwrap())).await;
     assert_eq!((first.len(), rest.len(), end), (3, 1, Value::Null));
     site.finish().await;
 }
@@ -178,9 +213,11 @@ async fn many_are_decided_in_one_call_and_each_is_answered_for_itself() {
         {"approval_id": id(&yes), "decision": "reject", "payload": {}},
         {"approval_id": id(&yes), "decision": "approve"},
     ]});
-    let results = site.post("judge", "/approvals/decide", &body).await.accepted(200)["results"].clone();
+    let results =
+        site.post("judge", "/approvals/decide", &body).await.accepted(200)["results"].clone();
 
-    let statuses: Vec<_> = results.as_array().unwrap().iter().map(|one| one["status"].as_u64().unwrap()).collect();
+    let statuses: Vec<_> =
+        results.as_array().unwrap().iter().map(|one| one["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [200, 200, 404, 422, 422, 409], "{results}");
     assert_eq!(
         (&results[0]["approval"]["comment"], &results[1]["approval"]["status"]),
@@ -199,7 +236,8 @@ async fn many_are_decided_in_one_call_and_each_is_answered_for_itself() {
     for (who, status) in [("crew", 403), ("reader", 403)] {
         assert_eq!(site.post(who, "/approvals/decide", &body).await.status, status);
     }
-    let many = json!({"decisions": vec![json!({"approval_id": unknown, "decision": "approve"}); 101]});
+    let many =
+        json!({"decisions": vec![json!({"approval_id": unknown, "decision": "approve"}); 101]});
     assert_eq!(site.post("judge", "/approvals/decide", &many).await.pointers(), ["/decisions"]);
     site.finish().await;
 }
@@ -211,13 +249,18 @@ async fn an_agent_asks_and_finds_the_answer_on_its_next_claim() {
     let held = site.claim_one("faq_agent").await;
     let path = format!("/tasks/{}/approval", held["task"]["task_id"].as_str().unwrap());
 
-    let wrong = json!({"attempt": 1, "reason": "", "on_rejection": "perhaps", "expires_after_ms": 5});
+    let wrong =
+        json!({"attempt": 1, "reason": "", "on_rejection": "perhaps", "expires_after_ms": 5});
     let pointers = site.post("crew", &path, &wrong).await.pointers();
     assert_eq!(pointers, ["/expires_after_ms", "/on_rejection", "/reason"]);
     let ask = json!({"attempt": 1, "reason": "drop a column?", "action": {"sql": "ALTER …"}});
     let asked = site.post("crew", &path, &ask).await;
 
-    assert_eq!((asked.status, asked.json()["task"]["status"].clone()), (201, json!("blocked")), "{asked:?}");
+    assert_eq!(
+        (asked.status, asked.json()["task"]["status"].clone()),
+        (201, json!("blocked")),
+        "{asked:?}"
+    );
     let approval = asked.header("location").unwrap();
     let shown = site.get("judge", approval).await.accepted(200);
     assert_eq!((&shown["kind"], &shown["action"]["sql"]), (&json!("ask"), &json!("ALTER …")));
@@ -225,7 +268,10 @@ async fn an_agent_asks_and_finds_the_answer_on_its_next_claim() {
     site.post("judge", &format!("{approval}/approve"), &yes).await.accepted(200);
     let again = site.claim_one("faq_agent").await;
     let answer = &again["task"]["approval"];
-    assert_eq!((&answer["status"], &answer["comment"]), (&json!("approved"), &json!("only tonight")));
+    assert_eq!(
+        (&answer["status"], &answer["comment"]),
+        (&json!("approved"), &json!("only tonight"))
+    );
     assert_eq!(again["attempt"], 2);
     site.post("crew", &path, &ask).await.refused(409, "lease-lost");
     site.finish().await;
@@ -240,15 +286,24 @@ async fn a_changed_payload_is_shown_beside_the_one_that_was_submitted() {
     let digest = site.get("judge", &path).await.accepted(200)["digest"].clone();
 
     let wrong = json!({"payload": {"replicas": 4}, "digest": "0".repeat(64)});
-    let refused = site.post("judge", &format!("{path}/approve"), &wrong).await.refused(409, "content-changed");
+    let refused = site
+        .post("judge", &format!("{path}/approve"), &wrong)
+        .await
+        .refused(409, "content-changed");
     assert_eq!(refused["digest"], digest);
     let edit = json!({"payload": {"replicas": 4}, "digest": digest});
     site.post("judge", &format!("{path}/approve"), &edit).await.accepted(200);
 
-    let seen = site.get("crew", &format!("/tasks/{}", task["task_id"].as_str().unwrap())).await.accepted(200);
+    let seen = site
+        .get("crew", &format!("/tasks/{}", task["task_id"].as_str().unwrap()))
+        .await
+        .accepted(200);
     assert_eq!(seen["payload"], json!({"replicas": 4}));
     let edit = &seen["approval"]["edit"];
-    assert_eq!((&edit["by"], &edit["original_payload"]), (&json!("key:judge"), &json!({"replicas": 40})));
+    assert_eq!(
+        (&edit["by"], &edit["original_payload"]),
+        (&json!("key:judge"), &json!({"replicas": 40}))
+    );
     assert_eq!(edit["changes"], json!([{"pointer": "/replicas", "before": 40, "after": 4}]));
     site.finish().await;
 }

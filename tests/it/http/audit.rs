@@ -11,7 +11,11 @@ async fn the_origin_is_the_connections_other_end_whatever_headers_say() {
     let task = site.submit(&json!({"type": "faq", "payload": {}})).await;
     let path = format!("/tasks/{}/cancel", task["task_id"].as_str().unwrap());
     let call = site.call("crew", Method::POST, &path).json(&json!({"reason": "no"}));
-    call.header("x-forwarded-for", "10.9.8.7").header("forwarded", "for=10.9.8.7").send().await.accepted(200);
+    call.header("x-forwarded-for", "10.9.8.7")
+        .header("forwarded", "for=10.9.8.7")
+        .send()
+        .await
+        .accepted(200);
 
     let page = site.get("root", "/admin/audit?limit=1").await.accepted(200);
 
@@ -27,10 +31,19 @@ async fn filters_and_pages_are_told_apart_from_nonsense() {
     let site = Site::open().await;
 
     for (query, pointer) in [("cursor=1", "cursor"), ("cursor=1-0-0-0", "cursor")] {
-        assert_eq!(site.get("root", &format!("/admin/audit?{query}")).await.pointers(), [pointer], "{query}");
+        assert_eq!(
+            site.get("root", &format!("/admin/audit?{query}")).await.pointers(),
+            [pointer],
+            "{query}"
+        );
     }
     assert_eq!(site.get("root", "/admin/audit?limit=201").await.status, 400);
-    for query in ["actor=%00", "action=%F0%9F%98%80", "subject='%7B0%7D", "cursor=18446744073709551615-255-0"] {
+    for query in [
+        "actor=%00",
+        "action=%F0%9F%98%80",
+        "subject='%7B0%7D",
+        "cursor=18446744073709551615-255-0",
+    ] {
         site.get("root", &format!("/admin/audit?{query}")).await.accepted(200);
     }
     site.finish().await;

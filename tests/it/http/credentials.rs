@@ -21,7 +21,11 @@ fn claims(role: &str) -> Value {
 fn base64(text: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let letters = text.as_bytes().chunks(3).flat_map(|chunk| {
-        let bits = chunk.iter().enumerate().map(|(nth, byte)| u32::from(*byte) << (16 - 8 * nth)).sum::<u32>();
+        let bits = chunk
+            .iter()
+            .enumerate()
+            .map(|(nth, byte)| u32::from(*byte) << (16 - 8 * nth))
+            .sum::<u32>();
         (0..=chunk.len()).map(move |nth| LETTERS[(bits >> (18 - 6 * nth) & 63) as usize] as char)
     });
     letters.collect()
@@ -37,7 +41,11 @@ async fn a_call_without_a_credential_is_refused_wherever_one_is_needed() {
         for operation in &operations {
             let answer = operation.call(&site, None).await;
             answer.refused(401, "unauthenticated");
-            assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"), "{}", operation.id);
+            assert!(
+                answer.header("www-authenticate").unwrap().starts_with("Bearer"),
+                "{}",
+                operation.id
+            );
         }
     };
     site.unchanged(refused).await;
@@ -47,7 +55,12 @@ async fn a_call_without_a_credential_is_refused_wherever_one_is_needed() {
 #[tokio::test]
 async fn every_role_may_call_what_its_scopes_allow_and_nothing_else() {
     let site = Site::open().await;
-    let roles = [("reader", Role::User), ("crew", Role::Agent), ("judge", Role::Approver), ("root", Role::Admin)];
+    let roles = [
+        ("reader", Role::User),
+        ("crew", Role::Agent),
+        ("judge", Role::Approver),
+        ("root", Role::Admin),
+    ];
     let reads = ["tasks:read", "events:read", "approvals:read"];
 
     for operation in Operation::guarded() {
@@ -56,14 +69,19 @@ async fn every_role_may_call_what_its_scopes_allow_and_nothing_else() {
             let is_allowed = match role {
                 Role::User => reads.contains(&&*scope),
                 Role::Agent => {
-                    reads.contains(&&*scope) || ["tasks:write", "agent", "events:publish"].contains(&&*scope)
+                    reads.contains(&&*scope)
+                        || ["tasks:write", "agent", "events:publish"].contains(&&*scope)
                 }
                 Role::Approver => reads.contains(&&*scope) || scope == "approvals:decide",
                 Role::Admin => true,
             };
             if is_allowed {
                 let answer = operation.call(&site, Some(name)).await;
-                assert!(![401, 403].contains(&answer.status) && answer.status < 500, "{}: {answer:?}", operation.id);
+                assert!(
+                    ![401, 403].contains(&answer.status) && answer.status < 500,
+                    "{}: {answer:?}",
+                    operation.id
+                );
             } else {
                 let answer = site.unchanged(operation.call(&site, Some(name))).await;
                 let problem = answer.refused(403, "missing-scope");
@@ -80,7 +98,8 @@ async fn a_token_of_every_role_is_taken_and_goes_before_a_key() {
 
     for role in ["user", "agent", "approver", "admin"] {
         let bearer = format!("Bearer {}", token(JWT_SECRET, &claims(role)));
-        let stats = site.anonymous(Method::GET, "/stats").header("authorization", &bearer).send().await;
+        let stats =
+            site.anonymous(Method::GET, "/stats").header("authorization", &bearer).send().await;
         stats.accepted(200);
     }
     // The reader's key alone could not submit.
@@ -89,7 +108,11 @@ async fn a_token_of_every_role_is_taken_and_goes_before_a_key() {
     let task = call.json(&json!({"type": "faq", "payload": {}})).send().await.accepted(201);
     assert_eq!(task["submitted_by"], "user:alice@example.com");
 
-    let bad = site.call("root", Method::GET, "/stats").header("authorization", "Bearer nonsense").send().await;
+    let bad = site
+        .call("root", Method::GET, "/stats")
+        .header("authorization", "Bearer nonsense")
+        .send()
+        .await;
     bad.refused(401, "unauthenticated");
     site.finish().await;
 }
@@ -135,8 +158,12 @@ async fn a_credential_that_is_no_good_is_refused_and_nothing_is_stored() {
         "a.b.c".to_owned(),
         "x".repeat(8_000),
     ];
-    let mut headers: Vec<_> = tokens.iter().map(|token| ("authorization", format!("Bearer {token}"))).collect();
-    headers.extend(["", "wrong-key-0123456789", "key-of-root-012345678"].map(|key| ("x-api-key", key.to_owned())));
+    let mut headers: Vec<_> =
+        tokens.iter().map(|token| ("authorization", format!("Bearer {token}"))).collect();
+    headers.extend(
+        ["", "wrong-key-0123456789", "key-of-root-012345678"]
+            .map(|key| ("x-api-key", key.to_owned())),
+    );
     headers.push(("x-api-key", format!("{}:admin", key_of("root"))));
     headers.push(("authorization", format!("Basic {good}")));
     headers.push(("authorization", good.clone()));
@@ -159,8 +186,10 @@ async fn whether_a_thing_is_there_is_not_told_to_who_may_not_call() {
     let task = site.submit(&json!({"type": "faq", "payload": {}})).await;
     let path = format!("/tasks/{}/cancel", task["task_id"].as_str().unwrap());
 
-    let known = site.unchanged(site.post("reader", &path, &json!({}))).await.refused(403, "missing-scope");
-    let unknown = site.post("reader", "/tasks/no-id/cancel", &json!({})).await.refused(403, "missing-scope");
+    let known =
+        site.unchanged(site.post("reader", &path, &json!({}))).await.refused(403, "missing-scope");
+    let unknown =
+        site.post("reader", "/tasks/no-id/cancel", &json!({})).await.refused(403, "missing-scope");
 
     assert_eq!(known["detail"], unknown["detail"]);
     site.finish().await;

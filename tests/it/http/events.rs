@@ -131,7 +131,10 @@ async fn a_filter_holds_back_every_other_type_task_and_source() {
     assert_eq!(by_type.numbers(2).await, [0, 2]);
     assert_eq!(by_source.numbers(2).await, [1, 2]);
     assert_eq!(by_all.numbers(1).await, [0]);
-    assert_eq!([by_task.next().await.event, by_task.next().await.event], ["task.created", "task.cancelled"]);
+    assert_eq!(
+        [by_task.next().await.event, by_task.next().await.event],
+        ["task.created", "task.cancelled"]
+    );
     site.finish().await;
 }
 
@@ -149,9 +152,11 @@ async fn pages_walk_the_whole_log_of_every_partition_oldest_first() {
     assert_eq!(first["items"][0], items[0]);
     let time = |item: &Value| item["timestamp"].as_str().unwrap().to_owned();
     assert!(items.windows(2).all(|pair| time(&pair[0]) <= time(&pair[1])));
-    let ids: std::collections::BTreeSet<_> = items.iter().map(|item| item["event_id"].as_str().unwrap()).collect();
+    let ids: std::collections::BTreeSet<_> =
+        items.iter().map(|item| item["event_id"].as_str().unwrap()).collect();
     assert_eq!((ids.len(), items.len()), (85, 85));
-    let mut numbers: Vec<_> = items.iter().filter(|item| item["event_type"] == "kb.updated").map(number).collect();
+    let mut numbers: Vec<_> =
+        items.iter().filter(|item| item["event_type"] == "kb.updated").map(number).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..60).collect::<Vec<_>>());
     // The same by one stream, each partition in its order.
@@ -164,7 +169,10 @@ async fn pages_walk_the_whole_log_of_every_partition_oldest_first() {
         let paged: Vec<_> = ids.iter().filter(|id| id.ends_with(partition)).collect();
         let streamed: Vec<_> = streamed.iter().filter(|id| id.ends_with(partition)).collect();
         assert!(!paged.is_empty() && paged.len() == streamed.len());
-        assert!(paged.iter().zip(&streamed).all(|(one, other)| *one == other), "{partition}: {paged:?} {streamed:?}");
+        assert!(
+            paged.iter().zip(&streamed).all(|(one, other)| *one == other),
+            "{partition}: {paged:?} {streamed:?}"
+        );
     }
     site.finish().await;
 }

@@ -41,7 +41,8 @@ async fn a_reader_that_falls_too_far_behind_is_cut_off_and_can_resume() {
 
     let blocks = sleeper.wake().await;
     let (last, heard) = blocks.split_last().unwrap();
-    let heard: Vec<_> = heard.iter().filter(|block| !block.event.is_empty()).map(Block::number).collect();
+    let heard: Vec<_> =
+        heard.iter().filter(|block| !block.event.is_empty()).map(Block::number).collect();
 
     assert_eq!((last.event.as_str(), last.data.contains("too slow")), ("cut-off", true));
     assert!(heard.len() < 16_000);

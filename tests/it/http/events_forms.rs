@@ -9,14 +9,33 @@ use crate::harness::json;
 type Headers<'h> = &'h [(&'h str, &'h str)];
 
 fn assert_is_cloud_event(event: &Value) {
-    assert_eq!((&event["specversion"], &event["datacontenttype"]), (&"1.0".into(), &"application/json".into()));
+    assert_eq!(
+        (&event["specversion"], &event["datacontenttype"]),
+        (&"1.0".into(), &"application/json".into())
+    );
     assert_eq!(event["source"], "/orchestrator/alice");
     assert_eq!(event["type"], event["data"]["event_type"]);
     assert_eq!(event["time"], event["data"]["timestamp"]);
     assert_eq!(event["id"], event["data"]["event_id"]);
     assert!(event["id"].is_string() && event["time"].is_string() && event["type"].is_string());
-    let known = ["specversion", "id", "source", "type", "time", "datacontenttype", "subject", "traceparent", "data"];
-    assert!(event.as_object().unwrap().iter().all(|(name, value)| known.contains(&name.as_str()) && !value.is_null()));
+    let known = [
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "time",
+        "datacontenttype",
+        "subject",
+        "traceparent",
+        "data",
+    ];
+    assert!(
+        event
+            .as_object()
+            .unwrap()
+            .iter()
+            .all(|(name, value)| known.contains(&name.as_str()) && !value.is_null())
+    );
 }
 
 #[tokio::test]

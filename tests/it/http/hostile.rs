@@ -40,12 +40,16 @@ fn bodies() -> Vec<(String, Vec<u8>)> {
         ("a huge number", format!("{{\"attempt\": {}}}", "9".repeat(10_000)).into_bytes()),
         ("a list as deep as it gets", "[".repeat(100_000).into_bytes()),
         ("objects as deep as they get", "{\"a\":".repeat(100_000).into_bytes()),
-        ("deep and closed", format!("{{\"type\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000)).into_bytes()),
+        (
+            "deep and closed",
+            format!("{{\"type\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000)).into_bytes(),
+        ),
         ("a long key", format!("{{\"{}\": 1", "k".repeat(1_000_000)).into_bytes()),
     ];
     bodies.push((
         "numbers everywhere",
-        br#"{"type":1,"payload":1,"tasks":1,"worker":1,"attempt":"1","outcomes":1,"event_type":1}"#.to_vec(),
+        br#"{"type":1,"payload":1,"tasks":1,"worker":1,"attempt":"1","outcomes":1,"event_type":1}"#
+            .to_vec(),
     ));
     bodies.push((
         "strings where objects belong",
@@ -67,7 +71,8 @@ fn bodies() -> Vec<(String, Vec<u8>)> {
 #[tokio::test]
 async fn no_body_brings_an_operation_down_or_is_taken_for_another() {
     let site = Site::open().await;
-    let operations: Vec<_> = Operation::all().into_iter().filter(|operation| operation.needs_body).collect();
+    let operations: Vec<_> =
+        Operation::all().into_iter().filter(|operation| operation.needs_body).collect();
 
     let refused = async {
         for operation in &operations {
@@ -125,7 +130,10 @@ async fn hostile_texts_in_fields_are_kept_as_they_are_or_refused() {
         assert_eq!((&task["payload"], &task["metadata"]), (&body["payload"], &body["metadata"]));
         assert_eq!(task["sla"]["target"], text);
         let id = task["task_id"].as_str().unwrap();
-        let cancelled = site.post("crew", &format!("/tasks/{id}/cancel"), &json!({"reason": text})).await.accepted(200);
+        let cancelled = site
+            .post("crew", &format!("/tasks/{id}/cancel"), &json!({"reason": text}))
+            .await
+            .accepted(200);
         assert_eq!(cancelled["error"], text);
         let timeline = site.get("reader", &format!("/tasks/{id}/events")).await.accepted(200);
         assert_eq!(timeline["items"][1]["reason"], text, "{timeline}");
@@ -140,8 +148,18 @@ async fn hostile_texts_in_fields_are_kept_as_they_are_or_refused() {
 #[tokio::test]
 async fn numbers_at_and_beyond_every_bound_are_refused_by_name() {
     let site = Site::open().await;
-    let wrong =
-        ["-1", "1.5", "1e2", "18446744073709551616", "99999999999999999999999999", "-0.0", "\"5\"", "true", "[]", "{}"];
+    let wrong = [
+        "-1",
+        "1.5",
+        "1e2",
+        "18446744073709551616",
+        "99999999999999999999999999",
+        "-0.0",
+        "\"5\"",
+        "true",
+        "[]",
+        "{}",
+    ];
 
     let refused = async {
         for name in ["delay_ms", "max_retries", "timeout_ms", "alert_threshold"] {
@@ -157,9 +175,12 @@ async fn numbers_at_and_beyond_every_bound_are_refused_by_name() {
             let answer = site.call("crew", Method::POST, path).body(body).send().await;
             assert_eq!(answer.pointers(), ["/attempt"], "{number}");
         }
-        for (name, number) in
-            [("delay_ms", 31_536_000_001u64), ("max_retries", 101), ("timeout_ms", 604_800_001), ("alert_threshold", 0)]
-        {
+        for (name, number) in [
+            ("delay_ms", 31_536_000_001u64),
+            ("max_retries", 101),
+            ("timeout_ms", 604_800_001),
+            ("alert_threshold", 0),
+        ] {
             let mut body = json!({"type": "faq", "payload": {}});
             body[name] = json!(number);
             assert_eq!(site.post("crew", "/tasks", &body).await.pointers(), [format!("/{name}")]);
@@ -189,7 +210,11 @@ async fn a_time_beyond_the_calendar_is_refused_by_name() {
             for name in ["run_at", "sla_deadline"] {
                 let mut body = json!({"type": "faq", "payload": {}});
                 body[name] = json!(time);
-                assert_eq!(site.post("crew", "/tasks", &body).await.pointers(), [format!("/{name}")], "{time}");
+                assert_eq!(
+                    site.post("crew", "/tasks", &body).await.pointers(),
+                    [format!("/{name}")],
+                    "{time}"
+                );
             }
         }
     };
@@ -201,14 +226,27 @@ async fn a_time_beyond_the_calendar_is_refused_by_name() {
 async fn a_mixed_batch_of_hostile_items_refuses_each_of_them_alone() {
     let site = Site::open().await;
     let good = r#"{"type":"faq","payload":{}}"#;
-    let deep = format!(r#"{{"type":"faq","payload":{{"a":{}{}}}}}"#, "[".repeat(5_000), "]".repeat(5_000));
-    let items = [good, "null", "[]", "\"\\u0000\"", "1e400", r#"{"type":"faq"}"#, &deep, r#"{"payload":{}}"#, good];
+    let deep =
+        format!(r#"{{"type":"faq","payload":{{"a":{}{}}}}}"#, "[".repeat(5_000), "]".repeat(5_000));
+    let items = [
+        good,
+        "null",
+        "[]",
+        "\"\\u0000\"",
+        "1e400",
+        r#"{"type":"faq"}"#,
+        &deep,
+        r#"{"payload":{}}"#,
+        good,
+    ];
     let body = format!(r#"{{"tasks":[{}]}}"#, items.join(","));
 
-    let answer = site.call("crew", Method::POST, "/tasks/batch").body(body).send().await.accepted(200);
+    let answer =
+        site.call("crew", Method::POST, "/tasks/batch").body(body).send().await.accepted(200);
 
     let results = answer["results"].as_array().unwrap();
-    let statuses: Vec<_> = results.iter().map(|result| result["status"].as_u64().unwrap()).collect();
+    let statuses: Vec<_> =
+        results.iter().map(|result| result["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [201, 422, 422, 422, 422, 422, 422, 422, 201], "{answer}");
     for (nth, result) in results.iter().enumerate().filter(|(_, result)| result["status"] == 422) {
         let pointer = result["problem"]["errors"][0]["pointer"].as_str().unwrap();

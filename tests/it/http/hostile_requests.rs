@@ -6,7 +6,10 @@ use serde_json::json;
 use crate::harness::{Site, key_of};
 
 fn request(line: &str, headers: &[u8], body: &[u8]) -> Vec<u8> {
-    let head = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: {}\r\n", key_of("crew"));
+    let head = format!(
+        "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: {}\r\n",
+        key_of("crew")
+    );
     let length = format!("content-length: {}\r\n\r\n", body.len());
     [head.as_bytes(), headers, length.as_bytes(), body].concat()
 }
@@ -53,7 +56,8 @@ async fn no_path_brings_the_gateway_down_or_leads_somewhere_else() {
                 ("GET", "/", ""),
             ] {
                 let line = format!("{method} {before}{segment}{after}");
-                let bytes = request(&line, b"content-type: application/json\r\n", br#"{"worker": "w1"}"#);
+                let bytes =
+                    request(&line, b"content-type: application/json\r\n", br#"{"worker": "w1"}"#);
                 let answer = site.raw(&bytes).await;
                 assert!((400..500).contains(&answer.status), "{line:.100}: {answer:?}");
                 answer.problem();
@@ -102,8 +106,18 @@ async fn an_idempotency_key_that_cannot_be_kept_is_refused() {
     let huge = "k".repeat(30_000);
 
     let refused = async {
-        for key in [&b""[..], b" ", b"a b", b"\xc3\xa9", b"\xff", b"a\tb", long.as_bytes(), huge.as_bytes()] {
-            let headers = [b"content-type: application/json\r\nidempotency-key: ", key, b"\r\n"].concat();
+        for key in [
+            &b""[..],
+            b" ",
+            b"a b",
+            b"\xc3\xa9",
+            b"\xff",
+            b"a\tb",
+            long.as_bytes(),
+            huge.as_bytes(),
+        ] {
+            let headers =
+                [b"content-type: application/json\r\nidempotency-key: ", key, b"\r\n"].concat();
             let answer = site.raw(&request("POST /tasks", &headers, SUBMISSION)).await;
             let problem = answer.refused(400, "unreadable-request");
             assert!(problem["detail"].as_str().unwrap().contains("Idempotency-Key"), "{answer:?}");
@@ -134,7 +148,8 @@ async fn a_request_id_that_could_break_a_log_line_is_replaced() {
         assert!(own.len() == 36 && own.as_bytes() != id, "{own}");
     }
     let longest = "x".repeat(128);
-    let answer = site.call("crew", Method::GET, "/stats").header("x-request-id", &longest).send().await;
+    let answer =
+        site.call("crew", Method::GET, "/stats").header("x-request-id", &longest).send().await;
     assert_eq!(answer.header("x-request-id"), Some(&*longest));
     site.finish().await;
 }
@@ -143,14 +158,20 @@ async fn a_request_id_that_could_break_a_log_line_is_replaced() {
 async fn a_content_type_is_read_by_its_essence_and_anything_but_json_is_refused() {
     let site = Site::open().await;
 
-    for good in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.task+json"] {
+    for good in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.task+json"]
+    {
         let headers = format!("content-type: {good}\r\n");
         site.raw(&request("POST /tasks", headers.as_bytes(), SUBMISSION)).await.accepted(201);
     }
     let refused = async {
-        for bad in
-            [&b"text/json"[..], b"multipart/form-data; boundary=x", b"json", b"\xff", b";", b"application/json+xml"]
-        {
+        for bad in [
+            &b"text/json"[..],
+            b"multipart/form-data; boundary=x",
+            b"json",
+            b"\xff",
+            b";",
+            b"application/json+xml",
+        ] {
             let headers = [b"content-type: ", bad, b"\r\n"].concat();
             let answer = site.raw(&request("POST /tasks", &headers, SUBMISSION)).await;
             answer.refused(415, "unsupported-media-type");
@@ -164,7 +185,9 @@ async fn a_content_type_is_read_by_its_essence_and_anything_but_json_is_refused(
 async fn headers_that_are_no_text_are_refused_or_passed_over() {
     let site = Site::open().await;
 
-    let key = site.raw(b"GET /stats HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: \xff\xfe\r\n\r\n").await;
+    let key = site
+        .raw(b"GET /stats HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: \xff\xfe\r\n\r\n")
+        .await;
     key.refused(401, "unauthenticated");
     let bearer =
         site.raw(b"GET /stats HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer \xff\r\n\r\n").await;
@@ -186,8 +209,12 @@ async fn what_is_no_http_is_answered_in_kind_and_the_gateway_goes_on() {
             b"NONSENSE\r\n\r\n".to_vec(),
             b"GET /stats HTTP/9.9\r\n\r\n".to_vec(),
             b"GET /st\0ats HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(),
-            format!("POST /tasks HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-length: -1\r\n\r\n").into_bytes(),
-            b"POST /tasks HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}".to_vec(),
+            format!(
+                "POST /tasks HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-length: -1\r\n\r\n"
+            )
+            .into_bytes(),
+            b"POST /tasks HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}"
+                .to_vec(),
             format!("GET /stats HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\0\r\n\r\n").into_bytes(),
             format!("GET /stats HTTP/1.1\r\n{many}\r\n").into_bytes(),
             format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(70_000)).into_bytes(),
@@ -210,7 +237,8 @@ async fn a_body_that_ends_early_or_is_chunked_badly_stores_nothing() {
     );
 
     let refused = async {
-        let bytes = format!("{head}transfer-encoding: chunked\r\n\r\nZZ\r\n{{}}\r\n0\r\n\r\n").into_bytes();
+        let bytes =
+            format!("{head}transfer-encoding: chunked\r\n\r\nZZ\r\n{{}}\r\n0\r\n\r\n").into_bytes();
         let answer = site.raw(&bytes).await;
         assert!((400..500).contains(&answer.status), "{answer:?}");
         let mut client = site.connect().await;
@@ -219,8 +247,10 @@ async fn a_body_that_ends_early_or_is_chunked_badly_stores_nothing() {
         drop(client);
     };
     site.unchanged(refused).await;
-    let chunked =
-        format!("{head}transfer-encoding: chunked\r\n\r\n1b\r\n{}\r\n0\r\n\r\n", r#"{"type":"faq","payload":{}}"#);
+    let chunked = format!(
+        "{head}transfer-encoding: chunked\r\n\r\n1b\r\n{}\r\n0\r\n\r\n",
+        r#"{"type":"faq","payload":{}}"#
+    );
     site.raw(chunked.as_bytes()).await.accepted(201);
     site.finish().await;
 }

@@ -14,7 +14,8 @@ fn parse(answer: &Answer) -> BTreeMap<String, f64> {
     let (mut samples, mut announced) = (BTreeMap::new(), String::new());
     for line in answer.body.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
-            announced = help.split_once(' ').filter(|(_, text)| !text.is_empty()).unwrap().0.to_owned();
+            announced =
+                help.split_once(' ').filter(|(_, text)| !text.is_empty()).unwrap().0.to_owned();
         } else if let Some(kind) = line.strip_prefix("# TYPE ") {
             let (name, kind) = kind.split_once(' ').unwrap();
             assert_eq!(name, announced);

@@ -41,7 +41,10 @@ impl Operation {
         let document = openapi::document();
         let paths = document["paths"].as_object().unwrap().iter();
         let all = paths.flat_map(|(path, item)| {
-            item.as_object().unwrap().iter().map(|(method, operation)| Self::read(path, method, operation))
+            item.as_object()
+                .unwrap()
+                .iter()
+                .map(|(method, operation)| Self::read(path, method, operation))
         });
         all.collect()
     }
@@ -81,7 +84,9 @@ impl Operation {
             "report_outcomes" => json!({"outcomes": []}),
             "publish_event" => json!({"event_type": "deploy.started", "payload": {}}),
             "change_task_status" => json!({"status": "in_progress"}),
-            "extend_lease" | "complete_task" | "fail_task" | "release_task" => json!({"attempt": 1}),
+            "extend_lease" | "complete_task" | "fail_task" | "release_task" => {
+                json!({"attempt": 1})
+            }
             "ask_approval" => json!({"attempt": 1, "reason": "may I?"}),
             "decide_approvals" => {
                 json!({"decisions": [{"approval_id": ApprovalId::new(Partition(0)).to_string(), "decision": "approve"}]})

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, JWT_SECRET, Site};
 
 async fn submitted(site: &Site) -> String {
-    site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].as_str().unwrap().to_owned()
+    site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 async fn patch(site: &Site, name: &str, id: &str, query: &str) -> Answer {
@@ -36,7 +39,8 @@ async fn a_task_lives_its_life_by_the_calls_of_the_predecessor_and_its_subscribe
     assert_eq!(task["sla"]["deadline"], "2100-01-02T03:04:05.123Z");
     call(Method::GET, &format!("/tasks/{id}")).send().await.accepted(200);
     let path = format!("/tasks/{id}/status");
-    let begun = call(Method::PATCH, &format!("{path}?status=in_progress")).send().await.accepted(200);
+    let begun =
+        call(Method::PATCH, &format!("{path}?status=in_progress")).send().await.accepted(200);
     let ended = call(Method::PATCH, &format!("{path}?status=completed")).send().await.accepted(200);
 
     for (answer, status) in [(&begun, "in_progress"), (&ended, "completed")] {
@@ -61,7 +65,8 @@ async fn a_status_is_changed_by_query_or_by_body_and_the_body_goes_first() {
 
     let failed = submitted(&site).await;
     patch(&site, "crew", &failed, "?status=in_progress").await.accepted(200);
-    let answer = patch(&site, "crew", &failed, "?status=failed&error=it%20broke").await.accepted(200);
+    let answer =
+        patch(&site, "crew", &failed, "?status=failed&error=it%20broke").await.accepted(200);
     assert_eq!((&answer["status"], &answer["error"]), (&json!("failed"), &json!("it broke")));
 
     let completed = submitted(&site).await;
@@ -107,7 +112,9 @@ async fn nobody_ends_a_task_that_he_does_not_hold_admins_included() {
             for query in ["?status=completed", "?status=failed"] {
                 patch(&site, name, &id, query).await.refused(409, "not-holder");
             }
-            let problem = patch(&site, name, &id, "?status=in_progress").await.refused(409, "illegal-transition");
+            let problem = patch(&site, name, &id, "?status=in_progress")
+                .await
+                .refused(409, "illegal-transition");
             assert_eq!(problem["task_status"], "in_progress");
         }
     };
@@ -127,7 +134,8 @@ async fn nobody_jumps_over_the_approval_or_the_start_time_by_changing_a_status()
             let id = task["task_id"].as_str().unwrap();
             for name in ["crew", "root"] {
                 for query in ["?status=in_progress", "?status=completed", "?status=failed"] {
-                    let problem = patch(&site, name, id, query).await.refused(409, "illegal-transition");
+                    let problem =
+                        patch(&site, name, id, query).await.refused(409, "illegal-transition");
                     assert_eq!(problem["task_status"], status, "{query}");
                 }
             }
@@ -151,7 +159,10 @@ async fn an_event_is_published_in_ones_own_name_and_marked_as_external() {
     let (channel, event) = subscriber.next().await;
     let event: Value = serde_json::from_str(&event).unwrap();
     assert_eq!(channel, "orchestrator:events:task.completed");
-    assert_eq!((&event["event_id"], &event["event_type"]), (&answer["event_id"], &answer["event_type"]));
+    assert_eq!(
+        (&event["event_id"], &event["event_type"]),
+        (&answer["event_id"], &answer["event_type"])
+    );
     assert_eq!(
         (&event["source_agent"], &event["priority"], &event["payload"]),
         (&json!("crew"), &json!("high"), &json!({"n": 1}))
@@ -159,7 +170,9 @@ async fn an_event_is_published_in_ones_own_name_and_marked_as_external() {
     assert_eq!(event["metadata"], json!({"external": true, "k": "v"}));
 
     let foreign = json!({"event_type": "deploy.started", "source_agent": "rival", "payload": {}});
-    site.unchanged(site.post("crew", "/events/publish", &foreign)).await.refused(403, "foreign-source");
+    site.unchanged(site.post("crew", "/events/publish", &foreign))
+        .await
+        .refused(403, "foreign-source");
     site.post("root", "/events/publish", &foreign).await.accepted(202);
     site.finish().await;
 }
@@ -173,9 +186,20 @@ async fn every_wrong_field_of_an_event_is_named_at_once() {
     });
 
     let refused = async {
-        let faults = ["/event_type", "/metadata", "/payload", "/priority", "/source_agent", "/task_id", "/trace_id"];
+        let faults = [
+            "/event_type",
+            "/metadata",
+            "/payload",
+            "/priority",
+            "/source_agent",
+            "/task_id",
+            "/trace_id",
+        ];
         assert_eq!(site.post("crew", "/events/publish", &body).await.pointers(), faults);
-        assert_eq!(site.post("crew", "/events/publish", &json!({})).await.pointers(), ["/event_type", "/payload"]);
+        assert_eq!(
+            site.post("crew", "/events/publish", &json!({})).await.pointers(),
+            ["/event_type", "/payload"]
+        );
     };
     site.unchanged(refused).await;
     site.finish().await;

@@ -45,7 +45,8 @@ async fn a_list_is_filtered_by_each_field_and_by_all_together_and_the_newest_is_
 #[tokio::test]
 async fn pages_hold_every_task_once_and_the_last_has_no_cursor() {
     let site = Site::open().await;
-    let mut expected: Vec<_> = site.fleet.submit_many("faq", 25).await.iter().map(ToString::to_string).collect();
+    let mut expected: Vec<_> =
+        site.fleet.submit_many("faq", 25).await.iter().map(ToString::to_string).collect();
     expected.reverse();
 
     let (mut found, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
@@ -68,7 +69,10 @@ async fn pages_hold_every_task_once_and_the_last_has_no_cursor() {
 #[tokio::test]
 async fn a_parameter_that_cannot_be_read_is_refused_by_name() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].as_str().unwrap().to_owned();
+    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
 
     for (path, name) in [
         ("/tasks?limit=0", "limit"),
@@ -94,7 +98,10 @@ async fn a_parameter_that_cannot_be_read_is_refused_by_name() {
     ] {
         let answer = site.get("reader", path).await;
         let problem = answer.refused(400, "unreadable-request");
-        assert!(problem["detail"].as_str().unwrap().contains(&format!("`{name}`")), "{path}: {answer:?}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(&format!("`{name}`")),
+            "{path}: {answer:?}"
+        );
     }
     site.finish().await;
 }
@@ -104,7 +111,13 @@ async fn a_cursor_that_no_page_gave_is_refused() {
     let site = Site::open().await;
     let uuid = "019ab3c4-0000-7000-8000-000077120000";
 
-    for path in ["/tasks", "/tasks?status=pending", "/approvals", "/approvals/pending", "/approvals/history"] {
+    for path in [
+        "/tasks",
+        "/tasks?status=pending",
+        "/approvals",
+        "/approvals/pending",
+        "/approvals/history",
+    ] {
         for bad in [
             "",
             "x",
@@ -131,20 +144,38 @@ async fn a_cursor_that_no_page_gave_is_refused() {
 #[tokio::test]
 async fn a_timeline_tells_every_transition_who_made_it_when_and_why() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].as_str().unwrap().to_owned();
+    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     site.claim_one("faq_agent").await;
-    site.post("crew", &format!("/tasks/{id}/cancel"), &json!({"reason": "no need"})).await.accepted(200);
+    site.post("crew", &format!("/tasks/{id}/cancel"), &json!({"reason": "no need"}))
+        .await
+        .accepted(200);
 
     let timeline = site.get("reader", &format!("/tasks/{id}/events")).await.accepted(200);
 
     let items = timeline["items"].as_array().unwrap();
-    let told: Vec<_> =
-        items.iter().map(|item| (item["verb"].as_str().unwrap(), item["status"].as_str().unwrap())).collect();
-    assert_eq!(told, [("submit", "pending"), ("route", "assigned"), ("claim", "in_progress"), ("cancel", "cancelled")]);
+    let told: Vec<_> = items
+        .iter()
+        .map(|item| (item["verb"].as_str().unwrap(), item["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("submit", "pending"),
+            ("route", "assigned"),
+            ("claim", "in_progress"),
+            ("cancel", "cancelled")
+        ]
+    );
     let actors: Vec<_> = items.iter().map(|item| item["actor"].as_str().unwrap()).collect();
     assert_eq!(actors, ["key:crew", "orchestrator", "key:crew", "key:crew"]);
     assert_eq!((&items[3]["reason"], &items[3]["attempt"]), (&json!("no need"), &json!(1)));
-    assert!(items.iter().all(|item| item["at"].as_str().unwrap().ends_with('Z')) && timeline["next_cursor"].is_null());
+    assert!(
+        items.iter().all(|item| item["at"].as_str().unwrap().ends_with('Z'))
+            && timeline["next_cursor"].is_null()
+    );
     site.finish().await;
 }
 
@@ -156,18 +187,29 @@ async fn agents_show_their_depth_their_sessions_and_whether_they_are_paused() {
     assert_eq!(held["attempt"], 1);
 
     let paused = site.post("root", "/agents/faq_agent/pause", &json!({})).await.accepted(200);
-    let claim = site.post("crew", "/agents/faq_agent/claim", &json!({"worker": "w2", "max": 10})).await.accepted(200);
+    let claim = site
+        .post("crew", "/agents/faq_agent/claim", &json!({"worker": "w2", "max": 10}))
+        .await
+        .accepted(200);
     let all = site.get("reader", "/agents").await.accepted(200);
     let agent = site.get("reader", "/agents/faq_agent").await.accepted(200);
     let resumed = site.post("root", "/agents/faq_agent/resume", &json!({})).await.accepted(200);
 
     assert_eq!((&paused["paused"], &resumed["paused"]), (&json!(true), &json!(false)));
     assert_eq!(claim, json!({"tasks": []}));
-    assert_eq!((&agent["depth"], &agent["in_progress"], &agent["paused"]), (&json!(2), &json!(1), &json!(true)));
-    let workers: Vec<_> = agent["sessions"].as_array().unwrap().iter().map(|one| one["worker"].clone()).collect();
+    assert_eq!(
+        (&agent["depth"], &agent["in_progress"], &agent["paused"]),
+        (&json!(2), &json!(1), &json!(true))
+    );
+    let workers: Vec<_> =
+        agent["sessions"].as_array().unwrap().iter().map(|one| one["worker"].clone()).collect();
     assert!(workers.contains(&json!("w1")) && agent["last_seen"].is_string(), "{agent}");
-    let names: Vec<_> = all["items"].as_array().unwrap().iter().map(|one| one["agent"].as_str().unwrap()).collect();
-    assert_eq!((names, &all["next_cursor"]), (vec!["dev_agent", "faq_agent", "ops_agent"], &Value::Null));
+    let names: Vec<_> =
+        all["items"].as_array().unwrap().iter().map(|one| one["agent"].as_str().unwrap()).collect();
+    assert_eq!(
+        (names, &all["next_cursor"]),
+        (vec!["dev_agent", "faq_agent", "ops_agent"], &Value::Null)
+    );
     site.finish().await;
 }
 
@@ -180,13 +222,19 @@ async fn figures_count_every_task_in_each_way() {
 
     let stats = site.get("reader", "/stats").await.accepted(200);
 
-    assert_eq!(stats["queue"], json!({"pending_tasks": 1, "processing_tasks": 1, "total_tasks": 3}));
+    assert_eq!(
+        stats["queue"],
+        json!({"pending_tasks": 1, "processing_tasks": 1, "total_tasks": 3})
+    );
     for (status, count) in [("blocked", 1), ("assigned", 1), ("in_progress", 1), ("completed", 0)] {
         assert_eq!(stats["by_status"][status], count, "{stats}");
     }
     assert_eq!(stats["by_priority"], json!({"P0": 1, "P1": 0, "P2": 2, "P3": 0}));
     assert_eq!(stats["by_agent"]["faq_agent"]["in_progress"], 1);
-    assert!(stats["timestamp"].is_string() && stats.as_object().unwrap().contains_key("oldest_pending_ms"));
+    assert!(
+        stats["timestamp"].is_string()
+            && stats.as_object().unwrap().contains_key("oldest_pending_ms")
+    );
     site.finish().await;
 }
 
@@ -210,7 +258,10 @@ async fn the_report_on_promises_is_told_by_what_is_asked_for() {
     assert_eq!(all["total"], figures);
     assert!(all["from"].as_str().unwrap().ends_with(":00:00.000Z"), "{all}");
     let group = &apart["groups"][0];
-    assert_eq!((&group["type"], &group["priority"], &group["agent"]), (&json!("faq"), &json!("P2"), &Value::Null));
+    assert_eq!(
+        (&group["type"], &group["priority"], &group["agent"]),
+        (&json!("faq"), &json!("P2"), &Value::Null)
+    );
     assert_eq!((&group["cancelled"], apart["groups"].as_array().unwrap().len()), (&json!(1), 1));
     for (query, says) in [
         ("group_by=colour", "one or several of type, priority, agent"),
@@ -238,8 +289,14 @@ async fn the_rules_are_shown_and_say_where_a_submission_would_go_without_storing
     let faq = site.unchanged(explain(json!({"type": "faq", "payload": {}}))).await.accepted(200);
     let bad = site.unchanged(explain(json!({"type": "fax", "payload": 1}))).await;
 
-    assert_eq!((&rules["rules"][0]["agent"], rules["approvals"].as_array().unwrap().len()), (&json!("faq_agent"), 3));
-    assert_eq!(deploy, json!({"agent": "ops_agent", "rule": 2, "approval_rule": "production change"}));
+    assert_eq!(
+        (&rules["rules"][0]["agent"], rules["approvals"].as_array().unwrap().len()),
+        (&json!("faq_agent"), 3)
+    );
+    assert_eq!(
+        deploy,
+        json!({"agent": "ops_agent", "rule": 2, "approval_rule": "production change"})
+    );
     assert_eq!(faq, json!({"agent": "faq_agent", "rule": 0, "approval_rule": null}));
     assert_eq!(bad.pointers(), ["/payload", "/type"]);
     site.finish().await;

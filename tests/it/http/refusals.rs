@@ -17,24 +17,35 @@ fn too_large() -> Vec<u8> {
 #[tokio::test]
 async fn an_id_that_nothing_has_is_unknown_and_one_that_is_none_is_unreadable() {
     let site = Site::open().await;
-    let by_id = || Operation::guarded().into_iter().filter(|operation| operation.template.contains("{id}"));
+    let by_id =
+        || Operation::guarded().into_iter().filter(|operation| operation.template.contains("{id}"));
     assert!(by_id().count() >= 12);
 
     let refused = async {
         for operation in by_id() {
-            let cause = if operation.template.starts_with("/tasks") { "unknown-task" } else { "unknown-approval" };
+            let cause = if operation.template.starts_with("/tasks") {
+                "unknown-task"
+            } else {
+                "unknown-approval"
+            };
             operation.call(&site, Some("root")).await.refused(404, cause);
             // A partition that there is not.
             let elsewhere = operation.path_of("019ab3c4-0000-7000-8000-0000771200ff");
-            for (path, status) in [(elsewhere, 404), (operation.path_of("7"), 400), (operation.path_of("%C3%A9"), 400)]
-            {
+            for (path, status) in [
+                (elsewhere, 404),
+                (operation.path_of("7"), 400),
+                (operation.path_of("%C3%A9"), 400),
+            ] {
                 let call = site.call("root", operation.method.clone(), &path);
                 let answer = match operation.body() {
                     Some(body) => call.json(&body).send().await,
                     None => call.send().await,
                 };
                 answer.refused(status, if status == 404 { cause } else { "unreadable-request" });
-                assert!(status == 404 || answer.json()["detail"].as_str().unwrap().contains("`id`"), "{answer:?}");
+                assert!(
+                    status == 404 || answer.json()["detail"].as_str().unwrap().contains("`id`"),
+                    "{answer:?}"
+                );
             }
         }
     };
@@ -47,15 +58,20 @@ async fn an_agent_that_nobody_named_is_unknown_and_a_name_that_is_none_is_unread
     let site = Site::open().await;
 
     let refused = async {
-        for (method, path) in [(Method::GET, ""), (Method::POST, "/pause"), (Method::POST, "/resume")] {
-            let unknown = site.call("root", method.clone(), &format!("/agents/nobody{path}")).send().await;
+        for (method, path) in
+            [(Method::GET, ""), (Method::POST, "/pause"), (Method::POST, "/resume")]
+        {
+            let unknown =
+                site.call("root", method.clone(), &format!("/agents/nobody{path}")).send().await;
             let problem = unknown.refused(404, "unknown-agent");
             assert!(problem["detail"].as_str().unwrap().contains("dev_agent"), "{unknown:?}");
             let bad = site.call("root", method, &format!("/agents/No%20Body{path}")).send().await;
             bad.refused(400, "unreadable-request");
         }
         for path in ["claim", "results"] {
-            let bad = site.post("crew", &format!("/agents/No%20Body/{path}"), &json!({"worker": "w1"})).await;
+            let bad = site
+                .post("crew", &format!("/agents/No%20Body/{path}"), &json!({"worker": "w1"}))
+                .await;
             bad.refused(400, "unreadable-request");
         }
     };
@@ -73,11 +89,21 @@ async fn a_body_that_is_not_json_is_refused_by_every_operation_that_takes_one() 
         for operation in taking() {
             let call = || site.call("root", operation.method.clone(), &operation.path());
             call().body("{\"a\":").send().await.refused(400, "unreadable-request");
-            call().body(b"{\"a\": \"\xff\xfe\"}".to_vec()).send().await.refused(400, "unreadable-request");
+            call()
+                .body(b"{\"a\": \"\xff\xfe\"}".to_vec())
+                .send()
+                .await
+                .refused(400, "unreadable-request");
             assert_eq!(call().body("[]").send().await.pointers(), [""], "{}", operation.id);
             assert_eq!(call().body("\"text\"").send().await.pointers(), [""], "{}", operation.id);
-            for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
-                call().of_type(content_type, "{}").send().await.refused(415, "unsupported-media-type");
+            for content_type in
+                ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""]
+            {
+                call()
+                    .of_type(content_type, "{}")
+                    .send()
+                    .await
+                    .refused(415, "unsupported-media-type");
             }
             if operation.needs_body {
                 call().send().await.refused(415, "unsupported-media-type");

@@ -36,9 +36,16 @@ async fn without_its_store_the_service_lives_but_is_not_ready_and_calls_may_be_t
     .await;
     for path in ["/health", "/health/ready"] {
         let health = site.anonymous(Method::GET, path).send().await.accepted(503);
-        assert_eq!((&health["status"], &health["redis"]), (&json!("unhealthy"), &json!("disconnected")), "{path}");
+        assert_eq!(
+            (&health["status"], &health["redis"]),
+            (&json!("unhealthy"), &json!("disconnected")),
+            "{path}"
+        );
     }
-    assert_eq!(site.anonymous(Method::GET, "/health/live").send().await.accepted(200)["status"], "healthy");
+    assert_eq!(
+        site.anonymous(Method::GET, "/health/live").send().await.accepted(200)["status"],
+        "healthy"
+    );
     let answer = site.post("crew", "/tasks", &json!({"type": "faq", "payload": {}})).await;
     answer.refused(503, "store-unavailable");
     assert!(answer.header("retry-after").is_some() && !answer.body.contains("redis"), "{answer:?}");
@@ -65,8 +72,16 @@ async fn the_document_is_served_in_three_forms_and_loads_nothing_from_elsewhere(
     assert_eq!((yaml_form.status, yaml_form.body), (200, orchestrator::http::openapi::yaml()));
     assert_eq!(page.status, 200);
     assert!(page.header("content-type").unwrap().starts_with("text/html"));
-    for loading in ["src=\"http", "src='http", "src=\"//", "href=\"http", "href=\"//", "@import", "url(http", "url(//"]
-    {
+    for loading in [
+        "src=\"http",
+        "src='http",
+        "src=\"//",
+        "href=\"http",
+        "href=\"//",
+        "@import",
+        "url(http",
+        "url(//",
+    ] {
         // Inside of its own scripts there are texts that look like links.
         let markup: String = page
             .body
@@ -86,31 +101,48 @@ async fn no_web_origin_may_call_unless_it_is_configured() {
         let call = site.anonymous(Method::OPTIONS, "/tasks").header("origin", origin);
         call.header("access-control-request-method", "POST").send()
     };
-    let closed = site.call("reader", Method::GET, "/stats").header("origin", "https://app.example.com").send().await;
+    let closed = site
+        .call("reader", Method::GET, "/stats")
+        .header("origin", "https://app.example.com")
+        .send()
+        .await;
     closed.accepted(200);
     let asked = preflight(&site, "https://app.example.com").await;
     for answer in [&closed, &asked] {
-        assert!(!answer.headers.keys().any(|name| name.as_str().starts_with("access-control")), "{answer:?}");
+        assert!(
+            !answer.headers.keys().any(|name| name.as_str().starts_with("access-control")),
+            "{answer:?}"
+        );
     }
     site.finish().await;
 
     let origins = vec!["https://app.example.com".to_owned()];
     let site = Site::told(Fleet::start().await, |http| http.cors_origins = origins).await;
     let open = preflight(&site, "https://app.example.com").await;
-    assert_eq!(open.header("access-control-allow-origin"), Some("https://app.example.com"), "{open:?}");
+    assert_eq!(
+        open.header("access-control-allow-origin"),
+        Some("https://app.example.com"),
+        "{open:?}"
+    );
     let foreign = preflight(&site, "https://evil.example.com").await;
     assert_eq!(foreign.header("access-control-allow-origin"), None, "{foreign:?}");
     let call = site.anonymous(Method::GET, "/stats").header("origin", "https://app.example.com");
     let refused = call.send().await;
     refused.refused(401, "unauthenticated");
-    assert!(refused.header("access-control-allow-origin").is_some(), "a script can read why: {refused:?}");
+    assert!(
+        refused.header("access-control-allow-origin").is_some(),
+        "a script can read why: {refused:?}"
+    );
     site.finish().await;
 }
 
 #[tokio::test]
 async fn a_full_store_is_said_and_what_runs_can_still_end() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].as_str().unwrap().to_owned();
+    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     site.claim_one("faq_agent").await;
     let _: String = site.fleet.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
 

@@ -74,7 +74,8 @@ impl Site {
 
     pub async fn get(&self, query: &str, headers: &[(&str, &str)]) -> reqwest::Response {
         let request = self.client.get(format!("{}{query}", self.url)).header("x-api-key", KEY);
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         within(BOUND, "the head of an answer", request.send()).await.unwrap()
     }
 
@@ -109,7 +110,9 @@ impl Site {
         socket.set_recv_buffer_size(4_096).unwrap();
         let host = self.url.split('/').nth(2).unwrap();
         let mut stream = socket.connect(host.parse().unwrap()).await.unwrap();
-        let request = format!("GET /events{query} HTTP/{version}\r\nHost: {host}\r\nX-API-Key: {KEY}\r\n\r\n");
+        let request = format!(
+            "GET /events{query} HTTP/{version}\r\nHost: {host}\r\nX-API-Key: {KEY}\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = Vec::new();
         while !text.ends_with(b"\n\n") {
@@ -120,7 +123,8 @@ impl Site {
 
     /// Alice publishes an event with a number in its payload.
     pub async fn publish(&self, event_type: &str, number: u64) -> Uuid {
-        self.publish_with(event_type, |event| event.payload = json(&format!(r#"{{"n":{number}}}"#))).await
+        self.publish_with(event_type, |event| event.payload = json(&format!(r#"{{"n":{number}}}"#)))
+            .await
     }
 
     pub async fn publish_with(&self, event_type: &str, change: impl FnOnce(&mut NewEvent)) -> Uuid {
@@ -144,7 +148,9 @@ impl Reader {
             if let Some(block) = Block::take(&mut self.text) {
                 return Some(block);
             }
-            let chunk = within(BOUND, "the next bytes of a stream", self.response.chunk()).await.unwrap()?;
+            let chunk = within(BOUND, "the next bytes of a stream", self.response.chunk())
+                .await
+                .unwrap()?;
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
@@ -178,7 +184,9 @@ pub struct Sleeper {
 impl Sleeper {
     /// Wakes up and reads all that comes until the end of the stream.
     pub async fn wake(mut self) -> Vec<Block> {
-        within(BOUND, "the end of the stream", self.stream.read_to_end(&mut self.text)).await.unwrap();
+        within(BOUND, "the end of the stream", self.stream.read_to_end(&mut self.text))
+            .await
+            .unwrap();
         let text = String::from_utf8(self.text).unwrap();
         let (_, body) = text.split_once("\r\n\r\n").unwrap();
         body.split_terminator("\n\n").map(Block::read).collect()

@@ -24,10 +24,22 @@ async fn an_accepted_submission_says_where_the_task_is_and_all_of_what_it_is() {
     let answer = call.json(&body).send().await;
 
     let task = answer.accepted(201);
-    assert_eq!(answer.header("location"), Some(&*format!("/tasks/{}", task["task_id"].as_str().unwrap())));
+    assert_eq!(
+        answer.header("location"),
+        Some(&*format!("/tasks/{}", task["task_id"].as_str().unwrap()))
+    );
     assert_eq!(answer.header("x-request-id"), Some("my-own-id"));
     assert_eq!(answer.header("idempotency-replayed"), None);
-    for name in ["type", "payload", "priority", "source", "metadata", "parent_task_id", "trace_id", "max_retries"] {
+    for name in [
+        "type",
+        "payload",
+        "priority",
+        "source",
+        "metadata",
+        "parent_task_id",
+        "trace_id",
+        "max_retries",
+    ] {
         assert_eq!(task[name], body[name], "{name}");
     }
     let sla = json!({"target": "4h", "deadline": "2100-01-02T03:04:05.000Z", "alert_threshold": 50, "state": "on_track",
@@ -37,8 +49,19 @@ async fn an_accepted_submission_says_where_the_task_is_and_all_of_what_it_is() {
     for (name, value) in [("attempt", 0), ("retry_count", 0), ("lost_count", 0)] {
         assert_eq!(task[name], value, "{name}");
     }
-    for name in ["scheduled_for", "started_at", "completed_at", "error", "result", "progress", "approval_id"] {
-        assert!(task.as_object().unwrap().contains_key(name) && task[name].is_null(), "{name}: {task}");
+    for name in [
+        "scheduled_for",
+        "started_at",
+        "completed_at",
+        "error",
+        "result",
+        "progress",
+        "approval_id",
+    ] {
+        assert!(
+            task.as_object().unwrap().contains_key(name) && task[name].is_null(),
+            "{name}: {task}"
+        );
     }
     let mut read = site.get("reader", answer.header("location").unwrap()).await.accepted(200);
     assert_eq!(read["why_waiting"].take()["reason"], "router");
@@ -54,7 +77,10 @@ async fn what_is_left_out_is_as_the_contract_says() {
     let call = site.call("crew", Method::POST, "/tasks").header("traceparent", traceparent);
     let task = call.json(&faq()).send().await.accepted(201);
 
-    assert_eq!((&task["priority"], &task["source"], &task["max_retries"]), (&json!("P2"), &json!("user"), &json!(3)));
+    assert_eq!(
+        (&task["priority"], &task["source"], &task["max_retries"]),
+        (&json!("P2"), &json!("user"), &json!(3))
+    );
     assert_eq!(task["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(task["traceparent"], traceparent);
     let created = task["created_at"].as_str().unwrap();
@@ -68,7 +94,11 @@ async fn a_delayed_task_is_scheduled_and_says_for_when() {
     let mut body = faq();
     body["delay_ms"] = json!(3_600_000);
     let task = site.submit(&body).await;
-    assert_eq!((&task["status"], task["scheduled_for"].is_string()), (&json!("scheduled"), true), "{task}");
+    assert_eq!(
+        (&task["status"], task["scheduled_for"].is_string()),
+        (&json!("scheduled"), true),
+        "{task}"
+    );
 
     let mut body = faq();
     body["run_at"] = json!("2100-01-01T00:00:00+01:00");
@@ -93,13 +123,27 @@ async fn payload_metadata_and_result_come_back_byte_for_byte() {
     let claimed = site.post("crew", "/agents/faq_agent/claim", &json!({"worker": "w1"})).await;
     let result = r#"[ 1.000, "\/", 1e400, {"b":2,"a":1} ]"#;
     let report = format!(r#"{{"attempt":1,"result": {result} }}"#);
-    site.call("crew", Method::POST, &format!("/tasks/{id}/complete")).body(report).send().await.accepted(200);
+    site.call("crew", Method::POST, &format!("/tasks/{id}/complete"))
+        .body(report)
+        .send()
+        .await
+        .accepted(200);
     let read = site.get("reader", &format!("/tasks/{id}")).await;
     let listed = site.get("reader", "/tasks?status=completed").await;
 
-    for (what, answer) in [("submitted", &submitted), ("claimed", &claimed), ("read", &read), ("listed", &listed)] {
-        assert!(answer.body.contains(&format!("\"payload\":{payload},")), "{what}: {}", answer.body);
-        assert!(answer.body.contains(&format!("\"metadata\":{metadata},")), "{what}: {}", answer.body);
+    for (what, answer) in
+        [("submitted", &submitted), ("claimed", &claimed), ("read", &read), ("listed", &listed)]
+    {
+        assert!(
+            answer.body.contains(&format!("\"payload\":{payload},")),
+            "{what}: {}",
+            answer.body
+        );
+        assert!(
+            answer.body.contains(&format!("\"metadata\":{metadata},")),
+            "{what}: {}",
+            answer.body
+        );
     }
     assert!(read.body.contains(&format!("\"result\":{result},")), "{}", read.body);
     site.finish().await;
@@ -113,14 +157,18 @@ async fn every_wrong_field_is_named_at_once_and_nothing_is_stored() {
         "sla_deadline": "tomorrow", "alert_threshold": 101, "delay_ms": -1, "run_at": 7, "parent_task_id": "7",
         "trace_id": "a b", "max_retries": 101, "timeout_ms": 999, "idempotency_key": "a b",
     });
-    let mut fields: Vec<_> = body.as_object().unwrap().keys().map(|name| format!("/{name}")).collect();
+    let mut fields: Vec<_> =
+        body.as_object().unwrap().keys().map(|name| format!("/{name}")).collect();
     fields.sort();
 
     let answer = site.unchanged(site.post("crew", "/tasks", &body)).await;
 
     assert_eq!(answer.pointers(), fields);
     assert!(answer.body.contains("kb_update"), "the known types are listed: {answer:?}");
-    assert_eq!(site.unchanged(site.post("crew", "/tasks", &json!({}))).await.pointers(), ["/payload", "/type"]);
+    assert_eq!(
+        site.unchanged(site.post("crew", "/tasks", &json!({}))).await.pointers(),
+        ["/payload", "/type"]
+    );
     site.finish().await;
 }
 
@@ -172,13 +220,18 @@ async fn a_bad_item_of_a_batch_does_not_refuse_the_others() {
     let answer = site.post("crew", "/tasks/batch", &batch).await.accepted(200);
 
     let results = answer["results"].as_array().unwrap();
-    let statuses: Vec<_> = results.iter().map(|result| result["status"].as_u64().unwrap()).collect();
+    let statuses: Vec<_> =
+        results.iter().map(|result| result["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [201, 422, 201, 422, 200, 201, 422], "{answer}");
     assert_eq!(results[2]["task"]["task_id"], results[4]["task"]["task_id"]);
     assert_eq!(results[5]["task"]["status"], "blocked");
-    let pointers: Vec<_> = [1, 3, 6].map(|nth| results[nth]["problem"]["errors"][0]["pointer"].clone()).into();
+    let pointers: Vec<_> =
+        [1, 3, 6].map(|nth| results[nth]["problem"]["errors"][0]["pointer"].clone()).into();
     assert_eq!(pointers, ["/tasks/1/type", "/tasks/3", "/tasks/6/parent_task_id"]);
-    assert!(results.iter().all(|one| one["task"].is_null() != one["problem"].is_null()), "{answer}");
+    assert!(
+        results.iter().all(|one| one["task"].is_null() != one["problem"].is_null()),
+        "{answer}"
+    );
     assert_eq!(site.get("reader", "/stats").await.json()["queue"]["total_tasks"], 3);
     site.finish().await;
 }
@@ -189,12 +242,21 @@ async fn a_batch_has_1_to_1000_items() {
 
     for count in [0, 1_001] {
         let batch = json!({"tasks": vec![faq(); count]});
-        assert_eq!(site.unchanged(site.post("crew", "/tasks/batch", &batch)).await.pointers(), ["/tasks"]);
+        assert_eq!(
+            site.unchanged(site.post("crew", "/tasks/batch", &batch)).await.pointers(),
+            ["/tasks"]
+        );
     }
     for body in [json!({}), json!({"tasks": {}}), json!({"tasks": null})] {
-        assert_eq!(site.unchanged(site.post("crew", "/tasks/batch", &body)).await.pointers(), ["/tasks"]);
+        assert_eq!(
+            site.unchanged(site.post("crew", "/tasks/batch", &body)).await.pointers(),
+            ["/tasks"]
+        );
     }
-    let most = site.post("crew", "/tasks/batch", &json!({"tasks": vec![faq(); 1_000]})).await.accepted(200);
+    let most = site
+        .post("crew", "/tasks/batch", &json!({"tasks": vec![faq(); 1_000]}))
+        .await
+        .accepted(200);
 
     assert!(most["results"].as_array().unwrap().iter().all(|result| result["status"] == 201));
     site.finish().await;
@@ -205,11 +267,16 @@ async fn a_payload_that_is_too_large_or_too_deep_is_a_wrong_field() {
     let site = Site::open().await;
     let large = format!(r#"{{"type": "faq", "payload": {{"a": "{}"}}}}"#, "x".repeat(1_048_576));
     let deep = |depth: usize| {
-        format!(r#"{{"type": "faq", "payload": {{"a": {}{}}}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1))
+        format!(
+            r#"{{"type": "faq", "payload": {{"a": {}{}}}}}"#,
+            "[".repeat(depth - 1),
+            "]".repeat(depth - 1)
+        )
     };
 
     for body in [large, deep(65), deep(100_000)] {
-        let answer = site.unchanged(site.call("crew", Method::POST, "/tasks").body(body).send()).await;
+        let answer =
+            site.unchanged(site.call("crew", Method::POST, "/tasks").body(body).send()).await;
         assert_eq!(answer.pointers(), ["/payload"]);
     }
     site.call("crew", Method::POST, "/tasks").body(deep(64)).send().await.accepted(201);

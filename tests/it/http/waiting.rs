@@ -15,7 +15,10 @@ const SOON: Duration = Duration::from_secs(10);
 #[tokio::test]
 async fn a_client_that_waits_for_a_task_hears_of_its_end_at_once() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].as_str().unwrap().to_owned();
+    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let held = site.fleet.claim_one().await;
     let began = Instant::now();
 
@@ -34,7 +37,10 @@ async fn a_client_that_waits_for_a_task_hears_of_its_end_at_once() {
 #[tokio::test]
 async fn a_wait_that_is_over_is_answered_with_the_task_as_it_is() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].as_str().unwrap().to_owned();
+    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
 
     for wait_ms in [0, 50] {
         let waited = site.get("reader", &format!("/tasks/{id}?wait_ms={wait_ms}")).await;
@@ -55,7 +61,8 @@ async fn an_agent_that_waits_is_handed_a_task_as_soon_as_one_is_submitted() {
     let claim = json!({"worker": "w1", "wait_ms": 60_000});
 
     let body = json!({"type": "faq", "payload": {}});
-    let (claimed, task) = tokio::join!(site.post("crew", "/agents/faq_agent/claim", &claim), site.submit(&body));
+    let (claimed, task) =
+        tokio::join!(site.post("crew", "/agents/faq_agent/claim", &claim), site.submit(&body));
 
     assert_eq!(claimed.accepted(200)["tasks"][0]["task"]["task_id"], task["task_id"]);
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
@@ -65,7 +72,10 @@ async fn an_agent_that_waits_is_handed_a_task_as_soon_as_one_is_submitted() {
 #[tokio::test]
 async fn waits_end_at_once_when_the_process_stops() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].as_str().unwrap().to_owned();
+    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let began = Instant::now();
     let claim = json!({"worker": "w1", "wait_ms": 60_000});
 

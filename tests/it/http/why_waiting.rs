@@ -17,11 +17,16 @@ async fn an_open_task_says_what_it_waits_for_and_behind_how_many() {
     let site = Site::open().await;
     let plain = json!({"type": "faq", "payload": {}});
 
-    let gated = site.post("crew", "/tasks", &json!({"type": "deploy", "payload": {}})).await.accepted(201);
+    let gated =
+        site.post("crew", "/tasks", &json!({"type": "deploy", "payload": {}})).await.accepted(201);
     let reason = why(&site, &gated).await;
-    assert_eq!((&reason["reason"], &reason["approval_id"]), (&json!("approval"), &gated["approval_id"]));
+    assert_eq!(
+        (&reason["reason"], &reason["approval_id"]),
+        (&json!("approval"), &gated["approval_id"])
+    );
     assert!(
-        reason["until"].is_string() && reason["detail"].as_str().unwrap().contains("whoever may decide"),
+        reason["until"].is_string()
+            && reason["detail"].as_str().unwrap().contains("whoever may decide"),
         "{reason}"
     );
 
@@ -61,8 +66,14 @@ async fn a_task_that_was_tried_or_whose_agent_asked_says_so() {
     site.fleet.advance(Duration::from_secs(60));
     site.fleet.engine.promote().await.unwrap();
     site.claim_one("faq_agent").await;
-    let asked = site.post("crew", &path("approval"), &json!({"attempt": 2, "reason": "may I?"})).await.accepted(201);
+    let asked = site
+        .post("crew", &path("approval"), &json!({"attempt": 2, "reason": "may I?"}))
+        .await
+        .accepted(201);
     let reason = why(&site, &held["task"]).await;
-    assert_eq!((&reason["reason"], &reason["approval_id"]), (&json!("answer"), &asked["approval_id"]));
+    assert_eq!(
+        (&reason["reason"], &reason["approval_id"]),
+        (&json!("answer"), &asked["approval_id"])
+    );
     site.finish().await;
 }

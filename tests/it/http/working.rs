@@ -27,12 +27,19 @@ async fn a_claim_hands_out_the_most_urgent_first_each_under_a_lease() {
     let claimed = site.post("crew", "/agents/faq_agent/claim", &claim).await.accepted(200);
 
     let tasks = claimed["tasks"].as_array().unwrap();
-    let priorities: Vec<_> = tasks.iter().map(|one| one["task"]["priority"].as_str().unwrap()).collect();
+    let priorities: Vec<_> =
+        tasks.iter().map(|one| one["task"]["priority"].as_str().unwrap()).collect();
     assert_eq!(priorities, ["P0", "P1", "P2"]);
     for one in tasks {
         assert_eq!((&one["attempt"], &one["task"]["attempt"]), (&json!(1), &json!(1)));
-        assert_eq!((&one["task"]["status"], &one["task"]["assigned_to"]), (&json!("in_progress"), &json!("faq_agent")));
-        assert!(one["lease_expires_at"].as_str().unwrap() > one["task"]["started_at"].as_str().unwrap(), "{one}");
+        assert_eq!(
+            (&one["task"]["status"], &one["task"]["assigned_to"]),
+            (&json!("in_progress"), &json!("faq_agent"))
+        );
+        assert!(
+            one["lease_expires_at"].as_str().unwrap() > one["task"]["started_at"].as_str().unwrap(),
+            "{one}"
+        );
     }
     site.finish().await;
 }
@@ -45,12 +52,16 @@ async fn a_claim_or_report_with_wrong_fields_names_them_all_and_changes_nothing(
     let claim_faults = ["/lease_ms", "/max", "/wait_ms", "/worker"];
 
     let refused = async {
-        assert_eq!(site.post("crew", "/agents/faq_agent/claim", &claim).await.pointers(), claim_faults);
+        assert_eq!(
+            site.post("crew", "/agents/faq_agent/claim", &claim).await.pointers(),
+            claim_faults
+        );
         assert_eq!(
             site.post("crew", "/agents/faq_agent/claim", &json!({"max": 0})).await.pointers(),
             ["/max", "/worker"]
         );
-        let heartbeat = json!({"attempt": -1, "progress": {"percent": 101, "message": ""}, "extend_ms": 1});
+        let heartbeat =
+            json!({"attempt": -1, "progress": {"percent": 101, "message": ""}, "extend_ms": 1});
         let faults = ["/attempt", "/extend_ms", "/progress/message", "/progress/percent"];
         assert_eq!(report(&site, &id, "heartbeat", heartbeat).await.pointers(), faults);
         let fail = json!({"attempt": "1", "error": 5, "retryable": "no", "retry_after_ms": -1});
@@ -70,10 +81,16 @@ async fn a_claim_or_report_with_wrong_fields_names_them_all_and_changes_nothing(
             "/outcomes/0/task_id",
             "/outcomes/1/outcome",
         ];
-        assert_eq!(site.post("crew", "/agents/faq_agent/results", &outcomes).await.pointers(), faults);
+        assert_eq!(
+            site.post("crew", "/agents/faq_agent/results", &outcomes).await.pointers(),
+            faults
+        );
         let one = json!({"task_id": id, "attempt": 1, "outcome": "completed"});
         let many = json!({"outcomes": vec![one; 1_001]});
-        assert_eq!(site.post("crew", "/agents/faq_agent/results", &many).await.pointers(), ["/outcomes"]);
+        assert_eq!(
+            site.post("crew", "/agents/faq_agent/results", &many).await.pointers(),
+            ["/outcomes"]
+        );
     };
     site.unchanged(refused).await;
     site.finish().await;
@@ -113,7 +130,11 @@ async fn each_outcome_leads_where_it_should_and_may_be_repeated() {
         let task = site.get("reader", &format!("/tasks/{id}")).await.accepted(200);
         assert_eq!(task["retry_count"], u64::from(status == "scheduled"), "{task}");
         assert_eq!(task["error"].is_string(), verb == "fail", "{task}");
-        assert_eq!(task["completed_at"].is_string(), ["completed", "failed"].contains(&status), "{task}");
+        assert_eq!(
+            task["completed_at"].is_string(),
+            ["completed", "failed"].contains(&status),
+            "{task}"
+        );
         // Out of the way of the next one.
         if status == "assigned" {
             site.claim_one("faq_agent").await;
@@ -127,7 +148,10 @@ async fn a_transition_that_a_status_does_not_allow_is_refused_naming_the_status(
     let site = Site::open().await;
     let done = held(&site).await;
     report(&site, &done, "complete", json!({"attempt": 1})).await.accepted(200);
-    let waiting = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].as_str().unwrap().to_owned();
+    let waiting = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
 
     let refused = async {
         for (id, verb, body, status) in [
@@ -155,7 +179,8 @@ async fn a_late_agent_is_told_that_its_lease_is_lost_and_who_has_the_newest_atte
 
     let refused = async {
         for verb in ["heartbeat", "complete", "fail"] {
-            let problem = report(&site, &id, verb, json!({"attempt": 1})).await.refused(409, "lease-lost");
+            let problem =
+                report(&site, &id, verb, json!({"attempt": 1})).await.refused(409, "lease-lost");
             assert_eq!(problem["current_attempt"], 2, "{problem}");
         }
         report(&site, &id, "complete", json!({"attempt": 3})).await.refused(409, "lease-lost");
@@ -170,11 +195,16 @@ async fn an_agent_whose_task_was_cancelled_is_told_by_its_next_call() {
     let site = Site::open().await;
     let id = held(&site).await;
     let cancelled = report(&site, &id, "cancel", json!({"reason": "no need"})).await.accepted(200);
-    assert_eq!((&cancelled["status"], &cancelled["error"]), (&json!("cancelled"), &json!("no need")));
+    assert_eq!(
+        (&cancelled["status"], &cancelled["error"]),
+        (&json!("cancelled"), &json!("no need"))
+    );
 
     let refused = async {
         for verb in ["heartbeat", "complete", "fail", "release"] {
-            let problem = report(&site, &id, verb, json!({"attempt": 1})).await.refused(409, "task-cancelled");
+            let problem = report(&site, &id, verb, json!({"attempt": 1}))
+                .await
+                .refused(409, "task-cancelled");
             assert_eq!(problem["task_status"], "cancelled");
         }
     };
@@ -207,12 +237,19 @@ async fn outcomes_are_taken_each_for_itself_and_the_next_tasks_are_claimed_in_th
 
     let results = answer["results"].as_array().unwrap();
     let statuses: Vec<_> = results.iter().map(|result| result["status"].as_str()).collect();
-    assert_eq!(statuses, [Some("completed"), None, None, Some("failed"), Some("assigned")], "{answer}");
+    assert_eq!(
+        statuses,
+        [Some("completed"), None, None, Some("failed"), Some("assigned")],
+        "{answer}"
+    );
     assert_eq!(results[1]["problem"]["type"], "urn:orchestrator:problem:lease-lost");
     assert_eq!(results[2]["problem"]["type"], "urn:orchestrator:problem:unknown-task");
     assert_eq!(answer["claimed"]["tasks"].as_array().unwrap().len(), 3, "{answer}");
     assert_eq!(answer["claim_problem"], Value::Null);
-    let without = site.post("crew", "/agents/faq_agent/results", &json!({"outcomes": []})).await.accepted(200);
+    let without = site
+        .post("crew", "/agents/faq_agent/results", &json!({"outcomes": []}))
+        .await
+        .accepted(200);
     assert_eq!(without, json!({"results": [], "claimed": null, "claim_problem": null}));
     site.finish().await;
 }
@@ -224,7 +261,10 @@ async fn a_cancellation_takes_no_body_or_a_reason_and_refuses_anything_else() {
     let path = format!("/tasks/{id}/cancel");
 
     for reason in [json!(5), json!("x".repeat(1_001))] {
-        assert_eq!(site.unchanged(site.post("crew", &path, &json!({"reason": reason}))).await.pointers(), ["/reason"]);
+        assert_eq!(
+            site.unchanged(site.post("crew", &path, &json!({"reason": reason}))).await.pointers(),
+            ["/reason"]
+        );
     }
     site.call("crew", Method::POST, &path).send().await.accepted(200);
 

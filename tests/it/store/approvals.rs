@@ -12,59 +12,51 @@ use crate::harness::{Fleet, assert_refused, json, new_task};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+const CHANGE: &str = "production change";
+const FLAG: &str = "feature flag";
+
+/// Type, priority, payload and metadata of a task, and the rule that asks for it.
+type PolicyCase =
+    (&'static str, Priority, &'static str, Option<&'static str>, Option<&'static str>);
+
+#[rustfmt::skip]
+const POLICY: &[PolicyCase] = &[
+    ("faq", Priority::P2, "{}", None, None),
+    ("faq", Priority::P3, r#"{"environment":"production"}"#, None, None),
+    ("faq", Priority::P1, "{}", None, Some("urgent")),
+    ("bugfix", Priority::P0, r#"{"environment":"staging"}"#, None, Some("urgent")),
+    ("deploy", Priority::P2, r#"{"environment":"staging"}"#, None, None),
+    ("deploy", Priority::P2, "{}", None, Some(CHANGE)),
+    ("deploy", Priority::P2, r#"{"environment":"production"}"#, None, Some(CHANGE)),
+    ("deploy", Priority::P2, r#"{"environment":"Production"}"#, None, Some(CHANGE)),
+    ("feature", Priority::P2, r#"{"environment":" PRODUCTION "}"#, None, Some(CHANGE)),
+    ("refactor", Priority::P2, r#"{"environment":null}"#, None, Some(CHANGE)),
+    ("deploy", Priority::P2, r#"{"environment":{"name":"staging"}}"#, None, Some(CHANGE)),
+    ("deploy", Priority::P2, r#"{"environment":["staging"]}"#, None, Some(CHANGE)),
+    ("deploy", Priority::P2, r#"{"environment":"staging","environment":"production"}"#, None, Some(CHANGE)),
+    ("deploy", Priority::P2, r#"{"environment":"production","environment":"staging"}"#, None, Some(CHANGE)),
+    ("deploy", Priority::P2, r#"{"environment":"staging","environment":"staging"}"#, None, Some(CHANGE)),
+    ("deploy", Priority::P2, r#"{"Environment":"staging"}"#, None, Some(CHANGE)),
+    ("faq", Priority::P2, "{}", Some(r#"{"feature_flag_change":true}"#), Some(FLAG)),
+    ("faq", Priority::P2, "{}", Some(r#"{"feature_flag_change":"true"}"#), Some(FLAG)),
+    ("faq", Priority::P2, "{}", Some(r#"{"feature_flag_change":{}}"#), Some(FLAG)),
+    ("faq", Priority::P2, "{}", Some(r#"{"feature_flag_change":false}"#), None),
+];
+
 #[tokio::test]
 async fn the_default_policy_asks_for_what_could_do_harm_and_for_whatever_is_unclear() {
     let fleet = Fleet::start().await;
-    let plain = r#"{"environment":"staging"}"#;
-    for (kind, priority, payload, metadata, rule) in [
-        ("faq", Priority::P2, "{}", None, None),
-        ("faq", Priority::P3, r#"{"environment":"production"}"#, None, None),
-        ("faq", Priority::P1, "{}", None, Some("urgent")),
-        ("bugfix", Priority::P0, plain, None, Some("urgent")),
-        ("deploy", Priority::P2, plain, None, None),
-        ("deploy", Priority::P2, "{}", None, Some("production change")),
-        ("deploy", Priority::P2, r#"{"environment":"production"}"#, None, Some("production change")),
-        ("deploy", Priority::P2, r#"{"environment":"Production"}"#, None, Some("production change")),
-        ("feature", Priority::P2, r#"{"environment":" PRODUCTION "}"#, None, Some("production change")),
-        ("refactor", Priority::P2, r#"{"environment":null}"#, None, Some("production change")),
-        ("deploy", Priority::P2, r#"{"environment":{"name":"staging"}}"#, None, Some("production change")),
-        ("deploy", Priority::P2, r#"{"environment":["staging"]}"#, None, Some("production change")),
-        (
-            "deploy",
-            Priority::P2,
-            r#"{"environment":"staging","environment":"production"}"#,
-            None,
-            Some("production change"),
-        ),
-        (
-            "deploy",
-            Priority::P2,
-            r#"{"environment":"production","environment":"staging"}"#,
-            None,
-            Some("production change"),
-        ),
-        (
-            "deploy",
-            Priority::P2,
-            r#"{"environment":"staging","environment":"staging"}"#,
-            None,
-            Some("production change"),
-        ),
-        ("deploy", Priority::P2, r#"{"Environment":"staging"}"#, None, Some("production change")),
-        ("faq", Priority::P2, "{}", Some(r#"{"feature_flag_change":true}"#), Some("feature flag")),
-        ("faq", Priority::P2, "{}", Some(r#"{"feature_flag_change":"true"}"#), Some("feature flag")),
-        ("faq", Priority::P2, "{}", Some(r#"{"feature_flag_change":{}}"#), Some("feature flag")),
-        ("faq", Priority::P2, "{}", Some(r#"{"feature_flag_change":false}"#), None),
-    ] {
+    for (kind, priority, payload, metadata, rule) in POLICY {
         let task = fleet.submit_with(kind, |new| {
-            (new.priority, new.payload, new.metadata) = (priority, json(payload), metadata.map(json));
+            (new.priority, new.payload, new.metadata) =
+                (*priority, json(payload), metadata.map(json));
         });
         let task = task.await;
         let asked = match task.approval {
             Some(id) => Some(fleet.engine.approval(id).await.unwrap().0.rule),
             None => None,
         };
-        assert_eq!(asked.as_deref(), rule, "{kind} {priority:?} {payload} {metadata:?}");
+        assert_eq!(asked.as_deref(), *rule, "{kind} {priority:?} {payload} {metadata:?}");
         assert_eq!(task.state == State::Blocked, rule.is_some());
     }
     fleet.finish().await;
@@ -101,12 +93,25 @@ async fn an_approval_says_who_decided_when_and_why() {
 
     let comment = Some("looks \"fine\"\n".to_owned());
     let decision = Decision::approve(comment.clone());
-    let (approval, task) = fleet.engine.decide(&fleet.people.bob, asked.id, decision).await.unwrap();
+    let (approval, task) =
+        fleet.engine.decide(&fleet.people.bob, asked.id, decision).await.unwrap();
 
-    assert_eq!((approval.status, approval.comment.clone()), (ApprovalStatus::Approved, comment.clone()));
-    assert_eq!((approval.decided_by.as_deref(), approval.decided_at), (Some("user:bob"), Some(task.since)));
-    assert_eq!((task.state, task.timeline.last().unwrap().reason.clone()), (State::Pending, comment));
-    assert_eq!(fleet.event_types_of(task.id).await, ["task.created", "approval.requested", "approval.approved"]);
+    assert_eq!(
+        (approval.status, approval.comment.clone()),
+        (ApprovalStatus::Approved, comment.clone())
+    );
+    assert_eq!(
+        (approval.decided_by.as_deref(), approval.decided_at),
+        (Some("user:bob"), Some(task.since))
+    );
+    assert_eq!(
+        (task.state, task.timeline.last().unwrap().reason.clone()),
+        (State::Pending, comment)
+    );
+    assert_eq!(
+        fleet.event_types_of(task.id).await,
+        ["task.created", "approval.requested", "approval.approved"]
+    );
     fleet.finish().await;
 }
 
@@ -172,7 +177,10 @@ async fn an_approved_task_still_waits_for_its_start() {
     assert_eq!(task.state, State::Blocked);
 
     let (_, approved) = fleet.approve(task.approval.unwrap()).await.unwrap();
-    assert_eq!((approved.state, approved.scheduled_for), (State::Scheduled, Some(task.created_at + 60_000)));
+    assert_eq!(
+        (approved.state, approved.scheduled_for),
+        (State::Scheduled, Some(task.created_at + 60_000))
+    );
 
     let late = fleet.submit_with("deploy", |new| new.start = Start::After(1_000)).await;
     fleet.advance(Duration::from_secs(61));
@@ -202,7 +210,10 @@ async fn silence_means_no_unless_the_settings_say_to_hold() {
         (OnExpiry::Reject, ApprovalStatus::Expired, State::Cancelled),
         (OnExpiry::Hold, ApprovalStatus::Pending, State::Blocked),
     ] {
-        let fleet = Fleet::build().settings(|settings| settings.approvals.on_expiry = on_expiry).start().await;
+        let fleet = Fleet::build()
+            .settings(|settings| settings.approvals.on_expiry = on_expiry)
+            .start()
+            .await;
         let task = fleet.submit("deploy").await;
         fleet.advance(DAY - Duration::from_secs(1));
         assert_eq!(fleet.engine.lapse().await.unwrap().moved, 0);
@@ -210,7 +221,10 @@ async fn silence_means_no_unless_the_settings_say_to_hold() {
 
         fleet.engine.lapse().await.unwrap();
 
-        assert_eq!((fleet.approval_of(task.id).await.status, fleet.state_of(task.id).await), (status, state));
+        assert_eq!(
+            (fleet.approval_of(task.id).await.status, fleet.state_of(task.id).await),
+            (status, state)
+        );
         if on_expiry == OnExpiry::Reject {
             assert_refused!(
                 fleet.approve(task.approval.unwrap()).await,
@@ -234,7 +248,15 @@ async fn a_cancelled_task_needs_no_decision_any_more() {
     fleet.cancel(task.id).await.unwrap();
 
     assert_eq!(fleet.approval_of(task.id).await.status, ApprovalStatus::Cancelled);
-    assert!(fleet.engine.approvals(&[ApprovalStatus::Pending], 10, None).await.unwrap().items.is_empty());
+    assert!(
+        fleet
+            .engine
+            .approvals(&[ApprovalStatus::Pending], 10, None)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
     let late = fleet.approve(task.approval.unwrap()).await;
     assert_refused!(late, Error::AlreadyDecided { status: ApprovalStatus::Cancelled, .. });
     fleet.finish().await;
@@ -280,13 +302,18 @@ async fn approvals_are_listed_by_status_page_by_page() {
     let fleet = Fleet::build().partitions(2).start().await;
     let batch = vec![new_task("deploy"); 25];
     let answers = fleet.engine.submit(&fleet.people.alice, batch).await.unwrap();
-    let mut waiting: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().task.approval.unwrap()).collect();
+    let mut waiting: Vec<_> =
+        answers.into_iter().map(|answer| answer.unwrap().task.approval.unwrap()).collect();
     fleet.approve(waiting.pop().unwrap()).await.unwrap();
     fleet.reject(waiting.pop().unwrap()).await.unwrap();
 
     let (mut found, mut cursor) = (Vec::new(), None);
     loop {
-        let page = fleet.engine.approvals(&[ApprovalStatus::Pending], 10, cursor.as_deref()).await.unwrap();
+        let page = fleet
+            .engine
+            .approvals(&[ApprovalStatus::Pending], 10, cursor.as_deref())
+            .await
+            .unwrap();
         found.extend(page.items.into_iter().map(|approval| approval.id));
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -305,11 +332,13 @@ async fn approvals_are_listed_by_status_page_by_page() {
 
 #[tokio::test]
 async fn of_a_yes_and_the_end_of_the_wait_at_once_exactly_one_is_heard() {
-    let fleet = Fleet::build().settings(|settings| settings.approvals.expires_after_ms = 0).start().await;
+    let fleet =
+        Fleet::build().settings(|settings| settings.approvals.expires_after_ms = 0).start().await;
     let elsewhere = fleet.another_engine().await;
     for _ in 0..20 {
         let task = fleet.submit("deploy").await;
-        let yes = elsewhere.decide(&fleet.people.bob, task.approval.unwrap(), Decision::approve(None));
+        let yes =
+            elsewhere.decide(&fleet.people.bob, task.approval.unwrap(), Decision::approve(None));
 
         let (yes, lapsed) = futures_util::future::join(yes, fleet.engine.lapse()).await;
         lapsed.unwrap();
@@ -318,7 +347,10 @@ async fn of_a_yes_and_the_end_of_the_wait_at_once_exactly_one_is_heard() {
         match yes {
             Ok(_) => assert_eq!(stands, (ApprovalStatus::Approved, State::Pending)),
             Err(Error::AlreadyDecided { status, .. }) => {
-                assert_eq!((status, stands), (ApprovalStatus::Expired, (ApprovalStatus::Expired, State::Cancelled)));
+                assert_eq!(
+                    (status, stands),
+                    (ApprovalStatus::Expired, (ApprovalStatus::Expired, State::Cancelled))
+                );
             }
             Err(other) => panic!("{other}"),
         }

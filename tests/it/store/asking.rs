@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use orchestrator::domain::approval::{ApprovalStatus, Asked, Decision, OnExpiry, OnRejection, TermsSetting};
+use orchestrator::domain::approval::{
+    ApprovalStatus, Asked, Decision, OnExpiry, OnRejection, TermsSetting,
+};
 use orchestrator::domain::ids::ApprovalId;
 use orchestrator::domain::lifecycle::{State, Verb};
 use orchestrator::engine::{Error, StatusChange};
@@ -19,32 +21,44 @@ async fn an_agent_that_asks_gets_the_answer_with_its_next_claim_and_may_ask_agai
         let asked = fleet.ask(&held, OnRejection::Cancel).await.unwrap();
 
         let task = fleet.task(held.task.id).await;
-        assert_eq!((task.state, task.approval, task.lease_until), (State::Blocked, Some(asked.id), None));
+        assert_eq!(
+            (task.state, task.approval, task.lease_until),
+            (State::Blocked, Some(asked.id), None)
+        );
         assert_refused!(fleet.complete(&held).await, Error::LeaseLost { .. });
         assert!(fleet.claim("faq_agent", 1).await.is_empty());
         let Asked::Step { reason, action, .. } = asked.asked else { panic!("{asked:?}") };
-        assert_eq!((reason.as_str(), action.unwrap().get()), ("may I?", r#"{"run":"rm -rf build"}"#));
+        assert_eq!(
+            (reason.as_str(), action.unwrap().get()),
+            ("may I?", r#"{"run":"rm -rf build"}"#)
+        );
         let yes = Decision::approve(Some("go".to_owned()));
         let (_, task) = fleet.decide(&fleet.people.bob, asked.id, yes).await.unwrap();
         assert_eq!(task.state, State::Assigned);
         let again = fleet.claim_one().await;
         assert_eq!((again.task.id, again.task.attempt), (held.task.id, round + 1));
         let answer = again.task.asked.clone().unwrap();
-        assert_eq!((answer.status, answer.comment.as_deref()), (ApprovalStatus::Approved, Some("go")));
+        assert_eq!(
+            (answer.status, answer.comment.as_deref()),
+            (ApprovalStatus::Approved, Some("go"))
+        );
         assert_eq!(again.task.retry_count + again.task.lost_count, 0);
         held = again;
     }
 
     fleet.complete(&held).await.unwrap();
 
-    let verbs: Vec<_> = fleet.task(held.task.id).await.timeline.iter().map(|transition| transition.verb).collect();
+    let verbs: Vec<_> =
+        fleet.task(held.task.id).await.timeline.iter().map(|transition| transition.verb).collect();
     assert_eq!(verbs[3..6], [Verb::Ask, Verb::Approve, Verb::Claim]);
     fleet.finish().await;
 }
 
 #[tokio::test]
 async fn a_no_ends_the_task_unless_its_agent_wants_to_hear_it() {
-    for (on_rejection, state) in [(OnRejection::Cancel, State::Cancelled), (OnRejection::Return, State::Assigned)] {
+    for (on_rejection, state) in
+        [(OnRejection::Cancel, State::Cancelled), (OnRejection::Return, State::Assigned)]
+    {
         for is_silence in [false, true] {
             let fleet = Fleet::start().await;
             fleet.submit("faq").await;
@@ -58,7 +72,8 @@ async fn a_no_ends_the_task_unless_its_agent_wants_to_hear_it() {
                 fleet.reject(asked.id).await.unwrap();
             }
 
-            let status = if is_silence { ApprovalStatus::Expired } else { ApprovalStatus::Rejected };
+            let status =
+                if is_silence { ApprovalStatus::Expired } else { ApprovalStatus::Rejected };
             assert_eq!(fleet.state_of(held.task.id).await, state);
             assert_eq!(fleet.approval_of(held.task.id).await.status, status);
             if state == State::Assigned {
@@ -103,7 +118,10 @@ async fn only_the_attempt_that_holds_the_task_may_ask() {
     assert_refused!(fleet.ask(&held, OnRejection::Cancel).await, Error::LeaseLost { held: 2, .. });
 
     fleet.complete(&second).await.unwrap();
-    assert_refused!(fleet.ask(&second, OnRejection::Cancel).await, Error::Illegal { state: State::Completed, .. });
+    assert_refused!(
+        fleet.ask(&second, OnRejection::Cancel).await,
+        Error::Illegal { state: State::Completed, .. }
+    );
     assert!(fleet.task(task.id).await.approval.is_none());
     fleet.finish().await;
 }
@@ -119,7 +137,8 @@ async fn a_question_whose_answer_was_lost_is_asked_once() {
 
     fleet.proxy.as_ref().unwrap().lose_next_answer();
     let asks = ("may I?", None, OnRejection::Cancel);
-    let answer = fleet.store.ask(held.task.id, "key:crew", held.task.attempt, &gate, asks).await.unwrap();
+    let answer =
+        fleet.store.ask(held.task.id, "key:crew", held.task.attempt, &gate, asks).await.unwrap();
 
     assert!(fleet.proxy.as_ref().unwrap().has_lost_it());
     assert_eq!(answer, Answer::Repeated(State::Blocked));
@@ -143,7 +162,10 @@ async fn content_that_is_not_what_was_approved_reaches_no_agent_and_says_why() {
         }
         let (specs, id) = ("orchestrator:{0}:specs", task.id.to_string());
         let before: String = fleet.redis.ask(&["HGET", specs, &id]).await;
-        fleet.redis.ask::<i64>(&["HSET", specs, &id, r#"{"environment":"production","evil":true}"#]).await;
+        fleet
+            .redis
+            .ask::<i64>(&["HSET", specs, &id, r#"{"environment":"production","evil":true}"#])
+            .await;
 
         fleet.route().await;
         let claimed = fleet.claim("ops_agent", 10).await;
@@ -152,12 +174,22 @@ async fn content_that_is_not_what_was_approved_reaches_no_agent_and_says_why() {
         let parked = fleet.task(task.id).await;
         assert_eq!(parked.state, if is_routed { State::Assigned } else { State::Pending });
         let last = parked.timeline.last().unwrap();
-        assert_eq!((last.verb, last.reason.as_deref()), (Verb::Park, Some("its content is not what was approved")));
-        let take = fleet.engine.change_status(&fleet.people.alice, task.id, StatusChange::InProgress).await;
+        assert_eq!(
+            (last.verb, last.reason.as_deref()),
+            (Verb::Park, Some("its content is not what was approved"))
+        );
+        let take = fleet
+            .engine
+            .change_status(&fleet.people.alice, task.id, StatusChange::InProgress)
+            .await;
         assert_refused!(take, Error::Uncleared(_));
         fleet.route().await;
         assert!(fleet.claim("ops_agent", 10).await.is_empty());
-        assert_eq!(fleet.task(task.id).await.timeline.len(), parked.timeline.len(), "it is said once");
+        assert_eq!(
+            fleet.task(task.id).await.timeline.len(),
+            parked.timeline.len(),
+            "it is said once"
+        );
         assert!(!fleet.engine.doctor().await.unwrap().is_empty());
         // What was approved may run.
         fleet.redis.ask::<i64>(&["HSET", specs, &id, &before]).await;

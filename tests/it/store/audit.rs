@@ -16,7 +16,8 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 async fn entries(fleet: &Fleet) -> Vec<AuditEntry> {
     let (mut entries, mut cursor) = (Vec::new(), None::<String>);
     loop {
-        let (page, _) = fleet.engine.audit(&AuditFilter::default(), 3, cursor.as_deref()).await.unwrap();
+        let (page, _) =
+            fleet.engine.audit(&AuditFilter::default(), 3, cursor.as_deref()).await.unwrap();
         entries.extend(page.items);
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -32,21 +33,28 @@ async fn told(fleet: &Fleet) -> Vec<(String, String)> {
 }
 
 fn credential(name: &str, role: Role, fingerprint: &str) -> Credential {
-    Credential { subject: format!("key:{name}"), role: Some(role), fingerprint: fingerprint.to_owned() }
+    Credential {
+        subject: format!("key:{name}"),
+        role: Some(role),
+        fingerprint: fingerprint.to_owned(),
+    }
 }
 
 #[tokio::test]
 async fn the_hash_that_the_scripts_compute_is_sha_256() {
     let redis = Redis::start(false, &[]).await;
-    let script = concat!(include_str!("../../../src/store/lua/sha256.lua"), "\nreturn sha256(ARGV[1])");
+    let script =
+        concat!(include_str!("../../../src/store/lua/sha256.lua"), "\nreturn sha256(ARGV[1])");
     let sizes = (0..=260).chain([511, 512, 513, 1_000, 4_000]);
 
     for size in sizes {
         // Every byte of two, three and four that UTF-8 has comes by.
-        let text: String = (0..size as u32).filter_map(|nth| char::from_u32(nth * 257 % 0x1_0ffff)).collect();
+        let text: String =
+            (0..size as u32).filter_map(|nth| char::from_u32(nth * 257 % 0x1_0ffff)).collect();
         let hash: String = redis.ask(&["EVAL", script, "0", &text]).await;
 
-        let expected: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected: String =
+            Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hash, expected, "of {} bytes", text.len());
     }
 }
@@ -70,7 +78,10 @@ async fn each_change_leaves_one_entry_and_a_refused_one_none() {
     fleet.cancel(plain).await.unwrap_err();
     fleet.requeue(plain).await.unwrap();
     fleet.requeue(plain).await.unwrap_err();
-    engine.change_status(&people.alice, taken, StatusChange::Cancelled { reason: None }).await.unwrap();
+    engine
+        .change_status(&people.alice, taken, StatusChange::Cancelled { reason: None })
+        .await
+        .unwrap();
     engine.pause(&people.alice, &name("faq_agent")).await.unwrap();
     engine.pause(&people.alice, &name("faq_agent")).await.unwrap();
     engine.pause(&people.alice, &name("nobody")).await.unwrap_err();
@@ -99,7 +110,11 @@ async fn an_entry_says_who_when_from_where_and_what() {
     let reason = "no \"way\"\n\u{202e}\u{1f600}\0".to_owned();
     let decision = Decision::reject(Some(reason.clone()));
     fleet.engine.decide(&bob, task.approval.unwrap(), decision).await.unwrap();
-    fleet.engine.requeue(&fleet.people.alice.clone().at(Some(Origin::Nats)), task.id).await.unwrap();
+    fleet
+        .engine
+        .requeue(&fleet.people.alice.clone().at(Some(Origin::Nats)), task.id)
+        .await
+        .unwrap();
     fleet.cancel(task.id).await.unwrap();
 
     let [rejected, requeued, cancelled] = entries(&fleet).await.try_into().unwrap();
@@ -109,8 +124,14 @@ async fn an_entry_says_who_when_from_where_and_what() {
     let digest = task.content(None).digest();
     let detail = [("digest", digest), ("reason", reason), ("task_id", task.id.to_string())];
     assert_eq!(rejected.detail, detail.map(|(name, text)| (name.to_owned(), text)).into());
-    assert_eq!((requeued.origin.as_str(), requeued.detail["previous_status"].as_str()), ("nats", "cancelled"));
-    assert_eq!((cancelled.origin.as_str(), cancelled.detail["previous_status"].as_str()), ("", "blocked"));
+    assert_eq!(
+        (requeued.origin.as_str(), requeued.detail["previous_status"].as_str()),
+        ("nats", "cancelled")
+    );
+    assert_eq!(
+        (cancelled.origin.as_str(), cancelled.detail["previous_status"].as_str()),
+        ("", "blocked")
+    );
     assert_eq!([rejected.sequence, requeued.sequence, cancelled.sequence], [1, 2, 3]);
     assert_eq!((rejected.previous, &rejected.hash), (NO_HASH.to_owned(), &requeued.previous));
     fleet.finish().await;
@@ -154,14 +175,18 @@ async fn pausing_and_resuming_are_events_too() {
 
     let types: Vec<_> = events.iter().map(|event| event.event_type()).collect();
     assert_eq!(types, ["agent.paused", "agent.resumed"]);
-    assert_eq!(events[0].body["payload"], serde_json::json!({"agent": "faq_agent", "actor": "user:alice"}));
+    assert_eq!(
+        events[0].body["payload"],
+        serde_json::json!({"agent": "faq_agent", "actor": "user:alice"})
+    );
     fleet.finish().await;
 }
 
 #[tokio::test]
 async fn a_change_of_credentials_is_told_once_whoever_starts_with_it() {
     let fleet = Fleet::start().await;
-    let many: Vec<_> = (0..20).map(|nth| credential(&format!("n{nth:02}"), Role::User, "00")).collect();
+    let many: Vec<_> =
+        (0..20).map(|nth| credential(&format!("n{nth:02}"), Role::User, "00")).collect();
     fleet.engine.note_credentials(&many).await.unwrap();
     fleet.another_engine().await.note_credentials(&many).await.unwrap();
     assert_eq!(entries(&fleet).await.len(), 20);
@@ -169,16 +194,29 @@ async fn a_change_of_credentials_is_told_once_whoever_starts_with_it() {
     let mut other = many[1..].to_vec();
     other[0].fingerprint = "ff".to_owned();
     other[1].role = Some(Role::Admin);
-    other.push(Credential { subject: "secret:jwt".to_owned(), role: None, fingerprint: "22".to_owned() });
+    other.push(Credential {
+        subject: "secret:jwt".to_owned(),
+        role: None,
+        fingerprint: "22".to_owned(),
+    });
     fleet.engine.note_credentials(&other).await.unwrap();
 
     let told = told(&fleet).await.split_off(20);
     let of = |action: &str, subject: &str| (action.to_owned(), subject.to_owned());
     let changes = [of("key.changed", "key:n01"), of("key.changed", "key:n02")];
-    assert_eq!(told, [&changes[..], &[of("key.added", "secret:jwt"), of("key.removed", "key:n00")]].concat());
+    assert_eq!(
+        told,
+        [&changes[..], &[of("key.added", "secret:jwt"), of("key.removed", "key:n00")]].concat()
+    );
     let changed = &entries(&fleet).await[21];
-    assert_eq!((changed.detail["previous_role"].as_str(), changed.detail["role"].as_str()), ("user", "admin"));
-    assert_eq!((changed.actor.as_str(), changed.origin.as_str()), ("orchestrator", "configuration"));
+    assert_eq!(
+        (changed.detail["previous_role"].as_str(), changed.detail["role"].as_str()),
+        ("user", "admin")
+    );
+    assert_eq!(
+        (changed.actor.as_str(), changed.origin.as_str()),
+        ("orchestrator", "configuration")
+    );
     fleet.finish().await;
 }
 
@@ -194,7 +232,8 @@ async fn pages_go_through_the_entries_of_all_partitions_by_time() {
 
     let entries = entries(&fleet).await;
 
-    let subjects: std::collections::BTreeSet<_> = entries.iter().map(|entry| entry.subject.clone()).collect();
+    let subjects: std::collections::BTreeSet<_> =
+        entries.iter().map(|entry| entry.subject.clone()).collect();
     assert_eq!((entries.len(), subjects.len()), (30, 30));
     assert!(entries.is_sorted_by_key(|entry| (entry.at, entry.partition)), "{entries:#?}");
     for partition in fleet.store.partitions() {
@@ -214,13 +253,18 @@ async fn a_filter_finds_what_it_names_however_far_back() {
     fleet.requeue(ids[7]).await.unwrap();
     let find = async |filter: AuditFilter| fleet.engine.audit(&filter, 2, None).await.unwrap().0;
 
-    let of_task = AuditFilter { subject: Some(format!("task:{}", ids[7])), ..AuditFilter::default() };
+    let of_task =
+        AuditFilter { subject: Some(format!("task:{}", ids[7])), ..AuditFilter::default() };
     let page = find(of_task.clone()).await;
     let actions: Vec<_> = page.items.iter().map(|entry| entry.action.as_str()).collect();
     assert_eq!(actions, ["requeue", "cancel"]);
 
-    assert_eq!(find(AuditFilter { action: Some("requeue".to_owned()), ..of_task }).await.items.len(), 1);
-    let page = find(AuditFilter { actor: Some("user:bob".to_owned()), ..AuditFilter::default() }).await;
+    assert_eq!(
+        find(AuditFilter { action: Some("requeue".to_owned()), ..of_task }).await.items.len(),
+        1
+    );
+    let page =
+        find(AuditFilter { actor: Some("user:bob".to_owned()), ..AuditFilter::default() }).await;
     assert!(page.items.is_empty() && page.next_cursor.is_none());
     fleet.finish().await;
 }

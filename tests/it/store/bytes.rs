@@ -66,7 +66,12 @@ async fn what_people_and_agents_write_comes_back_as_they_wrote_it() {
     let held = fleet.claim_one().await;
     let progress = Progress { percent: 12.5, message: Some(text.to_owned()) };
     fleet.engine.extend(&fleet.people.agent, id, 1, Some(progress.clone()), None).await.unwrap();
-    let outcome = Outcome::Failed { error: text.to_owned(), is_retryable: true, retry_after_ms: None, result: None };
+    let outcome = Outcome::Failed {
+        error: text.to_owned(),
+        is_retryable: true,
+        retry_after_ms: None,
+        result: None,
+    };
     fleet.report(&held, outcome).await.unwrap();
 
     let failed = fleet.task(id).await;

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use orchestrator::domain::approval::{ApprovalStatus, Asked, Decision, OnExpiry, OnRejection, Verdict};
+use orchestrator::domain::approval::{
+    ApprovalStatus, Asked, Decision, OnExpiry, OnRejection, Verdict,
+};
 use orchestrator::domain::ids::{ApprovalId, TaskId};
 use orchestrator::domain::principal::{Principal, Role, Subject};
 use orchestrator::domain::task::{Claimed, Outcome, Report, Task};
@@ -41,7 +43,8 @@ impl Scene {
             (terms.quorum, terms.on_expiry) = (Some(2), Some(OnExpiry::Reject));
             settings.agents.max_lost = 100;
         });
-        let user = |name: &str| Principal::new(Subject::User(name.to_owned()), Role::Approver).unwrap();
+        let user =
+            |name: &str| Principal::new(Subject::User(name.to_owned()), Role::Approver).unwrap();
         Self { fleet: build.start().await, deciders: ["bob", "carol", "dora"].map(user).to_vec() }
     }
 
@@ -55,10 +58,16 @@ impl Scene {
             }
             Act::Decide { who, says, looks } => {
                 let approval = task?.approval?;
-                let digest = if *looks { Some(engine.approval(approval).await.ok()?.0.digest) } else { None };
+                let digest = if *looks {
+                    Some(engine.approval(approval).await.ok()?.0.digest)
+                } else {
+                    None
+                };
                 let verdict = match says {
                     0..4 => Verdict::Approve { payload: None },
-                    4..7 => Verdict::Approve { payload: Some(json(&format!(r#"{{"n": {who}, "says": {says}}}"#))) },
+                    4..7 => Verdict::Approve {
+                        payload: Some(json(&format!(r#"{{"n": {who}, "says": {says}}}"#))),
+                    },
                     _ => Verdict::Reject,
                 };
                 let decision = Decision { verdict, comment: None, digest };
@@ -96,7 +105,9 @@ fn check_cleared(task: &Task) {
     let approval = task.asked.as_ref().expect("a deployment has an approval");
     let (action, hears_a_no) = match &approval.asked {
         Asked::Gate => (None, false),
-        Asked::Step { action, on_rejection, .. } => (action.as_deref(), *on_rejection == OnRejection::Return),
+        Asked::Step { action, on_rejection, .. } => {
+            (action.as_deref(), *on_rejection == OnRejection::Return)
+        }
     };
     assert_eq!(approval.digest, task.content(action).digest(), "{task:#?}");
     let is_yes = approval.status == ApprovalStatus::Approved;
@@ -121,7 +132,8 @@ async fn check_log(fleet: &Fleet) {
     let mut decided: BTreeMap<String, String> = BTreeMap::new();
     for event in fleet.events().await {
         let kind = event.event_type().to_owned();
-        if !["approval.approved", "approval.rejected", "approval.expired"].contains(&kind.as_str()) {
+        if !["approval.approved", "approval.rejected", "approval.expired"].contains(&kind.as_str())
+        {
             continue;
         }
         let id = event.body["payload"]["approval_id"].as_str().unwrap().to_owned();
@@ -144,19 +156,30 @@ async fn race(seed: u64) {
             scene.fleet.engine.reap().await.unwrap();
         }
         let page = scene.fleet.engine.tasks(&Default::default(), 50, None).await.unwrap();
-        let open: Vec<Task> =
-            page.items.into_iter().filter(|task| !task.state.is_terminal() || random.bool()).collect();
+        let open: Vec<Task> = page
+            .items
+            .into_iter()
+            .filter(|task| !task.state.is_terminal() || random.bool())
+            .collect();
         // Few subjects, so that many meet.
         let subject = |random: &mut fastrand::Rng| {
             let nth = random.usize(..open.len().max(1)).min(2);
             open.iter().skip(nth).cloned().collect::<Vec<_>>()
         };
-        let acts: Vec<_> = (0..AT_ONCE).map(|_| (draw(&mut random), subject(&mut random))).collect();
-        for held in join_all(acts.iter().map(|(act, tasks)| scene.play(act, tasks))).await.into_iter().flatten() {
+        let acts: Vec<_> =
+            (0..AT_ONCE).map(|_| (draw(&mut random), subject(&mut random))).collect();
+        for held in join_all(acts.iter().map(|(act, tasks)| scene.play(act, tasks)))
+            .await
+            .into_iter()
+            .flatten()
+        {
             *claims.entry((held.task.id, held.task.attempt)).or_default() += 1;
         }
     }
-    assert!(claims.values().all(|count| *count == 1), "an attempt was handed out twice: {claims:?}");
+    assert!(
+        claims.values().all(|count| *count == 1),
+        "an attempt was handed out twice: {claims:?}"
+    );
     check_log(&scene.fleet).await;
     scene.fleet.finish().await;
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use orchestrator::domain::approval::{ApprovalStatus, Decision, Level, OnExpiry, TermsSetting, Verdict};
+use orchestrator::domain::approval::{
+    ApprovalStatus, Decision, Level, OnExpiry, TermsSetting, Verdict,
+};
 use orchestrator::domain::content::Content;
 use orchestrator::domain::lifecycle::{State, Verb};
 use orchestrator::domain::principal::{Principal, Role, Subject};
@@ -44,7 +46,10 @@ async fn a_quorum_needs_as_many_different_humans_as_it_says() {
     let (task, people) = (fleet.submit("deploy").await, &fleet.people);
     let approval = task.approval.unwrap();
 
-    let (after, task) = fleet.decide(&people.bob, approval, Decision::approve(Some("fine".to_owned()))).await.unwrap();
+    let (after, task) = fleet
+        .decide(&people.bob, approval, Decision::approve(Some("fine".to_owned())))
+        .await
+        .unwrap();
 
     assert_eq!((after.status, task.state), (ApprovalStatus::Pending, State::Blocked));
     assert_eq!(after.votes.iter().map(|vote| vote.by.as_str()).collect::<Vec<_>>(), ["user:bob"]);
@@ -53,8 +58,12 @@ async fn a_quorum_needs_as_many_different_humans_as_it_says() {
     assert_refused!(twice, Error::AlreadyVoted(id) if id == approval);
     fleet.route().await;
     assert!(fleet.claim("ops_agent", 1).await.is_empty());
-    let (after, task) = fleet.decide(&people.carol, approval, Decision::approve(None)).await.unwrap();
-    assert_eq!((after.status, task.state, after.votes.len()), (ApprovalStatus::Approved, State::Pending, 2));
+    let (after, task) =
+        fleet.decide(&people.carol, approval, Decision::approve(None)).await.unwrap();
+    assert_eq!(
+        (after.status, task.state, after.votes.len()),
+        (ApprovalStatus::Approved, State::Pending, 2)
+    );
     assert_eq!(after.decided_by.as_deref(), Some("user:carol"));
     let verbs: Vec<_> = task.timeline.iter().map(|transition| transition.verb).collect();
     assert_eq!(verbs, [Verb::Submit, Verb::Vote, Verb::Approve]);
@@ -67,7 +76,8 @@ async fn one_no_is_enough_whatever_the_quorum() {
     let approval = fleet.submit("deploy").await.approval.unwrap();
     fleet.approve(approval).await.unwrap();
 
-    let (after, task) = fleet.decide(&fleet.people.carol, approval, Decision::reject(None)).await.unwrap();
+    let (after, task) =
+        fleet.decide(&fleet.people.carol, approval, Decision::reject(None)).await.unwrap();
 
     assert_eq!((after.status, task.state), (ApprovalStatus::Rejected, State::Cancelled));
     fleet.finish().await;
@@ -75,7 +85,8 @@ async fn one_no_is_enough_whatever_the_quorum() {
 
 #[tokio::test]
 async fn only_those_who_are_asked_may_decide() {
-    let fleet = under(TermsSetting { groups: vec!["oncall".to_owned()], ..TermsSetting::default() }).await;
+    let fleet =
+        under(TermsSetting { groups: vec!["oncall".to_owned()], ..TermsSetting::default() }).await;
     let approval = fleet.submit("deploy").await.approval.unwrap();
 
     for decision in [Decision::approve(None), Decision::reject(None)] {
@@ -83,7 +94,8 @@ async fn only_those_who_are_asked_may_decide() {
         assert_refused!(refused, Error::NotAsked { asked, .. } if asked == "group oncall");
     }
 
-    let (after, _) = fleet.decide(&fleet.people.carol, approval, Decision::approve(None)).await.unwrap();
+    let (after, _) =
+        fleet.decide(&fleet.people.carol, approval, Decision::approve(None)).await.unwrap();
     assert_eq!(after.status, ApprovalStatus::Approved);
     fleet.finish().await;
 }
@@ -96,9 +108,16 @@ async fn an_approver_may_change_what_will_run_and_everybody_sees_both() {
     let asked = fleet.approval_of(task.id).await;
 
     let changed = r#"{"environment": "production", "replicas": 4}"#;
-    let (after, task) = fleet.engine.decide(&fleet.people.bob, asked.id, edit(changed, &asked.digest)).await.unwrap();
+    let (after, task) = fleet
+        .engine
+        .decide(&fleet.people.bob, asked.id, edit(changed, &asked.digest))
+        .await
+        .unwrap();
 
-    assert_eq!((after.status, task.state, task.version), (ApprovalStatus::Approved, State::Pending, 2));
+    assert_eq!(
+        (after.status, task.state, task.version),
+        (ApprovalStatus::Approved, State::Pending, 2)
+    );
     assert_ne!(after.digest, asked.digest);
     assert_eq!(after.digest, task.content(None).digest());
     let held = fleet.claim_one_of("ops_agent").await.task;
@@ -119,7 +138,8 @@ async fn a_yes_counts_only_for_what_its_sender_saw() {
     let (engine, people) = (&fleet.engine, &fleet.people);
     engine.decide(&dora(), seen.id, Decision::approve(None)).await.unwrap();
 
-    let (changed, _) = engine.decide(&people.bob, seen.id, edit(r#"{"x":1}"#, &seen.digest)).await.unwrap();
+    let (changed, _) =
+        engine.decide(&people.bob, seen.id, edit(r#"{"x":1}"#, &seen.digest)).await.unwrap();
 
     // Dora said yes to something else; bob wrote it, so his yes counts.
     assert_eq!(changed.votes.iter().map(|vote| vote.by.as_str()).collect::<Vec<_>>(), ["user:bob"]);
@@ -130,7 +150,8 @@ async fn a_yes_counts_only_for_what_its_sender_saw() {
             assert_refused!(refused, Error::ContentChanged { digest, .. } if digest == changed.digest);
         }
     }
-    let (after, task) = fleet.decide(&people.carol, seen.id, Decision::approve(None)).await.unwrap();
+    let (after, task) =
+        fleet.decide(&people.carol, seen.id, Decision::approve(None)).await.unwrap();
     assert_eq!((after.status, task.payload.get()), (ApprovalStatus::Approved, r#"{"x":1}"#));
     fleet.finish().await;
 }
@@ -141,11 +162,18 @@ async fn with_four_eyes_somebody_else_must_say_yes_to_what_an_approver_wrote() {
     let task = fleet.submit("deploy").await;
     let asked = fleet.approval_of(task.id).await;
 
-    let (after, task) =
-        fleet.engine.decide(&fleet.people.bob, asked.id, edit(r#"{"x":1}"#, &asked.digest)).await.unwrap();
+    let (after, task) = fleet
+        .engine
+        .decide(&fleet.people.bob, asked.id, edit(r#"{"x":1}"#, &asked.digest))
+        .await
+        .unwrap();
 
-    assert_eq!((after.status, after.votes.len(), task.state), (ApprovalStatus::Pending, 0, State::Blocked));
-    let (after, _) = fleet.decide(&fleet.people.carol, asked.id, Decision::approve(None)).await.unwrap();
+    assert_eq!(
+        (after.status, after.votes.len(), task.state),
+        (ApprovalStatus::Pending, 0, State::Blocked)
+    );
+    let (after, _) =
+        fleet.decide(&fleet.people.carol, asked.id, Decision::approve(None)).await.unwrap();
     assert_eq!(after.status, ApprovalStatus::Approved);
     fleet.finish().await;
 }
@@ -174,7 +202,10 @@ async fn silence_goes_up_level_by_level_and_at_the_top_means_no() {
     fleet.advance(2 * HOUR);
     fleet.engine.lapse().await.unwrap();
     let task = fleet.task(second.id).await;
-    assert_eq!((task.state, task.error.as_deref()), (State::Cancelled, Some("nobody decided on its approval in time")));
+    assert_eq!(
+        (task.state, task.error.as_deref()),
+        (State::Cancelled, Some("nobody decided on its approval in time"))
+    );
     assert_eq!(fleet.approval_of(second.id).await.status, ApprovalStatus::Expired);
     fleet.finish().await;
 }
@@ -207,7 +238,8 @@ async fn those_who_are_asked_are_reminded_until_they_decide() {
 async fn a_rule_may_wave_through_what_a_later_one_would_ask_for() {
     let build = Fleet::build().settings(|settings| {
         let mut rule = settings.approvals.rules[0].clone();
-        (rule.name, rule.required, rule.when.priorities) = ("trusted source".to_owned(), false, Vec::new());
+        (rule.name, rule.required, rule.when.priorities) =
+            ("trusted source".to_owned(), false, Vec::new());
         rule.when.sources = vec![crate::harness::name("release-bot")];
         settings.approvals.rules.insert(0, rule);
     });
@@ -224,15 +256,22 @@ async fn a_rule_may_wave_through_what_a_later_one_would_ask_for() {
 
 #[tokio::test]
 async fn a_decision_that_is_sent_again_because_its_answer_was_lost_is_made_once() {
-    let build = Fleet::build().lossy().settings(|settings| settings.approvals.rules[1].terms.quorum = Some(2));
+    let build = Fleet::build()
+        .lossy()
+        .settings(|settings| settings.approvals.rules[1].terms.quorum = Some(2));
     let fleet = build.start().await;
     let task = fleet.submit("deploy").await;
     let asked = fleet.approval_of(task.id).await;
     let (proxy, payload) = (fleet.proxy.as_ref().unwrap(), json(r#"{"x":1}"#));
     let decision = edit(payload.get(), &asked.digest);
     let digest = Content { version: 2, payload: &payload, ..task.content(None) }.digest();
-    let content =
-        NewContent { task: &task, payload: &payload, digest: &digest, original: &task.payload, changes: "[]" };
+    let content = NewContent {
+        task: &task,
+        payload: &payload,
+        digest: &digest,
+        original: &task.payload,
+        changes: "[]",
+    };
 
     for (who, decision, digest, edit, outcome) in [
         (&fleet.people.bob, &decision, &asked.digest, Some(&content), Decided::Voted),
@@ -246,6 +285,9 @@ async fn a_decision_that_is_sent_again_because_its_answer_was_lost_is_made_once(
 
     let (after, task) = fleet.engine.approval(asked.id).await.unwrap();
     assert_eq!((after.votes.len(), task.version, task.state), (2, 2, State::Pending));
-    assert_eq!(fleet.event_types_of(task.id).await[2..], ["approval.changed", "approval.voted", "approval.approved"]);
+    assert_eq!(
+        fleet.event_types_of(task.id).await[2..],
+        ["approval.changed", "approval.voted", "approval.approved"]
+    );
     fleet.finish().await;
 }

@@ -54,8 +54,11 @@ async fn a_task_that_stands_in_two_sets_is_found() {
 async fn a_task_at_a_wrong_place_of_its_set_is_found() {
     for nth in 0..3 {
         let ward = Ward::open().await;
-        let (set, id) =
-            [("pending", ward.pending), ("assigned:faq_agent", ward.assigned), ("scheduled", ward.scheduled)][nth];
+        let (set, id) = [
+            ("pending", ward.pending),
+            ("assigned:faq_agent", ward.assigned),
+            ("scheduled", ward.scheduled),
+        ][nth];
 
         ward.redis(&["ZADD", &key(set), "77", &id.to_string()]).await;
 
@@ -72,7 +75,11 @@ async fn what_is_left_of_a_task_without_its_record_is_found() {
     ward.redis(&["HDEL", &key("records"), &id.to_string()]).await;
 
     let set = format!("is in {} but has no record", key("completed"));
-    let rest = ["has a spec but no record", "has a result but no record", "is in the index of tasks but has no record"];
+    let rest = [
+        "has a spec but no record",
+        "has a result but no record",
+        "is in the index of tasks but has no record",
+    ];
     ward.finds(id, &[&[set.as_str()], &rest[..]].concat()).await;
 }
 
@@ -150,7 +157,8 @@ async fn a_blocked_task_that_nobody_can_approve_is_found_and_so_is_its_request()
     ward.fleet.redis.edit_record(ward.blocked.id, APPROVAL, "-").await;
 
     let findings = ward.fleet.engine.doctor().await.unwrap();
-    let found: Vec<_> = findings.iter().map(|found| (found.subject.clone(), found.what.clone())).collect();
+    let found: Vec<_> =
+        findings.iter().map(|found| (found.subject.clone(), found.what.clone())).collect();
     let request = format!("asks about the task {id}, which does not wait for it");
     assert_eq!(found, [(approval, request), (id, "is blocked without an approval".to_owned())]);
     ward.fleet.discard();
@@ -158,7 +166,8 @@ async fn a_blocked_task_that_nobody_can_approve_is_found_and_so_is_its_request()
 
 #[tokio::test]
 async fn a_wrong_count_of_open_tasks_is_found() {
-    for (priority, what) in [("P2", "counts 8 open tasks of P2 where there are 7"), ("P1", "counts 1 open tasks of P1")]
+    for (priority, what) in
+        [("P2", "counts 8 open tasks of P2 where there are 7"), ("P1", "counts 1 open tasks of P1")]
     {
         let ward = Ward::open().await;
 
@@ -177,10 +186,15 @@ async fn a_key_that_has_no_place_or_is_of_another_kind_is_found() {
     let ward = Ward::open().await;
     ward.redis(&["SADD", &key("failed"), "x"]).await;
     let findings = ward.fleet.engine.repair().await.unwrap();
-    let is_it = |found: &Finding| found.subject == key("failed") && found.what == "is a set where a zset belongs";
+    let is_it = |found: &Finding| {
+        found.subject == key("failed") && found.what == "is a set where a zset belongs"
+    };
     assert!(findings.iter().any(is_it), "{findings:#?}");
     let others = findings.iter().filter(|found| !is_it(found));
-    assert!(others.clone().all(|found| found.what.starts_with("cannot be examined in full")), "{findings:#?}");
+    assert!(
+        others.clone().all(|found| found.what.starts_with("cannot be examined in full")),
+        "{findings:#?}"
+    );
     ward.fleet.discard();
 }
 
@@ -194,8 +208,9 @@ async fn a_record_that_cannot_be_read_is_found_and_hides_no_other() {
 
     let findings = ward.fleet.engine.doctor().await.unwrap();
 
-    let has =
-        |subject: &str, what: &str| findings.iter().any(|found| found.subject == subject && found.what.contains(what));
+    let has = |subject: &str, what: &str| {
+        findings.iter().any(|found| found.subject == subject && found.what.contains(what))
+    };
     assert!(has(&id, "has a record that cannot be read"), "{findings:#?}");
     assert!(has(&other, "is missing from the index of tasks"), "{findings:#?}");
     ward.fleet.discard();

@@ -69,7 +69,10 @@ async fn what_a_subscriber_hears_is_what_the_log_keeps_in_order_with_rising_ids(
     for _ in 0..log.len() {
         let (channel, text) = subscriber.next().await;
         let event: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(channel, format!("orchestrator:events:{}", event["event_type"].as_str().unwrap()));
+        assert_eq!(
+            channel,
+            format!("orchestrator:events:{}", event["event_type"].as_str().unwrap())
+        );
         heard.push((id_of(&event), event["event_type"].as_str().unwrap().to_owned()));
     }
 
@@ -95,13 +98,21 @@ async fn every_transition_of_a_life_is_one_event_in_order() {
     fleet.requeue(task.id).await.unwrap();
     fleet.complete(&fleet.claim_one_of("ops_agent").await).await.unwrap();
 
-    let told: Vec<_> = fleet.events().await.into_iter().filter_map(|event| event.verb().map(str::to_owned)).collect();
+    let told: Vec<_> = fleet
+        .events()
+        .await
+        .into_iter()
+        .filter_map(|event| event.verb().map(str::to_owned))
+        .collect();
 
     let timeline = fleet.task(task.id).await.timeline;
-    let verbs: Vec<_> = timeline.iter().map(|transition| transition.verb.as_str().to_owned()).collect();
+    let verbs: Vec<_> =
+        timeline.iter().map(|transition| transition.verb.as_str().to_owned()).collect();
     assert_eq!(told, verbs);
-    let steps =
-        ["submit", "approve", "route", "claim", "retry", "promote", "route", "claim", "release", "claim", "fail"];
+    let steps = [
+        "submit", "approve", "route", "claim", "retry", "promote", "route", "claim", "release",
+        "claim", "fail",
+    ];
     assert_eq!(verbs[..11], steps);
     assert_eq!(verbs[11..], ["requeue", "route", "claim", "complete"]);
     fleet.finish().await;
@@ -137,7 +148,8 @@ async fn an_event_from_outside_is_marked_as_such_whatever_it_says_of_itself() {
 #[tokio::test]
 async fn nobody_but_an_admin_publishes_in_another_ones_name() {
     let fleet = Fleet::start().await;
-    let named = |name: &str| NewEvent { source_agent: Some(name.to_owned()), ..new_event("pr.merged") };
+    let named =
+        |name: &str| NewEvent { source_agent: Some(name.to_owned()), ..new_event("pr.merged") };
 
     let foreign = fleet.engine.publish(&fleet.people.agent, named("dev_agent")).await;
     assert_refused!(foreign, Error::ForeignSource { source_agent, caller } if source_agent == "dev_agent" && caller == "crew");
@@ -145,7 +157,8 @@ async fn nobody_but_an_admin_publishes_in_another_ones_name() {
 
     fleet.engine.publish(&fleet.people.agent, named("crew")).await.unwrap();
     fleet.engine.publish(&fleet.people.alice, named("dev_agent")).await.unwrap();
-    let sources: Vec<_> = fleet.events().await.into_iter().map(|event| event.body["source_agent"].clone()).collect();
+    let sources: Vec<_> =
+        fleet.events().await.into_iter().map(|event| event.body["source_agent"].clone()).collect();
     assert_eq!(sources, ["crew", "dev_agent"]);
     fleet.finish().await;
 }

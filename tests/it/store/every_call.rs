@@ -9,7 +9,7 @@ use orchestrator::domain::audit::{AuditFilter, Credential};
 use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::principal::Role;
-use orchestrator::domain::task::{NewTask, Outcome, Start, Task};
+use orchestrator::domain::task::{Claimed, NewTask, Outcome, Start, Task};
 use orchestrator::engine::{Error, Round, StatusChange};
 use orchestrator::store::script::{self, Script};
 
@@ -42,7 +42,11 @@ impl Story {
         let mut answer = call().await;
         assert!(proxy.has_lost_it(), "{} was not called", self.script.name);
         if self.fate == LATE {
-            assert!(matches!(answer, Err(Error::Unavailable(_))), "{}: an answer that is late", self.script.name);
+            assert!(
+                matches!(answer, Err(Error::Unavailable(_))),
+                "{}: an answer that is late",
+                self.script.name
+            );
         }
         while matches!(answer, Err(Error::Unavailable(_))) {
             answer = call().await;
@@ -62,7 +66,12 @@ impl Story {
     }
 
     /// A call on one task, which is there afterwards after so many transitions.
-    async fn leads_to<T>(&self, task: &Task, end: (State, usize), call: impl AsyncFn() -> Result<T, Error>) {
+    async fn leads_to<T>(
+        &self,
+        task: &Task,
+        end: (State, usize),
+        call: impl AsyncFn() -> Result<T, Error>,
+    ) {
         // Whoever calls again by hand may be told that it is done already: that is an answer too.
         let _ = self.call(call).await;
         assert_eq!(self.stands(task).await, end, "{}", self.script.name);
@@ -71,32 +80,42 @@ impl Story {
     async fn tell(&self) {
         let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
         match self.script.name {
-            "submit" | "route" | "promote" | "lapse" | "deadlines" | "prune" => self.tell_of_waiting().await,
-            "claim" | "take" | "ask" | "extend" | "complete" | "fail" | "release" | "reap" => self.tell_of_work().await,
+            "submit" | "route" | "promote" | "lapse" | "deadlines" | "prune" => {
+                self.tell_of_waiting().await
+            }
+            "claim" | "take" | "ask" | "extend" | "complete" | "fail" | "release" | "reap" => {
+                self.tell_of_work().await
+            }
             "cancel" => {
                 let task = fleet.submit("faq").await;
-                self.leads_to(&task, (State::Cancelled, 2), async || fleet.cancel(task.id).await).await;
+                self.leads_to(&task, (State::Cancelled, 2), async || fleet.cancel(task.id).await)
+                    .await;
             }
             "requeue" => {
                 let task = fleet.submit("faq").await;
                 fleet.cancel(task.id).await.unwrap();
-                self.leads_to(&task, (State::Pending, 3), async || fleet.requeue(task.id).await).await;
+                self.leads_to(&task, (State::Pending, 3), async || fleet.requeue(task.id).await)
+                    .await;
             }
             "approve" => {
                 let task = fleet.submit("deploy").await;
                 let approval = task.approval.unwrap();
-                self.leads_to(&task, (State::Pending, 2), async || fleet.approve(approval).await).await;
+                self.leads_to(&task, (State::Pending, 2), async || fleet.approve(approval).await)
+                    .await;
                 assert_eq!(fleet.approval_of(task.id).await.status, ApprovalStatus::Approved);
             }
             "reject" => {
                 let task = fleet.submit("deploy").await;
                 let approval = task.approval.unwrap();
-                self.leads_to(&task, (State::Cancelled, 2), async || fleet.reject(approval).await).await;
+                self.leads_to(&task, (State::Cancelled, 2), async || fleet.reject(approval).await)
+                    .await;
                 assert_eq!(fleet.approval_of(task.id).await.status, ApprovalStatus::Rejected);
             }
             "publish" => {
                 // An event has no key: a client that calls again after no answer publishes it again, and may.
-                let published = self.call(async || fleet.engine.publish(alice, new_event("pr.merged")).await).await;
+                let published = self
+                    .call(async || fleet.engine.publish(alice, new_event("pr.merged")).await)
+                    .await;
                 let events = fleet.events().await;
                 assert_eq!(events.last().unwrap().id.to_uuid(), published.unwrap());
                 assert_eq!(events.len(), if self.fate == LATE { 2 } else { 1 });
@@ -111,13 +130,23 @@ impl Story {
         let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
         match self.script.name {
             "pause" => {
-                let paused = self.call(async || fleet.engine.pause(alice, &name("faq_agent")).await).await.unwrap();
+                let paused = self
+                    .call(async || fleet.engine.pause(alice, &name("faq_agent")).await)
+                    .await
+                    .unwrap();
                 assert!(paused.is_paused);
             }
             _ => {
                 let fingerprint = "0123456789abcdef".to_owned();
-                let key = Credential { subject: "key:ops".to_owned(), role: Some(Role::Admin), fingerprint };
-                self.sweep(async || fleet.engine.note_credentials(std::slice::from_ref(&key)).await).await;
+                let key = Credential {
+                    subject: "key:ops".to_owned(),
+                    role: Some(Role::Admin),
+                    fingerprint,
+                };
+                self.sweep(async || {
+                    fleet.engine.note_credentials(std::slice::from_ref(&key)).await
+                })
+                .await;
             }
         }
         let (page, _) = fleet.engine.audit(&AuditFilter::default(), 10, None).await.unwrap();
@@ -174,16 +203,23 @@ impl Story {
         match self.script.name {
             "claim" => {
                 // What was leased to nobody comes back with its lease, and is counted as lost.
-                let held = self.call(async || fleet.engine.claim(alice, fleet.ask_for("faq_agent", 1)).await).await;
+                let held = self
+                    .call(async || fleet.engine.claim(alice, fleet.ask_for("faq_agent", 1)).await)
+                    .await;
                 assert!(held.unwrap().is_empty(), "it is leased to the call whose answer was lost");
                 fleet.advance(Duration::from_secs(31));
                 fleet.engine.reap().await.unwrap();
                 let again = fleet.claim_one().await;
-                assert_eq!((again.task.id, again.task.attempt, again.task.lost_count), (task.id, 2, 1));
+                assert_eq!(
+                    (again.task.id, again.task.attempt, again.task.lost_count),
+                    (task.id, 2, 1)
+                );
                 return;
             }
             "take" => {
-                let take = async || fleet.engine.change_status(alice, task.id, StatusChange::InProgress).await;
+                let take = async || {
+                    fleet.engine.change_status(alice, task.id, StatusChange::InProgress).await
+                };
                 return self.leads_to(&task, (State::InProgress, 3), take).await;
             }
             _ => {}
@@ -197,24 +233,32 @@ impl Story {
             }
             "extend" => {
                 let until = self.call(async || fleet.extend(&held, None).await).await.unwrap();
-                assert!(until >= held.lease_until && self.stands(&task).await == (State::InProgress, 3));
+                assert!(
+                    until >= held.lease_until && self.stands(&task).await == (State::InProgress, 3)
+                );
             }
             "reap" => {
                 fleet.advance(Duration::from_secs(31));
                 self.sweep(async || fleet.engine.reap().await).await;
-                assert_eq!((self.stands(&task).await, fleet.task(task.id).await.lost_count), ((State::Assigned, 4), 1));
+                assert_eq!(
+                    (self.stands(&task).await, fleet.task(task.id).await.lost_count),
+                    ((State::Assigned, 4), 1)
+                );
             }
-            name => {
-                let (outcome, end) = match name {
-                    "complete" => (Outcome::Completed { result: None }, State::Completed),
-                    "fail" => (failed(true, None), State::Scheduled),
-                    _ => (Outcome::Released, State::Assigned),
-                };
-                let state = self.call(async || fleet.report(&held, outcome.clone()).await).await.unwrap();
-                assert_eq!((state, self.stands(&task).await), (end, (end, 4)));
-                assert_eq!(fleet.task(task.id).await.retry_count, u32::from(end == State::Scheduled));
-            }
+            name => self.tell_of_an_outcome(&task, &held, name).await,
         }
+    }
+
+    async fn tell_of_an_outcome(&self, task: &Task, held: &Claimed, name: &str) {
+        let (outcome, end) = match name {
+            "complete" => (Outcome::Completed { result: None }, State::Completed),
+            "fail" => (failed(true, None), State::Scheduled),
+            _ => (Outcome::Released, State::Assigned),
+        };
+        let state = self.call(async || self.fleet.report(held, outcome.clone()).await).await;
+        assert_eq!((state.unwrap(), self.stands(task).await), (end, (end, 4)));
+        let retries = self.fleet.task(task.id).await.retry_count;
+        assert_eq!(retries, u32::from(end == State::Scheduled));
     }
 
     async fn tell_of_readers(&self) {
@@ -229,7 +273,8 @@ impl Story {
                 let stats = self.call(async || fleet.engine.stats().await).await.unwrap();
                 assert!(stats.by_status.contains(&(State::Pending, 1)), "{stats:?}");
             }
-            "examine" | "examine_approvals" | "examine_children" | "examine_agents" | "count" | "open_at" => {
+            "examine" | "examine_approvals" | "examine_children" | "examine_agents" | "count"
+            | "open_at" => {
                 fleet.claim_one().await;
                 fleet.submit("deploy").await;
                 fleet.submit_with("faq", |new| new.parent = Some(task.id)).await;
@@ -239,11 +284,15 @@ impl Story {
             "correct" => {
                 fleet.redis.ask::<i64>(&["HINCRBY", "orchestrator:{0}:open", "P2", "7"]).await;
                 self.call(async || fleet.engine.repair().await).await.unwrap();
-                assert_eq!(fleet.redis.ask::<i64>(&["HGET", "orchestrator:{0}:open", "P2"]).await, 1);
+                assert_eq!(
+                    fleet.redis.ask::<i64>(&["HGET", "orchestrator:{0}:open", "P2"]).await,
+                    1
+                );
             }
             "examiner" => {
                 let round = tokio::sync::Mutex::new(Round::default());
-                let examine = async || fleet.engine.examine_on("one", &mut *round.lock().await).await;
+                let examine =
+                    async || fleet.engine.examine_on("one", &mut *round.lock().await).await;
                 self.call(examine).await.unwrap();
                 while fleet.store.rounds().await.unwrap().rounds == 0 {
                     examine().await.unwrap();
@@ -251,12 +300,18 @@ impl Story {
             }
             "bridge" => {
                 let first = Partition(0);
-                let taken = self.call(async || fleet.engine.unpublished(first, "one").await).await.unwrap().unwrap();
+                let taken = self
+                    .call(async || fleet.engine.unpublished(first, "one").await)
+                    .await
+                    .unwrap()
+                    .unwrap();
                 assert_eq!(taken.cursor, EventId::first(first));
                 let other = fleet.engine.unpublished(first, "another").await.unwrap();
                 assert!(other.is_none(), "two bridges hold one partition");
             }
-            unknown => panic!("what comes of {unknown} when its answer is lost? {alice:?} would like to know"),
+            unknown => panic!(
+                "what comes of {unknown} when its answer is lost? {alice:?} would like to know"
+            ),
         }
     }
 }

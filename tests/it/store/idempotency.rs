@@ -74,8 +74,12 @@ async fn the_same_key_twice_in_one_batch_is_one_task() {
 
     let answers = fleet.engine.submit(&fleet.people.alice, batch).await.unwrap();
 
-    let ids: Vec<Option<TaskId>> = answers.iter().map(|answer| Some(answer.as_ref().ok()?.task.id)).collect();
-    assert!(ids[0].is_some() && ids[0] == ids[2] && ids[0] != ids[1] && ids[3].is_none(), "{ids:?}");
+    let ids: Vec<Option<TaskId>> =
+        answers.iter().map(|answer| Some(answer.as_ref().ok()?.task.id)).collect();
+    assert!(
+        ids[0].is_some() && ids[0] == ids[2] && ids[0] != ids[1] && ids[3].is_none(),
+        "{ids:?}"
+    );
     assert!(answers[2].as_ref().unwrap().is_replay);
     assert_eq!(total(&fleet).await, 2);
     fleet.finish().await;
@@ -86,7 +90,8 @@ async fn two_callers_may_use_the_same_key() {
     let fleet = Fleet::start().await;
     let mine = fleet.try_submit(keyed("k", "b")).await.unwrap();
 
-    let answers = fleet.engine.submit(&fleet.people.agent, vec![keyed("k", "another body")]).await.unwrap();
+    let answers =
+        fleet.engine.submit(&fleet.people.agent, vec![keyed("k", "another body")]).await.unwrap();
     let theirs = answers.into_iter().next().unwrap().unwrap();
 
     assert!(!theirs.is_replay && theirs.task.id != mine.task.id);
@@ -109,7 +114,8 @@ async fn many_who_send_the_same_key_at_once_get_one_task() {
 
 #[tokio::test]
 async fn a_key_is_forgotten_when_its_time_is_over() {
-    let fleet = Fleet::build().settings(|settings| settings.tasks.idempotency_ms = 50).start().await;
+    let fleet =
+        Fleet::build().settings(|settings| settings.tasks.idempotency_ms = 50).start().await;
     let first = fleet.try_submit(keyed("k", "b")).await.unwrap().task.id;
 
     let second = eventually("a second task under the same key", async || {
@@ -126,7 +132,10 @@ async fn a_refused_submission_stores_nothing_and_its_key_stays_free() {
     let fleet = Fleet::start().await;
     let before = fleet.redis.dump().await;
     let unknown = NewTask { kind: crate::harness::name("no-such-type"), ..keyed("k", "b") };
-    let stray = NewTask { parent: Some(TaskId::new(orchestrator::domain::ids::Partition(9))), ..keyed("k", "b") };
+    let stray = NewTask {
+        parent: Some(TaskId::new(orchestrator::domain::ids::Partition(9))),
+        ..keyed("k", "b")
+    };
 
     for (new, pointer) in [(unknown, "/type"), (stray, "/parent_task_id")] {
         assert_refused!(fleet.try_submit(new).await, Error::Invalid(faults) if faults[0].pointer == pointer);
@@ -145,7 +154,8 @@ async fn one_bad_task_of_a_batch_does_not_refuse_the_others() {
 
     let answers = fleet.engine.submit(&fleet.people.alice, batch).await.unwrap();
 
-    let states: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok().map(|done| done.task.state)).collect();
+    let states: Vec<_> =
+        answers.iter().map(|answer| answer.as_ref().ok().map(|done| done.task.state)).collect();
     assert_eq!(states, [Some(State::Pending), None, Some(State::Blocked)]);
     fleet.finish().await;
 }

@@ -22,7 +22,9 @@ async fn a_late_agent_cannot_complete_a_task_that_was_taken_back() {
     let second = fleet.claim_one().await;
 
     assert_eq!((second.task.id, second.task.attempt), (id, 2));
-    for late in [fleet.complete(&first).await, fleet.fail(&first).await, fleet.release(&first).await] {
+    for late in
+        [fleet.complete(&first).await, fleet.fail(&first).await, fleet.release(&first).await]
+    {
         assert_refused!(late, Error::LeaseLost { attempt: 1, held: 2, .. });
     }
     assert_refused!(fleet.extend(&first, None).await, Error::LeaseLost { held: 2, .. });
@@ -91,10 +93,18 @@ async fn requeue_forgets_failures_result_and_progress_of_the_life_before() {
     fleet.advance(Duration::from_secs(2));
     fleet.engine.promote().await.unwrap();
     let result = Some(crate::harness::json("[1]"));
-    let outcome = Outcome::Failed { error: "no".to_owned(), is_retryable: true, retry_after_ms: None, result };
+    let outcome = Outcome::Failed {
+        error: "no".to_owned(),
+        is_retryable: true,
+        retry_after_ms: None,
+        result,
+    };
     fleet.report(&fleet.claim_one().await, outcome).await.unwrap();
     let failed = fleet.task(id).await;
-    assert_eq!((failed.state, failed.retry_count, failed.result.is_some()), (State::Failed, 1, true));
+    assert_eq!(
+        (failed.state, failed.retry_count, failed.result.is_some()),
+        (State::Failed, 1, true)
+    );
 
     fleet.requeue(id).await.unwrap();
 
@@ -107,7 +117,10 @@ async fn requeue_forgets_failures_result_and_progress_of_the_life_before() {
 #[tokio::test]
 async fn an_attempt_that_outlives_its_timeout_counts_as_a_failure_however_often_it_is_extended() {
     let fleet = Fleet::start().await;
-    let id = fleet.submit_with("faq", |new| (new.timeout_ms, new.max_retries) = (Some(40_000), 1)).await.id;
+    let id = fleet
+        .submit_with("faq", |new| (new.timeout_ms, new.max_retries) = (Some(40_000), 1))
+        .await
+        .id;
     for (nth, expected) in [(1, State::Scheduled), (2, State::Failed)] {
         let held = fleet.claim_one().await;
         let limit = fleet.task(id).await.started_at().unwrap() + 40_000;
@@ -197,7 +210,8 @@ async fn a_released_task_costs_nothing_and_keeps_its_place() {
 async fn the_same_report_twice_is_accepted_twice_and_counted_once() {
     let fleet = Fleet::start().await;
     fleet.submit_many("faq", 3).await;
-    let (done, broken, given_up) = (fleet.claim_one().await, fleet.claim_one().await, fleet.claim_one().await);
+    let (done, broken, given_up) =
+        (fleet.claim_one().await, fleet.claim_one().await, fleet.claim_one().await);
 
     for _ in 0..2 {
         assert_eq!(fleet.complete(&done).await.unwrap(), State::Completed);
@@ -206,7 +220,15 @@ async fn the_same_report_twice_is_accepted_twice_and_counted_once() {
     }
 
     assert_eq!(fleet.task(broken.task.id).await.retry_count, 1);
-    assert_eq!(fleet.event_types_of(done.task.id).await.iter().filter(|kind| *kind == "task.completed").count(), 1);
+    assert_eq!(
+        fleet
+            .event_types_of(done.task.id)
+            .await
+            .iter()
+            .filter(|kind| *kind == "task.completed")
+            .count(),
+        1
+    );
     assert_refused!(fleet.give_up(&done).await, Error::Illegal { state: State::Completed, .. });
     fleet.finish().await;
 }
@@ -241,11 +263,17 @@ async fn a_caller_that_takes_a_task_by_patch_is_the_only_one_who_may_end_it_so()
 
     let taken = engine.change_status(crew, id, StatusChange::InProgress).await.unwrap();
 
-    assert_eq!((taken.state, taken.attempt, taken.holder.as_deref()), (State::InProgress, 1, Some("key:crew")));
+    assert_eq!(
+        (taken.state, taken.attempt, taken.holder.as_deref()),
+        (State::InProgress, 1, Some("key:crew"))
+    );
     assert_eq!(taken.lease_until.unwrap(), taken.started_at().unwrap() + 900_000);
     // Once more by the same caller is no second attempt.
     assert_eq!(engine.change_status(crew, id, StatusChange::InProgress).await.unwrap().attempt, 1);
-    assert_refused!(engine.change_status(alice, id, StatusChange::InProgress).await, Error::Illegal { .. });
+    assert_refused!(
+        engine.change_status(alice, id, StatusChange::InProgress).await,
+        Error::Illegal { .. }
+    );
     assert_refused!(engine.change_status(alice, id, completed()).await, Error::NotHolder { holder, .. } if holder == "key:crew");
     engine.change_status(crew, id, completed()).await.unwrap();
     assert_refused!(engine.change_status(alice, id, completed()).await, Error::Illegal { .. });
@@ -260,12 +288,18 @@ async fn nobody_jumps_over_a_lease_or_a_gate_by_patch_and_failed_is_final_there(
     let open = fleet.submit("faq").await.id;
     let failed = || StatusChange::Failed { error: "no".to_owned(), result: None };
 
-    assert_refused!(engine.change_status(alice, gated, StatusChange::InProgress).await, Error::Illegal { .. });
+    assert_refused!(
+        engine.change_status(alice, gated, StatusChange::InProgress).await,
+        Error::Illegal { .. }
+    );
     assert_refused!(engine.change_status(alice, open, failed()).await, Error::Illegal { .. });
     engine.change_status(alice, open, StatusChange::InProgress).await.unwrap();
     let task = engine.change_status(alice, open, failed()).await.unwrap();
 
-    assert_eq!((task.state, task.retry_count, task.error.as_deref()), (State::Failed, 0, Some("no")));
+    assert_eq!(
+        (task.state, task.retry_count, task.error.as_deref()),
+        (State::Failed, 0, Some("no"))
+    );
     fleet.finish().await;
 }
 

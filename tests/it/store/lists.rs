@@ -46,7 +46,9 @@ async fn a_walk_over_the_pages_meets_every_task_once_though_their_scores_are_equ
         fleet.redis.ask::<i64>(&["ZADD", "orchestrator:{0}:tasks", "1700000000000000", &id]).await;
     }
 
-    for (filter, limit) in [(TaskFilter::default(), 200), (TaskFilter::default(), 7), (in_state(State::Pending), 50)] {
+    for (filter, limit) in
+        [(TaskFilter::default(), 200), (TaskFilter::default(), 7), (in_state(State::Pending), 50)]
+    {
         let met = walk(&fleet, &filter, limit).await;
 
         assert_eq!(met.len(), submitted.len(), "{limit} a page");
@@ -109,13 +111,23 @@ async fn every_filter_shows_exactly_what_it_names() {
         (TaskFilter { parent: Some(faq), ..any() }, vec![child]),
         (TaskFilter { parent: Some(child), ..any() }, vec![]),
         (TaskFilter { agent: Some(name("faq_agent")), ..any() }, vec![faq]),
-        (TaskFilter { agent: Some(name("dev_agent")), state: Some(State::Assigned), ..any() }, vec![bugfix]),
-        (TaskFilter { agent: Some(name("dev_agent")), state: Some(State::InProgress), ..any() }, vec![]),
+        (
+            TaskFilter { agent: Some(name("dev_agent")), state: Some(State::Assigned), ..any() },
+            vec![bugfix],
+        ),
+        (
+            TaskFilter { agent: Some(name("dev_agent")), state: Some(State::InProgress), ..any() },
+            vec![],
+        ),
         (in_state(State::Assigned), vec![bugfix]),
         (in_state(State::InProgress), vec![faq]),
         (in_state(State::Failed), vec![]),
         (
-            TaskFilter { kind: Some(name("faq")), priority: Some(Priority::P1), ..in_state(State::Pending) },
+            TaskFilter {
+                kind: Some(name("faq")),
+                priority: Some(Priority::P1),
+                ..in_state(State::Pending)
+            },
             vec![urgent],
         ),
     ] {
@@ -132,12 +144,14 @@ async fn children_are_found_in_whichever_partition_their_idempotency_key_puts_th
     for nth in 0..12 {
         let child = fleet.submit_with("faq", |new| {
             new.parent = Some(parent);
-            new.idempotency = (nth > 3).then(|| idempotency(&format!("child-{nth}"), "b")).flatten();
+            new.idempotency =
+                (nth > 3).then(|| idempotency(&format!("child-{nth}"), "b")).flatten();
         });
         children.insert(child.await.id);
     }
 
-    let found = walk(&fleet, &TaskFilter { parent: Some(parent), ..TaskFilter::default() }, 5).await;
+    let found =
+        walk(&fleet, &TaskFilter { parent: Some(parent), ..TaskFilter::default() }, 5).await;
 
     assert_eq!(found.len(), children.len());
     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), children);
@@ -163,8 +177,13 @@ async fn a_rare_match_in_a_large_store_is_found_in_short_pages() {
 #[tokio::test]
 async fn a_cursor_that_no_page_gave_is_refused() {
     let fleet = Fleet::start().await;
-    for bad in ["", "x", "1_2", "NaN_01a20559-bbb7-769b-8ff9-a83ec6580300", "inf_01a20559-bbb7-769b-8ff9-a83ec6580300"]
-    {
+    for bad in [
+        "",
+        "x",
+        "1_2",
+        "NaN_01a20559-bbb7-769b-8ff9-a83ec6580300",
+        "inf_01a20559-bbb7-769b-8ff9-a83ec6580300",
+    ] {
         let refused = fleet.engine.tasks(&TaskFilter::default(), 10, Some(bad)).await;
         assert_refused!(refused, Error::Invalid(faults) if faults[0].pointer == "cursor");
     }

@@ -32,7 +32,11 @@ async fn a_submission_is_stored_once_with_a_key_or_without() {
         let fleet = lossy().await;
         lose(&fleet);
 
-        let task = fleet.try_submit(NewTask { idempotency: key, ..new_task("deploy") }).await.unwrap().task;
+        let task = fleet
+            .try_submit(NewTask { idempotency: key, ..new_task("deploy") })
+            .await
+            .unwrap()
+            .task;
 
         assert_eq!(total(&fleet).await, 1);
         assert_eq!((task.state, fleet.state_of(task.id).await), (State::Blocked, State::Blocked));
@@ -83,7 +87,8 @@ async fn a_decision_is_the_deciders_own_and_not_somebody_elses() {
         let task = fleet.submit("deploy").await;
         lose(&fleet);
 
-        let (approval, task) = fleet.engine.decide(&fleet.people.bob, task.approval.unwrap(), decision).await.unwrap();
+        let (approval, task) =
+            fleet.engine.decide(&fleet.people.bob, task.approval.unwrap(), decision).await.unwrap();
 
         assert_eq!((approval.status, task.state, task.timeline.len()), (status, state, 2));
         finish(fleet).await;
@@ -100,7 +105,11 @@ async fn cancel_requeue_and_take_are_done_once() {
     lose(&fleet);
     assert_eq!(fleet.requeue(id).await.unwrap().state, State::Pending);
     lose(&fleet);
-    let taken = fleet.engine.change_status(&fleet.people.alice, id, StatusChange::InProgress).await.unwrap();
+    let taken = fleet
+        .engine
+        .change_status(&fleet.people.alice, id, StatusChange::InProgress)
+        .await
+        .unwrap();
 
     assert_eq!((taken.state, taken.attempt, taken.timeline.len()), (State::InProgress, 1, 4));
     finish(fleet).await;
@@ -139,7 +148,11 @@ async fn a_claim_whose_answer_was_lost_comes_back_when_its_lease_ends() {
     fleet.engine.reap().await.unwrap();
 
     let orphan = fleet.claim_one().await;
-    assert!(orphan.task.id != held[0].task.id && orphan.task.attempt == 2 && orphan.task.lost_count == 1);
+    assert!(
+        orphan.task.id != held[0].task.id
+            && orphan.task.attempt == 2
+            && orphan.task.lost_count == 1
+    );
     fleet.complete(&held[0]).await.unwrap();
     finish(fleet).await;
 }

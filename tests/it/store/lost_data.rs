@@ -113,7 +113,8 @@ async fn next(feed: &mut Feed) -> Heard {
 async fn an_event_log_that_went_back_is_reported_and_a_reader_that_was_ahead_is_told_of_a_gap() {
     let fleet = Fleet::start().await;
     fleet.submit("faq").await;
-    let filter = EventFilter { types: vec!["task.created".parse().unwrap()], ..EventFilter::default() };
+    let filter =
+        EventFilter { types: vec!["task.created".parse().unwrap()], ..EventFilter::default() };
     let mut feed = fleet.engine.feed(filter.clone(), None).await.unwrap();
     fleet.store.notice().await.unwrap();
     let ahead = restore_after(&fleet, async {

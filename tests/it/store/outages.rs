@@ -57,15 +57,20 @@ async fn a_store_that_is_away_is_said_to_be_and_refuses_within_bounded_time() {
     let (engine, alice) = (&fleet.engine, &fleet.people.alice);
     let all = async {
         assert_refused!(fleet.try_submit(new_task("faq")).await, Error::Unavailable(_));
-        assert_refused!(engine.claim(alice, fleet.ask_for("faq_agent", 1)).await, Error::Unavailable(_));
+        assert_refused!(
+            engine.claim(alice, fleet.ask_for("faq_agent", 1)).await,
+            Error::Unavailable(_)
+        );
         assert_refused!(fleet.cancel(id).await, Error::Unavailable(_));
-        assert_refused!(engine.tasks(&TaskFilter::default(), 10, None).await, Error::Unavailable(_));
+        assert_refused!(
+            engine.tasks(&TaskFilter::default(), 10, None).await,
+            Error::Unavailable(_)
+        );
         assert_refused!(engine.stats().await, Error::Unavailable(_));
         assert_refused!(engine.doctor().await, Error::Unavailable(_));
-        eventually(
-            "the process counts as not ready",
-            async || if engine.is_ready().await { Err("ready") } else { Ok(()) },
-        )
+        eventually("the process counts as not ready", async || {
+            if engine.is_ready().await { Err("ready") } else { Ok(()) }
+        })
         .await;
     };
     within(Duration::from_secs(15), "refusals while Redis is away", all).await;
@@ -88,7 +93,10 @@ async fn a_redis_that_hangs_holds_no_call_for_ever() {
     let all = async {
         assert_refused!(fleet.engine.task(id).await, Error::Unavailable(_));
         assert_refused!(fleet.cancel(id).await, Error::Unavailable(_));
-        assert_refused!(fleet.engine.tasks(&TaskFilter::default(), 10, None).await, Error::Unavailable(_));
+        assert_refused!(
+            fleet.engine.tasks(&TaskFilter::default(), 10, None).await,
+            Error::Unavailable(_)
+        );
         assert_refused!(fleet.engine.doctor().await, Error::Unavailable(_));
     };
     within(Duration::from_secs(10), "refusals while Redis hangs", all).await;
@@ -110,7 +118,9 @@ async fn a_slow_redis_is_waited_for_as_long_as_the_settings_say() {
     fleet.engine.tasks(&filter, 10, None).await.unwrap();
     fleet.redis.ask::<String>(&["CLIENT", "PAUSE", "1800", "ALL"]).await;
 
-    let (page, task) = futures_util::future::join(fleet.engine.tasks(&filter, 10, None), fleet.engine.task(id)).await;
+    let (page, task) =
+        futures_util::future::join(fleet.engine.tasks(&filter, 10, None), fleet.engine.task(id))
+            .await;
 
     assert_eq!((page.unwrap().items[0].id, task.unwrap().id), (id, id));
     fleet.finish().await;
@@ -159,11 +169,13 @@ async fn work(fleet: &Fleet, total: usize) -> (usize, usize) {
 
 /// Works while something is done to the store all the time; nothing may be lost or done twice.
 async fn survives(fleet: &Fleet, tasks: usize, strike: impl AsyncFnMut()) {
-    let ((submitted, done), strikes) = striking(Duration::from_millis(50), strike, work(fleet, tasks)).await;
+    let ((submitted, done), strikes) =
+        striking(Duration::from_millis(50), strike, work(fleet, tasks)).await;
 
     assert!(strikes > 3, "it was done only {strikes} times");
     let stored: usize = fleet.redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
-    let completed = fleet.events().await.iter().filter(|event| event.event_type() == "task.completed").count();
+    let completed =
+        fleet.events().await.iter().filter(|event| event.event_type() == "task.completed").count();
     assert_eq!((stored, completed), (submitted, done));
 }
 
@@ -182,7 +194,8 @@ async fn connections_that_are_cut_all_the_time_lose_no_task_and_do_nothing_twice
 async fn scripts_that_redis_forgets_all_the_time_lose_no_task_and_do_nothing_twice() {
     let fleet = Fleet::start().await;
 
-    survives(&fleet, 400, async || drop(fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await)).await;
+    survives(&fleet, 400, async || drop(fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await))
+        .await;
 
     fleet.finish().await;
 }
@@ -193,9 +206,13 @@ async fn a_store_whose_every_answer_comes_late_is_only_slow() {
     for (late_ms, tasks) in [(1, 40), (10, 20), (100, 4)] {
         fleet.proxy.as_ref().unwrap().slow_by(Duration::from_millis(late_ms));
 
-        let (submitted, done) = within(Duration::from_secs(15), "work over a slow wire", work(&fleet, tasks)).await;
+        let (submitted, done) =
+            within(Duration::from_secs(15), "work over a slow wire", work(&fleet, tasks)).await;
 
-        assert!(submitted == done && fleet.engine.is_ready().await, "{late_ms} ms late: {done} of {submitted} done");
+        assert!(
+            submitted == done && fleet.engine.is_ready().await,
+            "{late_ms} ms late: {done} of {submitted} done"
+        );
     }
     fleet.finish().await;
 }

@@ -26,8 +26,10 @@ async fn a_fleet_of_four_slices_works_like_one() {
 
     assert_eq!(claimed.iter().map(|held| held.task.id).collect::<BTreeSet<_>>(), submitted);
     let outcome = || Outcome::Completed { result: None };
-    let mut reports: Vec<_> =
-        claimed.iter().map(|held| Report { id: held.task.id, attempt: 1, outcome: outcome() }).collect();
+    let mut reports: Vec<_> = claimed
+        .iter()
+        .map(|held| Report { id: held.task.id, attempt: 1, outcome: outcome() })
+        .collect();
     let stray = TaskId::new(Partition(9));
     reports.insert(3, Report { id: stray, attempt: 1, outcome: outcome() });
     let answers = fleet.engine.report(&fleet.people.agent, reports).await.unwrap();
@@ -83,7 +85,10 @@ async fn a_keyspace_of_another_version_is_refused_by_a_process_that_says_both_ve
     for role in ["gateway", "worker", "doctor"] {
         let (code, output, log) = program.run(&[role]).await;
         assert!(code == 1 && output.is_empty(), "{role}: {code} {output}");
-        assert!(log.contains("key layout 999 ") && log.contains(&format!("key layout {ours} ")), "{role}: {log}");
+        assert!(
+            log.contains("key layout 999 ") && log.contains(&format!("key layout {ours} ")),
+            "{role}: {log}"
+        );
     }
 
     fleet.redis.ask::<i64>(&["HSET", LAYOUT, "version", &ours]).await;
@@ -106,7 +111,10 @@ async fn an_id_of_a_slice_that_there_is_not_is_unknown_whatever_is_asked_of_it()
         fleet.cancel(id).await.map(drop),
         fleet.requeue(id).await.map(drop),
         engine.extend(alice, id, 1, None, None).await.map(drop),
-        engine.change_status(alice, id, orchestrator::engine::StatusChange::InProgress).await.map(drop),
+        engine
+            .change_status(alice, id, orchestrator::engine::StatusChange::InProgress)
+            .await
+            .map(drop),
     ] {
         assert_refused!(answer, Error::UnknownTask(found) if found == id);
     }

@@ -38,7 +38,10 @@ async fn resuming_wakes_the_claims_that_wait() {
     fleet.submit("faq").await;
     fleet.route().await;
     engine.pause(alice, &name("faq_agent")).await.unwrap();
-    let (claim, agent) = (Claim { wait: Duration::from_secs(30), ..fleet.ask_for("faq_agent", 1) }, name("faq_agent"));
+    let (claim, agent) = (
+        Claim { wait: Duration::from_secs(30), ..fleet.ask_for("faq_agent", 1) },
+        name("faq_agent"),
+    );
     let claimed = engine.claim(alice, claim);
 
     let resumed = engine.resume(alice, &agent);
@@ -74,7 +77,9 @@ async fn the_figures_count_every_task_once() {
     let stats = fleet.engine.stats().await.unwrap();
 
     let of = |state| stats.by_status.iter().find(|(found, _)| *found == state).unwrap().1;
-    let counts = [State::Blocked, State::Pending, State::Assigned, State::InProgress, State::Completed].map(of);
+    let counts =
+        [State::Blocked, State::Pending, State::Assigned, State::InProgress, State::Completed]
+            .map(of);
     assert_eq!(counts, [1, 1, 4, 2, 1]);
     let open: Vec<_> = stats.by_priority.iter().map(|(_, count)| *count).collect();
     assert_eq!(open, [0, 0, 7, 1]);
@@ -101,7 +106,10 @@ async fn a_session_counts_as_live_for_a_while_after_its_last_call() {
     fleet.advance(Duration::from_secs(2));
 
     let after = agent().await;
-    assert_eq!(after.sessions.iter().map(|session| session.worker.as_str()).collect::<Vec<_>>(), ["w1"]);
+    assert_eq!(
+        after.sessions.iter().map(|session| session.worker.as_str()).collect::<Vec<_>>(),
+        ["w1"]
+    );
     assert_eq!(after.last_seen, Some(after.sessions[0].last_seen));
     fleet.finish().await;
 }

@@ -26,7 +26,8 @@ async fn is_mended_and_ends_well(damage: &[&str], what: &str) {
         ("{stray}", stray.to_string()),
         ("{p}", "orchestrator:{0}:".to_owned()),
     ];
-    let fill = |word: &str| names.iter().fold(word.to_owned(), |word, (name, id)| word.replace(name, id));
+    let fill =
+        |word: &str| names.iter().fold(word.to_owned(), |word, (name, id)| word.replace(name, id));
     let words: Vec<_> = damage.iter().map(|word| fill(word)).collect();
     ward.redis(&words.iter().map(String::as_str).collect::<Vec<_>>()).await;
 
@@ -94,8 +95,21 @@ damages! {
 async fn an_approval_whose_task_is_gone_is_removed() {
     let ward = Ward::open().await;
     let approval = ApprovalId::new(Partition(0));
-    let (hash, gone) = (key(&format!("approval:{approval}")), TaskId::new(Partition(0)).to_string());
-    ward.redis(&["HSET", &hash, "task", &gone, "status", "pending", "rule", "\"x\"", "by", "key:alice"]).await;
+    let (hash, gone) =
+        (key(&format!("approval:{approval}")), TaskId::new(Partition(0)).to_string());
+    ward.redis(&[
+        "HSET",
+        &hash,
+        "task",
+        &gone,
+        "status",
+        "pending",
+        "rule",
+        "\"x\"",
+        "by",
+        "key:alice",
+    ])
+    .await;
     ward.redis(&["ZADD", &key("approvals:pending"), "1", &approval.to_string()]).await;
 
     ward.is_mended("which is gone").await;
@@ -107,7 +121,8 @@ async fn an_approval_whose_task_is_gone_is_removed() {
 #[tokio::test]
 async fn a_task_whose_payload_is_lost_fails_and_nobody_gets_it() {
     let ward = Ward::open().await;
-    let lost = [ward.blocked.id, ward.scheduled, ward.pending, ward.assigned, ward.held, ward.approved.id];
+    let lost =
+        [ward.blocked.id, ward.scheduled, ward.pending, ward.assigned, ward.held, ward.approved.id];
     for id in lost {
         ward.redis(&["HDEL", &key("specs"), &id.to_string()]).await;
     }
@@ -116,7 +131,11 @@ async fn a_task_whose_payload_is_lost_fails_and_nobody_gets_it() {
 
     for id in lost {
         let task = ward.fleet.task(id).await;
-        assert_eq!((task.state, task.error.as_deref()), (State::Failed, Some("its payload is lost")), "{id}");
+        assert_eq!(
+            (task.state, task.error.as_deref()),
+            (State::Failed, Some("its payload is lost")),
+            "{id}"
+        );
         assert_refused!(ward.fleet.requeue(id).await, Error::Illegal { .. });
     }
     ward.ends_well().await;
@@ -130,7 +149,10 @@ async fn an_agent_is_given_no_task_without_its_payload_even_before_the_doctor_co
     ward.fleet.route().await;
     let claimed = ward.fleet.claim("faq_agent", 10).await;
 
-    assert!(claimed.iter().all(|held| held.task.id != ward.assigned) && claimed.len() == 2, "{claimed:#?}");
+    assert!(
+        claimed.iter().all(|held| held.task.id != ward.assigned) && claimed.len() == 2,
+        "{claimed:#?}"
+    );
     assert_eq!(ward.fleet.state_of(ward.assigned).await, State::Failed);
     for held in claimed {
         ward.fleet.complete(&held).await.unwrap();

@@ -84,7 +84,15 @@ async fn a_task_that_went_on_without_a_yes_is_put_back() {
 async fn a_blocked_task_that_looks_approved_is_asked_about_again() {
     let ward = Ward::open().await;
     let (id, approval) = (ward.blocked.id, ward.blocked.approval.unwrap().to_string());
-    ward.redis(&["HSET", &key(&format!("approval:{approval}")), "status", "approved", "decided_at", "1"]).await;
+    ward.redis(&[
+        "HSET",
+        &key(&format!("approval:{approval}")),
+        "status",
+        "approved",
+        "decided_at",
+        "1",
+    ])
+    .await;
 
     ward.is_mended("is blocked though its approval is approved").await;
 
@@ -112,7 +120,19 @@ async fn a_request_that_its_task_does_not_wait_for_is_closed() {
     let (hash, id) = (key(&format!("approval:{stray}")), ward.blocked.id.to_string());
     ward.redis(&["HSET", &hash, "task", &id, "status", "pending", "by", "key:mallory"]).await;
     let gate = "1\n0\nreject\n-\n1000\n{\"levels\":[],\"quorum\":1,\"four_eyes\":false,\"on_expiry\":\"reject\",\"remind_every_ms\":null}\n\"x\"";
-    ward.redis(&["HSET", &hash, "requested_at", "1", "expires_at", "9000000000000", "digest", "d", "gate", gate]).await;
+    ward.redis(&[
+        "HSET",
+        &hash,
+        "requested_at",
+        "1",
+        "expires_at",
+        "9000000000000",
+        "digest",
+        "d",
+        "gate",
+        gate,
+    ])
+    .await;
     ward.redis(&["ZADD", &key("approvals:pending"), "9000000000000", &stray.to_string()]).await;
 
     ward.is_mended("which does not wait for it").await;

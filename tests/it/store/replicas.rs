@@ -9,7 +9,8 @@ use orchestrator::engine::{Error, StatusChange, TaskFilter};
 use serde_json::json;
 
 use crate::harness::{
-    Builder, Fleet, Redis, Site, assert_refused, eventually, idempotency, new_event, new_task, within,
+    Builder, Fleet, Redis, Site, assert_refused, eventually, idempotency, new_event, new_task,
+    within,
 };
 
 /// Long enough for a replica that answers, on a busy machine; for one that does not it must be waited for.
@@ -37,7 +38,9 @@ async fn what_is_acknowledged_is_on_the_replica() {
 
     for n in 1..=20 {
         let id = fleet.submit("faq").await.id;
-        assert!(replica.ask::<bool>(&["HEXISTS", "orchestrator:{0}:records", &id.to_string()]).await);
+        assert!(
+            replica.ask::<bool>(&["HEXISTS", "orchestrator:{0}:records", &id.to_string()]).await
+        );
         assert_eq!(count(&replica).await, n);
     }
     let held = fleet.claim_one().await;
@@ -77,17 +80,23 @@ async fn a_write_that_the_replica_has_not_is_refused_and_is_there_once_when_repe
     fleet.wait_for_replicas(1, HASTE_MS).await;
     replica.freeze();
 
-    assert_refused!(fleet.try_submit(keyed()).await, Error::NotReplicated { reached: 0, wanted: 1 });
+    assert_refused!(
+        fleet.try_submit(keyed()).await,
+        Error::NotReplicated { reached: 0, wanted: 1 }
+    );
     assert_refused!(fleet.try_submit(keyed()).await, Error::NotReplicated { .. });
     assert_refused!(fleet.complete(&held).await, Error::NotReplicated { .. });
     // What nobody relies on does not wait: reading, routing and leasing go on.
     assert_eq!(fleet.state_of(other).await, State::Completed);
     fleet.route().await;
     replica.thaw();
-    let again = eventually("the repetition is acknowledged", async || fleet.try_submit(keyed()).await).await;
+    let again =
+        eventually("the repetition is acknowledged", async || fleet.try_submit(keyed()).await)
+            .await;
 
     assert!(again.is_replay);
-    let completed = eventually("the outcome is acknowledged", async || fleet.complete(&held).await).await;
+    let completed =
+        eventually("the outcome is acknowledged", async || fleet.complete(&held).await).await;
     assert_eq!(completed, State::Completed);
     assert_eq!(fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap().items.len(), 2);
     assert_eq!(count(&replica).await, 2);
@@ -108,10 +117,15 @@ async fn every_write_that_somebody_relies_on_waits_for_the_replica() {
     let (engine, people) = (&fleet.engine, &fleet.people);
     let started = StatusChange::InProgress;
     let outcomes = join(fleet.fail(&failing), fleet.release(&released));
-    let decisions = join(fleet.approve(approved.approval.unwrap()), fleet.reject(rejected.approval.unwrap()));
-    let calls = join(fleet.cancel(cancelled.id), engine.change_status(&people.agent, taken.id, started));
-    let ((outcomes, decisions), (calls, published)) =
-        join(join(outcomes, decisions), join(calls, engine.publish(&people.alice, new_event("pr.merged")))).await;
+    let decisions =
+        join(fleet.approve(approved.approval.unwrap()), fleet.reject(rejected.approval.unwrap()));
+    let calls =
+        join(fleet.cancel(cancelled.id), engine.change_status(&people.agent, taken.id, started));
+    let ((outcomes, decisions), (calls, published)) = join(
+        join(outcomes, decisions),
+        join(calls, engine.publish(&people.alice, new_event("pr.merged"))),
+    )
+    .await;
 
     assert_refused!(outcomes.0, Error::NotReplicated { .. });
     assert_refused!(outcomes.1, Error::NotReplicated { .. });
@@ -144,7 +158,8 @@ async fn a_wait_whose_connection_is_cut_is_no_acknowledgement_and_the_next_one_w
         .await;
         fleet.redis.cut_connections("normal").await
     };
-    let refused = within(Duration::from_secs(10), "the refusal", join(fleet.try_submit(keyed()), cut));
+    let refused =
+        within(Duration::from_secs(10), "the refusal", join(fleet.try_submit(keyed()), cut));
     let (refused, _) = refused.await;
 
     assert_refused!(refused, Error::NotReplicated { reached: 0, wanted: 1 });
@@ -161,7 +176,8 @@ async fn a_client_is_told_that_it_may_repeat_the_request() {
     replica.freeze();
     let body = json!({"type": "faq", "payload": {}});
     let submit = async || {
-        let call = site.call("crew", reqwest::Method::POST, "/tasks").header("idempotency-key", "once");
+        let call =
+            site.call("crew", reqwest::Method::POST, "/tasks").header("idempotency-key", "once");
         call.json(&body).send().await
     };
 

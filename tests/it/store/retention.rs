@@ -21,7 +21,10 @@ async fn keys(fleet: &Fleet) -> BTreeSet<String> {
 async fn every_trace_of_a_task_goes_with_it() {
     let fleet = Fleet::build().settings(|settings| settings.tasks.idempotency_ms = 1).start().await;
     assert_eq!(keys(&fleet).await, BTreeSet::new());
-    let parent = fleet.submit_with("faq", |new| new.idempotency = crate::harness::idempotency("k", "b")).await.id;
+    let parent = fleet
+        .submit_with("faq", |new| new.idempotency = crate::harness::idempotency("k", "b"))
+        .await
+        .id;
     let held = fleet.claim_one().await;
     let result = Some(json("[1]"));
     fleet.report(&held, orchestrator::domain::task::Outcome::Completed { result }).await.unwrap();
@@ -83,7 +86,9 @@ async fn more_than_one_step_can_take_is_forgotten_step_by_step() {
     fleet.advance(WEEK);
 
     let mut steps = Vec::new();
-    while let Some(swept) = Some(fleet.engine.prune().await.unwrap()).filter(|swept| swept.moved > 0) {
+    while let Some(swept) =
+        Some(fleet.engine.prune().await.unwrap()).filter(|swept| swept.moved > 0)
+    {
         steps.push((swept.moved, swept.is_more));
     }
 

@@ -15,7 +15,10 @@ fn seconds(count: u64) -> Duration {
 async fn a_delayed_task_waits_for_its_time_and_not_longer() {
     let fleet = Fleet::start().await;
     let task = fleet.submit_with("faq", |new| new.start = Start::After(60_000)).await;
-    assert_eq!((task.state, task.scheduled_for), (State::Scheduled, Some(task.created_at + 60_000)));
+    assert_eq!(
+        (task.state, task.scheduled_for),
+        (State::Scheduled, Some(task.created_at + 60_000))
+    );
 
     fleet.advance(seconds(59));
     let early = fleet.engine.promote().await.unwrap();
@@ -55,7 +58,8 @@ async fn a_task_that_waited_for_its_time_does_not_overtake_those_that_waited_in_
     fleet.engine.promote().await.unwrap();
 
     fleet.route().await;
-    let order: Vec<_> = fleet.claim("faq_agent", 10).await.into_iter().map(|held| held.task.id).collect();
+    let order: Vec<_> =
+        fleet.claim("faq_agent", 10).await.into_iter().map(|held| held.task.id).collect();
 
     assert_eq!(order, [first, late, last]);
     fleet.finish().await;
@@ -73,7 +77,9 @@ async fn the_wait_after_each_failure_doubles_and_is_between_a_half_and_the_whole
     let fleet = Fleet::start().await;
     let id = fleet.submit_with("faq", |new| new.max_retries = 12).await.id;
     for (failures, full) in
-        [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000].iter().enumerate()
+        [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000]
+            .iter()
+            .enumerate()
     {
         let wait = wait_after_failure(&fleet, &fleet.claim_one().await).await;
 
@@ -164,8 +170,10 @@ async fn the_most_urgent_goes_first_and_equals_go_in_the_order_of_their_coming()
     fleet.route().await;
     let claimed = fleet.claim("faq_agent", 10).await;
 
-    let order: Vec<_> =
-        claimed.iter().map(|held| submitted.iter().position(|id| *id == held.task.id).unwrap()).collect();
+    let order: Vec<_> = claimed
+        .iter()
+        .map(|held| submitted.iter().position(|id| *id == held.task.id).unwrap())
+        .collect();
     assert_eq!(order, [3, 5, 2, 1, 4, 0]);
     fleet.finish().await;
 }

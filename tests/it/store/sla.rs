@@ -9,7 +9,14 @@ use crate::harness::{Fleet, json};
 
 fn promise(deadline: Option<u64>, within_ms: Option<u64>) -> Option<Sla> {
     let target = Some("soon".to_owned());
-    Some(Sla { target, deadline, within_ms, start_deadline: None, start_within_ms: None, alert_threshold: 50 })
+    Some(Sla {
+        target,
+        deadline,
+        within_ms,
+        start_deadline: None,
+        start_within_ms: None,
+        alert_threshold: 50,
+    })
 }
 
 fn state_of(task: &Task) -> SlaState {
@@ -28,9 +35,11 @@ async fn what_a_submission_does_not_promise_the_settings_do_by_type_and_priority
         settings.sla.targets.insert("faq/P3".to_owned(), 5_000);
     });
     let fleet = fleet.start().await;
-    for (kind, priority, allowed) in
-        [("faq", Priority::P3, 5_000), ("bugfix", Priority::P3, 259_200_000), ("faq", Priority::P0, 900_000)]
-    {
+    for (kind, priority, allowed) in [
+        ("faq", Priority::P3, 5_000),
+        ("bugfix", Priority::P3, 259_200_000),
+        ("faq", Priority::P0, 900_000),
+    ] {
         let task = fleet.submit_with(kind, |new| new.priority = priority).await;
 
         assert_eq!(allowed_ms(&task), allowed, "{kind} {priority:?}");
@@ -87,13 +96,17 @@ async fn what_else_a_submission_says_is_kept() {
     let task = fleet.submit_with("faq", |new| {
         (new.parent, new.source) = (Some(parent), crate::harness::name("slack"));
         new.trace_id = Some("trace-1".to_owned());
-        new.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+        new.traceparent =
+            Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
         (new.timeout_ms, new.max_retries, new.payload) = (Some(9_000), 7, json(r#"{"q":1}"#));
     });
     let task = task.await;
 
     let read = fleet.task(task.id).await;
-    assert_eq!(format!("{:?}", Task { observed_at: task.observed_at, ..read }), format!("{task:?}"));
+    assert_eq!(
+        format!("{:?}", Task { observed_at: task.observed_at, ..read }),
+        format!("{task:?}")
+    );
     assert_eq!((task.parent, task.source.as_str(), task.max_retries), (Some(parent), "slack", 7));
     let told = fleet.events().await.pop().unwrap();
     assert_eq!(told.body["trace_id"], "trace-1");

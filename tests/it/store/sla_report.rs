@@ -27,12 +27,14 @@ fn is_near(told: Option<Millis>, ms: f64) -> bool {
 #[tokio::test]
 async fn a_report_counts_ends_promises_and_times() {
     let fleet = Fleet::start().await;
-    let sla = Sla { start_within_ms: Some(60_000), within_ms: Some(100_000), ..promise(true).unwrap() };
+    let sla =
+        Sla { start_within_ms: Some(60_000), within_ms: Some(100_000), ..promise(true).unwrap() };
     for _ in 0..4 {
         fleet.submit_with("faq", |new| new.sla = Some(sla.clone())).await;
     }
     seconds(&fleet, 40);
-    let (met, late, failed) = (fleet.claim_one().await, fleet.claim_one().await, fleet.claim_one().await);
+    let (met, late, failed) =
+        (fleet.claim_one().await, fleet.claim_one().await, fleet.claim_one().await);
     seconds(&fleet, 20);
     fleet.complete(&met).await.unwrap();
     fleet.give_up(&failed).await.unwrap();
@@ -46,9 +48,15 @@ async fn a_report_counts_ends_promises_and_times() {
     assert_eq!((found.completed, found.failed, found.cancelled), (2, 1, 1));
     assert_eq!((found.met, found.warned, found.violated), (1, 4, 2));
     assert_eq!((found.start_met, found.start_warned, found.start_violated), (3, 4, 1));
-    assert_eq!((found.attainment_percent(), found.start_attainment_percent()), (Some(33.33), Some(75.0)));
+    assert_eq!(
+        (found.attainment_percent(), found.start_attainment_percent()),
+        (Some(33.33), Some(75.0))
+    );
     assert_eq!((found.wait.count(), found.run.count(), found.human.count()), (3, 3, 0));
-    assert!(is_near(found.wait.percentile(50.0), 40_000.0) && is_near(found.run.percentile(50.0), 20_000.0));
+    assert!(
+        is_near(found.wait.percentile(50.0), 40_000.0)
+            && is_near(found.run.percentile(50.0), 20_000.0)
+    );
     assert!(is_near(found.run.percentile(99.0), 70_000.0), "{found:?}");
     fleet.finish().await;
 }
@@ -56,7 +64,10 @@ async fn a_report_counts_ends_promises_and_times() {
 #[tokio::test]
 async fn the_wait_for_humans_is_told_apart_from_the_wait_for_agents() {
     for stands in [false, true] {
-        let fleet = Fleet::build().settings(|settings| settings.sla.exclude_approval_time = stands).start().await;
+        let fleet = Fleet::build()
+            .settings(|settings| settings.sla.exclude_approval_time = stands)
+            .start()
+            .await;
         let task = fleet.submit("deploy").await;
         seconds(&fleet, 100);
         fleet.approve(task.approval.unwrap()).await.unwrap();
@@ -75,14 +86,16 @@ async fn the_wait_for_humans_is_told_apart_from_the_wait_for_agents() {
 #[tokio::test]
 async fn a_report_tells_apart_what_it_is_asked_to_over_all_slices() {
     let fleet = Fleet::build().partitions(3).without_approvals().start().await;
-    for (kind, priority) in [("faq", Priority::P1), ("faq", Priority::P2), ("bugfix", Priority::P2)] {
+    for (kind, priority) in [("faq", Priority::P1), ("faq", Priority::P2), ("bugfix", Priority::P2)]
+    {
         for _ in 0..4 {
             let id = fleet.submit_with(kind, |new| new.priority = priority).await.id;
             fleet.cancel(id).await.unwrap();
         }
     }
     let groups = async |kind, priority, agent| {
-        let report = fleet.engine.sla_report(None, None, GroupBy { kind, priority, agent }).await.unwrap();
+        let report =
+            fleet.engine.sla_report(None, None, GroupBy { kind, priority, agent }).await.unwrap();
         assert_eq!(report.total.cancelled, 12);
         let name = |group: orchestrator::domain::sla::Group| {
             [
@@ -95,10 +108,15 @@ async fn a_report_tells_apart_what_it_is_asked_to_over_all_slices() {
             .collect::<Vec<_>>()
             .join(" ")
         };
-        report.groups.into_iter().map(|(group, figures)| (name(group), figures.cancelled)).collect::<Vec<_>>()
+        report
+            .groups
+            .into_iter()
+            .map(|(group, figures)| (name(group), figures.cancelled))
+            .collect::<Vec<_>>()
     };
-    let named =
-        |names: &[(&str, u64)]| names.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect::<Vec<_>>();
+    let named = |names: &[(&str, u64)]| {
+        names.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect::<Vec<_>>()
+    };
 
     assert_eq!(groups(false, false, false).await, named(&[("", 12)]));
     assert_eq!(groups(true, false, false).await, named(&[("bugfix", 4), ("faq", 8)]));
@@ -118,9 +136,15 @@ async fn a_report_covers_whole_hours_of_at_most_31_days() {
     let report = async |from, to| fleet.engine.sla_report(from, to, GroupBy::default()).await;
 
     let this = report(Some(now), Some(now + 1)).await.unwrap();
-    assert_eq!((this.from, this.to, this.total.cancelled), (now / HOUR * HOUR, now / HOUR * HOUR + HOUR, 1));
+    assert_eq!(
+        (this.from, this.to, this.total.cancelled),
+        (now / HOUR * HOUR, now / HOUR * HOUR + HOUR, 1)
+    );
     let before = report(None, Some(now / HOUR * HOUR)).await.unwrap();
-    assert_eq!((before.to - before.from, before.total.cancelled, before.groups.len()), (24 * HOUR, 0, 0));
+    assert_eq!(
+        (before.to - before.from, before.total.cancelled, before.groups.len()),
+        (24 * HOUR, 0, 0)
+    );
     assert_eq!(report(Some(now - 30 * 24 * HOUR), None).await.unwrap().total.cancelled, 1);
     assert_refused!(report(Some(now - 32 * 24 * HOUR), None).await, Error::Invalid(_));
     assert_refused!(report(Some(now), Some(now)).await, Error::Invalid(_));

@@ -71,8 +71,11 @@ async fn a_task_that_is_assigned_is_raised_in_its_subject_and_one_that_an_agent_
 
 #[tokio::test]
 async fn nothing_is_raised_above_the_top() {
-    let fleet = with(vec![rule(Threshold::Warning, None, Action::Raise)]).without_approvals().start().await;
-    let task = fleet.submit_with("faq", |new| (new.sla, new.priority) = (promise(true), Priority::P0)).await;
+    let fleet =
+        with(vec![rule(Threshold::Warning, None, Action::Raise)]).without_approvals().start().await;
+    let task = fleet
+        .submit_with("faq", |new| (new.sla, new.priority) = (promise(true), Priority::P0))
+        .await;
 
     after(&fleet, 6).await;
 
@@ -83,7 +86,8 @@ async fn nothing_is_raised_above_the_top() {
 
 #[tokio::test]
 async fn a_violation_cancels_a_task_in_any_open_state_and_takes_it_from_its_agent() {
-    let fleet = with(vec![rule(Threshold::Violation, Some(Clock::Finish), Action::Cancel)]).start().await;
+    let fleet =
+        with(vec![rule(Threshold::Violation, Some(Clock::Finish), Action::Cancel)]).start().await;
     let held = {
         let id = submit(&fleet, "faq").await.id;
         let held = fleet.claim_one().await;
@@ -108,7 +112,8 @@ async fn a_violation_cancels_a_task_in_any_open_state_and_takes_it_from_its_agen
 
 #[tokio::test]
 async fn a_task_that_an_agent_takes_too_late_is_cancelled_all_the_same() {
-    let fleet = with(vec![rule(Threshold::Violation, Some(Clock::Start), Action::Cancel)]).start().await;
+    let fleet =
+        with(vec![rule(Threshold::Violation, Some(Clock::Start), Action::Cancel)]).start().await;
     let id = fleet.submit_with("faq", |new| new.sla = promise(true)).await.id;
     fleet.advance(Duration::from_secs(6));
     let held = fleet.claim_one().await;
@@ -122,16 +127,21 @@ async fn a_task_that_an_agent_takes_too_late_is_cancelled_all_the_same() {
 
 #[tokio::test]
 async fn an_approval_that_a_task_in_danger_waits_for_goes_to_its_next_level_and_no_further() {
-    let rules =
-        vec![rule(Threshold::Warning, None, Action::Escalate), rule(Threshold::Violation, None, Action::Escalate)];
+    let rules = vec![
+        rule(Threshold::Warning, None, Action::Escalate),
+        rule(Threshold::Violation, None, Action::Escalate),
+    ];
     let fleet = with(rules).settings(|settings| {
         let terms = &mut settings.approvals.rules[1].terms;
         terms.on_expiry = Some(OnExpiry::Escalate);
-        terms.escalate_to = vec![Level { roles: vec![], groups: vec![], expires_after_ms: 3_600_000 }];
+        terms.escalate_to =
+            vec![Level { roles: vec![], groups: vec![], expires_after_ms: 3_600_000 }];
     });
     let fleet = fleet.start().await;
     let (blocked, free) = (submit(&fleet, "deploy").await.id, submit(&fleet, "faq").await.id);
-    let escalated = async |id| fleet.task(id).await.timeline.iter().filter(|one| one.verb == Verb::Escalate).count();
+    let escalated = async |id| {
+        fleet.task(id).await.timeline.iter().filter(|one| one.verb == Verb::Escalate).count()
+    };
 
     after(&fleet, 5).await;
     assert_eq!((escalated(blocked).await, escalated(free).await), (1, 0));
@@ -156,7 +166,9 @@ async fn whoever_is_named_is_notified_once_also_if_the_task_ends_first() {
     for id in [swept, ended] {
         let events = fleet.events().await;
         let told = |kind: &str| {
-            let mine = events.iter().filter(|one| one.body["task_id"] == id.to_string() && one.event_type() == kind);
+            let mine = events
+                .iter()
+                .filter(|one| one.body["task_id"] == id.to_string() && one.event_type() == kind);
             mine.cloned().collect::<Vec<_>>()
         };
         let [notification] = told("sla.notification").try_into().unwrap();
@@ -177,9 +189,12 @@ async fn a_rule_holds_only_for_tasks_that_surely_meet_its_condition() {
     rules[0].when = serde_json::from_str(json).unwrap();
     let fleet = with(rules).start().await;
     let submit = |payload: &'static str| {
-        fleet.submit_with("faq", move |new| (new.sla, new.payload) = (promise(false), crate::harness::json(payload)))
+        fleet.submit_with("faq", move |new| {
+            (new.sla, new.payload) = (promise(false), crate::harness::json(payload))
+        })
     };
-    let (trial, unclear) = (submit(r#"{"trial": true}"#).await.id, submit(r#"{"trial": [true]}"#).await.id);
+    let (trial, unclear) =
+        (submit(r#"{"trial": true}"#).await.id, submit(r#"{"trial": [true]}"#).await.id);
 
     after(&fleet, 10).await;
 

@@ -32,14 +32,17 @@ async fn sweep(fleet: &Fleet) {
 
 async fn announcements(fleet: &Fleet, id: TaskId) -> Vec<Seen> {
     let mut events = fleet.events().await;
-    events.retain(|event| event.event_type().starts_with("sla.") && event.body["task_id"] == id.to_string());
+    events.retain(|event| {
+        event.event_type().starts_with("sla.") && event.body["task_id"] == id.to_string()
+    });
     events
 }
 
 /// What was announced of the task, such as `finish warn`.
 async fn told(fleet: &Fleet, id: TaskId) -> Vec<String> {
-    let words =
-        |event: &Seen| format!("{} {}", event.body["payload"]["clock"].as_str().unwrap(), event.verb().unwrap());
+    let words = |event: &Seen| {
+        format!("{} {}", event.body["payload"]["clock"].as_str().unwrap(), event.verb().unwrap())
+    };
     announcements(fleet, id).await.iter().map(words).collect()
 }
 
@@ -52,7 +55,9 @@ async fn each_threshold_is_announced_once_in_the_log_and_in_the_timeline() {
     let fleet = Fleet::start().await;
     let id = fleet.submit_with("faq", |new| new.sla = promise(true)).await.id;
     let mut expected = Vec::new();
-    for (passes_at, what) in [(2_500, "start warn"), (5_000, "start violate"), (10_000, "finish violate")] {
+    for (passes_at, what) in
+        [(2_500, "start warn"), (5_000, "start violate"), (10_000, "finish violate")]
+    {
         let task = fleet.task(id).await;
         fleet.advance(Duration::from_millis(task.created_at + passes_at - task.observed_at));
 
@@ -86,14 +91,26 @@ async fn an_announcement_says_what_was_promised_and_whether_it_is_late() {
     let [warning, violation] = announcements(&fleet, task.id).await.try_into().unwrap();
 
     assert_eq!((warning.event_type(), violation.event_type()), ("sla.warning", "sla.violation"));
-    assert_eq!((field(&warning, "threshold"), field(&violation, "threshold")), (&50.into(), &100.into()));
+    assert_eq!(
+        (field(&warning, "threshold"), field(&violation, "threshold")),
+        (&50.into(), &100.into())
+    );
     assert_eq!((field(&warning, "late"), field(&violation, "late")), (&false.into(), &true.into()));
     assert_eq!(*field(&warning, "approval_id"), task.approval.unwrap().to_string());
     assert!(field(&violation, "approval_id").is_null());
     for event in [&warning, &violation] {
-        assert_eq!((field(event, "target_ms"), field(event, "agent")), (&10_000.into(), &"ops_agent".into()));
-        assert_eq!((field(event, "type"), field(event, "actor")), (&"deploy".into(), &"orchestrator".into()));
-        assert!(field(event, "due_at").is_string() && field(event, "deadline") == field(&violation, "due_at"));
+        assert_eq!(
+            (field(event, "target_ms"), field(event, "agent")),
+            (&10_000.into(), &"ops_agent".into())
+        );
+        assert_eq!(
+            (field(event, "type"), field(event, "actor")),
+            (&"deploy".into(), &"orchestrator".into())
+        );
+        assert!(
+            field(event, "due_at").is_string()
+                && field(event, "deadline") == field(&violation, "due_at")
+        );
     }
     fleet.finish().await;
 }
@@ -126,10 +143,16 @@ async fn what_no_sweep_announced_is_announced_by_the_start_and_by_the_end() {
     seconds(&fleet, 8);
     fleet.complete(&held).await.unwrap();
 
-    assert_eq!(told(&fleet, id).await, ["start warn", "start violate", "finish warn", "finish violate"]);
+    assert_eq!(
+        told(&fleet, id).await,
+        ["start warn", "start violate", "finish warn", "finish violate"]
+    );
     sweep(&fleet).await;
     let task = fleet.task(id).await;
-    assert_eq!((task.sla_state(Clock::Start), task.sla_state(Clock::Finish)), (SlaState::Violated, SlaState::Violated));
+    assert_eq!(
+        (task.sla_state(Clock::Start), task.sla_state(Clock::Finish)),
+        (SlaState::Violated, SlaState::Violated)
+    );
     let types = fleet.event_types_of(id).await;
     assert_eq!(types.last().unwrap(), "task.completed", "{types:?}");
     assert_eq!(types.iter().filter(|one| one.starts_with("sla.")).count(), 4, "{types:?}");
@@ -166,7 +189,10 @@ async fn what_was_missed_in_an_outage_of_all_workers_is_announced_in_order_and_m
 
     sweep(&fleet).await;
 
-    assert_eq!(told(&fleet, id).await, ["start warn", "start violate", "finish warn", "finish violate"]);
+    assert_eq!(
+        told(&fleet, id).await,
+        ["start warn", "start violate", "finish warn", "finish violate"]
+    );
     let events = announcements(&fleet, id).await;
     assert!(events.iter().all(|event| *field(event, "late") == true));
     assert!(fleet.task(id).await.timeline[1].reason.as_ref().unwrap().ends_with("announced late"));
@@ -176,7 +202,8 @@ async fn what_was_missed_in_an_outage_of_all_workers_is_announced_in_order_and_m
 #[tokio::test]
 async fn a_delayed_task_has_its_time_from_when_it_may_start() {
     let fleet = Fleet::start().await;
-    let delayed = fleet.submit_with("faq", |new| (new.sla, new.start) = (promise(true), Start::After(60_000)));
+    let delayed = fleet
+        .submit_with("faq", |new| (new.sla, new.start) = (promise(true), Start::After(60_000)));
     let id = delayed.await.id;
 
     seconds(&fleet, 61);
@@ -201,8 +228,14 @@ async fn a_requeued_task_has_the_same_time_again() {
     let task = fleet.requeue(id).await.unwrap();
 
     let sla = task.sla.clone().unwrap();
-    assert_eq!((sla.start_deadline, sla.deadline), (Some(task.since + 5_000), Some(task.since + 10_000)));
-    assert_eq!((task.sla_state(Clock::Start), task.sla_state(Clock::Finish)), (SlaState::OnTrack, SlaState::OnTrack));
+    assert_eq!(
+        (sla.start_deadline, sla.deadline),
+        (Some(task.since + 5_000), Some(task.since + 10_000))
+    );
+    assert_eq!(
+        (task.sla_state(Clock::Start), task.sla_state(Clock::Finish)),
+        (SlaState::OnTrack, SlaState::OnTrack)
+    );
     seconds(&fleet, 3);
     sweep(&fleet).await;
     assert_eq!(told(&fleet, id).await[4..], ["start warn"]);
@@ -225,7 +258,10 @@ async fn a_deadline_that_has_passed_at_the_submission_is_announced_at_once() {
 #[tokio::test]
 async fn clocks_run_while_a_human_is_waited_for_unless_the_settings_say_otherwise() {
     for stands in [false, true] {
-        let fleet = Fleet::build().settings(|settings| settings.sla.exclude_approval_time = stands).start().await;
+        let fleet = Fleet::build()
+            .settings(|settings| settings.sla.exclude_approval_time = stands)
+            .start()
+            .await;
         let task = fleet.submit_with("deploy", |new| new.sla = promise(true)).await;
         seconds(&fleet, 60);
         sweep(&fleet).await;
@@ -238,7 +274,11 @@ async fn clocks_run_while_a_human_is_waited_for_unless_the_settings_say_otherwis
         sweep(&fleet).await;
 
         let after = fleet.task(task.id).await;
-        assert!((60_000..70_000).contains(&after.waiting_for_human_ms()), "{}", after.waiting_for_human_ms());
+        assert!(
+            (60_000..70_000).contains(&after.waiting_for_human_ms()),
+            "{}",
+            after.waiting_for_human_ms()
+        );
         let moved = after.sla.unwrap().deadline.unwrap() - task.sla.unwrap().deadline.unwrap();
         assert_eq!(moved, if stands { after.human_ms } else { 0 });
         let all = told(&fleet, task.id).await;
@@ -249,8 +289,10 @@ async fn clocks_run_while_a_human_is_waited_for_unless_the_settings_say_otherwis
 
 #[tokio::test]
 async fn a_wait_for_a_human_before_the_task_could_start_costs_nothing() {
-    let fleet = Fleet::build().settings(|settings| settings.sla.exclude_approval_time = true).start().await;
-    let delayed = fleet.submit_with("deploy", |new| (new.sla, new.start) = (promise(true), Start::After(60_000)));
+    let fleet =
+        Fleet::build().settings(|settings| settings.sla.exclude_approval_time = true).start().await;
+    let delayed = fleet
+        .submit_with("deploy", |new| (new.sla, new.start) = (promise(true), Start::After(60_000)));
     let task = delayed.await;
     seconds(&fleet, 30);
 

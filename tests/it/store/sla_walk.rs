@@ -25,15 +25,20 @@ impl Walk {
     async fn step(&mut self) {
         // Short, so that many thresholds pass between two steps and many do not.
         self.fleet.advance(Duration::from_millis(self.random.u64(0..6_000)));
-        let id = (!self.tasks.is_empty()).then(|| self.tasks[self.random.usize(..self.tasks.len())]);
+        let id =
+            (!self.tasks.is_empty()).then(|| self.tasks[self.random.usize(..self.tasks.len())]);
         match (self.random.u8(..14), id) {
             (0..=3, _) | (_, None) => self.submit().await,
             (4, _) => drop(self.fleet.engine.deadlines().await.unwrap()),
             (5, _) => drop(self.fleet.engine.promote().await.unwrap()),
             (6, _) => self.fleet.route().await,
             (7, _) => {
-                for held in
-                    self.fleet.claim("faq_agent", 1).await.into_iter().chain(self.fleet.claim("ops_agent", 1).await)
+                for held in self
+                    .fleet
+                    .claim("faq_agent", 1)
+                    .await
+                    .into_iter()
+                    .chain(self.fleet.claim("ops_agent", 1).await)
                 {
                     self.held.insert(held.task.id, held);
                 }
@@ -46,7 +51,8 @@ impl Walk {
     }
 
     async fn submit(&mut self) {
-        let (kind, delay) = (["faq", "deploy"][self.random.usize(..2)], [0, 0, 9_000][self.random.usize(..3)]);
+        let (kind, delay) =
+            (["faq", "deploy"][self.random.usize(..2)], [0, 0, 9_000][self.random.usize(..3)]);
         let mut within = || self.random.u8(..4).ne(&0).then(|| self.random.u64(1_000..40_000));
         let sla = Sla {
             target: None,
@@ -66,7 +72,11 @@ impl Walk {
     async fn decide(&mut self, id: TaskId) {
         if let Some(approval) = self.fleet.task(id).await.approval {
             let is_yes = self.random.u8(..4) > 0;
-            drop(if is_yes { self.fleet.approve(approval).await } else { self.fleet.reject(approval).await });
+            drop(if is_yes {
+                self.fleet.approve(approval).await
+            } else {
+                self.fleet.reject(approval).await
+            });
         }
     }
 
@@ -93,7 +103,8 @@ impl Walk {
 /// Whether of each threshold was announced in the task's last life what had passed by the sweep that began and ended at
 /// these times.
 fn check(task: &Task, swept: (Millis, Millis)) {
-    let life: Vec<_> = task.timeline.iter().rev().take_while(|one| one.verb != Verb::Requeue).collect();
+    let life: Vec<_> =
+        task.timeline.iter().rev().take_while(|one| one.verb != Verb::Requeue).collect();
     let said = |clock: &str, verb: Verb| {
         let is_it = |reason: &String| reason.contains(&format!("to {clock} "));
         life.iter().filter(|one| one.verb == verb && one.reason.as_ref().is_some_and(is_it)).count()
@@ -101,16 +112,22 @@ fn check(task: &Task, swept: (Millis, Millis)) {
     let end = if task.state.is_terminal() { (task.since, task.since) } else { swept };
     let started = life.iter().rev().find(|one| one.verb == Verb::Claim).map(|one| (one.at, one.at));
     let sla = task.sla.as_ref().unwrap();
-    for (clock, deadline, end) in [("start", sla.start_deadline, started.unwrap_or(end)), ("finish", sla.deadline, end)]
+    for (clock, deadline, end) in
+        [("start", sla.start_deadline, started.unwrap_or(end)), ("finish", sla.deadline, end)]
     {
         let Some(deadline) = deadline else { continue };
         let span = deadline - task.clocks_since;
-        let warns_at = task.clocks_since + (span as f64 / 100.0 * f64::from(sla.alert_threshold)).floor() as Millis;
+        let warns_at = task.clocks_since
+            + (span as f64 / 100.0 * f64::from(sla.alert_threshold)).floor() as Millis;
         for (verb, at) in [(Verb::Warn, warns_at), (Verb::Violate, deadline)] {
             // What passes while it is swept may be announced or not.
             let Some(has_passed) = has_come(at, end) else { continue };
             let expected = usize::from(has_passed);
-            assert_eq!(said(clock, verb), expected, "{verb} of {clock}, due at {at}, clock until {end:?}: {task:#?}");
+            assert_eq!(
+                said(clock, verb),
+                expected,
+                "{verb} of {clock}, due at {at}, clock until {end:?}: {task:#?}"
+            );
         }
     }
 }
@@ -122,7 +139,8 @@ async fn walk(seed: u64, stands: bool) {
         settings.tasks.backoff.base_ms = 1;
     });
     let random = fastrand::Rng::with_seed(seed);
-    let mut walk = Walk { fleet: fleet.start().await, random, tasks: Vec::new(), held: BTreeMap::new() };
+    let mut walk =
+        Walk { fleet: fleet.start().await, random, tasks: Vec::new(), held: BTreeMap::new() };
     for _ in 0..STEPS {
         walk.step().await;
     }
@@ -132,7 +150,11 @@ async fn walk(seed: u64, stands: bool) {
     let mut announced = 0;
     for id in &walk.tasks {
         let task = walk.fleet.task(*id).await;
-        announced += task.timeline.iter().filter(|one| matches!(one.verb, Verb::Warn | Verb::Violate)).count();
+        announced += task
+            .timeline
+            .iter()
+            .filter(|one| matches!(one.verb, Verb::Warn | Verb::Violate))
+            .count();
         let is_standing = stands && task.state == State::Blocked;
         check(&task, if is_standing { (task.since, task.since) } else { swept });
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use orchestrator::domain::approval::{ApprovalStatus, Decision, Level, OnExpiry, OnRejection, Verdict};
+use orchestrator::domain::approval::{
+    ApprovalStatus, Decision, Level, OnExpiry, OnRejection, Verdict,
+};
 use orchestrator::domain::ids::{ApprovalId, Partition, TaskId};
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
 use orchestrator::domain::policy::Condition;
@@ -33,7 +35,9 @@ async fn bring(fleet: &Fleet, state: Option<State>, verb: Verb) -> TaskId {
         return task.id;
     }
     let (approval, people) = (task.approval.unwrap(), &fleet.people);
-    for approver in [&people.bob, &people.carol].into_iter().take(1 + usize::from(priority == Priority::P0)) {
+    for approver in
+        [&people.bob, &people.carol].into_iter().take(1 + usize::from(priority == Priority::P0))
+    {
         fleet.engine.decide(approver, approval, Decision::approve(None)).await.unwrap();
     }
     match state {
@@ -60,8 +64,12 @@ async fn reopen_approval(fleet: &Fleet, task: &Task) {
     let status = fleet.approval_of(task.id).await.status;
     if status != ApprovalStatus::Pending {
         let (hash, member) = (format!("orchestrator:{{0}}:approval:{id}"), id.to_string());
-        let set = |status: ApprovalStatus| format!("orchestrator:{{0}}:approvals:{}", status.as_str());
-        fleet.redis.ask::<i64>(&["HSET", &hash, "status", "pending", "votes", "[]", "yes", "0"]).await;
+        let set =
+            |status: ApprovalStatus| format!("orchestrator:{{0}}:approvals:{}", status.as_str());
+        fleet
+            .redis
+            .ask::<i64>(&["HSET", &hash, "status", "pending", "votes", "[]", "yes", "0"])
+            .await;
         fleet.redis.ask::<i64>(&["ZREM", &set(status), &member]).await;
         fleet.redis.ask::<i64>(&["ZADD", &set(ApprovalStatus::Pending), "1", &member]).await;
     }
@@ -71,7 +79,8 @@ async fn reopen_approval(fleet: &Fleet, task: &Task) {
 async fn apply(fleet: &Fleet, verb: Verb, id: TaskId, task: Option<&Task>) {
     let (engine, people) = (&fleet.engine, &fleet.people);
     let attempt = task.map_or(1, |task| task.attempt);
-    let approval = task.and_then(|task| task.approval).unwrap_or_else(|| ApprovalId::new(Partition(0)));
+    let approval =
+        task.and_then(|task| task.approval).unwrap_or_else(|| ApprovalId::new(Partition(0)));
     let report = |outcome| async move {
         engine.report(&people.agent, vec![Report { id, attempt, outcome }]).await.unwrap();
     };
@@ -80,7 +89,15 @@ async fn apply(fleet: &Fleet, verb: Verb, id: TaskId, task: Option<&Task>) {
         Verb::Approve | Verb::Vote => drop(fleet.approve(approval).await),
         Verb::Edit => {
             let verdict = Verdict::Approve { payload: Some(json(r#"{"changed":true}"#)) };
-            drop(engine.decide(&people.bob, approval, Decision { verdict, comment: None, digest: None }).await);
+            drop(
+                engine
+                    .decide(
+                        &people.bob,
+                        approval,
+                        Decision { verdict, comment: None, digest: None },
+                    )
+                    .await,
+            );
         }
         Verb::Ask => {
             let question = Question {
@@ -123,9 +140,13 @@ async fn apply(fleet: &Fleet, verb: Verb, id: TaskId, task: Option<&Task>) {
 /// Lets so much time pass that a duty's verb is due; and loses what the doctor's is for.
 async fn make_due(fleet: &Fleet, verb: Verb, id: TaskId) {
     match verb {
-        Verb::Mend => drop(fleet.redis.ask::<i64>(&["HDEL", "orchestrator:{0}:specs", &id.to_string()]).await),
+        Verb::Mend => {
+            let loss = ["HDEL", "orchestrator:{0}:specs", &id.to_string()];
+            fleet.redis.ask::<i64>(&loss).await;
+        }
         Verb::Park => {
-            let change = ["HSET", "orchestrator:{0}:specs", &id.to_string(), r#"{"tampered":"with"}"#];
+            let change =
+                ["HSET", "orchestrator:{0}:specs", &id.to_string(), r#"{"tampered":"with"}"#];
             fleet.redis.ask::<i64>(&change).await;
         }
         Verb::Warn | Verb::Notify | Verb::Reprioritize | Verb::Expire => fleet.advance(7 * HOUR),
@@ -160,7 +181,11 @@ async fn check_move(fleet: &Fleet, verb: Verb, before: &Task, events_before: usi
         assert_eq!(types, [rule.event]);
         return;
     }
-    let is_allowed = if rule.to.is_empty() { after.state == before.state } else { rule.to.contains(&after.state) };
+    let is_allowed = if rule.to.is_empty() {
+        after.state == before.state
+    } else {
+        rule.to.contains(&after.state)
+    };
     assert!(is_allowed, "{verb} led from {} to {}", before.state, after.state);
     // What a rule does comes with what it is done for.
     let added = 1 + usize::from(is_of_rules(verb));
@@ -194,8 +219,10 @@ async fn obeys_the_table(state: Option<State>) {
         settings.agents.session_ms = u64::from(u32::MAX);
         settings.retention.events_ms = u64::from(u32::MAX);
         let terms = &mut settings.approvals.rules[0].terms;
-        (terms.quorum, terms.four_eyes, terms.on_expiry) = (Some(2), true, Some(OnExpiry::Escalate));
-        terms.escalate_to = vec![Level { roles: vec![], groups: vec![], expires_after_ms: u64::from(u32::MAX) }];
+        (terms.quorum, terms.four_eyes, terms.on_expiry) =
+            (Some(2), true, Some(OnExpiry::Escalate));
+        terms.escalate_to =
+            vec![Level { roles: vec![], groups: vec![], expires_after_ms: u64::from(u32::MAX) }];
         settings.sla.rules = vec![
             rule(Action::Notify, Verb::Notify),
             rule(Action::Raise, Verb::Reprioritize),
@@ -210,7 +237,8 @@ async fn obeys_the_table(state: Option<State>) {
         let id = bring(&fleet, state, verb).await;
         let task = fleet.engine.task(id).await.ok();
         assert_eq!(task.as_ref().map(|task| task.state), state);
-        let is_decision = matches!(verb, Verb::Approve | Verb::Reject | Verb::Lapse) || NEEDS_TWO.contains(&verb);
+        let is_decision =
+            matches!(verb, Verb::Approve | Verb::Reject | Verb::Lapse) || NEEDS_TWO.contains(&verb);
         if let Some(task) = task.as_ref().filter(|_| is_decision) {
             reopen_approval(&fleet, task).await;
         }

@@ -95,9 +95,14 @@ impl Walk {
         let id = (!ids.is_empty()).then(|| ids[self.random.usize(..ids.len())]);
         match (verb, id) {
             (Verb::Submit, _) | (_, None) => self.submit().await,
-            (Verb::Promote | Verb::Route | Verb::Lapse | Verb::Reap | Verb::Prune, Some(_)) => self.sweep(verb).await,
+            (Verb::Promote | Verb::Route | Verb::Lapse | Verb::Reap | Verb::Prune, Some(_)) => {
+                self.sweep(verb).await
+            }
             // Without rules for them, deadlines move nothing.
-            (Verb::Warn | Verb::Violate | Verb::Notify | Verb::Reprioritize | Verb::Expire, Some(_)) => {
+            (
+                Verb::Warn | Verb::Violate | Verb::Notify | Verb::Reprioritize | Verb::Expire,
+                Some(_),
+            ) => {
                 self.fleet.engine.deadlines().await.unwrap();
             }
             (Verb::Claim, Some(_)) => self.claim().await,
@@ -113,7 +118,8 @@ impl Walk {
         if self.ghosts.len() >= MOST_TASKS {
             return;
         }
-        let (kind, agent) = if self.random.bool() { ("faq", "faq_agent") } else { ("deploy", "ops_agent") };
+        let (kind, agent) =
+            if self.random.bool() { ("faq", "faq_agent") } else { ("deploy", "ops_agent") };
         let delay = [0, 40_000, 200_000][self.random.usize(..3)];
         let (max_retries, timeout) = (self.random.u32(0..3), self.random.bool().then_some(60_000));
         let seen = self.fleet.submit_with(kind, |new| {
@@ -128,7 +134,18 @@ impl Walk {
             (false, _) => State::Scheduled,
         };
         let (attempt, retries, lost, is_approved, has_asked) = (0, 0, 0, false, false);
-        let ghost = Ghost { state, attempt, retries, max_retries, lost, is_gated, is_approved, has_asked, agent, seen };
+        let ghost = Ghost {
+            state,
+            attempt,
+            retries,
+            max_retries,
+            lost,
+            is_gated,
+            is_approved,
+            has_asked,
+            agent,
+            seen,
+        };
         self.ghosts.insert(ghost.seen.id, ghost);
     }
 
@@ -153,7 +170,8 @@ impl Walk {
         let attempt = if is_stale { ghost.attempt.saturating_sub(1) } else { ghost.attempt };
         let now = self.fleet.engine.check().await.unwrap();
         ask(&self.fleet, verb, &ghost.seen, attempt).await;
-        let is_report = matches!(verb, Verb::Ask | Verb::Complete | Verb::Retry | Verb::Fail | Verb::Release);
+        let is_report =
+            matches!(verb, Verb::Ask | Verb::Complete | Verb::Retry | Verb::Fail | Verb::Release);
         if !verb.rule().from.contains(&ghost.state) || is_report && attempt != ghost.attempt {
             return;
         }
@@ -209,12 +227,19 @@ impl Walk {
             }
             let at = match verb {
                 Verb::Promote => ghost.seen.scheduled_for.unwrap(),
-                Verb::Lapse => engine.approval(ghost.seen.approval.unwrap()).await.unwrap().0.expires_at.unwrap(),
+                Verb::Lapse => engine
+                    .approval(ghost.seen.approval.unwrap())
+                    .await
+                    .unwrap()
+                    .0
+                    .expires_at
+                    .unwrap(),
                 Verb::Reap => ghost.seen.lease_until.unwrap(),
                 Verb::Prune => ghost.seen.completed_at().unwrap() + KEPT_MS,
                 _ => 0,
             };
-            let until = ghost.until().filter(|_| verb == Verb::Reap).map(|until| has_come(until, span));
+            let until =
+                ghost.until().filter(|_| verb == Verb::Reap).map(|until| has_come(until, span));
             match (has_come(at, span), until) {
                 (Some(false), _) => continue,
                 (None, _) | (_, Some(None)) => {
@@ -268,8 +293,11 @@ async fn ask(fleet: &Fleet, verb: Verb, task: &Task, attempt: u32) {
         Verb::Release => Outcome::Released,
         Verb::Approve | Verb::Reject => {
             let Some(approval) = task.approval else { return };
-            let answer =
-                if verb == Verb::Approve { fleet.approve(approval).await } else { fleet.reject(approval).await };
+            let answer = if verb == Verb::Approve {
+                fleet.approve(approval).await
+            } else {
+                fleet.reject(approval).await
+            };
             return drop(answer);
         }
         Verb::Ask => {
@@ -283,12 +311,20 @@ async fn ask(fleet: &Fleet, verb: Verb, task: &Task, attempt: u32) {
         }
         Verb::Edit => {
             let Some(approval) = task.approval else { return };
-            let (payload, digest) = (Some(json(r#"{"n":1}"#)), Some(fleet.approval_of(id).await.digest));
-            let decision = Decision { verdict: Verdict::Approve { payload }, comment: None, digest };
+            let (payload, digest) =
+                (Some(json(r#"{"n":1}"#)), Some(fleet.approval_of(id).await.digest));
+            let decision =
+                Decision { verdict: Verdict::Approve { payload }, comment: None, digest };
             return drop(fleet.engine.decide(&fleet.people.bob, approval, decision).await);
         }
-        Verb::Take => return drop(fleet.engine.change_status(&fleet.people.alice, id, StatusChange::InProgress).await),
-        Verb::Extend => return drop(fleet.engine.extend(&fleet.people.agent, id, attempt, None, None).await),
+        Verb::Take => {
+            return drop(
+                fleet.engine.change_status(&fleet.people.alice, id, StatusChange::InProgress).await,
+            );
+        }
+        Verb::Extend => {
+            return drop(fleet.engine.extend(&fleet.people.agent, id, attempt, None, None).await);
+        }
         Verb::Cancel => return drop(fleet.cancel(id).await),
         Verb::Requeue => return drop(fleet.requeue(id).await),
         other => unreachable!("{other} is a duty's"),

@@ -58,11 +58,15 @@ impl Ward {
     pub async fn finds(self, subject: impl ToString, what: &[&str]) {
         let findings = self.fleet.engine.doctor().await.unwrap();
         let subject = subject.to_string();
-        let is_strange = |found: &&Finding| found.subject != subject && !found.subject.starts_with("open");
+        let is_strange =
+            |found: &&Finding| found.subject != subject && !found.subject.starts_with("open");
         let strangers: Vec<_> = findings.iter().filter(is_strange).collect();
         assert!(strangers.is_empty(), "{strangers:#?}");
         for words in what {
-            assert!(findings.iter().any(|found| found.what.contains(words)), "nothing of {words:?} in {findings:#?}");
+            assert!(
+                findings.iter().any(|found| found.what.contains(words)),
+                "nothing of {words:?} in {findings:#?}"
+            );
         }
         self.fleet.discard();
     }
@@ -70,9 +74,15 @@ impl Ward {
     /// Has the doctor mend the damage, which he finds in these words; all of it, so that he finds nothing more.
     pub async fn is_mended(&self, what: &str) -> Vec<Finding> {
         let found = self.fleet.engine.doctor().await.unwrap();
-        assert!(found.iter().any(|found| found.what.contains(what)), "nothing of {what:?} in {found:#?}");
+        assert!(
+            found.iter().any(|found| found.what.contains(what)),
+            "nothing of {what:?} in {found:#?}"
+        );
         let mended = self.fleet.engine.repair().await.unwrap();
-        assert!(mended.iter().any(|found| found.what.contains(what)), "nothing of {what:?} in {mended:#?}");
+        assert!(
+            mended.iter().any(|found| found.what.contains(what)),
+            "nothing of {what:?} in {mended:#?}"
+        );
         let is_left = |found: &&Finding| !matches!(found.remedy, Some(Remedy::Mended(_)));
         let left: Vec<_> = mended.iter().filter(is_left).collect();
         assert!(left.is_empty(), "{left:#?}");
@@ -83,7 +93,8 @@ impl Ward {
     /// Ends the test: every task that is open goes on to its end, and the doctor finds nothing.
     pub async fn ends_well(self) {
         let fleet = &self.fleet;
-        let gated: Vec<_> = fleet.engine.approvals(&[ApprovalStatus::Pending], 100, None).await.unwrap().items;
+        let gated: Vec<_> =
+            fleet.engine.approvals(&[ApprovalStatus::Pending], 100, None).await.unwrap().items;
         for approval in gated {
             // What is decided already is refused.
             drop(fleet.approve(approval.id).await);

@@ -25,9 +25,11 @@ async fn lag(client: &Client) -> Value {
 /// Waits until the stream has this many events.
 async fn grows_to(nats: &Nats, wanted: usize) {
     let wanted = u64::try_from(wanted).unwrap();
-    eventually(&format!("the stream has {wanted} events"), async || match nats.stream_size().await {
-        Some(size) if size >= wanted => Ok(()),
-        size => Err(size),
+    eventually(&format!("the stream has {wanted} events"), async || {
+        match nats.stream_size().await {
+            Some(size) if size >= wanted => Ok(()),
+            size => Err(size),
+        }
     })
     .await;
 }
@@ -42,7 +44,8 @@ async fn replace(bridges: &mut Vec<Process>, program: &Program) {
 }
 
 #[tokio::test]
-async fn bridges_that_are_killed_and_a_nats_that_is_restarted_leave_each_event_once_in_the_stream() {
+async fn bridges_that_are_killed_and_a_nats_that_is_restarted_leave_each_event_once_in_the_stream()
+{
     let (redis, mut nats) = (Redis::start(false, &[]).await, Nats::start().await);
     let program = Program::over(redis.url()).with("NATS_URL", &nats.url());
     let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
@@ -81,7 +84,8 @@ async fn bridges_that_are_killed_and_a_nats_that_is_restarted_leave_each_event_o
 
 #[tokio::test]
 async fn a_bridge_that_nats_refuses_says_why_and_nobody_else_notices() {
-    let (redis, nats) = (Redis::start(false, &[]).await, Nats::told("authorization { token: \"right\" }\n").await);
+    let (redis, nats) =
+        (Redis::start(false, &[]).await, Nats::told("authorization { token: \"right\" }\n").await);
     let program = Program::over(redis.url()).with("NATS_URL", &nats.url());
     let gateway = program.start(&["gateway"]);
     let wrong = program.clone().with("ORCHESTRATOR__NATS__TOKEN", "wrong").start(&["bridge"]);

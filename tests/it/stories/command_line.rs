@@ -16,7 +16,10 @@ async fn a_gateway_without_a_credential_does_not_start_and_says_what_to_set() {
     let (code, output, log) = program.run(&["gateway"]).await;
 
     assert_eq!((code, &*output), (1, ""), "{log}");
-    assert!(log.contains("ORCHESTRATOR_JWT_SECRET") && log.contains("ORCHESTRATOR_API_KEY_<NAME>"), "{log}");
+    assert!(
+        log.contains("ORCHESTRATOR_JWT_SECRET") && log.contains("ORCHESTRATOR_API_KEY_<NAME>"),
+        "{log}"
+    );
 }
 
 #[tokio::test]
@@ -31,10 +34,14 @@ async fn a_wrong_setting_ends_any_command_and_names_key_value_and_what_is_expect
             let (code, output, log) = Program::new().with(name, value).run(&[command]).await;
 
             assert_eq!((code, &*output), (2, ""), "{command}: {log}");
-            assert!(log.contains(name) && log.contains(value) && log.contains(expected), "{command}: {log}");
+            assert!(
+                log.contains(name) && log.contains(value) && log.contains(expected),
+                "{command}: {log}"
+            );
         }
     }
-    let (code, _, log) = Program::new().with("ORCHESTRATOR__AGENTS__LEASE", "5").run(&["settings"]).await;
+    let (code, _, log) =
+        Program::new().with("ORCHESTRATOR__AGENTS__LEASE", "5").run(&["settings"]).await;
     assert!(code == 2 && log.contains("ORCHESTRATOR__AGENTS__LEASE_MS"), "{log}");
     let (code, _, log) = Program::new().run(&["gatway"]).await;
     assert!(code == 2 && log.contains("gateway"), "{log}");
@@ -42,9 +49,10 @@ async fn a_wrong_setting_ends_any_command_and_names_key_value_and_what_is_expect
 
 #[tokio::test]
 async fn a_weak_secret_is_refused_without_being_shown() {
-    for (name, value) in
-        [("ORCHESTRATOR_JWT_SECRET", "hunter2-hunter2"), ("ORCHESTRATOR_API_KEY_OPS", "hunter2-hunter2:root")]
-    {
+    for (name, value) in [
+        ("ORCHESTRATOR_JWT_SECRET", "hunter2-hunter2"),
+        ("ORCHESTRATOR_API_KEY_OPS", "hunter2-hunter2:root"),
+    ] {
         let (code, output, log) = Program::new().with(name, value).run(&["gateway"]).await;
 
         assert_eq!((code, &*output), (2, ""), "{log}");
@@ -55,12 +63,15 @@ async fn a_weak_secret_is_refused_without_being_shown() {
 
 #[tokio::test]
 async fn settings_show_what_is_in_force_and_hide_every_secret() {
-    let program = Program::over("redis://ops:hunter2@db:6379").with("ORCHESTRATOR_JWT_SECRET", JWT_SECRET);
+    let program =
+        Program::over("redis://ops:hunter2@db:6379").with("ORCHESTRATOR_JWT_SECRET", JWT_SECRET);
 
-    let (code, output, log) = program.with("ORCHESTRATOR__AGENTS__LEASE_MS", "45000").run(&["settings"]).await;
+    let (code, output, log) =
+        program.with("ORCHESTRATOR__AGENTS__LEASE_MS", "45000").run(&["settings"]).await;
 
     assert_eq!((code, &*log), (0, ""));
-    for shown in ["lease_ms", "45000", "ORCHESTRATOR__AGENTS__LEASE_MS", "REDIS_URL", "***", "crew"] {
+    for shown in ["lease_ms", "45000", "ORCHESTRATOR__AGENTS__LEASE_MS", "REDIS_URL", "***", "crew"]
+    {
         assert!(output.contains(shown), "{shown}: {output}");
     }
     for secret in ["hunter2", JWT_SECRET, "key-of-"] {
@@ -73,7 +84,10 @@ async fn the_document_that_is_printed_is_the_one_that_is_checked_in() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/openapi.yaml");
 
     let (code, output, _) = Program::new().run(&["openapi", "--yaml"]).await;
-    assert!(code == 0 && output == fs::read_to_string(file).unwrap(), "openapi/openapi.yaml is out of date");
+    assert!(
+        code == 0 && output == fs::read_to_string(file).unwrap(),
+        "openapi/openapi.yaml is out of date"
+    );
 
     let (code, output, _) = Program::new().run(&["openapi"]).await;
     let document: serde_json::Value = serde_json::from_str(&output).unwrap();
@@ -140,7 +154,12 @@ async fn a_store_that_is_away_at_the_start_is_waited_for_and_that_is_said_once()
     drop(stand_in);
     redis.start_again().await;
 
-    processes[0].client("crew").await.post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
+    processes[0]
+        .client("crew")
+        .await
+        .post("/tasks", &json!({"type": "faq", "payload": {}}))
+        .await
+        .accepted(201);
     processes[1].says("the worker runs").await;
     for process in processes {
         assert_eq!(process.log().matches("waiting for the store").count(), 1, "{}", process.log());

@@ -28,7 +28,8 @@ impl Place {
     }
 
     async fn status(&self, approval: &str) -> String {
-        let answer = self.gateway.client("reader").await.get(&format!("/approvals/{approval}")).await;
+        let answer =
+            self.gateway.client("reader").await.get(&format!("/approvals/{approval}")).await;
         answer.json()["status"].as_str().unwrap().to_owned()
     }
 }
@@ -36,15 +37,26 @@ impl Place {
 #[tokio::test]
 async fn what_waits_is_listed_and_shown_exactly_as_it_would_run() {
     let place = Place::open().await;
-    let id = place.deploy(json!({"service": "web\u{202e}", "command": "\u{1b}[2Jrm -rf /", "n": [1]})).await;
+    let id = place
+        .deploy(json!({"service": "web\u{202e}", "command": "\u{1b}[2Jrm -rf /", "n": [1]}))
+        .await;
 
     let (code, output, _) = place.judge.run(&["approvals", "list"]).await;
     assert_eq!((code, output.lines().count()), (0, 2), "{output}");
-    assert!(output.contains(&id) && output.contains("production change") && output.contains("key:crew"), "{output}");
+    assert!(
+        output.contains(&id) && output.contains("production change") && output.contains("key:crew"),
+        "{output}"
+    );
 
     let (code, output, _) = place.judge.run(&["approvals", "show", &id]).await;
     assert_eq!(code, 0);
-    for part in [&id, "deploy", "key:crew", r#""service": "web\u{202e}""#, r#""command": "\u001b[2Jrm -rf /""#] {
+    for part in [
+        &id,
+        "deploy",
+        "key:crew",
+        r#""service": "web\u{202e}""#,
+        r#""command": "\u001b[2Jrm -rf /""#,
+    ] {
         assert!(output.contains(part), "{part}: {output}");
     }
     assert!(!output.contains('\u{202e}') && !output.contains('\u{1b}'), "{output:?}");
@@ -58,13 +70,19 @@ async fn what_waits_is_listed_and_shown_exactly_as_it_would_run() {
 #[tokio::test]
 async fn several_are_decided_at_once_and_a_refused_one_does_not_stop_the_others() {
     let place = Place::open().await;
-    let (first, second, third) =
-        (place.deploy(json!({})).await, place.deploy(json!({})).await, place.deploy(json!({})).await);
+    let (first, second, third) = (
+        place.deploy(json!({})).await,
+        place.deploy(json!({})).await,
+        place.deploy(json!({})).await,
+    );
 
-    let (code, output, log) = place.judge.run(&["approvals", "reject", &second, "--reason", "not today"]).await;
-    assert!(code == 0 && output.contains(&second) && output.contains("rejected"), "{output}{log}");
     let (code, output, log) =
-        place.judge.run(&["approvals", "approve", &first, &second, &third, "--comment", "go"]).await;
+        place.judge.run(&["approvals", "reject", &second, "--reason", "not today"]).await;
+    assert!(code == 0 && output.contains(&second) && output.contains("rejected"), "{output}{log}");
+    let (code, output, log) = place
+        .judge
+        .run(&["approvals", "approve", &first, &second, &third, "--comment", "go"])
+        .await;
 
     assert_eq!((code, output.lines().count()), (1, 2), "{output}{log}");
     assert!(log.contains(&second) && log.contains("409") && log.contains("key:judge"), "{log}");
@@ -77,18 +95,24 @@ async fn several_are_decided_at_once_and_a_refused_one_does_not_stop_the_others(
 #[tokio::test]
 async fn a_payload_that_few_can_read_is_listed_shown_and_decided_on_like_any() {
     let place = Place::open().await;
-    let payload = format!("{{\"n\": 1e400, \"n\": 2, \"deep\": {}{}}}", "[".repeat(60), "]".repeat(60));
+    let payload =
+        format!("{{\"n\": 1e400, \"n\": 2, \"deep\": {}{}}}", "[".repeat(60), "]".repeat(60));
     let body = format!(r#"{{"type": "deploy", "payload": {payload}}}"#);
     let crew = place.gateway.client("crew").await;
-    let call = crew.call(reqwest::Method::POST, "/tasks").header("content-type", "application/json");
+    let call =
+        crew.call(reqwest::Method::POST, "/tasks").header("content-type", "application/json");
     assert_eq!(call.body(body).send().await.status, 201);
 
     let (_, output, _) = place.judge.run(&["approvals", "list"]).await;
     let id = output.lines().nth(1).unwrap().split(' ').next().unwrap();
     let (code, output, _) = place.judge.run(&["approvals", "show", id]).await;
     assert!(code == 0 && output.contains("\"n\": 1e400,\n    \"n\": 2,"), "{output}");
-    let (code, output, log) = place.judge.run(&["approvals", "reject", id, "--reason", "odd"]).await;
-    assert!(code == 0 && output.contains("rejected") && output.contains("cancelled"), "{output}{log}");
+    let (code, output, log) =
+        place.judge.run(&["approvals", "reject", id, "--reason", "odd"]).await;
+    assert!(
+        code == 0 && output.contains("rejected") && output.contains("cancelled"),
+        "{output}{log}"
+    );
     place.gateway.stop().await;
 }
 
@@ -104,7 +128,8 @@ async fn the_exit_code_says_whether_it_was_refused_misused_or_unreachable() {
     assert!(code == 2 && log.contains("<ID>"), "{log}");
     let (code, ..) = place.judge.run(&["approvals", "reject", &id]).await;
     assert_eq!(code, 2, "a rejection says why");
-    let (code, _, log) = place.judge.run(&["approvals", "list", "--url", "http://127.0.0.1:1"]).await;
+    let (code, _, log) =
+        place.judge.run(&["approvals", "list", "--url", "http://127.0.0.1:1"]).await;
     assert!(code == 3 && log.contains("unreachable"), "{log}");
 
     assert_eq!(place.status(&id).await, "pending");

@@ -22,7 +22,9 @@ impl Place {
         let redis = Redis::start(false, &[]).await;
         let gateway = Program::over(redis.url()).start(&["gateway"]);
         let url = gateway.url().await;
-        let user = Program::new().with("ORCHESTRATOR_URL", &url).with("ORCHESTRATOR_API_KEY", &key_of("root"));
+        let user = Program::new()
+            .with("ORCHESTRATOR_URL", &url)
+            .with("ORCHESTRATOR_API_KEY", &key_of("root"));
         let crew = gateway.client("crew").await;
         for _ in 0..3 {
             cancelled(&crew).await;
@@ -44,7 +46,8 @@ impl Place {
     async fn write(&self, log: &[Raw]) {
         self.redis.ask::<i64>(&["DEL", LOG]).await;
         for (id, fields) in log {
-            let words: Vec<_> = ["XADD", LOG, id].into_iter().chain(fields.iter().map(String::as_str)).collect();
+            let words: Vec<_> =
+                ["XADD", LOG, id].into_iter().chain(fields.iter().map(String::as_str)).collect();
             self.redis.ask::<String>(&words).await;
         }
     }
@@ -52,7 +55,10 @@ impl Place {
     /// The number and the hash of the newest entry, as `verify` tells.
     async fn head(&self) -> String {
         let (_, output) = self.verify(&["--json"]).await;
-        serde_json::from_str::<Value>(&output).unwrap()["chains"][0]["head"].as_str().unwrap().to_owned()
+        serde_json::from_str::<Value>(&output).unwrap()["chains"][0]["head"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 }
 
@@ -77,7 +83,8 @@ async fn a_record_that_nobody_touched_is_whole_and_says_where_it_ends() {
 
     assert_eq!(code, 0, "{output}");
     assert!(
-        output.contains("partition 0: 9 entries from 20") && output.contains(&format!("head 9 {head}")),
+        output.contains("partition 0: 9 entries from 20")
+            && output.contains(&format!("head 9 {head}")),
         "{output}"
     );
     // What has come since changes nothing about what was.
@@ -136,7 +143,10 @@ async fn a_record_that_was_cut_at_its_end_with_its_head_misses_the_hash_that_was
 
     assert_eq!(place.verify(&[]).await.0, 0, "whoever may write to Redis can do this unseen");
     let (code, output) = place.verify(&["--expect", &head]).await;
-    assert!(code == 1 && output.contains(&format!("no entry has the expected hash {head}")), "{output}");
+    assert!(
+        code == 1 && output.contains(&format!("no entry has the expected hash {head}")),
+        "{output}"
+    );
     place.gateway.stop().await;
 }
 
@@ -144,7 +154,8 @@ async fn a_record_that_was_cut_at_its_end_with_its_head_misses_the_hash_that_was
 async fn what_was_done_is_listed_with_who_and_from_where() {
     let place = Place::open().await;
 
-    let (code, output, _) = place.user.run(&["audit", "list", "--action", "cancel", "--limit", "2"]).await;
+    let (code, output, _) =
+        place.user.run(&["audit", "list", "--action", "cancel", "--limit", "2"]).await;
 
     assert_eq!((code, output.lines().count()), (0, 4), "{output}");
     let line = output.lines().nth(1).unwrap();
@@ -152,9 +163,15 @@ async fn what_was_done_is_listed_with_who_and_from_where() {
         assert!(line.contains(part), "{part}: {output}");
     }
     let cursor = output.lines().last().unwrap().split(' ').next_back().unwrap();
-    let (_, output, _) = place.user.run(&["audit", "list", "--action", "cancel", "--cursor", cursor, "--json"]).await;
+    let (_, output, _) = place
+        .user
+        .run(&["audit", "list", "--action", "cancel", "--cursor", cursor, "--json"])
+        .await;
     let page: Value = serde_json::from_str(&output).unwrap();
-    assert_eq!((page["items"].as_array().unwrap().len(), &page["items"][0]["sequence"]), (1, &json!(7)));
+    assert_eq!(
+        (page["items"].as_array().unwrap().len(), &page["items"][0]["sequence"]),
+        (1, &json!(7))
+    );
     place.gateway.stop().await;
 }
 

@@ -57,8 +57,12 @@ async fn a_task_is_handed_in_as_the_file_says_found_again_called_off_and_put_bac
     let place = Place::open().await;
     let file = place.file(r#"{"n": 12345678901234567890, "n": 1e400, "a": [ ]}"#);
 
-    let shown = place.run(&["tasks", "submit", "faq", "--payload", &file, "--priority", "P3"]).await;
-    assert!(shown.contains("\"n\": 12345678901234567890,\n    \"n\": 1e400,\n    \"a\": []"), "{shown}");
+    let shown =
+        place.run(&["tasks", "submit", "faq", "--payload", &file, "--priority", "P3"]).await;
+    assert!(
+        shown.contains("\"n\": 12345678901234567890,\n    \"n\": 1e400,\n    \"a\": []"),
+        "{shown}"
+    );
     let id = shown.lines().next().unwrap().split_whitespace().nth(1).unwrap();
 
     let listed = place.run(&["tasks", "list", "--type", "faq", "--priority", "P3"]).await;
@@ -87,7 +91,8 @@ async fn a_task_is_followed_to_its_end() {
 
     assert_eq!(watch.ended().await, 0);
     let timeline = place.run(&["tasks", "watch", &id]).await;
-    let verbs: Vec<_> = timeline.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    let verbs: Vec<_> =
+        timeline.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
     assert_eq!(verbs, ["submit", "route", "claim", "complete"], "{timeline}");
     let other = place.submit().await;
     place.run(&["tasks", "cancel", &other]).await;
@@ -100,7 +105,12 @@ async fn a_task_is_followed_to_its_end() {
 async fn agents_are_listed_paused_and_resumed() {
     let place = Place::open().await;
 
-    assert!(place.run(&["agents", "pause", "faq_agent", "dev_agent"]).await.contains("faq_agent: paused is true"));
+    assert!(
+        place
+            .run(&["agents", "pause", "faq_agent", "dev_agent"])
+            .await
+            .contains("faq_agent: paused is true")
+    );
     let listed = place.run(&["agents", "list"]).await;
     let paused = listed.lines().filter(|line| line.contains("true")).count();
     assert_eq!((listed.lines().count(), paused), (4, 2), "{listed}");
@@ -133,7 +143,8 @@ async fn a_file_that_is_none_or_no_json_is_wrong_usage() {
     let place = Place::open().await;
 
     for file in [place.file("{"), "/nothing/there".to_owned()] {
-        let (code, output, log) = place.root.run(&["tasks", "submit", "faq", "--payload", &file]).await;
+        let (code, output, log) =
+            place.root.run(&["tasks", "submit", "faq", "--payload", &file]).await;
         assert_eq!((code, &*output), (2, ""), "{log}");
         assert!(log.contains(&file), "{log}");
     }

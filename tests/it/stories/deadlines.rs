@@ -20,7 +20,9 @@ const LATEST: u64 = 2_000;
 async fn submit(crew: &Client) {
     for first in (0..TASKS).step_by(500) {
         let now = chrono::Utc::now();
-        let by = |ms: usize| (now + chrono::Duration::milliseconds(i64::try_from(ms).unwrap())).to_rfc3339();
+        let by = |ms: usize| {
+            (now + chrono::Duration::milliseconds(i64::try_from(ms).unwrap())).to_rfc3339()
+        };
         let task = |nth: usize| {
             let start_within = 4_000 + nth * 4_000 / TASKS;
             json!({"type": "faq", "payload": {}, "alert_threshold": 50,
@@ -28,7 +30,10 @@ async fn submit(crew: &Client) {
         };
         let tasks: Vec<_> = (first..first + 500).map(task).collect();
         let answer = crew.post("/tasks/batch", &json!({"tasks": tasks})).await.accepted(200);
-        assert!(answer["results"].as_array().unwrap().iter().all(|result| result["status"] == 201), "{answer}");
+        assert!(
+            answer["results"].as_array().unwrap().iter().all(|result| result["status"] == 201),
+            "{answer}"
+        );
     }
 }
 
@@ -76,14 +81,19 @@ async fn each_of_thousands_of_deadlines_is_announced_once_and_in_time_while_work
             let text = |value: &Value| value.as_str().unwrap().to_owned();
             let payload = &event.body["payload"];
             let due_at = chrono::DateTime::parse_from_rfc3339(&text(&payload["due_at"])).unwrap();
-            latest = latest.max(event.id.at_ms.saturating_sub(u64::try_from(due_at.timestamp_millis()).unwrap()));
-            let key = (text(&event.body["task_id"]), text(&payload["clock"]), text(&payload["verb"]));
+            latest = latest.max(
+                event.id.at_ms.saturating_sub(u64::try_from(due_at.timestamp_millis()).unwrap()),
+            );
+            let key =
+                (text(&event.body["task_id"]), text(&payload["clock"]), text(&payload["verb"]));
             *told.entry(key).or_default() += 1;
         }
     }
     assert_eq!(told.len(), ANNOUNCEMENTS);
     assert!(told.values().all(|count| *count == 1), "something was said twice");
-    println!("{killed} workers killed; the latest of {ANNOUNCEMENTS} announcements came {latest} ms after its time");
+    println!(
+        "{killed} workers killed; the latest of {ANNOUNCEMENTS} announcements came {latest} ms after its time"
+    );
     assert!(latest <= LATEST, "an announcement came {latest} ms after its time");
     let (code, output, log) = program.run(&["doctor"]).await;
     assert_eq!((code, &*output), (0, "The store is consistent.\n"), "{log}");

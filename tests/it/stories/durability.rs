@@ -94,14 +94,16 @@ async fn an_append_only_file_that_is_always_written_loses_nothing() {
 
 #[tokio::test]
 async fn an_append_only_file_that_is_synced_every_second_keeps_what_redis_had_written() {
-    let (lost, acknowledged) = lost_with("AOF, appendfsync everysec", &["--appendfsync", "everysec"]).await;
+    let (lost, acknowledged) =
+        lost_with("AOF, appendfsync everysec", &["--appendfsync", "everysec"]).await;
 
     assert!(lost < acknowledged, "{lost} of {acknowledged}");
 }
 
 #[tokio::test]
 async fn snapshots_alone_lose_what_came_after_the_last_one() {
-    let (lost, acknowledged) = lost_with("RDB, save 1 1", &["--appendonly", "no", "--save", "1 1"]).await;
+    let (lost, acknowledged) =
+        lost_with("RDB, save 1 1", &["--appendonly", "no", "--save", "1 1"]).await;
 
     assert!(lost > 0, "nothing of {acknowledged}");
 }

@@ -43,7 +43,11 @@ async fn work(crew: &Client, wanted: usize) -> BTreeSet<String> {
         let held = eventually("tasks are handed out", async || {
             let claim = json!({"worker": "w1", "max": 100, "wait_ms": 1_000, "lease_ms": 60_000});
             let answer = crew.post("/agents/faq_agent/claim", &claim).await;
-            let held = if answer.status == 200 { answer.json()["tasks"].as_array().unwrap().clone() } else { vec![] };
+            let held = if answer.status == 200 {
+                answer.json()["tasks"].as_array().unwrap().clone()
+            } else {
+                vec![]
+            };
             if held.is_empty() { Err(answer) } else { Ok(held) }
         })
         .await;
@@ -93,7 +97,8 @@ async fn lost_in_a_failover(wait_replicas: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_promoted_replica_has_all_that_it_had_received_and_work_goes_on_without_a_restart_of_ours() {
+async fn a_promoted_replica_has_all_that_it_had_received_and_work_goes_on_without_a_restart_of_ours()
+ {
     assert_eq!(lost_in_a_failover("0").await, 10, "acknowledged after the replica was cut off");
 }
 
@@ -103,7 +108,10 @@ async fn nothing_that_was_acknowledged_by_a_replica_is_lost_when_the_replica_is_
 }
 
 /// Something happens to a primary that Sentinel watches. What was acknowledged is there and done once, and work goes on.
-async fn sentinel_decides(strike: impl AsyncFnOnce(&mut Redis), recover: impl AsyncFnOnce(&Redis, &Redis)) {
+async fn sentinel_decides(
+    strike: impl AsyncFnOnce(&mut Redis),
+    recover: impl AsyncFnOnce(&Redis, &Redis),
+) {
     let mut primary = Redis::start(false, &[]).await;
     let replica = primary.replicate_for_others().await;
     let sentinel = Sentinel::start(&primary, &replica).await;

@@ -52,12 +52,18 @@ async fn submit(crew: Client, first: usize) -> BTreeMap<String, String> {
 
 /// One session of an agent: reports what it holds and claims the next in the same call, until all is done. Returns
 /// what it completed.
-async fn work(crew: Client, agent: &'static str, nth: usize, done: Arc<AtomicUsize>) -> Vec<String> {
+async fn work(
+    crew: Client,
+    agent: &'static str,
+    nth: usize,
+    done: Arc<AtomicUsize>,
+) -> Vec<String> {
     let (mut outcomes, mut completed) = (Vec::new(), Vec::new());
     let path = format!("/agents/{agent}/results");
     while done.load(Ordering::Relaxed) < TASKS {
         let claim = json!({"worker": format!("{agent}-{nth}"), "max": 100, "wait_ms": 200});
-        let answer = crew.post(&path, &json!({"outcomes": outcomes, "claim": claim})).await.accepted(200);
+        let answer =
+            crew.post(&path, &json!({"outcomes": outcomes, "claim": claim})).await.accepted(200);
         for result in answer["results"].as_array().unwrap() {
             assert_eq!(result["status"], "completed", "{result}");
             completed.push(result["task_id"].as_str().unwrap().to_owned());
@@ -65,7 +71,11 @@ async fn work(crew: Client, agent: &'static str, nth: usize, done: Arc<AtomicUsi
         done.fetch_add(outcomes.len(), Ordering::Relaxed);
         let held = answer["claimed"]["tasks"].as_array().unwrap().iter();
         let outcome = |one: &Value| {
-            assert_eq!((&one["task"]["assigned_to"], &one["attempt"]), (&json!(agent), &json!(1)), "{one}");
+            assert_eq!(
+                (&one["task"]["assigned_to"], &one["attempt"]),
+                (&json!(agent), &json!(1)),
+                "{one}"
+            );
             json!({"task_id": one["task"]["task_id"], "attempt": 1, "outcome": "completed", "result": {"by": nth}})
         };
         outcomes = held.map(outcome).collect();
@@ -161,13 +171,23 @@ async fn events(redis: &Redis) -> Vec<Value> {
 async fn check(redis: &Redis, reader: &Client, accepted: &BTreeMap<String, String>) {
     let stats = reader.get("/stats").await.accepted(200);
     let expected = json!({"pending_tasks": 0, "processing_tasks": 0, "total_tasks": TASKS});
-    assert_eq!((&stats["queue"], &stats["by_status"]["completed"]), (&expected, &json!(TASKS)), "{stats}");
+    assert_eq!(
+        (&stats["queue"], &stats["by_status"]["completed"]),
+        (&expected, &json!(TASKS)),
+        "{stats}"
+    );
     let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let of_tasks = |event: &Value| event["task_id"].is_string();
     for event in events(redis).await.into_iter().filter(of_tasks) {
-        let [kind, id] = ["event_type", "task_id"].map(|name| event[name].as_str().unwrap().to_owned());
-        if let Some((_, agent)) = KINDS.iter().find(|(kind, _)| accepted.get(&id).is_some_and(|own| own == kind)) {
-            assert!(kind.starts_with("approval.") || event["payload"]["agent"] == *agent, "{event}");
+        let [kind, id] =
+            ["event_type", "task_id"].map(|name| event[name].as_str().unwrap().to_owned());
+        if let Some((_, agent)) =
+            KINDS.iter().find(|(kind, _)| accepted.get(&id).is_some_and(|own| own == kind))
+        {
+            assert!(
+                kind.starts_with("approval.") || event["payload"]["agent"] == *agent,
+                "{event}"
+            );
         }
         assert!(told.entry(kind.clone()).or_default().insert(id), "said twice: {kind} {event}");
     }

@@ -85,7 +85,11 @@ async fn hold(crew: &Client) -> (String, Value, Value) {
     let claim = json!({"worker": "w1", "max": 1, "wait_ms": 15_000, "lease_ms": 1_000});
     let mut claimed = crew.post("/agents/faq_agent/claim", &claim).await.accepted(200);
     let held = claimed["tasks"][0].take();
-    (held["task"]["task_id"].as_str().unwrap().to_owned(), held["attempt"].clone(), held["lease_expires_at"].clone())
+    (
+        held["task"]["task_id"].as_str().unwrap().to_owned(),
+        held["attempt"].clone(),
+        held["lease_expires_at"].clone(),
+    )
 }
 
 fn millis(time: &Value) -> i64 {
@@ -93,7 +97,8 @@ fn millis(time: &Value) -> i64 {
 }
 
 #[tokio::test]
-async fn an_agent_that_falls_silent_loses_its_task_within_a_second_of_its_lease_and_is_told_so_when_it_is_back() {
+async fn an_agent_that_falls_silent_loses_its_task_within_a_second_of_its_lease_and_is_told_so_when_it_is_back()
+ {
     let redis = Redis::start(false, &[]).await;
     let program = Program::over(redis.url());
     let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
@@ -105,12 +110,21 @@ async fn an_agent_that_falls_silent_loses_its_task_within_a_second_of_its_lease_
 
     let late = crew.post(&format!("/tasks/{id}/complete"), &json!({"attempt": first})).await;
     late.refused(409, "lease-lost");
-    let task = crew.post(&format!("/tasks/{id}/complete"), &json!({"attempt": second})).await.accepted(200);
+    let task = crew
+        .post(&format!("/tasks/{id}/complete"), &json!({"attempt": second}))
+        .await
+        .accepted(200);
     assert_eq!((again, &first, &second), (id.clone(), &json!(1), &json!(2)));
     let shown = crew.get(&format!("/tasks/{id}")).await.json();
     assert_eq!((&shown["lost_count"], &shown["retry_count"]), (&json!(1), &json!(0)), "{task}");
     let timeline = crew.get(&format!("/tasks/{id}/events")).await.json();
-    let reaped = timeline["items"].as_array().unwrap().iter().find(|step| step["verb"] == "reap").unwrap().clone();
+    let reaped = timeline["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|step| step["verb"] == "reap")
+        .unwrap()
+        .clone();
     let late_ms = millis(&reaped["at"]) - millis(&lease_until);
     assert!((0..=1_000).contains(&late_ms), "taken back {late_ms} ms after its lease");
     the_doctor_is_content(&program).await;
@@ -119,7 +133,8 @@ async fn an_agent_that_falls_silent_loses_its_task_within_a_second_of_its_lease_
 }
 
 #[tokio::test]
-async fn a_task_that_kills_every_agent_is_given_up_with_that_reason_and_starts_afresh_when_somebody_insists() {
+async fn a_task_that_kills_every_agent_is_given_up_with_that_reason_and_starts_afresh_when_somebody_insists()
+ {
     let redis = Redis::start(false, &[]).await;
     let program = Program::over(redis.url());
     let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));

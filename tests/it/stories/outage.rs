@@ -17,8 +17,14 @@ async fn is_ready(client: &Client, wanted: u16) {
 /// Claims for `faq_agent` until there is something, and completes it: the ids.
 async fn work(crew: &Client) -> Vec<Value> {
     eventually("a task is handed out", async || {
-        let answer = crew.post("/agents/faq_agent/claim", &json!({"worker": "w1", "max": 10, "wait_ms": 1_000})).await;
-        let tasks = if answer.status == 200 { answer.json()["tasks"].as_array().unwrap().clone() } else { Vec::new() };
+        let answer = crew
+            .post("/agents/faq_agent/claim", &json!({"worker": "w1", "max": 10, "wait_ms": 1_000}))
+            .await;
+        let tasks = if answer.status == 200 {
+            answer.json()["tasks"].as_array().unwrap().clone()
+        } else {
+            Vec::new()
+        };
         let ids: Vec<_> = tasks.iter().map(|one| one["task"]["task_id"].clone()).collect();
         for one in &tasks {
             let path = format!("/tasks/{}/complete", one["task"]["task_id"].as_str().unwrap());
@@ -100,7 +106,8 @@ async fn a_redis_that_comes_back_empty_has_lost_everything_and_work_goes_on() {
 }
 
 #[tokio::test]
-async fn a_redis_that_comes_back_with_an_older_snapshot_has_lost_what_came_after_it_and_work_goes_on() {
+async fn a_redis_that_comes_back_with_an_older_snapshot_has_lost_what_came_after_it_and_work_goes_on()
+ {
     let snapshot = async |redis: &Redis, crew: &Client| {
         submit_and_work(crew, 2, 2).await;
         redis.ask::<String>(&["SAVE"]).await;
@@ -115,8 +122,9 @@ async fn a_gateway_whose_store_falls_silent_while_it_starts_waits_for_it() {
     let proxy = LossyProxy::start(redis.url());
     proxy.arm(Some(digest_of("credentials")), Fate::AnswerLate(Duration::from_millis(800)));
 
-    let gateway =
-        Program::over(proxy.url()).with("ORCHESTRATOR__STORE__RESPONSE_TIMEOUT_MS", "300").start(&["gateway"]);
+    let gateway = Program::over(proxy.url())
+        .with("ORCHESTRATOR__STORE__RESPONSE_TIMEOUT_MS", "300")
+        .start(&["gateway"]);
 
     gateway.says("waiting for the store").await;
     is_ready(&gateway.client("crew").await, 200).await;

@@ -66,7 +66,8 @@ fn load(crew: &Client) -> JoinSet<Told> {
 /// Waits until so many tasks are completed.
 async fn is_on(reader: &Client, wanted: u64) {
     eventually("the load is on", async || {
-        let completed = reader.get("/stats").await.json()["by_status"]["completed"].as_u64().unwrap();
+        let completed =
+            reader.get("/stats").await.json()["by_status"]["completed"].as_u64().unwrap();
         if completed > wanted { Ok(()) } else { Err(completed) }
     })
     .await;
@@ -92,7 +93,11 @@ async fn check(program: &Program, reader: &Client, clients: JoinSet<Told>) {
     loop {
         let page = reader.get(&format!("/tasks?limit=200{cursor}")).await.accepted(200);
         for task in page["items"].as_array().unwrap() {
-            assert_eq!((&task["retry_count"], &task["lost_count"]), (&json!(0), &json!(0)), "{task}");
+            assert_eq!(
+                (&task["retry_count"], &task["lost_count"]),
+                (&json!(0), &json!(0)),
+                "{task}"
+            );
             assert!(task["attempt"].as_u64().unwrap() <= 1, "{task}");
             if task["status"] == "in_progress" {
                 assert!(all.held.contains(&id(task)), "leased to nobody: {task}");
@@ -107,7 +112,11 @@ async fn check(program: &Program, reader: &Client, clients: JoinSet<Told>) {
             None => break,
         }
     }
-    assert!(all.accepted.is_subset(&stored), "lost: {:?}", all.accepted.difference(&stored).collect::<Vec<_>>());
+    assert!(
+        all.accepted.is_subset(&stored),
+        "lost: {:?}",
+        all.accepted.difference(&stored).collect::<Vec<_>>()
+    );
     let (code, output, log) = program.run(&["doctor"]).await;
     assert_eq!(code, 0, "{output}{log}");
 }
@@ -130,7 +139,8 @@ async fn a_gateway_that_is_told_to_stop_under_load_answers_what_it_took_and_burn
 }
 
 #[tokio::test]
-async fn workers_that_are_told_to_stop_under_load_one_after_the_other_burn_no_attempt_and_work_goes_on() {
+async fn workers_that_are_told_to_stop_under_load_one_after_the_other_burn_no_attempt_and_work_goes_on()
+ {
     let redis = Redis::start(false, &[]).await;
     let program = Program::over(redis.url());
     let (mut gateway, other) = (program.start(&["gateway"]), program.start(&["gateway"]));

@@ -42,13 +42,19 @@ async fn only_the_right_one_is_let_in(nats: &Nats, wrong: &[Settings], right: &S
 async fn a_token_lets_in() {
     let nats = Nats::told("authorization { token: \"open sesame\" }\n").await;
     let with = |token: &str| Settings { token: Secret::new(token), ..nats.settings() };
-    only_the_right_one_is_let_in(&nats, &[nats.settings(), with("sesame")], &with("open sesame")).await;
+    only_the_right_one_is_let_in(&nats, &[nats.settings(), with("sesame")], &with("open sesame"))
+        .await;
 }
 
 #[tokio::test]
 async fn a_user_and_a_password_let_in() {
-    let nats = Nats::told("authorization { users: [ { user: ann, password: \"s3cret\" } ] }\n").await;
-    let with = |password: &str| Settings { user: "ann".to_owned(), password: Secret::new(password), ..nats.settings() };
+    let nats =
+        Nats::told("authorization { users: [ { user: ann, password: \"s3cret\" } ] }\n").await;
+    let with = |password: &str| Settings {
+        user: "ann".to_owned(),
+        password: Secret::new(password),
+        ..nats.settings()
+    };
     only_the_right_one_is_let_in(&nats, &[nats.settings(), with("secret")], &with("s3cret")).await;
 }
 
@@ -57,7 +63,10 @@ async fn an_nkey_lets_in() {
     let (known, unknown) = (KeyPair::new_user(), KeyPair::new_user());
     let config = format!("authorization {{ users: [ {{ nkey: {} }} ] }}\n", known.public_key());
     let nats = Nats::told(&config).await;
-    let with = |pair: &KeyPair| Settings { nkey_seed: Secret::new(pair.seed().unwrap()), ..nats.settings() };
+    let with = |pair: &KeyPair| Settings {
+        nkey_seed: Secret::new(pair.seed().unwrap()),
+        ..nats.settings()
+    };
     only_the_right_one_is_let_in(&nats, &[nats.settings(), with(&unknown)], &with(&known)).await;
 }
 
@@ -88,7 +97,9 @@ async fn a_certificate_of_a_private_authority_lets_in() {
     let (own, own_key) = certificate(home.path(), "bridge", Some("ca"));
     let (foreign, foreign_key) = certificate(home.path(), "foreign", Some("other"));
     let files = format!("cert_file: {ours:?}, key_file: {our_key:?}, ca_file: {ca:?}");
-    let nats = Nats::configured(|home| format!("{}tls {{ {files}, verify: true }}\n", jetstream_in(home))).await;
+    let nats =
+        Nats::configured(|home| format!("{}tls {{ {files}, verify: true }}\n", jetstream_in(home)))
+            .await;
     let text = |path: &std::path::Path| path.display().to_string();
     let trusting = Settings { tls_ca_file: text(&ca), ..nats.settings() };
     let with = |ca: &std::path::Path, own: &std::path::Path, key: &std::path::Path| Settings {
@@ -97,7 +108,12 @@ async fn a_certificate_of_a_private_authority_lets_in() {
         tls_key_file: text(key),
         ..nats.settings()
     };
-    let wrong = [nats.settings(), trusting, with(&other, &own, &own_key), with(&ca, &foreign, &foreign_key)];
+    let wrong = [
+        nats.settings(),
+        trusting,
+        with(&other, &own, &own_key),
+        with(&ca, &foreign, &foreign_key),
+    ];
 
     only_the_right_one_is_let_in(&nats, &wrong, &with(&ca, &own, &own_key)).await;
 }

@@ -88,7 +88,10 @@ async fn a_bridge_that_lost_its_lease_cannot_move_the_cursor() {
     assert!(engine.unpublished(partition, "zombie").await.unwrap().is_none());
     let next = engine.unpublished(partition, "heir").await.unwrap().unwrap();
     assert!(!next.is_new);
-    assert_eq!(next.events.iter().map(|event| event.id).collect::<Vec<_>>(), [stale.events[1].id, stale.events[2].id]);
+    assert_eq!(
+        next.events.iter().map(|event| event.id).collect::<Vec<_>>(),
+        [stale.events[1].id, stale.events[2].id]
+    );
     fleet.finish().await;
 }
 
@@ -106,7 +109,8 @@ async fn a_lease_that_is_over_but_that_nobody_took_can_be_kept() {
 }
 
 #[tokio::test]
-async fn what_a_dead_bridge_published_but_did_not_note_is_not_repeated_though_the_server_forgot_it() {
+async fn what_a_dead_bridge_published_but_did_not_note_is_not_repeated_though_the_server_forgot_it()
+{
     let (fleet, nats) = (Fleet::build().partitions(2).start().await, Nats::start().await);
     nats.make_stream(forgetful(100)).await;
     for _ in 0..40 {

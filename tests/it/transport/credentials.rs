@@ -14,14 +14,16 @@ fn signed(issuer: &KeyPair, subject: &KeyPair, claims: &Value) -> String {
         "jti": subject.public_key(), "iat": 1_700_000_000, "name": "test",
         "iss": issuer.public_key(), "sub": subject.public_key(), "nats": claims,
     });
-    let text = [header, body].map(|part| BASE64URL_NOPAD.encode(part.to_string().as_bytes())).join(".");
+    let text =
+        [header, body].map(|part| BASE64URL_NOPAD.encode(part.to_string().as_bytes())).join(".");
     let signature = BASE64URL_NOPAD.encode(&issuer.sign(text.as_bytes()).unwrap());
     format!("{text}.{signature}")
 }
 
 /// The configuration of a server of one operator and one account, and the credentials of a user of that account.
 pub fn operator() -> (String, String) {
-    let (operator, account, user) = (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
+    let (operator, account, user) =
+        (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
     let own = signed(&operator, &operator, &json!({"type": "operator", "version": 2}));
     let limits = json!({
         "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1,
@@ -44,11 +46,31 @@ pub fn certificate(home: &Path, name: &str, by: Option<&str>) -> (PathBuf, PathB
     let path = |name: &str, extension: &str| home.join(format!("{name}.{extension}"));
     let (certificate, key) = (path(name, "pem"), path(name, "key"));
     let mut command = Command::new("openssl");
-    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
-    command.args(["-subj", &format!("/CN={name}")]).arg("-out").arg(&certificate).arg("-keyout").arg(&key);
+    command.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]);
+    command
+        .args(["-subj", &format!("/CN={name}")])
+        .arg("-out")
+        .arg(&certificate)
+        .arg("-keyout")
+        .arg(&key);
     if let Some(by) = by {
         command.arg("-CA").arg(path(by, "pem")).arg("-CAkey").arg(path(by, "key"));
-        command.args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]);
+        command.args([
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ]);
     }
     let made = command.stdin(Stdio::null()).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

@@ -23,7 +23,10 @@ fn assert_cloud_event(message: &Message) {
     assert_eq!(header("ce-id"), text("event_id"));
     assert_eq!(header("ce-specversion").as_deref(), Some("1.0"));
     assert_eq!(header("ce-type"), text("event_type"));
-    assert_eq!(header("ce-source"), text("source_agent").map(|source| format!("/orchestrator/{source}")));
+    assert_eq!(
+        header("ce-source"),
+        text("source_agent").map(|source| format!("/orchestrator/{source}"))
+    );
     assert_eq!(header("ce-time"), text("timestamp"));
     assert_eq!(header("ce-subject"), text("task_id"));
     assert_eq!(header("content-type").as_deref(), Some("application/json"));
@@ -54,12 +57,20 @@ async fn an_event_is_on_its_subject_and_in_the_stream_as_redis_subscribers_get_i
         heard.push(message);
     }
     let types: Vec<_> = heard.iter().map(|message| message.header("ce-type").unwrap()).collect();
-    assert_eq!(types, ["task.created", "task.assigned", "agent.online", "task.started", "pr.merged"]);
+    assert_eq!(
+        types,
+        ["task.created", "task.assigned", "agent.online", "task.started", "pr.merged"]
+    );
     let traces: Vec<_> = heard.iter().map(|message| message.header("traceparent")).collect();
     assert_eq!(traces, [Some(TRACEPARENT), Some(TRACEPARENT), None, Some(TRACEPARENT), None]);
     assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, 5);
-    let kept: Vec<_> = nats.stream().await.into_iter().map(|message| (message.body, message.headers)).collect();
-    assert!(kept.iter().zip(&heard).all(|(kept, heard)| kept.0 == heard.body && kept.1 == heard.headers));
+    let kept: Vec<_> =
+        nats.stream().await.into_iter().map(|message| (message.body, message.headers)).collect();
+    assert!(
+        kept.iter()
+            .zip(&heard)
+            .all(|(kept, heard)| kept.0 == heard.body && kept.1 == heard.headers)
+    );
     bridge.finish(std::time::Duration::from_secs(5)).await;
     fleet.finish().await;
 }
@@ -94,8 +105,11 @@ async fn lag(engine: &Engine) -> u64 {
 #[tokio::test]
 async fn a_stream_of_other_subjects_is_named_and_only_the_bridge_waits_until_it_is_mended() {
     let (fleet, nats) = (Fleet::start().await, Nats::start().await);
-    let wrong =
-        stream::Config { name: STREAM.to_owned(), subjects: vec!["else.>".to_owned()], ..stream::Config::default() };
+    let wrong = stream::Config {
+        name: STREAM.to_owned(),
+        subjects: vec!["else.>".to_owned()],
+        ..stream::Config::default()
+    };
     nats.make_stream(wrong.clone()).await;
     let bridge = supervised(&fleet, &nats.settings()).await;
 
@@ -130,14 +144,16 @@ async fn large_ones_go_as_stubs(nats: &Nats) {
     nats.holds_the_log_of(&fleet.redis, 1).await;
     let stream = nats.stream().await;
     stream.iter().for_each(assert_cloud_event);
-    let payloads: Vec<_> = stream.iter().map(|message| message.json()["payload"]["n"].clone()).collect();
+    let payloads: Vec<_> =
+        stream.iter().map(|message| message.json()["payload"]["n"].clone()).collect();
     assert_eq!(payloads, [1.into(), serde_json::Value::Null, 3.into()]);
     assert_eq!(stream[1].json()["metadata"]["is_truncated"], true);
     fleet.finish().await;
 }
 
 #[tokio::test]
-async fn an_event_that_the_server_takes_no_message_for_goes_without_its_payload_and_holds_up_nothing() {
+async fn an_event_that_the_server_takes_no_message_for_goes_without_its_payload_and_holds_up_nothing()
+ {
     large_ones_go_as_stubs(&Nats::told("max_payload: 16384\n").await).await;
 }
 

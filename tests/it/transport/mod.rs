@@ -105,20 +105,27 @@ pub struct Office {
 
 impl Office {
     pub async fn open(fleet: &Fleet, nats: &Nats) -> Self {
-        let keys = KEYS.map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
-        let auth = Auth { jwt_secret: Some(Secret::new(JWT_SECRET)), api_keys: BTreeMap::from(keys) };
+        let keys = KEYS
+            .map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
+        let auth =
+            Auth { jwt_secret: Some(Secret::new(JWT_SECRET)), api_keys: BTreeMap::from(keys) };
         let stop = CancellationToken::new();
-        let api =
-            Inside::new(fleet.engine.clone(), &Settings { http: Http::default(), auth }, stop.clone(), Origin::Nats)
-                .await
-                .unwrap();
+        let api = Inside::new(
+            fleet.engine.clone(),
+            &Settings { http: Http::default(), auth },
+            stop.clone(),
+            Origin::Nats,
+        )
+        .await
+        .unwrap();
         let begun = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&begun);
         let handler: Handler = Arc::new(move |call| {
             let api = api.clone();
             counter.fetch_add(1, Ordering::Relaxed);
             Box::pin(async move {
-                let (status, body) = api.answer(call.method, &call.path, &call.headers, call.body).await;
+                let (status, body) =
+                    api.answer(call.method, &call.path, &call.headers, call.body).await;
                 Answer { status, body }
             })
         });
@@ -133,9 +140,11 @@ impl Office {
 
     /// Waits until it has begun to answer this many requests.
     pub async fn has_begun(&self, wanted: usize) {
-        eventually(&format!("{wanted} requests are begun"), async || match self.begun.load(Ordering::Relaxed) {
-            begun if begun >= wanted => Ok(()),
-            begun => Err(begun),
+        eventually(&format!("{wanted} requests are begun"), async || {
+            match self.begun.load(Ordering::Relaxed) {
+                begun if begun >= wanted => Ok(()),
+                begun => Err(begun),
+            }
         })
         .await;
     }
@@ -179,7 +188,10 @@ impl Caller {
     /// The body of what was accepted.
     pub async fn accepted(&self, name: &str, subject: &str, body: &Value) -> Value {
         let answer = self.call(name, subject, body).await;
-        assert!(matches!(answer.header("Status"), Some("200" | "201" | "202")), "{subject} {body}: {answer:?}");
+        assert!(
+            matches!(answer.header("Status"), Some("200" | "201" | "202")),
+            "{subject} {body}: {answer:?}"
+        );
         assert_eq!(answer.header("Nats-Service-Error"), None, "{answer:?}");
         answer.json()
     }

@@ -22,9 +22,11 @@ async fn happen(fleet: &Fleet, count: usize) {
 
 /// Waits until the stream has this many events.
 async fn grows_to(nats: &Nats, wanted: u64) {
-    eventually(&format!("the stream has {wanted} events"), async || match nats.stream_size().await {
-        Some(size) if size >= wanted => Ok(()),
-        size => Err(size),
+    eventually(&format!("the stream has {wanted} events"), async || {
+        match nats.stream_size().await {
+            Some(size) if size >= wanted => Ok(()),
+            size => Err(size),
+        }
     })
     .await;
 }

@@ -36,8 +36,16 @@ async fn whoever_shows_no_credential_or_a_wrong_one_is_refused_everywhere() {
 
     for subject in SUBJECTS.map(|subject| format!("orchestrator.{subject}")) {
         refused(&caller.ask(&subject, &[], &body).await, 401, "unauthenticated");
-        refused(&caller.ask(&subject, &[("X-API-Key", "wrong-0123456789")], &body).await, 401, "unauthenticated");
-        refused(&caller.ask(&subject, &[("Authorization", "Bearer x.y.z")], &body).await, 401, "unauthenticated");
+        refused(
+            &caller.ask(&subject, &[("X-API-Key", "wrong-0123456789")], &body).await,
+            401,
+            "unauthenticated",
+        );
+        refused(
+            &caller.ask(&subject, &[("Authorization", "Bearer x.y.z")], &body).await,
+            401,
+            "unauthenticated",
+        );
     }
 
     assert_eq!(fleet.redis.dump().await, before);
@@ -64,7 +72,11 @@ async fn what_is_not_there_or_not_allowed_now_is_refused_with_the_status_of_http
     let (fleet, _nats, office, caller) = open().await;
     let nobody = json!({"task_id": NOBODY, "attempt": 1, "error": "x"});
     for verb in ["get", "heartbeat", "complete", "fail", "release", "cancel", "retry"] {
-        refused(&caller.call("crew", &format!("orchestrator.tasks.{verb}"), &nobody).await, 404, "unknown-task");
+        refused(
+            &caller.call("crew", &format!("orchestrator.tasks.{verb}"), &nobody).await,
+            404,
+            "unknown-task",
+        );
     }
     let id = fleet.submit("faq").await.id.to_string();
     let held = fleet.claim_one().await;
@@ -72,7 +84,11 @@ async fn what_is_not_there_or_not_allowed_now_is_refused_with_the_status_of_http
     let stale = json!({"task_id": id, "attempt": 9});
     refused(&caller.call("crew", "orchestrator.tasks.heartbeat", &stale).await, 409, "lease-lost");
     refused(&caller.call("crew", "orchestrator.tasks.complete", &stale).await, 409, "lease-lost");
-    refused(&caller.call("crew", "orchestrator.tasks.retry", &stale).await, 409, "illegal-transition");
+    refused(
+        &caller.call("crew", "orchestrator.tasks.retry", &stale).await,
+        409,
+        "illegal-transition",
+    );
     let foreign = json!({"event_type": "pr.merged", "payload": {}, "source_agent": "rival"});
     let answer = caller.call("crew", "orchestrator.ingest.events", &foreign).await;
     assert_eq!(answer.header("Status"), Some("403"), "{answer:?}");
@@ -84,7 +100,12 @@ async fn what_is_not_there_or_not_allowed_now_is_refused_with_the_status_of_http
 
 /// The pointers of a 422.
 fn pointers(problem: &Value) -> Vec<&str> {
-    problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect()
+    problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -92,14 +113,25 @@ async fn every_wrong_field_is_named() {
     let (fleet, _nats, office, caller) = open().await;
 
     let claim = json!({"worker": "W 1", "max": 0, "wait_ms": 60_001});
-    let problem =
-        refused(&caller.call("crew", "orchestrator.agents.faq_agent.claim", &claim).await, 422, "invalid-fields");
+    let problem = refused(
+        &caller.call("crew", "orchestrator.agents.faq_agent.claim", &claim).await,
+        422,
+        "invalid-fields",
+    );
     assert_eq!(pointers(&problem), ["/worker", "/max", "/wait_ms"]);
     let task = json!({"type": "unheard_of", "payload": 1, "priority": "P9"});
-    let problem = refused(&caller.call("crew", "orchestrator.ingest.tasks", &task).await, 422, "invalid-fields");
+    let problem = refused(
+        &caller.call("crew", "orchestrator.ingest.tasks", &task).await,
+        422,
+        "invalid-fields",
+    );
     assert_eq!(pointers(&problem).len(), 3, "{problem}");
     let event = json!({"event_type": "no type", "payload": {}});
-    let problem = refused(&caller.call("crew", "orchestrator.ingest.events", &event).await, 422, "invalid-fields");
+    let problem = refused(
+        &caller.call("crew", "orchestrator.ingest.events", &event).await,
+        422,
+        "invalid-fields",
+    );
     assert_eq!(pointers(&problem), ["/event_type"]);
 
     office.close().await;
@@ -113,12 +145,25 @@ async fn a_body_that_cannot_be_read_is_refused_whatever_it_is() {
     let key = key_of("crew");
     let before = fleet.redis.dump().await;
 
-    for body in ["", "{", "null", "[]", "\"x\"", "\u{0}", &deep, r#"{"task_id": 1}"#, r#"{"task_id": "../admin"}"#] {
+    for body in [
+        "",
+        "{",
+        "null",
+        "[]",
+        "\"x\"",
+        "\u{0}",
+        &deep,
+        r#"{"task_id": 1}"#,
+        r#"{"task_id": "../admin"}"#,
+    ] {
         for subject in SUBJECTS.map(|subject| format!("orchestrator.{subject}")) {
             let answer = caller.ask(&subject, &[("X-API-Key", &key)], body).await;
             let status = answer.header("Status").unwrap();
             let is_refused = ["400", "422"].contains(&status);
-            assert!(is_refused && answer.json()["detail"].is_string(), "{subject} {body:.20}: {answer:?}");
+            assert!(
+                is_refused && answer.json()["detail"].is_string(),
+                "{subject} {body:.20}: {answer:?}"
+            );
         }
     }
 
@@ -134,19 +179,34 @@ async fn a_hostile_subject_or_header_reaches_nothing_else() {
     let body = json!({"worker": "w1"}).to_string();
     let long = "a".repeat(300);
 
-    for agent in ["..", "a/b", "%2e%2e", "faq_agent?x=1", "faq_agent#x", "FAQ", "ünïcode", "a%00b", "a:b@c", &long] {
+    for agent in [
+        "..",
+        "a/b",
+        "%2e%2e",
+        "faq_agent?x=1",
+        "faq_agent#x",
+        "FAQ",
+        "ünïcode",
+        "a%00b",
+        "a:b@c",
+        &long,
+    ] {
         // A dot parts tokens: what has one is another subject, which nobody answers.
         if agent.contains('.') {
             continue;
         }
-        let answer = caller.ask(&format!("orchestrator.agents.{agent}.claim"), &[("X-API-Key", &key)], &body).await;
+        let answer = caller
+            .ask(&format!("orchestrator.agents.{agent}.claim"), &[("X-API-Key", &key)], &body)
+            .await;
         let status = answer.header("Status").unwrap();
         assert!(["400", "404", "422"].contains(&status), "{agent}: {answer:?}");
     }
     for value in ["ü", "", " ", "a\tb"] {
-        let answer = caller.ask("orchestrator.agents.faq_agent.claim", &[("X-API-Key", value)], &body).await;
+        let answer =
+            caller.ask("orchestrator.agents.faq_agent.claim", &[("X-API-Key", value)], &body).await;
         refused(&answer, 401, "unauthenticated");
-        let headers = [("X-API-Key", key.as_str()), ("traceparent", value), ("X-Request-Id", value)];
+        let headers =
+            [("X-API-Key", key.as_str()), ("traceparent", value), ("X-Request-Id", value)];
         let answer = caller.ask("orchestrator.agents.faq_agent.claim", &headers, &body).await;
         assert!(["200", "400"].contains(&answer.header("Status").unwrap()), "{answer:?}");
     }

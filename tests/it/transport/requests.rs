@@ -18,14 +18,18 @@ async fn open() -> (Fleet, Nats, Office, Caller) {
 
 /// Submits a task of this type over NATS; its id.
 async fn submit(caller: &Caller, kind: &str) -> Value {
-    let task = caller.accepted("crew", "orchestrator.ingest.tasks", &json!({"type": kind, "payload": {"n": 1}})).await;
+    let task = caller
+        .accepted("crew", "orchestrator.ingest.tasks", &json!({"type": kind, "payload": {"n": 1}}))
+        .await;
     task["task_id"].clone()
 }
 
 /// Routes, and claims the one task that waits for `faq_agent`.
 async fn claim(fleet: &Fleet, caller: &Caller) -> Value {
     fleet.route().await;
-    let claimed = caller.accepted("crew", "orchestrator.agents.faq_agent.claim", &json!({"worker": "w1"})).await;
+    let claimed = caller
+        .accepted("crew", "orchestrator.agents.faq_agent.claim", &json!({"worker": "w1"}))
+        .await;
     claimed["tasks"][0].clone()
 }
 
@@ -63,11 +67,18 @@ async fn a_task_is_given_back_failed_retried_and_cancelled_over_nats() {
     let (fleet, _nats, office, caller) = open().await;
     let id = submit(&caller, "faq").await;
     let held = claim(&fleet, &caller).await;
-    caller.accepted("crew", "orchestrator.tasks.release", &json!({"task_id": id, "attempt": held["attempt"]})).await;
+    caller
+        .accepted(
+            "crew",
+            "orchestrator.tasks.release",
+            &json!({"task_id": id, "attempt": held["attempt"]}),
+        )
+        .await;
     assert_eq!(status(&caller, &id).await, "assigned");
 
     let held = claim(&fleet, &caller).await;
-    let failed = json!({"task_id": id, "attempt": held["attempt"], "error": "it broke", "retryable": false});
+    let failed =
+        json!({"task_id": id, "attempt": held["attempt"], "error": "it broke", "retryable": false});
     caller.accepted("crew", "orchestrator.tasks.fail", &failed).await;
     assert_eq!(status(&caller, &id).await, "failed");
     caller.accepted("crew", "orchestrator.tasks.retry", &json!({"task_id": id})).await;
@@ -83,7 +94,8 @@ async fn a_batch_of_outcomes_is_reported_and_the_next_task_claimed_in_one_reques
     let (fleet, _nats, office, caller) = open().await;
     let (first, second) = (submit(&caller, "faq").await, submit(&caller, "faq").await);
     let held = claim(&fleet, &caller).await;
-    let outcome = json!({"task_id": first, "attempt": held["attempt"], "outcome": "completed", "result": 1});
+    let outcome =
+        json!({"task_id": first, "attempt": held["attempt"], "outcome": "completed", "result": 1});
     let stale = json!({"task_id": second, "attempt": 7, "outcome": "completed"});
 
     let body = json!({"outcomes": [outcome, stale], "claim": {"worker": "w1", "max": 5}});
@@ -150,7 +162,8 @@ async fn a_token_is_a_credential_over_nats_too() {
     let bearer = format!("Bearer {token}");
 
     let body = json!({"type": "faq", "payload": {}}).to_string();
-    let answer = caller.ask("orchestrator.ingest.tasks", &[("Authorization", &bearer)], &body).await;
+    let answer =
+        caller.ask("orchestrator.ingest.tasks", &[("Authorization", &bearer)], &body).await;
 
     assert_eq!(answer.header("Status"), Some("201"), "{answer:?}");
     office.close().await;

@@ -18,7 +18,8 @@ async fn discover(caller: &Caller, subject: &'static str, count: usize) -> Vec<V
     let inbox = caller.0.new_inbox();
     let answers = caller.0.subscribe(inbox.clone()).await.unwrap();
     caller.0.publish_with_reply(subject, inbox, "".into()).await.unwrap();
-    let answers = answers.take(count).map(|message| Message::from(message).json()).collect::<Vec<_>>();
+    let answers =
+        answers.take(count).map(|message| Message::from(message).json()).collect::<Vec<_>>();
     within(Duration::from_secs(10), "answers of all services", answers).await
 }
 
@@ -26,7 +27,12 @@ async fn discover(caller: &Caller, subject: &'static str, count: usize) -> Vec<V
 async fn answered(caller: &Caller) -> BTreeMap<String, u64> {
     let stats = discover(caller, "$SRV.STATS.orchestrator", 2).await;
     let total = |one: &Value| {
-        one["endpoints"].as_array().unwrap().iter().map(|end| end["num_requests"].as_u64().unwrap()).sum()
+        one["endpoints"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|end| end["num_requests"].as_u64().unwrap())
+            .sum()
     };
     stats.iter().map(|one| (one["id"].as_str().unwrap().to_owned(), total(one))).collect()
 }
@@ -41,20 +47,26 @@ async fn services_can_be_found_and_share_the_work() {
     let ids: BTreeSet<_> = pings.iter().map(|one| one["id"].to_string()).collect();
     assert_eq!(ids.len(), 2, "{pings:?}");
     let info = discover(&caller, "$SRV.INFO.orchestrator", 2).await;
-    let subjects: Vec<_> = info[0]["endpoints"].as_array().unwrap().iter().map(|end| &end["subject"]).collect();
+    let subjects: Vec<_> =
+        info[0]["endpoints"].as_array().unwrap().iter().map(|end| &end["subject"]).collect();
     assert_eq!(subjects.len(), 11, "{info:?}");
-    assert_eq!((&info[0]["name"], &info[0]["version"]), (&json!("orchestrator"), &json!(env!("CARGO_PKG_VERSION"))));
+    assert_eq!(
+        (&info[0]["name"], &info[0]["version"]),
+        (&json!("orchestrator"), &json!(env!("CARGO_PKG_VERSION")))
+    );
 
     let submission = json!({"type": "faq", "payload": {}});
     let calls = (0..200).map(|_| caller.accepted("crew", "orchestrator.ingest.tasks", &submission));
-    let tasks: BTreeSet<_> = join_all(calls).await.iter().map(|task| task["task_id"].to_string()).collect();
+    let tasks: BTreeSet<_> =
+        join_all(calls).await.iter().map(|task| task["task_id"].to_string()).collect();
 
     assert_eq!(tasks.len(), 200);
     let stored: usize = fleet.redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
     assert_eq!(stored, 200, "each request is answered by one service alone");
     eventually("both have counted", async || {
         let answered = answered(&caller).await;
-        let is_shared = answered.values().sum::<u64>() == 200 && answered.values().all(|count| *count > 20);
+        let is_shared =
+            answered.values().sum::<u64>() == 200 && answered.values().all(|count| *count > 20);
         if is_shared { Ok(()) } else { Err(answered) }
     })
     .await;
@@ -76,7 +88,8 @@ async fn a_claim_waits_over_nats_until_there_is_a_task() {
     let id = fleet.submit("faq").await.id;
     fleet.route().await;
 
-    let answer = within(Duration::from_secs(5), "the task", waiting.join_next()).await.unwrap().unwrap();
+    let answer =
+        within(Duration::from_secs(5), "the task", waiting.join_next()).await.unwrap().unwrap();
     assert_eq!(answer["tasks"][0]["task"]["task_id"], id.to_string());
     let empty = caller.accepted("crew", CLAIM, &json!({"worker": "w1"})).await;
     assert_eq!(empty["tasks"], json!([]));
@@ -122,7 +135,8 @@ async fn a_stop_answers_what_was_begun_and_then_nobody_is_there() {
     let id = fleet.submit("faq").await.id;
     fleet.route().await;
 
-    let answer = within(Duration::from_secs(5), "the task", waiting.join_next()).await.unwrap().unwrap();
+    let answer =
+        within(Duration::from_secs(5), "the task", waiting.join_next()).await.unwrap().unwrap();
     assert_eq!(answer["tasks"][0]["task"]["task_id"], id.to_string());
     office.close().await;
     let error = caller.0.request(CLAIM, "{}".into()).await.unwrap_err();

@@ -12,7 +12,14 @@ use crate::harness::{Fleet, eventually, new_task};
 /// A promise to finish, warned of after half of it.
 fn within(ms: u64) -> Option<Sla> {
     let (target, deadline, start_deadline, start_within_ms) = (None, None, None, None);
-    Some(Sla { target, deadline, within_ms: Some(ms), start_deadline, start_within_ms, alert_threshold: 50 })
+    Some(Sla {
+        target,
+        deadline,
+        within_ms: Some(ms),
+        start_deadline,
+        start_within_ms,
+        alert_threshold: 50,
+    })
 }
 
 /// How many events of each kind there are of each task.
@@ -44,7 +51,8 @@ async fn a_deadline_that_comes_while_the_duty_rests_is_announced_in_time_and_the
     .await;
 
     let events = fleet.events().await;
-    let late: Vec<_> = events.iter().filter_map(|event| event.body["payload"]["late"].as_bool()).collect();
+    let late: Vec<_> =
+        events.iter().filter_map(|event| event.body["payload"]["late"].as_bool()).collect();
     assert_eq!(late, [false, false], "{id}");
     let pulses = supervisor.pulses();
     assert!(pulses.values().all(|pulse| pulse.panics == 0 && pulse.faults == 0), "{pulses:?}");
@@ -64,7 +72,8 @@ async fn ten_thousand_deadlines_of_one_second_are_announced_once_each_by_several
             new.sla = within(3_600_000 + nth * 100 + one / 10);
             new
         };
-        let answers = fleet.engine.submit(&fleet.people.alice, (0..1_000).map(task).collect()).await.unwrap();
+        let answers =
+            fleet.engine.submit(&fleet.people.alice, (0..1_000).map(task).collect()).await.unwrap();
         ids.extend(answers.into_iter().map(|answer| answer.unwrap().task.id));
     }
     fleet.advance(Duration::from_secs(1_799));

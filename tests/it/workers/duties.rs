@@ -24,7 +24,10 @@ async fn becomes(fleet: &Fleet, id: TaskId, state: State) {
 /// Stops the duties; after that they do nothing more.
 async fn stop(supervisor: Supervisor) {
     let pulses = supervisor.pulses();
-    assert!(pulses.values().all(|pulse| pulse.panics == 0 && pulse.faults == 0 && !pulse.has_stopped), "{pulses:?}");
+    assert!(
+        pulses.values().all(|pulse| pulse.panics == 0 && pulse.faults == 0 && !pulse.has_stopped),
+        "{pulses:?}"
+    );
     assert_eq!(supervisor.finish(GRACE).await, Vec::<&str>::new());
 }
 
@@ -114,7 +117,8 @@ async fn the_pruner_forgets_what_ended_long_ago_and_stops() {
 
 #[tokio::test]
 async fn all_duties_together_carry_a_task_through_failure_loss_and_back() {
-    let fleet = Fleet::build().settings(|settings| settings.tasks.backoff.base_ms = 1).start().await;
+    let fleet =
+        Fleet::build().settings(|settings| settings.tasks.backoff.base_ms = 1).start().await;
     let supervisor = Supervisor::default();
     workers::start_all(&supervisor, &fleet.engine);
     let id = fleet.submit_with("deploy", |new| new.start = Start::After(30)).await.id;

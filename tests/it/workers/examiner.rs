@@ -62,12 +62,14 @@ async fn what_is_broken_is_found_once_and_its_repair_is_noticed() {
 async fn several_workers_share_one_round() {
     let fleet = fleet().await;
     fleet.submit_many("faq", 50).await;
-    let supervisors: Vec<_> = (0..3).map(|_| fleet.supervise(Examiner::new(fleet.engine.clone()))).collect();
+    let supervisors: Vec<_> =
+        (0..3).map(|_| fleet.supervise(Examiner::new(fleet.engine.clone()))).collect();
 
     let first = rounds(&fleet, 1).await;
 
     // Were it three rounds, they would be over at about the same time.
-    let steps: Vec<_> = supervisors.iter().map(|supervisor| supervisor.pulses()["examiner"].steps).collect();
+    let steps: Vec<_> =
+        supervisors.iter().map(|supervisor| supervisor.pulses()["examiner"].steps).collect();
     assert_eq!(first.rounds, 1);
     assert_eq!(steps.iter().filter(|steps| **steps > 2).count(), 1, "{steps:?}");
     for supervisor in supervisors {

@@ -12,14 +12,20 @@ use crate::harness::{Fleet, eventually, within};
 async fn outlives_an_outage<W: Worker>(fleet: &mut Fleet, worker: W) -> Supervisor {
     let supervisor = fleet.supervise(worker);
     let pulse = || supervisor.pulses()[W::NAME].clone();
-    eventually("the duty works", async || if pulse().steps > 0 { Ok(()) } else { Err(pulse()) }).await;
-    fleet.redis.kill();
-    eventually("the duty says that it fails", async || if pulse().failing.is_some() { Ok(()) } else { Err(pulse()) })
+    eventually("the duty works", async || if pulse().steps > 0 { Ok(()) } else { Err(pulse()) })
         .await;
+    fleet.redis.kill();
+    eventually("the duty says that it fails", async || {
+        if pulse().failing.is_some() { Ok(()) } else { Err(pulse()) }
+    })
+    .await;
 
     fleet.redis.start_again().await;
 
-    eventually("the duty works again", async || if pulse().failing.is_none() { Ok(()) } else { Err(pulse()) }).await;
+    eventually("the duty works again", async || {
+        if pulse().failing.is_none() { Ok(()) } else { Err(pulse()) }
+    })
+    .await;
     assert_eq!(pulse().panics, 0);
     supervisor
 }
@@ -94,7 +100,11 @@ async fn the_pruner_is_back_when_the_store_is() {
     fleet.redis.kill();
     let supervisor = fleet.supervise(Pruner::new(fleet.engine.clone()));
     let pulse = || supervisor.pulses()[Pruner::NAME].clone();
-    eventually("the pruner fails", async || if pulse().failing.is_some() { Ok(()) } else { Err(pulse()) }).await;
+    eventually(
+        "the pruner fails",
+        async || if pulse().failing.is_some() { Ok(()) } else { Err(pulse()) },
+    )
+    .await;
 
     fleet.redis.start_again().await;
 
@@ -108,7 +118,9 @@ async fn a_duty_stops_though_the_store_hangs() {
     fleet.redis.freeze();
     fleet.engine.router_bell().notify_one();
 
-    let left = within(Duration::from_secs(10), "the stop", supervisor.finish(Duration::from_secs(8))).await;
+    let left =
+        within(Duration::from_secs(10), "the stop", supervisor.finish(Duration::from_secs(8)))
+            .await;
 
     assert_eq!(left, Vec::<&str>::new());
     fleet.redis.thaw();

@@ -49,9 +49,9 @@ async fn many_agents_at_once_never_hold_the_same_task() {
     fleet.route().await;
     let engines = join_all((0..4).map(|_| fleet.another_engine())).await;
 
-    let claims = engines
-        .iter()
-        .flat_map(|engine| (0..25).map(|_| engine.claim(&fleet.people.agent, fleet.ask_for("faq_agent", 3))));
+    let claims = engines.iter().flat_map(|engine| {
+        (0..25).map(|_| engine.claim(&fleet.people.agent, fleet.ask_for("faq_agent", 3)))
+    });
     let claimed: Vec<_> = join_all(claims).await.into_iter().flat_map(Result::unwrap).collect();
 
     let distinct: BTreeSet<_> = claimed.iter().map(|held| held.task.id).collect();
@@ -82,7 +82,8 @@ async fn a_whole_fleet_that_is_lost_at_once_is_taken_back_step_by_step() {
     fleet.advance(Duration::from_secs(31));
 
     let mut moved = 0;
-    while let Some(swept) = Some(fleet.engine.reap().await.unwrap()).filter(|swept| swept.moved > 0) {
+    while let Some(swept) = Some(fleet.engine.reap().await.unwrap()).filter(|swept| swept.moved > 0)
+    {
         assert!(swept.moved <= 100, "one step took {} tasks", swept.moved);
         moved += swept.moved;
     }

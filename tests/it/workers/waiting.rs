@@ -53,16 +53,17 @@ async fn a_waiting_claim_is_woken_by_the_task_it_waits_for() {
 async fn as_many_claims_are_woken_as_there_are_tasks() {
     let fleet = Fleet::start().await;
     let elsewhere = fleet.another_engine().await;
-    let claims = [&fleet.engine, &elsewhere]
-        .into_iter()
-        .flat_map(|engine| (0..10).map(|_| engine.claim(&fleet.people.agent, patient(&fleet))).collect::<Vec<_>>());
+    let claims = [&fleet.engine, &elsewhere].into_iter().flat_map(|engine| {
+        (0..10).map(|_| engine.claim(&fleet.people.agent, patient(&fleet))).collect::<Vec<_>>()
+    });
     let work = async {
         is_listened_for(&fleet).await;
         fleet.submit_many("faq", 20).await;
         fleet.route().await;
     };
 
-    let (claimed, ()) = within(PROMPTLY, "all claims are woken", join(join_all(claims), work)).await;
+    let (claimed, ()) =
+        within(PROMPTLY, "all claims are woken", join(join_all(claims), work)).await;
 
     assert!(claimed.iter().all(|claimed| claimed.as_ref().unwrap().len() == 1), "{claimed:?}");
     fleet.finish().await;
@@ -122,7 +123,8 @@ async fn a_claim_that_waits_through_a_restart_of_redis_gets_its_task() {
         fleet.route().await;
     };
 
-    let (claimed, ()) = within(Duration::from_secs(8), "a claim over a restart", join(claimed, work)).await;
+    let (claimed, ()) =
+        within(Duration::from_secs(8), "a claim over a restart", join(claimed, work)).await;
 
     assert_eq!(claimed.unwrap().len(), 1);
     fleet.finish().await;
@@ -140,7 +142,8 @@ async fn a_claim_comes_back_empty_when_its_time_is_over_and_at_once_when_the_pro
         fleet.engine.stop().cancel();
     };
 
-    let (claimed, ()) = within(PROMPTLY, "a claim ends with the process", join(claimed, stop)).await;
+    let (claimed, ()) =
+        within(PROMPTLY, "a claim ends with the process", join(claimed, stop)).await;
 
     assert!(claimed.unwrap().is_empty());
     fleet.finish().await;

@@ -20,7 +20,8 @@ const TOLD: &str = "the agent was told: ";
 
 /// Starts a session.
 pub fn start(nth: usize, directory: &Path) -> Process {
-    let program = Program::new().with(SESSION, &nth.to_string()).with(DIRECTORY, directory.to_str().unwrap());
+    let program =
+        Program::new().with(SESSION, &nth.to_string()).with(DIRECTORY, directory.to_str().unwrap());
     let role = "stories::chaos::agents::an_agent_in_a_process_of_its_own_works_and_is_heard";
     program.start_other(&std::env::current_exe().unwrap(), &["--exact", role, "--nocapture"])
 }
@@ -73,7 +74,8 @@ async fn work(world: World, nth: usize) {
     while getppid() == parent {
         let claim = json!({"worker": format!("w{nth}"), "max": 100, "wait_ms": 300});
         let body = json!({"outcomes": outcomes, "claim": claim});
-        let answer = world.post("crew", &format!("/agents/{agent}/results"), &body).await.accepted(200);
+        let answer =
+            world.post("crew", &format!("/agents/{agent}/results"), &body).await.accepted(200);
         let results = answer["results"].as_array().unwrap();
         let again = |result: &Value| result["problem"]["status"] == 503;
         for (outcome, result) in outcomes.iter().zip(results).filter(|(_, result)| !again(result)) {
@@ -95,7 +97,8 @@ async fn work(world: World, nth: usize) {
 /// Asks a human before it goes on.
 async fn ask(world: &World, held: &Value) {
     let body = json!({"attempt": attempt_of(held), "reason": "shall I?", "action": {"n": number_of(held)}});
-    let answer = world.post("crew", &format!("/tasks/{}/approval", id_of(&held["task"])), &body).await;
+    let answer =
+        world.post("crew", &format!("/tasks/{}/approval", id_of(&held["task"])), &body).await;
     if !matches!(answer.status, 200 | 201 | 409) {
         accuse(&format!("ask: {answer:?}"));
     }
@@ -108,7 +111,9 @@ fn accuse(what: &str) {
 fn remember(outcome: &Value, result: &Value) {
     let (id, attempt) = (id_of(outcome), outcome["attempt"].as_u64().unwrap());
     match (result["status"].as_str(), result["problem"]["status"].as_u64()) {
-        (Some("completed"), _) if outcome["outcome"] == "completed" => println!("{TOLD}completed {id} {attempt}"),
+        (Some("completed"), _) if outcome["outcome"] == "completed" => {
+            println!("{TOLD}completed {id} {attempt}")
+        }
         (Some(_), _) if outcome["outcome"] != "completed" => {}
         (None, Some(409)) => {}
         _ => accuse(&format!("{outcome}: {result}")),

@@ -52,7 +52,8 @@ async fn send(world: &World, nth: usize, batch: u64) -> Vec<String> {
     let keyed: Vec<_> = numbers.map(|number| (number, format!("{nth}-{number}"))).collect();
     let tasks: Vec<_> = keyed.iter().map(|(number, key)| submission(*number, key)).collect();
     loop {
-        let answer = world.post("crew", "/tasks/batch", &json!({"tasks": tasks})).await.accepted(200);
+        let answer =
+            world.post("crew", "/tasks/batch", &json!({"tasks": tasks})).await.accepted(200);
         let results = answer["results"].as_array().unwrap();
         let mut ids = Vec::new();
         for ((_, key), result) in keyed.iter().zip(results) {
@@ -78,7 +79,8 @@ async fn send(world: &World, nth: usize, batch: u64) -> Vec<String> {
 /// Decides on whatever waits, four times in five with a yes, and of those once in four to something else.
 pub async fn decide(world: Arc<World>, judge: &'static str) {
     while !world.is_drained.is_cancelled() {
-        let pending = world.call(judge, Method::GET, "/approvals/pending?limit=50", None).await.accepted(200);
+        let pending =
+            world.call(judge, Method::GET, "/approvals/pending?limit=50", None).await.accepted(200);
         for approval in pending["items"].as_array().unwrap() {
             let verb = if fastrand::u8(..5) == 0 { "reject" } else { "approve" };
             let path = format!("/approvals/{}/{verb}", approval["approval_id"].as_str().unwrap());

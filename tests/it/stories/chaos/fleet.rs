@@ -94,7 +94,11 @@ impl Fleet {
         }
         for nth in 0..SUBMITTERS {
             let pace = SUBMITTERS as f64 / batches;
-            self.submitters.spawn(callers::submit(Arc::clone(&self.world), nth, Duration::from_secs_f64(pace)));
+            self.submitters.spawn(callers::submit(
+                Arc::clone(&self.world),
+                nth,
+                Duration::from_secs_f64(pace),
+            ));
         }
     }
 
@@ -162,33 +166,46 @@ impl Fleet {
         eventually("the subscriber has seen every event", async || {
             let told = self.world.told.lock().unwrap();
             // From the end: it is there in no time, or not.
-            if told.seen.iter().rev().any(|seen| seen == last) { Ok(()) } else { Err(told.seen.len()) }
+            if told.seen.iter().rev().any(|seen| seen == last) {
+                Ok(())
+            } else {
+                Err(told.seen.len())
+            }
         })
         .await;
     }
 
     /// Forgets every task and event; of all keys only those are left that are there for good, or expire.
     pub async fn forget(&mut self, settings: &[(&str, &str)]) {
-        let forgetful = settings.iter().fold(self.over_redis.clone(), |told, (name, text)| told.with(name, text));
+        let forgetful = settings
+            .iter()
+            .fold(self.over_redis.clone(), |told, (name, text)| told.with(name, text));
         let worker = forgetful.start(&["worker"]);
         worker.says("the worker runs").await;
         eventually("everything is forgotten", async || {
             let keys: Vec<String> = self.redis.ask(&["KEYS", "*"]).await;
-            let left: Vec<_> = keys.into_iter().filter(|key| !STAYS.iter().any(|stays| key.contains(stays))).collect();
+            let left: Vec<_> = keys
+                .into_iter()
+                .filter(|key| !STAYS.iter().any(|stays| key.contains(stays)))
+                .collect();
             if left.is_empty() { Ok(()) } else { Err(left) }
         })
         .await;
         // Whole nodes of the log go at once; of the last one some entries stay.
         let entries: usize = self.redis.ask(&["XLEN", "orchestrator:{0}:events"]).await;
         let open: Vec<String> = self.redis.ask(&["HVALS", "orchestrator:{0}:open"]).await;
-        assert!(entries < 300 && open.iter().all(|count| count == "0"), "{entries} entries of the log, open: {open:?}");
+        assert!(
+            entries < 300 && open.iter().all(|count| count == "0"),
+            "{entries} entries of the log, open: {open:?}"
+        );
         worker.stop().await;
     }
 
     /// The doctor finds nothing.
     pub async fn is_sound(&self) {
         let engine = engine_over(self.redis.url()).await;
-        let findings = within(Duration::from_secs(120), "the doctor's round", engine.doctor()).await.unwrap();
+        let findings =
+            within(Duration::from_secs(120), "the doctor's round", engine.doctor()).await.unwrap();
         assert!(findings.is_empty(), "the doctor finds: {findings:#?}");
     }
 

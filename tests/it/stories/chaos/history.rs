@@ -64,15 +64,22 @@ impl Log {
         let attempt = event.body["payload"]["attempt"].as_u64().unwrap() as u32;
         let steps = self.steps.entry(id).or_default();
         let last = steps.last();
-        let starts_well = last.map(|last| last.to) == from && from.is_none_or(|from| rule.from.contains(&from));
-        let counts = last.map_or(0, |last| last.attempt) + u32::from(matches!(rule.verb, Verb::Claim | Verb::Take));
+        let starts_well =
+            last.map(|last| last.to) == from && from.is_none_or(|from| rule.from.contains(&from));
+        let counts = last.map_or(0, |last| last.attempt)
+            + u32::from(matches!(rule.verb, Verb::Claim | Verb::Take));
         // A verb that leads nowhere leaves the task where it is.
         let ends_well = rule.to.contains(&to) || rule.to.is_empty() && from == Some(to);
         if matches!(rule.verb, Verb::Warn | Verb::Violate) {
-            let due_at = event.body["payload"]["due_at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+            let due_at =
+                event.body["payload"]["due_at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
             self.lags.push(event.id.at_ms.saturating_sub(due_at.timestamp_millis() as u64));
         }
-        if !starts_well || !ends_well || attempt != counts || from.is_none() != (rule.verb == Verb::Submit) {
+        if !starts_well
+            || !ends_well
+            || attempt != counts
+            || from.is_none() != (rule.verb == Verb::Submit)
+        {
             self.wrong.push(format!("illegal after {last:?}: {}", event.body));
         }
         steps.push(Step { verb: rule.verb, to, attempt });
@@ -114,15 +121,23 @@ pub async fn check(fleet: &mut Fleet) -> Figures {
     fleet.has_seen(log.ids.last().unwrap()).await;
     let engine = engine_over(fleet.redis.url()).await;
     let told = std::mem::take(&mut *fleet.world.told.lock().unwrap());
-    let mut figures =
-        Figures { events: log.ids.len(), replays: told.replays, wrong: told.wrong.clone(), ..Figures::default() };
+    let mut figures = Figures {
+        events: log.ids.len(),
+        replays: told.replays,
+        wrong: told.wrong.clone(),
+        ..Figures::default()
+    };
     figures.wrong.extend(log.wrong.clone());
     let (mut stored, mut cursor) = (BTreeSet::new(), None);
     loop {
         let page = engine.tasks(&TaskFilter::default(), 200, cursor.as_deref()).await.unwrap();
         for task in &page.items {
             stored.insert(task.id.to_string());
-            figures.judge(task, log.steps.get(&task.id.to_string()).map_or(&[], Vec::as_slice), &told);
+            figures.judge(
+                task,
+                log.steps.get(&task.id.to_string()).map_or(&[], Vec::as_slice),
+                &told,
+            );
         }
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -140,12 +155,26 @@ pub async fn check(fleet: &mut Fleet) -> Figures {
 
 impl std::fmt::Display for Figures {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { tasks, events, by_state, repeated, lost_leases, retries, replays, wrong, .. } = self;
+        let Self {
+            tasks, events, by_state, repeated, lost_leases, retries, replays, wrong, ..
+        } = self;
         let Self { approvals, asks, edits, completions, violations, waits, .. } = self;
-        let lag = |share: usize| self.lags.get((self.lags.len() * share / 100).saturating_sub(1)).copied().unwrap_or(0);
-        write!(formatter, "{tasks} tasks {by_state:?}, {events} events, {completions} completions told, ")?;
-        write!(formatter, "{approvals} approved, {asks} asked mid-task, {edits} payloads edited, {retries} retries, ")?;
-        write!(formatter, "{violations} deadlines passed, {} announcements late by at most ", self.lags.len())?;
+        let lag = |share: usize| {
+            self.lags.get((self.lags.len() * share / 100).saturating_sub(1)).copied().unwrap_or(0)
+        };
+        write!(
+            formatter,
+            "{tasks} tasks {by_state:?}, {events} events, {completions} completions told, "
+        )?;
+        write!(
+            formatter,
+            "{approvals} approved, {asks} asked mid-task, {edits} payloads edited, {retries} retries, "
+        )?;
+        write!(
+            formatter,
+            "{violations} deadlines passed, {} announcements late by at most ",
+            self.lags.len()
+        )?;
         write!(formatter, "{} ms (99 %: {}), longest waits {waits:?} ms, ", lag(100), lag(99))?;
         write!(
             formatter,
@@ -165,8 +194,11 @@ impl Figures {
         let id = task.id.to_string();
         *self.by_state.entry(task.state.to_string()).or_default() += 1;
         let count = |verb: Verb| steps.iter().filter(|step| step.verb == verb).count();
-        let timeline: Vec<_> =
-            task.timeline.iter().map(|step| Step { verb: step.verb, to: step.to, attempt: step.attempt }).collect();
+        let timeline: Vec<_> = task
+            .timeline
+            .iter()
+            .map(|step| Step { verb: step.verb, to: step.to, attempt: step.attempt })
+            .collect();
         if timeline.len() < TIMELINE as usize && timeline != steps {
             self.accuse(format!("{id}: the timeline has {timeline:?}, the log {steps:?}"));
         }
@@ -174,20 +206,26 @@ impl Figures {
             self.accuse(format!("{id} is {} after {steps:?}", task.state));
         }
         if let Some(attempts) = told.completed.get(&id) {
-            let done = steps.iter().find(|step| step.verb == Verb::Complete).map(|step| u64::from(step.attempt));
-            if attempts.len() != 1 || attempts.first().copied() != done || task.state != State::Completed {
-                self.accuse(format!("{id}: completions of attempts {attempts:?} were taken; {steps:?}"));
+            let done = steps
+                .iter()
+                .find(|step| step.verb == Verb::Complete)
+                .map(|step| u64::from(step.attempt));
+            if attempts.len() != 1
+                || attempts.first().copied() != done
+                || task.state != State::Completed
+            {
+                self.accuse(format!(
+                    "{id}: completions of attempts {attempts:?} were taken; {steps:?}"
+                ));
             }
         }
         if told.cancelled.contains(&id) && task.state != State::Cancelled {
             self.accuse(format!("{id} is {} though it was cancelled", task.state));
         }
         let decision = if count(Verb::Approve) > 0 { "approve" } else { "reject" };
-        if told
-            .decided
-            .get(&id)
-            .is_some_and(|told| *told != decision || count(Verb::Approve) + count(Verb::Reject) != 1)
-        {
+        if told.decided.get(&id).is_some_and(|told| {
+            *told != decision || count(Verb::Approve) + count(Verb::Reject) != 1
+        }) {
             self.accuse(format!("{id}: {:?} was taken, but {steps:?}", told.decided.get(&id)));
         }
         if is_claimed_unapproved(steps) {
@@ -210,7 +248,8 @@ impl Figures {
     fn time(&mut self, task: &Task, count: &impl Fn(Verb) -> usize) {
         let deadline = task.sla.as_ref().and_then(|sla| sla.deadline).unwrap_or(u64::MAX);
         let expected = usize::from(task.completed_at().is_some_and(|end| end >= deadline));
-        if count(Verb::Violate) != expected || count(Verb::Warn) < expected || count(Verb::Warn) > 1 {
+        if count(Verb::Violate) != expected || count(Verb::Warn) < expected || count(Verb::Warn) > 1
+        {
             let found = (count(Verb::Warn), count(Verb::Violate));
             self.accuse(format!(
                 "{}: warned and violated {found:?} times, deadline {deadline}, {:?}",
@@ -238,7 +277,11 @@ impl Figures {
     fn compare(&mut self, stored: &BTreeSet<String>, log: &Log, told: &Told) {
         let accepted: BTreeSet<_> = told.accepted.values().cloned().collect();
         if accepted.len() != told.accepted.len() {
-            self.accuse(format!("{} keys were answered with {} tasks", told.accepted.len(), accepted.len()));
+            self.accuse(format!(
+                "{} keys were answered with {} tasks",
+                told.accepted.len(),
+                accepted.len()
+            ));
         }
         for lost in accepted.difference(stored) {
             self.accuse(format!("{lost} was acknowledged and is lost"));
@@ -253,7 +296,10 @@ impl Figures {
         // It may have seen more meanwhile.
         let seen = &told.seen[..told.seen.len().min(log.ids.len())];
         if let Some(at) = seen.iter().zip(&log.ids).position(|(seen, logged)| seen != logged) {
-            self.accuse(format!("the subscriber saw {} where the log has {}, as event {at}", seen[at], log.ids[at]));
+            self.accuse(format!(
+                "the subscriber saw {} where the log has {}, as event {at}",
+                seen[at], log.ids[at]
+            ));
         }
         if seen.len() < log.ids.len() {
             self.accuse(format!("the subscriber saw {} of {} events", seen.len(), log.ids.len()));
@@ -274,7 +320,8 @@ fn is_claimed_unapproved(steps: &[Step]) -> bool {
 fn judged(steps: &[(&str, Option<&str>, &str, u64)]) -> Log {
     let mut log = Log::default();
     for (nth, (verb, from, to, attempt)) in (1u64..).zip(steps) {
-        let payload = json!({"verb": verb, "previous_status": from, "status": to, "attempt": attempt});
+        let payload =
+            json!({"verb": verb, "previous_status": from, "status": to, "attempt": attempt});
         let id = EventId { at_ms: nth, ..EventId::first(Partition(0)) };
         log.follow(&Seen { id, body: json!({"task_id": "t", "payload": payload}) });
     }
@@ -293,7 +340,8 @@ fn the_checker_sees_a_transition_that_is_left_out_done_twice_or_not_allowed() {
 
     let left_out = [life[0], life[2], life[3]];
     let twice = [life[0], life[1], life[2], life[3], life[3]];
-    let reopened = [life[0], life[1], life[2], life[3], ("requeue", Some("completed"), "pending", 1)];
+    let reopened =
+        [life[0], life[1], life[2], life[3], ("requeue", Some("completed"), "pending", 1)];
     let stale = [life[0], life[1], life[2], ("complete", Some("in_progress"), "completed", 2)];
     for wrong in [&left_out[..], &twice, &reopened, &stale] {
         assert_eq!(judged(wrong).wrong.len(), 1, "{wrong:?}");
@@ -311,7 +359,10 @@ fn the_checker_sees_what_was_lost_what_is_there_twice_and_what_the_subscriber_mi
     figures.compare(&BTreeSet::from(["twice".to_owned()]), &log, &told);
 
     let found = |what: &str| figures.wrong.iter().any(|wrong| wrong.contains(what));
-    assert!(found("lost was acknowledged and is lost") && found("twice is stored twice"), "{figures:?}");
+    assert!(
+        found("lost was acknowledged and is lost") && found("twice is stored twice"),
+        "{figures:?}"
+    );
     assert!(found("saw 1 of 2 events") && figures.wrong.len() == 3, "{figures:?}");
 }
 
@@ -329,7 +380,10 @@ fn the_checker_sees_a_claim_without_a_yes_and_a_p3_that_starves() {
     assert!(is_claimed_unapproved(&[asked[0], asked[2], asked[1]].map(step)));
 
     let waits = |p3| {
-        let mut figures = Figures { waits: [(Priority::P2, 1_000), (Priority::P3, p3)].into(), ..Figures::default() };
+        let mut figures = Figures {
+            waits: [(Priority::P2, 1_000), (Priority::P3, p3)].into(),
+            ..Figures::default()
+        };
         figures.compare_waits();
         figures.wrong.len()
     };

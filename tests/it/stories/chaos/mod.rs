@@ -47,10 +47,9 @@ async fn story(seed: u64, length: Duration, batches_a_second: f64) {
     let mut fleet = Fleet::start(&["--appendfsync", "always"], SETTINGS, seed).await;
     fleet.watch();
     // The subscriber's first event is the first there is.
-    eventually(
-        "somebody listens",
-        async || if fleet.world.is_watched.load(Ordering::Relaxed) { Ok(()) } else { Err("nobody") },
-    )
+    eventually("somebody listens", async || {
+        if fleet.world.is_watched.load(Ordering::Relaxed) { Ok(()) } else { Err("nobody") }
+    })
     .await;
     fleet.load(batches_a_second);
 
@@ -62,7 +61,11 @@ async fn story(seed: u64, length: Duration, batches_a_second: f64) {
     let faults: usize = struck.values().sum();
     println!("seed {seed}: {faults} faults {struck:?}; {repeats} calls were made again");
     println!("seed {seed}: {figures}");
-    assert!(figures.wrong.is_empty(), "seed {seed}: {:#?}", &figures.wrong[..figures.wrong.len().min(20)]);
+    assert!(
+        figures.wrong.is_empty(),
+        "seed {seed}: {:#?}",
+        &figures.wrong[..figures.wrong.len().min(20)]
+    );
     assert!(figures.tasks > 0 && faults > 0);
     fleet.is_sound().await;
     fleet.forget(&FORGET).await;

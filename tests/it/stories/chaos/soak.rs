@@ -30,8 +30,16 @@ async fn sample(fleet: &Fleet) -> [u64; 6] {
     let info: String = fleet.redis.ask(&["INFO", "memory"]).await;
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
     let keys: u64 = fleet.redis.ask(&["DBSIZE"]).await;
-    let process = |nth: usize| fleet.gateways.iter().chain(&fleet.workers).nth(nth).unwrap().resident_kb();
-    [process(0), process(1), process(2), process(3), used.trim().parse::<u64>().unwrap() / 1_024, keys]
+    let process =
+        |nth: usize| fleet.gateways.iter().chain(&fleet.workers).nth(nth).unwrap().resident_kb();
+    [
+        process(0),
+        process(1),
+        process(2),
+        process(3),
+        used.trim().parse::<u64>().unwrap() / 1_024,
+        keys,
+    ]
 }
 
 fn mean(samples: &[[u64; 6]], nth: usize) -> u64 {
@@ -57,7 +65,12 @@ async fn under_steady_load_memory_is_flat_and_nothing_is_left_afterwards() {
     let thirds: Vec<_> = samples.chunks(SAMPLES / 3).collect();
     let mut grown = Vec::new();
     for (nth, name) in NAMES.into_iter().enumerate() {
-        let row: Vec<_> = samples.iter().skip(4).step_by(SAMPLES / 12).map(|sample| sample[nth].to_string()).collect();
+        let row: Vec<_> = samples
+            .iter()
+            .skip(4)
+            .step_by(SAMPLES / 12)
+            .map(|sample| sample[nth].to_string())
+            .collect();
         let (middle, last) = (mean(thirds[1], nth), mean(thirds[2], nth));
         println!("| {name} | {} | middle third {middle}, last third {last} |", row.join(" | "));
         // How many keys there are goes with how much is done; that none is left is seen at the end.

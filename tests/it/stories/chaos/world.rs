@@ -97,7 +97,13 @@ impl World {
     }
 
     /// Calls one gateway after the other until one says what has come of it.
-    pub async fn call(&self, name: &'static str, method: Method, path: &str, body: Option<&Value>) -> Answer {
+    pub async fn call(
+        &self,
+        name: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
         loop {
             let call = self.gateway(name).await.call(method.clone(), path);
             let call = if let Some(body) = body { call.json(body) } else { call };
@@ -140,10 +146,12 @@ pub fn id_of(task: &Value) -> String {
 
 /// The submission of this number and key: what it is decides what its agent will do.
 pub fn submission(number: u64, key: &str) -> Value {
-    let kind = ["faq", "kb_update", "bugfix", "investigate", "monitor", "alert"][(number % 6) as usize];
+    let kind =
+        ["faq", "kb_update", "bugfix", "investigate", "monitor", "alert"][(number % 6) as usize];
     // One of twenty must be approved.
     let kind = if number.is_multiple_of(20) { "deploy" } else { kind };
-    let mut body = json!({"type": kind, "payload": {"n": number}, "idempotency_key": key, "priority": "P2"});
+    let mut body =
+        json!({"type": kind, "payload": {"n": number}, "idempotency_key": key, "priority": "P2"});
     body["max_retries"] = (number % 4).into();
     if number.is_multiple_of(7) {
         body["delay_ms"] = (number % 500).into();

@@ -1,0 +1,131 @@
+//! Many submissions in one request.
+
+use std::borrow::Cow;
+
+use poem_openapi::Object;
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::domain::task::{Idempotency, NewTask};
+
+use super::super::error::Refusal;
+use super::super::field::{Faults, Field, Fields, Readable};
+use super::super::json::{Raw, digest};
+use super::Limits;
+use super::submission::{Submission, Trace};
+
+/// The most tasks of one batch: one request must not hold up the others for long.
+pub const MAX_BATCH: usize = 1_000;
+
+/// Up to 1,000 tasks to be done.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(rename = "SubmissionBatch")]
+pub struct Batch {
+    /// The tasks; each is accepted or refused for itself.
+    tasks: Field<BatchItems>,
+}
+
+impl Fields for Batch {}
+
+/// Kept as text, so that each item's digest is of what was sent.
+#[derive(Debug)]
+pub struct BatchItems(Vec<Raw>);
+
+impl Batch {
+    /// Each item's task, or what is wrong with the item.
+    ///
+    /// # Errors
+    ///
+    /// The list itself is missing, empty or too long.
+    pub fn into_tasks(
+        self,
+        limits: &Limits,
+        trace: &Trace,
+    ) -> Result<Vec<Result<NewTask, Refusal>>, Refusal> {
+        let mut faults = Faults::default();
+        let items = faults.required("tasks", self.tasks).map(|items| items.0);
+        if items.as_ref().is_some_and(|items| !(1..=MAX_BATCH).contains(&items.len())) {
+            faults.add("tasks", format!("must have 1 to {MAX_BATCH} items"));
+        }
+        let items = faults.finish(items)?;
+        Ok(items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| read_item(index, &item.0, limits, trace))
+            .collect())
+    }
+}
+
+fn read_item(
+    index: usize,
+    item: &RawValue,
+    limits: &Limits,
+    trace: &Trace,
+) -> Result<NewTask, Refusal> {
+    let faults = Faults::at(format!("/tasks/{index}"));
+    let submission = Submission::read(item).map_err(Refusal::invalid_body)?;
+    let idempotency = |key: Option<String>| {
+        key.map(|key| Idempotency { key, digest: digest(item.get().as_bytes()) })
+    };
+    submission.check(faults, limits, trace.clone(), idempotency)
+}
+
+impl Type for BatchItems {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "BatchItems".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            items: Some(Box::new(Submission::schema_ref())),
+            min_items: Some(1),
+            max_items: Some(MAX_BATCH),
+            ..MetaSchema::new("array")
+        }))
+    }
+
+    fn register(registry: &mut Registry) {
+        Submission::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl Readable for BatchItems {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        let items: Vec<Box<RawValue>> =
+            serde_json::from_str(raw.get()).map_err(|_| "must be a list".to_owned())?;
+        Ok(Self(items.into_iter().map(Raw).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::submission::tests::{LIMITS, pointers};
+    use super::*;
+
+    #[test]
+    fn a_bad_item_of_a_batch_is_refused_alone_and_pointed_at() {
+        let body = r#"{"tasks": [{"type": "faq", "payload": {}, "idempotency_key": "k"}, {"type": 1}, 7]}"#;
+        let batch: Batch = serde_json::from_str(body).unwrap();
+
+        let mut items = batch.into_tasks(&LIMITS, &Trace::default()).unwrap();
+
+        assert_eq!(items.remove(0).unwrap().idempotency.unwrap().key, "k");
+        assert_eq!(pointers(items.remove(0).unwrap_err()), ["/tasks/1/type", "/tasks/1/payload"]);
+        assert!(items.remove(0).is_err());
+    }
+}

@@ -7,7 +7,7 @@ use crate::domain::name::Name;
 use crate::domain::principal::Principal;
 use crate::domain::task::{Millis, Task};
 
-use super::{Error, ORCHESTRATOR, Store, args, keys, script};
+use super::{Error, ORCHESTRATOR, Store, args, script};
 
 /// How one partition stands.
 #[derive(Clone, Debug, Default)]
@@ -54,10 +54,10 @@ impl Store {
     /// Where a pending or assigned task stands; `session_ms`: how long after its last call a session counts as live.
     pub async fn place(&self, task: &Task, session_ms: Millis) -> Result<Place, Error> {
         let partition = task.id.partition();
-        let prefix = keys::prefix(partition);
+        let prefix = self.keys().prefix(partition);
         let mut pipe = redis::pipe();
         pipe.cmd("ZRANK")
-            .arg(keys::state(partition, task.state, Some(&task.agent)))
+            .arg(self.keys().state(partition, task.state, Some(&task.agent)))
             .arg(task.id.to_string());
         pipe.cmd("SISMEMBER").arg(format!("{prefix}paused")).arg(task.agent.as_str());
         let since = task.observed_at.saturating_sub(session_ms);

@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 use crate::domain::approval::{
     Approval, ApprovalStatus, Asked, Decision, Edit, OnRejection, Verdict,
 };
-use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::State;
 use crate::domain::principal::Principal;
 use crate::domain::task::{Attempt, Millis, Task};
 
-use super::{Answer, Error, Gate, Store, args, codec, keys, script};
+use super::{Answer, Error, Gate, Store, args, codec, script};
 
 /// What an approver puts in place of a payload.
 #[derive(Clone, Copy, Debug)]
@@ -132,16 +132,11 @@ impl Store {
     pub async fn read_approvals(&self, ids: &[ApprovalId]) -> Result<Vec<Approval>, Error> {
         let mut pipe = redis::pipe();
         for id in ids {
-            pipe.cmd("HGETALL").arg(keys::approval(*id));
+            pipe.cmd("HGETALL").arg(self.keys().approval(*id));
         }
         let hashes: Vec<HashMap<String, String>> = self.query_all("read approvals", &pipe).await?;
         let found = ids.iter().zip(hashes).filter(|(_, hash)| !hash.is_empty());
         found.map(|(id, hash)| read_approval(*id, &hash)).collect()
-    }
-
-    /// Ids of approvals of a status, newest first, from `cursor` on: see [`Store::newest`].
-    pub(super) fn approval_set(partition: Partition, status: ApprovalStatus) -> String {
-        keys::approvals(partition, status)
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::domain::audit::{AuditChain, AuditEntry, AuditPlace, Credential, NO_HASH};
 use crate::domain::ids::Partition;
 
-use super::{Error, ORCHESTRATOR, Store, args, keys, script};
+use super::{Error, ORCHESTRATOR, Store, args, script};
 
 /// How many changes of credentials one call notes: some 0.5 ms of Redis each.
 const NOTED_AT_ONCE: usize = 8;
@@ -55,12 +55,12 @@ impl Store {
         // In one moment, so that entries and chain belong together.
         pipe.atomic();
         pipe.cmd("XREVRANGE")
-            .arg(keys::audit(partition))
+            .arg(self.keys().audit(partition))
             .arg(newest)
             .arg("-")
             .arg("COUNT")
             .arg(limit);
-        pipe.cmd("HGETALL").arg(keys::audit_head(partition));
+        pipe.cmd("HGETALL").arg(self.keys().audit_head(partition));
         let mut connection = self.cold_connection("read the audit log").await?;
         let answer = pipe.query_async(&mut connection).await;
         let (entries, head): (Vec<Raw>, HashMap<String, String>) =
@@ -101,8 +101,9 @@ fn read_entry(
 ) -> Result<(AuditPlace, AuditEntry), Error> {
     let place =
         id.split_once('-').and_then(|(at, nth)| Some((at.parse().ok()?, nth.parse().ok()?)));
-    let (at, nth) =
-        place.ok_or_else(|| Error::corrupt(format!("entry {id} of {}", keys::audit(partition))))?;
+    let (at, nth) = place.ok_or_else(|| {
+        Error::corrupt(format!("entry {id} of the audit log of partition {partition}"))
+    })?;
     let mut take = |field: &str| fields.remove(field).unwrap_or_default();
     let entry = AuditEntry {
         partition,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::domain::ids::{EventId, Partition};
 use crate::domain::task::Millis;
 
-use super::{Error, Store, args, keys, script};
+use super::{Error, Store, args, script};
 
 /// The lease of a partition's bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Store {
     pub async fn bridge_lag_ms(&self, partition: Partition) -> Result<Option<Millis>, Error> {
         let mut cmd = redis::cmd("HGETALL");
         let bridge: HashMap<String, String> =
-            self.query("bridge", cmd.arg(keys::bridge(partition))).await?;
+            self.query("bridge", cmd.arg(self.keys().bridge(partition))).await?;
         if bridge.is_empty() {
             return Ok(None);
         }

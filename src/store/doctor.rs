@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::task::Task;
 
+use super::keys::Keys;
 use super::keyspace::{self, Content};
 use super::script::Script;
 use super::{Error, Store, args, script};
@@ -136,7 +137,7 @@ impl Store {
     async fn walk_on(&self, examination: &mut Examination) -> Result<Vec<Finding>, Error> {
         let Some(cursor) = examination.cursor else { return Ok(Vec::new()) };
         let mut cmd = redis::cmd("SCAN");
-        cmd.arg(cursor).arg("MATCH").arg(format!("{}*", keyspace::PREFIX)).arg("COUNT").arg(KEYS);
+        cmd.arg(cursor).arg("MATCH").arg(format!("{}*", self.keys().root())).arg("COUNT").arg(KEYS);
         let mut connection = self.cold_connection("doctor").await?;
         let answer = cmd.query_async(&mut connection).await;
         let (next, keys): (u64, Vec<String>) = self.heard("doctor", answer)?;
@@ -149,7 +150,7 @@ impl Store {
         let types: Vec<String> = self.heard("doctor", answer)?;
         let mut sorted = Sorted::default();
         for (key, redis_type) in keys.into_iter().zip(types) {
-            sorted.add(key, &redis_type, |partition| self.has(partition));
+            sorted.add(self.keys(), key, &redis_type, |partition| self.has(partition));
         }
         examination.cursor = (next > 0).then_some(next);
         let is_repair = examination.repair.is_some();
@@ -171,7 +172,7 @@ impl Store {
     ) -> Result<(u64, Vec<String>), Error> {
         let (command, width) = match content {
             Content::Paused => ("SSCAN", 1),
-            _ if is_hash(key) => ("HSCAN", 2),
+            _ if is_hash(self.keys(), key) => ("HSCAN", 2),
             _ => ("ZSCAN", 2),
         };
         let mut cmd = redis::cmd(command);
@@ -281,8 +282,8 @@ fn digests(tasks: &[Task]) -> HashMap<String, String> {
     tasks.iter().map(|task| (task.id.to_string(), task.content(None).digest())).collect()
 }
 
-fn is_hash(key: &str) -> bool {
-    keyspace::read(key).is_some_and(|(_, redis_type, _)| redis_type == "hash")
+fn is_hash(keys: &Keys, key: &str) -> bool {
+    keyspace::read(keys, key).is_some_and(|(_, redis_type, _)| redis_type == "hash")
 }
 
 fn finding(subject: &str, what: &str, remedy: &str) -> Finding {
@@ -304,8 +305,14 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn add(&mut self, key: String, redis_type: &str, is_ours: impl Fn(Partition) -> bool) {
-        let known = keyspace::read(&key).filter(|(partition, ..)| is_ours(*partition));
+    fn add(
+        &mut self,
+        keys: &Keys,
+        key: String,
+        redis_type: &str,
+        is_ours: impl Fn(Partition) -> bool,
+    ) {
+        let known = keyspace::read(keys, &key).filter(|(partition, ..)| is_ours(*partition));
         let Some((partition, expected, content)) = known else {
             return self.findings.push(finding(&key, "is no key of this layout", ""));
         };

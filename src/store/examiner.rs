@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::ids::Partition;
 use crate::domain::task::Millis;
 
-use super::{Error, Store, args, keys, script};
+use super::{Error, Store, args, script};
 
 /// What an examiner is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Store {
     pub async fn rounds(&self) -> Result<Rounds, Error> {
         let mut cmd = redis::cmd("HGETALL");
         let fields: HashMap<String, u64> = {
-            let key = format!("{}examiner", keys::prefix(PLACE));
+            let key = format!("{}examiner", self.keys().prefix(PLACE));
             let text: HashMap<String, String> = self.query("examiner", cmd.arg(key)).await?;
             text.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect()
         };

@@ -1,7 +1,8 @@
 //! Every key: one function each, with its type and content.
 //!
-//! All keys of a partition carry one hash tag, so that every script is legal on a Redis Cluster. The
-//! scripts derive the same names from [`prefix`]; what only they touch is listed here too:
+//! Every key and every channel begins with the deployment's prefix, `store.prefix`, so that two deployments in one Redis
+//! never meet. All keys of a partition carry one hash tag, so that every script is legal on a Redis Cluster. The
+//! scripts derive the same names from [`Keys::prefix`]; what only they touch is listed here too:
 //!
 //! | key after the prefix | type | content |
 //! |---|---|---|
@@ -29,92 +30,116 @@
 //! | `bridge` | hash | who bridges the log to NATS, until when, and how far |
 //! | `examiner` | hash | of partition 0: who examines the store, until when, when the next round begins, and what was found |
 //! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `deadlines`, `agent:<agent>`, `finished` |
+//!
+//! Of the whole deployment are `<prefix>:layout` and the channels `<prefix>:events:<event type>`.
+
+use std::sync::Arc;
 
 use crate::domain::approval::ApprovalStatus;
-use crate::domain::ids::{Partition, TaskId};
+use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::State;
-use crate::domain::name::Name;
-
-/// Hash: `version` of the key layout, the number of `partitions` and a random `id`, written by the first process.
-pub const LAYOUT: &str = "orchestrator:layout";
+use crate::domain::name::{Name, Prefix};
 
 /// The version of the key layout that this program reads and writes.
 pub const LAYOUT_VERSION: &str = "2";
 
-/// What every key of the partition begins with.
-pub fn prefix(partition: Partition) -> String {
-    format!("orchestrator:{{{partition}}}:")
-}
-
-/// Sorted set: the tasks of a state; `agent` where the state has a set for each.
-pub fn state(partition: Partition, state: State, agent: Option<&Name>) -> String {
-    match agent {
-        Some(agent) if is_per_agent(state) => format!("{}{state}:{agent}", prefix(partition)),
-        Some(_) | None => format!("{}{state}", prefix(partition)),
-    }
-}
+/// The names of one deployment's keys and channels. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Keys(Arc<str>);
 
 /// Whether the state has one sorted set for each agent.
 pub fn is_per_agent(state: State) -> bool {
     matches!(state, State::Assigned | State::InProgress)
 }
 
-/// Sorted set: every task of the partition by acceptance.
-pub fn tasks(partition: Partition) -> String {
-    format!("{}tasks", prefix(partition))
-}
+impl Keys {
+    /// The names that begin with `prefix`.
+    pub fn new(prefix: &Prefix) -> Self {
+        Self(prefix.as_str().into())
+    }
 
-/// Sorted set: the tasks that have a threshold ahead, by when the next one passes.
-pub fn timers(partition: Partition) -> String {
-    format!("{}timers", prefix(partition))
-}
+    /// Hash: `version` of the key layout, the number of `partitions` and a random `id`, written by the first process.
+    pub fn layout(&self) -> String {
+        format!("{}:layout", self.0)
+    }
 
-/// Hash: the figures of an hour, of which `hour` is the number since 1970.
-pub fn hour(partition: Partition, hour: u64) -> String {
-    format!("{}sla:{hour}", prefix(partition))
-}
+    /// What the keys of all partitions begin with.
+    pub fn root(&self) -> String {
+        format!("{}:{{", self.0)
+    }
 
-/// Sorted set: the children of a task that live in this partition, by acceptance.
-pub fn children(partition: Partition, parent: TaskId) -> String {
-    format!("{}children:{parent}", prefix(partition))
-}
+    /// What every key of the partition begins with.
+    pub fn prefix(&self, partition: Partition) -> String {
+        format!("{}:{{{partition}}}:", self.0)
+    }
 
-/// Set: agents that ever had or asked for a task.
-pub fn agents(partition: Partition) -> String {
-    format!("{}agents", prefix(partition))
-}
+    /// Sorted set: the tasks of a state; `agent` where the state has a set for each.
+    pub fn state(&self, partition: Partition, state: State, agent: Option<&Name>) -> String {
+        match agent {
+            Some(agent) if is_per_agent(state) => {
+                format!("{}{state}:{agent}", self.prefix(partition))
+            }
+            Some(_) | None => format!("{}{state}", self.prefix(partition)),
+        }
+    }
 
-/// Sorted set: the approvals of a status.
-pub fn approvals(partition: Partition, status: ApprovalStatus) -> String {
-    format!("{}approvals:{}", prefix(partition), status.as_str())
-}
+    /// Sorted set: every task of the partition by acceptance.
+    pub fn tasks(&self, partition: Partition) -> String {
+        format!("{}tasks", self.prefix(partition))
+    }
 
-/// Hash: one approval.
-pub fn approval(id: crate::domain::ids::ApprovalId) -> String {
-    format!("{}approval:{id}", prefix(id.partition()))
-}
+    /// Sorted set: the tasks that have a threshold ahead, by when the next one passes.
+    pub fn timers(&self, partition: Partition) -> String {
+        format!("{}timers", self.prefix(partition))
+    }
 
-/// Stream: the event log.
-pub fn events(partition: Partition) -> String {
-    format!("{}events", prefix(partition))
-}
+    /// Hash: the figures of an hour, of which `hour` is the number since 1970.
+    pub fn hour(&self, partition: Partition, hour: u64) -> String {
+        format!("{}sla:{hour}", self.prefix(partition))
+    }
 
-/// Stream: the audit log.
-pub fn audit(partition: Partition) -> String {
-    format!("{}audit", prefix(partition))
-}
+    /// Sorted set: the children of a task that live in this partition, by acceptance.
+    pub fn children(&self, partition: Partition, parent: TaskId) -> String {
+        format!("{}children:{parent}", self.prefix(partition))
+    }
 
-/// Hash: where the audit log's chain of hashes begins and ends.
-pub fn audit_head(partition: Partition) -> String {
-    format!("{}audit:head", prefix(partition))
-}
+    /// Set: agents that ever had or asked for a task.
+    pub fn agents(&self, partition: Partition) -> String {
+        format!("{}agents", self.prefix(partition))
+    }
 
-/// Hash: who bridges the partition's log to NATS, until when, and how far.
-pub fn bridge(partition: Partition) -> String {
-    format!("{}bridge", prefix(partition))
-}
+    /// Sorted set: the approvals of a status.
+    pub fn approvals(&self, partition: Partition, status: ApprovalStatus) -> String {
+        format!("{}approvals:{}", self.prefix(partition), status.as_str())
+    }
 
-/// Channel: a doorbell of the partition.
-pub fn bell(partition: Partition, name: &str) -> String {
-    format!("{}bell:{name}", prefix(partition))
+    /// Hash: one approval.
+    pub fn approval(&self, id: ApprovalId) -> String {
+        format!("{}approval:{id}", self.prefix(id.partition()))
+    }
+
+    /// Stream: the event log.
+    pub fn events(&self, partition: Partition) -> String {
+        format!("{}events", self.prefix(partition))
+    }
+
+    /// Stream: the audit log.
+    pub fn audit(&self, partition: Partition) -> String {
+        format!("{}audit", self.prefix(partition))
+    }
+
+    /// Hash: where the audit log's chain of hashes begins and ends.
+    pub fn audit_head(&self, partition: Partition) -> String {
+        format!("{}audit:head", self.prefix(partition))
+    }
+
+    /// Hash: who bridges the partition's log to NATS, until when, and how far.
+    pub fn bridge(&self, partition: Partition) -> String {
+        format!("{}bridge", self.prefix(partition))
+    }
+
+    /// Channel: a doorbell of the partition.
+    pub fn bell(&self, partition: Partition, name: &str) -> String {
+        format!("{}bell:{name}", self.prefix(partition))
+    }
 }

@@ -4,10 +4,7 @@ use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::State;
 
-use super::keys;
-
-/// What all keys of partitions begin with.
-pub(super) const PREFIX: &str = "orchestrator:{";
+use super::keys::{Keys, is_per_agent};
 
 /// A key of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +28,8 @@ pub(super) enum Content {
 }
 
 /// The partition of a key, its Redis type and its content; none: the key has no place in the layout.
-pub(super) fn read(key: &str) -> Option<(Partition, &'static str, Content)> {
-    let (number, name) = key.strip_prefix(PREFIX)?.split_once("}:")?;
+pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, Content)> {
+    let (number, name) = key.strip_prefix(&keys.root())?.split_once("}:")?;
     let partition = Partition(number.parse().ok()?);
     let (kind, rest) = name.split_once(':').unwrap_or((name, ""));
     let (redis_type, content) = match (kind, rest) {
@@ -54,7 +51,7 @@ pub(super) fn read(key: &str) -> Option<(Partition, &'static str, Content)> {
         }
         ("sessions", agent) => ("zset", Content::Sessions(agent.to_owned())),
         (state, agent) => {
-            let is_per_agent = keys::is_per_agent(State::from_word(state)?);
+            let is_per_agent = is_per_agent(State::from_word(state)?);
             match agent {
                 "" if !is_per_agent => ("zset", Content::Tasks),
                 agent if is_per_agent && !agent.is_empty() => {
@@ -72,27 +69,32 @@ mod tests {
     use super::*;
     use crate::domain::name::Name;
 
+    fn keys() -> Keys {
+        Keys::new(&"orchestrator".parse().unwrap())
+    }
+
     #[test]
     fn what_is_written_under_a_name_is_known_by_it() {
+        let keys = keys();
         let (partition, agent) = (Partition(7), "dev_agent".parse::<Name>().unwrap());
         let (task, approval) = (TaskId::new(partition), ApprovalId::new(partition));
         for (key, redis_type, content) in [
-            (keys::tasks(partition), "zset", Content::Tasks),
-            (keys::timers(partition), "zset", Content::Tasks),
-            (keys::hour(partition, 498_751), "hash", Content::Other),
-            (keys::state(partition, State::Pending, None), "zset", Content::Tasks),
+            (keys.tasks(partition), "zset", Content::Tasks),
+            (keys.timers(partition), "zset", Content::Tasks),
+            (keys.hour(partition, 498_751), "hash", Content::Other),
+            (keys.state(partition, State::Pending, None), "zset", Content::Tasks),
             (
-                keys::state(partition, State::Assigned, Some(&agent)),
+                keys.state(partition, State::Assigned, Some(&agent)),
                 "zset",
                 Content::TasksOf("dev_agent".to_owned()),
             ),
-            (keys::children(partition, task), "zset", Content::Children(task)),
-            (keys::approval(approval), "hash", Content::Approval(approval)),
-            (keys::approvals(partition, ApprovalStatus::Expired), "zset", Content::Approvals),
-            (format!("{}paused", keys::prefix(partition)), "set", Content::Paused),
-            (keys::events(partition), "stream", Content::Other),
+            (keys.children(partition, task), "zset", Content::Children(task)),
+            (keys.approval(approval), "hash", Content::Approval(approval)),
+            (keys.approvals(partition, ApprovalStatus::Expired), "zset", Content::Approvals),
+            (format!("{}paused", keys.prefix(partition)), "set", Content::Paused),
+            (keys.events(partition), "stream", Content::Other),
         ] {
-            assert_eq!(read(&key), Some((partition, redis_type, content)), "{key}");
+            assert_eq!(read(&keys, &key), Some((partition, redis_type, content)), "{key}");
         }
     }
 
@@ -107,8 +109,9 @@ mod tests {
             "tasks:1",
             "",
         ] {
-            assert_eq!(read(&format!("orchestrator:{{0}}:{name}")), None, "{name}");
+            assert_eq!(read(&keys(), &format!("orchestrator:{{0}}:{name}")), None, "{name}");
         }
-        assert_eq!(read("orchestrator:{x}:tasks"), None);
+        assert_eq!(read(&keys(), "orchestrator:{x}:tasks"), None);
+        assert_eq!(read(&keys(), "other:{0}:tasks"), None);
     }
 }

@@ -22,7 +22,7 @@ impl Store {
     /// What the store says of itself.
     pub(super) async fn layout(&self) -> Result<Layout, Error> {
         let mut cmd = redis::cmd("HMGET");
-        cmd.arg(keys::LAYOUT).arg("version").arg("partitions").arg("id");
+        cmd.arg(self.keys().layout()).arg("version").arg("partitions").arg("id");
         let answer = cmd.query_async(&mut self.cold_connection("layout").await?).await;
         let (version, partitions, id) = self.heard("layout", answer)?;
         Ok(Layout { version, partitions, id })
@@ -35,14 +35,18 @@ impl Store {
         let mut pipe = redis::pipe();
         // In one piece: a store that is emptied in between would look like somebody else's.
         pipe.atomic();
-        pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("version").arg(keys::LAYOUT_VERSION).ignore();
-        pipe.cmd("HSETNX").arg(keys::LAYOUT).arg("partitions").arg(partitions).ignore();
         pipe.cmd("HSETNX")
-            .arg(keys::LAYOUT)
+            .arg(self.keys().layout())
+            .arg("version")
+            .arg(keys::LAYOUT_VERSION)
+            .ignore();
+        pipe.cmd("HSETNX").arg(self.keys().layout()).arg("partitions").arg(partitions).ignore();
+        pipe.cmd("HSETNX")
+            .arg(self.keys().layout())
             .arg("id")
             .arg(uuid::Uuid::now_v7().to_string())
             .ignore();
-        pipe.cmd("HMGET").arg(keys::LAYOUT).arg("version").arg("partitions").arg("id");
+        pipe.cmd("HMGET").arg(self.keys().layout()).arg("version").arg("partitions").arg("id");
         let answer = pipe.query_async(&mut self.cold_connection("layout").await?).await;
         let ((version, number, id),) = self.heard("layout", answer)?;
         let found = Layout { version, partitions: number, id };

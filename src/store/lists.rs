@@ -117,22 +117,20 @@ impl Store {
             // A child with an idempotency key lives where the key's hash says.
             return Ok(self
                 .partitions()
-                .map(|partition| (partition, keys::children(partition, parent)))
+                .map(|partition| (partition, self.keys().children(partition, parent)))
                 .collect());
         }
         let mut sets = Vec::new();
         for partition in self.partitions() {
             match state {
-                None => sets.push((partition, keys::tasks(partition))),
+                None => sets.push((partition, self.keys().tasks(partition))),
                 Some(state) if keys::is_per_agent(state) && agent.is_none() => {
                     let agents: Vec<Name> = self.agent_names(partition).await?;
-                    sets.extend(
-                        agents
-                            .iter()
-                            .map(|agent| (partition, keys::state(partition, state, Some(agent)))),
-                    );
+                    sets.extend(agents.iter().map(|agent| {
+                        (partition, self.keys().state(partition, state, Some(agent)))
+                    }));
                 }
-                Some(state) => sets.push((partition, keys::state(partition, state, agent))),
+                Some(state) => sets.push((partition, self.keys().state(partition, state, agent))),
             }
         }
         Ok(sets)
@@ -141,7 +139,8 @@ impl Store {
     /// The agents that ever had or asked for a task of the partition.
     pub(super) async fn agent_names(&self, partition: Partition) -> Result<Vec<Name>, Error> {
         let mut cmd = redis::cmd("SMEMBERS");
-        let names: Vec<String> = self.query("agents", cmd.arg(keys::agents(partition))).await?;
+        let names: Vec<String> =
+            self.query("agents", cmd.arg(self.keys().agents(partition))).await?;
         names
             .into_iter()
             .map(|name| Name::try_from(name).map_err(|_| Error::corrupt("an agent's name")))
@@ -157,7 +156,7 @@ impl Store {
     ) -> Result<Vec<(Place, Approval)>, Error> {
         let partitions: Vec<_> = self.partitions().collect();
         let sets = partitions.iter().flat_map(|partition| {
-            statuses.iter().map(|status| (*partition, Self::approval_set(*partition, *status)))
+            statuses.iter().map(|status| (*partition, self.keys().approvals(*partition, *status)))
         });
         let places = self.merge(&sets.collect::<Vec<_>>(), from, limit).await?;
         let ids = places.iter().map(|(_, place)| {

@@ -15,7 +15,8 @@ use crate::runtime::backoff::Backoff;
 use crate::runtime::chain::Chain;
 
 use super::events::event_id;
-use super::{Error, Store, keys};
+use super::keys::Keys;
+use super::{Error, Store};
 
 /// How many events a reader may be behind the live end before it is cut off. At some 600 bytes an event a process
 /// holds about 5 MB for all its readers together; never more than 64 MB, see [`LARGE_BYTES`].
@@ -86,7 +87,7 @@ impl Store {
         loop {
             let mut cmd = redis::cmd("XRANGE");
             // The entry of `after` itself may hold later events.
-            cmd.arg(keys::events(after.partition))
+            cmd.arg(self.keys().events(after.partition))
                 .arg(&from)
                 .arg("+")
                 .arg("COUNT")
@@ -109,12 +110,13 @@ impl Store {
 
     /// What a partition's log holds.
     pub async fn log_bounds(&self, partition: Partition) -> Result<LogBounds, Error> {
-        read_bounds(&mut self.hot.clone(), partition).await
+        read_bounds(&mut self.hot.clone(), self.keys(), partition).await
     }
 
     /// Where a partition's log ends, over the pool.
     pub(super) async fn log_end(&self, partition: Partition) -> Result<EventId, Error> {
-        Ok(read_bounds(&mut self.cold_connection("log bounds").await?, partition).await?.last)
+        let mut connection = self.cold_connection("log bounds").await?;
+        Ok(read_bounds(&mut connection, self.keys(), partition).await?.last)
     }
 
     /// Every event from now on, read once for all readers of this process. Falling more than 8,192 behind is an
@@ -132,7 +134,12 @@ impl Store {
             }
             let (events, _) = broadcast::channel(LIVE_EVENTS);
             let mut reader = JoinSet::new();
-            let follower = Follower { partitions, events: events.clone(), bell: self.log_bell() };
+            let follower = Follower {
+                keys: self.keys().clone(),
+                partitions,
+                events: events.clone(),
+                bell: self.log_bell(),
+            };
             reader.spawn(follower.follow(self.client.clone(), positions));
             Ok::<_, Error>(Tail { events, _reader: reader })
         });
@@ -148,10 +155,11 @@ impl Store {
 /// What a partition's log holds, asked over this connection.
 async fn read_bounds(
     connection: &mut impl ConnectionLike,
+    keys: &Keys,
     partition: Partition,
 ) -> Result<LogBounds, Error> {
     let mut cmd = redis::cmd("XINFO");
-    cmd.arg("STREAM").arg(keys::events(partition));
+    cmd.arg("STREAM").arg(keys.events(partition));
     let answer: redis::RedisResult<Value> = cmd.query_async(connection).await;
     let empty = LogBounds { first: None, last: EventId::first(partition), was_trimmed: false };
     let info = match answer {
@@ -187,6 +195,7 @@ async fn read_bounds(
 
 /// Whoever reads the live end.
 struct Follower {
+    keys: Keys,
     partitions: Vec<Partition>,
     events: broadcast::Sender<Latest>,
     bell: Arc<Notify>,
@@ -214,7 +223,7 @@ impl Follower {
         position: &mut String,
     ) -> Result<(), Error> {
         let partition = self.partitions[nth];
-        let last = read_bounds(connection, partition).await?.last;
+        let last = read_bounds(connection, &self.keys, partition).await?.last;
         let is_back = event_id(position, 0, partition).is_some_and(|position| {
             (last.at_ms, last.sequence) < (position.at_ms, position.sequence)
         });
@@ -243,7 +252,7 @@ impl Follower {
             self.go_back(&mut connection, nth, position).await?;
         }
         let keys: Vec<String> =
-            self.partitions.iter().map(|partition| keys::events(*partition)).collect();
+            self.partitions.iter().map(|partition| self.keys.events(*partition)).collect();
         loop {
             let mut cmd = redis::cmd("XREAD");
             cmd.arg("BLOCK").arg(BLOCK.as_millis() as u64).arg("COUNT").arg(ENTRIES).arg("STREAMS");

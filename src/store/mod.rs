@@ -42,6 +42,7 @@ use serde::Deserialize;
 use tokio::task::JoinSet;
 
 use crate::domain::ids::Partition;
+use crate::domain::name::Prefix;
 use crate::domain::principal::Principal;
 
 pub use agents::{AgentRow, StatsRow};
@@ -50,6 +51,7 @@ pub use claims::{Answer, FailedReport};
 pub use doctor::{Examination, Finding, Remedy};
 pub use error::Error;
 pub use examiner::{Rounds, Turn};
+use keys::Keys;
 pub use log::{Latest, LogBounds, LogPart};
 pub use probe::Spent;
 use replicas::Replicas;
@@ -67,6 +69,8 @@ pub const ORCHESTRATOR: &str = "orchestrator";
 pub struct Settings {
     /// `redis://`, `rediss://`, `unix://` or [`sentinel::SCHEME`], with user and password where needed.
     pub url: String,
+    /// What every key and channel begins with: deployments that share one Redis differ in it.
+    pub prefix: Prefix,
     /// Into how many slices the keyspace is cut, 1 to 256. Written to Redis on first use; another number is
     /// refused from then on.
     pub partitions: u16,
@@ -104,6 +108,7 @@ pub struct Store {
 
 struct Shared {
     settings: Settings,
+    keys: Keys,
     /// What tests add to Redis's clock, ms.
     clock_offset: AtomicI64,
     /// Milliseconds after `opened` at which Redis last answered.
@@ -131,7 +136,7 @@ impl Shared {
         let offset = self.clock_offset.load(Ordering::Relaxed);
         let call = |command: &str, body: &str| {
             let mut cmd = redis::cmd(command);
-            cmd.arg(body).arg(1).arg(keys::prefix(partition));
+            cmd.arg(body).arg(1).arg(self.keys.prefix(partition));
             cmd.arg(offset).arg(actor).arg(self.settings.events_kept).arg(u8::from(is_again));
             for arg in args.args_iter() {
                 if let redis::Arg::Simple(bytes) = arg {
@@ -173,8 +178,10 @@ impl Store {
         let cold = deadpool_redis::Pool::builder(cold).runtime(deadpool_redis::Runtime::Tokio1);
         let cold = cold.build().map_err(|error| Error::corrupt(error.to_string()))?;
         let partitions = (0..settings.partitions).map(|number| Partition(number as u8)).collect();
+        let keys = Keys::new(&settings.prefix);
         let shared = Arc::new(Shared {
             settings,
+            keys: keys.clone(),
             clock_offset: AtomicI64::new(0),
             answered_at: AtomicU64::new(0),
             opened: Instant::now(),
@@ -187,7 +194,7 @@ impl Store {
         let mut store = Self {
             hot,
             cold,
-            bells: Bells::start(client.clone(), partitions),
+            bells: Bells::start(client.clone(), keys, partitions),
             replicas: is_awaited.then(|| Replicas::start(client.clone(), Arc::clone(&shared))),
             client,
             shared,
@@ -199,6 +206,11 @@ impl Store {
         watch.spawn(store.clone().keep_watch());
         store._watch = Some(Arc::new(watch));
         Ok(store)
+    }
+
+    /// The names of this deployment's keys and channels.
+    fn keys(&self) -> &Keys {
+        &self.shared.keys
     }
 
     /// The doorbells.

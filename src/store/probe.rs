@@ -1,6 +1,6 @@
 //! What the bench asks of Redis itself: what it has spent, and an empty keyspace.
 
-use super::{Error, Store, keys};
+use super::{Error, Store};
 
 /// What Redis has spent since its start, and what it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,8 @@ impl Store {
     /// Forgets the event log of every partition.
     pub async fn forget_events(&self) -> Result<(), Error> {
         for partition in self.partitions() {
-            self.query::<()>("unlink", redis::cmd("DEL").arg(keys::events(partition))).await?;
+            self.query::<()>("unlink", redis::cmd("DEL").arg(self.keys().events(partition)))
+                .await?;
         }
         self.shared.watch.forget();
         Ok(())

@@ -11,7 +11,7 @@ use crate::domain::ids::{Partition, TaskId};
 use crate::domain::task::Millis;
 
 use super::doctor::{Finding, Remedy, unexaminable};
-use super::{Error, Store, args, keys, script};
+use super::{Error, Store, args, script};
 
 /// How many records are asked in one call.
 const PIECE: usize = 200;
@@ -67,7 +67,7 @@ impl Store {
         let mut cursor = 0u64;
         loop {
             let mut cmd = redis::cmd("HSCAN");
-            cmd.arg(format!("{}records", keys::prefix(partition)))
+            cmd.arg(format!("{}records", self.keys().prefix(partition)))
                 .arg(cursor)
                 .arg("COUNT")
                 .arg(PIECE);

@@ -9,7 +9,7 @@ use crate::domain::name::Name;
 use crate::domain::sla::Group;
 use crate::domain::task::Priority;
 
-use super::{Error, Store, keys};
+use super::{Error, Store};
 
 /// How many hours are read in one round trip.
 const PIECE: usize = 24;
@@ -26,7 +26,7 @@ impl Store {
         for piece in hours.chunks(PIECE) {
             let mut pipe = redis::pipe();
             for hour in piece {
-                pipe.cmd("HGETALL").arg(keys::hour(partition, *hour));
+                pipe.cmd("HGETALL").arg(self.keys().hour(partition, *hour));
             }
             let mut connection = self.cold_connection("report").await?;
             let answer = pipe.query_async(&mut connection).await;

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::domain::ids::{Partition, TaskId};
 use crate::runtime::backoff::Backoff;
 
-use super::keys;
+use super::keys::Keys;
 
 /// The bells of one process. Cheap to clone.
 #[derive(Clone)]
@@ -40,13 +40,13 @@ struct Shared {
 const FINISHED: &str = "finished";
 
 impl Bells {
-    pub(super) fn start(client: redis::Client, partitions: Vec<Partition>) -> Self {
+    pub(super) fn start(client: redis::Client, keys: Keys, partitions: Vec<Partition>) -> Self {
         let shared = Arc::new(Shared::default());
         let (wanted, names) = mpsc::unbounded_channel();
         let back = Arc::new(Notify::new());
         let mut listener = JoinSet::new();
         let ears =
-            Ears { client, partitions, shared: Arc::clone(&shared), back: Arc::clone(&back) };
+            Ears { client, keys, partitions, shared: Arc::clone(&shared), back: Arc::clone(&back) };
         listener.spawn(ears.listen(names));
         Self { shared, wanted, back, _listener: Arc::new(listener) }
     }
@@ -150,6 +150,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(3);
 /// Whoever listens for all bells of a process.
 struct Ears {
     client: redis::Client,
+    keys: Keys,
     partitions: Vec<Partition>,
     shared: Arc<Shared>,
     back: Arc<Notify>,
@@ -177,7 +178,10 @@ impl Ears {
         backoff: &mut Backoff,
     ) -> redis::RedisResult<()> {
         let channels = |name: &str| {
-            self.partitions.iter().map(|partition| keys::bell(*partition, name)).collect::<Vec<_>>()
+            self.partitions
+                .iter()
+                .map(|partition| self.keys.bell(*partition, name))
+                .collect::<Vec<_>>()
         };
         let (mut sink, mut messages) = self.client.get_async_pubsub().await?.split();
         for name in known.iter() {

@@ -115,10 +115,10 @@ local function shout(id)
   local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
   for index, event in ipairs(said) do
     if heard[event] == nil then
-      heard[event] = patterns > 0 or redis.call('PUBSUB', 'NUMSUB', 'orchestrator:events:' .. event)[2] > 0
+      heard[event] = patterns > 0 or redis.call('PUBSUB', 'NUMSUB', CHANNELS .. event)[2] > 0
     end
     if heard[event] then
-      local channel = 'orchestrator:events:' .. event
+      local channel = CHANNELS .. event
       head = head or string.format('%012x', ms)
       local low = string.format('80%08x%04x%02x', sequence, index - 1, string.match(P, '{(%d+)}'))
       redis.call('PUBLISH', channel, '{"event_id":"' .. string.sub(head, 1, 8) .. '-' .. string.sub(head, 9) .. '-7000-'

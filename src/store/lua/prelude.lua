@@ -5,12 +5,14 @@
 -- PER_AGENT, STATES (sets of states), TIMELINE (how many transitions a task keeps), EVENT_PRIORITY, APPROVALS (the set of
 -- an approval's statuses).
 --
--- KEYS[1]  prefix of every key of the partition, `orchestrator:{p}:`; all keys are derived from it
+-- KEYS[1]  prefix of every key of the partition, `<store.prefix>:{p}:`; all keys and channels are derived from it
 -- ARGV[1]  offset of the clock, ms; other than 0 only in tests
 -- ARGV[2]  actor: who does it, for timelines and events
 -- ARGV[3]  events to keep, in entries of the stream
 -- ARGV[4]  1 if the store sends this call again because the first answer was lost, else 0
 local P = KEYS[1]
+-- What the channels of events begin with.
+local CHANNELS = string.match(P, '^[^{]+') .. 'events:'
 local ACTOR, EVENTS_KEPT, IS_AGAIN = ARGV[2], ARGV[3], ARGV[4] == '1'
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[1]

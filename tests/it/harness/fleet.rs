@@ -70,6 +70,11 @@ impl Fleet {
         Engine::new(self.store.clone(), settings, self.stop.clone())
     }
 
+    /// An engine over another store with this engine's settings.
+    pub fn engine_of(&self, store: Store) -> Engine {
+        Engine::new(store, self.engine.settings().clone(), self.stop.clone())
+    }
+
     /// How another process would open the store.
     pub fn store_settings(&self) -> store::Settings {
         self.store_settings.clone()

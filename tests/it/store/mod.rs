@@ -17,6 +17,7 @@ mod lost_data;
 mod outages;
 mod partitions;
 mod pause;
+mod prefixes;
 mod repair;
 mod repair_gate;
 mod replicas;

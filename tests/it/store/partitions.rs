@@ -6,10 +6,12 @@ use orchestrator::domain::ids::{Partition, TaskId};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::{Outcome, Report};
 use orchestrator::engine::Error;
-use orchestrator::store::keys::LAYOUT;
 use orchestrator::store::{self, Store};
 
 use crate::harness::{Fleet, Program, assert_refused, eventually, idempotency, new_task};
+
+/// Where a store with the default prefix says what it is.
+const LAYOUT: &str = "orchestrator:layout";
 
 #[tokio::test]
 async fn a_fleet_of_four_slices_works_like_one() {

@@ -180,7 +180,9 @@ impl Store {
         let mut connection = self.cold_connection("doctor").await?;
         let answer = cmd.query_async(&mut connection).await;
         let (next, flat): (u64, Vec<String>) = self.heard("doctor", answer)?;
-        Ok((next, flat.into_iter().step_by(width).collect()))
+        // A scan may name a member more than once.
+        let members: BTreeSet<_> = flat.into_iter().step_by(width).collect();
+        Ok((next, members.into_iter().collect()))
     }
 
     async fn examine_members(

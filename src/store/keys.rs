@@ -27,6 +27,7 @@
 //! | `audit` | stream | who did what that somebody must answer for, in a chain of hashes; see `audit.lua` |
 //! | `audit:head` | hash | `sequence`, `at`, `hash` of the newest entry of `audit`; `trimmed`, `trimmed_hash` of the newest that is gone |
 //! | `credentials` | hash | partition 0: `key:<name>` or `secret:jwt` → `<role> <fingerprint>` that a gateway was told last |
+//! | `refused` | hash | `bells`, `channels` → how many notifications Redis did not let a script make |
 //! | `bridge` | hash | who bridges the log to NATS, until when, and how far |
 //! | `examiner` | hash | of partition 0: who examines the store, until when, when the next round begins, and what was found |
 //! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `deadlines`, `agent:<agent>`, `finished` |

@@ -12,8 +12,12 @@ use crate::domain::task::{Priority, TIMELINE};
 use super::keys;
 
 /// What every script begins with.
-const COMMON: [&str; 3] =
-    [include_str!("lua/prelude.lua"), include_str!("lua/clocks.lua"), include_str!("lua/move.lua")];
+const COMMON: [&str; 4] = [
+    include_str!("lua/prelude.lua"),
+    include_str!("lua/clocks.lua"),
+    include_str!("lua/move.lua"),
+    include_str!("lua/write.lua"),
+];
 const SEAL: &str = include_str!("lua/seal.lua");
 const APPROVAL: &str = include_str!("lua/approval.lua");
 const FINDINGS: &str = include_str!("lua/findings.lua");
@@ -133,6 +137,75 @@ scripts! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a script may ask before its first write, and write.lua after it.
+    const READS: [&str; 19] = [
+        "EXISTS",
+        "GET",
+        "HEXISTS",
+        "HGETALL",
+        "HMGET",
+        "HGET",
+        "SISMEMBER",
+        "SMEMBERS",
+        "TIME",
+        "XRANGE",
+        "XREVRANGE",
+        "ZCARD",
+        "ZCOUNT",
+        "ZRANGE",
+        "ZRANGEBYSCORE",
+        "ZSCORE",
+        "SCARD",
+        "HLEN",
+        "XLEN",
+    ];
+
+    /// Each file of `lua/` with its code, without the comments.
+    fn files() -> Vec<(String, Vec<String>)> {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/lua");
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.lines().map(|line| line.split("--").next().unwrap().to_owned());
+                files.push((path.file_name().unwrap().to_string_lossy().into(), code.collect()));
+            }
+        }
+        files
+    }
+
+    #[test]
+    fn only_finish_writes_and_nothing_comes_after_it() {
+        let mut wrong = Vec::new();
+        for (file, code) in files().iter().filter(|(file, _)| file != "write.lua") {
+            for (nth, line) in code.iter().enumerate() {
+                let place = format!("{file}:{}: {line}", nth + 1);
+                for call in line.split("redis.").skip(1) {
+                    let is_read = call
+                        .strip_prefix("call('")
+                        .and_then(|rest| rest.split('\'').next())
+                        .is_some_and(|command| READS.contains(&command));
+                    if !is_read && !call.starts_with("sha1hex(") {
+                        wrong.push(format!("{place}: a script only reads; finish() writes"));
+                    }
+                }
+                let mut rest = code.iter().skip(nth + 1).map(|line| line.trim());
+                let next = rest.find(|line| !line.is_empty()).unwrap_or_default();
+                let ends = line.contains("return finish(") || next.starts_with("return");
+                if line.contains("finish(") && !ends {
+                    wrong.push(format!("{place}: what follows finish() is a return"));
+                }
+                if line.contains("unpack(")
+                    && !["prelude.lua", "sha256.lua"].contains(&file.as_str())
+                {
+                    wrong.push(format!("{place}: write() and read_fields() take long lists apart"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
 
     #[test]
     fn every_script_says_what_it_takes_and_returns() {

@@ -220,9 +220,10 @@ fn every_script_has_its_contract_in_front() {
             text.starts_with(&format!("-- {stem}: ")),
             "{name}: the first line does not say what it is for"
         );
-        let is_shared =
-            ["prelude", "clocks", "move", "seal", "approval", "audit", "sha256", "findings"]
-                .contains(&stem);
+        let is_shared = [
+            "prelude", "clocks", "move", "write", "seal", "approval", "audit", "sha256", "findings",
+        ]
+        .contains(&stem);
         let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
         assert!(
             is_shared || header.contains("-- Returns  "),

@@ -39,6 +39,9 @@ local function say_approval(event, task, f, g, rest)
     .. (rest or '') .. '}')
 end
 
+-- Approvals that were read or opened, as they will be after finish().
+local approvals = {}
+
 -- Opens a request for a decision on the task.
 --
 -- f     its hash: id, kind (`gate`: the policy asks, `ask`: the agent does), by, digest, gate and, of an ask, reason,
@@ -61,7 +64,8 @@ local function open(task, f, spec)
       fields[#fields + 1], fields[#fields + 2] = name, value
     end
   end
-  redis.call('HSET', P .. 'approval:' .. f.id, unpack(fields))
+  write('HSET', P .. 'approval:' .. f.id, fields)
+  approvals[f.id] = f
   append(come, P .. 'approvals:pending', TEXT[expires_at or NEVER], f.id)
   if g.remind ~= '-' then
     append(come, P .. 'reminders', TEXT[NOW + g.remind], f.id)
@@ -71,11 +75,15 @@ local function open(task, f, spec)
 end
 
 local function load_approval(id)
+  if approvals[id] then
+    return approvals[id]
+  end
   local flat = redis.call('HGETALL', P .. 'approval:' .. id)
   local f = { id = id }
   for i = 1, #flat, 2 do
     f[flat[i]] = flat[i + 1]
   end
+  approvals[id] = f
   return f
 end
 
@@ -84,8 +92,11 @@ local function close(id, status, comment)
   append(gone, P .. 'approvals:pending', id)
   append(gone, P .. 'reminders', id)
   append(come, P .. 'approvals:' .. status, TEXT[NOW], id)
-  redis.call('HSET', P .. 'approval:' .. id, 'status', status, 'decided_by', ACTOR, 'decided_at', TEXT[NOW],
-    'comment', comment or '')
+  write('HSET', P .. 'approval:' .. id, { 'status', status, 'decided_by', ACTOR, 'decided_at', TEXT[NOW],
+    'comment', comment or '' })
+  if approvals[id] then
+    approvals[id].status = status
+  end
 end
 
 -- The open request and its task, or why there is nothing to decide. `outcome`: the status that the decision leads to.
@@ -147,7 +158,7 @@ local function escalate(f, task, why)
   end
   local expires_at = lasts_until(g, level)
   f.level, f.expires_at = TEXT[level], expires_at and TEXT[expires_at] or ''
-  redis.call('HSET', P .. 'approval:' .. f.id, 'level', f.level, 'expires_at', f.expires_at)
+  write('HSET', P .. 'approval:' .. f.id, { 'level', f.level, 'expires_at', f.expires_at })
   append(come, P .. 'approvals:pending', TEXT[expires_at or NEVER], f.id)
   task.more = ',' .. approval_json(task, f, g)
   move(task, 'escalate', task.state, nil, why)

@@ -33,12 +33,12 @@ local comment = ARGV[6] ~= '' and ARGV[6] or nil
 if is_edit then
   local d = detail(task)
   d.version = TEXT[d.version + 1]
-  redis.call('HSET', P .. 'specs', task.id, ARGV[9])
+  write('HSET', P .. 'specs', { task.id, ARGV[9] })
   -- Who said yes before said it to something else.
   f.digest, f.votes, f.edited_by = ARGV[10], '[]', ACTOR
   f.seal, f.original, f.changes = seal(task, f.digest, ARGV[9]), f.original or ARGV[11], ARGV[12]
-  redis.call('HSET', P .. 'approval:' .. f.id, 'digest', f.digest, 'votes', f.votes, 'edited_by', ACTOR, 'seal', f.seal,
-    'original', f.original, 'changes', f.changes)
+  write('HSET', P .. 'approval:' .. f.id, { 'digest', f.digest, 'votes', f.votes, 'edited_by', ACTOR,
+    'seal', f.seal, 'original', f.original, 'changes', f.changes })
   audit('edit', 'approval:' .. f.id, { task_id = task.id, from = ARGV[7], to = f.digest })
   task.more = ',' .. approval_json(task, f, g)
   move(task, 'edit', task.state, nil, comment)
@@ -52,7 +52,7 @@ if not is_edit or g.four_eyes == '0' then
 else
   f.yes = 0
 end
-redis.call('HSET', P .. 'approval:' .. f.id, 'votes', f.votes, 'yes', TEXT[f.yes])
+write('HSET', P .. 'approval:' .. f.id, { 'votes', f.votes, 'yes', TEXT[f.yes] })
 task.more = ',' .. approval_json(task, f, g) .. decision_json(comment)
 if f.yes < tonumber(g.quorum) then
   if f.yes > 0 then

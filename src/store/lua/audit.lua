@@ -22,13 +22,28 @@ local function is_before(one, other)
   return #one < #other
 end
 
+-- The newest entry: its sequence number, time and hash.
+local audited
+
+local function read_audited()
+  local head = read_fields(P .. 'audit:head', { 'sequence', 'at', 'hash' })
+  -- The head may be lost; an id that is not behind the newest would be refused.
+  local newest = redis.call('XREVRANGE', P .. 'audit', '+', '-', 'COUNT', 1)[1]
+  local last = newest and tonumber(string.match(newest[1], '^%d+')) or 0
+  typed[P .. 'audit'] = true
+  return {
+    sequence = tonumber(head[1] or 0) or 0, at = math.max(tonumber(head[2] or 0) or 0, last),
+    hash = head[3] or string.rep('0', 64),
+  }
+end
+
 -- Notes that ACTOR did `action` to `subject`; `details`: names to texts.
 local function audit(action, subject, details)
   local log = P .. 'audit'
-  local head = redis.call('HMGET', log .. ':head', 'sequence', 'at', 'hash')
-  local sequence, previous = TEXT[(head[1] or 0) + 1], head[3] or string.rep('0', 64)
+  audited = audited or read_audited()
+  local sequence, previous = TEXT[audited.sequence + 1], audited.hash
   -- Never back, even if the clock goes.
-  local at = math.max(NOW, tonumber(head[2] or 0))
+  local at = math.max(NOW, audited.at)
   local content = { previous, string.match(P, '{(%d+)}'), sequence, iso(at), ACTOR, ORIGIN, action, subject }
   local names = {}
   for name in pairs(details) do
@@ -42,9 +57,11 @@ local function audit(action, subject, details)
     content[nth] = netstring(text)
   end
   local hash = sha256(table.concat(content))
-  redis.call('XADD', log, TEXT[at] .. '-*', 'sequence', sequence, 'actor', ACTOR, 'origin', ORIGIN, 'action', action,
-    'subject', subject, 'detail', cjson.encode(details), 'previous', previous, 'hash', hash)
-  redis.call('HSET', log .. ':head', 'sequence', sequence, 'at', TEXT[at], 'hash', hash)
+  write('XADD', log, { TEXT[at] .. '-*', 'sequence', sequence, 'actor', ACTOR, 'origin', ORIGIN,
+    'action', action, 'subject', subject, 'detail', cjson.encode(details), 'previous', previous,
+    'hash', hash })
+  write('HSET', log .. ':head', { 'sequence', sequence, 'at', TEXT[at], 'hash', hash })
+  audited = { sequence = tonumber(sequence), at = at, hash = hash }
 end
 
 -- The text of a JSON string; nil of ''.

@@ -11,9 +11,10 @@ local f = redis.call('HMGET', key, 'holder', 'until', 'cursor')
 if f[1] ~= ARGV[5] and (ARGV[7] ~= '' or f[2] and tonumber(f[2]) > NOW) then
   return 'OTHER'
 end
-redis.call('HSET', key, 'holder', ARGV[5], 'until', NOW + ARGV[6])
+write('HSET', key, { 'holder', ARGV[5], 'until', TEXT[NOW + ARGV[6]] })
 if ARGV[7] ~= '' then
-  redis.call('HSET', key, 'cursor', ARGV[7])
+  write('HSET', key, { 'cursor', ARGV[7] })
 end
+finish()
 -- Whether the lost answer was TAKEN is not known any more.
 return (f[1] == ARGV[5] and not IS_AGAIN and 'KEPT ' or 'TAKEN ') .. (ARGV[7] ~= '' and ARGV[7] or f[3] or '-')

@@ -11,9 +11,11 @@
 --          values.
 --          Just the time if the subject is empty or the agent is paused.
 local agent, worker = ARGV[5], ARGV[6]
-if redis.call('ZADD', P .. 'sessions:' .. agent, NOW, worker) == 1 then
-  redis.call('SADD', P .. 'agents', agent)
-  if redis.call('ZCARD', P .. 'sessions:' .. agent) == 1 then
+local sessions = P .. 'sessions:' .. agent
+write('ZADD', sessions, { TEXT[NOW], worker })
+if not redis.call('ZSCORE', sessions, worker) then
+  write('SADD', P .. 'agents', { agent })
+  if redis.call('ZCARD', sessions) == 0 then
     say_agent('agent.online', agent, worker)
   end
 end
@@ -21,21 +23,19 @@ if redis.call('SISMEMBER', P .. 'paused', agent) == 1 then
   finish()
   return { NOW }
 end
-local popped = redis.call('ZPOPMIN', P .. 'assigned:' .. agent, ARGV[7])
-local answer, ids, held = { NOW }, {}, {}
-for i = 1, #popped, 2 do
-  ids[#ids + 1] = popped[i]
-end
+local ids = first_of(P .. 'assigned:' .. agent, ARGV[7])
+local answer = { NOW }
 if #ids > 0 then
   fetch(ids)
-  local specs = redis.call('HMGET', P .. 'specs', unpack(ids))
+  local specs = read_fields(P .. 'specs', ids)
   for nth, id in ipairs(ids) do
     local task = known[id]
     if not barred(task, 'claim') then
       if not specs[nth] then
         move(task, 'mend', 'failed', NOW, '"its payload is lost"', true)
       elseif is_cleared(task, specs[nth]) then
-        held[#held + 1] = { task, TEXT[hold(task, 'claim', ARGV[8], worker, true)], specs[nth] }
+        local lease_until = TEXT[hold(task, 'claim', ARGV[8], worker, true)]
+        answer[#answer + 1] = { id, lease_until, pack(task), specs[nth], approval_of(task) }
       else
         park(task)
       end
@@ -43,7 +43,4 @@ if #ids > 0 then
   end
 end
 finish()
-for nth, row in ipairs(held) do
-  answer[nth + 1] = { row[1].id, row[2], pack(row[1]), row[3], approval_of(row[1]) }
-end
 return answer

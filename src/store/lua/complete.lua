@@ -19,7 +19,7 @@ for i = 5, #ARGV, 3 do
   answers[#answers + 1] = answer
 end
 if #results > 0 then
-  redis.call('HSET', P .. 'results', unpack(results))
+  write('HSET', P .. 'results', results)
 end
 finish()
 return answers

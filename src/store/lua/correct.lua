@@ -13,10 +13,11 @@ if tonumber(redis.call('GET', key) or 0) >= tonumber(ARGV[5]) then
 end
 for i = 6, #ARGV, 2 do
   if EVENT_PRIORITY[ARGV[i]] then
-    redis.call('HINCRBY', P .. 'open', ARGV[i], ARGV[i + 1])
+    opened[ARGV[i]] = (opened[ARGV[i]] or 0) + ARGV[i + 1]
   else
-    redis.call('HDEL', P .. 'open', ARGV[i])
+    write('HDEL', P .. 'open', { ARGV[i] })
   end
 end
-redis.call('SET', key, TEXT[NOW], 'PX', 86400000)
+write('SET', key, { TEXT[NOW], 'PX', 86400000 })
+finish()
 return 1

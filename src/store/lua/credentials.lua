@@ -30,7 +30,7 @@ for i = 6, #ARGV - 1, 3 do
       details.previous_role, details.previous_fingerprint = string.match(known[subject], '^(%S+) (%S+)$')
     end
     if note(known[subject] and 'changed' or 'added', subject, details) then
-      redis.call('HSET', key, subject, credential)
+      write('HSET', key, { subject, credential })
     end
   end
 end
@@ -38,8 +38,9 @@ for subject, credential in pairs(known) do
   if not given[subject] then
     local role, fingerprint = string.match(credential, '^(%S+) (%S+)$')
     if note('removed', subject, { role = role, fingerprint = fingerprint }) then
-      redis.call('HDEL', key, subject)
+      write('HDEL', key, { subject })
     end
   end
 end
+finish()
 return noted

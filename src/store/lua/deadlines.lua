@@ -83,5 +83,4 @@ end
 -- Who sweeps is told by the answer.
 rung.deadlines = nil
 finish()
-local next_due = redis.call('ZRANGE', P .. 'timers', 0, 0, 'WITHSCORES')
-return { #due, next_due[2] and next_due[2] - NOW or -1 }
+return { #due, next_due(P .. 'timers') }

@@ -46,7 +46,7 @@ local function examine_remains(id)
   for hash, what in pairs({ specs = 'a spec', results = 'a result', progress = 'progress' }) do
     if redis.call('HEXISTS', P .. hash, id) == 1 then
       find(id, 'has ' .. what .. ' but no record', 'removed', function()
-        redis.call('HDEL', P .. hash, id)
+        write('HDEL', P .. hash, { id })
       end)
     end
   end
@@ -163,7 +163,7 @@ local function put_home(task, home)
   return function()
     append(come, home, place_in_set(task) or (task.state == 'in_progress' and TEXT[NOW] or task.since), task.id)
     if PER_AGENT[task.state] then
-      redis.call('SADD', P .. 'agents', task.agent)
+      write('SADD', P .. 'agents', { task.agent })
     end
     if task.state == 'assigned' then
       ring('agent:' .. task.agent)

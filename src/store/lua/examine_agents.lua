@@ -18,7 +18,7 @@ for i = 6, #ARGV do
   if redis.call('SISMEMBER', P .. 'agents', agent) == 0 and has_anything(agent) then
     -- Its leases would never end: the reaper goes by the set.
     find(agent, 'has tasks or sessions, or is paused, but is missing from the set of agents', 'added to it', function()
-      redis.call('SADD', P .. 'agents', agent)
+      write('SADD', P .. 'agents', { agent })
     end)
   end
   -- A session that was seen in the future would live for ever.

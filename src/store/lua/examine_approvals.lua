@@ -16,7 +16,7 @@ end
 
 local function forget(id, lists)
   return function()
-    redis.call('DEL', P .. 'approval:' .. id)
+    write('DEL', P .. 'approval:' .. id, {})
     for status in pairs(lists) do
       append(gone, P .. 'approvals:' .. status, id)
     end

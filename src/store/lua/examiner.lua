@@ -10,21 +10,25 @@
 local key = P .. 'examiner'
 local f = redis.call('HMGET', key, 'holder', 'until', 'due')
 local holder, busy_until, due = f[1], tonumber(f[2] or 0), tonumber(f[3] or 0)
-redis.call('HINCRBY', key, 'found', ARGV[8])
+add(key, { 'found' }, { ARGV[8] })
 if holder == ARGV[5] then
   if ARGV[9] == '' then
-    redis.call('HSET', key, 'until', TEXT[NOW + ARGV[6]])
+    write('HSET', key, { 'until', TEXT[NOW + ARGV[6]] })
+    finish()
     return { 0, 0 }
   end
-  redis.call('HSET', key, 'findings', ARGV[9], 'finished', TEXT[NOW])
-  redis.call('HINCRBY', key, 'rounds', 1)
-  redis.call('HDEL', key, 'holder', 'until')
+  write('HSET', key, { 'findings', ARGV[9], 'finished', TEXT[NOW] })
+  add(key, { 'rounds' }, { 1 })
+  write('HDEL', key, { 'holder', 'until' })
+  finish()
   return { math.max(due - NOW, 1), 0 }
 end
 -- A clock that went back must not put the next round off for ever.
 local wait = math.min(math.max(holder and busy_until - NOW or 0, due - NOW), tonumber(ARGV[7]))
 if wait > 0 then
+  finish()
   return { wait, 0 }
 end
-redis.call('HSET', key, 'holder', ARGV[5], 'until', TEXT[NOW + ARGV[6]], 'due', TEXT[NOW + ARGV[7]])
+write('HSET', key, { 'holder', ARGV[5], 'until', TEXT[NOW + ARGV[6]], 'due', TEXT[NOW + ARGV[7]] })
+finish()
 return { 0, 1 }

@@ -16,11 +16,11 @@ local limit = detail(task).limit
 if limit ~= '-' then
   lease_until = math.min(lease_until, tonumber(limit))
 end
-redis.call('ZADD', set_of('in_progress', task.agent), lease_until, task.id)
+append(come, set_of('in_progress', task.agent), TEXT[lease_until], task.id)
 if ARGV[8] ~= '' then
-  redis.call('HSET', P .. 'progress', task.id, ARGV[8])
+  write('HSET', P .. 'progress', { task.id, ARGV[8] })
   say(RULES.extend.event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '","attempt":' .. task.attempt
     .. ',"progress":' .. ARGV[8] .. '}')
-  finish()
 end
+finish()
 return 'OK ' .. lease_until

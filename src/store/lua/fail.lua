@@ -25,7 +25,7 @@ for i = 6, #ARGV, 6 do
   answers[#answers + 1] = answer
 end
 if #results > 0 then
-  redis.call('HSET', P .. 'results', unpack(results))
+  write('HSET', P .. 'results', results)
 end
 finish()
 return answers

@@ -47,7 +47,7 @@ end
 -- The tasks of these ids by id; `false` stands for a record that cannot be read, which must not hide the others.
 local function read_all(ids)
   local tasks = {}
-  for nth, record in ipairs(redis.call('HMGET', P .. 'records', unpack(ids))) do
+  for nth, record in ipairs(read_fields(P .. 'records', ids)) do
     if record then
       local is_read, task = pcall(decode, ids[nth], record)
       tasks[ids[nth]] = is_read and task or false

@@ -1,4 +1,4 @@
--- move: what moves a task, and what makes the gathered writes.
+-- move: what moves a task.
 
 -- Moves a task: set, record, timeline and event, or nothing. What its clocks have passed before is announced first.
 --
@@ -94,6 +94,19 @@ local function wait_after(failures, waits)
   return tonumber(wait)
 end
 
+-- Takes up to `count` members from the front of a set; returns them, and their scores. They are out of it for move().
+local function first_of(set, count)
+  local flat = redis.call('ZRANGE', set, 0, count - 1, 'WITHSCORES')
+  local members, scores = {}, {}
+  for nth = 1, #flat, 2 do
+    members[#members + 1], scores[#scores + 1] = flat[nth], flat[nth + 1]
+  end
+  if #members > 0 then
+    write('ZREMRANGEBYRANK', set, { 0, #members - 1 })
+  end
+  return members, scores
+end
+
 -- A failed attempt: another one after `wait` ms (nil: by `waits`), or the end.
 local function fail(task, verb, reason, is_retryable, wait, waits)
   local d = detail(task)
@@ -106,105 +119,4 @@ local function fail(task, verb, reason, is_retryable, wait, waits)
   else
     move(task, verb, 'failed', NOW, reason, false, 'task.failed')
   end
-end
-
--- Tells the Redis subscribers of each event's channel; a channel that nobody hears costs nothing a task.
-local function shout(id)
-  local patterns = redis.call('PUBSUB', 'NUMPAT')
-  local heard, head = {}, nil
-  local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
-  for index, event in ipairs(said) do
-    if heard[event] == nil then
-      heard[event] = patterns > 0 or redis.call('PUBSUB', 'NUMSUB', CHANNELS .. event)[2] > 0
-    end
-    if heard[event] then
-      local channel = CHANNELS .. event
-      head = head or string.format('%012x', ms)
-      local low = string.format('80%08x%04x%02x', sequence, index - 1, string.match(P, '{(%d+)}'))
-      redis.call('PUBLISH', channel, '{"event_id":"' .. string.sub(head, 1, 8) .. '-' .. string.sub(head, 9) .. '-7000-'
-        .. string.sub(low, 1, 4) .. '-' .. string.sub(low, 5) .. '","timestamp":"' .. iso(tonumber(ms)) .. '",' .. entry[index * 2])
-    end
-  end
-end
-
--- Appends all events as one entry of the log; returns the entry's id.
-local function log()
-  -- `*` never goes back even if the clock does; a moved clock names its time itself.
-  local at = tonumber(ARGV[1]) == 0 and '*' or TEXT[NOW] .. '-*'
-  return redis.call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_KEPT, at, unpack(entry))
-end
-
--- Writes the timers that changed.
-local function set_timers()
-  local set, unset = {}, {}
-  for id, timer in pairs(timed) do
-    if timer == '-' then
-      unset[#unset + 1] = id
-    else
-      local size = #set
-      set[size + 1], set[size + 2] = timer, id
-    end
-  end
-  if #unset > 0 then
-    redis.call('ZREM', P .. 'timers', unpack(unset))
-  end
-  if #set > 0 then
-    redis.call('ZADD', P .. 'timers', unpack(set))
-  end
-end
-
--- Adds to the figures of this hour.
-local function add_up()
-  if not next(counted) and not next(measured) then
-    return
-  end
-  local hour = P .. 'sla:' .. TEXT[math.floor(NOW / 3600000)]
-  for figure, groups in pairs(counted) do
-    for group, number in pairs(groups) do
-      redis.call('HINCRBY', hour, group .. ' ' .. figure, number)
-    end
-  end
-  for histogram, groups in pairs(measured) do
-    for group, buckets in pairs(groups) do
-      for bucket, number in pairs(buckets) do
-        redis.call('HINCRBY', hour, group .. ' ' .. histogram .. ' ' .. bucket, number)
-      end
-    end
-  end
-  redis.call('EXPIRE', hour, REPORT_KEPT, 'NX')
-end
-
--- Makes the gathered writes; returns the log entry's id, if there were events.
-local function finish()
-  local records = {}
-  for id, task in pairs(changed) do
-    local size = #records
-    records[size + 1], records[size + 2] = id, pack(task)
-  end
-  if #records > 0 then
-    redis.call('HSET', P .. 'records', unpack(records))
-  end
-  for set, ids in pairs(gone) do
-    redis.call('ZREM', set, unpack(ids))
-  end
-  for set, scored in pairs(come) do
-    redis.call('ZADD', set, unpack(scored))
-  end
-  for priority, change in pairs(opened) do
-    redis.call('HINCRBY', P .. 'open', priority, change)
-  end
-  set_timers()
-  add_up()
-  local id
-  if #said > 0 then
-    id = log()
-    shout(id)
-  end
-  for bell, count in pairs(rung) do
-    redis.call('PUBLISH', P .. 'bell:' .. bell, count)
-  end
-  if #finished > 0 then
-    redis.call('PUBLISH', P .. 'bell:finished', table.concat(finished, ','))
-  end
-  return id
 end

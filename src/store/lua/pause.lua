@@ -6,8 +6,10 @@
 --
 -- Returns  1 if that changed something, else 0
 local agent, verb = ARGV[5], ARGV[6]
-redis.call('SADD', P .. 'agents', agent)
-local changed_it = redis.call(verb == 'pause' and 'SADD' or 'SREM', P .. 'paused', agent)
+local is_paused = redis.call('SISMEMBER', P .. 'paused', agent) == 1
+local changed_it = is_paused == (verb == 'pause') and 0 or 1
+write('SADD', P .. 'agents', { agent })
+write(verb == 'pause' and 'SADD' or 'SREM', P .. 'paused', { agent })
 -- Those that wait look again.
 ring('agent:' .. agent, 255)
 -- The first partition speaks for all.

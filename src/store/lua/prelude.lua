@@ -1,5 +1,5 @@
--- prelude: what every script starts with: the clock, the record, the guard, the event. `clocks.lua` and `move.lua`
--- follow it.
+-- prelude: what every script starts with: the clock, the record, the guard, the event. `clocks.lua`,
+-- `move.lua` and `write.lua` follow it.
 --
 -- The store puts in front of it, from domain/lifecycle.rs: RULES (verb -> from, to, event), TERMINAL and
 -- PER_AGENT, STATES (sets of states), TIMELINE (how many transitions a task keeps), EVENT_PRIORITY, APPROVALS (the set of
@@ -27,13 +27,45 @@ local TEXT = setmetatable({}, {
   end,
 })
 
--- Writes are gathered and made by finish(), one call for each set however many tasks moved.
+-- Writes. After the first one nothing may fail, so a script only says what it wants written; finish(),
+-- in `write.lua`, checks all of it and then makes it. A script reads before it calls finish(), and only
+-- returns after it. Each write: command, key, list of arguments.
+local writes = {}
+-- Keys that are known to have the type that they are to have.
+local typed = {}
+-- Writes that are made by one call for each set however many tasks moved.
 local gone, come, opened, rung, finished = {}, {}, {}, {}, {}
 -- Timers that changed: task id -> when, or '-'. Figures of the report: figure -> group -> how many more; histograms:
 -- name -> group -> bucket -> how many more.
 local timed, counted, measured = {}, {}, {}
 -- Events: their types, and beside them the fields of the log entry.
 local said, entry = {}, {}
+
+-- How many arguments one call gets at the most: Lua unpacks no more than 8,000, and each command stays
+-- short. Even, so that names and values stay together.
+local PIECE = 1000
+
+-- Has finish() run `command` on `key` with this list, in pieces if it is long.
+local function write(command, key, list)
+  writes[#writes + 1] = { command, key, list }
+end
+
+-- The values of these fields of a hash, of which there must be some; `false` for each that is missing.
+local function read_fields(key, fields)
+  typed[key] = true
+  if #fields <= PIECE then
+    return redis.call('HMGET', key, unpack(fields))
+  end
+  local values = {}
+  for first = 1, #fields, PIECE do
+    local piece =
+      redis.call('HMGET', key, unpack(fields, first, math.min(first + PIECE - 1, #fields)))
+    for nth, value in ipairs(piece) do
+      values[first + nth - 1] = value
+    end
+  end
+  return values
+end
 
 local function append(map, key, first, second)
   local list = map[key]
@@ -119,7 +151,7 @@ end
 
 -- Reads the tasks of these ids, of which there must be some; load() then gives each.
 local function fetch(ids)
-  for nth, record in ipairs(redis.call('HMGET', P .. 'records', unpack(ids))) do
+  for nth, record in ipairs(read_fields(P .. 'records', ids)) do
     if record and not known[ids[nth]] then
       known[ids[nth]] = parse(ids[nth], record)
     end

@@ -15,5 +15,4 @@ for _, id in ipairs(due) do
   end
 end
 finish()
-local next_due = redis.call('ZRANGE', P .. 'scheduled', 0, 0, 'WITHSCORES')
-return { #due, next_due[2] and next_due[2] - NOW or -1 }
+return { #due, next_due(P .. 'scheduled') }

@@ -23,7 +23,7 @@ for state in pairs(RULES.prune.from) do
         if f[1] then
           append(gone, P .. 'approvals:' .. f[1], approval)
         end
-        redis.call('DEL', P .. 'approval:' .. approval)
+        write('DEL', P .. 'approval:' .. approval, {})
         approval = f[2]
       end
       if parent ~= '-' then
@@ -35,12 +35,12 @@ for state in pairs(RULES.prune.from) do
 end
 if #pruned > 0 then
   for _, hash in ipairs({ 'records', 'specs', 'results', 'progress' }) do
-    redis.call('HDEL', P .. hash, unpack(pruned))
+    write('HDEL', P .. hash, pruned)
   end
-  redis.call('ZREM', P .. 'tasks', unpack(pruned))
+  write('ZREM', P .. 'tasks', pruned)
 end
 -- Whole nodes of the stream only, which costs little: the log keeps up to a hundred entries more.
-redis.call('XTRIM', P .. 'events', 'MINID', '~', string.format('%.0f', NOW - ARGV[7]))
+write('XTRIM', P .. 'events', { 'MINID', '~', TEXT[NOW - ARGV[7]] })
 -- What is left of the audit log still proves what it follows on.
 local old = redis.call('XRANGE', P .. 'audit', '-', TEXT[NOW - ARGV[8]], 'COUNT', ARGV[5])
 if #old > 0 then
@@ -49,8 +49,8 @@ if #old > 0 then
   for i = 1, #old[#old][2], 2 do
     newest[old[#old][2][i]] = old[#old][2][i + 1]
   end
-  redis.call('HSET', P .. 'audit:head', 'trimmed', newest.sequence, 'trimmed_hash', newest.hash)
-  redis.call('XTRIM', P .. 'audit', 'MINID', '=', ms .. '-' .. TEXT[nth + 1])
+  write('HSET', P .. 'audit:head', { 'trimmed', newest.sequence, 'trimmed_hash', newest.hash })
+  write('XTRIM', P .. 'audit', { 'MINID', '=', ms .. '-' .. TEXT[nth + 1] })
 end
 finish()
 return #pruned + #old

@@ -7,11 +7,9 @@
 -- Returns  the log entry's id
 local once = P .. 'published:' .. ARGV[7]
 local id = IS_AGAIN and redis.call('GET', once)
-if not id then
-  said[1] = ARGV[5]
-  entry[1], entry[2] = 'e', ARGV[6]
-  id = finish()
-  -- Longer than the store goes on repeating.
-  redis.call('SET', once, id, 'PX', 10000)
+if id then
+  return id
 end
-return id
+said[1] = ARGV[5]
+entry[1], entry[2] = 'e', ARGV[6]
+return finish(once)

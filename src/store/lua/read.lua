@@ -6,9 +6,9 @@
 --          result or '', its progress or '', its newest approval as names and values
 local answer, ids = { NOW }, ids_of(5, 1)
 fetch(ids)
-local specs = redis.call('HMGET', P .. 'specs', unpack(ids))
-local results = redis.call('HMGET', P .. 'results', unpack(ids))
-local progress = redis.call('HMGET', P .. 'progress', unpack(ids))
+local specs = read_fields(P .. 'specs', ids)
+local results = read_fields(P .. 'results', ids)
+local progress = read_fields(P .. 'progress', ids)
 for nth, id in ipairs(ids) do
   local task = known[id]
   if task then

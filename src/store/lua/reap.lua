@@ -12,8 +12,13 @@
 local count, soonest = 0, -1
 for _, agent in ipairs(redis.call('SMEMBERS', P .. 'agents')) do
   local sessions = P .. 'sessions:' .. agent
-  if redis.call('ZREMRANGEBYSCORE', sessions, '-inf', NOW - ARGV[8]) > 0 and redis.call('EXISTS', sessions) == 0 then
-    say_agent('agent.offline', agent)
+  local silent_since = TEXT[NOW - ARGV[8]]
+  local silent = redis.call('ZCOUNT', sessions, '-inf', silent_since)
+  if silent > 0 then
+    write('ZREMRANGEBYSCORE', sessions, { '-inf', silent_since })
+    if silent == redis.call('ZCARD', sessions) then
+      say_agent('agent.offline', agent)
+    end
   end
   local set = set_of('in_progress', agent)
   local ended = redis.call('ZRANGEBYSCORE', set, '-inf', NOW, 'LIMIT', 0, ARGV[5] - count)

@@ -24,8 +24,8 @@ local d = detail(task)
 task.rank = TEXT[NOW - head_starts(ARGV[6])[task.priority]]
 d.retries, d.lost, d.due = '0', '0', '-'
 promise_again(task)
-redis.call('HDEL', P .. 'results', task.id)
-redis.call('HDEL', P .. 'progress', task.id)
+write('HDEL', P .. 'results', { task.id })
+write('HDEL', P .. 'progress', { task.id })
 local old = task.approval ~= '-' and load_approval(task.approval)
 if old and not stands(old.status, old.on_rejection) then
   move(task, 'requeue', 'blocked', NOW)

@@ -3,14 +3,11 @@
 -- ARGV[5]  how many at the most
 --
 -- Returns  how many it moved
-local popped = redis.call('ZPOPMIN', P .. 'pending', ARGV[5])
-if #popped == 0 then
+local ids, places = first_of(P .. 'pending', ARGV[5])
+if #ids == 0 then
   return 0
 end
-local ids, agents, seen, count = {}, {}, {}, 0
-for i = 1, #popped, 2 do
-  ids[#ids + 1] = popped[i]
-end
+local agents, seen, count = {}, {}, 0
 fetch(ids)
 local specs = specs_of(ids)
 for nth, id in ipairs(ids) do
@@ -19,7 +16,7 @@ for nth, id in ipairs(ids) do
     park(task)
   elseif not barred(task, 'route') then
     count = count + 1
-    move(task, 'route', 'assigned', popped[nth * 2], nil, true)
+    move(task, 'route', 'assigned', places[nth], nil, true)
     if not seen[task.agent] then
       seen[task.agent] = true
       agents[#agents + 1] = task.agent
@@ -27,7 +24,7 @@ for nth, id in ipairs(ids) do
   end
 end
 if #agents > 0 then
-  redis.call('SADD', P .. 'agents', unpack(agents))
+  write('SADD', P .. 'agents', agents)
 end
 finish()
 return count

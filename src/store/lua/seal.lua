@@ -33,7 +33,7 @@ local function specs_of(ids)
     end
   end
   if #gated > 0 then
-    for nth, spec in ipairs(redis.call('HMGET', P .. 'specs', unpack(gated))) do
+    for nth, spec in ipairs(read_fields(P .. 'specs', gated)) do
       specs[gated[nth]] = spec
     end
   end

@@ -17,6 +17,8 @@
 --          (the key's task, and what it was answered with) or `MISMATCH` (the key came with another body)
 local remember_ms = ARGV[5]
 local specs, index, answers = {}, {}, {}
+-- What this call has stored under a key's hash.
+local remembered = {}
 
 -- A deadline: the one that is given, or so long after the task may start, or none.
 local function by(start, at, within)
@@ -29,7 +31,7 @@ for i = 6, #ARGV, 26 do
   local id, key_hash = ARGV[i], ARGV[i + 8]
   local answer
   if key_hash ~= '' then
-    local prior = redis.call('GET', P .. 'idempotency:' .. key_hash)
+    local prior = remembered[key_hash] or redis.call('GET', P .. 'idempotency:' .. key_hash)
     if prior then
       local digest, first = string.match(prior, '^(%S*) (.*)$')
       answer = digest == ARGV[i + 9] and 'REPLAY ' .. first or 'MISMATCH'
@@ -80,7 +82,8 @@ for i = 6, #ARGV, 26 do
     local shown_due = due > NOW and TEXT[due] or '-'
     if key_hash ~= '' then
       local first = id .. ' ' .. shown_due .. ' ' .. (approval ~= '' and approval or '-')
-      redis.call('SET', P .. 'idempotency:' .. key_hash, ARGV[i + 9] .. ' ' .. first, 'PX', remember_ms)
+      remembered[key_hash] = ARGV[i + 9] .. ' ' .. first
+      write('SET', P .. 'idempotency:' .. key_hash, { remembered[key_hash], 'PX', remember_ms })
     end
     answer = 'CREATED ' .. state .. ' ' .. TEXT[NOW] .. ' ' .. shown_due
   end
@@ -88,8 +91,8 @@ for i = 6, #ARGV, 26 do
 end
 
 if #specs > 0 then
-  redis.call('HSET', P .. 'specs', unpack(specs))
-  redis.call('ZADD', P .. 'tasks', unpack(index))
+  write('HSET', P .. 'specs', specs)
+  write('ZADD', P .. 'tasks', index)
 end
 finish()
 return answers

@@ -20,7 +20,7 @@ end
 if not is_cleared(task, spec) then
   return 'UNCLEARED'
 end
-redis.call('SADD', P .. 'agents', task.agent)
+write('SADD', P .. 'agents', { task.agent })
 hold(task, 'take', ARGV[6], ACTOR)
 finish()
 return 'OK'

@@ -7,6 +7,7 @@ pub mod approval;
 pub mod audit;
 pub mod content;
 pub mod event;
+pub mod folded;
 pub mod ids;
 pub mod lifecycle;
 pub mod name;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::approval::TermsSetting;
+use super::folded::{folded, has_control};
 use super::name::Name;
 use super::task::{NewTask, Priority};
 
@@ -27,16 +28,18 @@ pub struct Condition {
     pub fields: Vec<FieldTest>,
 }
 
-/// What a field of the payload or the metadata must be.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What a field of the payload or the metadata must be, or must not be. Text is compared as [`folded`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct FieldTest {
     /// `payload.<name>` or `metadata.<name>`, one level deep.
     pub field: String,
-    /// One of these strings, numbers or booleans; text is compared without regard to case or outer space.
+    /// The test holds if the field is one of these strings, numbers or booleans; `true` and `"true"` are the same.
     pub equals: Vec<Value>,
-    /// Whether a field that is absent or null passes too.
-    #[serde(default)]
+    /// The test holds unless the field is one of these strings, numbers or booleans, of the same JSON type; it holds
+    /// for a field that is absent, null or empty.
+    pub unless: Vec<Value>,
+    /// With `equals`: whether the test holds for a field that is absent or null too.
     pub or_missing: bool,
 }
 
@@ -47,7 +50,8 @@ pub enum Verdict {
     Yes,
     /// It does not.
     No,
-    /// It cannot be told: the field is given twice, or is an object or a list.
+    /// It cannot be told: the field is an object, a list or a text with control characters, or its name is given twice or
+    /// in another spelling (`Environment` for `environment`), which some readers take for it.
     Unclear,
 }
 
@@ -68,31 +72,38 @@ impl Condition {
         })
     }
 
-    /// What is wrong with the condition's field paths, if anything.
+    /// What is wrong with the condition's field tests, if anything.
     pub fn check(&self) -> Result<(), String> {
-        for test in &self.fields {
-            if test.path().is_none() {
-                return Err(format!(
-                    "`{}`: a field is `payload.<name>` or `metadata.<name>`",
-                    test.field
-                ));
-            }
-            if test
-                .equals
-                .iter()
-                .any(|value| value.is_object() || value.is_array() || value.is_null())
-            {
-                return Err(format!(
-                    "`{}`: equals holds strings, numbers and booleans",
-                    test.field
-                ));
-            }
-        }
-        Ok(())
+        self.fields.iter().try_for_each(FieldTest::check)
     }
 }
 
 impl FieldTest {
+    fn check(&self) -> Result<(), String> {
+        let fault = |what: &str| Err(format!("`{}`: {what}", self.field));
+        if self.path().is_none() {
+            return fault("a field is `payload.<name>` or `metadata.<name>`");
+        }
+        let is_scalar =
+            |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
+        if !self.equals.iter().chain(&self.unless).all(is_scalar) {
+            return fault("equals and unless hold strings, numbers and booleans");
+        }
+        if self
+            .unless
+            .iter()
+            .any(|value| value.as_str().is_some_and(|text| folded(text).is_empty()))
+        {
+            return fault("an empty text in unless would be a word for nothing");
+        }
+        let has_equals = !self.equals.is_empty() || self.or_missing;
+        let has_unless = !self.unless.is_empty();
+        if has_equals == has_unless {
+            return fault("a test has either equals (and or_missing) or unless");
+        }
+        Ok(())
+    }
+
     fn path(&self) -> Option<(&str, &str)> {
         let (root, name) = self.field.split_once('.')?;
         (matches!(root, "payload" | "metadata") && !name.is_empty()).then_some((root, name))
@@ -101,19 +112,14 @@ impl FieldTest {
     fn test(&self, task: &NewTask) -> Verdict {
         let Some((root, name)) = self.path() else { return Verdict::Unclear };
         let object = if root == "payload" { Some(&task.payload) } else { task.metadata.as_ref() };
-        let found = object.map_or(Ok(Vec::new()), |object| lookup(object, name));
-        let value = match found.as_deref() {
-            Ok([]) => Value::Null,
-            Ok([value]) => value.clone(),
-            // Readers differ in which of two equal keys they take: an agent might take the other one.
-            Ok([_, _, ..]) | Err(_) => return Verdict::Unclear,
-        };
-        let is_match = match &value {
-            Value::Null => self.or_missing,
+        let found = object.map_or(Ok(Found::default()), |object| lookup(object, name));
+        let Ok(Found { value, is_ambiguous: false }) = found else { return Verdict::Unclear };
+        let is_match = match value.unwrap_or_default() {
+            Value::Null => self.or_missing || !self.unless.is_empty(),
             Value::Object(_) | Value::Array(_) => return Verdict::Unclear,
-            Value::String(_) | Value::Number(_) | Value::Bool(_) => {
-                self.equals.iter().any(|one| is_same(one, &value))
-            }
+            Value::String(text) if has_control(&text) => return Verdict::Unclear,
+            value if self.unless.is_empty() => self.equals.iter().any(|one| is_same(one, &value)),
+            value => !self.unless.iter().any(|one| is_same_of_type(one, &value)),
         };
         if is_match { Verdict::Yes } else { Verdict::No }
     }
@@ -122,29 +128,57 @@ impl FieldTest {
 /// Whether a configured scalar and a given one mean the same: `true` and `"true"`, `Production` and `production`.
 fn is_same(configured: &Value, given: &Value) -> bool {
     let text = |value: &Value| match value {
-        Value::String(text) => text.trim().to_lowercase(),
+        Value::String(text) => folded(text),
         other => other.to_string(),
     };
     text(configured) == text(given)
 }
 
-/// Every value that `object` gives to the key `name`, without building the rest of it.
-fn lookup(object: &RawValue, name: &str) -> Result<Vec<Value>, serde_json::Error> {
-    struct Fields<'n>(&'n str);
+/// The same, where `true` and `"true"` differ: what is harmless is exactly what is named.
+fn is_same_of_type(configured: &Value, given: &Value) -> bool {
+    configured == given
+        || (configured.is_string() && given.is_string() && is_same(configured, given))
+}
+
+/// What an object gives to a name.
+#[derive(Default)]
+struct Found {
+    /// None: no key is the name.
+    value: Option<Value>,
+    /// Whether readers differ in which value they take: two keys are the name, or one is another spelling of it.
+    is_ambiguous: bool,
+}
+
+/// What `object` gives to the key `name`, without building the rest of it.
+fn lookup(object: &RawValue, name: &str) -> Result<Found, serde_json::Error> {
+    struct Fields<'n> {
+        name: &'n str,
+        folded: String,
+    }
+
+    impl Fields<'_> {
+        fn is_alike(&self, key: &str) -> bool {
+            if key.is_ascii() && self.folded.is_ascii() {
+                return key.trim().eq_ignore_ascii_case(&self.folded);
+            }
+            folded(key) == self.folded
+        }
+    }
 
     impl<'de> Visitor<'de> for Fields<'_> {
-        type Value = Vec<Value>;
+        type Value = Found;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("a JSON object")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Value>, A::Error> {
-            let mut found = Vec::new();
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
+            let mut found = Found::default();
             while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                if key == self.0 {
-                    found.push(map.next_value()?);
+                if key == self.name && found.value.is_none() {
+                    found.value = Some(map.next_value()?);
                 } else {
+                    found.is_ambiguous |= self.is_alike(&key);
                     map.next_value::<serde::de::IgnoredAny>()?;
                 }
             }
@@ -152,7 +186,8 @@ fn lookup(object: &RawValue, name: &str) -> Result<Vec<Value>, serde_json::Error
         }
     }
 
-    serde_json::Deserializer::from_str(object.get()).deserialize_map(Fields(name))
+    let fields = Fields { name, folded: folded(name) };
+    serde_json::Deserializer::from_str(object.get()).deserialize_map(fields)
 }
 
 /// One reason to ask a human, or not to: the first rule that applies decides.
@@ -214,24 +249,74 @@ mod tests {
 
     fn production() -> Condition {
         let json = r#"{"types": ["deploy"], "where":
-            [{"field": "payload.environment", "equals": ["production"], "or_missing": true}]}"#;
+            [{"field": "payload.environment", "unless": ["development", "dev", "staging", "preview"]}]}"#;
         serde_json::from_str(json).unwrap()
     }
 
     #[test]
-    fn a_deployment_that_may_be_to_production_is_never_waved_through() {
-        let verdict =
-            |payload: &str| production().test(&task("deploy", Priority::P2, payload, None));
-
-        assert_eq!(verdict(r#"{"environment": "staging"}"#), Verdict::No);
+    fn only_what_is_named_as_harmless_is_harmless() {
         for (payload, expected) in [
+            (r#"{"environment": "staging"}"#, Verdict::No),
+            (r#"{"environment": " Staging\n"}"#, Verdict::No),
+            (r#"{"environment": "ＤＥＶ"}"#, Verdict::No),
+            (r#"{"environment": "sta\u200bging\ufeff"}"#, Verdict::No),
+            (r#"{"environm\u0065nt": "dev", "environments": "production"}"#, Verdict::No),
             ("{}", Verdict::Yes),
             (r#"{"environment": null}"#, Verdict::Yes),
+            (r#"{"environment": ""}"#, Verdict::Yes),
+            (r#"{"environment": "\u200b"}"#, Verdict::Yes),
             (r#"{"environment": "production"}"#, Verdict::Yes),
-            (r#"{"environment": " Production "}"#, Verdict::Yes),
-            (r#"{"environm\u0065nt": "production"}"#, Verdict::Yes),
-            (r#"{"environment": "staging", "environment": "production"}"#, Verdict::Unclear),
+            (r#"{"environment": "prod"}"#, Verdict::Yes),
+            (r#"{"environment": "live"}"#, Verdict::Yes),
+            (r#"{"environment": "st\u0430ging"}"#, Verdict::Yes),
+            (r#"{"environment": "prev\u0131ew"}"#, Verdict::Yes),
+            (r#"{"environment": "dev,production"}"#, Verdict::Yes),
+            (r#"{"environment": 0}"#, Verdict::Yes),
+            (r#"{"environment": false}"#, Verdict::Yes),
             (r#"{"environment": {"name": "staging"}}"#, Verdict::Unclear),
+            (r#"{"environment": ["staging"]}"#, Verdict::Unclear),
+            (r#"{"environment": "staging\u0000"}"#, Verdict::Unclear),
+            (r#"{"environment": "staging", "environment": "production"}"#, Verdict::Unclear),
+            (r#"{"environment": "staging", "Environment": "production"}"#, Verdict::Unclear),
+            (r#"{"environment": "staging", "environ\u200bment": "production"}"#, Verdict::Unclear),
+            (r#"{"ENVIRONMENT": "staging"}"#, Verdict::Unclear),
+            (r#"{" environment": "staging"}"#, Verdict::Unclear),
+        ] {
+            let found = production().test(&task("deploy", Priority::P2, payload, None));
+            assert_eq!(found, expected, "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_scalar_is_harmless_only_in_its_own_type() {
+        let json = r#"{"where": [{"field": "payload.production", "unless": [false, 0]}]}"#;
+        let condition: Condition = serde_json::from_str(json).unwrap();
+        let verdict = |payload: &str| condition.test(&task("faq", Priority::P2, payload, None));
+
+        for (value, expected) in [
+            ("false", Verdict::No),
+            ("0", Verdict::No),
+            (r#""false""#, Verdict::Yes),
+            (r#""0""#, Verdict::Yes),
+            ("true", Verdict::Yes),
+            ("1e400", Verdict::Unclear),
+        ] {
+            assert_eq!(verdict(&format!(r#"{{"production": {value}}}"#)), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_named_word_is_met_in_every_spelling() {
+        let json = r#"{"where": [{"field": "payload.environment", "equals": ["production"], "or_missing": true}]}"#;
+        let condition: Condition = serde_json::from_str(json).unwrap();
+        let verdict = |payload: &str| condition.test(&task("faq", Priority::P2, payload, None));
+
+        for (payload, expected) in [
+            (r#"{"environment": "staging"}"#, Verdict::No),
+            ("{}", Verdict::Yes),
+            (r#"{"environment": " Production "}"#, Verdict::Yes),
+            (r#"{"environment": "pro\u00adduction"}"#, Verdict::Yes),
+            (r#"{"environment": "production\u0000"}"#, Verdict::Unclear),
         ] {
             assert_eq!(verdict(payload), expected, "{payload}");
         }
@@ -277,18 +362,31 @@ mod tests {
     }
 
     #[test]
-    fn a_field_path_is_checked_before_it_is_used() {
-        let condition = |field: &str| Condition {
-            fields: vec![FieldTest {
-                field: field.to_owned(),
-                equals: vec![Value::Bool(true)],
-                or_missing: false,
-            }],
-            ..Condition::default()
+    fn a_field_test_is_checked_before_it_is_used() {
+        let check = |test: &str| {
+            let json = format!(r#"{{"where": [{test}]}}"#);
+            serde_json::from_str::<Condition>(&json).unwrap().check()
         };
 
-        assert!(condition("payload.x").check().is_ok());
-        assert!(condition("x").check().is_err());
-        assert!(condition("headers.x").check().is_err());
+        for good in [
+            r#"{"field": "payload.x", "equals": [true]}"#,
+            r#"{"field": "metadata.x", "equals": [], "or_missing": true}"#,
+            r#"{"field": "payload.x", "unless": ["dev", 1, false]}"#,
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [
+            r#"{"field": "x", "equals": [true]}"#,
+            r#"{"field": "headers.x", "equals": [true]}"#,
+            r#"{"equals": [true]}"#,
+            r#"{"field": "payload.x"}"#,
+            r#"{"field": "payload.x", "equals": [null]}"#,
+            r#"{"field": "payload.x", "unless": [["dev"]]}"#,
+            r#"{"field": "payload.x", "unless": ["\u200b"]}"#,
+            r#"{"field": "payload.x", "unless": ["dev"], "equals": ["prod"]}"#,
+            r#"{"field": "payload.x", "unless": ["dev"], "or_missing": true}"#,
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use poem_openapi::Object;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::name::Name;
@@ -64,15 +65,17 @@ pub struct ConditionView {
     pub fields: Vec<FieldTestView>,
 }
 
-/// What a field of the payload or the metadata must be.
+/// What a field of the payload or the metadata must be, or must not be.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "FieldTest")]
 pub struct FieldTestView {
     /// `payload.<name>` or `metadata.<name>`.
     pub field: String,
-    /// One of these.
+    /// The test holds if the field is one of these; empty: see `unless`.
     pub equals: Vec<Raw>,
-    /// Whether a field that is absent or null passes too.
+    /// The test holds unless the field is one of these; empty: see `equals`.
+    pub unless: Vec<Raw>,
+    /// Whether the test of `equals` holds for a field that is absent or null too.
     pub or_missing: bool,
 }
 
@@ -131,11 +134,14 @@ impl From<&Condition> for ConditionView {
 
 impl From<&FieldTest> for FieldTestView {
     fn from(test: &FieldTest) -> Self {
-        let equals =
-            test.equals.iter().filter_map(|value| RawValue::from_string(value.to_string()).ok());
+        let raw = |values: &[Value]| {
+            let read = |value: &Value| RawValue::from_string(value.to_string()).ok().map(Raw);
+            values.iter().filter_map(read).collect()
+        };
         Self {
             field: test.field.clone(),
-            equals: equals.map(Raw).collect(),
+            equals: raw(&test.equals),
+            unless: raw(&test.unless),
             or_missing: test.or_missing,
         }
     }

@@ -1,0 +1,78 @@
+//! How words of people are compared: by what a reader sees, not by their bytes.
+
+use std::borrow::Cow;
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::ComposingNormalizer;
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+/// `text` as it is compared: without invisible characters (default-ignorable and format characters), in Unicode's form
+/// NFKC, case folded, without outer space.
+///
+/// Letters of two scripts that look alike stay different. Control characters stay; see [`has_control`].
+pub fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.trim().to_ascii_lowercase();
+    }
+    let normalizer = ComposingNormalizer::new_nfkc();
+    let visible = visible(text);
+    let folded = CaseMapper::new().fold_string(&normalizer.normalize(&visible)).into_owned();
+    // To fold may undo the form, and the form may bring out what is invisible.
+    let normal = normalizer.normalize(&folded).into_owned();
+    self::visible(&normal).trim().to_owned()
+}
+
+/// Whether `text` holds a control character other than a tab or the end of a line, at which readers may cut it off.
+pub fn has_control(text: &str) -> bool {
+    text.chars().any(|letter| letter.is_control() && !matches!(letter, '\t' | '\n' | '\r'))
+}
+
+fn visible(text: &str) -> Cow<'_, str> {
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    let categories = CodePointMapData::<GeneralCategory>::new();
+    let is_invisible = |letter: char| {
+        ignorable.contains(letter) || categories.get(letter) == GeneralCategory::Format
+    };
+    if text.contains(is_invisible) { text.replace(is_invisible, "").into() } else { text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_look_the_same_are_the_same() {
+        for (word, other) in [
+            ("alice", " Alice\t"),
+            ("alice", "\u{ff21}\u{ff4c}\u{ff49}\u{ff43}\u{ff45}"),
+            ("alice", "al\u{200b}i\u{ad}ce\u{feff}"),
+            ("alice", "\u{2066}alice\u{2069}"),
+            ("alice", "al\u{e0069}ice\u{fe0f}"),
+            ("alice@example.com", "ALICE\u{ff20}EXAMPLE.COM\u{3000}"),
+            ("jürgen", "JU\u{308}RGEN"),
+            ("straße", "STRASSE"),
+            ("ἀλέξης", "ἈΛΈΞΗΣ"),
+            ("kelvin", "\u{212a}elvin"),
+            ("sam", "\u{17f}am"),
+            ("office", "o\u{fb03}ce"),
+        ] {
+            assert_eq!(folded(word), folded(other), "{word} {other:?}");
+            assert_eq!(folded(&folded(other)), folded(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn words_of_other_letters_stay_different() {
+        for other in ["st\u{430}ging", "stag\u{131}ng", "sta ging", "stag\0ing", "stáging", ""] {
+            assert_ne!(folded(other), "staging", "{other:?}");
+        }
+        assert_eq!(folded("\u{200b}\u{2060} "), "");
+    }
+
+    #[test]
+    fn only_what_may_cut_a_text_off_is_a_control_character() {
+        assert!(has_control("staging\0") && has_control("\u{8}") && has_control("\u{85}"));
+        assert!(!has_control("two\r\n\tlines\u{200b}"));
+    }
+}

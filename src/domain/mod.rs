@@ -17,3 +17,4 @@ pub mod retry;
 pub mod routing;
 pub mod sla;
 pub mod task;
+pub mod text;

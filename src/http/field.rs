@@ -3,16 +3,22 @@
 //! A request type is a plain struct of [`Field`]s that serde reads in one pass over the bytes. Reading
 //! never stops at a field of the wrong type: what is wrong with it is kept, and [`Faults`] collects
 //! all of that, together with what only a comparison of fields can find, for one answer.
+//!
+//! What a request can make of an answer is bounded here too: a list is read no further than its bound ([`List`]; there is
+//! no reader of an unbounded one), and a body is told of [`MAX_FAULTS`] faults.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::marker::PhantomData;
 
-use poem_openapi::registry::{MetaSchemaRef, Registry};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned, SeqAccess};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::domain::text::{Bound, stored_bytes};
 use crate::engine::Fault;
 
 use super::error::Refusal;
@@ -45,22 +51,36 @@ impl<'de, T: Readable> Deserialize<'de> for Field<T> {
     }
 }
 
+/// A list of at most `MOST` items.
+#[derive(Clone, Debug)]
+pub struct List<T, const MOST: usize>(pub Vec<T>);
+
+/// How many faults of one body are reported; of the others only how many there are.
+pub const MAX_FAULTS: usize = 100;
+
 /// What is wrong with a request body, field by field.
 #[derive(Debug, Default)]
 pub struct Faults {
     /// Where the object that is being read stands in the body; empty: it is the body.
     base: String,
+    /// The first [`MAX_FAULTS`].
     found: Vec<Fault>,
+    /// How many more there are.
+    more: usize,
 }
 
 impl Faults {
     /// Faults of the object at `base`, a JSON Pointer such as `/tasks/3`.
     pub fn at(base: impl Into<String>) -> Self {
-        Self { base: base.into(), found: Vec::new() }
+        Self { base: base.into(), ..Self::default() }
     }
 
     /// Notes that the field `name` is wrong.
     pub fn add(&mut self, name: &str, detail: impl Into<String>) {
+        if self.found.len() == MAX_FAULTS {
+            self.more += 1;
+            return;
+        }
         self.found.push(Fault::new(format!("{}/{name}", self.base), detail));
     }
 
@@ -106,13 +126,20 @@ impl Faults {
         None
     }
 
-    /// Passes `text` on if it has 1 to `most` characters, and notes the fault if not.
-    pub fn short(&mut self, name: &str, text: Option<String>, most: usize) -> Option<String> {
+    /// Passes `text` on if it is not empty and keeps to `bound`, and notes the fault if not.
+    pub fn short(&mut self, name: &str, text: Option<String>, bound: Bound) -> Option<String> {
         let text = text?;
-        if (1..=most).contains(&text.chars().count()) {
+        if !text.is_empty() && bound.holds(&text) {
             return Some(text);
         }
-        self.add(name, format!("must have 1 to {most} characters"));
+        let Bound { chars, bytes } = bound;
+        let mut detail = format!("must have 1 to {chars} characters");
+        if text.chars().count() <= chars && !text.is_empty() {
+            let found = stored_bytes(&text);
+            let why = "as they are kept, where a control character takes 6";
+            let _ = write!(detail, " and at most {bytes} bytes {why}; it has {found}");
+        }
+        self.add(name, detail);
         None
     }
 
@@ -146,7 +173,10 @@ impl Faults {
     /// # Errors
     ///
     /// All that was noted. A value is missing only when a fault says why.
-    pub fn finish<T>(self, value: Option<T>) -> Result<T, Refusal> {
+    pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Refusal> {
+        if self.more > 0 {
+            self.found.push(Fault::new(self.base, format!("has {} more faults", self.more)));
+        }
         match value {
             Some(value) if self.found.is_empty() => Ok(value),
             Some(_) | None => Err(Refusal::invalid(self.found)),
@@ -170,12 +200,38 @@ impl<T: Readable> Readable for Option<T> {
     }
 }
 
-impl<T: Readable> Readable for Vec<T> {
+/// Stops at the first item that is one too many or cannot be read: what follows costs nothing.
+impl<T: Readable, const MOST: usize> Readable for List<T, MOST> {
     fn read(raw: &RawValue) -> Result<Self, String> {
-        let items: Vec<&RawValue> =
-            serde_json::from_str(raw.get()).map_err(|_| "must be a list".to_owned())?;
-        let read = |(index, item)| T::read(item).map_err(|detail| format!("item {index} {detail}"));
-        items.into_iter().enumerate().map(read).collect()
+        if !raw.get().starts_with('[') {
+            return Err("must be a list".to_owned());
+        }
+        let mut reader = serde_json::Deserializer::from_str(raw.get());
+        reader.deserialize_seq(Items(PhantomData)).map_err(|error| plain(&error))
+    }
+}
+
+/// Reads the items of a [`List`].
+struct Items<T, const MOST: usize>(PhantomData<T>);
+
+impl<'de, T: Readable, const MOST: usize> de::Visitor<'de> for Items<T, MOST> {
+    type Value = List<T, MOST>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut read = Vec::new();
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            if read.len() == MOST {
+                return Err(de::Error::custom(format!("must have at most {MOST} items")));
+            }
+            let wrong = |detail| de::Error::custom(format!("item {} {detail}", read.len()));
+            let item = T::read(item).map_err(wrong)?;
+            read.push(item);
+        }
+        Ok(List(read))
     }
 }
 
@@ -215,6 +271,36 @@ impl<T: Type> Type for Field<T> {
 
     fn schema_ref() -> MetaSchemaRef {
         T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl<T: Type, const MOST: usize> Type for List<T, MOST> {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        format!("list_{}", T::name()).into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            items: Some(Box::new(T::schema_ref())),
+            max_items: Some(MOST),
+            ..MetaSchema::new("array")
+        }))
     }
 
     fn register(registry: &mut Registry) {
@@ -280,5 +366,27 @@ mod tests {
         let raw: &RawValue = serde_json::from_str("[1, null, 3]").unwrap();
 
         assert_eq!(Order::read(raw).unwrap_err(), "must be an object");
+    }
+
+    #[test]
+    fn a_list_is_read_no_further_than_its_bound() {
+        let long = format!("[{}]", ["1"; 100_000].join(","));
+        let read = |text: &str| List::<u32, 3>::read(serde_json::from_str(text).unwrap());
+
+        assert_eq!(read("[1, 2, 3]").unwrap().0, [1, 2, 3]);
+        assert_eq!(read(&long).unwrap_err(), "must have at most 3 items");
+        assert_eq!(read(r#"[1, "x"]"#).unwrap_err(), "item 1 must be a whole number, 0 or more");
+        assert_eq!(read("{}").unwrap_err(), "must be a list");
+    }
+
+    #[test]
+    fn a_body_is_told_of_a_hundred_faults_and_how_many_more_there_are() {
+        let mut faults = Faults::default();
+        (0..1_000).for_each(|nth| faults.add(&nth.to_string(), "is wrong"));
+
+        let errors = faults.finish(Some(())).unwrap_err().into_problem("").errors;
+
+        assert_eq!(errors.len(), MAX_FAULTS + 1);
+        assert_eq!(errors[MAX_FAULTS].detail, "has 900 more faults");
     }
 }

@@ -124,7 +124,7 @@ impl Tasks {
                 BatchItemResult::from,
             )
         });
-        Ok(Json(BatchResult { results: results.collect() }))
+        Ok(Json(BatchResult::new(results.collect())))
     }
 
     /// List tasks

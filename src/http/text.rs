@@ -219,7 +219,7 @@ impl Word for Name {
     const NAME: &'static str = "Name";
 
     fn schema() -> MetaSchema {
-        MetaSchema { pattern: Some(name::PATTERN.to_owned()), ..string() }
+        MetaSchema { pattern: Some(name::PATTERN.to_owned()), max_length: Some(64), ..string() }
     }
 
     fn read(text: &str) -> Result<Self, String> {
@@ -277,7 +277,8 @@ impl Word for TraceId {
     const NAME: &'static str = "TraceId";
 
     fn schema() -> MetaSchema {
-        MetaSchema { pattern: Some("^[A-Za-z0-9._-]{1,64}$".to_owned()), ..string() }
+        let pattern = Some("^[A-Za-z0-9._-]{1,64}$".to_owned());
+        MetaSchema { pattern, max_length: Some(64), ..string() }
     }
 
     fn read(text: &str) -> Result<Self, String> {
@@ -297,7 +298,8 @@ impl Word for IdempotencyKey {
     const NAME: &'static str = "IdempotencyKey";
 
     fn schema() -> MetaSchema {
-        MetaSchema { pattern: Some("^[!-~]{1,255}$".to_owned()), ..string() }
+        let pattern = Some("^[!-~]{1,255}$".to_owned());
+        MetaSchema { pattern, max_length: Some(255), ..string() }
     }
 
     fn read(text: &str) -> Result<Self, String> {

@@ -262,6 +262,57 @@ mod tests {
         }
     }
 
+    /// The schema itself, where `schema` only refers to it.
+    fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
+        let parts = [&schema["$ref"], &schema["oneOf"][0]["$ref"], &schema["allOf"][0]["$ref"]];
+        let target = parts.into_iter().find_map(Value::as_str);
+        target.map_or(schema, |target| {
+            document.pointer(target.trim_start_matches('#')).unwrap_or(schema)
+        })
+    }
+
+    /// The members below `schema` that are texts or lists without a bound.
+    fn unbounded(document: &Value, schema: &Value, place: &str, found: &mut BTreeSet<String>) {
+        let schema = resolved(document, schema);
+        let formats = [Some("uuid"), Some("date-time")];
+        let is_bounded = match schema["type"].as_str() {
+            Some("string") => {
+                schema["maxLength"].is_u64()
+                    || schema["enum"].is_array()
+                    || formats.contains(&schema["format"].as_str())
+            }
+            Some("array") => schema["maxItems"].is_u64(),
+            _ => true,
+        };
+        if !is_bounded {
+            found.insert(place.to_owned());
+        }
+        if schema["items"].is_object() {
+            unbounded(document, &schema["items"], &format!("{place}[]"), found);
+        }
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            unbounded(document, property, &format!("{place}.{name}"), found);
+        }
+    }
+
+    #[test]
+    fn every_text_and_every_list_of_every_request_has_a_bound() {
+        let document = document();
+        let mut found = BTreeSet::new();
+
+        for one in operations(&document) {
+            let schema = &one["requestBody"]["content"]["application/json"]["schema"];
+            let name = one["operationId"].as_str().unwrap();
+            unbounded(&document, schema, name, &mut found);
+        }
+
+        assert_eq!(found, BTreeSet::new());
+        for (schema, field, _) in super::super::request::TEXTS {
+            let place = format!("/components/schemas/{schema}/properties/{field}/x-max-bytes");
+            assert!(document.pointer(&place).is_some(), "{place}");
+        }
+    }
+
     #[test]
     fn a_path_finds_its_template_and_a_word_wins() {
         assert_eq!(Template::of("/tasks").unwrap().allow(), "GET, POST, HEAD");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::super::request::BOUNDS;
+use super::super::request::{BOUNDS, TEXTS};
 
 type Object = Map<String, Value>;
 
@@ -157,6 +157,14 @@ fn add_bounds(document: &mut Value) {
         if let Some(property) = property.and_then(Value::as_object_mut) {
             property.insert("minimum".to_owned(), json!(least));
             property.insert("maximum".to_owned(), json!(most));
+        }
+    }
+    for (schema, field, bound) in TEXTS {
+        let property =
+            document.pointer_mut(&format!("/components/schemas/{schema}/properties/{field}"));
+        if let Some(property) = property.and_then(Value::as_object_mut) {
+            property.insert("maxLength".to_owned(), json!(bound.chars));
+            property.insert("x-max-bytes".to_owned(), json!(bound.bytes));
         }
     }
 }

@@ -11,13 +11,13 @@ use crate::domain::task::{Attempt, Millis};
 use crate::engine::Question;
 
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, Fields};
+use super::super::field::{Faults, Field, Fields, List};
 use super::super::json::{Raw, RawObject};
 use super::super::text::Text;
-use super::Limits;
+use super::{Limits, REASON};
 
-/// The longest comment or reason, in characters.
-const MAX_COMMENT: usize = 1_000;
+/// The largest action of a question, in bytes: every event of its approval carries it.
+const MAX_ACTION_BYTES: usize = 65_536;
 
 /// The most decisions of one request.
 const MAX_DECISIONS: usize = 100;
@@ -59,7 +59,7 @@ impl Fields for Reject {}
 #[serde(default)]
 pub struct Decisions {
     /// The decisions; each is taken or refused for itself.
-    decisions: Field<Vec<DecisionItem>>,
+    decisions: Field<List<DecisionItem, MAX_DECISIONS>>,
 }
 
 impl Fields for Decisions {}
@@ -95,7 +95,7 @@ pub struct Ask {
     attempt: Field<u32>,
     /// Why it asks, 1 to 1,000 characters.
     reason: Field<String>,
-    /// What it wants to do: any JSON.
+    /// What it wants to do: any JSON, at most 65,536 bytes.
     action: Field<Option<Raw>>,
     /// What a no leads to: `cancel` ends the task, `return` gives it back to the agent; `cancel` if left out.
     on_rejection: Field<Option<Text<OnRejection>>>,
@@ -106,7 +106,7 @@ pub struct Ask {
 impl Fields for Ask {}
 
 fn read_comment(faults: &mut Faults, name: &str, comment: Option<String>) -> Option<String> {
-    faults.short(name, comment.filter(|text| !text.is_empty()), MAX_COMMENT)
+    faults.short(name, comment.filter(|text| !text.is_empty()), REASON)
 }
 
 fn read_digest(faults: &mut Faults, digest: Field<Option<String>>) -> Option<String> {
@@ -169,8 +169,8 @@ impl Decisions {
     /// The list itself is missing, empty or too long.
     pub fn into_decisions(self, limits: &Limits) -> Result<Vec<ReadDecision>, Refusal> {
         let mut faults = Faults::default();
-        let items = faults.required("decisions", self.decisions);
-        if items.as_ref().is_some_and(|items| !(1..=MAX_DECISIONS).contains(&items.len())) {
+        let items = faults.required("decisions", self.decisions).map(|list| list.0);
+        if items.as_ref().is_some_and(Vec::is_empty) {
             faults.add("decisions", format!("must have 1 to {MAX_DECISIONS} items"));
         }
         let items = faults.finish(items)?;
@@ -209,9 +209,9 @@ impl Ask {
         let mut faults = Faults::default();
         let attempt = faults.required("attempt", self.attempt);
         let reason = faults.required("reason", self.reason);
-        let reason = faults.short("reason", reason, MAX_COMMENT);
+        let reason = faults.short("reason", reason, REASON);
         let action = faults.optional("action", self.action).map(|raw| raw.0);
-        let action = faults.sized("action", action, limits.max_json_bytes);
+        let action = faults.sized("action", action, limits.max_json_bytes.min(MAX_ACTION_BYTES));
         let on_rejection = faults
             .optional("on_rejection", self.on_rejection)
             .map(|word| word.0)

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use poem_openapi::Object;
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use crate::domain::task::{Idempotency, NewTask};
 
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, Fields, Readable};
-use super::super::json::{Raw, digest};
+use super::super::field::{Faults, Field, Fields, List, Readable};
+use super::super::json::digest;
 use super::Limits;
 use super::submission::{Submission, Trace};
 
@@ -25,14 +25,14 @@ pub const MAX_BATCH: usize = 1_000;
 #[oai(rename = "SubmissionBatch")]
 pub struct Batch {
     /// The tasks; each is accepted or refused for itself.
-    tasks: Field<BatchItems>,
+    tasks: Field<List<BatchItem, MAX_BATCH>>,
 }
 
 impl Fields for Batch {}
 
 /// Kept as text, so that each item's digest is of what was sent.
 #[derive(Debug)]
-pub struct BatchItems(Vec<Raw>);
+pub struct BatchItem(Box<RawValue>);
 
 impl Batch {
     /// Each item's task, or what is wrong with the item.
@@ -47,7 +47,7 @@ impl Batch {
     ) -> Result<Vec<Result<NewTask, Refusal>>, Refusal> {
         let mut faults = Faults::default();
         let items = faults.required("tasks", self.tasks).map(|items| items.0);
-        if items.as_ref().is_some_and(|items| !(1..=MAX_BATCH).contains(&items.len())) {
+        if items.as_ref().is_some_and(Vec::is_empty) {
             faults.add("tasks", format!("must have 1 to {MAX_BATCH} items"));
         }
         let items = faults.finish(items)?;
@@ -73,22 +73,24 @@ fn read_item(
     submission.check(faults, limits, trace.clone(), idempotency)
 }
 
-impl Type for BatchItems {
+impl Readable for BatchItem {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        Ok(Self(raw.to_owned()))
+    }
+}
+
+/// The document shows what an item must be.
+impl Type for BatchItem {
     const IS_REQUIRED: bool = true;
     type RawValueType = Self;
     type RawElementValueType = Self;
 
     fn name() -> Cow<'static, str> {
-        "BatchItems".into()
+        Submission::name()
     }
 
     fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            items: Some(Box::new(Submission::schema_ref())),
-            min_items: Some(1),
-            max_items: Some(MAX_BATCH),
-            ..MetaSchema::new("array")
-        }))
+        Submission::schema_ref()
     }
 
     fn register(registry: &mut Registry) {
@@ -101,14 +103,6 @@ impl Type for BatchItems {
 
     fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
         Box::new(std::iter::once(self))
-    }
-}
-
-impl Readable for BatchItems {
-    fn read(raw: &RawValue) -> Result<Self, String> {
-        let items: Vec<Box<RawValue>> =
-            serde_json::from_str(raw.get()).map_err(|_| "must be a list".to_owned())?;
-        Ok(Self(items.into_iter().map(Raw).collect()))
     }
 }
 

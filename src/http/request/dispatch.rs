@@ -12,20 +12,17 @@ use crate::domain::task::{Attempt, Millis, Outcome, Progress, Report};
 use crate::engine::Claim;
 
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, Fields};
+use super::super::field::{Faults, Field, Fields, List};
 use super::super::json::Raw;
 use super::super::text::Text;
-use super::Limits;
 use super::claim::ClaimRequest;
+use super::{ERROR, Limits, MESSAGE};
 
 /// The bounds of a lease, in milliseconds: 1 s to 1 h.
 pub(super) const LEASE_MS: RangeInclusive<Millis> = 1_000..=3_600_000;
 
 /// How long a retry may wait, in milliseconds: up to 7 days.
 pub(super) const RETRY_AFTER_MS: RangeInclusive<Millis> = 0..=7 * 24 * 3_600_000;
-
-/// The longest error, in bytes.
-const MAX_ERROR_BYTES: usize = 8_192;
 
 /// The most outcomes of one request.
 const MAX_OUTCOMES: usize = 1_000;
@@ -54,7 +51,7 @@ impl Fields for Heartbeat {}
 pub struct ProgressRequest {
     /// 0 to 100.
     percent: Field<f64>,
-    /// What it is at, 1 to 500 characters.
+    /// What it is at. What is more than 500 characters, or 2,048 bytes as it is kept, is cut off.
     message: Field<Option<String>>,
 }
 
@@ -83,7 +80,9 @@ impl ProgressRequest {
         let percent = faults.required("percent", self.percent);
         let percent = faults.within("percent", percent, 0.0..=100.0);
         let message = faults.optional("message", self.message);
-        let message = faults.short("message", message, 500);
+        // A sign of life must not fail on what goes with it.
+        let message = message.map(|text| MESSAGE.cut(text));
+        let message = faults.short("message", message, MESSAGE);
         Some(Progress { percent: percent?, message })
     }
 }
@@ -106,7 +105,7 @@ impl Fields for Completion {}
 pub struct Failure {
     /// The attempt.
     attempt: Field<u32>,
-    /// Why, 1 to 8,192 bytes.
+    /// Why. What is more than 8,192 bytes as it is kept is cut off.
     error: Field<Option<String>>,
     /// Whether another attempt makes sense; true if left out.
     retryable: Field<Option<bool>>,
@@ -200,13 +199,11 @@ fn read_failure(
     }
 }
 
-/// The error of a failed attempt: some clients of the predecessor give none.
+/// The error of a failed attempt, cut where it is too long: the report must get through. Some clients of the predecessor
+/// give none.
 pub(super) fn read_error(faults: &mut Faults, error: Field<Option<String>>) -> String {
     let error = faults.optional("error", error).filter(|error| !error.is_empty());
-    if error.as_ref().is_some_and(|error| error.len() > MAX_ERROR_BYTES) {
-        faults.add("error", format!("must have at most {MAX_ERROR_BYTES} bytes"));
-    }
-    error.unwrap_or_else(|| NO_ERROR.to_owned())
+    ERROR.cut(error.unwrap_or_else(|| NO_ERROR.to_owned()))
 }
 
 /// Outcomes of several attempts, and a claim of the next.
@@ -214,7 +211,7 @@ pub(super) fn read_error(faults: &mut Faults, error: Field<Option<String>>) -> S
 #[serde(default)]
 pub struct Outcomes {
     /// The outcomes, at most 1,000; each is taken or refused for itself.
-    outcomes: Field<Vec<OutcomeItem>>,
+    outcomes: Field<List<OutcomeItem, MAX_OUTCOMES>>,
     /// Claims the next tasks in the same call.
     claim: Field<Option<ClaimRequest>>,
 }
@@ -234,7 +231,7 @@ pub struct OutcomeItem {
     outcome: Field<String>,
     /// What the agent found or made: any JSON.
     result: Field<Option<Raw>>,
-    /// Why it failed, 1 to 8,192 bytes.
+    /// Why it failed. What is more than 8,192 bytes as it is kept is cut off.
     error: Field<Option<String>>,
     /// Whether another attempt makes sense; true if left out.
     retryable: Field<Option<bool>>,
@@ -256,10 +253,8 @@ impl Outcomes {
         limits: &Limits,
     ) -> Result<(Vec<Report>, Option<Claim>), Refusal> {
         let mut faults = Faults::default();
-        let items = faults.required("outcomes", self.outcomes).unwrap_or_default();
-        if items.len() > MAX_OUTCOMES {
-            faults.add("outcomes", format!("must have at most {MAX_OUTCOMES} items"));
-        }
+        let items =
+            faults.required("outcomes", self.outcomes).map(|list| list.0).unwrap_or_default();
         let read = |(index, item): (usize, OutcomeItem)| {
             faults.inside(&format!("outcomes/{index}"), |faults| item.read(faults, limits))
         };

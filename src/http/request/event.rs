@@ -10,7 +10,7 @@ use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields};
 use super::super::json::RawObject;
 use super::super::text::{EventType, Text, TraceId};
-use super::Limits;
+use super::{Limits, SOURCE};
 
 /// Something happened.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -46,7 +46,7 @@ impl PublishRequest {
         let mut faults = Faults::default();
         let event_type = faults.required("event_type", self.event_type);
         let source_agent = faults.optional("source_agent", self.source_agent);
-        let source_agent = faults.short("source_agent", source_agent, 64);
+        let source_agent = faults.short("source_agent", source_agent, SOURCE);
         let payload = faults.required("payload", self.payload).map(|object| object.0);
         let payload = faults.sized("payload", payload, limits.max_json_bytes);
         let task_id = faults.optional("task_id", self.task_id).map(|id| id.0);

@@ -19,6 +19,7 @@ pub use status::{Cancellation, StatusRequest};
 pub use submission::{Submission, Trace};
 
 use crate::domain::name::Name;
+use crate::domain::text::Bound;
 use crate::engine;
 
 use approval::EXPIRES_MS;
@@ -40,6 +41,50 @@ pub const BOUNDS: &[(&str, &str, u64, u64)] = &[
     ("Heartbeat",    "extend_ms",       *LEASE_MS.start(),           *LEASE_MS.end()),
     ("Failure",      "retry_after_ms",  *RETRY_AFTER_MS.start(),     *RETRY_AFTER_MS.end()),
     ("Outcome",      "retry_after_ms",  *RETRY_AFTER_MS.start(),     *RETRY_AFTER_MS.end()),
+];
+
+/// A comment, or the reason for a decision, a cancel or a question.
+pub(super) const REASON: Bound = Bound { chars: 1_000, bytes: 4_096 };
+
+/// Why an attempt failed.
+pub(super) const ERROR: Bound = Bound { chars: 8_192, bytes: 8_192 };
+
+/// What an agent is at.
+pub(super) const MESSAGE: Bound = Bound { chars: 500, bytes: 2_048 };
+
+/// A promise in time, in the client's words.
+pub(super) const TARGET: Bound = Bound { chars: 64, bytes: 256 };
+
+/// Who publishes an event.
+pub(super) const SOURCE: Bound = Bound { chars: 64, bytes: 256 };
+
+/// One of a few words, of which the longest is `in_progress`; any other is refused.
+const WORD: Bound = Bound { chars: 11, bytes: 11 };
+
+/// SHA-256 in hexadecimal.
+const DIGEST: Bound = Bound { chars: 64, bytes: 64 };
+
+/// The bounds of texts for the API document: schema, field, bound.
+#[rustfmt::skip]
+pub const TEXTS: &[(&str, &str, Bound)] = &[
+    ("Submission",      "sla_target",   TARGET),
+    ("PublishRequest",  "source_agent", SOURCE),
+    ("ProgressReport",  "message",      MESSAGE),
+    ("Failure",         "error",        ERROR),
+    ("Outcome",         "error",        ERROR),
+    ("Outcome",         "outcome",      WORD),
+    ("StatusRequest",   "error",        ERROR),
+    ("StatusRequest",   "status",       WORD),
+    ("Cancellation",    "reason",       REASON),
+    ("ApprovalRequest", "reason",       REASON),
+    ("Approve",         "comment",      REASON),
+    ("Approve",         "digest",       DIGEST),
+    ("Reject",          "comment",      REASON),
+    ("Reject",          "reason",       REASON),
+    ("Reject",          "digest",       DIGEST),
+    ("Decision",        "comment",      REASON),
+    ("Decision",        "decision",     WORD),
+    ("Decision",        "digest",       DIGEST),
 ];
 
 /// What a body is measured against: the parts of the engine's settings that reading one needs.

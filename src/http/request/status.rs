@@ -8,11 +8,8 @@ use crate::engine::StatusChange;
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields};
 use super::super::json::Raw;
-use super::Limits;
 use super::dispatch::read_error;
-
-/// The longest reason, in characters.
-const MAX_REASON: usize = 1_000;
+use super::{Limits, REASON};
 
 /// What is to become of a task.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -20,7 +17,8 @@ const MAX_REASON: usize = 1_000;
 pub struct StatusRequest {
     /// The status: in_progress, completed, failed, cancelled. Required here or as a query parameter.
     status: Field<Option<String>>,
-    /// Why it failed or was cancelled.
+    /// Why it failed or was cancelled. Of a failure, what is more than 8,192 bytes as it is kept is cut off; of a cancel,
+    /// at most 1,000 characters are accepted.
     error: Field<Option<String>>,
     /// What was found or made: any JSON, nested at most 64 deep.
     result: Field<Option<Raw>>,
@@ -57,7 +55,7 @@ impl StatusRequest {
             }
             Some("cancelled") => {
                 let reason = faults.optional("error", error).filter(|reason| !reason.is_empty());
-                Some(StatusChange::Cancelled { reason: faults.short("error", reason, MAX_REASON) })
+                Some(StatusChange::Cancelled { reason: faults.short("error", reason, REASON) })
             }
             Some(_) => {
                 faults.add("status", "must be one of in_progress, completed, failed, cancelled");
@@ -93,7 +91,7 @@ impl Cancellation {
     pub fn into_reason(self) -> Result<Option<String>, Refusal> {
         let mut faults = Faults::default();
         let reason = faults.optional("reason", self.reason).filter(|reason| !reason.is_empty());
-        let reason = faults.short("reason", reason, MAX_REASON);
+        let reason = faults.short("reason", reason, REASON);
         faults.finish(Some(reason))
     }
 }

@@ -17,7 +17,7 @@ use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields};
 use super::super::json::RawObject;
 use super::super::text::{IdempotencyKey, Text, Time, TraceId};
-use super::Limits;
+use super::{Limits, TARGET};
 
 /// How long a start may be delayed, in milliseconds: up to a year.
 pub(super) const DELAY_MS: RangeInclusive<Millis> = 0..=365 * 24 * 3_600_000;
@@ -168,7 +168,7 @@ fn read_sla(
     limits: &Limits,
 ) -> Option<Sla> {
     let target = faults.optional("sla_target", target);
-    let target = faults.short("sla_target", target, 64);
+    let target = faults.short("sla_target", target, TARGET);
     let deadline = faults.optional("sla_deadline", deadline).map(|time| time.0.0);
     let threshold = faults.optional("alert_threshold", threshold);
     let threshold = faults.within("alert_threshold", threshold, THRESHOLD);

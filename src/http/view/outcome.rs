@@ -9,6 +9,7 @@ use crate::domain::task::Attempt;
 use crate::engine::{Error, Submitted};
 
 use super::super::error::{Problem, Refusal};
+use super::super::field::MAX_FAULTS;
 use super::super::text::Text;
 use super::{At, TaskView, TasksClaimed};
 
@@ -26,7 +27,7 @@ pub struct BatchItemResult {
     pub status: u16,
     /// The task, if it was accepted.
     pub task: Option<TaskView>,
-    /// Why not, if it was refused.
+    /// Why not, if it was refused. Faults beyond the 100th of all items are left out.
     pub problem: Option<Problem>,
 }
 
@@ -70,6 +71,19 @@ pub struct Reported {
 pub struct LeaseView {
     /// Until when the agent may stay silent.
     pub lease_expires_at: At,
+}
+
+impl BatchResult {
+    /// The results; the faults of all items together are no more than those of one body, so that a list of empty items
+    /// is not answered at length.
+    pub fn new(mut results: Vec<BatchItemResult>) -> Self {
+        let mut left = MAX_FAULTS;
+        for problem in results.iter_mut().filter_map(|result| result.problem.as_mut()) {
+            problem.errors.truncate(left);
+            left -= problem.errors.len();
+        }
+        Self { results }
+    }
 }
 
 impl BatchItemResult {

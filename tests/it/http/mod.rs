@@ -15,6 +15,7 @@ mod reading;
 mod refusals;
 mod service;
 mod site;
+mod sizes;
 mod submitting;
 mod waiting;
 mod why_waiting;

@@ -1,0 +1,91 @@
+//! How large a text is where it is kept, and texts cut to a size.
+//!
+//! Every text that a client sends is kept as a JSON string, where a control character takes six bytes. So texts are bounded
+//! twice: in characters, which a person counts, and in bytes as they are kept, which fill the store.
+
+/// The bounds of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The most characters.
+    pub chars: usize,
+    /// The most bytes as [`stored_bytes`] counts them.
+    pub bytes: usize,
+}
+
+/// What stands at the end of a text that was cut.
+pub const CUT: &str = "… (cut)";
+
+/// How many bytes `character` takes at most in a JSON string: serde_json leaves `/` and DEL as they are, Lua's cjson does not.
+fn stored_bytes_of(character: char) -> usize {
+    match character {
+        '"' | '\\' | '/' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
+        '\0'..='\u{1f}' | '\u{7f}' => 6,
+        other => other.len_utf8(),
+    }
+}
+
+/// How many bytes `text` takes at most in a JSON string, without the quotes.
+pub fn stored_bytes(text: &str) -> usize {
+    text.chars().map(stored_bytes_of).sum()
+}
+
+impl Bound {
+    /// Whether `text` keeps to both bounds.
+    pub fn holds(self, text: &str) -> bool {
+        text.chars().count() <= self.chars && stored_bytes(text) <= self.bytes
+    }
+
+    /// `text`, cut between two characters where it is too long, and marked with [`CUT`] then.
+    pub fn cut(self, mut text: String) -> String {
+        if self.holds(&text) {
+            return text;
+        }
+        let mut chars = self.chars.saturating_sub(CUT.chars().count());
+        let mut bytes = self.bytes.saturating_sub(CUT.len());
+        let mut end = 0;
+        for (at, character) in text.char_indices() {
+            let size = stored_bytes_of(character);
+            if chars == 0 || size > bytes {
+                break;
+            }
+            chars -= 1;
+            bytes -= size;
+            end = at + character.len_utf8();
+        }
+        text.truncate(end);
+        text.push_str(CUT);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_as_large_as_json_makes_it() {
+        for text in ["", "plain", "\u{1}\u{1f}\0", "\"\\\n\t", "é😀", "mixed \u{b} \"é\""] {
+            assert_eq!(
+                stored_bytes(text),
+                serde_json::Value::from(text).to_string().len() - 2,
+                "{text:?}"
+            );
+        }
+        // What Lua's cjson escapes besides.
+        assert_eq!(stored_bytes("/\u{7f}"), 8);
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters_and_says_so() {
+        let bound = Bound { chars: 20, bytes: 40 };
+
+        assert_eq!(bound.cut("short".to_owned()), "short");
+        assert_eq!(bound.cut("x".repeat(21)), format!("{}{CUT}", "x".repeat(13)));
+        for text in ["\u{1}".repeat(9), "😀".repeat(15), "é\u{1}".repeat(15)] {
+            let cut = bound.cut(text.clone());
+
+            assert!(bound.holds(&cut) && cut.ends_with(CUT), "{cut:?}");
+            assert!(text.starts_with(cut.trim_end_matches(CUT)), "{cut:?}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! Every process of ours is a [`Running`]: a gateway, a worker, or both over one engine.
 
 mod bench;
-mod bridge;
+pub mod bridge;
 mod demo;
 pub mod dev;
 

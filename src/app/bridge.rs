@@ -7,12 +7,14 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Running};
+use crate::domain::name::Prefix;
 use crate::domain::principal::Origin;
+use crate::http::openapi;
 use crate::http::{self, Inside};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::chain::Chain;
 use crate::settings::Settings;
-use crate::transport::{self, Answer, Client, Handler, Publisher, Service};
+use crate::transport::{self, Answer, Call, Client, Handler, Publisher, Service, TaskVerb};
 use crate::workers::Bridge;
 
 /// How long the last messages may take to leave.
@@ -31,7 +33,10 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
     match Inside::new(running.engine.clone(), &settings.http, running.stop.clone(), Origin::Nats)
         .await
     {
-        Ok(api) => drop(running.nats.spawn(answer(client, api, running.stop.clone()))),
+        Ok(api) => {
+            let prefix = settings.nats.prefix.clone();
+            running.nats.spawn(answer(client, prefix, api, running.stop.clone()));
+        }
         // Whoever only bridges needs none.
         Err(http::Error::NoCredential) => {
             tracing::info!("no credential is set, so no requests are answered over NATS")
@@ -42,18 +47,20 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
 }
 
 /// Answers requests until `stop`.
-async fn answer(client: Client, api: Inside, stop: CancellationToken) {
-    let handler: Handler = Arc::new(move |call| {
+async fn answer(client: Client, prefix: Prefix, api: Inside, stop: CancellationToken) {
+    let handler: Handler = Arc::new(move |call: Result<Call, String>| {
         let api = api.clone();
         Box::pin(async move {
-            let (status, body) =
-                api.answer(call.method, &call.path, &call.headers, call.body).await;
+            let (status, body) = match call {
+                Ok(call) => api.answer(&call.method, &call.path, &call.headers, call.body).await,
+                Err(why) => api.refuse(why).await,
+            };
             Answer { status, body }
         })
     });
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
-        match Service::start(&client).await {
+        match Service::start(&client, &prefix, task_verbs()).await {
             Ok(service) => {
                 if backoff.failures() > 0 {
                     tracing::info!("requests over NATS are answered");
@@ -70,6 +77,12 @@ async fn answer(client: Client, api: Inside, stop: CancellationToken) {
             () = sleep(backoff.next_wait()) => {}
         }
     }
+}
+
+/// The calls on a task that the API has: each can be made over NATS too.
+pub fn task_verbs() -> Vec<TaskVerb> {
+    let verbs = openapi::task_calls().into_iter();
+    verbs.map(|(name, method)| TaskVerb { name, method }).collect()
 }
 
 /// Lets the last messages leave.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use poem::endpoint::BoxEndpoint;
-use poem::http::{Method, Uri};
-use poem::{Endpoint, Request};
-
+use poem::http::{HeaderName, HeaderValue, Method, Uri};
+use poem::{Endpoint, Request, Response};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::domain::principal::Origin;
 use crate::engine::Engine;
 
+use super::error::Refusal;
 use super::{Error, Settings};
 
 /// The whole API, to be called from inside the process. Cheap to clone.
@@ -40,9 +41,9 @@ impl Inside {
         Ok(Self { api: Arc::new(endpoint), origin })
     }
 
-    /// Answers one request: status and body. A path or header that HTTP could not carry is answered with 400.
+    /// Answers one request: status and body.
     ///
-    /// * `path`: percent-encoded where needed.
+    /// * `path`: with its query, percent-encoded where needed.
     /// * `body`: JSON, or empty.
     pub async fn answer(
         &self,
@@ -52,22 +53,34 @@ impl Inside {
         body: Bytes,
     ) -> (u16, Bytes) {
         let (Ok(method), Ok(uri)) = (method.parse::<Method>(), path.parse::<Uri>()) else {
-            return (400, Bytes::new());
+            return self.refuse("No call has this path.").await;
         };
         let mut request = Request::builder()
             .method(method)
             .uri(uri)
             .content_type("application/json")
-            .extension(self.origin);
-        for (name, value) in headers
-            .iter()
-            .filter(|(_, value)| value.bytes().all(|byte| (0x20..0x7f).contains(&byte)))
-        {
-            request = request.header(*name, value.as_str());
+            .extension(self.origin)
+            .body(body);
+        for (name, value) in headers {
+            let value = HeaderValue::from_bytes(value.as_bytes());
+            let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value) else {
+                let why = format!("The header `{name}` has a character that no header can carry.");
+                return self.refuse(why).await;
+            };
+            request.headers_mut().append(name, value);
         }
-        let response = self.api.get_response(request.body(body)).await;
-        let status = response.status().as_u16();
-        // What we wrote ourselves can be read.
-        (status, response.into_body().into_bytes().await.unwrap_or_default())
+        read(self.api.get_response(request).await).await
     }
+
+    /// Refuses what is no request: status and body.
+    pub async fn refuse(&self, why: impl Into<String>) -> (u16, Bytes) {
+        let id = Uuid::now_v7().to_string();
+        read(Refusal::unreadable(why).into_response_for(&id)).await
+    }
+}
+
+/// Status and body of an answer. What we wrote ourselves can be read.
+async fn read(response: Response) -> (u16, Bytes) {
+    let status = response.status().as_u16();
+    (status, response.into_body().into_bytes().await.unwrap_or_default())
 }

@@ -118,7 +118,7 @@ impl Check<'_> {
             self.fail("nats.tls_key_file", "expected together with nats.tls_cert_file");
         }
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-        if nats.stream.is_empty() || !nats.stream.bytes().all(is_plain) {
+        if !nats.stream.bytes().all(is_plain) {
             self.fail("nats.stream", "expected letters, digits, _ and -");
         }
         if settings.http.http.max_body_bytes < engine.tasks.max_payload_bytes {

@@ -1,6 +1,6 @@
 //! NATS: the only module that names `async_nats`.
 //!
-//! Outwards, the events of the log become messages on `orchestrator.events.<type>`, in a JetStream stream where the
+//! Outwards, the events of the log become messages on `<prefix>.events.<type>`, in a JetStream stream where the
 //! server has one. Inwards, agents and other systems call by request and reply; a request is handed, as it is, to
 //! whoever answers HTTP, so that both have the same JSON, the same checks and the same credentials.
 //!
@@ -8,16 +8,15 @@
 
 mod client;
 mod publisher;
+mod request;
 mod service;
 mod settings;
 
 pub use client::{Error, connect};
 pub use publisher::Publisher;
-pub use service::{Answer, Call, Handler, Service};
+pub use request::{Call, TaskVerb};
+pub use service::{Answer, Handler, Service};
 pub use settings::Settings;
 
 /// The connection to NATS; cheap to clone.
 pub use async_nats::Client;
-
-/// What every subject of ours begins with.
-const ROOT: &str = "orchestrator";

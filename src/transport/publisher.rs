@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::domain::event::{Event, is_traceparent};
 use crate::domain::ids::EventId;
 
-use super::{Error, ROOT, Settings};
+use super::{Error, Settings};
 
 /// How long NATS may take for one wave of events. Longer than a hiccup, shorter than the bridge's lease.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -112,8 +112,8 @@ impl Publisher {
             .timeout(LIMIT)
             .ack_timeout(LIMIT)
             .build(self.client.clone());
-        let name = &self.settings.stream;
-        let subjects = format!("{ROOT}.events.>");
+        let name = self.settings.stream_name();
+        let subjects = format!("{}>", self.settings.events());
         let config = stream::Config {
             name: name.clone(),
             description: Some("events of the MorningAI Orchestrator".to_owned()),
@@ -125,13 +125,13 @@ impl Publisher {
         let stream =
             context.get_or_create_stream(config).await.map_err(|error| self.stream_error(error))?;
         if !stream.cached_info().config.subjects.contains(&subjects) {
-            return Err(Error::WrongStream { stream: name.clone(), subjects });
+            return Err(Error::WrongStream { stream: name, subjects });
         }
         Ok((context, stream))
     }
 
     fn stream_error(&self, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-        Error::Stream { stream: self.settings.stream.clone(), source: Box::new(error) }
+        Error::Stream { stream: self.settings.stream_name(), source: Box::new(error) }
     }
 
     async fn publish_to_stream(
@@ -194,7 +194,7 @@ impl Publisher {
             let message =
                 PublishMessage::build().payload(self.body(event, most)).headers(headers(event));
             let sent = context
-                .send_publish(subject(event), message.message_id(event.id.to_string()))
+                .send_publish(self.subject(event), message.message_id(event.id.to_string()))
                 .await;
             acks.push(sent.map_err(publish_error)?);
         }
@@ -259,7 +259,7 @@ impl Publisher {
                 let mut headers = headers(event);
                 headers.insert(NATS_MESSAGE_ID, event.id.to_string());
                 let sent = self.client.publish_with_headers(
-                    subject(event),
+                    self.subject(event),
                     headers,
                     self.body(event, None),
                 );
@@ -271,6 +271,10 @@ impl Publisher {
             Ok(Ok(())) => (events.len(), Ok(())),
             Ok(Err(error)) | Err(error) => (0, Err(error)),
         }
+    }
+
+    fn subject(&self, event: &Event) -> String {
+        format!("{}{}", self.settings.events(), event.event_type)
     }
 
     /// The event's JSON; without its payload where the server, or the stream by `most`, takes no message of that size.
@@ -298,10 +302,6 @@ fn wave(events: &[Arc<Event>]) -> usize {
     let mut tasks = HashSet::new();
     let is_first = |event: &&Arc<Event>| event.task_id.is_none_or(|id| tasks.insert(id));
     events.iter().take(IN_FLIGHT).take_while(is_first).count()
-}
-
-fn subject(event: &Event) -> String {
-    format!("{ROOT}.events.{}", event.event_type)
 }
 
 /// CloudEvents 1.0 in binary mode, and the trace context.

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::domain::name::Prefix;
 use crate::runtime::secret::Secret;
 
 /// How NATS is reached and used.
@@ -10,10 +11,12 @@ use crate::runtime::secret::Secret;
 pub struct Settings {
     /// `nats://` or `tls://`, several joined by commas; empty: no NATS.
     pub url: String,
+    /// What every subject begins with, and the name of the service: deployments that share one NATS differ in it.
+    pub prefix: Prefix,
     /// Whether events go into a JetStream stream where the server has JetStream. Without it a subscriber that is away
     /// misses what happens meanwhile.
     pub jetstream: bool,
-    /// The stream's name.
+    /// The stream's name; empty: see [`Settings::stream_name`].
     pub stream: String,
     /// For how long the stream keeps events, in milliseconds; only used when the bridge creates it.
     pub stream_max_age_ms: u64,
@@ -38,6 +41,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The stream's name: as set, or else the prefix in capitals and `_EVENTS`.
+    pub fn stream_name(&self) -> String {
+        if self.stream.is_empty() {
+            return format!("{}_EVENTS", self.prefix.as_str().to_ascii_uppercase());
+        }
+        self.stream.clone()
+    }
+
+    /// What the subjects of events begin with.
+    pub fn events(&self) -> String {
+        format!("{}.events.", self.prefix)
+    }
+
     /// Whether NATS is wanted at all.
     pub fn is_on(&self) -> bool {
         !self.url.is_empty()

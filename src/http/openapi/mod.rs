@@ -106,6 +106,22 @@ pub fn page() -> Bytes {
     Bytes::from_static(page.as_bytes())
 }
 
+/// The calls on one task, each by a name and its method: the last word of its path below `/tasks/{id}`, or `get`.
+pub fn task_calls() -> Vec<(String, String)> {
+    let document = document();
+    let mut calls = Vec::new();
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        let name = match path.strip_prefix("/tasks/{id}") {
+            Some("") => "get",
+            Some(rest) => rest.trim_start_matches('/'),
+            None => continue,
+        };
+        let methods = item.as_object().into_iter().flatten().map(|(method, _)| method);
+        calls.extend(methods.map(|method| (name.to_owned(), method.to_uppercase())));
+    }
+    calls
+}
+
 /// One path of the document, to tell a client who missed it what it does have.
 #[derive(Debug)]
 pub struct Template {

@@ -5,6 +5,7 @@ mod bridges;
 mod credentials;
 mod events;
 mod outages;
+mod prefixes;
 mod refusals;
 mod requests;
 mod sharing;
@@ -15,11 +16,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use orchestrator::app::bridge::task_verbs;
 use orchestrator::domain::principal::Origin;
 use orchestrator::engine::Engine;
 use orchestrator::http::{Auth, Http, Inside, Settings};
 use orchestrator::runtime::secret::Secret;
-use orchestrator::transport::{self, Answer, Handler, Publisher, Service};
+use orchestrator::transport::{self, Answer, Call, Handler, Publisher, Service};
 use orchestrator::workers::supervisor::Pulse;
 use orchestrator::workers::{Bridge, Supervisor, Worker};
 use serde_json::Value;
@@ -105,13 +107,18 @@ pub struct Office {
 
 impl Office {
     pub async fn open(fleet: &Fleet, nats: &Nats) -> Self {
+        Self::of(&fleet.engine, &nats.settings()).await
+    }
+
+    /// One of this engine, told this about NATS.
+    pub async fn of(engine: &Engine, settings: &transport::Settings) -> Self {
         let keys = KEYS
             .map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
         let auth =
             Auth { jwt_secret: Some(Secret::new(JWT_SECRET)), api_keys: BTreeMap::from(keys) };
         let stop = CancellationToken::new();
         let api = Inside::new(
-            fleet.engine.clone(),
+            engine.clone(),
             &Settings { http: Http::default(), auth },
             stop.clone(),
             Origin::Nats,
@@ -120,17 +127,21 @@ impl Office {
         .unwrap();
         let begun = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&begun);
-        let handler: Handler = Arc::new(move |call| {
+        let handler: Handler = Arc::new(move |call: Result<Call, String>| {
             let api = api.clone();
             counter.fetch_add(1, Ordering::Relaxed);
             Box::pin(async move {
-                let (status, body) =
-                    api.answer(call.method, &call.path, &call.headers, call.body).await;
+                let (status, body) = match call {
+                    Ok(call) => {
+                        api.answer(&call.method, &call.path, &call.headers, call.body).await
+                    }
+                    Err(why) => api.refuse(why).await,
+                };
                 Answer { status, body }
             })
         });
-        let client = transport::connect(&nats.settings()).await.unwrap();
-        let service = Service::start(&client).await.unwrap();
+        let client = transport::connect(settings).await.unwrap();
+        let service = Service::start(&client, &settings.prefix, task_verbs()).await.unwrap();
         // Subscribed, as far as the server knows.
         client.flush().await.unwrap();
         let mut running = JoinSet::new();
@@ -189,7 +200,7 @@ impl Caller {
     pub async fn accepted(&self, name: &str, subject: &str, body: &Value) -> Value {
         let answer = self.call(name, subject, body).await;
         assert!(
-            matches!(answer.header("Status"), Some("200" | "201" | "202")),
+            matches!(answer.header("Orchestrator-Status"), Some("200" | "201" | "202")),
             "{subject} {body}: {answer:?}"
         );
         assert_eq!(answer.header("Nats-Service-Error"), None, "{answer:?}");
@@ -201,7 +212,7 @@ impl Caller {
 #[track_caller]
 pub fn refused(answer: &Message, status: u16, cause: &str) -> Value {
     let status = status.to_string();
-    assert_eq!(answer.header("Status"), Some(status.as_str()), "{answer:?}");
+    assert_eq!(answer.header("Orchestrator-Status"), Some(status.as_str()), "{answer:?}");
     assert_eq!(answer.header("Nats-Service-Error-Code"), Some(status.as_str()), "{answer:?}");
     let problem = answer.json();
     assert_eq!(problem["type"], format!("urn:orchestrator:problem:{cause}"), "{answer:?}");

@@ -1,5 +1,6 @@
 //! Requests over NATS that are refused, each in the form that all refusals have, with nothing stored.
 
+use orchestrator::app::bridge::task_verbs;
 use serde_json::{Value, json};
 
 use crate::harness::{Fleet, Nats, key_of};
@@ -8,19 +9,14 @@ use super::{Caller, Office, refused};
 
 const NOBODY: &str = "019ab3c4-0000-7000-8000-000000000000";
 
-const SUBJECTS: [&str; 11] = [
-    "agents.faq_agent.claim",
-    "agents.faq_agent.results",
-    "ingest.tasks",
-    "ingest.events",
-    "tasks.get",
-    "tasks.heartbeat",
-    "tasks.complete",
-    "tasks.fail",
-    "tasks.release",
-    "tasks.cancel",
-    "tasks.retry",
-];
+/// Every subject that is answered.
+fn subjects() -> Vec<String> {
+    let fixed =
+        ["agents.faq_agent.claim", "agents.faq_agent.results", "ingest.tasks", "ingest.events"];
+    let tasks = task_verbs().into_iter().map(|verb| format!("tasks.{}", verb.name));
+    let all = fixed.map(str::to_owned).into_iter().chain(tasks);
+    all.map(|subject| format!("orchestrator.{subject}")).collect()
+}
 
 async fn open() -> (Fleet, Nats, Office, Caller) {
     let (fleet, nats) = (Fleet::build().without_approvals().start().await, Nats::plain().await);
@@ -34,7 +30,7 @@ async fn whoever_shows_no_credential_or_a_wrong_one_is_refused_everywhere() {
     let body = json!({"task_id": NOBODY}).to_string();
     let before = fleet.redis.dump().await;
 
-    for subject in SUBJECTS.map(|subject| format!("orchestrator.{subject}")) {
+    for subject in subjects() {
         refused(&caller.ask(&subject, &[], &body).await, 401, "unauthenticated");
         refused(
             &caller.ask(&subject, &[("X-API-Key", "wrong-0123456789")], &body).await,
@@ -58,8 +54,9 @@ async fn a_role_without_the_scope_is_refused() {
     let (fleet, _nats, office, caller) = open().await;
     let body = json!({"task_id": NOBODY, "attempt": 1, "worker": "w1", "type": "faq", "event_type": "pr.merged"});
 
-    for subject in SUBJECTS.iter().filter(|subject| **subject != "tasks.get") {
-        let answer = caller.call("reader", &format!("orchestrator.{subject}"), &body).await;
+    let reads = ["orchestrator.tasks.get", "orchestrator.tasks.events"];
+    for subject in subjects().iter().filter(|subject| !reads.contains(&subject.as_str())) {
+        let answer = caller.call("reader", subject, &body).await;
         refused(&answer, 403, "missing-scope");
     }
 
@@ -70,13 +67,16 @@ async fn a_role_without_the_scope_is_refused() {
 #[tokio::test]
 async fn what_is_not_there_or_not_allowed_now_is_refused_with_the_status_of_http() {
     let (fleet, _nats, office, caller) = open().await;
-    let nobody = json!({"task_id": NOBODY, "attempt": 1, "error": "x"});
-    for verb in ["get", "heartbeat", "complete", "fail", "release", "cancel", "retry"] {
-        refused(
-            &caller.call("crew", &format!("orchestrator.tasks.{verb}"), &nobody).await,
-            404,
-            "unknown-task",
-        );
+    for verb in task_verbs() {
+        let mut nobody = match verb.name.as_str() {
+            "heartbeat" | "complete" | "fail" | "release" => json!({"attempt": 1}),
+            "approval" => json!({"attempt": 1, "reason": "may I?"}),
+            "status" => json!({"status": "in_progress"}),
+            _ => json!({}),
+        };
+        nobody["task_id"] = json!(NOBODY);
+        let subject = format!("orchestrator.tasks.{}", verb.name);
+        refused(&caller.call("crew", &subject, &nobody).await, 404, "unknown-task");
     }
     let id = fleet.submit("faq").await.id.to_string();
     let held = fleet.claim_one().await;
@@ -84,14 +84,15 @@ async fn what_is_not_there_or_not_allowed_now_is_refused_with_the_status_of_http
     let stale = json!({"task_id": id, "attempt": 9});
     refused(&caller.call("crew", "orchestrator.tasks.heartbeat", &stale).await, 409, "lease-lost");
     refused(&caller.call("crew", "orchestrator.tasks.complete", &stale).await, 409, "lease-lost");
+    let open = json!({"task_id": id});
     refused(
-        &caller.call("crew", "orchestrator.tasks.retry", &stale).await,
+        &caller.call("crew", "orchestrator.tasks.retry", &open).await,
         409,
         "illegal-transition",
     );
     let foreign = json!({"event_type": "pr.merged", "payload": {}, "source_agent": "rival"});
     let answer = caller.call("crew", "orchestrator.ingest.events", &foreign).await;
-    assert_eq!(answer.header("Status"), Some("403"), "{answer:?}");
+    assert_eq!(answer.header("Orchestrator-Status"), Some("403"), "{answer:?}");
 
     fleet.complete(&held).await.unwrap();
     office.close().await;
@@ -156,9 +157,9 @@ async fn a_body_that_cannot_be_read_is_refused_whatever_it_is() {
         r#"{"task_id": 1}"#,
         r#"{"task_id": "../admin"}"#,
     ] {
-        for subject in SUBJECTS.map(|subject| format!("orchestrator.{subject}")) {
+        for subject in subjects() {
             let answer = caller.ask(&subject, &[("X-API-Key", &key)], body).await;
-            let status = answer.header("Status").unwrap();
+            let status = answer.header("Orchestrator-Status").unwrap();
             let is_refused = ["400", "422"].contains(&status);
             assert!(
                 is_refused && answer.json()["detail"].is_string(),
@@ -181,6 +182,8 @@ async fn a_hostile_subject_or_header_reaches_nothing_else() {
 
     for agent in [
         "..",
+        "%2E%2E",
+        "%2E%2E/tasks",
         "a/b",
         "%2e%2e",
         "faq_agent?x=1",
@@ -198,7 +201,7 @@ async fn a_hostile_subject_or_header_reaches_nothing_else() {
         let answer = caller
             .ask(&format!("orchestrator.agents.{agent}.claim"), &[("X-API-Key", &key)], &body)
             .await;
-        let status = answer.header("Status").unwrap();
+        let status = answer.header("Orchestrator-Status").unwrap();
         assert!(["400", "404", "422"].contains(&status), "{agent}: {answer:?}");
     }
     for value in ["ü", "", " ", "a\tb"] {
@@ -208,7 +211,10 @@ async fn a_hostile_subject_or_header_reaches_nothing_else() {
         let headers =
             [("X-API-Key", key.as_str()), ("traceparent", value), ("X-Request-Id", value)];
         let answer = caller.ask("orchestrator.agents.faq_agent.claim", &headers, &body).await;
-        assert!(["200", "400"].contains(&answer.header("Status").unwrap()), "{answer:?}");
+        assert!(
+            ["200", "400"].contains(&answer.header("Orchestrator-Status").unwrap()),
+            "{answer:?}"
+        );
     }
 
     office.close().await;

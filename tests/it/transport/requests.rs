@@ -138,7 +138,10 @@ async fn the_headers_of_a_request_mean_what_they_mean_over_http() {
     let first = caller.ask("orchestrator.ingest.tasks", &headers, &body).await;
     let again = caller.ask("orchestrator.ingest.tasks", &headers, &body).await;
 
-    assert_eq!((first.header("Status"), again.header("Status")), (Some("201"), Some("200")));
+    assert_eq!(
+        (first.header("Orchestrator-Status"), again.header("Orchestrator-Status")),
+        (Some("201"), Some("200"))
+    );
     assert_eq!(first.json()["task_id"], again.json()["task_id"]);
     assert_eq!(first.json()["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     settle(&super::bridge_of(&fleet.engine, &nats.settings()).await).await;
@@ -165,7 +168,7 @@ async fn a_token_is_a_credential_over_nats_too() {
     let answer =
         caller.ask("orchestrator.ingest.tasks", &[("Authorization", &bearer)], &body).await;
 
-    assert_eq!(answer.header("Status"), Some("201"), "{answer:?}");
+    assert_eq!(answer.header("Orchestrator-Status"), Some("201"), "{answer:?}");
     office.close().await;
     fleet.finish().await;
 }
@@ -180,6 +183,81 @@ async fn the_audit_log_says_that_a_cancel_came_over_nats() {
 
     let entry = &page.items[0];
     assert_eq!([&entry.action, &entry.actor, &entry.origin], ["cancel", "key:crew", "nats"]);
+    office.close().await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn an_agent_asks_a_human_and_reads_its_timeline_over_nats() {
+    let (fleet, _nats, office, caller) = open().await;
+    let id = submit(&caller, "faq").await;
+    let held = claim(&fleet, &caller).await;
+
+    let question = json!({"task_id": id, "attempt": held["attempt"], "reason": "may I?"});
+    let asked = caller.accepted("crew", "orchestrator.tasks.approval", &question).await;
+
+    assert_eq!(
+        (&asked["status"], &asked["task"]["status"]),
+        (&json!("pending"), &json!("blocked"))
+    );
+    let body = json!({"task_id": id});
+    let timeline = caller.accepted("reader", "orchestrator.tasks.events", &body).await;
+    assert!(timeline["items"].as_array().unwrap().len() >= 4, "{timeline}");
+    office.close().await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_status_is_changed_over_nats() {
+    let (fleet, _nats, office, caller) = open().await;
+    let id = submit(&caller, "faq").await;
+
+    for word in ["in_progress", "completed"] {
+        let body = json!({"task_id": id, "status": word});
+        let changed = caller.accepted("crew", "orchestrator.tasks.status", &body).await;
+        assert_eq!(changed["status"], word);
+    }
+
+    assert_eq!(status(&caller, &id).await, "completed");
+    office.close().await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn an_agent_whose_name_has_a_dot_claims_over_nats() {
+    let rule = r#"{"agent": "team.faq-agent", "when": {"types": ["faq"]}}"#;
+    let fleet = Fleet::build()
+        .without_approvals()
+        .settings(|settings| settings.routing.rules[0] = serde_json::from_str(rule).unwrap())
+        .start()
+        .await;
+    let nats = Nats::start().await;
+    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
+    let id = submit(&caller, "faq").await;
+    fleet.route().await;
+
+    let subject = "orchestrator.agents.team%2Efaq-agent";
+    let claimed =
+        caller.accepted("crew", &format!("{subject}.claim"), &json!({"worker": "w1"})).await;
+
+    assert_eq!(claimed["tasks"][0]["task"]["task_id"], id);
+    let attempt = &claimed["tasks"][0]["attempt"];
+    let outcome = json!({"task_id": id, "attempt": attempt, "outcome": "completed"});
+    let body = json!({"outcomes": [outcome]});
+    caller.accepted("crew", &format!("{subject}.results"), &body).await;
+    assert_eq!(status(&caller, &id).await, "completed");
+    office.close().await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn an_answer_has_no_header_that_belongs_to_nats_itself() {
+    let (fleet, _nats, office, caller) = open().await;
+    let answer = caller.ask("orchestrator.ingest.tasks", &[], "{}").await;
+
+    // nats-py takes a 503 in `Status` for "no responders", and other clients read it too.
+    assert_eq!(answer.header("Status"), None);
+    assert_eq!(answer.header("Orchestrator-Status"), Some("401"));
     office.close().await;
     fleet.finish().await;
 }

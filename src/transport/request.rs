@@ -1,0 +1,246 @@
+//! A request over NATS in the words of HTTP.
+
+use std::borrow::Cow;
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The headers that mean the same over NATS as over HTTP.
+const HEADERS: [&str; 5] =
+    ["Authorization", "X-API-Key", "Idempotency-Key", "traceparent", "X-Request-Id"];
+
+/// How the dot of an agent's name is written in a subject, where a bare one would part two tokens.
+const DOT: [&str; 2] = ["%2E", "%2e"];
+
+/// One call on a task: the verb `get` is `/tasks/<task_id>` over HTTP, any other `/tasks/<task_id>/<verb>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskVerb {
+    /// The last token of the subject.
+    pub name: String,
+    /// HTTP's method.
+    pub method: String,
+}
+
+/// A request, in the words of HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// HTTP's method.
+    pub method: String,
+    /// The path and the query, percent-encoded where needed.
+    pub path: String,
+    /// The headers that were sent of those that mean the same over HTTP: every value, as it came.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body, without the `task_id` that became part of the path.
+    pub body: Bytes,
+}
+
+/// Reads a request; the error says what is wrong with it.
+///
+/// * `tokens`: the subject without the deployment's prefix.
+pub(super) fn read(
+    tokens: &[&str],
+    verbs: &[TaskVerb],
+    headers: Option<&HeaderMap>,
+    body: Bytes,
+) -> Result<Call, String> {
+    let post = |path: String, body| Call {
+        method: "POST".to_owned(),
+        path,
+        headers: known_headers(headers),
+        body,
+    };
+    match tokens {
+        ["agents", agent, verb @ ("claim" | "results")] => {
+            let agent = DOT.iter().fold((*agent).to_owned(), |name, dot| name.replace(dot, "."));
+            Ok(post(format!("/agents/{}/{verb}", encoded(&agent)), body))
+        }
+        ["ingest", "tasks"] => Ok(post("/tasks".to_owned(), body)),
+        ["ingest", "events"] => Ok(post("/events/publish".to_owned(), body)),
+        ["tasks", name] => {
+            let verb = verbs.iter().find(|verb| verb.name == *name).ok_or_else(unknown)?;
+            let members = Members::read(&body)?;
+            let call = members.call(verb)?;
+            Ok(Call { method: verb.method.clone(), ..post(call.0, call.1) })
+        }
+        _ => Err(unknown()),
+    }
+}
+
+fn unknown() -> String {
+    "No call has this subject.".to_owned()
+}
+
+/// Every value of the headers that mean something; their names are read without regard to case.
+fn known_headers(headers: Option<&HeaderMap>) -> Vec<(&'static str, String)> {
+    let mut known = Vec::new();
+    for (sent, values) in headers.into_iter().flat_map(HeaderMap::iter) {
+        let sent: &str = sent.as_ref();
+        let name = HEADERS.into_iter().find(|name| sent.eq_ignore_ascii_case(name));
+        known.extend(
+            name.into_iter().flat_map(|name| values.iter().map(move |v| (name, v.to_string()))),
+        );
+    }
+    known
+}
+
+/// The members of a body about a task, each value as it came.
+struct Members<'b>(Vec<(Cow<'b, str>, &'b RawValue)>);
+
+impl<'b> Members<'b> {
+    fn read(body: &'b Bytes) -> Result<Self, String> {
+        serde_json::from_slice(body).map_err(|_| task_id_wanted())
+    }
+
+    /// Path and body of the call: the task goes into the path, and what a read says besides into its query.
+    fn call(self, verb: &TaskVerb) -> Result<(String, Bytes), String> {
+        let (ids, rest): (Vec<_>, Vec<_>) =
+            self.0.into_iter().partition(|(name, _)| name == "task_id");
+        let [(_, id)] = ids.as_slice() else { return Err(task_id_wanted()) };
+        let id: uuid::Uuid = serde_json::from_str(id.get()).map_err(|_| task_id_wanted())?;
+        let path = match verb.name.as_str() {
+            "get" => format!("/tasks/{id}"),
+            name => format!("/tasks/{id}/{name}"),
+        };
+        if verb.method != "GET" {
+            let members = rest.iter().map(|(name, value)| format!("{}:{value}", quoted(name)));
+            let body = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+            return Ok((path, body.into()));
+        }
+        let pairs =
+            rest.iter().map(|(name, value)| Ok(format!("{}={}", encoded(name), word(value)?)));
+        let query = pairs.collect::<Result<Vec<_>, String>>()?.join("&");
+        Ok((if query.is_empty() { path } else { format!("{path}?{query}") }, Bytes::new()))
+    }
+}
+
+impl<'de: 'b, 'b> Deserialize<'de> for Members<'b> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+
+        impl<'de> Visitor<'de> for All {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+                    members.push((Cow::Owned(name), value));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(All)
+    }
+}
+
+fn task_id_wanted() -> String {
+    "The body must be a JSON object with one `task_id`, the task's UUID.".to_owned()
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A text, number or truth value as a query has it.
+fn word(value: &RawValue) -> Result<String, String> {
+    match serde_json::from_str(value.get()) {
+        Ok(serde_json::Value::String(text)) => Ok(encoded(&text)),
+        Ok(serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => Ok(encoded(value.get())),
+        _ => Err("Beside `task_id`, the members of a request that reads a task must be texts, numbers or truth values.".to_owned()),
+    }
+}
+
+/// A text as a segment of a path, or as a part of a query.
+fn encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let letter = |byte| {
+        if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    text.bytes().map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "01a20558-059e-77b3-a1d4-242afd96db00";
+
+    fn verbs() -> Vec<TaskVerb> {
+        let verb = |(name, method): (&str, &str)| TaskVerb {
+            name: name.to_owned(),
+            method: method.to_owned(),
+        };
+        [("get", "GET"), ("complete", "POST"), ("status", "PATCH")].map(verb).to_vec()
+    }
+
+    fn called(subject: &str, body: &str) -> Result<Call, String> {
+        let tokens: Vec<_> = subject.split('.').collect();
+        read(&tokens, &verbs(), None, Bytes::from(body.to_owned()))
+    }
+
+    #[test]
+    fn a_subject_is_a_path_and_hostile_tokens_stay_in_their_segment() {
+        for (subject, path) in [
+            ("agents.dev_agent.claim", "/agents/dev_agent/claim"),
+            ("agents.team%2Edev%2eagent.claim", "/agents/team.dev.agent/claim"),
+            ("agents.a/b?c.claim", "/agents/a%2Fb%3Fc/claim"),
+            ("agents.a%2Fb.results", "/agents/a%252Fb/results"),
+        ] {
+            assert_eq!(called(subject, "{}").unwrap().path, path);
+        }
+        for subject in ["else", "tasks.nothing", "agents.a.b.claim"] {
+            assert!(called(subject, &format!(r#"{{"task_id":"{ID}"}}"#)).is_err(), "{subject}");
+        }
+    }
+
+    #[test]
+    fn the_task_goes_into_the_path_and_the_rest_stays_byte_for_byte() {
+        let body =
+            format!(r#"{{"attempt":1, "task_id":"{ID}", "result" : {{ "b":1.0,"a":[ ] }}}}"#);
+        let call = called("tasks.complete", &body).unwrap();
+        assert_eq!((call.method.as_str(), call.path), ("POST", format!("/tasks/{ID}/complete")));
+        assert_eq!(call.body, r#"{"attempt":1,"result":{ "b":1.0,"a":[ ] }}"#);
+
+        let body = format!(r#"{{"status":"failed", "task_id":"{ID}"}}"#);
+        let call = called("tasks.status", &body).unwrap();
+        assert_eq!((call.method.as_str(), call.path), ("PATCH", format!("/tasks/{ID}/status")));
+    }
+
+    #[test]
+    fn what_a_read_says_beside_the_task_is_its_query() {
+        let body = format!(r#"{{"task_id":"{ID}", "wait_ms":5, "a b":"c&d"}}"#);
+        let call = called("tasks.get", &body).unwrap();
+        assert_eq!(call.path, format!("/tasks/{ID}?wait_ms=5&a%20b=c%26d"));
+        assert!(call.body.is_empty());
+        assert!(called("tasks.get", &format!(r#"{{"task_id":"{ID}", "x":[]}}"#)).is_err());
+    }
+
+    #[test]
+    fn one_task_is_named_or_the_request_cannot_be_read() {
+        for body in ["", "[]", "{}", r#"{"task_id":7}"#, r#"{"task_id":"x"}"#] {
+            assert!(called("tasks.complete", body).is_err(), "{body}");
+        }
+        let twice = format!(r#"{{"task_id":"{ID}","task_id":"{ID}"}}"#);
+        assert!(called("tasks.complete", &twice).is_err());
+    }
+
+    #[test]
+    fn every_value_of_a_header_is_passed_on_and_its_name_is_read_without_regard_to_case() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-api-key", "one");
+        headers.append("x-api-key", "two");
+        headers.insert("X-Other", "1");
+
+        let call = read(&["ingest", "tasks"], &[], Some(&headers), Bytes::new()).unwrap();
+
+        let expected = [("X-API-Key", "one".to_owned()), ("X-API-Key", "two".to_owned())];
+        assert_eq!(call.headers, expected);
+    }
+}

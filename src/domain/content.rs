@@ -4,11 +4,16 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::name::Name;
+
+mod diff;
+mod tree;
+
+pub use diff::{Change, changes};
+use tree::Node;
 
 /// What will run, as far as a human decides on it.
 #[derive(Clone, Copy, Debug)]
@@ -55,176 +60,6 @@ pub fn canonical(json: &RawValue) -> String {
     let mut text = String::with_capacity(json.get().len());
     Node::read(json).write(&mut text);
     text
-}
-
-/// One place at which two payloads differ.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// Where: a JSON Pointer.
-    pub pointer: String,
-    /// What stood there, as JSON; none: nothing.
-    #[serde(with = "embedded")]
-    pub before: Option<String>,
-    /// What stands there, as JSON; none: nothing.
-    #[serde(with = "embedded")]
-    pub after: Option<String>,
-}
-
-/// Where `after` differs from `before`, in the order of the keys: the smallest parts that do. Lists are compared place
-/// by place, objects with a repeated key as a whole.
-pub fn changes(before: &RawValue, after: &RawValue) -> Vec<Change> {
-    let mut changes = Vec::new();
-    compare(String::new(), Some(&Node::read(before)), Some(&Node::read(after)), &mut changes);
-    changes
-}
-
-/// A JSON value, its leaves as canonical text.
-#[derive(PartialEq, Eq)]
-enum Node {
-    /// Sorted by key.
-    Object(Vec<(String, Node)>),
-    Array(Vec<Node>),
-    Leaf(String),
-}
-
-impl Node {
-    /// Payloads are nested at most 64 deep, which the gateway sees to, so this cannot recurse for long.
-    fn read(json: &RawValue) -> Self {
-        let text = json.get().trim_ascii();
-        match text.as_bytes().first() {
-            Some(b'{') => match serde_json::from_str::<Fields>(text) {
-                Ok(Fields(mut fields)) => {
-                    fields.sort_by(|(one, _), (other, _)| one.cmp(other));
-                    Self::Object(fields)
-                }
-                Err(_) => Self::Leaf(text.to_owned()),
-            },
-            Some(b'[') => match serde_json::from_str::<Vec<Box<RawValue>>>(text) {
-                Ok(items) => Self::Array(items.iter().map(|item| Self::read(item)).collect()),
-                Err(_) => Self::Leaf(text.to_owned()),
-            },
-            Some(b'"') => match serde_json::from_str::<String>(text) {
-                Ok(string) => Self::Leaf(quote(&string)),
-                Err(_) => Self::Leaf(text.to_owned()),
-            },
-            _ => Self::Leaf(text.to_owned()),
-        }
-    }
-
-    fn write(&self, text: &mut String) {
-        let mut separator = "";
-        match self {
-            Self::Leaf(leaf) => text.push_str(leaf),
-            Self::Object(fields) => {
-                text.push('{');
-                for (key, value) in fields {
-                    let _ = write!(text, "{separator}{}:", quote(key));
-                    value.write(text);
-                    separator = ",";
-                }
-                text.push('}');
-            }
-            Self::Array(items) => {
-                text.push('[');
-                for item in items {
-                    text.push_str(separator);
-                    item.write(text);
-                    separator = ",";
-                }
-                text.push(']');
-            }
-        }
-    }
-
-    fn has_repeated_key(&self) -> bool {
-        matches!(self, Self::Object(fields) if fields.windows(2).any(|pair| pair[0].0 == pair[1].0))
-    }
-}
-
-fn compare(
-    pointer: String,
-    before: Option<&Node>,
-    after: Option<&Node>,
-    changes: &mut Vec<Change>,
-) {
-    match (before, after) {
-        (Some(Node::Object(old)), Some(Node::Object(new)))
-            if ![before, after].into_iter().flatten().any(Node::has_repeated_key) =>
-        {
-            let mut keys: Vec<&String> = old.iter().chain(new).map(|(key, _)| key).collect();
-            keys.sort();
-            keys.dedup();
-            for key in keys {
-                let of =
-                    |fields: &'_ [(String, Node)]| fields.iter().position(|(name, _)| name == key);
-                let inner = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
-                let (old, new) = (of(old).map(|nth| &old[nth].1), of(new).map(|nth| &new[nth].1));
-                compare(inner, old, new, changes);
-            }
-        }
-        (Some(Node::Array(old)), Some(Node::Array(new))) => {
-            for nth in 0..old.len().max(new.len()) {
-                compare(format!("{pointer}/{nth}"), old.get(nth), new.get(nth), changes);
-            }
-        }
-        _ if before != after => {
-            let text = |node: &Node| {
-                let mut text = String::new();
-                node.write(&mut text);
-                text
-            };
-            changes.push(Change { pointer, before: before.map(text), after: after.map(text) });
-        }
-        _ => {}
-    }
-}
-
-fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// The fields of an object in their order, the repeated ones too.
-struct Fields(Vec<(String, Node)>);
-
-impl<'de> serde::Deserialize<'de> for Fields {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
-
-        impl<'de> serde::de::Visitor<'de> for All {
-            type Value = Fields;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("a JSON object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Fields, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((key, value)) = map.next_entry::<String, Box<RawValue>>()? {
-                    fields.push((key, Node::read(&value)));
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(All)
-    }
-}
-
-/// JSON within JSON.
-mod embedded {
-    use serde::{Serialize, Serializer};
-    use serde_json::value::RawValue;
-
-    pub fn serialize<S: Serializer>(
-        json: &Option<String>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let raw = json.as_ref().map(|text| RawValue::from_string(text.clone())).transpose();
-        raw.map_err(serde::ser::Error::custom)?.serialize(serializer)
-    }
 }
 
 #[cfg(test)]
@@ -280,5 +115,40 @@ mod tests {
         assert_eq!(changes(&raw(before), &raw(before)), []);
         let repeated = changes(&raw(r#"{"a":1,"a":2}"#), &raw(r#"{"a":2,"a":1}"#));
         assert_eq!(repeated[0].pointer, "");
+    }
+
+    #[test]
+    fn half_a_character_in_a_key_keeps_the_object_canonical() {
+        let json = raw("{ \"b\": 1,\n \"\\ud800\" : [ \"\\udc00\" ], \"a\" : 2 }");
+
+        assert_eq!(canonical(&json), r#"{"a":2,"b":1,"\ud800":["\udc00"]}"#);
+        assert_eq!(changes(&json, &raw(&canonical(&json))), []);
+    }
+
+    #[test]
+    fn an_edit_of_sixty_thousand_keys_is_compared_at_once_and_its_list_is_bounded() {
+        let object = |value: usize| {
+            let members: Vec<_> =
+                (0..60_000).map(|nth| format!("\"key number {nth}\":{value}")).collect();
+            raw(&format!("{{{}}}", members.join(",")))
+        };
+        let long = |value: usize| {
+            let members: Vec<_> = (0..1_000).map(|nth| format!("\"{nth}\":{value}")).collect();
+            raw(&format!("{{\"{}\":{{{}}}}}", "k".repeat(100_000), members.join(",")))
+        };
+        let before = std::time::Instant::now();
+
+        let found = changes(&object(1), &object(2));
+        let found_long = changes(&long(1), &long(2));
+
+        // Compared key by key with each other they take minutes.
+        assert!(before.elapsed() < std::time::Duration::from_secs(20), "{:?}", before.elapsed());
+        assert_eq!((found.len(), found[1_000].omitted), (1_001, 59_000));
+        assert_eq!((found_long.len(), found_long[2].omitted), (3, 998));
+        assert!(
+            serde_json::to_string(&found)
+                .unwrap()
+                .ends_with(r#"{"pointer":"","before":null,"after":null,"omitted":59000}]"#)
+        );
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::ids::{EventId, TaskId};
+use super::json::sole_member;
 use super::task::Priority;
 
 /// The event types that are known from the start; others of the same form may be published too.
@@ -144,20 +145,16 @@ impl Event {
             #[serde(borrow)]
             source_agent: Cow<'t, str>,
             task_id: Option<TaskId>,
-            #[serde(default)]
-            metadata: Metadata,
-        }
-
-        #[derive(Default, Deserialize)]
-        struct Metadata {
-            // A client's metadata may hold anything under this name.
-            traceparent: Option<serde_json::Value>,
+            // What a client chose is passed over by the same reader that accepted it.
+            #[serde(borrow, default)]
+            metadata: Option<&'t RawValue>,
         }
 
         let json = format!(r#"{{"event_id":"{id}","timestamp":"{}",{tail}"#, id.timestamp());
         let head: Head<'_> = serde_json::from_str(&json)?;
-        let traceparent =
-            head.metadata.traceparent.as_ref().and_then(|value| value.as_str()).map(str::to_owned);
+        // A client's metadata may hold anything under this name.
+        let trace = head.metadata.and_then(|metadata| sole_member(metadata, "traceparent"));
+        let traceparent = trace.and_then(|trace| serde_json::from_str(trace.get()).ok());
         let (event_type, source_agent) =
             (head.event_type.into_owned(), head.source_agent.into_owned());
         Ok(Self { id, event_type, source_agent, task_id: head.task_id, traceparent, json })
@@ -264,7 +261,7 @@ pub struct NewEvent {
     pub trace_id: Option<String>,
     /// How urgent.
     pub priority: EventPriority,
-    /// A JSON object; it is shown with `"external": true` added, since no transition of ours made it.
+    /// A JSON object, kept byte for byte but for `external`, which is shown as true: no transition of ours made it.
     pub metadata: Option<Box<RawValue>>,
 }
 
@@ -303,6 +300,26 @@ mod tests {
         assert_eq!(wants("deploy.started", "deploy.succeeded"), Ok(false));
         for bad in ["", "deploy", "deploy*", "*.started", "deploy..*", "Deploy.*", ".*"] {
             assert!(TypePattern::from_str(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_clients_metadata_makes_an_event_unreadable() {
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        for (metadata, expected) in [
+            (r#"{"traceparent":1e400}"#.to_owned(), None),
+            (r#"{"\ud800":1,"traceparent":"\udc00"}"#.to_owned(), None),
+            (r#"{"traceparent":"a","traceparent":"b"}"#.to_owned(), None),
+            (format!(r#"{{"\ud800":1e999,"tracep\u0061rent":"{trace}"}}"#), Some(trace)),
+        ] {
+            let tail = format!(
+                r#""event_type":"pr.merged","source_agent":"x","task_id":null,"payload":{{}},"metadata":{metadata}}}"#
+            );
+
+            let event = Event::read(EventId::first(Partition(0)), &tail).unwrap();
+
+            assert_eq!(event.traceparent.as_deref(), expected, "{metadata}");
+            assert!(event.json.ends_with(&tail));
         }
     }
 

@@ -9,6 +9,7 @@ pub mod content;
 pub mod event;
 pub mod folded;
 pub mod ids;
+pub mod json;
 pub mod lifecycle;
 pub mod name;
 pub mod policy;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// What every name looks like; stands in error messages and in the API document.
 pub const PATTERN: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
 
-/// A task type, agent, source or worker: 1 to 64 of `a-z 0-9 . _ -`, the first a letter or digit.
+/// A task type, agent or source: 1 to 64 of `a-z 0-9 . _ -`, the first a letter or digit.
 ///
 /// Such a name is safe as it is in a Redis key, a NATS subject, a URL and a JSON string.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -105,6 +105,41 @@ impl fmt::Display for Prefix {
     }
 }
 
+/// What every worker's name looks like; stands in error messages and in the API document.
+pub const WORKER_PATTERN: &str = "^[!#-,.-\\[\\]-~][!#-\\[\\]-~]{0,127}$";
+
+/// What a process of an agent calls itself, such as `MacBook-Pro.local`: 1 to 128 visible ASCII characters other than
+/// `"` and `\`, the first no `-`. It is no principal's: it does not begin with `key:` or `user:`.
+///
+/// Such a name is safe as it is in a record and a JSON string.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Worker(String);
+
+/// The text is not a [`Worker`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must have 1 to 128 visible ASCII characters without `\"` and `\\`, and begin with none of `-`, `key:` and `user:`"
+)]
+pub struct NotAWorker;
+
+impl Worker {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Worker {
+    type Err = NotAWorker;
+
+    fn from_str(text: &str) -> Result<Self, NotAWorker> {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\".contains(&byte);
+        let is_taken = ["-", "key:", "user:"].iter().any(|begin| text.starts_with(begin));
+        let is_valid = (1..=128).contains(&text.len()) && text.bytes().all(is_plain) && !is_taken;
+        if is_valid { Ok(Self(text.to_owned())) } else { Err(NotAWorker) }
+    }
+}
+
 impl Borrow<str> for Name {
     fn borrow(&self) -> &str {
         &self.0
@@ -129,6 +164,18 @@ mod tests {
         for bad in ["", "A", "a.b", "a:b", "a{0}", "a*", "a>", "a b", "-a", "é", &"x".repeat(65)] {
             assert!(Prefix::from_str(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_worker_may_be_called_as_its_machine_is() {
+        for good in ["MacBook-Pro.local", "w1", "DESKTOP-7F3K2", "celery@host:4711/2", "[::1]:80"] {
+            assert!(Worker::from_str(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-", "-a", "a b", "a\"b", "a\\b", "a\nb", "é", "key:ops", "user:alice"] {
+            assert!(Worker::from_str(bad).is_err(), "{bad}");
+        }
+        assert!(Worker::from_str(&"x".repeat(128)).is_ok());
+        assert!(Worker::from_str(&"x".repeat(129)).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::domain::name::Name;
+use crate::domain::name::{Name, Worker};
 use crate::domain::principal::Principal;
 use crate::domain::task::{Claimed, Millis};
 use crate::store::{self, Store};
@@ -64,7 +64,7 @@ async fn look(
     store: &Store,
     actor: &str,
     agent: &Name,
-    worker: &Name,
+    worker: &Worker,
     max: u32,
     lease_ms: Millis,
 ) -> Result<Vec<Claimed>, store::Error> {

@@ -1,13 +1,12 @@
 //! Events from outside join the log.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::domain::event::NewEvent;
 use crate::domain::ids::TaskId;
+use crate::domain::json::{with_line_feeds, with_member};
 use crate::domain::principal::{Principal, Role};
 
 use super::{Engine, Error};
@@ -21,7 +20,7 @@ struct Body<'e> {
     trace_id: Option<&'e str>,
     task_id: Option<TaskId>,
     payload: &'e RawValue,
-    metadata: BTreeMap<String, &'e RawValue>,
+    metadata: &'e RawValue,
 }
 
 impl Engine {
@@ -37,22 +36,18 @@ impl Engine {
             return Err(Error::ForeignSource { source_agent: source_agent.to_owned(), caller });
         }
         let unreadable = |error: serde_json::Error| Error::Corrupt(error.into());
-        let external = RawValue::from_string("true".to_owned()).map_err(unreadable)?;
-        // A name with an escape in it cannot be borrowed.
-        let mut metadata: BTreeMap<String, &RawValue> = match &event.metadata {
-            Some(metadata) => serde_json::from_str(metadata.get()).map_err(unreadable)?,
-            None => BTreeMap::new(),
-        };
-        // Whatever the client says: no transition of ours made this event.
-        metadata.insert("external".to_owned(), &external);
+        let raw = |text: String| RawValue::from_string(text).map_err(unreadable);
+        // No transition of ours made this event, and a client cannot say otherwise.
+        let metadata = event.metadata.map_or_else(|| raw("{}".to_owned()), Ok)?;
+        let metadata = raw(with_member(&metadata, "external", "true"))?;
         let body = Body {
             event_type: &event.event_type,
             priority: event.priority.as_str(),
             source_agent,
             trace_id: event.trace_id.as_deref(),
             task_id: event.task_id,
-            payload: &event.payload,
-            metadata,
+            payload: &raw(with_line_feeds(&event.payload).into_owned())?,
+            metadata: &raw(with_line_feeds(&metadata).into_owned())?,
         };
         let json = serde_json::to_string(&body).map_err(unreadable)?;
         let own =

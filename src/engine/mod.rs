@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::ids::TaskId;
 use crate::domain::lifecycle::State;
-use crate::domain::name::Name;
+use crate::domain::name::{Name, Worker};
 use crate::domain::task::{Millis, Priority, Task};
 use crate::store::Store;
 
@@ -84,7 +84,7 @@ pub struct Claim {
     /// The subject.
     pub agent: Name,
     /// Which of the agent's processes asks.
-    pub worker: Name,
+    pub worker: Worker,
     /// 1 to 100 tasks.
     pub max: u32,
     /// How long to wait for the first, at most 60 s.
@@ -138,7 +138,7 @@ pub struct AgentStatus {
 #[derive(Clone, Debug)]
 pub struct Session {
     /// What it calls itself.
-    pub worker: Name,
+    pub worker: Worker,
     /// When it called last.
     pub last_seen: Millis,
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::domain::lifecycle::State;
-use crate::domain::name::Name;
+use crate::domain::name::{Name, Worker};
 use crate::domain::principal::Principal;
 use crate::domain::task::{Millis, Priority};
 use crate::store::{AgentRow, StatsRow};
@@ -130,7 +130,7 @@ impl AgentStatus {
         self.in_progress += row.in_progress;
         self.is_paused |= row.is_paused;
         for (worker, last_seen) in &row.sessions {
-            let Ok(worker) = Name::from_str(worker) else { continue };
+            let Ok(worker) = Worker::from_str(worker) else { continue };
             let last_seen = *last_seen as Millis;
             self.last_seen = self.last_seen.max(Some(last_seen));
             match self.sessions.iter_mut().find(|session| session.worker == worker) {

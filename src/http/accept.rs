@@ -4,6 +4,8 @@
 //! `text/event-stream` makes the answer a stream; without the latter, any JSON makes it a page. Weights are not
 //! compared, but `q=0` refuses.
 
+use std::borrow::Cow;
+
 use poem::http::header;
 use poem::{Request, RequestBody};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
@@ -37,17 +39,12 @@ impl Form {
         }
     }
 
-    /// Writes `event`, in one line.
-    pub fn write(self, event: &Event) -> String {
-        let mut text = match self {
-            Self::Json => event.json.clone(),
-            Self::CloudEvent => event.to_cloud_event(),
-        };
-        // Between the tokens of what a client published; within a string JSON has none.
-        if text.contains(['\n', '\r']) {
-            text = text.replace(['\n', '\r'], " ");
+    /// Writes `event`, byte for byte as every channel shows it.
+    pub fn write(self, event: &Event) -> Cow<'_, str> {
+        match self {
+            Self::Json => Cow::Borrowed(&event.json),
+            Self::CloudEvent => Cow::Owned(event.to_cloud_event()),
         }
-        text
     }
 }
 

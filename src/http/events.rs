@@ -99,8 +99,8 @@ impl Events {
     /// Follow events, or read the log
     ///
     /// As `text/event-stream`, which is also the default: all events from now on, or after the given place, for
-    /// ever. Each has its type as `event`, itself in one line as `data`, and as `id` the place after it: a client that
-    /// sends the last one as `Last-Event-ID`, as an EventSource does by itself, misses none and gets none twice.
+    /// ever. Each has its type as `event`, itself as `data` (one line for each of its lines, which a reader joins by line
+    /// feeds), and as `id` the place after it: a client that sends the last one as `Last-Event-ID`, as an EventSource does by itself, misses none and gets none twice.
     /// Silence is broken by heartbeat comments. Four names are not types of events: `gap` (events after your place
     /// were trimmed from the log), and before the stream ends `cut-off` (you read too slowly), `stopping` (this
     /// process stops) and `error` (the log cannot be read).
@@ -115,7 +115,7 @@ impl Events {
         &self,
         _caller: Caller<EventsRead>,
         accepted: Accepted,
-        /// Only events of these types: types, families such as `deploy.*`, or `*`, joined by commas.
+        /// Only events of these types: types, families such as `deploy.*`, or `*`, at most 64, joined by commas.
         types: Query<Option<Text<TypePatterns>>>,
         /// Only events about this task.
         task_id: Query<Option<Text<TaskId>>>,

@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::domain::json::lossy_string;
 use crate::domain::text::{Bound, stored_bytes};
 use crate::engine::Fault;
 
@@ -245,8 +246,15 @@ macro_rules! readable {
     )* };
 }
 
+/// Half a character, as a program leaves that cuts a text to a length, becomes U+FFFD: what people and agents say must
+/// get through.
+impl Readable for String {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        lossy_string(raw).ok_or_else(|| "must be a string".to_owned())
+    }
+}
+
 readable! {
-    String: "must be a string",
     bool: "must be true or false",
     f64: "must be a number",
     u64: "must be a whole number, 0 or more",

@@ -20,6 +20,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use crate::domain::json::{MAX_NUMBER, has_number_over, is_deeper_than};
+
 use super::error::Refusal;
 use super::field::{Fields, Readable, plain};
 
@@ -74,6 +76,11 @@ pub fn digest(bytes: &[u8]) -> String {
 fn parse<T: Fields>(bytes: &[u8]) -> Result<T, Refusal> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| Refusal::unreadable("The body is not UTF-8."))?;
+    // Reading one costs more than its length, here and wherever it is delivered.
+    if has_number_over(text, MAX_NUMBER) {
+        let detail = format!("has a number of more than {MAX_NUMBER} characters");
+        return Err(Refusal::invalid_body(detail));
+    }
     let is_object = text.trim_ascii_start().starts_with('{');
     let read = if is_object {
         serde_json::from_str(text).map_err(|error| plain(&error))
@@ -207,27 +214,6 @@ impl<T: Type> ApiResponse for Json<T> {
     }
 }
 
-/// Whether brackets in `json`, which is valid, nest deeper than `most`.
-pub fn is_deeper_than(json: &str, most: usize) -> bool {
-    let (mut depth, mut is_text, mut is_escaped) = (0usize, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = is_text,
-            b'"' => is_text = !is_text,
-            b'{' | b'[' if !is_text => {
-                depth += 1;
-                if depth > most {
-                    return true;
-                }
-            }
-            b'}' | b']' if !is_text => depth -= 1,
-            _ => {}
-        }
-    }
-    false
-}
-
 impl Readable for Raw {
     fn read(raw: &RawValue) -> Result<Self, String> {
         if is_deeper_than(raw.get(), MAX_DEPTH) {
@@ -296,6 +282,8 @@ raw_type! {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     #[test]
@@ -307,14 +295,19 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_counted_outside_of_strings() {
+    fn a_body_is_refused_for_a_long_number_wherever_it_stands_and_for_deep_nesting() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let refused = |body: &str| parse::<Hollow>(body.as_bytes()).is_err();
 
-        assert!(!is_deeper_than(&nested(64), 64));
-        assert!(is_deeper_than(&nested(65), 64));
-        assert!(!is_deeper_than(r#"{"a": "[[[[\"[[[[\\"}"#, 1));
         assert!(Raw::read(serde_json::from_str(&nested(100_000)).unwrap()).is_err());
+        assert!(!refused(&format!(r#"{{"a":{},"s":"{}"}}"#, "1".repeat(400), "1".repeat(401))));
+        assert!(refused(&format!(r#"{{"a":[[-{}]]}}"#, "1".repeat(400))));
     }
+
+    #[derive(Debug, Deserialize)]
+    struct Hollow {}
+
+    impl Fields for Hollow {}
 
     #[test]
     fn json_goes_by_its_essence() {

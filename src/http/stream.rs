@@ -102,7 +102,8 @@ impl Speaker {
         };
         match heard {
             Ok(Heard::Event(event, position)) => {
-                let data = self.form.write(&event);
+                // A payload may have line feeds between its tokens: a reader joins the lines by such again.
+                let data = self.form.write(&event).replace('\n', "\ndata: ");
                 (format!("id: {position}\nevent: {}\ndata: {data}\n\n", event.event_type), true)
             }
             Ok(Heard::Gap(_)) => (self.notice("gap", TRIMMED), true),

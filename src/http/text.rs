@@ -19,7 +19,7 @@ use crate::domain::approval::{ApprovalStatus, OnExpiry, OnRejection};
 use crate::domain::event::EventPriority;
 use crate::domain::ids::{ApprovalId, TaskId, rfc3339};
 use crate::domain::lifecycle::{State, Verb};
-use crate::domain::name::{self, Name};
+use crate::domain::name::{self, Name, Worker};
 use crate::domain::principal::Role;
 use crate::domain::sla::SlaState;
 use crate::domain::task::{Millis, Priority};
@@ -220,6 +220,23 @@ impl Word for Name {
 
     fn schema() -> MetaSchema {
         MetaSchema { pattern: Some(name::PATTERN.to_owned()), max_length: Some(64), ..string() }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::from_str(text).map_err(|error| error.to_string())
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        self.as_str().into()
+    }
+}
+
+impl Word for Worker {
+    const NAME: &'static str = "Worker";
+
+    fn schema() -> MetaSchema {
+        let pattern = Some(name::WORKER_PATTERN.to_owned());
+        MetaSchema { pattern, max_length: Some(128), ..string() }
     }
 
     fn read(text: &str) -> Result<Self, String> {

@@ -6,7 +6,7 @@ use redis::Value;
 
 use crate::domain::ids::{Partition, TaskId};
 use crate::domain::lifecycle::State;
-use crate::domain::name::Name;
+use crate::domain::name::{Name, Worker};
 use crate::domain::task::{Attempt, Claimed, Millis, Progress};
 use serde_json::value::RawValue;
 
@@ -82,7 +82,7 @@ impl Store {
         partition: Partition,
         actor: &str,
         agent: &Name,
-        worker: &Name,
+        worker: &Worker,
         max: u32,
         lease_ms: Millis,
     ) -> Result<Vec<Claimed>, Error> {

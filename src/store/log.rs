@@ -284,25 +284,17 @@ fn latest(event: Arc<Event>) -> Latest {
     if event.json.len() < LARGE_BYTES { Latest::Event(event) } else { Latest::Large(event.id) }
 }
 
-/// The events of a log entry; none if it cannot be read, which must not stop its readers for ever.
-fn readable(entry: &Entry, partition: Partition) -> Vec<Arc<Event>> {
-    decode(entry, partition).unwrap_or_else(|error| {
-        tracing::error!(%error, "an entry of the event log is unreadable and skipped");
-        Vec::new()
-    })
-}
-
-/// The events of a log entry: its fields `e`, in order.
-fn decode((entry, fields): &Entry, partition: Partition) -> Result<Vec<Arc<Event>>, Error> {
+/// The events of a log entry: its fields `e`, in order. One that cannot be read is skipped, so that it stops no reader.
+fn readable((entry, fields): &Entry, partition: Partition) -> Vec<Arc<Event>> {
     let tails = fields.chunks_exact(2).filter(|field| field[0] == "e").map(|field| &field[1]);
-    tails
-        .zip(0u16..)
-        .map(|(tail, index)| {
-            let id = event_id(entry, index, partition)
-                .ok_or_else(|| Error::corrupt(format!("log entry id {entry:?}")))?;
-            let event = Event::read(id, tail)
-                .map_err(|error| Error::corrupt(format!("event {id}: {error}")))?;
-            Ok(Arc::new(event))
-        })
-        .collect()
+    let read = |(tail, index): (&String, u16)| {
+        let id = event_id(entry, index, partition)
+            .ok_or_else(|| Error::corrupt(format!("log entry id {entry:?}")))?;
+        let event = Event::read(id, tail);
+        event.map(Arc::new).map_err(|error| Error::corrupt(format!("event {id}: {error}")))
+    };
+    let told = |error: &Error| {
+        tracing::error!(%error, "an event of the log is unreadable and skipped");
+    };
+    tails.zip(0u16..).filter_map(|event| read(event).inspect_err(told).ok()).collect()
 }

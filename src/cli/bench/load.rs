@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 
 use super::Error;
-use crate::domain::name::{Name, NotAName};
+use crate::domain::name::{Name, NotAName, NotAWorker, Worker};
 use crate::domain::principal::{Principal, Role, Subject};
 use crate::domain::sla::Sla;
 use crate::domain::task::{Claimed, NewTask, Outcome, Priority, Report, Start};
@@ -75,7 +75,7 @@ impl Caller {
         };
         let claim = Claim {
             agent: name(AGENT)?,
-            worker: name("bench")?,
+            worker: Worker::from_str("bench").map_err(unexpected::<NotAWorker>)?,
             max: BATCH as u32,
             wait: std::time::Duration::ZERO,
             lease_ms: None,

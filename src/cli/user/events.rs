@@ -72,24 +72,53 @@ impl Command {
     }
 }
 
-/// Follows the stream to its end. A line of it is `<field>: <value>`, and an event's are closed by an empty one.
+/// Follows the stream to its end. A line of it is `<field>: <value>`, and an event's are closed by an empty one; `data`
+/// may have several, which belong together.
 async fn tail(service: &Service, path: &str) -> Result<ExitCode, Error> {
     let mut stream = service.client()?.follow(path).await?;
-    let (mut rest, mut name) = (Vec::new(), String::new());
+    let mut rest = Vec::new();
+    let mut block = Block::default();
     while let Some(chunk) = stream.next().await? {
         rest.extend_from_slice(&chunk);
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = rest.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            match line.trim_end().split_once(": ") {
-                Some(("event", word)) => name = word.to_owned(),
-                Some(("data", data)) if service.json => say(&format!("{data}\n"))?,
-                Some(("data", data)) => say(&shown(&name, data)?)?,
-                Some(_) | None => {}
+        let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else { continue };
+        let lines: Vec<u8> = rest.drain(..=end).collect();
+        for line in String::from_utf8_lossy(&lines).split_terminator('\n') {
+            let Some((name, data)) = block.add(line) else { continue };
+            if service.json {
+                // One line for each event, as programs read it: a line feed stands between tokens only.
+                say(&format!("{}\n", data.replace('\n', " ")))?;
+            } else {
+                say(&shown(&name, &data)?)?;
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What has come of one event of the stream.
+#[derive(Default)]
+struct Block {
+    name: String,
+    data: Option<String>,
+}
+
+impl Block {
+    /// Takes the next line; the name and the data of an event that is whole with it.
+    fn add(&mut self, line: &str) -> Option<(String, String)> {
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match (field, &mut self.data) {
+            ("event", _) => self.name = value.to_owned(),
+            ("data", None) => self.data = Some(value.to_owned()),
+            ("data", Some(data)) => *data = format!("{data}\n{value}"),
+            ("", _) if line.is_empty() => {
+                let Self { name, data } = std::mem::take(self);
+                return data.map(|data| (name, data));
+            }
+            _ => {}
+        }
+        None
+    }
 }
 
 /// One line for an event; what is none, such as `gap`, says itself what it is.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use poem_openapi::Object;
 use serde::Deserialize;
 
-use crate::domain::name::Name;
+use crate::domain::name::{Name, Worker};
 use crate::domain::task::Millis;
 use crate::engine::Claim;
 
@@ -26,7 +26,7 @@ pub(super) const WAIT_MS: RangeInclusive<Millis> = 0..=60_000;
 #[serde(default)]
 pub struct ClaimRequest {
     /// What this process of the agent calls itself.
-    worker: Field<Text<Name>>,
+    worker: Field<Text<Worker>>,
     /// The most tasks to hand out, 1 to 100; 1 if left out.
     max: Field<Option<u32>>,
     /// How long to wait for the first, in milliseconds, at most 60,000; 0 if left out.

@@ -22,7 +22,7 @@ pub struct PublishRequest {
     event_type: Field<Text<EventType>>,
     /// Who says so: your own name, which is also what stands there if it is left out.
     source_agent: Field<Option<String>>,
-    /// A JSON object, nested at most 64 deep, passed on byte for byte.
+    /// A JSON object, nested at most 64 deep, passed on byte for byte; line breaks between its tokens as line feeds.
     payload: Field<RawObject>,
     /// The task that it is about.
     task_id: Field<Option<Text<TaskId>>>,
@@ -30,7 +30,7 @@ pub struct PublishRequest {
     trace_id: Field<Option<Text<TraceId>>>,
     /// How urgent it is; medium if left out.
     priority: Field<Option<Text<EventPriority>>>,
-    /// What else subscribers should know: a JSON object, nested at most 64 deep.
+    /// What else subscribers should know: a JSON object, nested at most 64 deep. `external` is set to true.
     metadata: Field<Option<RawObject>>,
 }
 

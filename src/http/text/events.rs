@@ -12,7 +12,10 @@ use super::{Word, string};
 #[derive(Clone, Debug)]
 pub struct EventType(pub String);
 
-/// Which types of events are wanted: patterns, joined by commas.
+/// The most patterns of one reader: each event is compared with all of them.
+const MAX_PATTERNS: usize = 64;
+
+/// Which types of events are wanted: at most 64 patterns, joined by commas.
 #[derive(Clone, Debug)]
 pub struct TypePatterns(pub Vec<TypePattern>);
 
@@ -57,10 +60,15 @@ impl Word for TypePatterns {
     }
 
     fn read(text: &str) -> Result<Self, String> {
+        if text.split(',').nth(MAX_PATTERNS).is_some() {
+            return Err(format!("must have at most {MAX_PATTERNS} parts"));
+        }
         let pattern = |part: &str| {
             let part = part.trim();
-            part.parse()
-                .map_err(|error| format!("has `{part}` among its parts, each of which {error}"))
+            let shown = || part.chars().take(event::MAX_TYPE_BYTES).collect::<String>();
+            part.parse().map_err(|error| {
+                format!("has `{}` among its parts, each of which {error}", shown())
+            })
         };
         text.split(',').map(pattern).collect::<Result<_, _>>().map(Self)
     }

@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 use serde::Serialize;
 
-use crate::domain::name::Name;
+use crate::domain::name::{Name, Worker};
 use crate::engine::{AgentStatus, Session};
 
 use super::super::text::Text;
@@ -32,7 +32,7 @@ pub struct AgentView {
 #[oai(rename = "Session")]
 pub struct SessionView {
     /// What it calls itself.
-    pub worker: Text<Name>,
+    pub worker: Text<Worker>,
     /// When it called last.
     pub last_seen: At,
 }

@@ -111,7 +111,8 @@ pub struct EditView {
     pub by: String,
     /// The payload as it was submitted; the task has what will run.
     pub original_payload: RawObject,
-    /// Where they differ: a list of `{pointer, before, after}`, the values null where there is none.
+    /// Where they differ: a list of `{pointer, before, after}`, the values null where there is none. Beyond 1,000 changes
+    /// or 256 KiB the last entry says with `omitted` how many more there are.
     pub changes: Raw,
 }
 

@@ -17,7 +17,13 @@ impl Fleet {
 
     /// What one process of `agent` asks for, without waiting.
     pub fn ask_for(&self, agent: &str, max: u32) -> Claim {
-        Claim { agent: name(agent), worker: name("w1"), max, wait: Duration::ZERO, lease_ms: None }
+        Claim {
+            agent: name(agent),
+            worker: "w1".parse().unwrap(),
+            max,
+            wait: Duration::ZERO,
+            lease_ms: None,
+        }
     }
 
     /// Claims up to `max` tasks of an agent, without waiting.

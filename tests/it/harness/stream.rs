@@ -16,7 +16,7 @@ pub struct Block {
 impl Block {
     pub fn read(text: &str) -> Self {
         let mut block = Self::default();
-        for line in text.lines() {
+        for line in text.split('\n') {
             let (name, value) = line.split_once(':').unwrap();
             let value = value.strip_prefix(' ').unwrap_or(value).to_owned();
             let field = match name {
@@ -27,6 +27,10 @@ impl Block {
                 "retry" => &mut block.retry,
                 other => panic!("no field of a stream: {other:?}"),
             };
+            if name == "data" && !field.is_empty() {
+                *field += &format!("\n{value}");
+                continue;
+            }
             assert!(field.is_empty(), "{name} stands there twice: {text}");
             *field = value;
         }

@@ -53,7 +53,7 @@ fn bodies() -> Vec<(String, Vec<u8>)> {
     ));
     bodies.push((
         "strings where objects belong",
-        br#"{"type":"faq","payload":"{}","tasks":"[]","worker":"W","attempt":"","outcomes":"","event_type":""}"#
+        br#"{"type":"faq","payload":"{}","tasks":"[]","worker":"a b","attempt":"","outcomes":"","event_type":""}"#
             .to_vec(),
     ));
     bodies.push((

@@ -6,6 +6,7 @@ mod credentials;
 mod events;
 mod events_flow;
 mod events_forms;
+mod every_byte;
 mod hostile;
 mod hostile_requests;
 mod metrics;

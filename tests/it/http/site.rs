@@ -19,6 +19,8 @@ pub use crate::harness::{Block, number};
 
 const KEY: &str = "reader-key-0123456789";
 
+const CREW_KEY: &str = "crew-key-0123456789";
+
 /// How long anything may take at the most.
 const BOUND: Duration = Duration::from_secs(30);
 
@@ -41,7 +43,10 @@ impl Site {
         let fleet = builder.start().await;
         let stop = CancellationToken::new();
         let http = Http { host: "127.0.0.1".to_owned(), port: 0, heartbeat_ms, ..Http::default() };
-        let api_keys = [("reader".to_owned(), Secret::new(format!("{KEY}:user")))].into();
+        let keys = [("reader", KEY, "user"), ("crew", CREW_KEY, "agent")];
+        let api_keys = keys
+            .map(|(name, key, role)| (name.to_owned(), Secret::new(format!("{key}:{role}"))))
+            .into();
         let settings = Settings { http, auth: Auth { jwt_secret: None, api_keys } };
         let gateway = Gateway::bind(fleet.engine.clone(), &settings, stop.clone()).await.unwrap();
         let url = format!("http://{}/events", gateway.address());
@@ -77,6 +82,20 @@ impl Site {
         let request =
             headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         within(BOUND, "the head of an answer", request.send()).await.unwrap()
+    }
+
+    /// What comes back for this body, which the key `crew` sends to `path` as JSON.
+    pub async fn post(&self, path: &str, body: String) -> reqwest::Response {
+        let request = self.client.post(self.url.replace("/events", path));
+        let request =
+            request.header("x-api-key", CREW_KEY).header("content-type", "application/json");
+        within(BOUND, "an answer", request.body(body).send()).await.unwrap()
+    }
+
+    /// What the key `crew` reads at `path`.
+    pub async fn read(&self, path: &str) -> reqwest::Response {
+        let request = self.client.get(self.url.replace("/events", path));
+        within(BOUND, "an answer", request.header("x-api-key", CREW_KEY).send()).await.unwrap()
     }
 
     /// A stream; its opening is read.

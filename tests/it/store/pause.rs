@@ -95,7 +95,10 @@ async fn a_session_counts_as_live_for_a_while_after_its_last_call() {
     fleet.claim("faq_agent", 1).await;
     fleet
         .engine
-        .claim(&fleet.people.agent, Claim { worker: name("w2"), ..fleet.ask_for("faq_agent", 1) })
+        .claim(
+            &fleet.people.agent,
+            Claim { worker: "w2".parse().unwrap(), ..fleet.ask_for("faq_agent", 1) },
+        )
         .await
         .unwrap();
     let agent = async || fleet.engine.agent(&name("faq_agent")).await.unwrap();

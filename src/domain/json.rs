@@ -1,0 +1,251 @@
+//! JSON text that a client sent, read without a change: its members, and what makes it dear to read.
+//!
+//! Everything here takes JSON that is known to be valid, and no text fails: a lone surrogate, a number of any size
+//! or a repeated key is passed on as it stands. What accepts such a text and what delivers it read it by the same
+//! functions.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The longest number that is accepted, in characters: as many as the longest double needs, written out in full.
+pub const MAX_NUMBER: usize = 400;
+
+/// One member of an object, as it stands in the text.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'t> {
+    key: &'t RawValue,
+    /// The value, without the space around it.
+    pub value: &'t RawValue,
+}
+
+impl Member<'_> {
+    /// Whether the key is `name`, however it is escaped. A key with a lone surrogate is no name.
+    pub fn is(&self, name: &str) -> bool {
+        let key = self.key.get();
+        if !key.contains('\\') {
+            return key.get(1..key.len() - 1) == Some(name);
+        }
+        serde_json::from_str::<Cow<'_, str>>(key).is_ok_and(|key| key == name)
+    }
+}
+
+/// The members of an object, in order, the repeated ones too; none of a value that is no object.
+pub fn members(object: &RawValue) -> Vec<Member<'_>> {
+    serde_json::from_str::<Members<'_>>(object.get()).map(|members| members.0).unwrap_or_default()
+}
+
+/// The value of the member `name`. `None` if there is none, or several: readers differ in which they take.
+pub fn sole_member<'t>(object: &'t RawValue, name: &str) -> Option<&'t RawValue> {
+    let members = members(object);
+    let mut named = members.iter().filter(|member| member.is(name));
+    match (named.next(), named.next()) {
+        (Some(member), None) => Some(member.value),
+        _ => None,
+    }
+}
+
+/// The object with the member `name` set to `value`: every member of that name gets the value in its place, and
+/// without one the member goes before the others. All other bytes stay as they are.
+pub fn with_member(object: &RawValue, name: &str, value: &str) -> String {
+    let text = object.get();
+    let mut written = String::with_capacity(text.len() + name.len() + value.len() + 4);
+    let mut copied = 0;
+    let members = members(object);
+    for member in members.iter().filter(|member| member.is(name)) {
+        let old = member.value.get();
+        let at = old.as_ptr() as usize - text.as_ptr() as usize;
+        written.push_str(&text[copied..at]);
+        written.push_str(value);
+        copied = at + old.len();
+    }
+    if copied == 0 {
+        let separator = if members.is_empty() { "" } else { "," };
+        written.push_str(&format!(r#"{{"{name}":{value}{separator}"#));
+        copied = 1;
+    }
+    written.push_str(&text[copied..]);
+    written
+}
+
+/// The text with every line break between its tokens written as a line feed: an event stream ends its lines at
+/// carriage returns too, so it could not deliver one. Strings have none that is not escaped.
+pub fn with_line_feeds(json: &RawValue) -> Cow<'_, str> {
+    let text = json.get();
+    if !text.contains('\r') {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+}
+
+/// Whether brackets nest deeper than `most`.
+pub fn is_deeper_than(json: &str, most: usize) -> bool {
+    let mut depth = 0usize;
+    outside_strings(json).any(|byte| {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > most
+    })
+}
+
+/// Whether a number has more than `most` characters. Takes text that may not be JSON.
+pub fn has_number_over(json: &str, most: usize) -> bool {
+    let mut length = 0usize;
+    outside_strings(json).any(|byte| {
+        let is_part = byte.is_ascii_digit() || b"+-.eE".contains(&byte);
+        length = if is_part { length + 1 } else { 0 };
+        length > most
+    })
+}
+
+/// The bytes outside of strings; the quotes of these are among them.
+fn outside_strings(json: &str) -> impl Iterator<Item = u8> {
+    let (mut is_text, mut is_escaped) = (false, false);
+    json.bytes().filter(move |byte| {
+        if !is_text {
+            is_text = *byte == b'"';
+            return true;
+        }
+        if is_escaped {
+            is_escaped = false;
+            return false;
+        }
+        is_escaped = *byte == b'\\';
+        is_text = *byte != b'"';
+        !is_text
+    })
+}
+
+/// The text of a JSON string, in which U+FFFD stands for each half of a character that is not whole: a program that
+/// cuts a text to a length may cut an emoji in two. `None` if `json` is no string.
+pub fn lossy_string(json: &RawValue) -> Option<String> {
+    if let Ok(text) = serde_json::from_str(json.get()) {
+        return Some(text);
+    }
+    // Bytes, where serde reads a lone surrogate as the three bytes that UTF-8 would have for it.
+    let mut deserializer = serde_json::Deserializer::from_str(json.get());
+    let bytes = deserializer.deserialize_byte_buf(Bytes).ok()?;
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // A surrogate is invalid at each of its three bytes, of which only the first begins a character.
+        if chunk.invalid().iter().any(|byte| !matches!(byte, 0x80..=0xBF)) {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    Some(text)
+}
+
+struct Bytes;
+
+impl Visitor<'_> for Bytes {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a string")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
+    }
+}
+
+struct Members<'t>(Vec<Member<'t>>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+
+        impl<'de> Visitor<'de> for All {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some((key, value)) = map.next_entry()? {
+                    members.push(Member { key, value });
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(All)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_member_is_set_and_every_other_byte_stays() {
+        for (object, expected) in [
+            ("{}", r#"{"external":true}"#),
+            ("{ \n}", "{\"external\":true \n}"),
+            (r#"{ "b" :1e400,"a":2}"#, r#"{"external":true, "b" :1e400,"a":2}"#),
+            (r#"{"external":false,"k":[ ]}"#, r#"{"external":true,"k":[ ]}"#),
+            (
+                r#"{"ext\u0065rnal": {} , "external":1}"#,
+                r#"{"ext\u0065rnal": true , "external":true}"#,
+            ),
+            (r#"{"\ud800":1}"#, r#"{"external":true,"\ud800":1}"#),
+        ] {
+            assert_eq!(with_member(&raw(object), "external", "true"), expected);
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_given_twice_is_not_taken() {
+        let of = |text: &str| sole_member(&raw(text), "t").map(|value| value.get().to_owned());
+
+        assert_eq!(of(r#"{"a":1,"t":1e400}"#).as_deref(), Some("1e400"));
+        assert_eq!(of(r#"{"\ud800":1,"\u0074":2}"#).as_deref(), Some("2"));
+        assert_eq!(of(r#"{"t":1,"t":1}"#), None);
+        assert_eq!(of("[1]"), None);
+    }
+
+    #[test]
+    fn half_a_character_is_replaced_and_the_rest_stays() {
+        let read = |text: &str| lossy_string(&raw(text));
+
+        assert_eq!(read(r#""it broke \ud83d""#).as_deref(), Some("it broke \u{fffd}"));
+        assert_eq!(read(r#""\ude00é\ud83d\n""#).as_deref(), Some("\u{fffd}é\u{fffd}\n"));
+        assert_eq!(read(r#""\ud83d\ude00""#).as_deref(), Some("😀"));
+        assert_eq!(read("7"), None);
+        assert_eq!(read(r#"[1]"#), None);
+    }
+
+    #[test]
+    fn long_numbers_and_deep_brackets_are_found_outside_of_strings_only() {
+        let digits = |count: usize| "1".repeat(count);
+        assert!(!has_number_over(&format!("[{}]", digits(400)), 400));
+        assert!(has_number_over(&format!("[1,-{}]", digits(400)), 400));
+        assert!(has_number_over(&format!("{{\"\\\"\":0.{}}}", digits(400)), 400));
+        assert!(!has_number_over(&format!("\"\\\"{}\"", digits(500)), 400));
+        assert!(!has_number_over(&format!("[{}]", "1,".repeat(500)), 400));
+
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(!is_deeper_than(&nested(64), 64));
+        assert!(is_deeper_than(&nested(65), 64));
+        assert!(!is_deeper_than(r#"{"a": "[[[[\"[[[[\\"}"#, 1));
+    }
+
+    #[test]
+    fn a_carriage_return_between_tokens_becomes_a_line_feed() {
+        let json = raw("{\r\n\"a\":\r[1,\n\r2], \"s\":\"\\r\"}");
+
+        assert_eq!(with_line_feeds(&json), "{\n\"a\":\n[1,\n\n2], \"s\":\"\\r\"}");
+    }
+}

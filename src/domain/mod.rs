@@ -10,6 +10,7 @@ pub mod event;
 pub mod folded;
 pub mod ids;
 pub mod json;
+pub mod lease;
 pub mod lifecycle;
 pub mod name;
 pub mod policy;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::approval::Approval;
 use super::content::Content;
 use super::ids::{ApprovalId, TaskId};
+use super::lease::Lease;
 use super::lifecycle::{State, Verb};
 use super::name::Name;
 use super::sla::{Clock, Reached, Sla, SlaState};
@@ -15,7 +16,7 @@ use super::sla::{Clock, Reached, Sla, SlaState};
 /// Milliseconds since 1970 by the store's clock.
 pub type Millis = u64;
 
-/// The number of an attempt, from 1; the fencing token that every report carries. 0: never claimed.
+/// The number of an attempt, from 1; every report carries it beside the [`Lease`]. 0: never claimed.
 pub type Attempt = u32;
 
 /// How urgent a task is. Lower is sooner.
@@ -154,7 +155,7 @@ pub struct Task {
     pub lost_count: u32,
     /// How long one attempt may take in all.
     pub timeout_ms: Option<Millis>,
-    /// Who holds the lease.
+    /// The caller that took the task itself, while it holds it; none: it is held by a claim, or not at all.
     pub holder: Option<String>,
     /// Until when, while it is in progress.
     pub lease_until: Option<Millis>,
@@ -316,6 +317,8 @@ pub struct Claimed {
     pub task: Task,
     /// Until when the agent may stay silent.
     pub lease_until: Millis,
+    /// What every report on the attempt carries.
+    pub lease: Lease,
 }
 
 /// How an attempt ended.
@@ -348,6 +351,8 @@ pub struct Report {
     pub id: TaskId,
     /// Which attempt: a stale one is refused.
     pub attempt: Attempt,
+    /// The token of the claim: another one is refused like a stale attempt.
+    pub lease: Lease,
     /// How it ended.
     pub outcome: Outcome,
 }

@@ -7,6 +7,7 @@ use crate::domain::approval::{
 };
 use crate::domain::content::{self, Content};
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::lease::{self, Lease, Proof};
 use crate::domain::lifecycle::Verb;
 use crate::domain::principal::Principal;
 use crate::domain::task::{Attempt, Millis, Task};
@@ -138,7 +139,7 @@ impl Engine {
         &self,
         caller: &Principal,
         id: TaskId,
-        attempt: Attempt,
+        (attempt, lease): (Attempt, &Lease),
         question: Question,
     ) -> Result<(Approval, Task), Error> {
         let task = self.task(id).await?;
@@ -154,7 +155,9 @@ impl Engine {
         let rule = "asked by the agent".to_owned();
         let gate = Gate { id: ApprovalId::new(id.partition()), digest, rule, terms };
         let asks = (question.reason.as_str(), action.as_deref(), question.on_rejection);
-        let answer = self.store.ask(id, &caller.to_string(), attempt, &gate, asks).await?;
+        let said = question.digest();
+        let proof = (Proof::Lease(attempt, lease), said.as_str());
+        let answer = self.store.ask(id, &caller.to_string(), proof, &gate, asks).await?;
         refuse(id, Verb::Ask, attempt, answer)?;
         let task = self.task(id).await?;
         match task.approval {
@@ -175,4 +178,14 @@ pub struct Question {
     pub on_rejection: OnRejection,
     /// How long those who are asked first are waited for; none: as configured.
     pub expires_after_ms: Option<Millis>,
+}
+
+impl Question {
+    /// Tells one question from another, also from every outcome: `?` and 12 characters.
+    fn digest(&self) -> String {
+        let action = self.action.as_ref().map_or("", |action| action.get());
+        let expires = format!("{:?}", self.expires_after_ms);
+        let parts = [&self.reason, action, self.on_rejection.as_str(), &expires];
+        format!("?{}", lease::digest(&parts))
+    }
 }

@@ -3,10 +3,11 @@
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::domain::name::{Name, Worker};
+use crate::domain::lease::{Lease, Proof};
+use crate::domain::lifecycle::Verb;
 use crate::domain::principal::Principal;
-use crate::domain::task::{Claimed, Millis};
-use crate::store::{self, Store};
+use crate::domain::task::{Claimed, Millis, Outcome};
+use crate::store::{self, Row, Store};
 
 use super::{Claim, Engine, Error, slow_poll};
 
@@ -48,9 +49,11 @@ impl Engine {
         let (answer, answered) = oneshot::channel();
         let (store, actor, claim) = (self.store.clone(), actor.to_owned(), claim.clone());
         let lease_ms = claim.lease_ms.unwrap_or(self.settings.agents.lease_ms);
+        let mut bits = [0; 16];
+        getrandom::fill(&mut bits).map_err(|error| Error::Unavailable(Box::new(error)))?;
+        let lease = Lease::new(bits);
         self.tracker.spawn(async move {
-            let claimed =
-                look(&store, &actor, &claim.agent, &claim.worker, claim.max, lease_ms).await;
+            let claimed = look(&store, &actor, &claim, (lease_ms, &lease)).await;
             if let Err(Ok(unwanted)) = answer.send(claimed) {
                 give_back(&store, &actor, unwanted).await;
             }
@@ -63,18 +66,16 @@ impl Engine {
 async fn look(
     store: &Store,
     actor: &str,
-    agent: &Name,
-    worker: &Worker,
-    max: u32,
-    lease_ms: Millis,
+    claim: &Claim,
+    lease: (Millis, &Lease),
 ) -> Result<Vec<Claimed>, store::Error> {
     let mut claimed = Vec::new();
     for partition in store.partitions() {
-        let wanted = max - claimed.len() as u32;
+        let wanted = claim.max - claimed.len() as u32;
         if wanted == 0 {
             break;
         }
-        match store.claim(partition, actor, agent, worker, wanted, lease_ms).await {
+        match store.claim(partition, actor, &claim.agent, &claim.worker, wanted, lease).await {
             Ok(more) => claimed.extend(more),
             // What one partition gave is not lost because another one does not answer.
             Err(error) if claimed.is_empty() => return Err(error),
@@ -85,10 +86,11 @@ async fn look(
 }
 
 async fn give_back(store: &Store, actor: &str, claimed: Vec<Claimed>) {
-    for Claimed { task, .. } in claimed {
-        if let Err(error) =
-            store.release(task.id.partition(), actor, &[(task.id, task.attempt)]).await
-        {
+    for Claimed { task, lease, .. } in claimed {
+        let proof = Proof::Lease(task.attempt, &lease);
+        let row = Row { id: task.id, proof, outcome: &Outcome::Released };
+        let partition = task.id.partition();
+        if let Err(error) = store.report(partition, actor, Verb::Release, &[row], "").await {
             // Its lease ends by itself.
             tracing::warn!(%error, task.id = %task.id, "a claimed task whose agent hung up could not be given back");
         }

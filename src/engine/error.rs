@@ -66,13 +66,19 @@ pub enum Error {
     /// The task was cancelled while the agent worked on it.
     #[error("task {0} was cancelled")]
     TaskCancelled(TaskId),
-    /// Somebody else holds the lease and the caller shows no attempt.
-    #[error("task {id} is held by {holder}")]
+    /// The caller shows no lease, and did not take the task itself.
+    #[error("task {id} is held by {}", holder.as_deref().unwrap_or("the worker that claimed it"))]
     NotHolder {
         /// The task.
         id: TaskId,
-        /// Who holds it.
-        holder: String,
+        /// The caller that took it; none: a worker claimed it.
+        holder: Option<String>,
+    },
+    /// The attempt was ended by a report that differs from this one.
+    #[error("another report has ended this attempt of task {id}")]
+    ResultMismatch {
+        /// The task.
+        id: TaskId,
     },
     /// The approval has its decision.
     #[error("approval {id} was {} by {by}", status.as_str())]

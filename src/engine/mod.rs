@@ -23,14 +23,13 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::ids::TaskId;
 use crate::domain::lifecycle::State;
 use crate::domain::name::{Name, Worker};
-use crate::domain::task::{Millis, Priority, Task};
+use crate::domain::task::{Millis, Outcome, Priority, Task};
 use crate::store::Store;
 
 pub use crate::store::{Finding, Remedy};
@@ -98,18 +97,8 @@ pub struct Claim {
 pub enum StatusChange {
     /// The caller takes the task under a long lease.
     InProgress,
-    /// The caller, who took it, finished it.
-    Completed {
-        /// Any JSON.
-        result: Option<Box<RawValue>>,
-    },
-    /// The caller, who took it, gives it up for good.
-    Failed {
-        /// Why, 1 to 8,192 bytes.
-        error: String,
-        /// What was found on the way.
-        result: Option<Box<RawValue>>,
-    },
+    /// The caller, which took it, completed it or gives it up for good.
+    Ended(Outcome),
     /// The same as cancelling it.
     Cancelled {
         /// At most 1,000 characters.

@@ -1,10 +1,11 @@
 //! What agents say about the tasks that they hold.
 
 use crate::domain::ids::{Partition, TaskId};
+use crate::domain::lease::{Lease, Proof};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::principal::Principal;
-use crate::domain::task::{Attempt, Millis, Outcome, Progress, Report};
-use crate::store::{Answer, FailedReport};
+use crate::domain::task::{Attempt, Millis, Progress, Report};
+use crate::store::Row;
 
 use super::tasks::refuse;
 use super::{Engine, Error};
@@ -18,7 +19,7 @@ const BATCH: usize = 100;
 impl Engine {
     /// Ends attempts; one result for each report, in order: the state that the task is in now, or the refusal.
     ///
-    /// A report that was accepted before is accepted again and changes nothing.
+    /// A report that was accepted before is accepted again and changes nothing; one that differs from it is refused.
     pub async fn report(
         &self,
         caller: &Principal,
@@ -43,10 +44,12 @@ impl Engine {
                 let mine: Vec<_> = places
                     .iter()
                     .copied()
-                    .filter(|nth| verb_of(&reports[*nth].outcome) == verb)
+                    .filter(|nth| reports[*nth].outcome.verb() == verb)
                     .collect();
                 for piece in mine.chunks(BATCH) {
-                    let told = self.tell(partition, &actor, verb, piece, &reports).await?;
+                    let rows: Vec<_> = piece.iter().map(|nth| row(&reports[*nth])).collect();
+                    let waits = if verb == Verb::Fail { self.waits() } else { String::new() };
+                    let told = self.store.report(partition, &actor, verb, &rows, &waits).await?;
                     for (nth, answer) in piece.iter().zip(told) {
                         let report = &reports[*nth];
                         answers[*nth] = Some(refuse(report.id, verb, report.attempt, answer));
@@ -57,52 +60,6 @@ impl Engine {
         Ok(answers.into_iter().flatten().collect())
     }
 
-    /// Sends the reports of one verb in one partition.
-    async fn tell(
-        &self,
-        partition: Partition,
-        actor: &str,
-        verb: Verb,
-        places: &[usize],
-        reports: &[Report],
-    ) -> Result<Vec<Answer>, Error> {
-        let mine = places.iter().map(|nth| &reports[*nth]);
-        match verb {
-            Verb::Complete => {
-                let rows = mine.filter_map(|report| match &report.outcome {
-                    Outcome::Completed { result } => {
-                        Some((report.id, Some(report.attempt), result.as_deref()))
-                    }
-                    Outcome::Failed { .. } | Outcome::Released => None,
-                });
-                Ok(self.store.complete(partition, actor, &rows.collect::<Vec<_>>()).await?)
-            }
-            Verb::Fail => {
-                let rows = mine.filter_map(|report| match &report.outcome {
-                    Outcome::Failed { error, is_retryable, retry_after_ms, result } => {
-                        Some(FailedReport {
-                            id: report.id,
-                            attempt: Some(report.attempt),
-                            error,
-                            is_retryable: *is_retryable,
-                            retry_after_ms: *retry_after_ms,
-                            result: result.as_deref(),
-                        })
-                    }
-                    Outcome::Completed { .. } | Outcome::Released => None,
-                });
-                Ok(self
-                    .store
-                    .fail(partition, actor, &rows.collect::<Vec<_>>(), &self.waits())
-                    .await?)
-            }
-            _ => {
-                let rows: Vec<_> = mine.map(|report| (report.id, report.attempt)).collect();
-                Ok(self.store.release(partition, actor, &rows).await?)
-            }
-        }
-    }
-
     /// Extends a lease and notes the progress; returns until when the lease is.
     ///
     /// * `extend_ms`: from now, 1 s to 1 h; none: as configured. The task's own timeout bounds it.
@@ -110,16 +67,14 @@ impl Engine {
         &self,
         caller: &Principal,
         id: TaskId,
-        attempt: Attempt,
+        (attempt, lease): (Attempt, &Lease),
         progress: Option<Progress>,
         extend_ms: Option<Millis>,
     ) -> Result<Millis, Error> {
         self.known(id)?;
         let lease_ms = extend_ms.unwrap_or(self.settings.agents.lease_ms);
-        match self
-            .store
-            .extend(id, &caller.to_string(), attempt, lease_ms, progress.as_ref())
-            .await?
+        let proof = Proof::Lease(attempt, lease);
+        match self.store.extend(id, &caller.to_string(), proof, lease_ms, progress.as_ref()).await?
         {
             Ok(lease_until) => Ok(lease_until),
             Err(answer) => match refuse(id, Verb::Extend, attempt, answer) {
@@ -138,10 +93,7 @@ impl Engine {
     }
 }
 
-fn verb_of(outcome: &Outcome) -> Verb {
-    match outcome {
-        Outcome::Completed { .. } => Verb::Complete,
-        Outcome::Failed { .. } => Verb::Fail,
-        Outcome::Released => Verb::Release,
-    }
+fn row(report: &Report) -> Row<'_> {
+    let proof = Proof::Lease(report.attempt, &report.lease);
+    Row { id: report.id, proof, outcome: &report.outcome }
 }

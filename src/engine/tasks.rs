@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::domain::ids::TaskId;
+use crate::domain::lease::Proof;
 use crate::domain::lifecycle::Verb;
 use crate::domain::principal::Principal;
 use crate::domain::task::Task;
 use crate::store::lists::Place;
-use crate::store::{Answer, FailedReport, Gate};
+use crate::store::{Answer, Gate, Row};
 
 use super::{Engine, Error, Fault, Page, StatusChange, TaskFilter, slow_poll};
 
@@ -130,24 +130,12 @@ impl Engine {
                     self.store.take(id, &actor, self.settings.agents.patch_lease_ms).await?;
                 self.accepted(id, Verb::Take, answer).await
             }
-            StatusChange::Completed { result } => {
-                let report = (id, None, result.as_deref());
-                let answers = self.store.complete(id.partition(), &actor, &[report]).await?;
-                self.accepted(id, Verb::Complete, single(answers)?).await
-            }
-            StatusChange::Failed { error, result } => {
-                let result: Option<&RawValue> = result.as_deref();
-                let report = FailedReport {
-                    id,
-                    attempt: None,
-                    error: &error,
-                    is_retryable: false,
-                    retry_after_ms: None,
-                    result,
-                };
+            StatusChange::Ended(outcome) => {
+                let (verb, row) =
+                    (outcome.verb(), Row { id, proof: Proof::Caller, outcome: &outcome });
                 let answers =
-                    self.store.fail(id.partition(), &actor, &[report], &self.waits()).await?;
-                self.accepted(id, Verb::Fail, single(answers)?).await
+                    self.store.report(id.partition(), &actor, verb, &[row], &self.waits()).await?;
+                self.accepted(id, verb, single(answers)?).await
             }
             StatusChange::Cancelled { reason } => self.cancel(caller, id, reason).await,
         }
@@ -184,6 +172,7 @@ pub(super) fn refuse(
         Answer::Lease(held) => Err(Error::LeaseLost { id, attempt, held }),
         Answer::Holder(holder) => Err(Error::NotHolder { id, holder }),
         Answer::Cancelled => Err(Error::TaskCancelled(id)),
+        Answer::Mismatch => Err(Error::ResultMismatch { id }),
         Answer::Uncleared => Err(Error::Uncleared(id)),
     }
 }

@@ -37,8 +37,9 @@ impl Attempts {
         id: Path<Text<TaskId>>,
         body: Body<Heartbeat>,
     ) -> Result<Json<LeaseView>, Refusal> {
-        let (attempt, progress, extend_ms) = body.value.into_parts()?;
-        let until = self.engine.extend(&caller, id.0.0, attempt, progress, extend_ms).await?;
+        let ((attempt, lease), progress, extend_ms) = body.value.into_parts()?;
+        let held = (attempt, &lease);
+        let until = self.engine.extend(&caller, id.0.0, held, progress, extend_ms).await?;
         Ok(Json(LeaseView { lease_expires_at: at(until) }))
     }
 
@@ -95,8 +96,9 @@ impl Attempts {
         id: Path<Text<TaskId>>,
         body: Body<Ask>,
     ) -> Result<AskResponse, Refusal> {
-        let (attempt, question) = body.value.into_question(&self.limits)?;
-        let (approval, task) = self.engine.ask(&caller, id.0.0, attempt, question).await?;
+        let ((attempt, lease), question) = body.value.into_question(&self.limits)?;
+        let held = (attempt, &lease);
+        let (approval, task) = self.engine.ask(&caller, id.0.0, held, question).await?;
         let location = format!("/approvals/{}", approval.id);
         Ok(AskResponse::Asked(Json((approval, task).into()), location))
     }

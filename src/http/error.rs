@@ -85,7 +85,7 @@ pub struct FieldError {
 enum Cause {
     Unreadable, Unauthenticated, MissingScope, OwnSubmission, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
     UnknownApproval, UnknownAgent, MethodNotAllowed, NotAcceptable, IllegalTransition, LeaseLost, TaskCancelled, NotHolder,
-    AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
+    ResultMismatch,    AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
     IdempotencyMismatch, Other(StatusCode), Internal, StoreFull, StoreUnavailable, NotReplicated,
 }
 
@@ -111,6 +111,7 @@ impl Cause {
             Self::LeaseLost            => (S::CONFLICT,               "lease-lost",             "The attempt no longer holds the task"),
             Self::TaskCancelled        => (S::CONFLICT,               "task-cancelled",         "The task was cancelled"),
             Self::NotHolder            => (S::CONFLICT,               "not-holder",             "Somebody else holds the task"),
+            Self::ResultMismatch       => (S::CONFLICT,               "result-mismatch",        "Another report ended the attempt"),
             Self::AlreadyDecided       => (S::CONFLICT,               "already-decided",        "The approval has its decision"),
             Self::AlreadyVoted         => (S::CONFLICT,               "already-voted",          "The caller has approved before"),
             Self::ContentChanged       => (S::CONFLICT,               "content-changed",        "There is something else to decide"),

@@ -10,10 +10,12 @@ use crate::domain::approval::{
     Approval, ApprovalStatus, Asked, Decision, Edit, OnRejection, Verdict,
 };
 use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::lease::Proof;
 use crate::domain::lifecycle::State;
 use crate::domain::principal::Principal;
-use crate::domain::task::{Attempt, Millis, Task};
+use crate::domain::task::{Millis, Task};
 
+use super::claims::prove;
 use super::{Answer, Error, Gate, Store, args, codec, script};
 
 /// What an approver puts in place of a payload.
@@ -109,20 +111,20 @@ impl Store {
     }
 
     /// Has the agent that holds the task ask: the lease ends, the task is blocked.
+    ///
+    /// * `said`: digest of the question.
     pub async fn ask(
         &self,
         id: TaskId,
         actor: &str,
-        attempt: Attempt,
+        (proof, said): (Proof<'_>, &str),
         gate: &Gate,
         (reason, action, on_rejection): (&str, Option<&str>, OnRejection),
     ) -> Result<Answer, Error> {
         let mut args = args();
-        args.arg(id.to_string())
-            .arg(attempt)
-            .arg(gate.id.to_string())
-            .arg(&gate.digest)
-            .arg(gate.lines()?);
+        args.arg(id.to_string());
+        prove(&mut args, proof, actor);
+        args.arg(said).arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
         args.arg(codec::quote(reason)).arg(action.unwrap_or_default()).arg(on_rejection.as_str());
         let answer: String = self.commit(&script::ASK, id.partition(), actor, args).await?;
         Answer::read(&answer, State::Blocked)

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use redis::Value;
 
 use crate::domain::ids::{Partition, TaskId};
-use crate::domain::lifecycle::State;
+use crate::domain::lease::{Lease, Proof};
+use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::{Name, Worker};
-use crate::domain::task::{Attempt, Claimed, Millis, Progress};
-use serde_json::value::RawValue;
+use crate::domain::task::{Attempt, Claimed, Millis, Outcome, Progress};
 
 use super::codec::{self, Beside};
 use super::{Error, Store, args, script};
@@ -26,8 +26,10 @@ pub enum Answer {
     Illegal(State),
     /// The lease belongs to another attempt, or to none; this is the newest.
     Lease(Attempt),
-    /// The lease belongs to somebody else.
-    Holder(String),
+    /// Another one holds the task: the caller that took it itself, or none if it was claimed.
+    Holder(Option<String>),
+    /// Another report has ended the attempt.
+    Mismatch,
     /// The task was cancelled meanwhile.
     Cancelled,
     /// Its content is not what was approved.
@@ -47,7 +49,8 @@ impl Answer {
             "UNKNOWN" => Ok(Self::Unknown),
             "ILLEGAL" => Ok(Self::Illegal(state()?)),
             "LEASE" => Ok(Self::Lease(rest.parse().map_err(|_| unreadable())?)),
-            "HOLDER" => Ok(Self::Holder(rest.to_owned())),
+            "HOLDER" => Ok(Self::Holder(Some(rest).filter(|who| *who != "-").map(str::to_owned))),
+            "MISMATCH" => Ok(Self::Mismatch),
             "CANCELLED" => Ok(Self::Cancelled),
             "UNCLEARED" => Ok(Self::Uncleared),
             _ => Err(unreadable()),
@@ -55,21 +58,15 @@ impl Answer {
     }
 }
 
-/// An attempt that did not work.
-#[derive(Clone, Debug)]
-pub struct FailedReport<'r> {
+/// A report on one attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'r> {
     /// Which task.
     pub id: TaskId,
-    /// Which attempt; none: the caller must be the holder.
-    pub attempt: Option<Attempt>,
-    /// Why.
-    pub error: &'r str,
-    /// Whether another attempt makes sense.
-    pub is_retryable: bool,
-    /// How long to wait before it, instead of the usual back-off.
-    pub retry_after_ms: Option<Millis>,
-    /// What the agent found on the way.
-    pub result: Option<&'r RawValue>,
+    /// What shows that the caller holds it.
+    pub proof: Proof<'r>,
+    /// How the attempt ended.
+    pub outcome: &'r Outcome,
 }
 
 impl Store {
@@ -77,6 +74,8 @@ impl Store {
     ///
     /// Each is in progress afterwards and its attempt is one higher than before. Empty: nothing waits, or the
     /// agent is paused.
+    ///
+    /// * `lease`: fresh for this call.
     pub async fn claim(
         &self,
         partition: Partition,
@@ -84,10 +83,11 @@ impl Store {
         agent: &Name,
         worker: &Worker,
         max: u32,
-        lease_ms: Millis,
+        (lease_ms, lease): (Millis, &Lease),
     ) -> Result<Vec<Claimed>, Error> {
         let mut args = args();
         args.arg(agent.as_str()).arg(worker.as_str()).arg(max).arg(lease_ms);
+        args.arg(lease.seal(actor));
         let answer: Vec<Value> = self.run(&script::CLAIM, partition, actor, args).await?;
         let mut rows = answer.into_iter();
         let unreadable = |error| Error::corrupt(format!("the answer of claim: {error}"));
@@ -112,7 +112,7 @@ impl Store {
                 now,
             };
             let task = codec::task(id, &record, beside)?;
-            Ok(Claimed { task, lease_until })
+            Ok(Claimed { task, lease_until, lease: lease.clone() })
         })
         .collect()
     }
@@ -130,14 +130,16 @@ impl Store {
         &self,
         id: TaskId,
         actor: &str,
-        attempt: Attempt,
+        proof: Proof<'_>,
         lease_ms: Millis,
         progress: Option<&Progress>,
     ) -> Result<Result<Millis, Answer>, Error> {
         let progress = progress.map(serde_json::to_string).transpose();
         let progress = progress.map_err(|error| Error::corrupt(format!("progress: {error}")))?;
         let mut args = args();
-        args.arg(id.to_string()).arg(attempt).arg(lease_ms).arg(progress.unwrap_or_default());
+        args.arg(id.to_string());
+        prove(&mut args, proof, actor);
+        args.arg(lease_ms).arg(progress.unwrap_or_default());
         let answer: String = self.run(&script::EXTEND, id.partition(), actor, args).await?;
         match answer.strip_prefix("OK ").and_then(|until| until.parse().ok()) {
             Some(until) => Ok(Ok(until)),
@@ -145,59 +147,51 @@ impl Store {
         }
     }
 
-    /// Ends attempts that worked: task, attempt (none: the caller must be the holder), result.
-    pub async fn complete(
+    /// Ends attempts of one partition whose outcomes have the same verb; one answer each, in order.
+    ///
+    /// * `waits_ms`: the back-off after each number of failures, from 1.
+    pub async fn report(
         &self,
         partition: Partition,
         actor: &str,
-        reports: &[(TaskId, Option<Attempt>, Option<&RawValue>)],
-    ) -> Result<Vec<Answer>, Error> {
-        let mut args = args();
-        for (id, attempt, result) in reports {
-            args.arg(id.to_string()).arg(token(*attempt)).arg(result.map_or("", RawValue::get));
-        }
-        let answers: Vec<String> = self.commit(&script::COMPLETE, partition, actor, args).await?;
-        answers.iter().map(|answer| Answer::read(answer, State::Completed)).collect()
-    }
-
-    /// Ends attempts that did not work. `waits_ms`: the back-off after each number of failures, from 1.
-    pub async fn fail(
-        &self,
-        partition: Partition,
-        actor: &str,
-        reports: &[FailedReport<'_>],
+        verb: Verb,
+        rows: &[Row<'_>],
         waits_ms: &str,
     ) -> Result<Vec<Answer>, Error> {
         let mut args = args();
-        args.arg(waits_ms);
-        for report in reports {
-            args.arg(report.id.to_string())
-                .arg(token(report.attempt))
-                .arg(codec::quote(report.error));
-            args.arg(u8::from(report.is_retryable))
-                .arg(report.retry_after_ms.map(|ms| ms.to_string()).unwrap_or_default());
-            args.arg(report.result.map_or("", RawValue::get));
+        let script = match verb {
+            Verb::Fail => {
+                args.arg(waits_ms);
+                &script::FAIL
+            }
+            Verb::Release => &script::RELEASE,
+            _ => &script::COMPLETE,
+        };
+        for row in rows {
+            args.arg(row.id.to_string());
+            prove(&mut args, row.proof, actor);
+            args.arg(row.outcome.digest());
+            match row.outcome {
+                Outcome::Completed { result } => {
+                    args.arg(result.as_ref().map_or("", |result| result.get()));
+                }
+                Outcome::Failed { error, is_retryable, retry_after_ms, result } => {
+                    args.arg(codec::quote(error)).arg(u8::from(*is_retryable));
+                    args.arg(retry_after_ms.map(|ms| ms.to_string()).unwrap_or_default());
+                    args.arg(result.as_ref().map_or("", |result| result.get()));
+                }
+                Outcome::Released => {}
+            }
         }
-        let answers: Vec<String> = self.commit(&script::FAIL, partition, actor, args).await?;
-        answers.iter().map(|answer| Answer::read(answer, State::Failed)).collect()
-    }
-
-    /// Gives tasks back untouched.
-    pub async fn release(
-        &self,
-        partition: Partition,
-        actor: &str,
-        reports: &[(TaskId, Attempt)],
-    ) -> Result<Vec<Answer>, Error> {
-        let mut args = args();
-        for (id, attempt) in reports {
-            args.arg(id.to_string()).arg(*attempt);
-        }
-        let answers: Vec<String> = self.commit(&script::RELEASE, partition, actor, args).await?;
-        answers.iter().map(|answer| Answer::read(answer, State::Assigned)).collect()
+        let answers: Vec<String> = self.commit(script, partition, actor, args).await?;
+        answers.iter().map(|answer| Answer::read(answer, State::Completed)).collect()
     }
 }
 
-fn token(attempt: Option<Attempt>) -> String {
-    attempt.map(|attempt| attempt.to_string()).unwrap_or_default()
+/// Appends the attempt and the holder, as `barred_report` of `prelude.lua` compares them.
+pub(super) fn prove(args: &mut redis::Cmd, proof: Proof<'_>, actor: &str) {
+    match proof {
+        Proof::Lease(attempt, lease) => args.arg(attempt).arg(lease.seal(actor)),
+        Proof::Caller => args.arg("").arg(actor),
+    };
 }

@@ -98,12 +98,12 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let (mut first, mut second, mut third) = (line()?, line()?, line()?);
     let state = first.state()?;
     let (_n, attempt, _rank) = (first.needed::<u32>()?, first.needed()?, first.needed::<i64>()?);
-    let (since, approval, _timer) =
-        (first.needed()?, first.optional()?, first.optional::<Millis>()?);
+    let (since, approval) = (first.needed()?, first.optional()?);
+    let (holder, _said, _timer) = (first.text()?, first.text()?, first.optional::<Millis>()?);
     let (human_ms, reached) = (first.needed()?, first.needed()?);
     let (retry_count, lost_count, _limit) =
         (first.needed()?, first.needed()?, first.optional::<Millis>()?);
-    let (scheduled_for, holder, version) = (first.optional()?, first.text()?, first.needed()?);
+    let (scheduled_for, version) = (first.optional()?, first.needed()?);
     let (agent, kind, priority) =
         (second.needed()?, second.needed()?, second.needed::<Priority>()?);
     let (trace_id, traceparent) =
@@ -138,7 +138,7 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         max_retries,
         lost_count,
         timeout_ms,
-        holder: holder.filter(|_| state == State::InProgress).map(str::to_owned),
+        holder: taker(holder, state),
         lease_until: beside.lease_until,
         error: if state == State::Completed { None } else { error(&timeline) },
         result: beside.result,
@@ -153,6 +153,11 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         reached,
         observed_at: beside.now,
     })
+}
+
+/// The caller that took the task itself and holds it; a claim's lease has no colon.
+fn taker(holder: Option<&str>, state: State) -> Option<String> {
+    holder.filter(|who| state == State::InProgress && who.contains(':')).map(str::to_owned)
 }
 
 /// The newest approval of a task.

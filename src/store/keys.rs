@@ -42,7 +42,7 @@ use crate::domain::lifecycle::State;
 use crate::domain::name::{Name, Prefix};
 
 /// The version of the key layout that this program reads and writes.
-pub const LAYOUT_VERSION: &str = "2";
+pub const LAYOUT_VERSION: &str = "3";
 
 /// The names of one deployment's keys and channels. Cheap to clone.
 #[derive(Clone, Debug)]

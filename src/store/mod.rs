@@ -47,7 +47,7 @@ use crate::domain::principal::Principal;
 
 pub use agents::{AgentRow, StatsRow};
 pub use approvals::{Decided, NewContent};
-pub use claims::{Answer, FailedReport};
+pub use claims::{Answer, Row};
 pub use doctor::{Examination, Finding, Remedy};
 pub use error::Error;
 pub use examiner::{Rounds, Turn};

@@ -137,6 +137,7 @@ scripts! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::lifecycle::RULES;
 
     /// What a script may ask before its first write, and write.lua after it.
     const READS: [&str; 19] = [
@@ -205,6 +206,24 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn every_script_that_takes_a_report_asks_whose_it_is() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/lua");
+        for script in ALL {
+            // The reaper's is no report: the lease is over.
+            let is_report = |verb: &&Verb| {
+                verb.rule().from == [State::InProgress] && ![Verb::Reap, Verb::Retry].contains(verb)
+            };
+            let reports: Vec<_> = RULES.iter().map(|rule| &rule.verb).filter(is_report).collect();
+            let has_verb = |verb: &&Verb| script.text.contains(&format!("{verb}={{from="));
+            let text = std::fs::read_to_string(format!("{directory}/{}.lua", script.name)).unwrap();
+            for verb in reports.into_iter().filter(has_verb) {
+                let guard = format!("barred_report(task, '{verb}'");
+                assert!(text.contains(&guard), "{}: {verb} without {guard}", script.name);
+            }
+        }
     }
 
     #[test]

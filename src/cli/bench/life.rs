@@ -193,6 +193,7 @@ pub(super) struct Held<'a> {
     #[serde(borrow)]
     task: Id<'a>,
     attempt: u32,
+    lease: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -227,9 +228,9 @@ async fn work(
 /// What completes each of these, as JSON.
 pub(super) fn outcomes_of<'a>(held: impl Iterator<Item = Held<'a>>) -> Vec<String> {
     let outcome = |held: Held<'_>| {
-        let (id, attempt) = (held.task.task_id, held.attempt);
+        let (id, attempt, lease) = (held.task.task_id, held.attempt, held.lease);
         format!(
-            r#"{{"task_id":"{id}","attempt":{attempt},"outcome":"completed","result":{{"ok":true}}}}"#
+            r#"{{"task_id":"{id}","attempt":{attempt},"lease":"{lease}","outcome":"completed","result":{{"ok":true}}}}"#
         )
     };
     held.map(outcome).collect()

@@ -129,6 +129,7 @@ impl Caller {
             Report {
                 id: held.task.id,
                 attempt: held.task.attempt,
+                lease: held.lease,
                 outcome: Outcome::Completed { result },
             }
         };

@@ -38,6 +38,7 @@ struct Claimed {
 struct Held {
     task: Submitted,
     attempt: u32,
+    lease: String,
 }
 
 #[derive(Deserialize)]
@@ -135,7 +136,9 @@ async fn work(
         let Claimed { tasks } = serde_json::from_slice(answer)?;
         for held in tasks {
             claimed.fetch_add(1, Ordering::Relaxed);
-            let outcome = format!(r#"{{"attempt":{},"result":{{"ok":true}}}}"#, held.attempt);
+            let (attempt, lease) = (held.attempt, held.lease);
+            let outcome =
+                format!(r#"{{"attempt":{attempt},"lease":"{lease}","result":{{"ok":true}}}}"#);
             wire.post(&format!("/tasks/{}/complete", held.task.task_id), outcome.as_bytes())
                 .await?;
             seen.insert(held.task.task_id, (sent, had));

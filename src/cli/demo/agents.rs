@@ -23,6 +23,7 @@ struct Claimed {
 struct Handed {
     task: Task,
     attempt: u32,
+    lease: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,7 +40,8 @@ pub(super) async fn serve(caller: Caller) -> Result<(), Error> {
         let claimed: Claimed = agent.post(&claim, &body).await?;
         for handed in claimed.tasks {
             let result = agent.work(&handed).await?;
-            let body = json!({ "attempt": handed.attempt, "result": result });
+            let (attempt, lease) = (handed.attempt, &handed.lease);
+            let body = json!({ "attempt": attempt, "lease": lease, "result": result });
             agent.post::<Value>(&format!("/tasks/{}/complete", handed.task.task_id), &body).await?;
         }
     }
@@ -127,7 +129,9 @@ impl Agent {
 
     /// Keeps the lease and says how far the work is.
     async fn progress(&self, handed: &Handed, percent: u8, message: &str) -> Result<(), Error> {
-        let body = json!({ "attempt": handed.attempt, "progress": { "percent": percent, "message": message } });
+        let progress = json!({ "percent": percent, "message": message });
+        let (attempt, lease) = (handed.attempt, &handed.lease);
+        let body = json!({ "attempt": attempt, "lease": lease, "progress": progress });
         self.post::<Value>(&format!("/tasks/{}/heartbeat", handed.task.task_id), &body).await?;
         self.caller.tell(Told::Progress {
             task: handed.task.task_id.clone(),

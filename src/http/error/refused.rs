@@ -46,8 +46,12 @@ impl From<engine::Error> for Refusal {
                 refusal
             }
             Error::NotHolder { .. } => {
-                refuse(Cause::NotHolder, "Only who claimed it may report on it.")
+                refuse(Cause::NotHolder, "Only its holder may report on it.")
             }
+            Error::ResultMismatch { .. } => refuse(
+                Cause::ResultMismatch,
+                "The first report stands. Get the task to see what became of it.",
+            ),
             Error::AlreadyDecided { status, by, at, .. } => {
                 let mut refusal = refuse(Cause::AlreadyDecided, "A decision stands.");
                 refusal.problem.approval_status = Some(Text(status));

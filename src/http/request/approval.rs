@@ -7,13 +7,14 @@ use serde::Deserialize;
 
 use crate::domain::approval::{Decision, OnRejection, Verdict};
 use crate::domain::ids::ApprovalId;
-use crate::domain::task::{Attempt, Millis};
+use crate::domain::task::Millis;
 use crate::engine::Question;
 
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields, List};
 use super::super::json::{Raw, RawObject};
 use super::super::text::Text;
+use super::dispatch::{Held, read_held};
 use super::{Limits, REASON};
 
 /// The largest action of a question, in bytes: every event of its approval carries it.
@@ -93,6 +94,8 @@ type ReadDecision = Result<(ApprovalId, Decision), Refusal>;
 pub struct Ask {
     /// The attempt that the agent holds.
     attempt: Field<u32>,
+    /// The lease that the claim was answered with.
+    lease: Field<String>,
     /// Why it asks, 1 to 1,000 characters.
     reason: Field<String>,
     /// What it wants to do: any JSON, at most 65,536 bytes.
@@ -200,14 +203,14 @@ impl DecisionItem {
 }
 
 impl Ask {
-    /// The attempt that asks, and what.
+    /// The attempt that asks with its lease, and what.
     ///
     /// # Errors
     ///
     /// Every field that is wrong.
-    pub fn into_question(self, limits: &Limits) -> Result<(Attempt, Question), Refusal> {
+    pub fn into_question(self, limits: &Limits) -> Result<(Held, Question), Refusal> {
         let mut faults = Faults::default();
-        let attempt = faults.required("attempt", self.attempt);
+        let held = read_held(&mut faults, self.attempt, self.lease);
         let reason = faults.required("reason", self.reason);
         let reason = faults.short("reason", reason, REASON);
         let action = faults.optional("action", self.action).map(|raw| raw.0);
@@ -220,6 +223,6 @@ impl Ask {
         let expires_after_ms = faults.within("expires_after_ms", expires, EXPIRES_MS);
         let question =
             reason.map(|reason| Question { reason, action, on_rejection, expires_after_ms });
-        faults.finish(attempt.zip(question))
+        faults.finish(held.zip(question))
     }
 }

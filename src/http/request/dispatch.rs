@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::domain::ids::TaskId;
+use crate::domain::lease::Lease;
 use crate::domain::name::Name;
 use crate::domain::task::{Attempt, Millis, Outcome, Progress, Report};
 use crate::engine::Claim;
@@ -16,7 +17,7 @@ use super::super::field::{Faults, Field, Fields, List};
 use super::super::json::Raw;
 use super::super::text::Text;
 use super::claim::ClaimRequest;
-use super::{ERROR, Limits, MESSAGE};
+use super::{ERROR, LEASE, Limits, MESSAGE};
 
 /// The bounds of a lease, in milliseconds: 1 s to 1 h.
 pub(super) const LEASE_MS: RangeInclusive<Millis> = 1_000..=3_600_000;
@@ -36,6 +37,8 @@ pub(super) const NO_ERROR: &str = "the agent gave no reason";
 pub struct Heartbeat {
     /// The attempt that the agent holds.
     attempt: Field<u32>,
+    /// The lease that the claim was answered with.
+    lease: Field<String>,
     /// How far it is.
     progress: Field<Option<ProgressRequest>>,
     /// How long it may stay silent from now, in milliseconds, 1 s to 1 h; as configured if left out.
@@ -58,20 +61,20 @@ pub struct ProgressRequest {
 impl Fields for ProgressRequest {}
 
 impl Heartbeat {
-    /// The attempt, how far it is, and for how long to extend the lease.
+    /// The attempt with its lease, how far it is, and for how long to extend the lease.
     ///
     /// # Errors
     ///
     /// Every field that is wrong.
-    pub fn into_parts(self) -> Result<(Attempt, Option<Progress>, Option<Millis>), Refusal> {
+    pub fn into_parts(self) -> Result<(Held, Option<Progress>, Option<Millis>), Refusal> {
         let mut faults = Faults::default();
-        let attempt = faults.required("attempt", self.attempt);
+        let held = read_held(&mut faults, self.attempt, self.lease);
         let progress = faults.optional("progress", self.progress);
         let progress =
             progress.and_then(|progress| faults.inside("progress", |faults| progress.read(faults)));
         let extend_ms = faults.optional("extend_ms", self.extend_ms);
         let extend_ms = faults.within("extend_ms", extend_ms, LEASE_MS);
-        faults.finish(attempt.map(|attempt| (attempt, progress, extend_ms)))
+        faults.finish(held.map(|held| (held, progress, extend_ms)))
     }
 }
 
@@ -93,6 +96,8 @@ impl ProgressRequest {
 pub struct Completion {
     /// The attempt.
     attempt: Field<u32>,
+    /// The lease that the claim was answered with.
+    lease: Field<String>,
     /// What the agent found or made: any JSON, nested at most 64 deep.
     result: Field<Option<Raw>>,
 }
@@ -105,6 +110,8 @@ impl Fields for Completion {}
 pub struct Failure {
     /// The attempt.
     attempt: Field<u32>,
+    /// The lease that the claim was answered with.
+    lease: Field<String>,
     /// Why. What is more than 8,192 bytes as it is kept is cut off.
     error: Field<Option<String>>,
     /// Whether another attempt makes sense; true if left out.
@@ -123,6 +130,8 @@ impl Fields for Failure {}
 pub struct Release {
     /// The attempt.
     attempt: Field<u32>,
+    /// The lease that the claim was answered with.
+    lease: Field<String>,
 }
 
 impl Fields for Release {}
@@ -135,13 +144,9 @@ impl Completion {
     /// Every field that is wrong; so for its siblings.
     pub fn into_report(self, id: TaskId, limits: &Limits) -> Result<Report, Refusal> {
         let mut faults = Faults::default();
-        let attempt = faults.required("attempt", self.attempt);
-        let result = read_result(&mut faults, self.result, limits);
-        faults.finish(attempt.map(|attempt| Report {
-            id,
-            attempt,
-            outcome: Outcome::Completed { result },
-        }))
+        let held = read_held(&mut faults, self.attempt, self.lease);
+        let outcome = Outcome::Completed { result: read_result(&mut faults, self.result, limits) };
+        faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))
     }
 }
 
@@ -153,10 +158,10 @@ impl Failure {
     /// Every field that is wrong.
     pub fn into_report(self, id: TaskId, limits: &Limits) -> Result<Report, Refusal> {
         let mut faults = Faults::default();
-        let attempt = faults.required("attempt", self.attempt);
+        let held = read_held(&mut faults, self.attempt, self.lease);
         let fields = (self.error, self.retryable, self.retry_after_ms, self.result);
         let outcome = read_failure(&mut faults, fields, limits);
-        faults.finish(attempt.map(|attempt| Report { id, attempt, outcome }))
+        faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))
     }
 }
 
@@ -168,9 +173,24 @@ impl Release {
     /// Every field that is wrong.
     pub fn into_report(self, id: TaskId) -> Result<Report, Refusal> {
         let mut faults = Faults::default();
-        let attempt = faults.required("attempt", self.attempt);
-        faults.finish(attempt.map(|attempt| Report { id, attempt, outcome: Outcome::Released }))
+        let held = read_held(&mut faults, self.attempt, self.lease);
+        let outcome = Outcome::Released;
+        faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))
     }
+}
+
+/// What shows that the agent holds the task.
+pub(super) type Held = (Attempt, Lease);
+
+pub(super) fn read_held(
+    faults: &mut Faults,
+    attempt: Field<u32>,
+    lease: Field<String>,
+) -> Option<Held> {
+    let attempt = faults.required("attempt", attempt);
+    let lease = faults.required("lease", lease);
+    let lease = faults.short("lease", lease, LEASE);
+    Some((attempt?, Lease::from_caller(lease?)))
 }
 
 fn read_result(
@@ -227,6 +247,8 @@ pub struct OutcomeItem {
     task_id: Field<Text<TaskId>>,
     /// Which attempt; a stale one is refused.
     attempt: Field<u32>,
+    /// The lease that the claim was answered with.
+    lease: Field<String>,
     /// How it ended: completed, failed, released.
     outcome: Field<String>,
     /// What the agent found or made: any JSON.
@@ -269,7 +291,7 @@ impl Outcomes {
 impl OutcomeItem {
     fn read(self, faults: &mut Faults, limits: &Limits) -> Option<Report> {
         let id = faults.required("task_id", self.task_id);
-        let attempt = faults.required("attempt", self.attempt);
+        let held = read_held(faults, self.attempt, self.lease);
         let word = faults.required("outcome", self.outcome);
         let outcome = match word.as_deref() {
             Some("completed") => {
@@ -287,7 +309,8 @@ impl OutcomeItem {
             }
             None => return None,
         };
-        Some(Report { id: id?.0, attempt: attempt?, outcome })
+        let (attempt, lease) = held?;
+        Some(Report { id: id?.0, attempt, lease, outcome })
     }
 }
 
@@ -312,7 +335,7 @@ mod tests {
     #[test]
     fn faults_of_all_outcomes_and_of_the_claim_are_reported_at_once() {
         let body = r#"{"outcomes": [{"task_id": "x", "attempt": -1, "outcome": "done"}, {"outcome": "failed", "error": 5,
-            "task_id": "019ab3c4-0000-7000-8000-000000000000", "attempt": 1}], "claim": {"max": 101}}"#;
+            "task_id": "019ab3c4-0000-7000-8000-000000000000", "attempt": 1, "lease": 5}], "claim": {"max": 101}}"#;
 
         let errors = read(body).unwrap_err().into_problem("").errors;
 
@@ -320,7 +343,9 @@ mod tests {
         let expected = [
             "/outcomes/0/task_id",
             "/outcomes/0/attempt",
+            "/outcomes/0/lease",
             "/outcomes/0/outcome",
+            "/outcomes/1/lease",
             "/outcomes/1/error",
             "/claim/worker",
             "/claim/max",
@@ -330,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_result_comes_byte_for_byte_and_a_claim_has_defaults() {
-        let body = r#"{"outcomes": [{"task_id": "019ab3c4-0000-7000-8000-000000000000", "attempt": 1,
+        let body = r#"{"outcomes": [{"task_id": "019ab3c4-0000-7000-8000-000000000000", "attempt": 1, "lease": "x",
             "outcome": "completed", "result": [1.0, {"b" :1, "a": 2}]}], "claim": {"worker": "w1"}}"#;
 
         let (reports, claim) = read(body).unwrap();

@@ -61,6 +61,9 @@ pub(super) const SOURCE: Bound = Bound { chars: 64, bytes: 256 };
 /// One of a few words, of which the longest is `in_progress`; any other is refused.
 const WORD: Bound = Bound { chars: 11, bytes: 11 };
 
+/// The lease of a claim, which has 22 characters.
+pub(super) const LEASE: Bound = Bound { chars: 64, bytes: 64 };
+
 /// SHA-256 in hexadecimal.
 const DIGEST: Bound = Bound { chars: 64, bytes: 64 };
 
@@ -70,12 +73,18 @@ pub const TEXTS: &[(&str, &str, Bound)] = &[
     ("Submission",      "sla_target",   TARGET),
     ("PublishRequest",  "source_agent", SOURCE),
     ("ProgressReport",  "message",      MESSAGE),
+    ("Heartbeat",       "lease",        LEASE),
+    ("Completion",      "lease",        LEASE),
+    ("Failure",         "lease",        LEASE),
     ("Failure",         "error",        ERROR),
+    ("Release",         "lease",        LEASE),
+    ("Outcome",         "lease",        LEASE),
     ("Outcome",         "error",        ERROR),
     ("Outcome",         "outcome",      WORD),
     ("StatusRequest",   "error",        ERROR),
     ("StatusRequest",   "status",       WORD),
     ("Cancellation",    "reason",       REASON),
+    ("ApprovalRequest", "lease",        LEASE),
     ("ApprovalRequest", "reason",       REASON),
     ("Approve",         "comment",      REASON),
     ("Approve",         "digest",       DIGEST),

@@ -3,6 +3,7 @@
 use poem_openapi::Object;
 use serde::Deserialize;
 
+use crate::domain::task::Outcome;
 use crate::engine::StatusChange;
 
 use super::super::error::Refusal;
@@ -49,10 +50,13 @@ impl StatusRequest {
         let result = faults.sized("result", result, limits.max_json_bytes);
         let change = match status.as_deref() {
             Some("in_progress") => Some(StatusChange::InProgress),
-            Some("completed") => Some(StatusChange::Completed { result }),
-            Some("failed") => {
-                Some(StatusChange::Failed { error: read_error(&mut faults, error), result })
-            }
+            Some("completed") => Some(StatusChange::Ended(Outcome::Completed { result })),
+            Some("failed") => Some(StatusChange::Ended(Outcome::Failed {
+                error: read_error(&mut faults, error),
+                is_retryable: false,
+                retry_after_ms: None,
+                result,
+            })),
             Some("cancelled") => {
                 let reason = faults.optional("error", error).filter(|reason| !reason.is_empty());
                 Some(StatusChange::Cancelled { reason: faults.short("error", reason, REASON) })

@@ -65,7 +65,7 @@ pub struct TaskView {
     pub max_retries: u32,
     /// Leases that ended in silence.
     pub lost_count: u32,
-    /// The newest attempt, the fencing token that reports carry; 0: never claimed.
+    /// The newest attempt, which reports carry beside their lease; 0: never claimed.
     pub attempt: u32,
     /// How long one attempt may take in all, in milliseconds.
     pub timeout_ms: Option<u64>,
@@ -144,6 +144,9 @@ pub struct ClaimedView {
     pub task: TaskView,
     /// The attempt, which every report on it carries.
     pub attempt: u32,
+    /// What every report on the attempt carries beside it: secret, only the claim is answered with it, and good only
+    /// with the credential that claimed.
+    pub lease: String,
     /// Until when the agent may stay silent.
     pub lease_expires_at: At,
 }
@@ -259,6 +262,7 @@ impl From<Claimed> for ClaimedView {
     fn from(claimed: Claimed) -> Self {
         Self {
             attempt: claimed.task.attempt,
+            lease: claimed.lease.expose().to_owned(),
             lease_expires_at: at(claimed.lease_until),
             task: claimed.task.into(),
         }

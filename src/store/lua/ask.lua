@@ -1,18 +1,20 @@
 -- ask: the agent that holds the task asks a human before a risky step; its lease ends.
 --
 -- ARGV[5]   id
--- ARGV[6]   attempt the agent holds, the fencing token
--- ARGV[7]   approval id
--- ARGV[8]   digest of the content with the action
--- ARGV[9]   gate; see approval.lua
--- ARGV[10]  why it asks, a JSON string
--- ARGV[11]  what it wants to do, JSON, or ''
--- ARGV[12]  what a no means: `cancel` the task, or `return` it to the agent
+-- ARGV[6]   attempt that the agent holds
+-- ARGV[7]   holder, and
+-- ARGV[8]   digest of the question; see barred_report
+-- ARGV[9]   approval id
+-- ARGV[10]  digest of the content with the action
+-- ARGV[11]  gate; see approval.lua
+-- ARGV[12]  why it asks, a JSON string
+-- ARGV[13]  what it wants to do, JSON, or ''
+-- ARGV[14]  what a no means: `cancel` the task, or `return` it to the agent
 --
--- Returns  `OK blocked`, `REPEATED blocked`, `UNKNOWN`, `CANCELLED`, `ILLEGAL <state>`, `LEASE <newest attempt>` or
---          `UNCLEARED` (the content is not what was approved)
+-- Returns  `OK blocked`, `UNCLEARED` (the content is not what was approved), or what `complete`
+--          answers
 local task = load(ARGV[5])
-local refusal = barred_report(task, 'ask', ARGV[6])
+local refusal = barred_report(task, 'ask', ARGV[6], ARGV[7], ARGV[8])
 if refusal then
   return refusal
 end
@@ -21,11 +23,12 @@ if not is_cleared(task, spec) then
   return 'UNCLEARED'
 end
 local f = {
-  id = ARGV[7], kind = 'ask', by = ACTOR, digest = ARGV[8], gate = ARGV[9], reason = ARGV[10],
-  action = ARGV[11] ~= '' and ARGV[11] or nil, on_rejection = ARGV[12],
+  id = ARGV[9], kind = 'ask', by = ACTOR, digest = ARGV[10], gate = ARGV[11], reason = ARGV[12],
+  action = ARGV[13] ~= '' and ARGV[13] or nil, on_rejection = ARGV[14],
 }
 local g = open(task, f, spec)
 task.more = ',' .. approval_json(task, f, g)
-move(task, 'ask', 'blocked', NOW, ARGV[10])
+task.said = ARGV[8]
+move(task, 'ask', 'blocked', NOW, ARGV[12])
 finish()
 return 'OK blocked'

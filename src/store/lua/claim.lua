@@ -6,6 +6,7 @@
 -- ARGV[6]  worker: the process that asks
 -- ARGV[7]  how many at the most
 -- ARGV[8]  lease, ms
+-- ARGV[9]  the lease as the store keeps it, which reports on these attempts must match
 --
 -- Returns  now, ms, then for each task a list: id, lease until (ms), its record, its spec, its newest approval as names and
 --          values.
@@ -34,7 +35,7 @@ if #ids > 0 then
       if not specs[nth] then
         move(task, 'mend', 'failed', NOW, '"its payload is lost"', true)
       elseif is_cleared(task, specs[nth]) then
-        local lease_until = TEXT[hold(task, 'claim', ARGV[8], worker, true)]
+        local lease_until = TEXT[hold(task, 'claim', ARGV[8], ARGV[9], true)]
         answer[#answer + 1] = { id, lease_until, pack(task), specs[nth], approval_of(task) }
       else
         park(task)

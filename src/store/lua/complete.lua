@@ -1,18 +1,21 @@
 -- complete: agents finished the attempts that they hold.
 --
--- ARGV[5…]  3 for each task: id, attempt or '' (the caller must be the holder), result: JSON, or ''
+-- ARGV[5…]  5 for each task: id, attempt or '', holder, digest of the report (see barred_report),
+--           result: JSON, or ''
 --
--- Returns  for each task `OK completed`, `REPEATED completed`, `UNKNOWN`, `CANCELLED`, `ILLEGAL <state>`,
---          `LEASE <newest attempt>` or `HOLDER <who>`
+-- Returns  for each task `OK completed`, `REPEATED <state>` (of the same report), `MISMATCH` (another
+--          report ended the attempt), `UNKNOWN`, `CANCELLED`, `ILLEGAL <state>`,
+--          `LEASE <newest attempt>` or `HOLDER <caller that took it, or ->`
 local answers, results = {}, {}
-fetch(ids_of(5, 3))
-for i = 5, #ARGV, 3 do
+fetch(ids_of(5, 5))
+for i = 5, #ARGV, 5 do
   local task = known[ARGV[i]]
-  local answer = barred_report(task, 'complete', ARGV[i + 1])
+  local answer = barred_report(task, 'complete', ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
   if not answer then
+    task.said = ARGV[i + 3]
     move(task, 'complete', 'completed', NOW)
-    if ARGV[i + 2] ~= '' then
-      results[#results + 1], results[#results + 2] = task.id, ARGV[i + 2]
+    if ARGV[i + 4] ~= '' then
+      results[#results + 1], results[#results + 2] = task.id, ARGV[i + 4]
     end
     answer = 'OK completed'
   end

@@ -1,26 +1,27 @@
 -- extend: the agent is still at it.
 --
 -- ARGV[5]  id
--- ARGV[6]  attempt the agent holds, the fencing token
--- ARGV[7]  lease from now, ms
--- ARGV[8]  progress, JSON, or ''
+-- ARGV[6]  attempt that the agent holds
+-- ARGV[7]  holder; see barred_report
+-- ARGV[8]  lease from now, ms
+-- ARGV[9]  progress, JSON, or ''
 --
 -- Returns  `OK <lease until, ms>`, `UNKNOWN`, `CANCELLED`, `ILLEGAL <state>` or `LEASE <newest attempt>`
 local task = load(ARGV[5])
-local refusal = barred_report(task, 'extend', ARGV[6])
+local refusal = barred_report(task, 'extend', ARGV[6], ARGV[7], '')
 if refusal then
   return refusal
 end
-local lease_until = NOW + ARGV[7]
+local lease_until = NOW + ARGV[8]
 local limit = detail(task).limit
 if limit ~= '-' then
   lease_until = math.min(lease_until, tonumber(limit))
 end
 append(come, set_of('in_progress', task.agent), TEXT[lease_until], task.id)
-if ARGV[8] ~= '' then
-  write('HSET', P .. 'progress', { task.id, ARGV[8] })
+if ARGV[9] ~= '' then
+  write('HSET', P .. 'progress', { task.id, ARGV[9] })
   say(RULES.extend.event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '","attempt":' .. task.attempt
-    .. ',"progress":' .. ARGV[8] .. '}')
+    .. ',"progress":' .. ARGV[9] .. '}')
 end
 finish()
 return 'OK ' .. lease_until

@@ -50,7 +50,7 @@ local function move(task, verb, to, score, reason, is_popped, event)
   end
 end
 
--- Gives the task to `holder` under a lease; returns until when.
+-- Gives the task to `holder` (see prelude.lua) under a lease; returns until when.
 local function hold(task, verb, lease_ms, holder, is_popped)
   local lease_until = NOW + lease_ms
   local d = detail(task)
@@ -60,7 +60,7 @@ local function hold(task, verb, lease_ms, holder, is_popped)
     announce(task)
     set_timer(task)
   end
-  task.attempt, d.holder = task.attempt + 1, holder
+  task.attempt, task.holder, task.said = task.attempt + 1, holder, '-'
   if timeout ~= '-' then
     d.limit = TEXT[NOW + timeout]
     lease_until = math.min(lease_until, NOW + timeout)

@@ -95,7 +95,7 @@ end
 
 -- A task's record is one string, so that a batch is read by one call and written by one:
 --
---   state n attempt rank since approval timer human sla retries lost limit due holder version
+--   state n attempt rank since approval holder said timer human sla retries lost limit due version
 --   agent type priority trace traceparent max_retries timeout parent source
 --   actions begin start finish percent stands
 --   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]      one line for each of `n` transitions
@@ -103,6 +103,10 @@ end
 -- `-` stands for none. The first line changes; the second only with the priority, the third with a promise that is
 -- moved or made anew; of the transitions the first is kept, which says who submitted the task and when, and the newest.
 --   since    when it came to its state, ms
+--   holder   who holds the newest attempt: the lease of a claim as the store keeps it, 22 characters;
+--            or the caller, as `key:ops`, that took the task itself
+--   said     digest of the report that ended this attempt, of a question with `?` in front;
+--            `-` if no report has
 --   timer    when its next threshold passes, ms: while it is open, its score in `timers`, or `-` if it is not there
 --   human    how long it has waited for humans while it could have gone on, ms; the wait under way apart
 --   sla      what became of its clocks, a sum; see `clocks.lua`
@@ -116,14 +120,14 @@ end
 local known, changed = {}, {}
 
 local function parse(id, record)
-  local state, n, attempt, rank, since, approval, more =
-    string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ()')
+  local state, n, attempt, rank, since, approval, holder, said, more =
+    string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ()')
   local line = string.find(record, '\n', more, true)
   local detail, rest = string.sub(record, more, line - 1), string.sub(record, line + 1)
   local agent, type, priority, trace, traceparent = string.match(rest, '^(%S+) (%S+) (%S+) (%S+) (%S+)')
   return {
     id = id, state = state, n = tonumber(n), attempt = tonumber(attempt), rank = rank, since = since, approval = approval,
-    detail = detail, rest = rest,
+    holder = holder, said = said, detail = detail, rest = rest,
     agent = agent, type = type, priority = priority,
     trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
     -- Room for what comes later: a table that grows costs more than all of this.
@@ -135,10 +139,10 @@ end
 local function detail(task)
   local d = task.details
   if not d then
-    local timer, human, sla, retries, lost, limit, due, holder, version =
-      string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    local timer, human, sla, retries, lost, limit, due, version =
+      string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
     d = { timer = timer, human = human, sla = tonumber(sla), retries = retries, lost = lost, limit = limit, due = due,
-      holder = holder, version = version }
+      version = version }
     task.details = d
   end
   return d
@@ -178,9 +182,9 @@ end
 local function pack(task)
   local d = task.details
   local line = d and d.timer .. ' ' .. d.human .. ' ' .. TEXT[d.sla] .. ' ' .. d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' '
-    .. d.due .. ' ' .. d.holder .. ' ' .. d.version
+    .. d.due .. ' ' .. d.version
   return task.state .. ' ' .. TEXT[task.n] .. ' ' .. TEXT[task.attempt] .. ' ' .. task.rank .. ' ' .. task.since .. ' '
-    .. task.approval .. ' ' .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
+    .. task.approval .. ' ' .. task.holder .. ' ' .. task.said .. ' ' .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
 end
 
 -- Why `verb` may not start from where the task is; nil if it may.
@@ -193,28 +197,35 @@ local function barred(task, verb)
   end
 end
 
--- Why the caller may not report on the attempt; nil if it may. `attempt` '': the caller must be the holder.
-local function barred_report(task, verb, attempt)
+-- Why the caller may not report on the attempt; nil if it may.
+--
+-- attempt  which, or '' for the newest
+-- holder   what the record must say: the lease as the store keeps it, or the caller
+-- said     digest of a report that ends the attempt, '' of another
+local function barred_report(task, verb, attempt, holder, said)
   if not task then
     return 'UNKNOWN'
   end
-  local is_same
-  if attempt == '' then
-    is_same = detail(task).holder == ACTOR
-  else
-    is_same = task.attempt == tonumber(attempt)
+  local is_held = RULES[verb].from[task.state]
+  local is_holder = task.holder == holder and (attempt == '' or task.attempt == tonumber(attempt))
+  if is_held and is_holder then
+    return nil
   end
-  if task.state == 'in_progress' then
-    if is_same then
-      return nil
-    end
-    if attempt == '' then
-      return 'HOLDER ' .. detail(task).holder
-    end
+  if attempt ~= '' and not is_holder then
+    -- Nothing that a guess could learn from.
     return 'LEASE ' .. task.attempt
   end
-  if is_same and RULES[verb].to[task.state] then
-    return 'REPEATED ' .. task.state
+  if is_holder and said ~= '' and task.said ~= '-' then
+    if task.said == said then
+      return 'REPEATED ' .. task.state
+    end
+    -- A question ends the lease, and has no outcome that another could differ from.
+    if string.sub(task.said, 1, 1) ~= '?' then
+      return 'MISMATCH'
+    end
+  end
+  if is_held then
+    return 'HOLDER ' .. (string.find(task.holder, ':', 1, true) and task.holder or '-')
   end
   if task.state == 'cancelled' then
     return 'CANCELLED'

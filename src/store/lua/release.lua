@@ -1,15 +1,15 @@
 -- release: agents give tasks back untouched, to the place in the subject that they had.
 --
--- ARGV[5…]  2 for each task: id, attempt
+-- ARGV[5…]  4 for each task: id, attempt, holder, digest of the report (see barred_report)
 --
--- Returns  for each task `OK assigned`, `REPEATED assigned`, `UNKNOWN`, `CANCELLED`, `ILLEGAL <state>`
---          or `LEASE <newest attempt>`
+-- Returns  for each task `OK assigned`, or what `complete` answers
 local answers = {}
-fetch(ids_of(5, 2))
-for i = 5, #ARGV, 2 do
+fetch(ids_of(5, 4))
+for i = 5, #ARGV, 4 do
   local task = known[ARGV[i]]
-  local answer = barred_report(task, 'release', ARGV[i + 1])
+  local answer = barred_report(task, 'release', ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
   if not answer then
+    task.said = ARGV[i + 3]
     move(task, 'release', 'assigned', task.rank)
     answer = 'OK assigned'
   end

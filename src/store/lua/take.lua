@@ -8,7 +8,7 @@
 local task = load(ARGV[5])
 local refusal = barred(task, 'take')
 if refusal then
-  if task and task.state == 'in_progress' and detail(task).holder == ACTOR then
+  if task and task.state == 'in_progress' and task.holder == ACTOR then
     return 'REPEATED in_progress'
   end
   return refusal

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use orchestrator::domain::approval::{Approval, OnRejection};
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::{Claimed, Outcome, Report};
+use orchestrator::domain::task::{Claimed, Outcome};
 use orchestrator::engine::{Claim, Error, Question};
 
-use super::{Fleet, json, name};
+use super::{Fleet, json, name, report_of};
 
 impl Fleet {
     /// Puts every pending task into its agent's subject.
@@ -44,8 +44,8 @@ impl Fleet {
 
     /// Reports on an attempt.
     pub async fn report(&self, held: &Claimed, outcome: Outcome) -> Result<State, Error> {
-        let report = Report { id: held.task.id, attempt: held.task.attempt, outcome };
-        let answers = self.engine.report(&self.people.agent, vec![report]).await?;
+        let reports = vec![report_of(held, outcome)];
+        let answers = self.engine.report(&self.people.agent, reports).await?;
         answers.into_iter().next().unwrap()
     }
 
@@ -72,18 +72,14 @@ impl Fleet {
         let action = Some(json(r#"{"run": "rm -rf build"}"#));
         let question =
             Question { reason: "may I?".to_owned(), action, on_rejection, expires_after_ms: None };
-        let (id, attempt) = (held.task.id, held.task.attempt);
-        self.engine
-            .ask(&self.people.agent, id, attempt, question)
-            .await
-            .map(|(approval, _)| approval)
+        let (id, proof) = (held.task.id, (held.task.attempt, &held.lease));
+        self.engine.ask(&self.people.agent, id, proof, question).await.map(|(approval, _)| approval)
     }
 
     /// Says that the agent is still at it; returns until when it may be.
     pub async fn extend(&self, held: &Claimed, extend_ms: Option<u64>) -> Result<u64, Error> {
-        self.engine
-            .extend(&self.people.agent, held.task.id, held.task.attempt, None, extend_ms)
-            .await
+        let proof = (held.task.attempt, &held.lease);
+        self.engine.extend(&self.people.agent, held.task.id, proof, None, extend_ms).await
     }
 }
 

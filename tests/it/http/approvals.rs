@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::Site;
+use crate::harness::{Site, report_on};
 
 /// A task that waits for a human: its id and the path of its approval.
 async fn blocked(site: &Site) -> (String, String) {
@@ -249,11 +249,11 @@ async fn an_agent_asks_and_finds_the_answer_on_its_next_claim() {
     let held = site.claim_one("faq_agent").await;
     let path = format!("/tasks/{}/approval", held["task"]["task_id"].as_str().unwrap());
 
-    let wrong =
-        json!({"attempt": 1, "reason": "", "on_rejection": "perhaps", "expires_after_ms": 5});
+    let wrong = json!({"attempt": 1, "lease": "x", "reason": "", "on_rejection": "perhaps", "expires_after_ms": 5});
     let pointers = site.post("crew", &path, &wrong).await.pointers();
     assert_eq!(pointers, ["/expires_after_ms", "/on_rejection", "/reason"]);
-    let ask = json!({"attempt": 1, "reason": "drop a column?", "action": {"sql": "ALTER …"}});
+    let ask = json!({"reason": "drop a column?", "action": {"sql": "ALTER …"}});
+    let ask = report_on(&held, ask);
     let asked = site.post("crew", &path, &ask).await;
 
     assert_eq!(

@@ -180,13 +180,10 @@ async fn what_is_accepted_of_a_task_comes_back_byte_for_byte() {
         }
         let (_, id) = claimed.split_once(r#""task_id":""#).unwrap();
         let id = id[..36].to_owned();
-        let task: orchestrator::domain::ids::TaskId = id.parse().unwrap();
-        let result = orchestrator::domain::task::Outcome::Completed {
-            result: Some(RawValue::from_string(text.clone()).unwrap()),
-        };
-        let held = site.fleet.task(task).await;
-        let report = orchestrator::domain::task::Claimed { task: held, lease_until: 0 };
-        site.fleet.report(&report, result).await.unwrap();
+        let lease = lease_of(&claimed);
+        let report = format!(r#"{{"attempt":1,"lease":"{lease}","result":{text}}}"#);
+        let done = site.post(&format!("/tasks/{id}/complete"), report).await;
+        assert_eq!(done.status(), 200, "{text}");
         let got = site.read(&format!("/tasks/{id}")).await.text().await.unwrap();
         assert!(got.contains(&format!(r#""payload":{text},"#)), "{text}\n{got}");
         assert!(got.contains(&format!(r#""result":{text}"#)), "{text}\n{got}");
@@ -194,17 +191,26 @@ async fn what_is_accepted_of_a_task_comes_back_byte_for_byte() {
     site.finish().await;
 }
 
+/// The lease of the only task that was claimed.
+fn lease_of(claimed: &str) -> &str {
+    let (_, lease) = claimed.split_once(r#""lease":""#).unwrap();
+    &lease[..22]
+}
+
 #[tokio::test]
 async fn a_report_with_half_an_emoji_gets_through() {
     let site = Site::start().await;
     let task = site.fleet.submit("faq").await;
-    let held = site.fleet.claim_one().await;
-    assert_eq!(held.task.id, task.id);
+    site.fleet.route().await;
+    let claim = r#"{"worker":"w1"}"#.to_owned();
+    let claimed = site.post("/agents/faq_agent/claim", claim).await.text().await.unwrap();
+    let lease = lease_of(&claimed);
 
     let message = r#"{"percent":5,"message":"at \ud83d"}"#;
-    let beat = format!(r#"{{"attempt":1,"progress":{message}}}"#);
+    let beat = format!(r#"{{"attempt":1,"lease":"{lease}","progress":{message}}}"#);
     let beat = site.post(&format!("/tasks/{}/heartbeat", task.id), beat).await;
-    let failure = r#"{"attempt":1,"error":"it broke \ud83d","retryable":false}"#.to_owned();
+    let error = r#""it broke \ud83d","retryable":false"#;
+    let failure = format!(r#"{{"attempt":1,"lease":"{lease}","error":{error}}}"#);
     let failed = site.post(&format!("/tasks/{}/fail", task.id), failure).await;
 
     assert_eq!((beat.status().as_u16(), failed.status().as_u16()), (200, 200));

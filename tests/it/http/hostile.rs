@@ -170,7 +170,7 @@ async fn numbers_at_and_beyond_every_bound_are_refused_by_name() {
             }
         }
         for number in wrong {
-            let body = format!(r#"{{"attempt": {number}}}"#);
+            let body = format!(r#"{{"attempt": {number}, "lease": "x"}}"#);
             let path = "/tasks/019ab3c4-0000-7000-8000-000077120000/complete";
             let answer = site.call("crew", Method::POST, path).body(body).send().await;
             assert_eq!(answer.pointers(), ["/attempt"], "{number}");

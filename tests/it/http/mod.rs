@@ -7,6 +7,7 @@ mod events;
 mod events_flow;
 mod events_forms;
 mod every_byte;
+mod fences;
 mod hostile;
 mod hostile_requests;
 mod metrics;

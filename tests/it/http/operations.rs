@@ -85,9 +85,9 @@ impl Operation {
             "publish_event" => json!({"event_type": "deploy.started", "payload": {}}),
             "change_task_status" => json!({"status": "in_progress"}),
             "extend_lease" | "complete_task" | "fail_task" | "release_task" => {
-                json!({"attempt": 1})
+                json!({"attempt": 1, "lease": "x"})
             }
-            "ask_approval" => json!({"attempt": 1, "reason": "may I?"}),
+            "ask_approval" => json!({"attempt": 1, "lease": "x", "reason": "may I?"}),
             "decide_approvals" => {
                 json!({"decisions": [{"approval_id": ApprovalId::new(Partition(0)).to_string(), "decision": "approve"}]})
             }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Fleet, Site, eventually};
+use crate::harness::{Fleet, Site, eventually, report_on};
 
 #[tokio::test]
 async fn anybody_may_ask_what_this_is_and_how_it_is() {
@@ -143,11 +143,12 @@ async fn a_full_store_is_said_and_what_runs_can_still_end() {
         .as_str()
         .unwrap()
         .to_owned();
-    site.claim_one("faq_agent").await;
+    let held = site.claim_one("faq_agent").await;
     let _: String = site.fleet.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
 
     let answer = site.post("crew", "/tasks", &json!({"type": "faq", "payload": {}})).await;
-    let done = site.post("crew", &format!("/tasks/{id}/complete"), &json!({"attempt": 1})).await;
+    let done = report_on(&held, json!({}));
+    let done = site.post("crew", &format!("/tasks/{id}/complete"), &done).await;
 
     answer.refused(503, "store-full");
     assert!(answer.header("retry-after").is_some());

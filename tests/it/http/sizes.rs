@@ -46,7 +46,7 @@ async fn a_list_of_faulty_items_is_told_of_a_hundred_faults() {
     let call = site.call("crew", Method::POST, "/agents/faq_agent/results").body(outcomes);
     let problem = call.send().await.refused(422, "invalid-fields");
     assert_eq!(faults_of(&problem), 101, "{problem}");
-    assert_eq!(problem["errors"][100]["detail"], "has 2900 more faults");
+    assert_eq!(problem["errors"][100]["detail"], "has 3900 more faults");
 
     let batch = list_of("tasks", "{}", 1_000);
     let answer = site.call("crew", Method::POST, "/tasks/batch").body(batch).send().await;

@@ -121,8 +121,9 @@ async fn payload_metadata_and_result_come_back_byte_for_byte() {
 
     site.fleet.route().await;
     let claimed = site.post("crew", "/agents/faq_agent/claim", &json!({"worker": "w1"})).await;
+    let lease = claimed.json()["tasks"][0]["lease"].clone();
     let result = r#"[ 1.000, "\/", 1e400, {"b":2,"a":1} ]"#;
-    let report = format!(r#"{{"attempt":1,"result": {result} }}"#);
+    let report = format!(r#"{{"attempt":1,"lease":{lease},"result": {result} }}"#);
     site.call("crew", Method::POST, &format!("/tasks/{id}/complete"))
         .body(report)
         .send()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::Site;
+use crate::harness::{Site, report_on};
 
 async fn why(site: &Site, task: &Value) -> Value {
     let path = format!("/tasks/{}", task["task_id"].as_str().unwrap());
@@ -60,14 +60,14 @@ async fn a_task_that_was_tried_or_whose_agent_asked_says_so() {
     let held = site.claim_one("faq_agent").await;
     let path = |verb: &str| format!("/tasks/{}/{verb}", held["task"]["task_id"].as_str().unwrap());
 
-    site.post("crew", &path("fail"), &json!({"attempt": 1, "error": "x"})).await.accepted(200);
+    site.post("crew", &path("fail"), &report_on(&held, json!({"error": "x"}))).await.accepted(200);
     assert_eq!(why(&site, &held["task"]).await["reason"], "retry");
 
     site.fleet.advance(Duration::from_secs(60));
     site.fleet.engine.promote().await.unwrap();
-    site.claim_one("faq_agent").await;
+    let again = site.claim_one("faq_agent").await;
     let asked = site
-        .post("crew", &path("approval"), &json!({"attempt": 2, "reason": "may I?"}))
+        .post("crew", &path("approval"), &report_on(&again, json!({"reason": "may I?"})))
         .await
         .accepted(201);
     let reason = why(&site, &held["task"]).await;

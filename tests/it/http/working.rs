@@ -3,12 +3,13 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::Site;
+use crate::harness::{Site, report_on};
 
-/// A task that `crew` holds: its id.
-async fn held(site: &Site) -> String {
+/// A task that `crew` holds: its id, and what the claim was answered with.
+async fn held(site: &Site) -> (String, Value) {
     site.submit(&json!({"type": "faq", "payload": {}})).await;
-    site.claim_one("faq_agent").await["task"]["task_id"].as_str().unwrap().to_owned()
+    let held = site.claim_one("faq_agent").await;
+    (held["task"]["task_id"].as_str().unwrap().to_owned(), held)
 }
 
 async fn report(site: &Site, id: &str, verb: &str, body: Value) -> crate::harness::Answer {
@@ -47,7 +48,7 @@ async fn a_claim_hands_out_the_most_urgent_first_each_under_a_lease() {
 #[tokio::test]
 async fn a_claim_or_report_with_wrong_fields_names_them_all_and_changes_nothing() {
     let site = Site::open().await;
-    let id = held(&site).await;
+    let (id, _) = held(&site).await;
     let claim = json!({"worker": "W 1", "max": 101, "wait_ms": 60_001, "lease_ms": 999});
     let claim_faults = ["/lease_ms", "/max", "/wait_ms", "/worker"];
 
@@ -62,19 +63,23 @@ async fn a_claim_or_report_with_wrong_fields_names_them_all_and_changes_nothing(
         );
         let heartbeat =
             json!({"attempt": -1, "progress": {"percent": 101, "message": ""}, "extend_ms": 1});
-        let faults = ["/attempt", "/extend_ms", "/progress/message", "/progress/percent"];
+        let faults = ["/attempt", "/extend_ms", "/lease", "/progress/message", "/progress/percent"];
         assert_eq!(report(&site, &id, "heartbeat", heartbeat).await.pointers(), faults);
-        let fail = json!({"attempt": "1", "error": 5, "retryable": "no", "retry_after_ms": -1});
-        let faults = ["/attempt", "/error", "/retry_after_ms", "/retryable"];
+        let fail = json!({"attempt": "1", "lease": 1, "error": 5, "retryable": "no", "retry_after_ms": -1});
+        let faults = ["/attempt", "/error", "/lease", "/retry_after_ms", "/retryable"];
         assert_eq!(report(&site, &id, "fail", fail).await.pointers(), faults);
         for verb in ["complete", "release"] {
-            assert_eq!(report(&site, &id, verb, json!({})).await.pointers(), ["/attempt"]);
+            assert_eq!(
+                report(&site, &id, verb, json!({})).await.pointers(),
+                ["/attempt", "/lease"]
+            );
         }
-        let outcomes = json!({"outcomes": [{}, {"task_id": id, "attempt": 1, "outcome": "done"}], "claim": {"max": 0}});
+        let outcomes = json!({"outcomes": [{}, {"task_id": id, "attempt": 1, "lease": "x", "outcome": "done"}], "claim": {"max": 0}});
         let faults = [
             "/claim/max",
             "/claim/worker",
             "/outcomes/0/attempt",
+            "/outcomes/0/lease",
             "/outcomes/0/outcome",
             "/outcomes/0/task_id",
             "/outcomes/1/outcome",
@@ -83,7 +88,7 @@ async fn a_claim_or_report_with_wrong_fields_names_them_all_and_changes_nothing(
             site.post("crew", "/agents/faq_agent/results", &outcomes).await.pointers(),
             faults
         );
-        let one = json!({"task_id": id, "attempt": 1, "outcome": "completed"});
+        let one = json!({"task_id": id, "attempt": 1, "lease": "x", "outcome": "completed"});
         let many = json!({"outcomes": vec![one; 1_001]});
         assert_eq!(
             site.post("crew", "/agents/faq_agent/results", &many).await.pointers(),
@@ -97,10 +102,10 @@ async fn a_claim_or_report_with_wrong_fields_names_them_all_and_changes_nothing(
 #[tokio::test]
 async fn a_sign_of_life_extends_the_lease_and_shows_how_far_the_agent_is() {
     let site = Site::open().await;
-    let id = held(&site).await;
+    let (id, held) = held(&site).await;
     let progress = json!({"percent": 12.5, "message": "reading"});
 
-    let heartbeat = json!({"attempt": 1, "progress": progress, "extend_ms": 3_600_000});
+    let heartbeat = report_on(&held, json!({"progress": progress, "extend_ms": 3_600_000}));
     let lease = report(&site, &id, "heartbeat", heartbeat).await.accepted(200);
 
     let task = site.get("reader", &format!("/tasks/{id}")).await.accepted(200);
@@ -113,12 +118,13 @@ async fn a_sign_of_life_extends_the_lease_and_shows_how_far_the_agent_is() {
 async fn each_outcome_leads_where_it_should_and_may_be_repeated() {
     let site = Site::open().await;
     for (verb, body, status) in [
-        ("complete", json!({"attempt": 1, "result": {"answer": 42}}), "completed"),
-        ("fail", json!({"attempt": 1, "error": "it broke", "retryable": false}), "failed"),
-        ("fail", json!({"attempt": 1, "error": "it broke", "retry_after_ms": 60_000}), "scheduled"),
-        ("release", json!({"attempt": 1}), "assigned"),
+        ("complete", json!({"result": {"answer": 42}}), "completed"),
+        ("fail", json!({"error": "it broke", "retryable": false}), "failed"),
+        ("fail", json!({"error": "it broke", "retry_after_ms": 60_000}), "scheduled"),
+        ("release", json!({}), "assigned"),
     ] {
-        let id = held(&site).await;
+        let (id, held) = held(&site).await;
+        let body = report_on(&held, body);
 
         let reported = report(&site, &id, verb, body.clone()).await.accepted(200);
         let again = site.unchanged(report(&site, &id, verb, body)).await.accepted(200);
@@ -144,8 +150,8 @@ async fn each_outcome_leads_where_it_should_and_may_be_repeated() {
 #[tokio::test]
 async fn a_transition_that_a_status_does_not_allow_is_refused_naming_the_status() {
     let site = Site::open().await;
-    let done = held(&site).await;
-    report(&site, &done, "complete", json!({"attempt": 1})).await.accepted(200);
+    let (done, held) = held(&site).await;
+    report(&site, &done, "complete", report_on(&held, json!({}))).await.accepted(200);
     let waiting = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
         .as_str()
         .unwrap()
@@ -155,7 +161,6 @@ async fn a_transition_that_a_status_does_not_allow_is_refused_naming_the_status(
         for (id, verb, body, status) in [
             (&done, "cancel", json!({}), "completed"),
             (&done, "retry", json!({}), "completed"),
-            (&done, "fail", json!({"attempt": 1}), "completed"),
             (&waiting, "retry", json!({}), "pending"),
         ] {
             let answer = report(&site, id, verb, body).await;
@@ -171,27 +176,29 @@ async fn a_transition_that_a_status_does_not_allow_is_refused_naming_the_status(
 #[tokio::test]
 async fn a_late_agent_is_told_that_its_lease_is_lost_and_who_has_the_newest_attempt() {
     let site = Site::open().await;
-    let id = held(&site).await;
-    report(&site, &id, "release", json!({"attempt": 1})).await.accepted(200);
-    site.claim_one("faq_agent").await;
+    let (id, first) = held(&site).await;
+    let first = report_on(&first, json!({}));
+    report(&site, &id, "release", first.clone()).await.accepted(200);
+    let second = report_on(&site.claim_one("faq_agent").await, json!({}));
 
     let refused = async {
         for verb in ["heartbeat", "complete", "fail"] {
-            let problem =
-                report(&site, &id, verb, json!({"attempt": 1})).await.refused(409, "lease-lost");
+            let problem = report(&site, &id, verb, first.clone()).await.refused(409, "lease-lost");
             assert_eq!(problem["current_attempt"], 2, "{problem}");
         }
-        report(&site, &id, "complete", json!({"attempt": 3})).await.refused(409, "lease-lost");
+        let mut future = second.clone();
+        future["attempt"] = json!(3);
+        report(&site, &id, "complete", future).await.refused(409, "lease-lost");
     };
     site.unchanged(refused).await;
-    report(&site, &id, "complete", json!({"attempt": 2})).await.accepted(200);
+    report(&site, &id, "complete", second.clone()).await.accepted(200);
     site.finish().await;
 }
 
 #[tokio::test]
 async fn an_agent_whose_task_was_cancelled_is_told_by_its_next_call() {
     let site = Site::open().await;
-    let id = held(&site).await;
+    let (id, held) = held(&site).await;
     let cancelled = report(&site, &id, "cancel", json!({"reason": "no need"})).await.accepted(200);
     assert_eq!(
         (&cancelled["status"], &cancelled["error"]),
@@ -200,7 +207,7 @@ async fn an_agent_whose_task_was_cancelled_is_told_by_its_next_call() {
 
     let refused = async {
         for verb in ["heartbeat", "complete", "fail", "release"] {
-            let problem = report(&site, &id, verb, json!({"attempt": 1}))
+            let problem = report(&site, &id, verb, report_on(&held, json!({})))
                 .await
                 .refused(409, "task-cancelled");
             assert_eq!(problem["task_status"], "cancelled");
@@ -219,15 +226,21 @@ async fn outcomes_are_taken_each_for_itself_and_the_next_tasks_are_claimed_in_th
     site.fleet.route().await;
     let claim = json!({"worker": "w1", "max": 3});
     let claimed = site.post("crew", "/agents/faq_agent/claim", &claim).await.accepted(200);
-    let id = |nth: usize| claimed["tasks"][nth]["task"]["task_id"].clone();
+    let outcome = |nth: usize, attempt: u32, more: Value| {
+        let held = &claimed["tasks"][nth];
+        let mut outcome = report_on(held, more);
+        (outcome["task_id"], outcome["attempt"]) =
+            (held["task"]["task_id"].clone(), json!(attempt));
+        outcome
+    };
 
     let outcomes = json!({
         "outcomes": [
-            {"task_id": id(0), "attempt": 1, "outcome": "completed", "result": [1]},
-            {"task_id": id(1), "attempt": 9, "outcome": "completed"},
-            {"task_id": "019ab3c4-0000-7000-8000-000077120000", "attempt": 1, "outcome": "completed"},
-            {"task_id": id(1), "attempt": 1, "outcome": "failed", "error": "no", "retryable": false},
-            {"task_id": id(2), "attempt": 1, "outcome": "released"},
+            outcome(0, 1, json!({"outcome": "completed", "result": [1]})),
+            outcome(1, 9, json!({"outcome": "completed"})),
+            {"task_id": "019ab3c4-0000-7000-8000-000077120000", "attempt": 1, "lease": "x", "outcome": "completed"},
+            outcome(1, 1, json!({"outcome": "failed", "error": "no", "retryable": false})),
+            outcome(2, 1, json!({"outcome": "released"})),
         ],
         "claim": {"worker": "w1", "max": 10},
     });
@@ -255,7 +268,7 @@ async fn outcomes_are_taken_each_for_itself_and_the_next_tasks_are_claimed_in_th
 #[tokio::test]
 async fn a_cancellation_takes_no_body_or_a_reason_and_refuses_anything_else() {
     let site = Site::open().await;
-    let id = held(&site).await;
+    let (id, _) = held(&site).await;
     let path = format!("/tasks/{id}/cancel");
 
     for reason in [json!(5), json!("x".repeat(1_001))] {

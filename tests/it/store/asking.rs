@@ -6,6 +6,7 @@ use orchestrator::domain::approval::{
     ApprovalStatus, Asked, Decision, OnExpiry, OnRejection, TermsSetting,
 };
 use orchestrator::domain::ids::ApprovalId;
+use orchestrator::domain::lease::Proof;
 use orchestrator::domain::lifecycle::{State, Verb};
 use orchestrator::engine::{Error, StatusChange};
 use orchestrator::store::{Answer, Gate};
@@ -118,10 +119,8 @@ async fn only_the_attempt_that_holds_the_task_may_ask() {
     assert_refused!(fleet.ask(&held, OnRejection::Cancel).await, Error::LeaseLost { held: 2, .. });
 
     fleet.complete(&second).await.unwrap();
-    assert_refused!(
-        fleet.ask(&second, OnRejection::Cancel).await,
-        Error::Illegal { state: State::Completed, .. }
-    );
+    let late = fleet.ask(&second, OnRejection::Cancel).await;
+    assert_refused!(late, Error::ResultMismatch { .. });
     assert!(fleet.task(task.id).await.approval.is_none());
     fleet.finish().await;
 }
@@ -137,8 +136,9 @@ async fn a_question_whose_answer_was_lost_is_asked_once() {
 
     fleet.proxy.as_ref().unwrap().lose_next_answer();
     let asks = ("may I?", None, OnRejection::Cancel);
+    let proof = Proof::Lease(held.task.attempt, &held.lease);
     let answer =
-        fleet.store.ask(held.task.id, "key:crew", held.task.attempt, &gate, asks).await.unwrap();
+        fleet.store.ask(held.task.id, "key:crew", (proof, "?q"), &gate, asks).await.unwrap();
 
     assert!(fleet.proxy.as_ref().unwrap().has_lost_it());
     assert_eq!(answer, Answer::Repeated(State::Blocked));

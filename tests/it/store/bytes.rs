@@ -65,7 +65,8 @@ async fn what_people_and_agents_write_comes_back_as_they_wrote_it() {
     let id = fleet.submit("faq").await.id;
     let held = fleet.claim_one().await;
     let progress = Progress { percent: 12.5, message: Some(text.to_owned()) };
-    fleet.engine.extend(&fleet.people.agent, id, 1, Some(progress.clone()), None).await.unwrap();
+    let (crew, proof) = (&fleet.people.agent, (1, &held.lease));
+    fleet.engine.extend(crew, id, proof, Some(progress.clone()), None).await.unwrap();
     let outcome = Outcome::Failed {
         error: text.to_owned(),
         is_retryable: true,

@@ -12,9 +12,9 @@ use orchestrator::domain::approval::{
 };
 use orchestrator::domain::ids::{ApprovalId, TaskId};
 use orchestrator::domain::principal::{Principal, Role, Subject};
-use orchestrator::domain::task::{Claimed, Outcome, Report, Task};
+use orchestrator::domain::task::{Claimed, Outcome, Task};
 
-use crate::harness::{Fleet, failed, json};
+use crate::harness::{Fleet, failed, json, report_of};
 
 const ROUNDS: usize = 120;
 const AT_ONCE: usize = 6;
@@ -79,9 +79,8 @@ impl Scene {
                 engine.route().await.unwrap();
                 let held = self.fleet.claim("ops_agent", 1).await.pop()?;
                 check_cleared(&held.task);
-                let (id, attempt) = (held.task.id, held.task.attempt);
                 let report = async |outcome| {
-                    let report = Report { id, attempt, outcome };
+                    let report = report_of(&held, outcome);
                     drop(engine.report(&self.fleet.people.agent, vec![report]).await);
                 };
                 match then {

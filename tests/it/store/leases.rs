@@ -6,7 +6,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::{Outcome, Start};
 use orchestrator::engine::{Claim, Error, StatusChange};
 
-use crate::harness::{Fleet, assert_refused};
+use crate::harness::{Fleet, assert_refused, failed};
 
 const PAST_LEASE: Duration = Duration::from_secs(31);
 
@@ -229,7 +229,7 @@ async fn the_same_report_twice_is_accepted_twice_and_counted_once() {
             .count(),
         1
     );
-    assert_refused!(fleet.give_up(&done).await, Error::Illegal { state: State::Completed, .. });
+    assert_refused!(fleet.give_up(&done).await, Error::ResultMismatch { .. });
     fleet.finish().await;
 }
 
@@ -245,7 +245,7 @@ async fn a_claim_may_ask_for_its_own_lease_and_for_several_tasks() {
     assert_eq!(claimed.len(), 3);
     let task = &claimed[0].task;
     assert_eq!(claimed[0].lease_until, task.started_at().unwrap() + 90_000);
-    assert_eq!((task.holder.as_deref(), task.attempt), (Some("w1"), 1));
+    assert_eq!((task.holder.as_deref(), task.attempt), (None, 1));
     let read = fleet.task(task.id).await;
     assert_eq!(
         format!("{task:?}"),
@@ -259,7 +259,7 @@ async fn a_caller_that_takes_a_task_by_patch_is_the_only_one_who_may_end_it_so()
     let fleet = Fleet::start().await;
     let (engine, alice, crew) = (&fleet.engine, &fleet.people.alice, &fleet.people.agent);
     let id = fleet.submit("faq").await.id;
-    let completed = || StatusChange::Completed { result: None };
+    let completed = || StatusChange::Ended(Outcome::Completed { result: None });
 
     let taken = engine.change_status(crew, id, StatusChange::InProgress).await.unwrap();
 
@@ -274,7 +274,7 @@ async fn a_caller_that_takes_a_task_by_patch_is_the_only_one_who_may_end_it_so()
         engine.change_status(alice, id, StatusChange::InProgress).await,
         Error::Illegal { .. }
     );
-    assert_refused!(engine.change_status(alice, id, completed()).await, Error::NotHolder { holder, .. } if holder == "key:crew");
+    assert_refused!(engine.change_status(alice, id, completed()).await, Error::NotHolder { holder: Some(holder), .. } if holder == "key:crew");
     engine.change_status(crew, id, completed()).await.unwrap();
     assert_refused!(engine.change_status(alice, id, completed()).await, Error::Illegal { .. });
     fleet.finish().await;
@@ -286,7 +286,7 @@ async fn nobody_jumps_over_a_lease_or_a_gate_by_patch_and_failed_is_final_there(
     let (engine, alice) = (&fleet.engine, &fleet.people.alice);
     let gated = fleet.submit("deploy").await.id;
     let open = fleet.submit("faq").await.id;
-    let failed = || StatusChange::Failed { error: "no".to_owned(), result: None };
+    let failed = || StatusChange::Ended(failed(false, None));
 
     assert_refused!(
         engine.change_status(alice, gated, StatusChange::InProgress).await,
@@ -298,7 +298,7 @@ async fn nobody_jumps_over_a_lease_or_a_gate_by_patch_and_failed_is_final_there(
 
     assert_eq!(
         (task.state, task.retry_count, task.error.as_deref()),
-        (State::Failed, 0, Some("no"))
+        (State::Failed, 0, Some("it broke"))
     );
     fleet.finish().await;
 }

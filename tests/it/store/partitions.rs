@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use orchestrator::domain::ids::{Partition, TaskId};
+use orchestrator::domain::lease::Lease;
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::{Outcome, Report};
 use orchestrator::engine::Error;
 use orchestrator::store::{self, Store};
 
-use crate::harness::{Fleet, Program, assert_refused, eventually, idempotency, new_task};
+use crate::harness::{
+    Fleet, Program, assert_refused, eventually, idempotency, new_task, report_of,
+};
 
 /// Where a store with the default prefix says what it is.
 const LAYOUT: &str = "orchestrator:layout";
@@ -28,12 +31,9 @@ async fn a_fleet_of_four_slices_works_like_one() {
 
     assert_eq!(claimed.iter().map(|held| held.task.id).collect::<BTreeSet<_>>(), submitted);
     let outcome = || Outcome::Completed { result: None };
-    let mut reports: Vec<_> = claimed
-        .iter()
-        .map(|held| Report { id: held.task.id, attempt: 1, outcome: outcome() })
-        .collect();
+    let mut reports: Vec<_> = claimed.iter().map(|held| report_of(held, outcome())).collect();
     let stray = TaskId::new(Partition(9));
-    reports.insert(3, Report { id: stray, attempt: 1, outcome: outcome() });
+    reports.insert(3, Report { id: stray, ..reports[0].clone() });
     let answers = fleet.engine.report(&fleet.people.agent, reports).await.unwrap();
     assert_eq!(answers.iter().filter(|answer| matches!(answer, Ok(State::Completed))).count(), 40);
     assert_refused!(&answers[3], Error::UnknownTask(id) if *id == stray);
@@ -112,7 +112,7 @@ async fn an_id_of_a_slice_that_there_is_not_is_unknown_whatever_is_asked_of_it()
         engine.task_when_finished(id, std::time::Duration::ZERO).await.map(drop),
         fleet.cancel(id).await.map(drop),
         fleet.requeue(id).await.map(drop),
-        engine.extend(alice, id, 1, None, None).await.map(drop),
+        engine.extend(alice, id, (1, &Lease::new([0; 16])), None, None).await.map(drop),
         engine
             .change_status(alice, id, orchestrator::engine::StatusChange::InProgress)
             .await

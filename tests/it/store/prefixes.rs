@@ -1,11 +1,11 @@
 //! Two deployments in one Redis, told apart by `store.prefix`.
 
 use orchestrator::domain::ids::Partition;
-use orchestrator::domain::task::{Outcome, Report};
+use orchestrator::domain::task::Outcome;
 use orchestrator::engine::{Engine, Error, EventFilter};
 use orchestrator::store::{self, Store};
 
-use crate::harness::{Fleet, new_event, new_task};
+use crate::harness::{Fleet, new_event, new_task, report_of};
 
 /// An engine over the same Redis with a prefix and a number of partitions of its own.
 async fn neighbour(fleet: &Fleet) -> Engine {
@@ -22,7 +22,7 @@ async fn whole_life(fleet: &Fleet, engine: &Engine) -> String {
     let claimed = engine.claim(&fleet.people.agent, fleet.ask_for("faq_agent", 9)).await.unwrap();
     assert_eq!(claimed.iter().map(|held| held.task.id).collect::<Vec<_>>(), [id]);
     let outcome = Outcome::Completed { result: None };
-    let report = Report { id, attempt: claimed[0].task.attempt, outcome };
+    let report = report_of(&claimed[0], outcome);
     engine.report(&fleet.people.agent, vec![report]).await.unwrap().remove(0).unwrap();
     id.to_string()
 }

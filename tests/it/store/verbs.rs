@@ -6,6 +6,7 @@ use orchestrator::domain::approval::{
     ApprovalStatus, Decision, Level, OnExpiry, OnRejection, Verdict,
 };
 use orchestrator::domain::ids::{ApprovalId, Partition, TaskId};
+use orchestrator::domain::lease::Lease;
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
 use orchestrator::domain::policy::Condition;
 use orchestrator::domain::sla::{Action, Clock, SlaRule, Threshold};
@@ -23,8 +24,9 @@ const HOUR: Duration = Duration::from_secs(3_600);
 ///
 /// Every one has an approval, so that the verbs of approvers have something to act on, and is of the source that the
 /// rules for deadlines have an action for.
-async fn bring(fleet: &Fleet, state: Option<State>, verb: Verb) -> TaskId {
-    let Some(state) = state else { return TaskId::new(Partition(0)) };
+async fn bring(fleet: &Fleet, state: Option<State>, verb: Verb) -> (TaskId, Lease) {
+    let mut lease = Lease::new([0; 16]);
+    let Some(state) = state else { return (TaskId::new(Partition(0)), lease) };
     let start = if state == State::Scheduled { Start::After(60_000) } else { Start::Now };
     let priority = if NEEDS_TWO.contains(&verb) { Priority::P0 } else { Priority::P2 };
     let task = fleet.submit_with("deploy", |new| {
@@ -32,7 +34,7 @@ async fn bring(fleet: &Fleet, state: Option<State>, verb: Verb) -> TaskId {
     });
     let task = task.await;
     if state == State::Blocked {
-        return task.id;
+        return (task.id, lease);
     }
     let (approval, people) = (task.approval.unwrap(), &fleet.people);
     for approver in
@@ -48,6 +50,7 @@ async fn bring(fleet: &Fleet, state: Option<State>, verb: Verb) -> TaskId {
         }
         State::InProgress | State::Completed | State::Failed => {
             let held = fleet.claim_one_of("ops_agent").await;
+            lease = held.lease.clone();
             match state {
                 State::Completed => fleet.complete(&held).await.map(drop).unwrap(),
                 State::Failed => fleet.give_up(&held).await.map(drop).unwrap(),
@@ -55,7 +58,7 @@ async fn bring(fleet: &Fleet, state: Option<State>, verb: Verb) -> TaskId {
             }
         }
     }
-    task.id
+    (task.id, lease)
 }
 
 /// Makes it look as if nobody had decided yet, so that only the task's state can stand in the way.
@@ -76,28 +79,23 @@ async fn reopen_approval(fleet: &Fleet, task: &Task) {
 }
 
 /// Does `verb` to the task. Whether it was accepted is seen in what changed.
-async fn apply(fleet: &Fleet, verb: Verb, id: TaskId, task: Option<&Task>) {
+async fn apply(fleet: &Fleet, verb: Verb, (id, lease): (TaskId, &Lease), task: Option<&Task>) {
     let (engine, people) = (&fleet.engine, &fleet.people);
     let attempt = task.map_or(1, |task| task.attempt);
+    let proof = (attempt, lease);
     let approval =
         task.and_then(|task| task.approval).unwrap_or_else(|| ApprovalId::new(Partition(0)));
     let report = |outcome| async move {
-        engine.report(&people.agent, vec![Report { id, attempt, outcome }]).await.unwrap();
+        let report = Report { id, attempt, lease: lease.clone(), outcome };
+        engine.report(&people.agent, vec![report]).await.unwrap();
     };
     match verb {
         Verb::Submit => unreachable!("it starts from no state"),
         Verb::Approve | Verb::Vote => drop(fleet.approve(approval).await),
         Verb::Edit => {
             let verdict = Verdict::Approve { payload: Some(json(r#"{"changed":true}"#)) };
-            drop(
-                engine
-                    .decide(
-                        &people.bob,
-                        approval,
-                        Decision { verdict, comment: None, digest: None },
-                    )
-                    .await,
-            );
+            let decision = Decision { verdict, comment: None, digest: None };
+            drop(engine.decide(&people.bob, approval, decision).await);
         }
         Verb::Ask => {
             let question = Question {
@@ -106,7 +104,7 @@ async fn apply(fleet: &Fleet, verb: Verb, id: TaskId, task: Option<&Task>) {
                 on_rejection: OnRejection::Cancel,
                 expires_after_ms: None,
             };
-            drop(engine.ask(&people.agent, id, attempt, question).await);
+            drop(engine.ask(&people.agent, id, proof, question).await);
         }
         Verb::Park => {
             engine.route().await.unwrap();
@@ -120,7 +118,7 @@ async fn apply(fleet: &Fleet, verb: Verb, id: TaskId, task: Option<&Task>) {
         Verb::Take => drop(engine.change_status(&people.alice, id, StatusChange::InProgress).await),
         Verb::Extend => {
             let progress = Progress { percent: 50.0, message: None };
-            drop(engine.extend(&people.agent, id, attempt, Some(progress), None).await);
+            drop(engine.extend(&people.agent, id, proof, Some(progress), None).await);
         }
         Verb::Complete => report(Outcome::Completed { result: None }).await,
         Verb::Retry => report(failed(true, None)).await,
@@ -234,7 +232,7 @@ async fn obeys_the_table(state: Option<State>) {
         fleet.redis.ask::<String>(&["FLUSHDB"]).await;
         // So that the agent is known and its first claim changes nothing by itself.
         fleet.claim("ops_agent", 1).await;
-        let id = bring(&fleet, state, verb).await;
+        let (id, lease) = bring(&fleet, state, verb).await;
         let task = fleet.engine.task(id).await.ok();
         assert_eq!(task.as_ref().map(|task| task.state), state);
         let is_decision =
@@ -253,7 +251,7 @@ async fn obeys_the_table(state: Option<State>) {
         }
         let (before, events) = (fleet.redis.dump().await, fleet.events().await.len());
 
-        apply(&fleet, verb, id, task.as_ref()).await;
+        apply(&fleet, verb, (id, &lease), task.as_ref()).await;
 
         let after = fleet.redis.dump().await;
         let is_legal = state.is_some_and(|state| verb.rule().from.contains(&state));

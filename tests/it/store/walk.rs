@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use orchestrator::domain::approval::{Decision, OnRejection, Verdict};
 use orchestrator::domain::ids::TaskId;
+use orchestrator::domain::lease::Lease;
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
 use orchestrator::domain::task::{Millis, Outcome, Report, Start, Task};
 use orchestrator::engine::{Question, StatusChange};
@@ -33,6 +34,8 @@ struct Ghost {
     /// It is one that the agent asked for.
     has_asked: bool,
     agent: &'static str,
+    /// Of the newest claim; none: a caller took the task itself, or nobody has yet.
+    lease: Option<Lease>,
     /// Learnt from Redis after every step.
     seen: Task,
 }
@@ -144,6 +147,7 @@ impl Walk {
             is_approved,
             has_asked,
             agent,
+            lease: None,
             seen,
         };
         self.ghosts.insert(ghost.seen.id, ghost);
@@ -160,19 +164,26 @@ impl Walk {
             let ghost = self.ghosts.get_mut(&held.task.id).unwrap();
             assert_eq!((ghost.state, ghost.agent), (State::Assigned, agent));
             (ghost.state, ghost.attempt) = (State::InProgress, ghost.attempt + 1);
+            ghost.lease = Some(held.lease);
         }
     }
 
     /// A verb of one task, which the model follows if the table lets it start.
     async fn one(&mut self, verb: Verb, id: TaskId) {
-        let is_stale = self.random.u8(..4) == 0;
+        let (is_stale, is_foreign) = (self.random.u8(..6) == 0, self.random.u8(..6) == 0);
         let ghost = self.ghosts.get_mut(&id).unwrap();
         let attempt = if is_stale { ghost.attempt.saturating_sub(1) } else { ghost.attempt };
+        let lease = ghost.lease.clone().filter(|_| !is_foreign);
+        let stranger = Lease::new([0; 16]);
+        let proof = (attempt, lease.as_ref().unwrap_or(&stranger));
+        // Of a task that a caller took, that caller reports.
+        let is_takers = ghost.lease.is_none() && matches!(verb, Verb::Complete | Verb::Fail);
         let now = self.fleet.engine.check().await.unwrap();
-        ask(&self.fleet, verb, &ghost.seen, attempt).await;
+        ask(&self.fleet, verb, &ghost.seen, (!is_takers).then_some(proof)).await;
         let is_report =
             matches!(verb, Verb::Ask | Verb::Complete | Verb::Retry | Verb::Fail | Verb::Release);
-        if !verb.rule().from.contains(&ghost.state) || is_report && attempt != ghost.attempt {
+        let is_proven = is_takers || lease.is_some() && attempt == ghost.attempt;
+        if !verb.rule().from.contains(&ghost.state) || is_report && !is_proven {
             return;
         }
         match verb {
@@ -192,7 +203,10 @@ impl Walk {
                 };
                 ghost.state = if is_ahead { State::Scheduled } else { State::Pending };
             }
-            Verb::Take => (ghost.state, ghost.attempt) = (State::InProgress, ghost.attempt + 1),
+            Verb::Take => {
+                (ghost.state, ghost.attempt) = (State::InProgress, ghost.attempt + 1);
+                ghost.lease = None;
+            }
             Verb::Complete => ghost.state = State::Completed,
             Verb::Retry => ghost.fail(true),
             Verb::Fail => ghost.fail(false),
@@ -283,8 +297,9 @@ impl Walk {
     }
 }
 
-/// Asks Redis for the verb; the model, not the answer, says what must come of it.
-async fn ask(fleet: &Fleet, verb: Verb, task: &Task, attempt: u32) {
+/// Asks Redis for the verb; the model, not the answer, says what must come of it. Without a proof alice reports, who
+/// takes tasks.
+async fn ask(fleet: &Fleet, verb: Verb, task: &Task, proof: Option<(u32, &Lease)>) {
     let id = task.id;
     let outcome = match verb {
         Verb::Complete => Outcome::Completed { result: None },
@@ -307,7 +322,7 @@ async fn ask(fleet: &Fleet, verb: Verb, task: &Task, attempt: u32) {
                 on_rejection: OnRejection::Cancel,
                 expires_after_ms: None,
             };
-            return drop(fleet.engine.ask(&fleet.people.agent, id, attempt, question).await);
+            return drop(fleet.engine.ask(&fleet.people.agent, id, proof.unwrap(), question).await);
         }
         Verb::Edit => {
             let Some(approval) = task.approval else { return };
@@ -323,13 +338,19 @@ async fn ask(fleet: &Fleet, verb: Verb, task: &Task, attempt: u32) {
             );
         }
         Verb::Extend => {
-            return drop(fleet.engine.extend(&fleet.people.agent, id, attempt, None, None).await);
+            let crew = &fleet.people.agent;
+            return drop(fleet.engine.extend(crew, id, proof.unwrap(), None, None).await);
         }
         Verb::Cancel => return drop(fleet.cancel(id).await),
         Verb::Requeue => return drop(fleet.requeue(id).await),
         other => unreachable!("{other} is a duty's"),
     };
-    fleet.engine.report(&fleet.people.agent, vec![Report { id, attempt, outcome }]).await.unwrap();
+    let Some((attempt, lease)) = proof else {
+        let change = StatusChange::Ended(outcome);
+        return drop(fleet.engine.change_status(&fleet.people.alice, id, change).await);
+    };
+    let report = Report { id, attempt, lease: lease.clone(), outcome };
+    fleet.engine.report(&fleet.people.agent, vec![report]).await.unwrap();
 }
 
 async fn walk(seed: u64) {

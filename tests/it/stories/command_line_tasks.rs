@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Process, Program, Redis, key_of};
+use crate::harness::{Process, Program, Redis, key_of, report_on};
 
 /// A gateway, a worker and an admin at a shell.
 struct Place {
@@ -86,7 +86,7 @@ async fn a_task_is_followed_to_its_end() {
 
     let claim = json!({"worker": "w1", "wait_ms": 20_000});
     let held = agent.post("/agents/faq_agent/claim", &claim).await.accepted(200);
-    let done = json!({"attempt": held["tasks"][0]["attempt"]});
+    let done = report_on(&held["tasks"][0], json!({}));
     agent.post(&format!("/tasks/{id}/complete"), &done).await.accepted(200);
 
     assert_eq!(watch.ended().await, 0);

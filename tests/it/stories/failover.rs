@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, LossyProxy, Program, Redis, Sentinel, eventually};
+use crate::harness::{Answer, Client, LossyProxy, Program, Redis, Sentinel, eventually, report_on};
 
 fn ids(found: &[Value], path: &str) -> BTreeSet<String> {
     found.iter().map(|one| one.pointer(path).unwrap().as_str().unwrap().to_owned()).collect()
@@ -53,7 +53,7 @@ async fn work(crew: &Client, wanted: usize) -> BTreeSet<String> {
         .await;
         for one in &held {
             let path = format!("/tasks/{}/complete", one["task"]["task_id"].as_str().unwrap());
-            crew.post(&path, &json!({"attempt": one["attempt"]})).await.accepted(200);
+            crew.post(&path, &report_on(one, json!({}))).await.accepted(200);
         }
         let more = ids(&held, "/task/task_id");
         assert!(done.is_disjoint(&more), "done twice: {more:?}");

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Fate, LossyProxy, Program, Redis, digest_of, eventually};
+use crate::harness::{Client, Fate, LossyProxy, Program, Redis, digest_of, eventually, report_on};
 
 /// Whether the script ran before the kill.
 const POINTS: [(Fate, bool); 2] = [(Fate::QuestionHeld, false), (Fate::AnswerHeld, true)];
@@ -80,16 +80,12 @@ async fn tasks_whose_worker_was_killed_while_it_routed_them_reach_their_agent_on
     }
 }
 
-/// Claims one task of `faq_agent` for a second, waiting for it; its id and attempt.
-async fn hold(crew: &Client) -> (String, Value, Value) {
+/// Claims one task of `faq_agent` for a second, waiting for it; its id and what was handed out.
+async fn hold(crew: &Client) -> (String, Value) {
     let claim = json!({"worker": "w1", "max": 1, "wait_ms": 15_000, "lease_ms": 1_000});
     let mut claimed = crew.post("/agents/faq_agent/claim", &claim).await.accepted(200);
     let held = claimed["tasks"][0].take();
-    (
-        held["task"]["task_id"].as_str().unwrap().to_owned(),
-        held["attempt"].clone(),
-        held["lease_expires_at"].clone(),
-    )
+    (held["task"]["task_id"].as_str().unwrap().to_owned(), held)
 }
 
 fn millis(time: &Value) -> i64 {
@@ -105,16 +101,15 @@ async fn an_agent_that_falls_silent_loses_its_task_within_a_second_of_its_lease_
     let crew = gateway.client("crew").await;
     crew.post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
 
-    let (id, first, lease_until) = hold(&crew).await;
-    let (again, second, _) = hold(&crew).await;
+    let (id, first) = hold(&crew).await;
+    let (again, second) = hold(&crew).await;
+    let complete = format!("/tasks/{id}/complete");
 
-    let late = crew.post(&format!("/tasks/{id}/complete"), &json!({"attempt": first})).await;
+    let late = crew.post(&complete, &report_on(&first, json!({}))).await;
     late.refused(409, "lease-lost");
-    let task = crew
-        .post(&format!("/tasks/{id}/complete"), &json!({"attempt": second}))
-        .await
-        .accepted(200);
-    assert_eq!((again, &first, &second), (id.clone(), &json!(1), &json!(2)));
+    let task = crew.post(&complete, &report_on(&second, json!({}))).await.accepted(200);
+    let attempts = [&first["attempt"], &second["attempt"]];
+    assert_eq!((again, attempts), (id.clone(), [&json!(1), &json!(2)]));
     let shown = crew.get(&format!("/tasks/{id}")).await.json();
     assert_eq!((&shown["lost_count"], &shown["retry_count"]), (&json!(1), &json!(0)), "{task}");
     let timeline = crew.get(&format!("/tasks/{id}/events")).await.json();
@@ -125,7 +120,7 @@ async fn an_agent_that_falls_silent_loses_its_task_within_a_second_of_its_lease_
         .find(|step| step["verb"] == "reap")
         .unwrap()
         .clone();
-    let late_ms = millis(&reaped["at"]) - millis(&lease_until);
+    let late_ms = millis(&reaped["at"]) - millis(&first["lease_expires_at"]);
     assert!((0..=1_000).contains(&late_ms), "taken back {late_ms} ms after its lease");
     the_doctor_is_content(&program).await;
     worker.stop().await;
@@ -142,9 +137,9 @@ async fn a_task_that_kills_every_agent_is_given_up_with_that_reason_and_starts_a
     crew.post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
     let (mut id, mut attempts) = (String::new(), Vec::new());
     for _ in 0..3 {
-        let (held, attempt, _) = hold(&crew).await;
-        attempts.push(attempt);
-        id = held;
+        let (task, held) = hold(&crew).await;
+        attempts.push(held["attempt"].clone());
+        id = task;
     }
 
     let shown = crew.get(&format!("/tasks/{id}?wait_ms=15000")).await.accepted(200);
@@ -156,8 +151,8 @@ async fn a_task_that_kills_every_agent_is_given_up_with_that_reason_and_starts_a
     );
     assert!(shown["error"].as_str().unwrap().contains("lost"), "{shown}");
     root.post(&format!("/tasks/{id}/retry"), &json!({})).await.accepted(200);
-    let (held, attempt, _) = hold(&crew).await;
-    assert_eq!((&held, &attempt), (&id, &json!(4)));
+    let (task, held) = hold(&crew).await;
+    assert_eq!((&task, &held["attempt"]), (&id, &json!(4)));
     let shown = crew.get(&format!("/tasks/{id}")).await.json();
     assert_eq!((&shown["lost_count"], &shown["retry_count"]), (&json!(0), &json!(0)));
     the_doctor_is_content(&program).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Fate, LossyProxy, Program, Redis, digest_of, eventually};
+use crate::harness::{Client, Fate, LossyProxy, Program, Redis, digest_of, eventually, report_on};
 
 async fn is_ready(client: &Client, wanted: u16) {
     eventually(&format!("/health/ready says {wanted}"), async || {
@@ -28,7 +28,7 @@ async fn work(crew: &Client) -> Vec<Value> {
         let ids: Vec<_> = tasks.iter().map(|one| one["task"]["task_id"].clone()).collect();
         for one in &tasks {
             let path = format!("/tasks/{}/complete", one["task"]["task_id"].as_str().unwrap());
-            crew.post(&path, &json!({"attempt": one["attempt"]})).await.accepted(200);
+            crew.post(&path, &report_on(one, json!({}))).await.accepted(200);
         }
         if ids.is_empty() { Err(answer) } else { Ok(ids) }
     })

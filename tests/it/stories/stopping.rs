@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Client, Process, Program, Redis, eventually};
+use crate::harness::{Client, Process, Program, Redis, eventually, report_on};
 
 /// What one client was told.
 #[derive(Default)]
@@ -43,7 +43,7 @@ async fn work(crew: Client) -> Told {
             let id = id(&one["task"]);
             told.held.insert(id.clone());
             let path = format!("/tasks/{id}/complete");
-            if let Some(answer) = crew.try_post(&path, &json!({"attempt": one["attempt"]})).await {
+            if let Some(answer) = crew.try_post(&path, &report_on(one, json!({}))).await {
                 answer.accepted(200);
                 told.held.remove(&id);
                 told.completed.insert(id);
@@ -213,7 +213,7 @@ impl Balancer {
             let claimed = self.next().post("/agents/faq_agent/claim", &claim).await.accepted(200);
             for one in claimed["tasks"].as_array().unwrap() {
                 let path = format!("/tasks/{}/complete", id(&one["task"]));
-                self.next().post(&path, &json!({"attempt": one["attempt"]})).await.accepted(200);
+                self.next().post(&path, &report_on(one, json!({}))).await.accepted(200);
             }
             calls += 2 + claimed["tasks"].as_array().unwrap().len() as u64;
         }

@@ -7,7 +7,7 @@ use orchestrator::store::{self, Store};
 use orchestrator::transport::Settings;
 use serde_json::{Value, json};
 
-use crate::harness::{Fleet, Nats};
+use crate::harness::{Fleet, Nats, report_on};
 
 use super::{Caller, Listener, Office, bridge_of, refused, settle};
 
@@ -31,7 +31,7 @@ async fn whole_life(caller: &Caller, engine: &Engine, prefix: &str) -> Value {
     let tasks = claimed["tasks"].as_array().unwrap();
     assert_eq!(tasks.len(), 1, "{claimed}");
     assert_eq!(tasks[0]["task"]["task_id"], id);
-    let done = json!({"task_id": id, "attempt": tasks[0]["attempt"]});
+    let done = report_on(&tasks[0], json!({"task_id": id}));
     caller.accepted("crew", &of("tasks.complete"), &done).await;
     id
 }

@@ -52,7 +52,7 @@ async fn whoever_shows_no_credential_or_a_wrong_one_is_refused_everywhere() {
 #[tokio::test]
 async fn a_role_without_the_scope_is_refused() {
     let (fleet, _nats, office, caller) = open().await;
-    let body = json!({"task_id": NOBODY, "attempt": 1, "worker": "w1", "type": "faq", "event_type": "pr.merged"});
+    let body = json!({"task_id": NOBODY, "attempt": 1, "lease": "x", "worker": "w1", "type": "faq", "event_type": "pr.merged"});
 
     let reads = ["orchestrator.tasks.get", "orchestrator.tasks.events"];
     for subject in subjects().iter().filter(|subject| !reads.contains(&subject.as_str())) {
@@ -69,8 +69,8 @@ async fn what_is_not_there_or_not_allowed_now_is_refused_with_the_status_of_http
     let (fleet, _nats, office, caller) = open().await;
     for verb in task_verbs() {
         let mut nobody = match verb.name.as_str() {
-            "heartbeat" | "complete" | "fail" | "release" => json!({"attempt": 1}),
-            "approval" => json!({"attempt": 1, "reason": "may I?"}),
+            "heartbeat" | "complete" | "fail" | "release" => json!({"attempt": 1, "lease": "x"}),
+            "approval" => json!({"attempt": 1, "lease": "x", "reason": "may I?"}),
             "status" => json!({"status": "in_progress"}),
             _ => json!({}),
         };
@@ -81,7 +81,7 @@ async fn what_is_not_there_or_not_allowed_now_is_refused_with_the_status_of_http
     let id = fleet.submit("faq").await.id.to_string();
     let held = fleet.claim_one().await;
 
-    let stale = json!({"task_id": id, "attempt": 9});
+    let stale = json!({"task_id": id, "attempt": 9, "lease": "x"});
     refused(&caller.call("crew", "orchestrator.tasks.heartbeat", &stale).await, 409, "lease-lost");
     refused(&caller.call("crew", "orchestrator.tasks.complete", &stale).await, 409, "lease-lost");
     let open = json!({"task_id": id});

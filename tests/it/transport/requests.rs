@@ -5,7 +5,7 @@ use std::time::Duration;
 use orchestrator::domain::audit::AuditFilter;
 use serde_json::{Value, json};
 
-use crate::harness::{Fleet, JWT_SECRET, Nats, key_of};
+use crate::harness::{Fleet, JWT_SECRET, Nats, key_of, report_on};
 
 use super::{Caller, Listener, Office, settle, supervised};
 
@@ -47,7 +47,7 @@ async fn a_task_lives_its_whole_life_over_nats() {
 
     let held = claim(&fleet, &caller).await;
     assert_eq!((&held["task"]["task_id"], &held["task"]["payload"]), (&id, &json!({"n": 1})));
-    let attempt = json!({"task_id": id, "attempt": held["attempt"]});
+    let attempt = report_on(&held, json!({"task_id": id}));
     let mut sign = attempt.clone();
     sign["progress"] = json!({"percent": 40.0, "message": "half way"});
     let beat = caller.accepted("crew", "orchestrator.tasks.heartbeat", &sign).await;
@@ -68,17 +68,12 @@ async fn a_task_is_given_back_failed_retried_and_cancelled_over_nats() {
     let id = submit(&caller, "faq").await;
     let held = claim(&fleet, &caller).await;
     caller
-        .accepted(
-            "crew",
-            "orchestrator.tasks.release",
-            &json!({"task_id": id, "attempt": held["attempt"]}),
-        )
+        .accepted("crew", "orchestrator.tasks.release", &report_on(&held, json!({"task_id": id})))
         .await;
     assert_eq!(status(&caller, &id).await, "assigned");
 
     let held = claim(&fleet, &caller).await;
-    let failed =
-        json!({"task_id": id, "attempt": held["attempt"], "error": "it broke", "retryable": false});
+    let failed = report_on(&held, json!({"task_id": id, "error": "it broke", "retryable": false}));
     caller.accepted("crew", "orchestrator.tasks.fail", &failed).await;
     assert_eq!(status(&caller, &id).await, "failed");
     caller.accepted("crew", "orchestrator.tasks.retry", &json!({"task_id": id})).await;
@@ -94,9 +89,8 @@ async fn a_batch_of_outcomes_is_reported_and_the_next_task_claimed_in_one_reques
     let (fleet, _nats, office, caller) = open().await;
     let (first, second) = (submit(&caller, "faq").await, submit(&caller, "faq").await);
     let held = claim(&fleet, &caller).await;
-    let outcome =
-        json!({"task_id": first, "attempt": held["attempt"], "outcome": "completed", "result": 1});
-    let stale = json!({"task_id": second, "attempt": 7, "outcome": "completed"});
+    let outcome = report_on(&held, json!({"task_id": first, "outcome": "completed", "result": 1}));
+    let stale = json!({"task_id": second, "attempt": 7, "lease": "x", "outcome": "completed"});
 
     let body = json!({"outcomes": [outcome, stale], "claim": {"worker": "w1", "max": 5}});
     let answer = caller.accepted("crew", "orchestrator.agents.faq_agent.results", &body).await;
@@ -193,7 +187,7 @@ async fn an_agent_asks_a_human_and_reads_its_timeline_over_nats() {
     let id = submit(&caller, "faq").await;
     let held = claim(&fleet, &caller).await;
 
-    let question = json!({"task_id": id, "attempt": held["attempt"], "reason": "may I?"});
+    let question = report_on(&held, json!({"task_id": id, "reason": "may I?"}));
     let asked = caller.accepted("crew", "orchestrator.tasks.approval", &question).await;
 
     assert_eq!(
@@ -241,8 +235,8 @@ async fn an_agent_whose_name_has_a_dot_claims_over_nats() {
         caller.accepted("crew", &format!("{subject}.claim"), &json!({"worker": "w1"})).await;
 
     assert_eq!(claimed["tasks"][0]["task"]["task_id"], id);
-    let attempt = &claimed["tasks"][0]["attempt"];
-    let outcome = json!({"task_id": id, "attempt": attempt, "outcome": "completed"});
+    let outcome = json!({"task_id": id, "outcome": "completed"});
+    let outcome = report_on(&claimed["tasks"][0], outcome);
     let body = json!({"outcomes": [outcome]});
     caller.accepted("crew", &format!("{subject}.results"), &body).await;
     assert_eq!(status(&caller, &id).await, "completed");

@@ -112,7 +112,7 @@ async fn claims_that_wait_hold_up_no_outcome() {
     }
     office.has_begun(1_000).await;
 
-    let done = json!({"task_id": id.to_string(), "attempt": held.task.attempt});
+    let done = json!({"task_id": id.to_string(), "attempt": 1, "lease": held.lease.expose()});
     let answer = caller.accepted("crew", "orchestrator.tasks.complete", &done);
     within(Duration::from_secs(5), "an outcome is taken", answer).await;
 

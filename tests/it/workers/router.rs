@@ -8,10 +8,10 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::name::Name;
 use orchestrator::domain::policy::Condition;
 use orchestrator::domain::routing::RoutingRule;
-use orchestrator::domain::task::{Outcome, Report};
+use orchestrator::domain::task::Outcome;
 use orchestrator::workers::{Router, Supervisor};
 
-use crate::harness::{Fleet, eventually, name};
+use crate::harness::{Fleet, eventually, name, report_of};
 
 #[tokio::test]
 async fn many_routers_side_by_side_route_each_task_once() {
@@ -99,11 +99,9 @@ async fn a_report_on_thousands_of_tasks_is_taken_in_pieces() {
     for _ in 0..45 {
         fleet.submit_many("faq", 100).await;
         fleet.route().await;
-        reports.extend(fleet.claim("faq_agent", 100).await.into_iter().map(|held| Report {
-            id: held.task.id,
-            attempt: 1,
-            outcome: Outcome::Completed { result: None },
-        }));
+        let claimed = fleet.claim("faq_agent", 100).await;
+        let done = || Outcome::Completed { result: None };
+        reports.extend(claimed.iter().map(|held| report_of(held, done())));
     }
 
     let answers = fleet.engine.report(&fleet.people.agent, reports).await.unwrap();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::fleet::Fleet;
 use super::world::{World, id_of};
 use super::{SETTINGS, told};
-use crate::harness::{Process, Program};
+use crate::harness::{Process, Program, report_on};
 
 /// Tells the process which session it is; without it the test below tests.
 const SESSION: &str = "ORCHESTRATOR_CHAOS_AGENT";
@@ -43,7 +43,9 @@ pub fn hear(world: &World, printed: &str) {
 /// What an agent does with a task: some fail, some are given back, some are forgotten at the first attempt.
 fn outcome(held: &Value) -> Option<Value> {
     let (number, attempt) = (number_of(held), attempt_of(held));
-    let report = |outcome: &str| json!({"task_id": id_of(&held["task"]), "attempt": attempt, "outcome": outcome});
+    let report = |outcome: &str| {
+        report_on(held, json!({"task_id": id_of(&held["task"]), "outcome": outcome}))
+    };
     let failed = |is_retryable: bool| {
         let mut failed = report("failed");
         (failed["error"], failed["retryable"]) = (json!("it broke"), json!(is_retryable));
@@ -96,7 +98,8 @@ async fn work(world: World, nth: usize) {
 
 /// Asks a human before it goes on.
 async fn ask(world: &World, held: &Value) {
-    let body = json!({"attempt": attempt_of(held), "reason": "shall I?", "action": {"n": number_of(held)}});
+    let question = json!({"reason": "shall I?", "action": {"n": number_of(held)}});
+    let body = report_on(held, question);
     let answer =
         world.post("crew", &format!("/tasks/{}/approval", id_of(&held["task"])), &body).await;
     if !matches!(answer.status, 200 | 201 | 409) {

@@ -1,0 +1,166 @@
+//! What proves that a report comes from the worker that claimed the task, and whether two reports are the same.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use super::lifecycle::Verb;
+use super::task::{Attempt, Outcome};
+
+/// The token of one claim, which every report on its tasks carries; no two claims have the same.
+///
+/// `Debug` does not show it, and the store has only its [`Lease::seal`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Lease(String);
+
+impl Lease {
+    /// The token of these random bits: 22 characters of `A-Z a-z 0-9 - _`.
+    pub fn new(bits: [u8; 16]) -> Self {
+        Self(base64url(&bits))
+    }
+
+    /// What a caller sent as its token.
+    pub fn from_caller(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The token, for the answer to the claim and nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What the store keeps of it: 22 characters that only this token gives, and only with the caller `actor`.
+    pub fn seal(&self, actor: &str) -> String {
+        let hash = Sha256::new().chain_update(actor).chain_update("\n").chain_update(&self.0);
+        base64url(&hash.finalize()[..16])
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+/// What shows that a caller holds a task.
+#[derive(Clone, Copy, Debug)]
+pub enum Proof<'r> {
+    /// The attempt, and the token that the claim was answered with.
+    Lease(Attempt, &'r Lease),
+    /// Its name: the caller took the task itself.
+    Caller,
+}
+
+impl Outcome {
+    /// The verb that reports it.
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::Completed { .. } => Verb::Complete,
+            Self::Failed { .. } => Verb::Fail,
+            Self::Released => Verb::Release,
+        }
+    }
+
+    /// Tells one report on an attempt from another, 12 characters: of two outcomes, or of two results that differ in a
+    /// byte.
+    pub fn digest(&self) -> String {
+        match self {
+            Self::Completed { result } => digest(&["completed", text(result.as_deref())]),
+            Self::Failed { error, is_retryable, retry_after_ms, result } => {
+                let next = format!("{is_retryable} {retry_after_ms:?}");
+                digest(&["failed", &next, error, text(result.as_deref())])
+            }
+            Self::Released => digest(&["released"]),
+        }
+    }
+}
+
+fn text(result: Option<&serde_json::value::RawValue>) -> &str {
+    result.map_or("", serde_json::value::RawValue::get)
+}
+
+/// 72 bits of SHA-256 of these parts, 12 characters.
+pub fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    base64url(&hash.finalize()[..9])
+}
+
+/// Base64 of RFC 4648, for URLs and without padding.
+fn base64url(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |nth: usize| u32::from(group.get(nth).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for nth in 0..=group.len() {
+            let letter = LETTERS[(bits >> (18 - 6 * nth) & 63) as usize];
+            // Writing to a String cannot fail.
+            let _ = text.write_char(char::from(letter));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn completed(result: &str) -> Outcome {
+        let result = RawValue::from_string(result.to_owned()).unwrap();
+        Outcome::Completed { result: Some(result) }
+    }
+
+    fn failed(error: &str, is_retryable: bool, retry_after_ms: Option<u64>) -> Outcome {
+        Outcome::Failed { error: error.to_owned(), is_retryable, retry_after_ms, result: None }
+    }
+
+    #[test]
+    fn base64url_is_that_of_the_standard() {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64url(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64url(&[0xfb, 0xff]), "-_8");
+    }
+
+    #[test]
+    fn a_lease_is_sealed_for_one_caller_and_never_shown() {
+        let lease = Lease::new([7; 16]);
+
+        assert_eq!((lease.expose().len(), lease.seal("key:crew").len()), (22, 22));
+        assert_eq!(
+            lease.seal("key:crew"),
+            Lease::from_caller(lease.expose().to_owned()).seal("key:crew")
+        );
+        assert_ne!(lease.seal("key:crew"), lease.seal("key:other"));
+        assert_ne!(lease.seal("key:crew"), Lease::new([8; 16]).seal("key:crew"));
+        assert!(!format!("{lease:?}").contains(lease.expose()));
+    }
+
+    #[test]
+    fn reports_that_differ_in_anything_have_other_digests() {
+        let outcomes = [
+            Outcome::Completed { result: None },
+            completed("null"),
+            completed(r#"{"a":1}"#),
+            completed(r#"{"a": 1}"#),
+            failed("x", true, None),
+            failed("x", false, None),
+            failed("x", true, Some(0)),
+            failed("y", true, None),
+            Outcome::Released,
+        ];
+        let digests: std::collections::BTreeSet<_> = outcomes.iter().map(Outcome::digest).collect();
+
+        assert_eq!(digests.len(), outcomes.len());
+        assert_eq!(completed("[1]").digest(), completed("[1]").digest());
+    }
+}

@@ -7,7 +7,7 @@ use crate::domain::lease::{Lease, Proof};
 use crate::domain::lifecycle::Verb;
 use crate::domain::principal::Principal;
 use crate::domain::task::{Claimed, Millis, Outcome};
-use crate::store::{self, Row, Store};
+use crate::store::{self, Row, Sessions, Store};
 
 use super::{Claim, Engine, Error, slow_poll};
 
@@ -15,8 +15,13 @@ impl Engine {
     /// Leases the best tasks of the agent's subject, and waits for the first if there is none.
     ///
     /// Empty: nothing came in time, the agent is paused, or the process stops.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownAgent`] or [`Error::TooManyAgents`] if the agent is not admitted.
     pub async fn claim(&self, caller: &Principal, claim: Claim) -> Result<Vec<Claimed>, Error> {
         let actor = caller.to_string();
+        let most_agents = self.admit(&claim.agent).await?;
         let deadline = Instant::now() + claim.wait;
         let bell = self.store.bells().bell(&format!("agent:{}", claim.agent));
         loop {
@@ -24,7 +29,7 @@ impl Engine {
             let rung = bell.notified();
             tokio::pin!(rung);
             rung.as_mut().enable();
-            let claimed = self.claim_now(&actor, &claim).await?;
+            let claimed = self.claim_now(&actor, &claim, most_agents).await?;
             if !claimed.is_empty() {
                 if claimed.len() == claim.max as usize {
                     // There may be more: the next one who waits shall look.
@@ -45,44 +50,58 @@ impl Engine {
 
     /// One look at every partition, apart from the caller: if the caller is gone by the time the store answers,
     /// what was claimed for it goes back at once.
-    async fn claim_now(&self, actor: &str, claim: &Claim) -> Result<Vec<Claimed>, Error> {
+    async fn claim_now(
+        &self,
+        actor: &str,
+        claim: &Claim,
+        most_agents: Option<u32>,
+    ) -> Result<Vec<Claimed>, Error> {
         let (answer, answered) = oneshot::channel();
         let (store, actor, claim) = (self.store.clone(), actor.to_owned(), claim.clone());
-        let lease_ms = claim.lease_ms.unwrap_or(self.settings.agents.lease_ms);
+        let agent = claim.agent.clone();
+        let settings = &self.settings.agents;
+        let lease_ms = claim.lease_ms.unwrap_or(settings.lease_ms);
+        let (live_ms, most) = (settings.session_ms, settings.max_sessions);
+        let sessions = Sessions { live_ms, most, most_agents };
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).map_err(|error| Error::Unavailable(Box::new(error)))?;
         let lease = Lease::new(bits);
         self.tracker.spawn(async move {
-            let claimed = look(&store, &actor, &claim, (lease_ms, &lease)).await;
-            if let Err(Ok(unwanted)) = answer.send(claimed) {
+            let claimed = look(&store, &actor, &claim, (lease_ms, &lease), &sessions).await;
+            if let Err(Ok(Some(unwanted))) = answer.send(claimed) {
                 give_back(&store, &actor, unwanted).await;
             }
         });
         let gone = || Error::Unavailable("the claim was given up".into());
-        Ok(answered.await.map_err(|_| gone())??)
+        let claimed = answered.await.map_err(|_| gone())??;
+        claimed.ok_or(Error::TooManyAgents { agent, most: most_agents.unwrap_or_default() })
     }
 }
 
+/// None: there is no place for the agent.
 async fn look(
     store: &Store,
     actor: &str,
     claim: &Claim,
     lease: (Millis, &Lease),
-) -> Result<Vec<Claimed>, store::Error> {
+    sessions: &Sessions,
+) -> Result<Option<Vec<Claimed>>, store::Error> {
     let mut claimed = Vec::new();
+    let Claim { agent, worker, max, .. } = claim;
     for partition in store.partitions() {
-        let wanted = claim.max - claimed.len() as u32;
-        if wanted == 0 {
+        let more = max - claimed.len() as u32;
+        if more == 0 {
             break;
         }
-        match store.claim(partition, actor, &claim.agent, &claim.worker, wanted, lease).await {
-            Ok(more) => claimed.extend(more),
+        match store.claim(partition, actor, (agent, worker), more, lease, sessions).await {
+            Ok(Some(tasks)) => claimed.extend(tasks),
+            Ok(None) if claimed.is_empty() => return Ok(None),
             // What one partition gave is not lost because another one does not answer.
             Err(error) if claimed.is_empty() => return Err(error),
-            Err(_) => break,
+            Ok(None) | Err(_) => break,
         }
     }
-    Ok(claimed)
+    Ok(Some(claimed))
 }
 
 async fn give_back(store: &Store, actor: &str, claimed: Vec<Claimed>) {

@@ -35,13 +35,21 @@ pub enum Error {
     /// No approval has this id, or it was pruned with its task.
     #[error("there is no approval {0}")]
     UnknownApproval(ApprovalId),
-    /// No routing rule names this agent and it never had a task.
+    /// No routing rule names this agent and it owns nothing.
     #[error("there is no agent {agent}; known are {}", names(known))]
     UnknownAgent {
         /// What was asked for.
         agent: Name,
         /// What there is.
         known: Vec<Name>,
+    },
+    /// There are so many agents that another one that no routing rule names has no place.
+    #[error("there are {most} agents, and no routing rule names {agent}")]
+    TooManyAgents {
+        /// What was asked for.
+        agent: Name,
+        /// How many there may be.
+        most: u32,
     },
     /// The task is in a state that this verb may not start from.
     #[error("task {id} is {state}, which {verb} does not start from")]

@@ -115,8 +115,10 @@ pub struct AgentStatus {
     pub depth: u64,
     /// Tasks under a lease.
     pub in_progress: u64,
-    /// The agent's processes that called lately.
-    pub sessions: Vec<Session>,
+    /// How many of the agent's processes called lately.
+    pub session_count: u64,
+    /// Those that called last, newest first, at most a hundred; none: it was not asked for them.
+    pub sessions: Option<Vec<Session>>,
     /// When any of them called last; none: never, or long ago.
     pub last_seen: Option<Millis>,
     /// Whether claims are answered with nothing.

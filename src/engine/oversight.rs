@@ -1,6 +1,6 @@
 //! How the fleet stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -8,21 +8,40 @@ use crate::domain::lifecycle::State;
 use crate::domain::name::{Name, Worker};
 use crate::domain::principal::Principal;
 use crate::domain::task::{Millis, Priority};
-use crate::store::{AgentRow, StatsRow};
+use crate::store::AgentRow;
 
 use super::{AgentStatus, Engine, Error, Session, Stats};
 
 /// How long ago the store may have answered for the process to count as ready without asking again.
 const LATELY: Duration = Duration::from_secs(2);
 
+/// The most sessions that are shown of an agent.
+const SHOWN_SESSIONS: usize = 100;
+
 impl Engine {
     /// How the whole fleet stands, at a cost that does not depend on the number of tasks.
     pub async fn stats(&self) -> Result<Stats, Error> {
         let mut rows = Vec::new();
+        let mut agents = Vec::new();
         for partition in self.store.partitions() {
-            rows.push(self.store.stats(partition, self.settings.agents.session_ms).await?);
+            let session_ms = self.settings.agents.session_ms;
+            let mut row = self.store.stats(partition, session_ms, 0).await?;
+            // A scan may give the same agent twice.
+            let mut found = BTreeMap::new();
+            let mut some = std::mem::take(&mut row.agents);
+            let mut cursor = row.cursor;
+            loop {
+                found.extend(some.drain(..).map(|agent| (agent.agent.clone(), agent)));
+                if cursor == 0 {
+                    break;
+                }
+                let next = self.store.stats(partition, session_ms, cursor).await?;
+                (some, cursor) = (next.agents, next.cursor);
+            }
+            agents.extend(found.into_values());
+            rows.push(row);
         }
-        let by_agent = self.by_agent(&rows);
+        let by_agent = self.by_agent(&agents);
         let by_status = State::ALL.map(|state| {
             let count = match state {
                 State::Assigned => by_agent.iter().map(|agent| agent.depth).sum(),
@@ -44,17 +63,69 @@ impl Engine {
         })
     }
 
-    /// Every agent that a routing rule names or that ever had a task, by name.
+    /// Every agent that a routing rule names or that owns something, by name.
     pub async fn agents(&self) -> Result<Vec<AgentStatus>, Error> {
         Ok(self.stats().await?.by_agent)
     }
 
-    /// One agent.
+    /// One agent, with its newest sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownAgent`] if no routing rule names it and it owns nothing.
     pub async fn agent(&self, agent: &Name) -> Result<AgentStatus, Error> {
-        let agents = self.agents().await?;
-        let known = || agents.iter().map(|status| status.agent.clone()).collect();
-        let found = agents.iter().find(|status| status.agent == *agent).cloned();
-        found.ok_or_else(|| Error::UnknownAgent { agent: agent.clone(), known: known() })
+        if !self.is_routed(agent) && !self.store.standing(agent).await?.is_known {
+            return Err(self.unknown_agent(agent));
+        }
+        let now = self.store.now().await?;
+        let mut status = AgentStatus::idle(agent.clone());
+        let mut sessions: BTreeMap<Worker, Millis> = BTreeMap::new();
+        for partition in self.store.partitions() {
+            let session_ms = self.settings.agents.session_ms;
+            let (row, newest) = self.store.agent(partition, agent, now, session_ms).await?;
+            status.add(&row);
+            for (worker, at) in newest {
+                let Ok(worker) = Worker::from_str(&worker) else { continue };
+                let last_seen = sessions.entry(worker).or_default();
+                *last_seen = at.max(*last_seen);
+            }
+        }
+        let mut sessions: Vec<_> =
+            sessions.into_iter().map(|(worker, last_seen)| Session { worker, last_seen }).collect();
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.last_seen));
+        sessions.truncate(SHOWN_SESSIONS);
+        status.sessions = Some(sessions);
+        Ok(status)
+    }
+
+    /// Whether the agent may call; how many agents there may be for it to be new, none: it has a place.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownAgent`] if no rule names it and it owns nothing, or [`Error::TooManyAgents`] where
+    /// `agents.allow_unrouted` would admit it.
+    pub async fn admit(&self, agent: &Name) -> Result<Option<u32>, Error> {
+        if self.is_routed(agent) {
+            return Ok(None);
+        }
+        let standing = self.store.standing(agent).await?;
+        let agents = &self.settings.agents;
+        match agents.max_agents {
+            _ if standing.owns => Ok(None),
+            _ if !agents.allow_unrouted => Err(self.unknown_agent(agent)),
+            most if standing.is_known || standing.agents < u64::from(most) => Ok(Some(most)),
+            most => Err(Error::TooManyAgents { agent: agent.clone(), most }),
+        }
+    }
+
+    fn is_routed(&self, agent: &Name) -> bool {
+        self.settings.routing.rules.iter().any(|rule| rule.agent == *agent)
+    }
+
+    fn unknown_agent(&self, agent: &Name) -> Error {
+        let named = self.settings.routing.rules.iter().map(|rule| rule.agent.clone());
+        let known: BTreeSet<Name> = named.collect();
+        Error::UnknownAgent { agent: agent.clone(), known: known.into_iter().collect() }
     }
 
     /// Answers the agent's claims with nothing until it is resumed; what it holds goes on.
@@ -67,10 +138,14 @@ impl Engine {
 
     /// Lets the agent claim again.
     pub async fn resume(&self, caller: &Principal, agent: &Name) -> Result<AgentStatus, Error> {
-        self.agent(agent).await?;
+        let before = self.agent(agent).await?;
         self.store.resume(agent, caller).await?;
         tracing::info!(agent.id = %agent, %caller, "agent resumed");
-        self.agent(agent).await
+        // One that owns nothing else may be gone from now on.
+        match self.agent(agent).await {
+            Err(Error::UnknownAgent { .. }) => Ok(AgentStatus { is_paused: false, ..before }),
+            status => status,
+        }
     }
 
     /// One round trip to the store that writes nothing; returns the store's time.
@@ -93,14 +168,14 @@ impl Engine {
     }
 
     /// The agents of all partitions together.
-    fn by_agent(&self, rows: &[StatsRow]) -> Vec<AgentStatus> {
+    fn by_agent(&self, rows: &[AgentRow]) -> Vec<AgentStatus> {
         let mut agents: BTreeMap<Name, AgentStatus> = BTreeMap::new();
         for rule in &self.settings.routing.rules {
             agents
                 .entry(rule.agent.clone())
                 .or_insert_with(|| AgentStatus::idle(rule.agent.clone()));
         }
-        for row in rows.iter().flat_map(|row| &row.agents) {
+        for row in rows {
             let Ok(name) = Name::from_str(&row.agent) else { continue };
             agents.entry(name.clone()).or_insert_with(|| AgentStatus::idle(name)).add(row);
         }
@@ -119,7 +194,8 @@ impl AgentStatus {
             agent,
             depth: 0,
             in_progress: 0,
-            sessions: Vec::new(),
+            session_count: 0,
+            sessions: None,
             last_seen: None,
             is_paused: false,
         }
@@ -129,14 +205,8 @@ impl AgentStatus {
         self.depth += row.depth;
         self.in_progress += row.in_progress;
         self.is_paused |= row.is_paused;
-        for (worker, last_seen) in &row.sessions {
-            let Ok(worker) = Worker::from_str(worker) else { continue };
-            let last_seen = *last_seen as Millis;
-            self.last_seen = self.last_seen.max(Some(last_seen));
-            match self.sessions.iter_mut().find(|session| session.worker == worker) {
-                Some(session) => session.last_seen = session.last_seen.max(last_seen),
-                None => self.sessions.push(Session { worker, last_seen }),
-            }
-        }
+        // A process calls every partition, one after another.
+        self.session_count = self.session_count.max(row.sessions);
+        self.last_seen = self.last_seen.max(row.last_seen);
     }
 }

@@ -108,6 +108,12 @@ pub struct Agents {
     pub max_lost: u32,
     /// How long after its last call a session still counts as live.
     pub session_ms: Millis,
+    /// How many sessions of an agent are remembered: those that called last.
+    pub max_sessions: u32,
+    /// Whether an agent that no routing rule names may call.
+    pub allow_unrouted: bool,
+    /// How many agents there may be for another one that no rule names to be let in.
+    pub max_agents: u32,
 }
 
 /// Who does what.

@@ -69,7 +69,8 @@ impl Agents {
         agent: Path<Text<Name>>,
         body: Body<Outcomes>,
     ) -> Result<Json<OutcomesResult>, Refusal> {
-        let (reports, claim) = body.value.into_parts(agent.0.0, &self.limits)?;
+        let (reports, claim) = body.value.into_parts(agent.0.0.clone(), &self.limits)?;
+        self.engine.admit(&agent.0.0).await?;
         let attempts: Vec<_> = reports.iter().map(|report| (report.id, report.attempt)).collect();
         let outcomes = self.engine.report(&caller, reports).await?;
         let results = attempts

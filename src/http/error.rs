@@ -84,8 +84,8 @@ pub struct FieldError {
 #[rustfmt::skip]
 enum Cause {
     Unreadable, Unauthenticated, MissingScope, OwnSubmission, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
-    UnknownApproval, UnknownAgent, MethodNotAllowed, NotAcceptable, IllegalTransition, LeaseLost, TaskCancelled, NotHolder,
-    ResultMismatch,    AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
+    UnknownApproval, UnknownAgent, TooManyAgents, MethodNotAllowed, NotAcceptable, IllegalTransition, LeaseLost, TaskCancelled,
+    NotHolder, ResultMismatch, AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
     IdempotencyMismatch, Other(StatusCode), Internal, StoreFull, StoreUnavailable, NotReplicated,
 }
 
@@ -105,6 +105,7 @@ impl Cause {
             Self::UnknownTask          => (S::NOT_FOUND,              "unknown-task",           "There is no such task"),
             Self::UnknownApproval      => (S::NOT_FOUND,              "unknown-approval",       "There is no such approval"),
             Self::UnknownAgent         => (S::NOT_FOUND,              "unknown-agent",          "There is no such agent"),
+            Self::TooManyAgents        => (S::TOO_MANY_REQUESTS,      "too-many-agents",        "There are too many agents"),
             Self::MethodNotAllowed     => (S::METHOD_NOT_ALLOWED,     "method-not-allowed",     "The method is not allowed here"),
             Self::NotAcceptable        => (S::NOT_ACCEPTABLE,         "not-acceptable",         "There is no such form of the answer"),
             Self::IllegalTransition    => (S::CONFLICT,               "illegal-transition",     "The task's status does not allow this"),

@@ -147,7 +147,7 @@ fn write_fleet(text: &mut Exposition, figures: &Figures) {
     text.gauges("agent_depth", "Tasks that wait in the agent's subject.", "agent", depth);
     let held = agents().map(|one| (one.agent.as_str(), one.in_progress as f64));
     text.gauges("agent_in_progress", "Tasks that the agent holds.", "agent", held);
-    let sessions = agents().map(|one| (one.agent.as_str(), one.sessions.len() as f64));
+    let sessions = agents().map(|one| (one.agent.as_str(), one.session_count as f64));
     text.gauges("agent_sessions", "Processes of the agent that called lately.", "agent", sessions);
     let paused = agents().map(|one| (one.agent.as_str(), f64::from(u8::from(one.is_paused))));
     text.gauges("agent_paused", "1 while the agent is paused.", "agent", paused);

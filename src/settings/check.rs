@@ -76,6 +76,8 @@ impl Check<'_> {
             ("agents.patch_lease_ms", engine.agents.patch_lease_ms, SECOND..=DAY),
             ("agents.max_lost", u64::from(engine.agents.max_lost), 1..=100),
             ("agents.session_ms", engine.agents.session_ms, SECOND..=DAY),
+            ("agents.max_sessions", u64::from(engine.agents.max_sessions), 1..=100_000),
+            ("agents.max_agents", u64::from(engine.agents.max_agents), 1..=100_000),
             ("approvals.expires_after_ms", engine.approvals.expires_after_ms, SECOND..=YEAR),
             ("sla.warn_at_percent", u64::from(engine.sla.warn_at_percent), 1..=100),
             ("retention.finished_ms", engine.retention.finished_ms, SECOND..=10 * YEAR),

@@ -69,29 +69,43 @@ pub struct Row<'r> {
     pub outcome: &'r Outcome,
 }
 
+/// What is remembered of the processes of an agent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions {
+    /// How long after its last call a session counts as live.
+    pub live_ms: Millis,
+    /// How many are remembered: those that called last.
+    pub most: u32,
+    /// How many agents the roster may have for the agent to be new in it; none: it has a place.
+    pub most_agents: Option<u32>,
+}
+
 impl Store {
     /// Leases up to `max` (1 to 100) tasks of the agent's subject in one partition, best first.
     ///
     /// Each is in progress afterwards and its attempt is one higher than before. Empty: nothing waits, or the
-    /// agent is paused.
+    /// agent is paused. `None`: the roster has no place for the agent.
     ///
     /// * `lease`: fresh for this call.
     pub async fn claim(
         &self,
         partition: Partition,
         actor: &str,
-        agent: &Name,
-        worker: &Worker,
+        (agent, worker): (&Name, &Worker),
         max: u32,
         (lease_ms, lease): (Millis, &Lease),
-    ) -> Result<Vec<Claimed>, Error> {
+        sessions: &Sessions,
+    ) -> Result<Option<Vec<Claimed>>, Error> {
         let mut args = args();
         args.arg(agent.as_str()).arg(worker.as_str()).arg(max).arg(lease_ms);
-        args.arg(lease.seal(actor));
+        args.arg(lease.seal(actor)).arg(sessions.live_ms).arg(sessions.most);
+        args.arg(sessions.most_agents.map(|most| most.to_string()).unwrap_or_default());
         let answer: Vec<Value> = self.run(&script::CLAIM, partition, actor, args).await?;
         let mut rows = answer.into_iter();
         let unreadable = |error| Error::corrupt(format!("the answer of claim: {error}"));
-        let now = redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
+        let now: i64 =
+            redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
+        let Ok(now) = Millis::try_from(now) else { return Ok(None) };
         rows.map(|row| {
             let (id, lease_until, record, spec, approval): (
                 String,
@@ -114,7 +128,8 @@ impl Store {
             let task = codec::task(id, &record, beside)?;
             Ok(Claimed { task, lease_until, lease: lease.clone() })
         })
-        .collect()
+        .collect::<Result<_, _>>()
+        .map(Some)
     }
 
     /// Leases this very task to `actor`.

@@ -57,7 +57,7 @@ enum Piece {
     /// Approvals.
     Approvals(Partition, Vec<String>),
     /// Agents.
-    Agents(Partition, BTreeSet<String>),
+    Agents(Partition, Vec<String>),
 }
 
 impl Examination {
@@ -111,20 +111,17 @@ impl Store {
                 .await?,
                 None,
             ),
-            Piece::Agents(partition, agents) => {
-                let agents: Vec<_> = agents.iter().cloned().collect();
-                (
-                    self.call(
-                        &script::EXAMINE_AGENTS,
-                        *partition,
-                        examination.repair.as_deref(),
-                        &[],
-                        &agents,
-                    )
-                    .await?,
-                    None,
+            Piece::Agents(partition, agents) => (
+                self.call(
+                    &script::EXAMINE_AGENTS,
+                    *partition,
+                    examination.repair.as_deref(),
+                    &[],
+                    agents,
                 )
-            }
+                .await?,
+                None,
+            ),
         };
         match (examination.pieces.front_mut(), next) {
             (Some(Piece::Members { cursor, .. }), Some(next)) => *cursor = next,
@@ -345,11 +342,12 @@ impl Sorted {
 
     /// Agents first: where a task is looked for depends on which agents are known.
     fn pieces(&mut self) -> Vec<Piece> {
-        let mut pieces: Vec<_> = self
-            .agents
-            .drain(..)
-            .map(|(partition, names)| Piece::Agents(partition, names))
-            .collect();
+        let mut pieces = Vec::new();
+        for (partition, names) in self.agents.drain(..) {
+            let names: Vec<_> = names.into_iter().collect();
+            pieces
+                .extend(names.chunks(PIECE).map(|names| Piece::Agents(partition, names.to_vec())));
+        }
         pieces.append(&mut self.members);
         for (partition, ids) in self.approvals.drain(..) {
             pieces.extend(ids.chunks(PIECE).map(|ids| Piece::Approvals(partition, ids.to_vec())));

@@ -15,7 +15,8 @@
 //! | `timers` | sorted set | tasks with a threshold ahead by when the next one passes, ms; see `clocks.lua` |
 //! | `sla:<hour>` | hash | `<agent> <type> <priority> <figure>` → count, for each hour since 1970; expires |
 //! | `open` | hash | priority → number of open tasks |
-//! | `agents`, `paused` | set | agents that ever had or asked for a task; those that are paused |
+//! | `roster` | sorted set | agents that own a task or a session, or are paused, by when the reaper must look at them at the latest, ms |
+//! | `paused` | set | agents that are paused |
 //! | `sessions:<agent>` | sorted set | the agent's processes by their last call, ms |
 //! | `approval:<id>` | hash | a request for a decision; see `approval.lua` |
 //! | `reminders` | sorted set | approvals by when to remind of them, ms |
@@ -104,9 +105,9 @@ impl Keys {
         format!("{}children:{parent}", self.prefix(partition))
     }
 
-    /// Set: agents that ever had or asked for a task.
-    pub fn agents(&self, partition: Partition) -> String {
-        format!("{}agents", self.prefix(partition))
+    /// Sorted set: agents that own something, by when the reaper must look at them.
+    pub fn roster(&self, partition: Partition) -> String {
+        format!("{}roster", self.prefix(partition))
     }
 
     /// Sorted set: the approvals of a status.

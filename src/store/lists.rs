@@ -1,5 +1,9 @@
 //! Pages of tasks and approvals, newest first, over the pool of long reads.
 
+use std::collections::BTreeSet;
+
+use futures_util::future::try_join_all;
+
 use crate::domain::approval::{Approval, ApprovalStatus};
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::State;
@@ -19,6 +23,9 @@ pub struct Place {
 
 /// How many members of equal score a page may have to skip at once: more than one batch of submissions.
 const FIRST_LOOK: usize = 256;
+
+/// How many sets are looked at together: each agent may have one.
+const SETS: usize = 16;
 
 impl Store {
     /// Up to `limit` members of `set` that come after `from`, the highest score first.
@@ -58,14 +65,17 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(Partition, Place)>, Error> {
         let mut places = Vec::new();
-        for (partition, set) in sets {
-            let newest = self.newest(set, from, limit).await?;
-            places.extend(newest.into_iter().map(|place| (*partition, place)));
+        for some in sets.chunks(SETS) {
+            let newest = some.iter().map(|(_, set)| self.newest(set, from, limit));
+            let newest = try_join_all(newest).await?;
+            for ((partition, _), newest) in some.iter().zip(newest) {
+                places.extend(newest.into_iter().map(|place| (*partition, place)));
+            }
+            places.sort_by(|(_, one), (_, other)| {
+                other.score.total_cmp(&one.score).then_with(|| other.member.cmp(&one.member))
+            });
+            places.truncate(limit);
         }
-        places.sort_by(|(_, one), (_, other)| {
-            other.score.total_cmp(&one.score).then_with(|| other.member.cmp(&one.member))
-        });
-        places.truncate(limit);
         Ok(places)
     }
 
@@ -136,15 +146,19 @@ impl Store {
         Ok(sets)
     }
 
-    /// The agents that ever had or asked for a task of the partition.
-    pub(super) async fn agent_names(&self, partition: Partition) -> Result<Vec<Name>, Error> {
-        let mut cmd = redis::cmd("SMEMBERS");
-        let names: Vec<String> =
-            self.query("agents", cmd.arg(self.keys().agents(partition))).await?;
-        names
-            .into_iter()
-            .map(|name| Name::try_from(name).map_err(|_| Error::corrupt("an agent's name")))
-            .collect()
+    /// The agents of the partition's roster.
+    async fn agent_names(&self, partition: Partition) -> Result<Vec<Name>, Error> {
+        let (mut names, mut cursor) = (BTreeSet::new(), 0u64);
+        loop {
+            let mut cmd = redis::cmd("ZSCAN");
+            cmd.arg(self.keys().roster(partition)).arg(cursor).arg("COUNT").arg(FIRST_LOOK);
+            let (next, flat): (u64, Vec<String>) = self.query("agents", &mut cmd).await?;
+            names.extend(flat.into_iter().step_by(2).filter_map(|name| Name::try_from(name).ok()));
+            cursor = next;
+            if cursor == 0 {
+                return Ok(names.into_iter().collect());
+            }
+        }
     }
 
     /// Approvals of the given statuses after `from`, newest first, with their places.

@@ -45,9 +45,9 @@ use crate::domain::ids::Partition;
 use crate::domain::name::Prefix;
 use crate::domain::principal::Principal;
 
-pub use agents::{AgentRow, StatsRow};
+pub use agents::{AgentRow, Standing, StatsRow};
 pub use approvals::{Decided, NewContent};
-pub use claims::{Answer, Row};
+pub use claims::{Answer, Row, Sessions};
 pub use doctor::{Examination, Finding, Remedy};
 pub use error::Error;
 pub use examiner::{Rounds, Turn};

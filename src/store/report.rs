@@ -14,6 +14,9 @@ use super::{Error, Store};
 /// How many hours are read in one round trip.
 const PIECE: usize = 24;
 
+/// How many figures of an hour are read at once.
+const FIELDS: usize = 1_000;
+
 impl Store {
     /// What a partition counted in `hours`, numbered since 1970: each group, figure and count.
     pub async fn counted(
@@ -24,14 +27,25 @@ impl Store {
         let mut counted = Vec::new();
         let hours: Vec<_> = hours.collect();
         for piece in hours.chunks(PIECE) {
-            let mut pipe = redis::pipe();
-            for hour in piece {
-                pipe.cmd("HGETALL").arg(self.keys().hour(partition, *hour));
+            // A scan may give the same field twice.
+            let mut found: HashMap<(u64, String), u64> = HashMap::new();
+            let mut open: Vec<(u64, u64)> = piece.iter().map(|hour| (*hour, 0)).collect();
+            while !open.is_empty() {
+                let mut pipe = redis::pipe();
+                for (hour, cursor) in &open {
+                    pipe.cmd("HSCAN").arg(self.keys().hour(partition, *hour)).arg(*cursor);
+                    pipe.arg("COUNT").arg(FIELDS);
+                }
+                let mut connection = self.cold_connection("report").await?;
+                let answer = pipe.query_async(&mut connection).await;
+                let scans: Vec<(u64, Vec<(String, u64)>)> = self.heard("report", answer)?;
+                for ((hour, cursor), (next, fields)) in open.iter_mut().zip(scans) {
+                    *cursor = next;
+                    found.extend(fields.into_iter().map(|(field, count)| ((*hour, field), count)));
+                }
+                open.retain(|(_, cursor)| *cursor != 0);
             }
-            let mut connection = self.cold_connection("report").await?;
-            let answer = pipe.query_async(&mut connection).await;
-            let hashes: Vec<HashMap<String, u64>> = self.heard("report", answer)?;
-            for (field, count) in hashes.into_iter().flatten() {
+            for ((_, field), count) in found {
                 let (group, figure) =
                     read(&field).ok_or_else(|| Error::corrupt(format!("a figure {field:?}")))?;
                 counted.push((group, figure.to_owned(), count));

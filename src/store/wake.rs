@@ -4,7 +4,7 @@
 //! connection is away is not heard: so whoever waits looks after each ring, and slowly without one. When the
 //! connection comes back every bell rings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl Bells {
         Arc::clone(&self.back)
     }
 
-    /// The bell of this name; from now on it is listened for.
+    /// The bell of this name; it is listened for from now on, until a while after it was held last.
     pub fn bell(&self, name: &str) -> Arc<Notify> {
         let mut bells = lock(&self.shared.bells);
         if let Some(bell) = bells.get(name) {
@@ -124,6 +124,23 @@ impl Shared {
         }
     }
 
+    /// Forgets the bells that nobody held at the last look, `unused`, nor holds now; returns them.
+    fn give_up(&self, unused: &mut HashSet<String>) -> Vec<String> {
+        let has_tasks = !lock(&self.tasks).is_empty();
+        let mut bells = lock(&self.bells);
+        let is_held = |name: &str, bell: &Arc<Notify>| {
+            Arc::strong_count(bell) > 1 || (name == FINISHED && has_tasks)
+        };
+        let idle = bells.iter().filter(|(name, bell)| !is_held(name, bell));
+        let idle: HashSet<String> = idle.map(|(name, _)| name.clone()).collect();
+        let gone: Vec<String> = idle.intersection(unused).cloned().collect();
+        for name in &gone {
+            bells.remove(name);
+        }
+        *unused = idle;
+        gone
+    }
+
     /// Wakes everybody: something may have been missed.
     fn ring_all(&self) {
         for bell in lock(&self.bells).values() {
@@ -144,6 +161,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// How often the connection is tried that nothing comes over: a dead one would be taken for a quiet one for ever.
 const PROBE_EVERY: Duration = Duration::from_secs(3);
 
+/// How often it is looked for bells that nobody holds. One that is not held at two looks is given up: an agent that
+/// calls again and again keeps its own.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
 /// How long Redis may take to answer that.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -159,10 +180,9 @@ struct Ears {
 impl Ears {
     /// Keeps one subscribed connection, for ever.
     async fn listen(self, mut names: mpsc::UnboundedReceiver<String>) {
-        let mut known: Vec<String> = Vec::new();
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(1_600));
         loop {
-            if let Err(error) = self.listen_once(&mut names, &mut known, &mut backoff).await
+            if let Err(error) = self.listen_once(&mut names, &mut backoff).await
                 && backoff.failures() == 0
             {
                 tracing::warn!(%error, "doorbells are away; waiting goes on by slow polling");
@@ -171,21 +191,20 @@ impl Ears {
         }
     }
 
+    /// The channels of a name.
+    fn channels(&self, name: &str) -> Vec<String> {
+        self.partitions.iter().map(|partition| self.keys.bell(*partition, name)).collect()
+    }
+
     async fn listen_once(
         &self,
         names: &mut mpsc::UnboundedReceiver<String>,
-        known: &mut Vec<String>,
         backoff: &mut Backoff,
     ) -> redis::RedisResult<()> {
-        let channels = |name: &str| {
-            self.partitions
-                .iter()
-                .map(|partition| self.keys.bell(*partition, name))
-                .collect::<Vec<_>>()
-        };
         let (mut sink, mut messages) = self.client.get_async_pubsub().await?.split();
-        for name in known.iter() {
-            sink.subscribe(channels(name)).await?;
+        let known: Vec<_> = lock(&self.shared.bells).keys().cloned().collect();
+        for name in &known {
+            sink.subscribe(self.channels(name)).await?;
         }
         if backoff.failures() > 0 {
             tracing::info!("doorbells are back");
@@ -193,15 +212,17 @@ impl Ears {
         }
         self.back.notify_one();
         self.shared.ring_all();
+        let mut unused = HashSet::new();
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {
                 name = names.recv() => match name {
-                    Some(name) => {
-                        // Known first: should subscribing fail, the next connection does it.
-                        known.push(name.clone());
-                        sink.subscribe(channels(&name)).await?;
+                    // One that is not known was given up meanwhile.
+                    Some(name) if lock(&self.shared.bells).contains_key(&name) => {
+                        sink.subscribe(self.channels(&name)).await?;
                         self.shared.ring(&name, "1");
                     }
+                    Some(_) => {}
                     None => return Ok(()),
                 },
                 message = messages.next() => match message {
@@ -212,11 +233,44 @@ impl Ears {
                     }
                     None => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
                 },
+                _ = sweep.tick() => {
+                    for name in self.shared.give_up(&mut unused) {
+                        sink.unsubscribe(self.channels(&name)).await?;
+                    }
+                }
                 () = tokio::time::sleep(PROBE_EVERY) => {
                     let probe = tokio::time::timeout(PROBE_LIMIT, sink.ping::<redis::Value>()).await;
                     probe.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bell_that_nobody_holds_is_given_up_at_the_second_look() {
+        let shared = Shared::default();
+        let held = Arc::new(Notify::new());
+        for (name, bell) in
+            [("router", &held), ("agent:a", &Arc::default()), (FINISHED, &Arc::default())]
+        {
+            lock(&shared.bells).insert(name.to_owned(), Arc::clone(bell));
+        }
+        let mut unused = HashSet::new();
+
+        assert!(shared.give_up(&mut unused).is_empty());
+        let waits = Arc::clone(&lock(&shared.bells)["agent:a"]);
+        let mut gone = shared.give_up(&mut unused);
+        assert_eq!(gone, [FINISHED]);
+        drop(waits);
+        assert!(shared.give_up(&mut unused).is_empty());
+        gone = shared.give_up(&mut unused);
+
+        assert_eq!(gone, ["agent:a"]);
+        assert_eq!(lock(&shared.bells).keys().collect::<Vec<_>>(), ["router"]);
     }
 }

@@ -26,6 +26,10 @@ impl From<engine::Error> for Refusal {
             Error::UnknownAgent { .. } => {
                 refuse(Cause::UnknownAgent, "Use a known one, or add a routing rule for it.")
             }
+            Error::TooManyAgents { .. } => refuse(
+                Cause::TooManyAgents,
+                "Use a known one, or try again once others have owned nothing for a while.",
+            ),
             Error::Illegal { state, .. } => {
                 let mut refusal =
                     refuse(Cause::IllegalTransition, "Get the task to see what became of it.");

@@ -19,8 +19,11 @@ pub struct AgentView {
     pub depth: u64,
     /// Tasks under a lease.
     pub in_progress: u64,
-    /// Its processes that called lately.
-    pub sessions: Vec<SessionView>,
+    /// How many of its processes called lately, up to `agents.max_sessions`.
+    pub session_count: u64,
+    /// Those that called last, newest first, at most 100; only where one agent is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Vec<SessionView>>,
     /// When any of them called last; null: never, or long ago.
     pub last_seen: Option<At>,
     /// Whether claims are answered with nothing.
@@ -52,7 +55,10 @@ impl From<AgentStatus> for AgentView {
             agent: Text(status.agent),
             depth: status.depth,
             in_progress: status.in_progress,
-            sessions: status.sessions.into_iter().map(SessionView::from).collect(),
+            session_count: status.session_count,
+            sessions: status
+                .sessions
+                .map(|sessions| sessions.into_iter().map(SessionView::from).collect()),
             last_seen: status.last_seen.map(at),
             paused: status.is_paused,
         }

@@ -10,10 +10,11 @@
 local GATE, SOURCE = ARGV[6], ARGV[7]
 -- No lease is longer than a day; twice as long is no lease but a broken score.
 local LONGEST_LEASE_MS = 2 * 86400000
-local agents = redis.call('SMEMBERS', P .. 'agents')
 
--- Every set of a state in which the task stands, with its score there.
-local function places_of(id)
+-- The sets of states in which the task stands, each with its score there: of those that each agent
+-- has one of, its own agent's and the one that it was found in. A walk over all keys comes to every
+-- other one.
+local function places_of(id, agent)
   local places, seen = {}, {}
   local function look(set)
     local score = not seen[set] and redis.call('ZSCORE', set, id)
@@ -23,19 +24,16 @@ local function places_of(id)
     end
   end
   for state in pairs(STATES) do
-    if PER_AGENT[state] then
-      for _, agent in ipairs(agents) do
-        look(set_of(state, agent))
-      end
-      -- Of an agent that the set of agents lacks.
-      if string.find(SOURCE, P .. state .. ':', 1, true) == 1 then
-        look(SOURCE)
-      end
-    else
+    if not PER_AGENT[state] then
       look(P .. state)
+    elseif agent then
+      look(set_of(state, agent))
+    end
+    if PER_AGENT[state] and string.find(SOURCE, P .. state .. ':', 1, true) == 1 then
+      look(SOURCE)
     end
   end
-  return places, look
+  return places
 end
 
 -- What is left of a task that is gone.
@@ -163,7 +161,7 @@ local function put_home(task, home)
   return function()
     append(come, home, place_in_set(task) or (task.state == 'in_progress' and TEXT[NOW] or task.since), task.id)
     if PER_AGENT[task.state] then
-      write('SADD', P .. 'agents', { task.agent })
+      look_at(task.agent, NOW)
     end
     if task.state == 'assigned' then
       ring('agent:' .. task.agent)
@@ -230,8 +228,7 @@ end
 
 local function examine(task, spare)
   local was, home = task.state, set_of(task.state, task.agent)
-  local places, look = places_of(task.id)
-  look(home)
+  local places = places_of(task.id, task.agent)
   -- The payload first: a task that fails for want of it needs no approval.
   examine_spec(task)
   examine_gate(task, spare)

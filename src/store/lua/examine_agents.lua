@@ -13,14 +13,25 @@ local function has_anything(agent)
   return redis.call('EXISTS', P .. 'sessions:' .. agent) == 1 or redis.call('SISMEMBER', P .. 'paused', agent) == 1
 end
 
+-- Its leases would never end, or late: the reaper goes by the roster.
+local function examine_roster(agent)
+  local look = redis.call('ZSCORE', P .. 'roster', agent)
+  local lease = redis.call('ZRANGE', set_of('in_progress', agent), 0, 0, 'WITHSCORES')[2]
+  local function put()
+    look_at(agent, NOW)
+  end
+  if not look and has_anything(agent) then
+    find(agent, 'has tasks or sessions, or is paused, but is missing from the roster', 'added to it',
+      put)
+  elseif look and lease and tonumber(look) > tonumber(lease) then
+    find(agent, 'is looked at at ' .. look .. ', after its lease ends at ' .. lease, 'put to now',
+      put)
+  end
+end
+
 for i = 6, #ARGV do
   local agent = ARGV[i]
-  if redis.call('SISMEMBER', P .. 'agents', agent) == 0 and has_anything(agent) then
-    -- Its leases would never end: the reaper goes by the set.
-    find(agent, 'has tasks or sessions, or is paused, but is missing from the set of agents', 'added to it', function()
-      write('SADD', P .. 'agents', { agent })
-    end)
-  end
+  examine_roster(agent)
   -- A session that was seen in the future would live for ever.
   local sessions = P .. 'sessions:' .. agent
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', sessions, NOW + 86400000, '+inf', 'LIMIT', 0, 100)) do

@@ -18,6 +18,8 @@ if limit ~= '-' then
   lease_until = math.min(lease_until, tonumber(limit))
 end
 append(come, set_of('in_progress', task.agent), TEXT[lease_until], task.id)
+-- It may end sooner than before.
+look_at(task.agent, lease_until)
 if ARGV[9] ~= '' then
   write('HSET', P .. 'progress', { task.id, ARGV[9] })
   say(RULES.extend.event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '","attempt":' .. task.attempt

@@ -36,6 +36,7 @@ local function move(task, verb, to, score, reason, is_popped, event)
       opened[task.priority] = (opened[task.priority] or 0) + 1
     end
     if to == 'assigned' then
+      look_at(task.agent, NOW + IDLE)
       ring('agent:' .. task.agent)
     elseif to == 'pending' then
       ring('router')
@@ -65,6 +66,7 @@ local function hold(task, verb, lease_ms, holder, is_popped)
     d.limit = TEXT[NOW + timeout]
     lease_until = math.min(lease_until, NOW + timeout)
   end
+  look_at(task.agent, lease_until)
   move(task, verb, 'in_progress', lease_until, nil, is_popped)
   if is_first then
     started(task)

@@ -8,7 +8,7 @@
 local agent, verb = ARGV[5], ARGV[6]
 local is_paused = redis.call('SISMEMBER', P .. 'paused', agent) == 1
 local changed_it = is_paused == (verb == 'pause') and 0 or 1
-write('SADD', P .. 'agents', { agent })
+look_at(agent, NOW + IDLE)
 write(verb == 'pause' and 'SADD' or 'SREM', P .. 'paused', { agent })
 -- Those that wait look again.
 ring('agent:' .. agent, 255)

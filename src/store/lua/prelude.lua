@@ -35,6 +35,8 @@ local writes = {}
 local typed = {}
 -- Writes that are made by one call for each set however many tasks moved.
 local gone, come, opened, rung, finished = {}, {}, {}, {}, {}
+-- Agents that the reaper must look at: name -> at the latest when, ms.
+local watched = {}
 -- Timers that changed: task id -> when, or '-'. Figures of the report: figure -> group -> how many more; histograms:
 -- name -> group -> bucket -> how many more.
 local timed, counted, measured = {}, {}, {}
@@ -87,6 +89,14 @@ end
 
 local function set_of(state, agent)
   return P .. state .. (PER_AGENT[state] and ':' .. agent or '')
+end
+
+-- After how long the reaper looks again at an agent that has tasks or a pause but no session, ms.
+local IDLE = 60000
+
+-- Has the reaper look at the agent at this time, or before. So the agent is in the roster.
+local function look_at(agent, at)
+  watched[agent] = math.min(watched[agent] or at, at)
 end
 
 local function ring(bell, count)

@@ -1,52 +1,107 @@
 -- reap: takes back tasks whose lease ended in silence.
 --
 -- A lost lease is not a failed attempt: it is counted apart, and fails the task only past its own cap.
--- An attempt that ran out of the task's own timeout is a failed one. Sessions that fell silent go too.
+-- An attempt that ran out of the task's own timeout is a failed one. Sessions that fell silent go
+-- too, and from the roster the agents that own nothing: no session, no task, no pause.
 --
 -- ARGV[5]  how many at the most
 -- ARGV[6]  how many lost leases fail a task
 -- ARGV[7]  waits by number of failures, ms, joined by commas
 -- ARGV[8]  how long after its last call a session counts as live, ms
 --
--- Returns  how many were taken back, and in how many ms the next lease ends (-1: none)
-local count, soonest = 0, -1
-for _, agent in ipairs(redis.call('SMEMBERS', P .. 'agents')) do
+-- Returns  how many were taken back, and in how many ms an agent must be looked at next (-1: none)
+
+-- How many agents one call looks at.
+local AGENTS = 16
+
+-- Takes sessions that fell silent; how many are left.
+local function sweep_sessions(agent)
   local sessions = P .. 'sessions:' .. agent
-  local silent_since = TEXT[NOW - ARGV[8]]
-  local silent = redis.call('ZCOUNT', sessions, '-inf', silent_since)
-  if silent > 0 then
-    write('ZREMRANGEBYSCORE', sessions, { '-inf', silent_since })
-    if silent == redis.call('ZCARD', sessions) then
+  local until_when = TEXT[NOW - ARGV[8]]
+  local silent = redis.call('ZRANGEBYSCORE', sessions, '-inf', until_when, 'LIMIT', 0, ARGV[5])
+  local left = redis.call('ZCARD', sessions) - #silent
+  if #silent > 0 then
+    write('ZREM', sessions, silent)
+    if left == 0 then
       say_agent('agent.offline', agent)
     end
   end
-  local set = set_of('in_progress', agent)
-  local ended = redis.call('ZRANGEBYSCORE', set, '-inf', NOW, 'LIMIT', 0, ARGV[5] - count)
+  return left
+end
+
+local function take_back(id)
+  local task = known[id]
+  if barred(task, 'reap') then
+    return
+  end
+  local d = detail(task)
+  local lost = d.lost + 1
+  if d.limit ~= '-' and tonumber(d.limit) <= NOW then
+    fail(task, 'reap', '"the attempt took longer than the task\'s timeout_ms"', true, nil, ARGV[7])
+  elseif lost >= tonumber(ARGV[6]) then
+    d.lost = TEXT[lost]
+    local why = '"lost ' .. lost .. ' leases: the agent fell silent on every one of them"'
+    move(task, 'reap', 'failed', NOW, why, false, 'task.failed')
+  else
+    d.lost = TEXT[lost]
+    move(task, 'reap', 'assigned', task.rank, '"the lease ended in silence"')
+  end
+end
+
+-- The lowest score of a set beyond `ms`, or nil.
+local function first_after(set, ms)
+  local first =
+    redis.call('ZRANGEBYSCORE', set, '(' .. TEXT[ms], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  return tonumber(first[2])
+end
+
+-- When the agent must be looked at next, ms; nil: it owns nothing.
+local function next_look(agent, sessions)
+  local held, waiting = set_of('in_progress', agent), set_of('assigned', agent)
+  local at = first_after(held, NOW)
+  if sessions > 0 then
+    local oldest = first_after(P .. 'sessions:' .. agent, NOW - ARGV[8])
+    -- None: there were more silent ones than one call takes.
+    at = math.min(at or math.huge, oldest and oldest + ARGV[8] or NOW)
+  end
+  if at then
+    return at
+  end
+  local has_tasks = redis.call('EXISTS', held) == 1 or redis.call('EXISTS', waiting) == 1
+  if has_tasks or redis.call('SISMEMBER', P .. 'paused', agent) == 1 then
+    return NOW + IDLE
+  end
+end
+
+local count, looks, gone_from = 0, {}, {}
+local most = tonumber(ARGV[5])
+local agents = redis.call('ZRANGEBYSCORE', P .. 'roster', '-inf', TEXT[NOW], 'LIMIT', 0, AGENTS)
+for _, agent in ipairs(agents) do
+  local sessions = sweep_sessions(agent)
+  local held, now = set_of('in_progress', agent), TEXT[NOW]
+  local ended = redis.call('ZRANGEBYSCORE', held, '-inf', now, 'LIMIT', 0, most - count)
   if #ended > 0 then
     fetch(ended)
   end
   for _, id in ipairs(ended) do
-    local task = known[id]
-    if not barred(task, 'reap') then
-      local d = detail(task)
-      local lost = d.lost + 1
-      if d.limit ~= '-' and tonumber(d.limit) <= NOW then
-        fail(task, 'reap', '"the attempt took longer than the task\'s timeout_ms"', true, nil, ARGV[7])
-      elseif lost >= tonumber(ARGV[6]) then
-        d.lost = TEXT[lost]
-        move(task, 'reap', 'failed', NOW, '"lost ' .. lost .. ' leases: the agent fell silent on every one of them"',
-          false, 'task.failed')
-      else
-        d.lost = TEXT[lost]
-        move(task, 'reap', 'assigned', task.rank, '"the lease ended in silence"')
-      end
-    end
+    take_back(id)
   end
   count = count + #ended
-  local first = redis.call('ZRANGEBYSCORE', set, '(' .. NOW, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  if first[2] and (soonest < 0 or first[2] - NOW < soonest) then
-    soonest = first[2] - NOW
+  -- Of the last one there may be more to take back than one call does.
+  local at = count >= most and NOW or next_look(agent, sessions) or watched[agent]
+  if at then
+    looks[#looks + 1], looks[#looks + 2] = TEXT[math.min(at, watched[agent] or at)], agent
+  else
+    gone_from[#gone_from + 1] = agent
   end
+  watched[agent] = nil
 end
+if #looks > 0 then
+  write('ZADD', P .. 'roster', looks)
+end
+if #gone_from > 0 then
+  write('ZREM', P .. 'roster', gone_from)
+end
+local is_more = #agents == AGENTS or count >= most
 finish()
-return { count, soonest }
+return { count, is_more and 0 or next_due(P .. 'roster') }

@@ -7,7 +7,7 @@ local ids, places = first_of(P .. 'pending', ARGV[5])
 if #ids == 0 then
   return 0
 end
-local agents, seen, count = {}, {}, 0
+local count = 0
 fetch(ids)
 local specs = specs_of(ids)
 for nth, id in ipairs(ids) do
@@ -17,14 +17,7 @@ for nth, id in ipairs(ids) do
   elseif not barred(task, 'route') then
     count = count + 1
     move(task, 'route', 'assigned', places[nth], nil, true)
-    if not seen[task.agent] then
-      seen[task.agent] = true
-      agents[#agents + 1] = task.agent
-    end
   end
-end
-if #agents > 0 then
-  write('SADD', P .. 'agents', agents)
 end
 finish()
 return count

@@ -1,22 +1,31 @@
--- stats: how the partition stands, at a cost that does not depend on the number of tasks.
+-- stats: how the partition stands, at a cost that does not depend on the number of tasks, agents or
+-- sessions.
 --
 -- ARGV[5]  how long after its last call a session counts as live, ms
+-- ARGV[6]  cursor of the roster: 0, then what the call before returned
 --
--- Returns  now (ms), states (name, count, …), open tasks by priority (name, count, …),
---          agents: a list each of name, depth, in progress, 1 if paused else 0, sessions (worker, last seen in ms, …),
---          and since when the head of the queue could start (ms, or -1)
+-- Returns  now (ms), states (name, count, …), open tasks by priority (name, count, …), since when the
+--          head of the queue could start (ms, or -1), the next cursor (0: there are no more agents),
+--          and about a hundred agents: a list each of name, depth, in progress, 1 if paused else 0,
+--          live sessions, when the last of them called (ms, or -1)
 local states, agents = {}, {}
 for state in pairs(STATES) do
   if not PER_AGENT[state] then
     states[#states + 1], states[#states + 2] = state, redis.call('ZCARD', P .. state)
   end
 end
-for _, agent in ipairs(redis.call('SMEMBERS', P .. 'agents')) do
+local scan = redis.call('ZSCAN', P .. 'roster', ARGV[6], 'COUNT', 100)
+local cursor, roster = scan[1], scan[2]
+for i = 1, #roster, 2 do
+  local agent = roster[i]
   local sessions = P .. 'sessions:' .. agent
-  agents[#agents + 1] = { agent, redis.call('ZCARD', set_of('assigned', agent)),
-    redis.call('ZCARD', set_of('in_progress', agent)), redis.call('SISMEMBER', P .. 'paused', agent),
-    redis.call('ZRANGEBYSCORE', sessions, NOW - ARGV[5], '+inf', 'WITHSCORES') }
+  local live = redis.call('ZCOUNT', sessions, NOW - ARGV[5], '+inf')
+  local last = live > 0 and redis.call('ZREVRANGE', sessions, 0, 0, 'WITHSCORES')[2]
+  local depth = redis.call('ZCARD', set_of('assigned', agent))
+  local held = redis.call('ZCARD', set_of('in_progress', agent))
+  local is_paused = redis.call('SISMEMBER', P .. 'paused', agent)
+  agents[#agents + 1] = { agent, depth, held, is_paused, live, last or '-1' }
 end
 local first = redis.call('ZRANGE', P .. 'pending', 0, 0)[1]
 local begin = first and load(first) and promise(load(first)).begin
-return { NOW, states, redis.call('HGETALL', P .. 'open'), agents, begin or -1 }
+return { NOW, states, redis.call('HGETALL', P .. 'open'), begin or -1, cursor, agents }

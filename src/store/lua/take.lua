@@ -20,7 +20,6 @@ end
 if not is_cleared(task, spec) then
   return 'UNCLEARED'
 end
-write('SADD', P .. 'agents', { task.agent })
 hold(task, 'take', ARGV[6], ACTOR)
 finish()
 return 'OK'

@@ -64,6 +64,21 @@ local function count_figures()
   end
 end
 
+-- Has the reaper look sooner where it would look too late.
+local function set_watch()
+  local sooner = {}
+  for agent, at in pairs(watched) do
+    local planned = tonumber(redis.call('ZSCORE', P .. 'roster', agent) or nil)
+    if not planned or planned > at then
+      local size = #sooner
+      sooner[size + 1], sooner[size + 2] = TEXT[at], agent
+    end
+  end
+  if #sooner > 0 then
+    write('ZADD', P .. 'roster', sooner)
+  end
+end
+
 -- Turns what was gathered into writes.
 local function gather()
   local records, set, unset = {}, {}, {}
@@ -94,6 +109,7 @@ local function gather()
   if #set > 0 then
     write('ZADD', P .. 'timers', set)
   end
+  set_watch()
   count_open()
   count_figures()
 end

@@ -129,6 +129,25 @@ impl Redis {
         }
     }
 
+    /// Writes so many invented agents, each with a session, so many workers of one agent, and so many groups of an hour.
+    pub async fn invent(&self, count: usize, now: u64) {
+        let mut connection = self.patient_connection().await;
+        let of = |what: &str| format!("orchestrator:{{0}}:{what}");
+        for chunk in (0..count).collect::<Vec<_>>().chunks(500) {
+            let mut pipe = redis::pipe();
+            for nth in chunk {
+                let agent = format!("invented_{nth}");
+                pipe.cmd("ZADD").arg(of("roster")).arg(now).arg(&agent).ignore();
+                pipe.cmd("ZADD").arg(of("roster")).arg(now).arg("faq_agent").ignore();
+                pipe.cmd("ZADD").arg(of(&format!("sessions:{agent}"))).arg(now).arg("w").ignore();
+                pipe.cmd("ZADD").arg(of("sessions:faq_agent")).arg(now).arg(&agent).ignore();
+                let hour = of(&format!("sla:{}", now / 3_600_000));
+                pipe.cmd("HINCRBY").arg(hour).arg(format!("{agent} faq P2 met")).arg(1).ignore();
+            }
+            let _: () = pipe.query_async(&mut connection).await.unwrap();
+        }
+    }
+
     /// Ends it at once, as a crash does. What it had acknowledged is in its file, if it is durable.
     pub fn kill(&mut self) {
         self.server = None;
@@ -202,12 +221,15 @@ impl Redis {
         lines.filter(|(found, _)| *found == name).map(|(_, text)| text.to_owned()).collect()
     }
 
-    /// Everything that is stored about tasks, readable: key → content. Left out are sessions, which every claim touches, and
-    /// the layout, which comes back by itself.
+    /// Everything that is stored about tasks, readable: key → content. Left out are sessions and when agents
+    /// are looked at, which every claim touches, and the layout, which comes back by itself.
     pub async fn dump(&self) -> BTreeMap<String, String> {
         let mut dump = BTreeMap::new();
         for key in self.ask::<Vec<String>>(&["KEYS", "*"]).await {
-            if key.contains(":sessions:") || key == "orchestrator:layout" {
+            if key.contains(":sessions:")
+                || key.ends_with(":roster")
+                || key == "orchestrator:layout"
+            {
                 continue;
             }
             let kind: String = self.ask(&["TYPE", &key]).await;

@@ -11,6 +11,7 @@ mod fences;
 mod hostile;
 mod hostile_requests;
 mod metrics;
+mod names;
 mod operations;
 mod predecessor;
 mod reading;

@@ -90,7 +90,7 @@ async fn waits_end_at_once_when_the_process_stops() {
             // All three are being answered: each has looked once.
             eventually("two agents wait", async || {
                 let agents = site.fleet.engine.agents().await.unwrap();
-                let waiting = agents.iter().filter(|agent| !agent.sessions.is_empty()).count();
+                let waiting = agents.iter().filter(|agent| agent.session_count > 0).count();
                 if waiting == 2 { Ok(()) } else { Err(waiting) }
             })
             .await;
@@ -130,7 +130,7 @@ async fn a_client_that_hangs_up_while_it_claims_leaves_nothing_leased() {
     client.write_all(request.replace("faq_agent", "dev_agent").as_bytes()).await.unwrap();
     eventually("dev_agent waits", async || {
         let agent = site.fleet.engine.agent(&crate::harness::name("dev_agent")).await.unwrap();
-        if agent.sessions.is_empty() { Err("not yet") } else { Ok(()) }
+        if agent.session_count == 0 { Err("not yet") } else { Ok(()) }
     })
     .await;
     drop(client);

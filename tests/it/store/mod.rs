@@ -14,6 +14,7 @@ mod leases;
 mod lists;
 mod lost_answers;
 mod lost_data;
+mod names;
 mod outages;
 mod partitions;
 mod pause;

@@ -79,9 +79,9 @@ damages! {
     a_counter_that_is_too_low_is_corrected: ["HSET", "{p}open", "P2", "-2"], "counts -2 open tasks of P2";
     counters_that_are_lost_are_counted_again: ["DEL", "{p}open"], "counts 0 open tasks of P2 where there are 7";
     a_counter_of_nothing_is_removed: ["HSET", "{p}open", "P9", "4"], "counts 4 open tasks of P9 where there are 0";
-    an_agent_that_is_forgotten_is_known_again: ["SREM", "{p}agents", "faq_agent"], "is missing from the set of agents";
-    agents_that_are_all_forgotten_are_known_again: ["DEL", "{p}agents"], "is missing from the set of agents";
-    a_paused_agent_that_is_forgotten_is_known_again: ["SADD", "{p}paused", "idle_agent"], "is missing from the set of agents";
+    an_agent_that_is_forgotten_is_known_again: ["ZREM", "{p}roster", "faq_agent"], "is missing from the roster";
+    agents_that_are_all_forgotten_are_known_again: ["DEL", "{p}roster"], "is missing from the roster";
+    a_paused_agent_that_is_forgotten_is_known_again: ["SADD", "{p}paused", "idle_agent"], "is missing from the roster";
     a_session_of_the_future_is_put_to_now: ["ZADD", "{p}sessions:faq_agent", "9e15", "ghost"], "last seen in the future";
     a_deadline_that_nobody_watches_is_watched_again: ["ZREM", "{p}timers", "{pending}"], "has its timer at -";
     deadlines_that_are_all_forgotten_are_watched_again: ["DEL", "{p}timers"], "has its timer at -";

@@ -21,7 +21,7 @@ const SUBMITTERS: usize = 4;
 const STAYS: [&str; 10] = [
     ":layout",
     ":open",
-    ":agents",
+    ":roster",
     ":sessions:",
     ":events",
     ":audit",

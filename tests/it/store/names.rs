@@ -1,0 +1,125 @@
+//! However many names clients have chosen, no call of a script costs more for it.
+
+use std::time::Duration;
+
+use orchestrator::domain::approval::OnRejection;
+use orchestrator::domain::audit::Credential;
+use orchestrator::domain::ids::Partition;
+use orchestrator::domain::principal::Role;
+use orchestrator::domain::task::{NewTask, Start};
+use orchestrator::engine::{GroupBy, Round, StatusChange};
+use orchestrator::store::script;
+
+use crate::harness::{Costs, Fleet, Meter, idempotency, name, new_event, new_task};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Calls every script, several of them more than once.
+async fn live(fleet: &Fleet) {
+    let engine = &fleet.engine;
+    let (alice, agent) = (&fleet.people.alice, &fleet.people.agent);
+    let keyed = NewTask { idempotency: idempotency("k", "b"), ..new_task("faq") };
+    let parent = fleet.try_submit(keyed).await.unwrap().task;
+    for _ in 0..3 {
+        fleet.submit_with("faq", |new| new.parent = Some(parent.id)).await;
+    }
+    fleet.submit_with("faq", |new| new.start = Start::After(1_000)).await;
+    let held = fleet.claim_one().await;
+    fleet.extend(&held, None).await.unwrap();
+    fleet.complete(&held).await.unwrap();
+    fleet.fail(&fleet.claim_one().await).await.unwrap();
+    fleet.release(&fleet.claim_one().await).await.unwrap();
+    let asked = fleet.ask(&fleet.claim_one().await, OnRejection::Cancel).await.unwrap();
+    fleet.reject(asked.id).await.unwrap();
+    fleet.requeue(asked.task).await.unwrap();
+    let taken = fleet.submit("bugfix").await.id;
+    engine.change_status(alice, taken, StatusChange::InProgress).await.unwrap();
+    let gated = fleet.submit("deploy").await;
+    fleet.approve(gated.approval.unwrap()).await.unwrap();
+    fleet.cancel(gated.id).await.unwrap();
+    fleet.submit("deploy").await;
+    engine.claim(agent, fleet.ask_for("newcomer", 1)).await.unwrap();
+    engine.pause(alice, &name("faq_agent")).await.unwrap();
+    engine.resume(alice, &name("faq_agent")).await.unwrap();
+    engine.publish(alice, new_event("pr.merged")).await.unwrap();
+    let fingerprint = "0123456789abcdef".to_owned();
+    let key = Credential { subject: "key:ops".to_owned(), role: Some(Role::Admin), fingerprint };
+    engine.note_credentials(&[key]).await.unwrap();
+    engine.unpublished(Partition(0), "one").await.unwrap();
+    let stats = engine.stats().await.unwrap();
+    assert!(stats.by_agent.len() > 200, "{} agents", stats.by_agent.len());
+    engine.agent(&name("faq_agent")).await.unwrap();
+    engine.sla_report(None, None, GroupBy { agent: true, ..GroupBy::default() }).await.unwrap();
+    fleet.redis.ask::<i64>(&["HINCRBY", "orchestrator:{0}:open", "P2", "7"]).await;
+    engine.repair().await.unwrap();
+    let mut round = Round::default();
+    engine.examine_on("one", &mut round).await.unwrap();
+    fleet.advance(8 * DAY);
+    for _ in 0..3 {
+        engine.promote().await.unwrap();
+        engine.deadlines().await.unwrap();
+        engine.lapse().await.unwrap();
+        engine.reap().await.unwrap();
+        engine.prune().await.unwrap();
+    }
+}
+
+async fn costs_among(names: usize) -> (Fleet, Costs) {
+    let fleet = Fleet::build().settings(|settings| {
+        settings.agents.allow_unrouted = true;
+        settings.agents.max_agents = 100_000;
+    });
+    let fleet = fleet.start().await;
+    let now = fleet.store.now().await.unwrap();
+    fleet.redis.invent(names, now).await;
+    // Called by its text first, it would not be told apart.
+    for script in script::ALL {
+        fleet.redis.ask::<String>(&["SCRIPT", "LOAD", &script.text]).await;
+    }
+    let meter = Meter::start(&fleet.redis).await;
+    live(&fleet).await;
+    let costs = meter.read(&fleet.redis).await;
+    (fleet, costs)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_of_a_script_costs_more_among_twenty_thousand_names() {
+    let (few, cheap) = costs_among(300).await;
+    let (many, dear) = costs_among(20_000).await;
+
+    let unmet: Vec<_> =
+        script::ALL.iter().map(|one| one.name).filter(|one| !dear.contains_key(one)).collect();
+    assert!(unmet.is_empty(), "nobody called {unmet:?}");
+    for (script, cost) in &dear {
+        // About a hundred agents come at a time, more or fewer by chance.
+        let most = cheap[script] * 3 / 2 + 50;
+        assert!(*cost <= most, "{script} ran {cost} commands, among few names {}", cheap[script]);
+    }
+    for fleet in [few, many] {
+        fleet.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn names_that_own_nothing_go_away() {
+    let fleet = Fleet::start().await;
+    let now = fleet.store.now().await.unwrap();
+    fleet.redis.invent(500, now).await;
+    fleet.submit("bugfix").await;
+    fleet.route().await;
+    fleet.engine.pause(&fleet.people.alice, &name("ops_agent")).await.unwrap();
+    fleet.advance(Duration::from_secs(61));
+
+    // Sixteen agents at a time.
+    for _ in 0..40 {
+        fleet.engine.reap().await.unwrap();
+    }
+
+    let mut roster: Vec<String> =
+        fleet.redis.ask(&["ZRANGE", "orchestrator:{0}:roster", "0", "-1"]).await;
+    roster.sort();
+    assert_eq!(roster, ["dev_agent", "ops_agent"]);
+    let sessions: Vec<String> = fleet.redis.ask(&["KEYS", "*:sessions:invented*"]).await;
+    assert!(sessions.is_empty(), "{} sessions", sessions.len());
+    fleet.finish().await;
+}

@@ -32,6 +32,9 @@ use crate::workers::{self, Supervisor};
 /// How long the duties' last steps may take at the stop: more than one answer of a slow store.
 const WORKER_GRACE: Duration = Duration::from_secs(5);
 
+/// How long a look at whom open approvals ask may take at the start.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// How much longer than its own grace a gateway is waited for before it is left behind.
 const GATEWAY_SLACK: Duration = Duration::from_secs(1);
 
@@ -201,6 +204,13 @@ impl Running {
             tracing::info!(address = %gateway.address(), "the gateway listens");
             running.address = Some(gateway.address());
             running.gateway.spawn(gateway.serve());
+            match timeout(LOOK, engine.warn_of_unreachable()).await {
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %Chain(&error), "cannot look who is asked")
+                }
+                Err(_) => tracing::warn!("looking at who is asked takes long and is given up"),
+                Ok(Ok(())) => {}
+            }
         }
         if roles.worker {
             workers::start_all(&running.supervisor, &engine);

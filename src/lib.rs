@@ -21,6 +21,7 @@
 //!
 //! * A task is in exactly one state, and every state is a sorted set. What may follow what is one table,
 //!   [`domain::lifecycle::RULES`]; the scripts are given its rows.
+//! * Rules about people are over identities and content, never over credentials and calls: see [`domain::decision`].
 //! * A change is one script: state, timeline and event are written together or not at all.
 //! * The clock is Redis's.
 //! * Every report on a task carries its attempt, and a stale one is refused.
@@ -34,6 +35,7 @@
 //! | who will do it? must a human approve? | `engine/submit.rs`, pure rules of `domain/{routing,policy}.rs` |
 //! | stored, together with others that come at the same moment | `store/lua/submit.lua` |
 //! | a human decides on exactly what will run | `engine/approvals.rs`, `domain/content.rs`, `approve.lua`, `reject.lua`, `seal.lua` |
+//! | which human may | `domain/people.rs`, `domain/decision.rs`; if none is left: `engine/deciders.rs`, `retarget.lua` |
 //! | a router is woken and puts it into its agent's subject | `workers/`, `engine/duties.rs`, `route.lua` |
 //! | the agent's long-poll is woken and leases it | `engine/dispatch.rs`, `claim.lua` |
 //! | heartbeats, then an outcome | `engine/progress.rs`, `extend.lua`, `complete.lua`, `fail.lua`, `release.lua` |

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::decision::Author;
 use super::ids::{ApprovalId, TaskId};
-use super::principal::{Principal, Role};
+use super::principal::Role;
 use super::task::Millis;
 
 /// Where a request for a decision stands.
@@ -78,7 +79,7 @@ impl OnExpiry {
     }
 }
 
-/// The members of each group of deciders, as `key:<name>` or `user:<sub>`.
+/// The members of each group of deciders, as `key:<name>` or `user:<sub>`; each stands for a person.
 pub type Groups = BTreeMap<String, Vec<String>>;
 
 /// Who is asked, and for how long.
@@ -96,21 +97,9 @@ pub struct Level {
 }
 
 impl Level {
-    /// Whether `caller`, whose role may decide approvals at all, is one of those who are asked.
-    pub fn includes(&self, caller: &Principal, groups: &Groups) -> bool {
-        let is_anybody = self.roles.is_empty() && self.groups.is_empty();
-        let name = caller.to_string();
-        let is_member =
-            |group: &String| groups.get(group).is_some_and(|members| members.contains(&name));
-        is_anybody || self.roles.contains(&caller.role()) || self.groups.iter().any(is_member)
-    }
-
-    /// Who that is, in words.
-    pub fn describe(&self) -> String {
-        let roles = self.roles.iter().map(|role| format!("role {}", role.as_str()));
-        let groups = self.groups.iter().map(|group| format!("group {group}"));
-        let all: Vec<_> = roles.chain(groups).collect();
-        if all.is_empty() { "whoever may decide approvals".to_owned() } else { all.join(", ") }
+    /// Whether everybody is asked whose role may decide at all.
+    pub fn is_anybody(&self) -> bool {
+        self.roles.is_empty() && self.groups.is_empty()
     }
 }
 
@@ -121,7 +110,7 @@ pub struct Terms {
     pub levels: Vec<Level>,
     /// How many must say yes, 1 to 20. One no is enough.
     pub quorum: u32,
-    /// Whether somebody else must say yes to a payload that an approver wrote.
+    /// Whether a person who wrote the payload is not among those who say yes to it.
     pub four_eyes: bool,
     /// What silence means.
     pub on_expiry: OnExpiry,
@@ -283,6 +272,10 @@ pub struct Approval {
     pub votes: Vec<Vote>,
     /// What an approver changed, if one did.
     pub edit: Option<Edit>,
+    /// Who wrote which payload in place of the submitted one, for this approval or one before it.
+    pub authors: Vec<Author>,
+    /// One more for every time that votes, content or those who are asked change.
+    pub revision: u64,
     /// Who submitted the task, or the agent that asked; may not decide.
     pub requested_by: String,
     /// When it was asked for.
@@ -337,38 +330,7 @@ impl Decision {
 
 #[cfg(test)]
 mod tests {
-    use super::super::principal::Subject;
     use super::*;
-
-    #[test]
-    fn a_level_asks_roles_and_groups_or_anybody() {
-        let caller =
-            |name: &str, role| Principal::new(Subject::User(name.to_owned()), role).unwrap();
-        let (ann, bob) = (caller("ann", Role::Approver), caller("bob", Role::Admin));
-        let groups = Groups::from([(
-            "oncall".to_owned(),
-            vec!["user:ann".to_owned(), "key:bob".to_owned()],
-        )]);
-        let level = |roles: &[Role], groups: &[&str]| Level {
-            roles: roles.to_vec(),
-            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-            expires_after_ms: 1_000,
-        };
-
-        for (level, has_ann, has_bob) in [
-            (level(&[], &[]), true, true),
-            (level(&[Role::Admin], &[]), false, true),
-            (level(&[], &["oncall"]), true, false),
-            (level(&[Role::Admin], &["oncall"]), true, true),
-            (level(&[], &["nobody"]), false, false),
-        ] {
-            assert_eq!(
-                (level.includes(&ann, &groups), level.includes(&bob, &groups)),
-                (has_ann, has_bob),
-                "{level:?}"
-            );
-        }
-    }
 
     #[test]
     fn terms_take_from_every_approvals_what_their_rule_leaves_out() {

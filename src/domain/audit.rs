@@ -24,7 +24,8 @@ pub struct AuditEntry {
     pub actor: String,
     /// From where, as [`super::principal::Origin`] is shown; empty: not known.
     pub origin: String,
-    /// What was done: approve, reject, cancel, requeue, pause, resume, key.added, key.removed, key.changed.
+    /// What was done: vote, edit, approve, reject, retarget, cancel, requeue, pause, resume, key.added, key.removed,
+    /// key.changed.
     pub action: String,
     /// To what, such as `task:<id>`, `approval:<id>`, `agent:<name>`, `key:<name>`.
     pub subject: String,

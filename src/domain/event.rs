@@ -33,6 +33,7 @@ pub const KNOWN_TYPES: &[&str] = &[
     "approval.voted",
     "approval.changed",
     "approval.escalated",
+    "approval.retargeted",
     "approval.reminder",
     "approval.mismatch",
     "sla.warning",

@@ -6,8 +6,8 @@
 use State::{Assigned, Blocked, Cancelled, Completed, Failed, InProgress, Pending, Scheduled};
 use Verb::{
     Approve, Ask, Cancel, Claim, Complete, Edit, Escalate, Expire, Extend, Fail, Lapse, Mend,
-    Notify, Park, Promote, Prune, Reap, Reject, Release, Reprioritize, Requeue, Retry, Route,
-    Submit, Take, Violate, Vote, Warn,
+    Notify, Park, Promote, Prune, Reap, Reject, Release, Reprioritize, Requeue, Retarget, Retry,
+    Route, Submit, Take, Violate, Vote, Warn,
 };
 
 /// Where a task is. A task is in exactly one state, and every state is a sorted set; the
@@ -81,6 +81,8 @@ pub enum Verb {
     Edit,
     /// Nobody answered in time, so others are asked.
     Escalate,
+    /// An admin has other humans asked.
+    Retarget,
     /// A human says yes, and that is enough.
     Approve,
     /// A human says no.
@@ -159,6 +161,7 @@ pub const RULES: &[Rule] = &[
     Rule { verb: Vote,     from: &[Blocked],           to: &[],                            event: "approval.voted" },
     Rule { verb: Edit,     from: &[Blocked],           to: &[],                            event: "approval.changed" },
     Rule { verb: Escalate, from: &[Blocked],           to: &[],                            event: "approval.escalated" },
+    Rule { verb: Retarget, from: &[Blocked],           to: &[],                            event: "approval.retargeted" },
     Rule { verb: Approve,  from: &[Blocked],           to: &[Pending, Scheduled, Assigned], event: "approval.approved" },
     Rule { verb: Reject,   from: &[Blocked],           to: &[Cancelled, Assigned],         event: "task.cancelled" },
     Rule { verb: Lapse,    from: &[Blocked],           to: &[Cancelled, Assigned],         event: "task.cancelled" },
@@ -193,6 +196,7 @@ impl Verb {
             Vote => "vote",
             Edit => "edit",
             Escalate => "escalate",
+            Retarget => "retarget",
             Approve => "approve",
             Reject => "reject",
             Lapse => "lapse",

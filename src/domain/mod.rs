@@ -6,6 +6,7 @@
 pub mod approval;
 pub mod audit;
 pub mod content;
+pub mod decision;
 pub mod event;
 pub mod folded;
 pub mod ids;
@@ -13,6 +14,7 @@ pub mod json;
 pub mod lease;
 pub mod lifecycle;
 pub mod name;
+pub mod people;
 pub mod policy;
 pub mod principal;
 pub mod retry;

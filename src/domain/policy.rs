@@ -1,17 +1,54 @@
 //! Conditions over a submission, and the policy that says which tasks a human must approve.
 
-use std::borrow::Cow;
-use std::fmt;
+mod field;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::approval::TermsSetting;
-use super::folded::{folded, has_control};
 use super::name::Name;
-use super::task::{NewTask, Priority};
+use super::task::{NewTask, Priority, Task};
+
+pub use field::FieldTest;
+
+/// What rules look at of a task.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'t> {
+    /// Its type.
+    pub kind: &'t Name,
+    /// Its priority.
+    pub priority: Priority,
+    /// Where it comes from.
+    pub source: &'t Name,
+    /// What to do.
+    pub payload: &'t RawValue,
+    /// What comes back with it.
+    pub metadata: Option<&'t RawValue>,
+}
+
+impl<'t> From<&'t NewTask> for Facts<'t> {
+    fn from(task: &'t NewTask) -> Self {
+        Self {
+            kind: &task.kind,
+            priority: task.priority,
+            source: &task.source,
+            payload: &task.payload,
+            metadata: task.metadata.as_deref(),
+        }
+    }
+}
+
+impl<'t> From<&'t Task> for Facts<'t> {
+    fn from(task: &'t Task) -> Self {
+        Self {
+            kind: &task.kind,
+            priority: task.priority,
+            source: &task.source,
+            payload: &task.payload,
+            metadata: task.metadata.as_deref(),
+        }
+    }
+}
 
 /// When a rule applies: every part that is given must hold.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -28,21 +65,6 @@ pub struct Condition {
     pub fields: Vec<FieldTest>,
 }
 
-/// What a field of the payload or the metadata must be, or must not be. Text is compared as [`folded`].
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FieldTest {
-    /// `payload.<name>` or `metadata.<name>`, one level deep.
-    pub field: String,
-    /// The test holds if the field is one of these strings, numbers or booleans; `true` and `"true"` are the same.
-    pub equals: Vec<Value>,
-    /// The test holds unless the field is one of these strings, numbers or booleans, of the same JSON type; it holds
-    /// for a field that is absent, null or empty.
-    pub unless: Vec<Value>,
-    /// With `equals`: whether the test holds for a field that is absent or null too.
-    pub or_missing: bool,
-}
-
 /// What came of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -57,10 +79,11 @@ pub enum Verdict {
 
 impl Condition {
     /// Whether the condition holds for `task`.
-    pub fn test(&self, task: &NewTask) -> Verdict {
-        let lists = (self.types.is_empty() || self.types.contains(&task.kind))
+    pub fn test<'t>(&self, task: impl Into<Facts<'t>>) -> Verdict {
+        let task = task.into();
+        let lists = (self.types.is_empty() || self.types.contains(task.kind))
             && (self.priorities.is_empty() || self.priorities.contains(&task.priority))
-            && (self.sources.is_empty() || self.sources.contains(&task.source));
+            && (self.sources.is_empty() || self.sources.contains(task.source));
         if !lists {
             return Verdict::No;
         }
@@ -76,118 +99,6 @@ impl Condition {
     pub fn check(&self) -> Result<(), String> {
         self.fields.iter().try_for_each(FieldTest::check)
     }
-}
-
-impl FieldTest {
-    fn check(&self) -> Result<(), String> {
-        let fault = |what: &str| Err(format!("`{}`: {what}", self.field));
-        if self.path().is_none() {
-            return fault("a field is `payload.<name>` or `metadata.<name>`");
-        }
-        let is_scalar =
-            |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
-        if !self.equals.iter().chain(&self.unless).all(is_scalar) {
-            return fault("equals and unless hold strings, numbers and booleans");
-        }
-        if self
-            .unless
-            .iter()
-            .any(|value| value.as_str().is_some_and(|text| folded(text).is_empty()))
-        {
-            return fault("an empty text in unless would be a word for nothing");
-        }
-        let has_equals = !self.equals.is_empty() || self.or_missing;
-        let has_unless = !self.unless.is_empty();
-        if has_equals == has_unless {
-            return fault("a test has either equals (and or_missing) or unless");
-        }
-        Ok(())
-    }
-
-    fn path(&self) -> Option<(&str, &str)> {
-        let (root, name) = self.field.split_once('.')?;
-        (matches!(root, "payload" | "metadata") && !name.is_empty()).then_some((root, name))
-    }
-
-    fn test(&self, task: &NewTask) -> Verdict {
-        let Some((root, name)) = self.path() else { return Verdict::Unclear };
-        let object = if root == "payload" { Some(&task.payload) } else { task.metadata.as_ref() };
-        let found = object.map_or(Ok(Found::default()), |object| lookup(object, name));
-        let Ok(Found { value, is_ambiguous: false }) = found else { return Verdict::Unclear };
-        let is_match = match value.unwrap_or_default() {
-            Value::Null => self.or_missing || !self.unless.is_empty(),
-            Value::Object(_) | Value::Array(_) => return Verdict::Unclear,
-            Value::String(text) if has_control(&text) => return Verdict::Unclear,
-            value if self.unless.is_empty() => self.equals.iter().any(|one| is_same(one, &value)),
-            value => !self.unless.iter().any(|one| is_same_of_type(one, &value)),
-        };
-        if is_match { Verdict::Yes } else { Verdict::No }
-    }
-}
-
-/// Whether a configured scalar and a given one mean the same: `true` and `"true"`, `Production` and `production`.
-fn is_same(configured: &Value, given: &Value) -> bool {
-    let text = |value: &Value| match value {
-        Value::String(text) => folded(text),
-        other => other.to_string(),
-    };
-    text(configured) == text(given)
-}
-
-/// The same, where `true` and `"true"` differ: what is harmless is exactly what is named.
-fn is_same_of_type(configured: &Value, given: &Value) -> bool {
-    configured == given
-        || (configured.is_string() && given.is_string() && is_same(configured, given))
-}
-
-/// What an object gives to a name.
-#[derive(Default)]
-struct Found {
-    /// None: no key is the name.
-    value: Option<Value>,
-    /// Whether readers differ in which value they take: two keys are the name, or one is another spelling of it.
-    is_ambiguous: bool,
-}
-
-/// What `object` gives to the key `name`, without building the rest of it.
-fn lookup(object: &RawValue, name: &str) -> Result<Found, serde_json::Error> {
-    struct Fields<'n> {
-        name: &'n str,
-        folded: String,
-    }
-
-    impl Fields<'_> {
-        fn is_alike(&self, key: &str) -> bool {
-            if key.is_ascii() && self.folded.is_ascii() {
-                return key.trim().eq_ignore_ascii_case(&self.folded);
-            }
-            folded(key) == self.folded
-        }
-    }
-
-    impl<'de> Visitor<'de> for Fields<'_> {
-        type Value = Found;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a JSON object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
-            let mut found = Found::default();
-            while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                if key == self.name && found.value.is_none() {
-                    found.value = Some(map.next_value()?);
-                } else {
-                    found.is_ambiguous |= self.is_alike(&key);
-                    map.next_value::<serde::de::IgnoredAny>()?;
-                }
-            }
-            Ok(found)
-        }
-    }
-
-    let fields = Fields { name, folded: folded(name) };
-    serde_json::Deserializer::from_str(object.get()).deserialize_map(fields)
 }
 
 /// One reason to ask a human, or not to: the first rule that applies decides.
@@ -212,10 +123,11 @@ fn yes() -> bool {
 
 /// The rule that asks for an approval of `task`. A rule that cannot be evaluated asks, also one that would wave it
 /// through.
-pub fn required_approval<'r>(
+pub fn required_approval<'r, 't>(
     rules: &'r [ApprovalRule],
-    task: &NewTask,
+    task: impl Into<Facts<'t>>,
 ) -> Option<&'r ApprovalRule> {
+    let task = task.into();
     let (rule, verdict) = rules
         .iter()
         .map(|rule| (rule, rule.when.test(task)))
@@ -223,12 +135,30 @@ pub fn required_approval<'r>(
     (rule.required || verdict == Verdict::Unclear).then_some(rule)
 }
 
+/// The most urgent priority that `task` may be raised to: no step on the way needs an approval, other than the one that
+/// the task needs as it is.
+pub fn highest_priority<'t>(rules: &[ApprovalRule], task: impl Into<Facts<'t>>) -> Priority {
+    let task = task.into();
+    let asked = |priority| {
+        required_approval(rules, Facts { priority, ..task }).map(|rule| rule.name.as_str())
+    };
+    let own = asked(task.priority);
+    let is_free = |priority: &Priority| asked(*priority).is_none_or(|rule| own == Some(rule));
+    let steps = Priority::ALL.into_iter().rev().filter(|priority| *priority < task.priority);
+    steps.take_while(is_free).last().unwrap_or(task.priority)
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::domain::task::Start;
 
-    fn task(kind: &str, priority: Priority, payload: &str, metadata: Option<&str>) -> NewTask {
+    pub(super) fn task(
+        kind: &str,
+        priority: Priority,
+        payload: &str,
+        metadata: Option<&str>,
+    ) -> NewTask {
         let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
         NewTask {
             kind: kind.parse().unwrap(),
@@ -247,79 +177,10 @@ mod tests {
         }
     }
 
-    fn production() -> Condition {
+    pub(super) fn production() -> Condition {
         let json = r#"{"types": ["deploy"], "where":
             [{"field": "payload.environment", "unless": ["development", "dev", "staging", "preview"]}]}"#;
         serde_json::from_str(json).unwrap()
-    }
-
-    #[test]
-    fn only_what_is_named_as_harmless_is_harmless() {
-        for (payload, expected) in [
-            (r#"{"environment": "staging"}"#, Verdict::No),
-            (r#"{"environment": " Staging\n"}"#, Verdict::No),
-            (r#"{"environment": "ＤＥＶ"}"#, Verdict::No),
-            (r#"{"environment": "sta\u200bging\ufeff"}"#, Verdict::No),
-            (r#"{"environm\u0065nt": "dev", "environments": "production"}"#, Verdict::No),
-            ("{}", Verdict::Yes),
-            (r#"{"environment": null}"#, Verdict::Yes),
-            (r#"{"environment": ""}"#, Verdict::Yes),
-            (r#"{"environment": "\u200b"}"#, Verdict::Yes),
-            (r#"{"environment": "production"}"#, Verdict::Yes),
-            (r#"{"environment": "prod"}"#, Verdict::Yes),
-            (r#"{"environment": "live"}"#, Verdict::Yes),
-            (r#"{"environment": "st\u0430ging"}"#, Verdict::Yes),
-            (r#"{"environment": "prev\u0131ew"}"#, Verdict::Yes),
-            (r#"{"environment": "dev,production"}"#, Verdict::Yes),
-            (r#"{"environment": 0}"#, Verdict::Yes),
-            (r#"{"environment": false}"#, Verdict::Yes),
-            (r#"{"environment": {"name": "staging"}}"#, Verdict::Unclear),
-            (r#"{"environment": ["staging"]}"#, Verdict::Unclear),
-            (r#"{"environment": "staging\u0000"}"#, Verdict::Unclear),
-            (r#"{"environment": "staging", "environment": "production"}"#, Verdict::Unclear),
-            (r#"{"environment": "staging", "Environment": "production"}"#, Verdict::Unclear),
-            (r#"{"environment": "staging", "environ\u200bment": "production"}"#, Verdict::Unclear),
-            (r#"{"ENVIRONMENT": "staging"}"#, Verdict::Unclear),
-            (r#"{" environment": "staging"}"#, Verdict::Unclear),
-        ] {
-            let found = production().test(&task("deploy", Priority::P2, payload, None));
-            assert_eq!(found, expected, "{payload}");
-        }
-    }
-
-    #[test]
-    fn a_scalar_is_harmless_only_in_its_own_type() {
-        let json = r#"{"where": [{"field": "payload.production", "unless": [false, 0]}]}"#;
-        let condition: Condition = serde_json::from_str(json).unwrap();
-        let verdict = |payload: &str| condition.test(&task("faq", Priority::P2, payload, None));
-
-        for (value, expected) in [
-            ("false", Verdict::No),
-            ("0", Verdict::No),
-            (r#""false""#, Verdict::Yes),
-            (r#""0""#, Verdict::Yes),
-            ("true", Verdict::Yes),
-            ("1e400", Verdict::Unclear),
-        ] {
-            assert_eq!(verdict(&format!(r#"{{"production": {value}}}"#)), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn a_named_word_is_met_in_every_spelling() {
-        let json = r#"{"where": [{"field": "payload.environment", "equals": ["production"], "or_missing": true}]}"#;
-        let condition: Condition = serde_json::from_str(json).unwrap();
-        let verdict = |payload: &str| condition.test(&task("faq", Priority::P2, payload, None));
-
-        for (payload, expected) in [
-            (r#"{"environment": "staging"}"#, Verdict::No),
-            ("{}", Verdict::Yes),
-            (r#"{"environment": " Production "}"#, Verdict::Yes),
-            (r#"{"environment": "pro\u00adduction"}"#, Verdict::Yes),
-            (r#"{"environment": "production\u0000"}"#, Verdict::Unclear),
-        ] {
-            assert_eq!(verdict(payload), expected, "{payload}");
-        }
     }
 
     #[test]
@@ -350,43 +211,27 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_in_the_metadata_counts_as_text_too() {
-        let json = r#"{"where": [{"field": "metadata.feature_flag_change", "equals": [true]}]}"#;
-        let condition: Condition = serde_json::from_str(json).unwrap();
-        let verdict = |metadata| condition.test(&task("faq", Priority::P2, "{}", metadata));
-
-        assert_eq!(verdict(None), Verdict::No);
-        assert_eq!(verdict(Some(r#"{"feature_flag_change": false}"#)), Verdict::No);
-        assert_eq!(verdict(Some(r#"{"feature_flag_change": true}"#)), Verdict::Yes);
-        assert_eq!(verdict(Some(r#"{"feature_flag_change": "True"}"#)), Verdict::Yes);
-    }
-
-    #[test]
-    fn a_field_test_is_checked_before_it_is_used() {
-        let check = |test: &str| {
-            let json = format!(r#"{{"where": [{test}]}}"#);
-            serde_json::from_str::<Condition>(&json).unwrap().check()
+    fn a_priority_that_needs_another_approval_is_out_of_reach() {
+        let rule = |name: &str, when: &str| ApprovalRule {
+            name: name.to_owned(),
+            when: serde_json::from_str(when).unwrap(),
+            required: true,
+            terms: TermsSetting::default(),
+        };
+        let urgent = rule("urgent", r#"{"priorities": ["P0"]}"#);
+        let deploys = rule("deploys", r#"{"types": ["deploy"]}"#);
+        let waved =
+            ApprovalRule { required: false, ..rule("trusted", r#"{"priorities": ["P1"]}"#) };
+        let highest = |rules: &[&ApprovalRule], kind: &str, priority| {
+            let rules: Vec<_> = rules.iter().map(|rule| (*rule).clone()).collect();
+            highest_priority(&rules, &task(kind, priority, "{}", None))
         };
 
-        for good in [
-            r#"{"field": "payload.x", "equals": [true]}"#,
-            r#"{"field": "metadata.x", "equals": [], "or_missing": true}"#,
-            r#"{"field": "payload.x", "unless": ["dev", 1, false]}"#,
-        ] {
-            assert_eq!(check(good), Ok(()), "{good}");
-        }
-        for bad in [
-            r#"{"field": "x", "equals": [true]}"#,
-            r#"{"field": "headers.x", "equals": [true]}"#,
-            r#"{"equals": [true]}"#,
-            r#"{"field": "payload.x"}"#,
-            r#"{"field": "payload.x", "equals": [null]}"#,
-            r#"{"field": "payload.x", "unless": [["dev"]]}"#,
-            r#"{"field": "payload.x", "unless": ["\u200b"]}"#,
-            r#"{"field": "payload.x", "unless": ["dev"], "equals": ["prod"]}"#,
-            r#"{"field": "payload.x", "unless": ["dev"], "or_missing": true}"#,
-        ] {
-            assert!(check(bad).is_err(), "{bad}");
-        }
+        assert_eq!(highest(&[], "faq", Priority::P3), Priority::P0);
+        assert_eq!(highest(&[&urgent], "faq", Priority::P3), Priority::P1);
+        assert_eq!(highest(&[&urgent], "faq", Priority::P0), Priority::P0);
+        assert_eq!(highest(&[&urgent, &deploys], "deploy", Priority::P3), Priority::P1);
+        assert_eq!(highest(&[&deploys, &urgent], "deploy", Priority::P3), Priority::P0);
+        assert_eq!(highest(&[&waved, &deploys], "deploy", Priority::P1), Priority::P1);
     }
 }

@@ -1,10 +1,12 @@
 //! Who is calling, and what the caller's role allows.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use super::folded::folded;
 
 /// What a caller may do, in four steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -137,7 +139,7 @@ impl fmt::Display for Origin {
 }
 
 /// What a caller is called: the name of an API key or the `sub` of a token.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// An API key of this name.
     Key(String),
@@ -145,21 +147,97 @@ pub enum Subject {
     User(String),
 }
 
-/// The name of a caller can be written to a log and a key as it is.
+/// The longest name of a caller, in characters.
+pub const MAX_NAME: usize = 256;
+
+/// What acts when no caller does, as timelines and events name it; no caller has this name, in any spelling.
+pub const ORCHESTRATOR: &str = "orchestrator";
+
+/// The name of a caller cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a caller's name has 1 to 64 of A-Z a-z 0-9 . _ @ + : -")]
+#[error(
+    "a caller's name has 1 to 256 characters, a visible one among them and no control character, and is not \
+     `orchestrator`"
+)]
 pub struct NotASubject;
+
+impl Subject {
+    /// The bare name.
+    pub fn name(&self) -> &str {
+        let (Self::Key(name) | Self::User(name)) = self;
+        name
+    }
+
+    /// The same with its name as it is compared.
+    pub fn folded(&self) -> Self {
+        match self {
+            Self::Key(name) => Self::Key(folded(name)),
+            Self::User(name) => Self::User(folded(name)),
+        }
+    }
+
+    /// Reads what [`fmt::Display`] writes; none: `actor` is no caller, such as `orchestrator`.
+    pub fn of_actor(actor: &str) -> Option<Self> {
+        let (kind, word) = actor.split_once(':')?;
+        let name = decoded(word)?;
+        match kind {
+            "key" => Some(Self::Key(name)),
+            "user" => Some(Self::User(name)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    /// The name with its kind, `key:ops` or `user:alice`: one word, which stands as it is in a record, a JSON string, a
+    /// log line and an answer. Every byte of the name that could break one of them is percent-encoded, as is `%`, so
+    /// that no two names are written alike.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if matches!(self, Self::Key(_)) { "key:" } else { "user:" })?;
+        for byte in self.name().bytes() {
+            if byte.is_ascii_graphic() && !b"%\"\\".contains(&byte) {
+                formatter.write_char(char::from(byte))?;
+            } else {
+                write!(formatter, "%{byte:02X}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name that a word of [`Subject`]'s stands for.
+fn decoded(word: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(word.len());
+    let mut rest = word.as_bytes();
+    while let [first, others @ ..] = rest {
+        rest = others;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = &rest[2..];
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Whether a name is that of what acts when no caller does, however it is spelled.
+pub fn is_orchestrator(name: &str) -> bool {
+    folded(name) == ORCHESTRATOR
+}
 
 impl Principal {
     /// A caller of this name and role.
     pub fn new(subject: Subject, role: Role) -> Result<Self, NotASubject> {
-        let (Subject::Key(name) | Subject::User(name)) = &subject;
-        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._@+:-".contains(&byte);
-        if (1..=64).contains(&name.len()) && name.bytes().all(is_safe) {
-            Ok(Self { subject, role, origin: None })
-        } else {
-            Err(NotASubject)
-        }
+        let name = subject.name();
+        let is_breaking =
+            |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
+        let is_usable = (1..=MAX_NAME).contains(&name.chars().count())
+            && !name.contains(is_breaking)
+            && !folded(name).is_empty()
+            && !is_orchestrator(name);
+        if is_usable { Ok(Self { subject, role, origin: None }) } else { Err(NotASubject) }
     }
 
     /// The same caller, calling from there.
@@ -172,10 +250,14 @@ impl Principal {
         self.origin.map(|origin| origin.to_string()).unwrap_or_default()
     }
 
+    /// What the caller is called, with its kind.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
     /// The bare name, which an event's `source_agent` may carry.
     pub fn name(&self) -> &str {
-        let (Subject::Key(name) | Subject::User(name)) = &self.subject;
-        name
+        self.subject.name()
     }
 
     /// What the role allows.
@@ -185,12 +267,9 @@ impl Principal {
 }
 
 impl fmt::Display for Principal {
-    /// The name with its kind, `key:ops` or `user:alice`: what timelines and approvals keep.
+    /// The name with its kind: what timelines and approvals keep. See [`Subject`].
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.subject {
-            Subject::Key(name) => write!(formatter, "key:{name}"),
-            Subject::User(name) => write!(formatter, "user:{name}"),
-        }
+        self.subject.fmt(formatter)
     }
 }
 
@@ -207,13 +286,44 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_could_break_a_log_line_is_refused() {
-        for bad in ["", "a b", "a\"b", "a\\b", "a\nb", &"x".repeat(65)] {
-            assert!(Principal::new(Subject::User(bad.to_owned()), Role::User).is_err(), "{bad}");
+    fn the_names_of_identity_providers_are_usable_and_stored_as_one_safe_word() {
+        let arn = "arn:aws:sts::123456789012:assumed-role/Role/session";
+        for (name, word) in [
+            ("auth0|5f7c8ec7c33c6c004bbafe82", "auth0|5f7c8ec7c33c6c004bbafe82"),
+            ("O'Brien@example.com", "O'Brien@example.com"),
+            (arn, arn),
+            ("Jürgen Groß", "J%C3%BCrgen%20Gro%C3%9F"),
+            ("CN=ops, O=\"Big\\Co\"", "CN=ops,%20O=%22Big%5CCo%22"),
+            ("100%", "100%25"),
+            ("%20", "%2520"),
+            ("key:alice", "key:alice"),
+            ("a\u{202e}b", "a%E2%80%AEb"),
+            (&"ü".repeat(256), &"%C3%BC".repeat(256)),
+        ] {
+            for subject in [Subject::Key(name.to_owned()), Subject::User(name.to_owned())] {
+                let kind = if matches!(subject, Subject::Key(_)) { "key" } else { "user" };
+                let actor = Principal::new(subject.clone(), Role::User).unwrap().to_string();
+                assert_eq!(actor, format!("{kind}:{word}"));
+                assert_eq!(Subject::of_actor(&actor), Some(subject));
+            }
         }
-        let alice =
-            Principal::new(Subject::User("alice@example.com".to_owned()), Role::User).unwrap();
-        assert_eq!(alice.to_string(), "user:alice@example.com");
+    }
+
+    #[test]
+    fn a_name_that_readers_could_not_tell_is_refused() {
+        let long = "x".repeat(257);
+        let reserved = ["orchestrator", "Orchestrator", " ORCHESTRATOR ", "orches\u{200b}trator"];
+        let fullwidth = "\u{ff4f}rchestrator";
+        let bad = ["", " ", "\u{200b}", "a\nb", "a\0", "a\u{85}b", "a\u{2028}b", &long, fullwidth];
+        for name in bad.into_iter().chain(reserved) {
+            assert!(
+                Principal::new(Subject::User(name.to_owned()), Role::User).is_err(),
+                "{name:?}"
+            );
+        }
+        for no_caller in ["orchestrator", "role:x", "user:%", "user:%zz", "user:%ff"] {
+            assert_eq!(Subject::of_actor(no_caller), None, "{no_caller}");
+        }
     }
 
     #[test]

@@ -6,15 +6,20 @@ use crate::domain::approval::{
     Approval, ApprovalStatus, Asked, Decision, OnRejection, TermsSetting, Verdict,
 };
 use crate::domain::content::{self, Content};
+use crate::domain::decision::Bar;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lease::{self, Lease, Proof};
 use crate::domain::lifecycle::Verb;
+use crate::domain::policy;
 use crate::domain::principal::Principal;
 use crate::domain::task::{Attempt, Millis, Task};
 use crate::store::{Decided, Gate, NewContent};
 
 use super::tasks::{read_cursor, refuse, write_cursor};
 use super::{Engine, Error, Page};
+
+/// What stands in place of a rule's name where an agent asks.
+pub(super) const ASKED_BY_AGENT: &str = "asked by the agent";
 
 impl Engine {
     /// A page of approvals, newest first: pending ones by their expiry, others by their decision.
@@ -50,9 +55,10 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`Error::OwnSubmission`] if the caller submitted the task or asked, [`Error::NotAsked`] if others are to decide,
-    /// [`Error::AlreadyVoted`] if he said yes before, [`Error::ContentChanged`] if there is something else to decide than
-    /// what he saw, [`Error::AlreadyDecided`] if there is a decision.
+    /// [`Error::NotAsked`] if others are to decide, [`Error::OwnSubmission`] if the caller submitted the task or asked,
+    /// [`Error::OwnContent`] if four eyes are wanted and the caller wrote the content, [`Error::AlreadyVoted`] if the
+    /// caller said yes before, [`Error::ContentChanged`] if there is something else to decide than what the caller saw,
+    /// [`Error::AlreadyDecided`] if there is a decision. Two credentials of one person are one caller.
     pub async fn decide(
         &self,
         caller: &Principal,
@@ -61,38 +67,50 @@ impl Engine {
     ) -> Result<(Approval, Task), Error> {
         loop {
             let (approval, task) = self.approval(id).await?;
-            let level = approval.terms.level(approval.level);
-            if let Some(level) =
-                level.filter(|level| !level.includes(caller, &self.settings.approvals.groups))
-            {
-                return Err(Error::NotAsked { id, asked: level.describe() });
+            let is_open = approval.status == ApprovalStatus::Pending;
+            let bar = self.settings.directory().bar(caller, &approval, &task, &decision.verdict);
+            match bar.filter(|bar| is_open || matches!(bar, Bar::NotAsked(_))) {
+                Some(Bar::NotAsked(asked)) => return Err(Error::NotAsked { id, asked }),
+                Some(Bar::Own) => return Err(Error::OwnSubmission(id)),
+                Some(Bar::OwnContent) => return Err(Error::OwnContent(id)),
+                Some(Bar::Voted) => return Err(Error::AlreadyVoted(id)),
+                None => {}
             }
-            let seen = match &decision.digest {
-                // Whoever does not say what he saw may have seen what was submitted.
-                None if approval.edit.is_some() => {
-                    return Err(Error::ContentChanged { id, digest: approval.digest });
-                }
-                digest => digest.as_deref().unwrap_or(&approval.digest),
+            let is_seen = match &decision.digest {
+                // A caller who does not say what it saw may have seen what was submitted.
+                None => approval.edit.is_none(),
+                Some(digest) => *digest == approval.digest || !is_open,
             };
-            return match self.judge(caller, &approval, &task, &decision, seen).await? {
-                Decided::Done | Decided::Voted => self.approval(id).await,
-                Decided::Unknown => Err(Error::UnknownApproval(id)),
-                Decided::Own => Err(Error::OwnSubmission(id)),
-                Decided::Twice => Err(Error::AlreadyVoted(id)),
-                Decided::Changed(digest) => Err(Error::ContentChanged { id, digest }),
-                Decided::Already { status, at, by } => {
-                    Err(Error::AlreadyDecided { id, status, by, at })
-                }
-                Decided::Illegal(state) => {
-                    let verb = match decision.verdict {
-                        Verdict::Approve { .. } => Verb::Approve,
-                        Verdict::Reject => Verb::Reject,
-                    };
-                    Err(Error::Illegal { id: approval.task, state, verb })
-                }
-                // It went to its next level meanwhile, of which there are few.
-                Decided::Level => continue,
+            if !is_seen {
+                return Err(Error::ContentChanged { id, digest: approval.digest });
+            }
+            let verb = match decision.verdict {
+                Verdict::Approve { .. } => Verb::Approve,
+                Verdict::Reject => Verb::Reject,
             };
+            let decided = self.judge(caller, &approval, &task, &decision).await?;
+            if let Some(done) = self.outcome(&approval, verb, decided).await? {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// The approval after a change of it; none: something else changed it first, so that it must be looked at again.
+    pub(super) async fn outcome(
+        &self,
+        approval: &Approval,
+        verb: Verb,
+        decided: Decided,
+    ) -> Result<Option<(Approval, Task)>, Error> {
+        let id = approval.id;
+        match decided {
+            Decided::Done | Decided::Voted => self.approval(id).await.map(Some),
+            Decided::Stale => Ok(None),
+            Decided::Unknown => Err(Error::UnknownApproval(id)),
+            Decided::Already { status, at, by } => {
+                Err(Error::AlreadyDecided { id, status, by, at })
+            }
+            Decided::Illegal(state) => Err(Error::Illegal { id: approval.task, state, verb }),
         }
     }
 
@@ -103,11 +121,9 @@ impl Engine {
         approval: &Approval,
         task: &Task,
         decision: &Decision,
-        seen: &str,
     ) -> Result<Decided, Error> {
-        let seen = (seen, approval.level);
         let Verdict::Approve { payload: Some(payload) } = &decision.verdict else {
-            return Ok(self.store.decide(approval.id, caller, decision, seen, None).await?);
+            return Ok(self.store.decide(approval, caller, decision, None).await?);
         };
         let action = match &approval.asked {
             Asked::Step { action, .. } => action.as_deref(),
@@ -119,14 +135,37 @@ impl Engine {
         let changes = changes.map_err(|error| Error::Corrupt(Box::new(error)))?;
         let digest = content.digest();
         let edit = NewContent { task, payload, digest: &digest, original, changes: &changes };
-        Ok(self.store.decide(approval.id, caller, decision, seen, Some(&edit)).await?)
+        Ok(self.store.decide(approval, caller, decision, Some(&edit)).await?)
     }
 
-    /// A request in place of one that is lost: whoever may decide at all may decide it.
+    /// A request in place of one that is lost: every caller whose role may decide at all may decide it.
     pub(super) fn lost_gate(&self, partition: Partition) -> Gate {
+        self.plain_gate(partition, "the first request for an approval was lost")
+    }
+
+    /// What the rules of today ask for before `task` may run again; none: nothing. A task that was to be approved once
+    /// is never let through because its rule is gone.
+    pub(super) fn gate_of_today(&self, task: &Task) -> Option<Gate> {
+        let settings = &self.settings.approvals;
+        let partition = task.id.partition();
+        let gate = match policy::required_approval(&settings.rules, task) {
+            Some(rule) => Gate {
+                id: ApprovalId::new(partition),
+                digest: String::new(),
+                rule: rule.name.clone(),
+                terms: settings.terms_of(&rule.terms),
+            },
+            None if task.approval.is_some() => {
+                self.plain_gate(partition, "it needed an approval before")
+            }
+            None => return None,
+        };
+        Some(Gate { digest: task.content(None).digest(), ..gate })
+    }
+
+    fn plain_gate(&self, partition: Partition, rule: &str) -> Gate {
         let terms = self.settings.approvals.terms_of(&TermsSetting::default());
-        let rule = "the first request for an approval was lost".to_owned();
-        Gate { id: ApprovalId::new(partition), digest: String::new(), rule, terms }
+        Gate { id: ApprovalId::new(partition), digest: String::new(), rule: rule.to_owned(), terms }
     }
 
     /// The agent that holds the task asks whether it may take a step. Its lease ends; the answer is on the task when it
@@ -152,7 +191,7 @@ impl Engine {
         // An event holds it in one line.
         let action = question.action.as_deref().map(content::canonical);
         let digest = task.content(question.action.as_deref()).digest();
-        let rule = "asked by the agent".to_owned();
+        let rule = ASKED_BY_AGENT.to_owned();
         let gate = Gate { id: ApprovalId::new(id.partition()), digest, rule, terms };
         let asks = (question.reason.as_str(), action.as_deref(), question.on_rejection);
         let said = question.digest();

@@ -111,7 +111,10 @@ pub enum Error {
         /// Who is asked, in words.
         asked: String,
     },
-    /// The caller has said yes before; others must.
+    /// Four eyes are wanted, and the caller wrote what there is to approve.
+    #[error("the caller wrote the content that approval {0} is for")]
+    OwnContent(ApprovalId),
+    /// The caller has said yes before, perhaps with another credential; others must.
     #[error("the caller has approved {0} before")]
     AlreadyVoted(ApprovalId),
     /// There is something else to decide than the decision was about.

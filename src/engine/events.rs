@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::domain::event::NewEvent;
 use crate::domain::ids::TaskId;
 use crate::domain::json::{with_line_feeds, with_member};
-use crate::domain::principal::{Principal, Role};
+use crate::domain::principal::{Principal, Role, is_orchestrator};
 
 use super::{Engine, Error};
 
@@ -28,10 +28,12 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`Error::ForeignSource`] if it is to come from somebody else than the caller, who is no admin.
+    /// [`Error::ForeignSource`] if it is to come from another than the caller, who is no admin, or from the
+    /// orchestrator itself.
     pub async fn publish(&self, caller: &Principal, event: NewEvent) -> Result<Uuid, Error> {
         let source_agent = event.source_agent.as_deref().unwrap_or(caller.name());
-        if source_agent != caller.name() && caller.role() != Role::Admin {
+        let is_own = source_agent == caller.name() || caller.role() == Role::Admin;
+        if !is_own || is_orchestrator(source_agent) {
             let caller = caller.name().to_owned();
             return Err(Error::ForeignSource { source_agent: source_agent.to_owned(), caller });
         }

@@ -3,6 +3,7 @@
 mod approvals;
 mod audit;
 mod bridge;
+mod deciders;
 mod dispatch;
 mod doctor;
 mod duties;
@@ -35,6 +36,7 @@ use crate::store::Store;
 pub use crate::store::{Finding, Remedy};
 pub use approvals::Question;
 pub use bridge::Unpublished;
+pub use deciders::{QUORUM, Target, Unreachable};
 pub use error::{Error, Fault};
 pub use examiner::Round;
 pub use feed::{EventFilter, EventPage, Feed, Heard, Position};

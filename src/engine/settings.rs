@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::domain::approval::{Groups, OnExpiry, Terms, TermsSetting};
+use crate::domain::decision::Directory;
 use crate::domain::name::Name;
+use crate::domain::people::People;
 use crate::domain::policy::ApprovalRule;
 use crate::domain::retry::Backoff;
 use crate::domain::routing::RoutingRule;
@@ -31,6 +33,15 @@ pub struct Settings {
     pub retention: Retention,
     /// `[doctor]`
     pub doctor: Doctor,
+    /// `[auth.identities]` and `[auth.sources]`
+    pub people: People,
+}
+
+impl Settings {
+    /// Who there is to decide.
+    pub fn directory(&self) -> Directory<'_> {
+        Directory { people: &self.people, groups: &self.approvals.groups }
+    }
 }
 
 /// What may be submitted.

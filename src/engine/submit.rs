@@ -9,6 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::content::Content;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::name::Name;
+use crate::domain::people::{ANY_SOURCE, People};
 use crate::domain::principal::Principal;
 use crate::domain::sla::{self, Sla};
 use crate::domain::task::{Millis, NewTask};
@@ -84,6 +86,9 @@ impl Engine {
         if let Some(detail) = unknown_type(&settings.tasks.types, &new.kind) {
             return Err(Error::Invalid(vec![Fault::new("/type", detail)]));
         }
+        if let Some(detail) = foreign_source(&settings.people, caller, &new.source) {
+            return Err(Error::Invalid(vec![Fault::new("/source", detail)]));
+        }
         let Some((_, rule)) = routing::route(&settings.routing.rules, &new) else {
             return Err(Error::Invalid(vec![Fault::new(
                 "/type",
@@ -120,7 +125,7 @@ impl Engine {
             Gate { id: ApprovalId::new(partition), digest, rule: asks.name.clone(), terms }
         });
         new.sla = promise(settings, &new);
-        let actions = sla::actions(&settings.sla.rules, &new);
+        let actions = sla::actions(&settings.sla.rules, &settings.approvals.rules, &new);
         Ok(NewRecord {
             id: TaskId::new(partition),
             by: caller.to_string(),
@@ -145,6 +150,17 @@ impl Engine {
             approval_rule: approval.map(|rule| rule.name.clone()),
         }
     }
+}
+
+/// Why `caller` may not submit in the name of `source`; none: it may. Rules trust a source, so a caller must not choose
+/// it freely.
+fn foreign_source(people: &People, caller: &Principal, source: &Name) -> Option<String> {
+    let allowed = people.sources(caller);
+    if allowed.iter().any(|known| known == source.as_str() || known == ANY_SOURCE) {
+        return None;
+    }
+    let known = allowed.join(", ");
+    Some(format!("is not a source of {caller}; known are {known}; `auth.sources` can name others"))
 }
 
 /// What is promised in time, on either clock: the submission's word, else the configured target of its type and

@@ -10,7 +10,7 @@ use crate::domain::lifecycle::Verb;
 use crate::domain::principal::Principal;
 use crate::domain::task::Task;
 use crate::store::lists::Place;
-use crate::store::{Answer, Gate, Row};
+use crate::store::{Answer, Row};
 
 use super::{Engine, Error, Fault, Page, StatusChange, TaskFilter, slow_poll};
 
@@ -102,14 +102,14 @@ impl Engine {
         self.accepted(id, Verb::Cancel, answer).await
     }
 
-    /// Puts a failed or cancelled task back, its counters at zero. One that nobody approved is blocked again.
+    /// Puts a failed or cancelled task back, its counters at zero. One that is not approved is blocked again, under the
+    /// rules of today: those of its submission may name people who are gone.
     pub async fn requeue(&self, caller: &Principal, id: TaskId) -> Result<Task, Error> {
         self.known(id)?;
         let head_starts = self.settings.queue.head_start_ms.all();
         // The content cannot change while the task is at rest.
-        let digest = self.task(id).await?.content(None).digest();
-        let gate = Gate { digest, ..self.lost_gate(id.partition()) };
-        let answer = self.store.requeue(id, caller, head_starts, &gate).await?;
+        let gate = self.gate_of_today(&self.task(id).await?);
+        let answer = self.store.requeue(id, caller, head_starts, gate.as_ref()).await?;
         self.accepted(id, Verb::Requeue, answer).await
     }
 

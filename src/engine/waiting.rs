@@ -62,6 +62,7 @@ impl Engine {
 
     /// What `task` waits for.
     pub async fn waiting(&self, task: &Task) -> Result<Option<Waiting>, Error> {
+        let directory = self.settings.directory();
         let is_parked = task.timeline.last().is_some_and(|last| last.verb == Verb::Park);
         Ok(match task.state {
             State::Pending | State::Assigned if is_parked => {
@@ -73,7 +74,7 @@ impl Engine {
                         let level = asked.terms.level(asked.level);
                         Waiting::Approval {
                             id: asked.id,
-                            asked: level.map(|level| level.describe()).unwrap_or_default(),
+                            asked: level.map(|level| directory.describe(level)).unwrap_or_default(),
                             is_ask: matches!(asked.asked, Asked::Step { .. }),
                             until: asked.expires_at,
                         }

@@ -7,11 +7,11 @@ use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::ApprovalId;
 use crate::engine::Engine;
 
-use super::auth::{ApprovalsDecide, ApprovalsRead, Caller};
+use super::auth::{Admin, ApprovalsDecide, ApprovalsRead, Caller};
 use super::error::Refusal;
 use super::json::{Body, Json, OptionalBody};
 use super::openapi::Tag;
-use super::request::{Approve, Decisions, Limits, Reject};
+use super::request::{Approve, Decisions, Limits, Reject, Retarget};
 use super::tasks::DEFAULT_PAGE;
 use super::text::{PageLimit, Text};
 use super::view::{ApprovalDetail, ApprovalPage, DecisionResult, DecisionsResult};
@@ -86,8 +86,9 @@ impl Approvals {
 
     /// Approve
     ///
-    /// The task goes on, unless the quorum needs more who say yes. Only those who are asked may, and nobody approves what
-    /// he submitted or asked himself. With a `payload`, that one will run; the task and the approval show what differs.
+    /// The task goes on, unless the quorum needs more who say yes. Only those who are asked may, and no person approves
+    /// an own task or question, whichever credential submits, asks or approves. With a `payload`, that one will run; the
+    /// task and the approval show what differs; with `four_eyes`, the person who wrote it cannot approve it.
     /// A second decision is refused with `already-decided`, which says by whom and when.
     #[oai(path = "/approvals/:id/approve", method = "post", operation_id = "approve")]
     async fn approve(
@@ -117,6 +118,23 @@ impl Approvals {
     ) -> Result<Json<ApprovalDetail>, Refusal> {
         let decision = body.0.into_decision(reason.0)?;
         Ok(Json(self.engine.decide(&caller, id.0.0, decision).await?.into()))
+    }
+
+    /// Have others decide
+    ///
+    /// For an approval whose deciders are gone: a group that is no longer configured, or has fewer people than must say
+    /// yes. From then on those decide whom the rule, roles or groups name; earlier approvals no longer count. A caller
+    /// cannot do this for its own task or question.
+    #[oai(path = "/approvals/:id/retarget", method = "post", operation_id = "retarget_approval")]
+    async fn retarget(
+        &self,
+        caller: Caller<Admin>,
+        /// The approval.
+        id: Path<Text<ApprovalId>>,
+        body: Body<Retarget>,
+    ) -> Result<Json<ApprovalDetail>, Refusal> {
+        let (target, reason) = body.value.into_target()?;
+        Ok(Json(self.engine.retarget(&caller, id.0.0, target, reason).await?.into()))
     }
 
     /// Decide on up to 100 approvals

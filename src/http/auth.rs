@@ -298,7 +298,8 @@ mod tests {
 
     fn guard() -> Guard {
         let api_keys = [("ops".to_owned(), Secret::new(format!("{KEY}:admin")))].into();
-        Guard::new(&Auth { jwt_secret: Some(Secret::new(SECRET)), api_keys }).unwrap()
+        Guard::new(&Auth { jwt_secret: Some(Secret::new(SECRET)), api_keys, ..Auth::default() })
+            .unwrap()
     }
 
     fn token(secret: &str, claims: &Value) -> String {
@@ -352,7 +353,8 @@ mod tests {
             with("role", json!("root")),
             with("exp", json!(1_000)),
             with("nbf", json!(4_000_000_000u64)),
-            with("sub", json!("a b")),
+            with("sub", json!("a\nb")),
+            with("sub", json!("Orchestrator")),
         ];
         let mut tokens: Vec<_> = bad.iter().map(|claims| token(SECRET, claims)).collect();
         tokens.push(token("another secret of at least 32 bytes", &claims()));
@@ -381,6 +383,7 @@ mod tests {
         let with_key = |setting: &str| Auth {
             jwt_secret: None,
             api_keys: [("ops".to_owned(), Secret::new(setting))].into(),
+            ..Auth::default()
         };
         let weak = Auth { jwt_secret: Some(Secret::new("x".repeat(31))), ..Auth::default() };
 

@@ -83,7 +83,7 @@ pub struct FieldError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[rustfmt::skip]
 enum Cause {
-    Unreadable, Unauthenticated, MissingScope, OwnSubmission, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
+    Unreadable, Unauthenticated, MissingScope, OwnSubmission, OwnContent, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
     UnknownApproval, UnknownAgent, TooManyAgents, MethodNotAllowed, NotAcceptable, IllegalTransition, LeaseLost, TaskCancelled,
     NotHolder, ResultMismatch, AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
     IdempotencyMismatch, Other(StatusCode), Internal, StoreFull, StoreUnavailable, NotReplicated,
@@ -99,6 +99,7 @@ impl Cause {
             Self::MissingScope         => (S::FORBIDDEN,              "missing-scope",          "The role does not allow this"),
             Self::NotAsked             => (S::FORBIDDEN,              "not-asked",              "Others are asked to decide"),
             Self::OwnSubmission        => (S::FORBIDDEN,              "own-submission",         "Nobody decides on his own task"),
+            Self::OwnContent           => (S::FORBIDDEN,              "own-content",            "You cannot approve your own content"),
             Self::ForeignSource        => (S::FORBIDDEN,              "foreign-source",         "The event's source is somebody else"),
             Self::OriginRefused        => (S::FORBIDDEN,              "origin-refused",         "The web origin is not allowed"),
             Self::UnknownRoute         => (S::NOT_FOUND,              "not-found",              "There is nothing here"),

@@ -67,6 +67,10 @@ pub struct Auth {
     pub jwt_secret: Option<Secret>,
     /// A caller's name to `<key>:<role>`.
     pub api_keys: BTreeMap<String, Secret>,
+    /// A credential, see [`crate::domain::people::credential`], to the name of the person that it is of.
+    pub identities: BTreeMap<String, String>,
+    /// A credential to the sources that it may submit in the name of; see [`crate::domain::people::People::sources`].
+    pub sources: BTreeMap<String, Vec<String>>,
 }
 
 /// Why the gateway does not start.

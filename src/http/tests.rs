@@ -63,7 +63,7 @@ fn settings(origins: &[&str]) -> Settings {
         keys.into_iter().map(|(name, key)| (name.to_owned(), Secret::new(key))).collect();
     let cors_origins = origins.iter().map(|&origin| origin.to_owned()).collect();
     let http = Http { max_body_bytes: 2_000, cors_origins, ..Http::default() };
-    Settings { http, auth: Auth { jwt_secret: None, api_keys } }
+    Settings { http, auth: Auth { api_keys, ..Auth::default() } }
 }
 
 async fn call(request: Request) -> Response {

@@ -27,9 +27,11 @@ use crate::domain::task::{Millis, Priority};
 use super::field::Readable;
 
 mod events;
+mod group;
 mod report;
 
 pub use events::{EventSource, EventType, TypePatterns};
+pub use group::GroupName;
 
 /// A type that stands on the wire as text.
 pub trait Word: Sized + Send + Sync + 'static {

@@ -1,5 +1,7 @@
 //! What must hold of values beyond their kind: ranges, and what must hold of several together.
 
+mod people;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -10,19 +12,16 @@ use super::{Fault, Settings};
 use crate::domain::approval::{OnExpiry, TermsSetting};
 use crate::domain::name::Name;
 use crate::domain::policy::Condition;
-use crate::domain::principal::{Principal, Role, Scope, Subject};
+use crate::domain::principal::{Role, Scope};
 use crate::domain::sla::{Action, TARGET_MS};
 use crate::domain::task::Priority;
-use crate::engine::{self, Approvals};
+use crate::engine;
 use crate::store::sentinel;
 
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
 const YEAR: u64 = 365 * DAY;
-
-/// The shortest secret that HS256 may be used with: as long as its hash.
-const JWT_SECRET_MIN: usize = 32;
 
 /// Adds a fault for everything that does not hold.
 pub(super) fn cross(settings: &Settings, faults: &mut Vec<Fault>) {
@@ -186,32 +185,20 @@ impl Check<'_> {
             } else if !seen.insert(&rule.name) {
                 self.fail(&format!("{path}.name"), "another rule has this name");
             }
-            self.terms(&format!("{path}.terms"), &rule.terms, &engine.approvals);
+            self.terms(&format!("{path}.terms"), &rule.terms, engine);
         }
-        self.terms("approvals.asked", &engine.approvals.asked, &engine.approvals);
+        self.terms("approvals.asked", &engine.approvals.asked, engine);
         if engine.approvals.on_expiry == OnExpiry::Escalate {
             self.fail(
                 "approvals.on_expiry",
                 "expected \"reject\" or \"hold\": only terms can say who is asked then",
             );
         }
-        for (group, members) in &engine.approvals.groups {
-            let is_caller = |member: &&String| {
-                member
-                    .split_once(':')
-                    .is_some_and(|(kind, name)| matches!(kind, "key" | "user") && !name.is_empty())
-            };
-            for member in members.iter().filter(|member| !is_caller(member)) {
-                let expected = format!(
-                    "`{member}`: expected `key:<name of an API key>` or `user:<sub of a token>`"
-                );
-                self.fail(&format!("approvals.groups.{group}"), expected);
-            }
-        }
+        self.groups(&engine.approvals.groups);
     }
 
     /// Terms that nobody could meet would hold their tasks for ever.
-    fn terms(&mut self, path: &str, terms: &TermsSetting, settings: &Approvals) {
+    fn terms(&mut self, path: &str, terms: &TermsSetting, engine: &engine::Settings) {
         self.range(&format!("{path}.quorum"), u64::from(terms.quorum.unwrap_or(1)), 1..=20);
         let times = [
             ("expires_after_ms", terms.expires_after_ms),
@@ -241,21 +228,24 @@ impl Check<'_> {
                     format!("the role {} never decides", role.as_str()),
                 );
             }
-            for group in groups.iter().filter(|group| !settings.groups.contains_key(*group)) {
+            for group in groups.iter().filter(|group| !engine.approvals.groups.contains_key(*group))
+            {
                 self.fail(
                     &format!("{path}.groups"),
                     format!("`{group}` is not one of approvals.groups"),
                 );
             }
-            let members: BTreeSet<_> =
-                groups.iter().filter_map(|group| settings.groups.get(group)).flatten().collect();
+            let members: BTreeSet<_> = groups
+                .iter()
+                .flat_map(|group| engine.people.members(&engine.approvals.groups, group))
+                .collect();
             if roles.is_empty()
                 && !groups.is_empty()
                 && members.len() < terms.quorum.unwrap_or(1) as usize
             {
                 self.fail(
                     &format!("{path}.quorum"),
-                    "its groups have fewer members than must say yes",
+                    "its groups have fewer people than must say yes",
                 );
             }
         }
@@ -327,28 +317,6 @@ impl Check<'_> {
                 let expected =
                     "expected `*` or an origin such as `https://app.example.com`, without a path";
                 self.fail(&format!("http.cors_origins[{number}]"), expected);
-            }
-        }
-    }
-
-    fn auth(&mut self, auth: &crate::http::Auth) {
-        if auth.jwt_secret.as_ref().is_some_and(|secret| secret.expose().len() < JWT_SECRET_MIN) {
-            self.fail("auth.jwt_secret", format!("expected at least {JWT_SECRET_MIN} bytes"));
-        }
-        let mut seen = BTreeSet::new();
-        for (name, entry) in &auth.api_keys {
-            let path = format!("auth.api_keys.{name}");
-            let (key, role) = entry.expose().rsplit_once(':').unwrap_or((entry.expose(), ""));
-            if let Err(why) = Principal::new(Subject::Key(name.clone()), Role::User) {
-                self.fail(&path, why.to_string());
-            }
-            if key.is_empty() || Role::from_str(role).is_err() {
-                self.fail(
-                    &path,
-                    "expected `<key>:<role>` with the role user, agent, approver or admin",
-                );
-            } else if !seen.insert(key) {
-                self.fail(&path, "another name has the same key, and a caller would be either");
             }
         }
     }

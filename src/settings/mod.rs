@@ -21,7 +21,9 @@ use config::{Config, ConfigError, File, FileFormat, Source, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
 use crate::domain::name::Name;
+use crate::domain::people::People;
 use crate::engine;
+use crate::http::Auth;
 use crate::runtime::telemetry;
 use environment::Environment;
 use tree::Tree;
@@ -164,6 +166,7 @@ impl Settings {
         let (retention, nats) =
             (section(&tree, "retention", faults), section(&tree, "nats", faults));
         let doctor = section(&tree, "doctor", faults);
+        let people = auth.as_ref().map(|auth: &Auth| People::new(&auth.identities, &auth.sources));
         Some(Self {
             store: store?,
             engine: engine::Settings {
@@ -175,6 +178,7 @@ impl Settings {
                 sla: sla?,
                 retention: retention?,
                 doctor: doctor?,
+                people: people?,
             },
             http: crate::http::Settings { http: http?, auth: auth? },
             nats: nats?,

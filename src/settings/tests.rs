@@ -1,6 +1,8 @@
 //! The settings as an operator meets them.
 
 use super::*;
+use crate::domain::people::Identity;
+use crate::domain::principal::{Principal, Role, Subject};
 
 fn variables(pairs: &[(&str, &str)]) -> Variables {
     pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
@@ -164,7 +166,15 @@ fn values_are_checked_for_themselves_and_together() {
         ),
         (
             "[approvals.asked]\nquorum = 2\ngroups = [\"one\"]\n[approvals.groups]\none = [\"key:a\"]",
-            "fewer members than must say yes",
+            "fewer people than must say yes",
+        ),
+        (
+            "[approvals.asked]\nquorum = 2\ngroups = [\"one\"]\n[approvals.groups]\none = [\"key:a\", \"user:A\"]",
+            "fewer people than must say yes",
+        ),
+        (
+            "[approvals]\nrules = [{ name = \"x\", when = { where = [{ field = \"payload.x\", unless = [] }] } }]",
+            "either equals (and or_missing) or unless",
         ),
     ]);
 }
@@ -196,6 +206,48 @@ fn values_of_clocks_credentials_and_logs_are_checked() {
         ("tasks = 3", "expected a table"),
         ("[tasks", "test.toml"),
     ]);
+}
+
+#[test]
+fn what_is_said_about_credentials_is_checked() {
+    assert_refused(&[
+        ("[auth.api_keys]\nOrchestrator = \"0123456789abcdef:user\"", "is not `orchestrator`"),
+        ("[auth.identities]\nops = \"\\u200b\"", "expected the name of a person"),
+        ("[auth.identities]\nops = \"user:alice\"", "without `key:` or `user:`"),
+        ("[auth.identities]\n\"user:\" = \"alice\"", "a caller's name has 1 to 256"),
+        ("[auth.identities]\nops = \"bob\"\nbob = \"robert\"", "name that person"),
+        ("[auth.identities]\nops = 7", "expected a text"),
+        ("[auth.sources]\ncrew = []", "expected at least one source"),
+        ("[auth.sources]\ncrew = [\"Git Hub\"]", "`Git Hub`: expected `*`, or a name"),
+        ("[auth.sources]\ncrew = \"github\"", "expected a list"),
+        ("[approvals.groups]\noncall = [\"user:a\\nb\"]", "`user:<sub of a token>`"),
+    ]);
+}
+
+#[test]
+fn credentials_are_joined_to_people_and_sources_by_file_and_environment() {
+    let text =
+        "[auth.identities]\n\"user:auth0|5f.7c\" = \"alice\"\n[auth.sources]\ncrew = [\"github\"]";
+    let pairs = [
+        ("ORCHESTRATOR__AUTH__IDENTITIES__OPS", "Alice"),
+        ("ORCHESTRATOR__AUTH__SOURCES__OPS", "slack,mail"),
+    ];
+
+    let settings = join(text, &pairs).unwrap();
+
+    let people = &settings.engine.people;
+    for actor in ["key:ops", "user:auth0|5F.7c", "user:ALICE"] {
+        assert!(people.is(&Identity::of("alice"), actor), "{actor}");
+    }
+    let sources = |name: &str| {
+        let subject = Subject::Key(name.to_owned());
+        people.sources(&Principal::new(subject, Role::Agent).unwrap())
+    };
+    assert_eq!(
+        (sources("crew"), sources("ops")),
+        (vec!["github".to_owned()], vec!["slack".to_owned(), "mail".to_owned()])
+    );
+    assert!(join(&settings.shown(), &[]).is_ok(), "{}", settings.shown());
 }
 
 #[test]

@@ -46,8 +46,10 @@ impl Kind {
 }
 
 /// Tables whose keys the operator chooses, with what their values are.
-const OPEN: [(&str, Kind); 4] = [
+const OPEN: [(&str, Kind); 6] = [
     ("auth.api_keys", Kind::Text),
+    ("auth.identities", Kind::Text),
+    ("auth.sources", Kind::List),
     ("sla.targets", Kind::Whole),
     ("sla.start_targets", Kind::Whole),
     ("approvals.groups", Kind::List),

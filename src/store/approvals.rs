@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::domain::approval::{
     Approval, ApprovalStatus, Asked, Decision, Edit, OnRejection, Verdict,
 };
+use crate::domain::decision::{Author, payload_digest};
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lease::Proof;
 use crate::domain::lifecycle::State;
@@ -42,14 +43,8 @@ pub enum Decided {
     Unknown,
     /// It is heard, but more must say yes.
     Voted,
-    /// The caller submitted the task himself, or asked.
-    Own,
-    /// The caller has said yes before.
-    Twice,
-    /// Others are asked by now.
-    Level,
-    /// There is something else to decide by now; its digest.
-    Changed(String),
+    /// The approval is no longer what the decision was checked against; look at it again.
+    Stale,
     /// The task is not waiting.
     Illegal(State),
     /// Somebody else was first.
@@ -64,24 +59,22 @@ pub enum Decided {
 }
 
 impl Store {
-    /// Decides on an approval.
+    /// Decides on an approval, provided that it still is as `approval` says.
     ///
-    /// * `seen`: what the decider saw: the digest, and the level that he is one of.
-    /// * `edit`: what he puts in place of the payload, where he does.
+    /// * `edit`: what the decider puts in place of the payload, if anything.
     pub async fn decide(
         &self,
-        id: ApprovalId,
+        approval: &Approval,
         caller: &Principal,
         decision: &Decision,
-        seen: (&str, usize),
         edit: Option<&NewContent<'_>>,
     ) -> Result<Decided, Error> {
         let (mut args, actor) = (args(), caller.to_string());
-        args.arg(id.to_string())
+        args.arg(approval.id.to_string())
+            .arg(approval.revision)
             .arg(decision.comment.as_deref().map(codec::quote).unwrap_or_default());
         let script = match &decision.verdict {
             Verdict::Approve { .. } => {
-                args.arg(seen.0).arg(seen.1);
                 match edit {
                     Some(edit) => {
                         let task = edit.task;
@@ -91,9 +84,10 @@ impl Store {
                             task.metadata.as_deref(),
                             target,
                         )?);
-                        args.arg(edit.digest).arg(edit.original.get()).arg(edit.changes)
+                        args.arg(edit.digest).arg(edit.original.get()).arg(edit.changes);
+                        args.arg(payload_digest(edit.payload))
                     }
-                    None => args.arg("").arg("").arg("").arg(""),
+                    None => args.arg("").arg("").arg("").arg("").arg(""),
                 };
                 &script::APPROVE
             }
@@ -102,12 +96,32 @@ impl Store {
                     Some(reason) => format!("rejected by {actor}: {reason}"),
                     None => format!("rejected by {actor}"),
                 };
-                args.arg(codec::quote(&error)).arg(seen.0).arg(seen.1);
+                args.arg(codec::quote(&error));
                 &script::REJECT
             }
         };
-        let answer: String = self.commit_audited(script, id.partition(), caller, args).await?;
+        let answer: String =
+            self.commit_audited(script, approval.id.partition(), caller, args).await?;
         read(&answer, &actor)
+    }
+
+    /// Has others decide, provided that the approval still is as `approval` says.
+    ///
+    /// * `gate`: the new terms; its id and digest are those of the approval.
+    pub async fn retarget(
+        &self,
+        approval: &Approval,
+        caller: &Principal,
+        gate: &Gate,
+        reason: Option<&str>,
+    ) -> Result<Decided, Error> {
+        let mut args = args();
+        args.arg(approval.id.to_string()).arg(approval.revision).arg(gate.lines()?);
+        args.arg(reason.map(codec::quote).unwrap_or_default());
+        let partition = approval.id.partition();
+        let answer: String =
+            self.commit_audited(&script::RETARGET, partition, caller, args).await?;
+        read(&answer, &caller.to_string())
     }
 
     /// Has the agent that holds the task ask: the lease ends, the task is blocked.
@@ -142,7 +156,7 @@ impl Store {
     }
 }
 
-/// Reads what `approve.lua` and `reject.lua` answer.
+/// Reads what `approve.lua`, `reject.lua` and `retarget.lua` answer.
 fn read(answer: &str, actor: &str) -> Result<Decided, Error> {
     let unreadable =
         || Error::corrupt(format!("a decision was answered with {answer:?} for {actor}"));
@@ -151,10 +165,7 @@ fn read(answer: &str, actor: &str) -> Result<Decided, Error> {
         "OK" => Ok(Decided::Done),
         "UNKNOWN" => Ok(Decided::Unknown),
         "VOTED" => Ok(Decided::Voted),
-        "OWN" => Ok(Decided::Own),
-        "TWICE" => Ok(Decided::Twice),
-        "LEVEL" => Ok(Decided::Level),
-        "CHANGED" => Ok(Decided::Changed(rest.to_owned())),
+        "STALE" => Ok(Decided::Stale),
         "ILLEGAL" => State::from_word(rest).map(Decided::Illegal).ok_or_else(unreadable),
         "DECIDED" => {
             let mut words = rest.splitn(3, ' ');
@@ -199,6 +210,8 @@ pub(super) fn read_approval(
         level: fields.parse("level")?.unwrap_or_default(),
         votes: fields.json("votes")?.unwrap_or_default(),
         edit,
+        authors: authors(fields.get("authors").unwrap_or_default()),
+        revision: fields.parse("revision")?.unwrap_or_default(),
         requested_by: fields.needed("by")?.to_owned(),
         requested_at: fields
             .parse("requested_at")?
@@ -209,6 +222,12 @@ pub(super) fn read_approval(
         comment: fields.json("comment")?,
         previous: fields.parse("previous")?,
     })
+}
+
+/// Reads a line for each payload and author; see `approval.lua`.
+fn authors(lines: &str) -> Vec<Author> {
+    let author = |(payload, by): (&str, &str)| Author { payload: payload.into(), by: by.into() };
+    lines.lines().filter_map(|line| line.split_once(' ')).map(author).collect()
 }
 
 /// The hash of an approval; an empty field is none.

@@ -61,7 +61,7 @@ pub use tasks::{Gate, NewRecord, SubmitAnswer};
 pub use wake::Bells;
 
 /// Who acts when no caller does: the duties.
-pub const ORCHESTRATOR: &str = "orchestrator";
+pub use crate::domain::principal::ORCHESTRATOR;
 
 /// How the store is reached.
 #[derive(Clone, Debug, Deserialize)]

@@ -113,6 +113,7 @@ scripts! {
     REQUEUE = "requeue", Takes, [Requeue], SEAL, APPROVAL, AUDIT;
     APPROVE = "approve", Frees, [Approve, Edit, Vote], SEAL, APPROVAL, AUDIT;
     REJECT = "reject", Frees, [Reject], SEAL, APPROVAL, AUDIT;
+    RETARGET = "retarget", Frees, [Retarget], SEAL, APPROVAL, AUDIT;
     LAPSE = "lapse", Frees, [Lapse, Escalate], SEAL, APPROVAL;
     PAUSE = "pause", Frees, [], AUDIT;
     CREDENTIALS = "credentials", Frees, [], AUDIT;

@@ -153,17 +153,19 @@ impl Store {
 
     /// Puts a failed or cancelled task back.
     ///
-    /// * `gate`: the new request, should one be needed; on the terms of the one before, unless that is lost.
+    /// * `gate`: the request that it waits for, unless an approval that it has stands; none: it needs none.
     pub async fn requeue(
         &self,
         id: TaskId,
         caller: &Principal,
         head_starts_ms: [Millis; 4],
-        gate: &Gate,
+        gate: Option<&Gate>,
     ) -> Result<Answer, Error> {
         let mut args = args();
         args.arg(id.to_string()).arg(joined(head_starts_ms));
-        args.arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
+        args.arg(optional(gate.map(|gate| gate.id)));
+        args.arg(gate.map(|gate| gate.digest.as_str()).unwrap_or_default());
+        args.arg(gate.map(Gate::lines).transpose()?.unwrap_or_default());
         let answer: String =
             self.commit_audited(&script::REQUEUE, id.partition(), caller, args).await?;
         Answer::read(&answer, State::Pending)

@@ -183,7 +183,6 @@ impl Agent {
             "alert_threshold": threshold,
             "type": kind,
             "priority": priority,
-            "source": "demo",
             "parent_task_id": handed.task.task_id,
             "trace_id": handed.task.trace_id,
             "payload": payload,

@@ -61,6 +61,29 @@ pub enum Command {
         #[command(flatten)]
         service: Service,
     },
+    /// Have others decide, for approvals whose deciders are gone; needs the role admin.
+    Retarget {
+        /// The approvals.
+        #[arg(required = true)]
+        ids: Vec<Uuid>,
+        /// The approval rule whose people decide, on its terms of today.
+        #[arg(long, conflicts_with_all = ["role", "group", "quorum"], required_unless_present_any = ["role", "group"])]
+        rule: Option<String>,
+        /// A role whose callers decide; may be given several times.
+        #[arg(long)]
+        role: Vec<String>,
+        /// A group whose members decide; may be given several times.
+        #[arg(long)]
+        group: Vec<String>,
+        /// How many must approve, 1 to 20; as it is if left out.
+        #[arg(long)]
+        quorum: Option<u32>,
+        /// Why, at most 1,000 characters; stands in the audit log.
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        service: Service,
+    },
 }
 
 /// The columns of a list, and the fields below them.
@@ -94,6 +117,13 @@ impl Command {
                 let no = Decision { comment: Some(reason), digest, payload: None };
                 decide(&service, &ids, "reject", &no).await
             }
+            Self::Retarget { ids, rule, role, group, quorum, reason, service } => {
+                let is_given = |words: &Vec<String>| !words.is_empty();
+                let roles = Some(role).filter(is_given);
+                let groups = Some(group).filter(is_given);
+                let target = Target { rule, roles, groups, quorum, reason };
+                decide(&service, &ids, "retarget", &target).await
+            }
         }
     }
 }
@@ -107,11 +137,21 @@ struct Decision {
     payload: Option<Box<RawValue>>,
 }
 
+/// Who decides from now on, as the API takes it.
+#[derive(Serialize)]
+struct Target {
+    rule: Option<String>,
+    roles: Option<Vec<String>>,
+    groups: Option<Vec<String>>,
+    quorum: Option<u32>,
+    reason: Option<String>,
+}
+
 async fn decide(
     service: &Service,
     ids: &[Uuid],
     verb: &str,
-    body: &Decision,
+    body: &impl Serialize,
 ) -> Result<ExitCode, Error> {
     let done = |approval: &Members| {
         let task = approval.object("task");

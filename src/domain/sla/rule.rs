@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::domain::name::Name;
-use crate::domain::policy::{Condition, Verdict};
+use crate::domain::policy::{ApprovalRule, Condition, Verdict, highest_priority};
 use crate::domain::task::NewTask;
 
 /// One of a task's two clocks.
@@ -42,7 +42,7 @@ impl Threshold {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// The priority goes one step up, as long as no agent has the task.
+    /// The priority goes one step up, as long as no agent has the task, and never to one that needs another approval.
     Raise,
     /// Somebody is told, by an event of its own.
     Notify,
@@ -81,15 +81,25 @@ pub struct SlaRule {
     pub to: Option<Name>,
 }
 
-/// What the rules ask for when `task`'s thresholds pass, as a record keeps it: each `<bit><action>[:<to>]`, joined by
-/// commas; empty: nothing. Kept with the task, so that its consequences are as absolute as its deadlines.
-pub fn actions(rules: &[SlaRule], task: &NewTask) -> String {
+/// What the rules ask for when `task`'s thresholds pass, as a record keeps it: each `<bit><action>[:<argument>]`, joined
+/// by commas; empty: nothing. Kept with the task, so that its consequences are as absolute as its deadlines.
+///
+/// * `approvals`: what a raised priority must not run into.
+pub fn actions(rules: &[SlaRule], approvals: &[ApprovalRule], task: &NewTask) -> String {
     let mut words: Vec<String> = Vec::new();
     for rule in rules.iter().filter(|rule| rule.when.test(task) == Verdict::Yes) {
+        let argument = match rule.action {
+            Action::Raise => match highest_priority(approvals, task) {
+                highest if highest == task.priority => continue,
+                highest => Some(highest.as_str().to_owned()),
+            },
+            Action::Notify => rule.to.as_ref().map(Name::to_string),
+            Action::Escalate | Action::Cancel => None,
+        };
+        let argument = argument.map(|argument| format!(":{argument}")).unwrap_or_default();
         let clocks = [Clock::Start, Clock::Finish].into_iter();
         for clock in clocks.filter(|clock| rule.clock.is_none_or(|only| only == *clock)) {
-            let to = rule.to.as_ref().map(|to| format!(":{to}")).unwrap_or_default();
-            let word = format!("{}{}{to}", rule.on.bit(clock), rule.action.as_str());
+            let word = format!("{}{}{argument}", rule.on.bit(clock), rule.action.as_str());
             if !words.contains(&word) {
                 words.push(word);
             }

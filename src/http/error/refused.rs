@@ -77,6 +77,9 @@ impl From<engine::Error> for Refusal {
                 refuse(Cause::Uncleared, "Cancel the task, and submit it again.")
             }
             Error::OwnSubmission(_) => refuse(Cause::OwnSubmission, "Somebody else must decide."),
+            Error::OwnContent(_) => {
+                refuse(Cause::OwnContent, "Its terms want four eyes: another person must approve.")
+            }
             Error::ForeignSource { .. } => {
                 refuse(Cause::ForeignSource, "Leave `source_agent` out, or send your own name.")
             }

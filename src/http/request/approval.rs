@@ -7,15 +7,16 @@ use serde::Deserialize;
 
 use crate::domain::approval::{Decision, OnRejection, Verdict};
 use crate::domain::ids::ApprovalId;
+use crate::domain::principal::Role;
 use crate::domain::task::Millis;
-use crate::engine::Question;
+use crate::engine::{QUORUM, Question, Target};
 
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields, List};
 use super::super::json::{Raw, RawObject};
-use super::super::text::Text;
+use super::super::text::{GroupName, Text};
 use super::dispatch::{Held, read_held};
-use super::{Limits, REASON};
+use super::{Limits, REASON, RULE};
 
 /// The largest action of a question, in bytes: every event of its approval carries it.
 const MAX_ACTION_BYTES: usize = 65_536;
@@ -108,6 +109,31 @@ pub struct Ask {
 
 impl Fields for Ask {}
 
+/// The most roles that may be asked instead: as many as there are.
+const MAX_ROLES: usize = Role::ALL.len();
+
+/// The most groups that may be asked instead.
+const MAX_GROUPS: usize = 20;
+
+/// Others are to decide.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+pub struct Retarget {
+    /// The approval rule whose people decide, on its terms of today; `asked by the agent` means `approvals.asked`. Not
+    /// together with `roles`, `groups` and `quorum`.
+    rule: Field<Option<String>>,
+    /// Callers of these roles decide.
+    roles: Field<Option<List<Text<Role>, MAX_ROLES>>>,
+    /// Members of these groups decide.
+    groups: Field<Option<List<Text<GroupName>, MAX_GROUPS>>>,
+    /// How many must say yes, 1 to 20; as it is if left out.
+    quorum: Field<Option<u32>>,
+    /// Why, 1 to 1,000 characters; stands in the timeline and in the audit log.
+    reason: Field<Option<String>>,
+}
+
+impl Fields for Retarget {}
+
 fn read_comment(faults: &mut Faults, name: &str, comment: Option<String>) -> Option<String> {
     faults.short(name, comment.filter(|text| !text.is_empty()), REASON)
 }
@@ -161,6 +187,42 @@ impl Reject {
         let comment = read_comment(&mut faults, "reason", reason);
         let digest = read_digest(&mut faults, self.digest);
         faults.finish(Some(Decision { verdict: Verdict::Reject, comment, digest }))
+    }
+}
+
+impl Retarget {
+    /// Who decides from now on, and why.
+    ///
+    /// # Errors
+    ///
+    /// Every field that is wrong.
+    pub fn into_target(self) -> Result<(Target, Option<String>), Refusal> {
+        let mut faults = Faults::default();
+        let rule = faults.optional("rule", self.rule);
+        let rule = faults.short("rule", rule, RULE);
+        let roles = faults.optional("roles", self.roles).map(|list| list.0);
+        let groups = faults.optional("groups", self.groups);
+        let quorum = faults.optional("quorum", self.quorum);
+        let quorum = faults.within("quorum", quorum, QUORUM);
+        let reason = faults.optional("reason", self.reason);
+        let reason = read_comment(&mut faults, "reason", reason);
+        let has_people = roles.is_some() || groups.is_some() || quorum.is_some();
+        let roles: Vec<_> = roles.into_iter().flatten().map(|role| role.0).collect();
+        let groups = groups.into_iter().flat_map(|list| list.0);
+        let groups: Vec<_> = groups.map(|group| group.0.0).collect();
+        let target = match rule {
+            Some(_) if has_people => {
+                faults.add("rule", "must not be given together with `roles`, `groups` or `quorum`");
+                None
+            }
+            Some(rule) => Some(Target::Rule(rule)),
+            None if roles.is_empty() && groups.is_empty() => {
+                faults.add("rule", "is required, unless `roles` or `groups` says who decides");
+                None
+            }
+            None => Some(Target::People { roles, groups, quorum }),
+        };
+        faults.finish(target.map(|target| (target, reason)))
     }
 }
 

@@ -20,7 +20,7 @@ pub struct PublishRequest {
     /// .failed, pr.opened .merged, kb.updated .gap_detected, agent.online .offline, and those of tasks,
     /// approvals and SLAs, which are marked as external when a client publishes them.
     event_type: Field<Text<EventType>>,
-    /// Who says so: your own name, which is also what stands there if it is left out.
+    /// Who says so: your own name, which is also what stands there if it is left out. `orchestrator` is reserved.
     source_agent: Field<Option<String>>,
     /// A JSON object, nested at most 64 deep, passed on byte for byte; line breaks between its tokens as line feeds.
     payload: Field<RawObject>,

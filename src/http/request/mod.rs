@@ -9,7 +9,7 @@ mod idempotency;
 mod status;
 mod submission;
 
-pub use approval::{Approve, Ask, Decisions, Reject};
+pub use approval::{Approve, Ask, Decisions, Reject, Retarget};
 pub use batch::Batch;
 pub use claim::ClaimRequest;
 pub use dispatch::{Completion, Failure, Heartbeat, Outcomes, Release};
@@ -19,8 +19,9 @@ pub use status::{Cancellation, StatusRequest};
 pub use submission::{Submission, Trace};
 
 use crate::domain::name::Name;
+use crate::domain::principal::MAX_NAME;
 use crate::domain::text::Bound;
-use crate::engine;
+use crate::engine::{self, QUORUM};
 
 use approval::EXPIRES_MS;
 use claim::{CLAIM, WAIT_MS};
@@ -38,6 +39,7 @@ pub const BOUNDS: &[(&str, &str, u64, u64)] = &[
     ("ClaimRequest", "wait_ms",         *WAIT_MS.start(),            *WAIT_MS.end()),
     ("ClaimRequest", "lease_ms",        *LEASE_MS.start(),           *LEASE_MS.end()),
     ("ApprovalRequest", "expires_after_ms", *EXPIRES_MS.start(),   *EXPIRES_MS.end()),
+    ("Retarget",     "quorum",          *QUORUM.start() as u64,      *QUORUM.end() as u64),
     ("Heartbeat",    "extend_ms",       *LEASE_MS.start(),           *LEASE_MS.end()),
     ("Failure",      "retry_after_ms",  *RETRY_AFTER_MS.start(),     *RETRY_AFTER_MS.end()),
     ("Outcome",      "retry_after_ms",  *RETRY_AFTER_MS.start(),     *RETRY_AFTER_MS.end()),
@@ -56,7 +58,10 @@ pub(super) const MESSAGE: Bound = Bound { chars: 500, bytes: 2_048 };
 pub(super) const TARGET: Bound = Bound { chars: 64, bytes: 256 };
 
 /// Who publishes an event.
-pub(super) const SOURCE: Bound = Bound { chars: 64, bytes: 256 };
+pub(super) const SOURCE: Bound = Bound { chars: MAX_NAME, bytes: 4 * MAX_NAME };
+
+/// The name of an approval rule.
+pub(super) const RULE: Bound = Bound { chars: 256, bytes: 1_024 };
 
 /// One of a few words, of which the longest is `in_progress`; any other is refused.
 const WORD: Bound = Bound { chars: 11, bytes: 11 };
@@ -86,6 +91,8 @@ pub const TEXTS: &[(&str, &str, Bound)] = &[
     ("Cancellation",    "reason",       REASON),
     ("ApprovalRequest", "lease",        LEASE),
     ("ApprovalRequest", "reason",       REASON),
+    ("Retarget",        "rule",         RULE),
+    ("Retarget",        "reason",       REASON),
     ("Approve",         "comment",      REASON),
     ("Approve",         "digest",       DIGEST),
     ("Reject",          "comment",      REASON),

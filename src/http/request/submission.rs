@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::domain::event::trace_id_of;
 use crate::domain::ids::TaskId;
 use crate::domain::name::Name;
+use crate::domain::people::DEFAULT_SOURCE;
 use crate::domain::sla::{Sla, target_ms};
 use crate::domain::task::{Idempotency, Millis, NewTask, Priority, Start};
 use crate::engine::unknown_type;
@@ -46,7 +47,8 @@ pub struct Submission {
     metadata: Field<Option<RawObject>>,
     /// How urgent it is; P2 if left out.
     priority: Field<Option<Text<Priority>>>,
-    /// Which part of your world it comes from; `user` if left out.
+    /// Which part of your world it comes from; `user` if left out. A caller may give its own name, `user`, and what
+    /// `auth.sources` allows it.
     source: Field<Option<Text<Name>>>,
     /// What was promised in time, in your words: at most 64 characters. Words that mean a time, such as `90s`, `15m`,
     /// `4h`, `3d` or `PT4H`, 1 s to a year, are the time to finish, unless `sla_deadline` is given; others are only kept.
@@ -126,7 +128,7 @@ impl Submission {
         let priority =
             faults.optional("priority", self.priority).map_or(Priority::P2, |word| word.0);
         let source = faults.optional("source", self.source).map(|name| name.0);
-        let source = source.or_else(|| Name::from_str("user").ok());
+        let source = source.or_else(|| Name::from_str(DEFAULT_SOURCE).ok());
         let deadlines = (self.sla_deadline, self.sla_start_deadline);
         let sla = read_sla(&mut faults, self.sla_target, deadlines, self.alert_threshold, limits);
         let start = read_start(&mut faults, self.delay_ms, self.run_at);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use poem_openapi::registry::MetaSchema;
 
 use crate::domain::event::{self, KNOWN_TYPES, TypePattern};
+use crate::domain::principal::MAX_NAME;
 
 use super::{Word, string};
 
@@ -19,7 +20,7 @@ const MAX_PATTERNS: usize = 64;
 #[derive(Clone, Debug)]
 pub struct TypePatterns(pub Vec<TypePattern>);
 
-/// Who said so: 1 to 64 characters.
+/// Who said so: 1 to 256 characters.
 #[derive(Clone, Debug)]
 pub struct EventSource(pub String);
 
@@ -87,14 +88,14 @@ impl Word for EventSource {
     const NAME: &'static str = "EventSource";
 
     fn schema() -> MetaSchema {
-        MetaSchema { min_length: Some(1), max_length: Some(64), ..string() }
+        MetaSchema { min_length: Some(1), max_length: Some(MAX_NAME), ..string() }
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let is_valid = (1..=64).contains(&text.chars().count());
+        let is_valid = (1..=MAX_NAME).contains(&text.chars().count());
         is_valid
             .then(|| Self(text.to_owned()))
-            .ok_or_else(|| "must have 1 to 64 characters".to_owned())
+            .ok_or_else(|| format!("must have 1 to {MAX_NAME} characters"))
     }
 
     fn write(&self) -> Cow<'_, str> {

@@ -71,7 +71,7 @@ pub struct TermsView {
     pub levels: Vec<LevelView>,
     /// How many must say yes; one no is enough.
     pub quorum: u32,
-    /// Whether somebody else must say yes to a payload that an approver wrote.
+    /// Whether a person who wrote the payload is not among those who say yes to it.
     pub four_eyes: bool,
     /// What silence means.
     pub on_expiry: Text<OnExpiry>,

@@ -42,6 +42,23 @@ end
 -- Approvals that were read or opened, as they will be after finish().
 local approvals = {}
 
+-- Writes fields of an open request, names and values, so that a decision that was checked against what they were is
+-- checked again.
+local function amend(f, fields)
+  f.revision = TEXT[(f.revision or 0) + 1]
+  fields[#fields + 1], fields[#fields + 2] = 'revision', f.revision
+  write('HSET', P .. 'approval:' .. f.id, fields)
+end
+
+-- How many bytes of authors an approval keeps; of those who write more, each counts as the author of every payload.
+local MOST_AUTHORS = 16384
+
+-- The authors with one more: a line for each, the digest of a payload (`*`: of every one) and who wrote it.
+local function with_author(authors, payload)
+  local line = (#authors < MOST_AUTHORS and payload or '*') .. ' ' .. ACTOR .. '\n'
+  return string.find(authors, line, 1, true) and authors or authors .. line
+end
+
 -- Opens a request for a decision on the task.
 --
 -- f     its hash: id, kind (`gate`: the policy asks, `ask`: the agent does), by, digest, gate and, of an ask, reason,
@@ -55,8 +72,8 @@ local function open(task, f, spec)
   if task.approval ~= '-' and task.approval ~= f.id then
     f.previous = task.approval
     -- What was changed once stays in sight.
-    local past = redis.call('HMGET', P .. 'approval:' .. f.previous, 'edited_by', 'original', 'changes')
-    f.edited_by, f.original, f.changes = past[1] or nil, past[2] or nil, past[3] or nil
+    local past = redis.call('HMGET', P .. 'approval:' .. f.previous, 'edited_by', 'original', 'changes', 'authors')
+    f.edited_by, f.original, f.changes, f.authors = past[1] or nil, past[2] or nil, past[3] or nil, past[4] or nil
   end
   local fields = {}
   for name, value in pairs(f) do
@@ -113,21 +130,12 @@ local function undecided(id, verb, outcome)
     return nil, nil, 'DECIDED ' .. f.status .. ' ' .. f.decided_at .. ' ' .. f.decided_by
   end
   local task = load(f.task)
-  -- Neither who asked nor who submitted; the first line of the timeline says who that was.
-  if f.by == ACTOR or task and string.match(task.rest, '\n%d+ %S+ %S+ (%S+)') == ACTOR then
-    return nil, nil, 'OWN'
-  end
   return f, task, barred(task, verb)
 end
 
--- Why a decision is not about what the caller saw; nil: it is.
-local function misjudged(f, digest, level)
-  if f.level ~= level then
-    return 'LEVEL'
-  end
-  if f.digest ~= digest then
-    return 'CHANGED ' .. f.digest
-  end
+-- Whether something has changed since the caller's right to decide was checked, at this revision.
+local function is_stale(f, revision)
+  return (f.revision or '0') ~= revision
 end
 
 -- What the event of a decision tells, beside what its approval's events tell.
@@ -158,7 +166,7 @@ local function escalate(f, task, why)
   end
   local expires_at = lasts_until(g, level)
   f.level, f.expires_at = TEXT[level], expires_at and TEXT[expires_at] or ''
-  write('HSET', P .. 'approval:' .. f.id, { 'level', f.level, 'expires_at', f.expires_at })
+  amend(f, { 'level', f.level, 'expires_at', f.expires_at })
   append(come, P .. 'approvals:pending', TEXT[expires_at or NEVER], f.id)
   task.more = ',' .. approval_json(task, f, g)
   move(task, 'escalate', task.state, nil, why)

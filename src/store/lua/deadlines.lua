@@ -9,9 +9,10 @@ if #due > 0 then
   fetch(due)
 end
 
--- Raises the task's priority by some steps, where that still means something.
-local function raise(task, steps)
-  local priority = math.max(0, string.sub(task.priority, 2) - steps)
+-- Raises the task's priority by some steps, where that still means something, but not past `highest`, beyond which it
+-- would need another approval.
+local function raise(task, steps, highest)
+  local priority = math.max(string.sub(highest, 2), string.sub(task.priority, 2) - steps)
   local old, new = task.priority, 'P' .. priority
   if new == old or not RULES.reprioritize.from[task.state] then
     return
@@ -36,13 +37,14 @@ local function act(task)
     return
   end
   local p, steps, ending, is_escalated = promise(task), 0, nil, false
+  local highest
   for _, threshold in ipairs(THRESHOLDS) do
     if is_undone(task, p, threshold) then
-      each_action(p, threshold, function(action)
+      each_action(p, threshold, function(action, argument)
         if action == 'cancel' then
           ending = ending or threshold
         elseif action == 'raise' then
-          steps = steps + 1
+          steps, highest = steps + 1, argument
         elseif action == 'escalate' then
           is_escalated = true
         end
@@ -58,7 +60,7 @@ local function act(task)
     return
   end
   if steps > 0 then
-    raise(task, steps)
+    raise(task, steps, highest)
   end
   if is_escalated and task.state == 'blocked' then
     escalate(load_approval(task.approval), task, '"its deadline is near"')

@@ -1,5 +1,6 @@
 //! How a fleet is put together.
 
+use orchestrator::domain::people;
 use orchestrator::engine::{self, Engine};
 use orchestrator::settings::{Settings, Variables};
 use orchestrator::store::{self, Store};
@@ -61,6 +62,13 @@ impl Builder {
     pub fn settings(mut self, change: impl FnOnce(&mut engine::Settings)) -> Self {
         change(&mut self.settings);
         self
+    }
+
+    /// A credential may submit in the name of these sources.
+    pub fn sources(self, who: &str, sources: &[&str]) -> Self {
+        let sources = sources.iter().map(|source| (*source).to_owned()).collect();
+        let people = people::People::new(&[].into(), &[(who.to_owned(), sources)].into());
+        self.settings(|settings| settings.people = people)
     }
 
     /// Nobody needs to approve anything.

@@ -64,8 +64,11 @@ impl Site {
         change(&mut http);
         let keys = KEYS
             .map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
-        let auth =
-            Auth { jwt_secret: Some(Secret::new(JWT_SECRET)), api_keys: BTreeMap::from(keys) };
+        let auth = Auth {
+            jwt_secret: Some(Secret::new(JWT_SECRET)),
+            api_keys: BTreeMap::from(keys),
+            ..Auth::default()
+        };
         let stop = fleet.stop.child_token();
         let gateway =
             Gateway::bind(fleet.engine.clone(), &Settings { http, auth }, stop).await.unwrap();

@@ -11,6 +11,8 @@ pub struct People {
     pub bob: Principal,
     /// A second approver.
     pub carol: Principal,
+    /// An admin who never submits.
+    pub dave: Principal,
     /// The API key of an agent.
     pub agent: Principal,
 }
@@ -22,6 +24,7 @@ impl People {
             alice: user("alice", Role::Admin),
             bob: user("bob", Role::Approver),
             carol: user("carol", Role::Approver),
+            dave: user("dave", Role::Admin),
             agent: Principal::new(Subject::Key("crew".to_owned()), Role::Agent).unwrap(),
         }
     }

@@ -13,6 +13,7 @@ mod hostile_requests;
 mod metrics;
 mod names;
 mod operations;
+mod people;
 mod predecessor;
 mod reading;
 mod refusals;

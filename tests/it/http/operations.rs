@@ -19,7 +19,7 @@ const SCOPES: &[(&str, &str)] = &[
     ("explain_routing", "admin"), ("publish_event", "events:publish"), ("read_events", "events:read"), ("list_approvals", "approvals:read"),
     ("list_pending_approvals", "approvals:read"), ("list_decided_approvals", "approvals:read"),
     ("get_approval", "approvals:read"), ("approve", "approvals:decide"), ("reject", "approvals:decide"),
-    ("decide_approvals", "approvals:decide"), ("ask_approval", "agent"),
+    ("decide_approvals", "approvals:decide"), ("ask_approval", "agent"), ("retarget_approval", "admin"),
 ];
 
 /// One operation.
@@ -88,6 +88,7 @@ impl Operation {
                 json!({"attempt": 1, "lease": "x"})
             }
             "ask_approval" => json!({"attempt": 1, "lease": "x", "reason": "may I?"}),
+            "retarget_approval" => json!({"roles": ["admin"]}),
             "decide_approvals" => {
                 json!({"decisions": [{"approval_id": ApprovalId::new(Partition(0)).to_string(), "decision": "approve"}]})
             }

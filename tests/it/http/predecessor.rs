@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, JWT_SECRET, Site};
+use crate::harness::{Answer, Fleet, JWT_SECRET, Site};
 
 async fn submitted(site: &Site) -> String {
     site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
@@ -22,7 +22,8 @@ async fn patch_body(site: &Site, name: &str, id: &str, body: Value) -> Answer {
 
 #[tokio::test]
 async fn a_task_lives_its_life_by_the_calls_of_the_predecessor_and_its_subscriber_hears_of_it() {
-    let site = Site::open().await;
+    let fleet = Fleet::build().sources("user:support-bot", &["support"]).start().await;
+    let site = Site::over(fleet).await;
     let mut subscriber = site.fleet.redis.subscribe("orchestrator:events:task.completed").await;
     let claims = json!({"sub": "support-bot", "role": "agent", "exp": 4_000_000_000u64});
     let key = jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes());

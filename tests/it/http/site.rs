@@ -47,7 +47,7 @@ impl Site {
         let api_keys = keys
             .map(|(name, key, role)| (name.to_owned(), Secret::new(format!("{key}:{role}"))))
             .into();
-        let settings = Settings { http, auth: Auth { jwt_secret: None, api_keys } };
+        let settings = Settings { http, auth: Auth { api_keys, ..Auth::default() } };
         let gateway = Gateway::bind(fleet.engine.clone(), &settings, stop.clone()).await.unwrap();
         let url = format!("http://{}/events", gateway.address());
         let mut serving = JoinSet::new();

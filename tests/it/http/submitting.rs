@@ -14,7 +14,7 @@ async fn an_accepted_submission_says_where_the_task_is_and_all_of_what_it_is() {
     let site = Site::open().await;
     let parent = site.submit(&faq()).await;
     let body = json!({
-        "type": "bugfix", "payload": {"repo": "shop"}, "priority": "P3", "source": "github", "metadata": {"pr": 7},
+        "type": "bugfix", "payload": {"repo": "shop"}, "priority": "P3", "source": "crew", "metadata": {"pr": 7},
         "sla_target": "4h", "sla_deadline": "2100-01-02T03:04:05Z", "alert_threshold": 50,
         "sla_start_deadline": "2100-01-01T03:04:05Z",
         "parent_task_id": parent["task_id"], "trace_id": "trace-1", "max_retries": 5, "timeout_ms": 60_000,

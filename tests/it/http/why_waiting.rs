@@ -26,7 +26,7 @@ async fn an_open_task_says_what_it_waits_for_and_behind_how_many() {
     );
     assert!(
         reason["until"].is_string()
-            && reason["detail"].as_str().unwrap().contains("whoever may decide"),
+            && reason["detail"].as_str().unwrap().contains("whose role may decide"),
         "{reason}"
     );
 

@@ -243,7 +243,7 @@ async fn a_rule_may_wave_through_what_a_later_one_would_ask_for() {
         rule.when.sources = vec![crate::harness::name("release-bot")];
         settings.approvals.rules.insert(0, rule);
     });
-    let fleet = build.start().await;
+    let fleet = build.sources("user:alice", &["release-bot", "user"]).start().await;
 
     let trusted = fleet.submit_with("deploy", |new| {
         (new.source, new.priority) = (crate::harness::name("release-bot"), Priority::P0);
@@ -273,12 +273,13 @@ async fn a_decision_that_is_sent_again_because_its_answer_was_lost_is_made_once(
         changes: "[]",
     };
 
-    for (who, decision, digest, edit, outcome) in [
-        (&fleet.people.bob, &decision, &asked.digest, Some(&content), Decided::Voted),
-        (&dora(), &Decision::approve(None), &digest, None, Decided::Done),
+    for (who, decision, edit, outcome) in [
+        (&fleet.people.bob, &decision, Some(&content), Decided::Voted),
+        (&dora(), &Decision::approve(None), None, Decided::Done),
     ] {
+        let seen = fleet.approval_of(task.id).await;
         proxy.lose_next_answer();
-        let decided = fleet.store.decide(asked.id, who, decision, (digest, 0), edit).await.unwrap();
+        let decided = fleet.store.decide(&seen, who, decision, edit).await.unwrap();
         assert!(proxy.has_lost_it());
         assert_eq!(decided, outcome);
     }

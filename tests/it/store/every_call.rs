@@ -10,7 +10,7 @@ use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::principal::Role;
 use orchestrator::domain::task::{Claimed, NewTask, Outcome, Start, Task};
-use orchestrator::engine::{Error, Round, StatusChange};
+use orchestrator::engine::{Error, Round, StatusChange, Target};
 use orchestrator::store::script::{self, Script};
 
 use crate::harness::{Fate, Fleet, failed, idempotency, name, new_event, new_task, within};
@@ -110,6 +110,15 @@ impl Story {
                 self.leads_to(&task, (State::Cancelled, 2), async || fleet.reject(approval).await)
                     .await;
                 assert_eq!(fleet.approval_of(task.id).await.status, ApprovalStatus::Rejected);
+            }
+            "retarget" => {
+                let task = fleet.submit("deploy").await;
+                let approval = task.approval.unwrap();
+                let target = || Target::Rule("urgent".to_owned());
+                let dave = &fleet.people.dave;
+                let retarget = async || fleet.engine.retarget(dave, approval, target(), None).await;
+                assert!(self.call(retarget).await.is_ok());
+                assert_eq!(self.stands(&task).await.0, State::Blocked);
             }
             "publish" => {
                 // An event has no key: a client that calls again after no answer publishes it again, and may.

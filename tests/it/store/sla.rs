@@ -90,7 +90,7 @@ async fn a_promise_is_warned_of_violated_or_met_when_that_is_announced() {
 
 #[tokio::test]
 async fn what_else_a_submission_says_is_kept() {
-    let fleet = Fleet::start().await;
+    let fleet = Fleet::build().sources("user:alice", &["slack", "user"]).start().await;
     let parent = fleet.submit("faq").await.id;
 
     let task = fleet.submit_with("faq", |new| {

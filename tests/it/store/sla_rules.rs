@@ -33,7 +33,8 @@ async fn after(fleet: &Fleet, seconds: u64) {
 
 #[tokio::test]
 async fn a_task_in_danger_is_raised_past_its_equals_wherever_it_waits() {
-    let fleet = with(vec![rule(Threshold::Warning, None, Action::Raise)]).start().await;
+    let fleet =
+        with(vec![rule(Threshold::Warning, None, Action::Raise)]).without_approvals().start().await;
     let first = fleet.submit("faq").await.id;
     let second = submit(&fleet, "faq").await.id;
 
@@ -56,7 +57,8 @@ async fn a_task_in_danger_is_raised_past_its_equals_wherever_it_waits() {
 
 #[tokio::test]
 async fn a_task_that_is_assigned_is_raised_in_its_subject_and_one_that_an_agent_has_is_not() {
-    let fleet = with(vec![rule(Threshold::Warning, None, Action::Raise)]).start().await;
+    let fleet =
+        with(vec![rule(Threshold::Warning, None, Action::Raise)]).without_approvals().start().await;
     fleet.submit("faq").await;
     let (second, held) = (submit(&fleet, "faq").await.id, submit(&fleet, "bugfix").await.id);
     fleet.claim_one_of("dev_agent").await;
@@ -81,6 +83,37 @@ async fn nothing_is_raised_above_the_top() {
 
     let after = fleet.task(task.id).await;
     assert_eq!((after.priority, after.timeline.len()), (Priority::P0, 4));
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn nothing_is_raised_to_a_priority_that_needs_an_approval_it_has_not() {
+    let rules = vec![
+        rule(Threshold::Warning, None, Action::Raise),
+        rule(Threshold::Violation, None, Action::Raise),
+    ];
+    let fleet = with(rules).start().await;
+    let at = async |kind: &str, priority| {
+        let task =
+            fleet.submit_with(kind, |new| (new.sla, new.priority) = (promise(true), priority));
+        task.await.id
+    };
+    let (plain, low) = (at("faq", Priority::P2).await, at("faq", Priority::P3).await);
+    let gated = at("deploy", Priority::P2).await;
+    let urgent = at("faq", Priority::P1).await;
+
+    after(&fleet, 20).await;
+
+    for (id, priority) in [
+        (plain, Priority::P2),
+        (low, Priority::P2),
+        (gated, Priority::P2),
+        // What it waits for is what the top needs too.
+        (urgent, Priority::P0),
+    ] {
+        assert_eq!(fleet.task(id).await.priority, priority, "{id}");
+    }
+    assert_eq!(fleet.claim_one().await.task.id, plain);
     fleet.finish().await;
 }
 

@@ -9,9 +9,10 @@ use orchestrator::domain::ids::{ApprovalId, Partition, TaskId};
 use orchestrator::domain::lease::Lease;
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
 use orchestrator::domain::policy::Condition;
+use orchestrator::domain::principal::Role;
 use orchestrator::domain::sla::{Action, Clock, SlaRule, Threshold};
 use orchestrator::domain::task::{Outcome, Priority, Progress, Report, Start, Task};
-use orchestrator::engine::{Question, StatusChange};
+use orchestrator::engine::{Question, StatusChange, Target};
 
 use crate::harness::{Fleet, failed, json, name};
 
@@ -28,7 +29,12 @@ async fn bring(fleet: &Fleet, state: Option<State>, verb: Verb) -> (TaskId, Leas
     let mut lease = Lease::new([0; 16]);
     let Some(state) = state else { return (TaskId::new(Partition(0)), lease) };
     let start = if state == State::Scheduled { Start::After(60_000) } else { Start::Now };
-    let priority = if NEEDS_TWO.contains(&verb) { Priority::P0 } else { Priority::P2 };
+    let priority = match verb {
+        _ if NEEDS_TWO.contains(&verb) => Priority::P0,
+        // One step up, its approval still is the one that it needs.
+        Verb::Reprioritize => Priority::P3,
+        _ => Priority::P2,
+    };
     let task = fleet.submit_with("deploy", |new| {
         (new.start, new.priority, new.source) = (start, priority, name(verb.as_str()));
     });
@@ -111,6 +117,11 @@ async fn apply(fleet: &Fleet, verb: Verb, (id, lease): (TaskId, &Lease), task: O
             fleet.claim("ops_agent", 10).await;
         }
         Verb::Reject => drop(fleet.reject(approval).await),
+        Verb::Retarget => {
+            let roles = vec![Role::Admin];
+            let target = Target::People { roles, groups: Vec::new(), quorum: Some(1) };
+            drop(engine.retarget(&people.dave, approval, target, None).await);
+        }
         Verb::Lapse | Verb::Escalate => drop(engine.lapse().await.unwrap()),
         Verb::Promote => drop(engine.promote().await.unwrap()),
         Verb::Route => drop(engine.route().await.unwrap()),
@@ -147,7 +158,8 @@ async fn make_due(fleet: &Fleet, verb: Verb, id: TaskId) {
                 ["HSET", "orchestrator:{0}:specs", &id.to_string(), r#"{"tampered":"with"}"#];
             fleet.redis.ask::<i64>(&change).await;
         }
-        Verb::Warn | Verb::Notify | Verb::Reprioritize | Verb::Expire => fleet.advance(7 * HOUR),
+        Verb::Warn | Verb::Notify | Verb::Expire => fleet.advance(7 * HOUR),
+        Verb::Reprioritize => fleet.advance(60 * HOUR),
         Verb::Violate => {
             fleet.advance(7 * HOUR);
             fleet.engine.deadlines().await.unwrap();
@@ -227,7 +239,7 @@ async fn obeys_the_table(state: Option<State>) {
             rule(Action::Cancel, Verb::Expire),
         ];
     });
-    let fleet = fleet.start().await;
+    let fleet = fleet.sources("user:alice", &["*"]).start().await;
     for verb in RULES.iter().map(|rule| rule.verb).filter(|verb| *verb != Verb::Submit) {
         fleet.redis.ask::<String>(&["FLUSHDB"]).await;
         // So that the agent is known and its first claim changes nothing by itself.
@@ -236,7 +248,8 @@ async fn obeys_the_table(state: Option<State>) {
         let task = fleet.engine.task(id).await.ok();
         assert_eq!(task.as_ref().map(|task| task.state), state);
         let is_decision =
-            matches!(verb, Verb::Approve | Verb::Reject | Verb::Lapse) || NEEDS_TWO.contains(&verb);
+            matches!(verb, Verb::Approve | Verb::Reject | Verb::Retarget | Verb::Lapse)
+                || NEEDS_TWO.contains(&verb);
         if let Some(task) = task.as_ref().filter(|_| is_decision) {
             reopen_approval(&fleet, task).await;
         }

@@ -111,7 +111,7 @@ impl Walk {
             (Verb::Claim, Some(_)) => self.claim().await,
             (Verb::Mend, Some(_)) => assert_eq!(self.fleet.engine.repair().await.unwrap(), []),
             // Not under the default policy, and not of our own doing.
-            (Verb::Vote | Verb::Escalate | Verb::Park, Some(_)) => {}
+            (Verb::Vote | Verb::Escalate | Verb::Retarget | Verb::Park, Some(_)) => {}
             (verb, Some(id)) => self.one(verb, id).await,
         }
         format!("{verb} of {id:?} after {jump} s")

@@ -135,3 +135,52 @@ async fn the_exit_code_says_whether_it_was_refused_misused_or_unreachable() {
     assert_eq!(place.status(&id).await, "pending");
     place.gateway.stop().await;
 }
+
+#[tokio::test]
+async fn approvals_that_ask_a_group_that_is_gone_are_named_at_the_start_and_retargeted() {
+    let redis = Redis::start(false, &[]).await;
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("with-group.toml");
+    let text = r#"
+        [approvals]
+        rules = [{ name = "all", when = {}, terms = { groups = ["oncall"], on_expiry = "hold" } }]
+        [approvals.groups]
+        oncall = ["key:judge"]
+    "#;
+    std::fs::write(&file, text).unwrap();
+    let program = Program::over(redis.url());
+    let before = program.start(&["gateway", "--config", file.to_str().unwrap()]);
+    let crew = before.client("crew").await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let body = json!({"type": "faq", "payload": {}});
+        let task = crew.post("/tasks", &body).await.accepted(201);
+        ids.push(task["approval_id"].as_str().unwrap().to_owned());
+    }
+    before.stop().await;
+
+    let gateway = program.start(&["gateway"]);
+
+    let line = gateway.says("group `oncall` is not configured").await;
+    assert!(line.contains("approvals=2") && ids.iter().all(|id| line.contains(id)), "{line}");
+    let root = Program::new()
+        .with("ORCHESTRATOR_URL", &gateway.url().await)
+        .with("ORCHESTRATOR_API_KEY", &key_of("root"));
+    let (code, _, log) = root.run(&["approvals", "approve", &ids[0]]).await;
+    assert!(code == 1 && log.contains("oncall, which is not configured"), "{log}");
+    let retarget = ["approvals", "retarget", &ids[0], &ids[1]];
+    for misuse in [&[][..], &["--rule", "x", "--role", "admin"], &["--quorum", "1"]] {
+        let (code, ..) = root.run(&[&retarget[..], misuse].concat()).await;
+        assert_eq!(code, 2, "{misuse:?}");
+    }
+    let told = ["--role", "admin", "--role", "approver", "--reason", "oncall is gone"];
+    let (code, output, log) = root.run(&[&retarget[..], &told].concat()).await;
+    assert!(code == 0 && output.lines().count() == 2, "{output}{log}");
+    for id in &ids {
+        let (code, _, log) = root.run(&["approvals", "approve", id]).await;
+        assert_eq!(code, 0, "{log}");
+    }
+    let (code, output, _) = root.run(&["audit", "list", "--action", "retarget"]).await;
+    assert!(code == 0 && output.matches("key:root").count() == 2, "{output}");
+    gateway.stop().await;
+}

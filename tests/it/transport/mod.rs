@@ -114,8 +114,11 @@ impl Office {
     pub async fn of(engine: &Engine, settings: &transport::Settings) -> Self {
         let keys = KEYS
             .map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
-        let auth =
-            Auth { jwt_secret: Some(Secret::new(JWT_SECRET)), api_keys: BTreeMap::from(keys) };
+        let auth = Auth {
+            jwt_secret: Some(Secret::new(JWT_SECRET)),
+            api_keys: BTreeMap::from(keys),
+            ..Auth::default()
+        };
         let stop = CancellationToken::new();
         let api = Inside::new(
             engine.clone(),

@@ -1,0 +1,231 @@
+//! Who may decide on an approval. Every rule is about people and about content, not about credentials and calls: see
+//! [`People`].
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::approval::{Approval, Groups, Level, Verdict};
+use super::content::canonical;
+use super::people::{Identity, People};
+use super::principal::Principal;
+use super::task::Task;
+
+/// The author's entry that stands for every content; see [`Author::payload`].
+const EVERY_PAYLOAD: &str = "*";
+
+/// An approver who wrote a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// What was written, as [`payload_digest`] tells it; `*` for an author of more payloads than are kept.
+    pub payload: String,
+    /// Who wrote it, as the store keeps actors.
+    pub by: String,
+}
+
+/// What tells one payload from another, whoever wrote it and in which version: SHA-256, hexadecimal, of its canonical
+/// JSON.
+pub fn payload_digest(payload: &RawValue) -> String {
+    Sha256::digest(canonical(payload)).iter().fold(String::with_capacity(64), |mut digest, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(digest, "{byte:02x}");
+        digest
+    })
+}
+
+/// Why a person may not decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bar {
+    /// Others are asked: these, in words.
+    NotAsked(String),
+    /// The person submitted the task, or asked.
+    Own,
+    /// Four eyes are wanted, and the person wrote the payload.
+    OwnContent,
+    /// The person has approved this before.
+    Voted,
+}
+
+/// Who there is: people, and the groups that they are in.
+#[derive(Clone, Copy, Debug)]
+pub struct Directory<'d> {
+    /// Which credentials are one person's.
+    pub people: &'d People,
+    /// The members of groups, by [`super::people::credential`].
+    pub groups: &'d Groups,
+}
+
+impl Directory<'_> {
+    /// Why `caller`, whose role may decide approvals at all, may not decide so; none: nothing speaks against it.
+    pub fn bar(
+        &self,
+        caller: &Principal,
+        approval: &Approval,
+        task: &Task,
+        verdict: &Verdict,
+    ) -> Option<Bar> {
+        if let Some(level) = approval.terms.level(approval.level)
+            && !self.includes(level, caller)
+        {
+            return Some(Bar::NotAsked(self.describe(level)));
+        }
+        if self.is_own(caller, approval, task) {
+            return Some(Bar::Own);
+        }
+        let Verdict::Approve { payload: None } = verdict else { return None };
+        let caller = self.people.identity(caller.subject());
+        if approval.terms.four_eyes && self.has_written(&caller, approval, task) {
+            return Some(Bar::OwnContent);
+        }
+        let has_voted = approval.votes.iter().any(|vote| self.people.is(&caller, &vote.by));
+        has_voted.then_some(Bar::Voted)
+    }
+
+    /// Whether the caller submitted the task, or asked for the approval.
+    pub fn is_own(&self, caller: &Principal, approval: &Approval, task: &Task) -> bool {
+        let caller = self.people.identity(caller.subject());
+        [&task.submitted_by, &approval.requested_by]
+            .into_iter()
+            .any(|actor| self.people.is(&caller, actor))
+    }
+
+    /// Whether the person wrote what the task holds now, in any call for any of its approvals.
+    fn has_written(&self, person: &Identity, approval: &Approval, task: &Task) -> bool {
+        if approval.authors.is_empty() {
+            return false;
+        }
+        let current = payload_digest(&task.payload);
+        approval.authors.iter().any(|author| {
+            [EVERY_PAYLOAD, current.as_str()].contains(&author.payload.as_str())
+                && self.people.is(person, &author.by)
+        })
+    }
+
+    /// Whether `caller` is one of those whom `level` asks.
+    pub fn includes(&self, level: &Level, caller: &Principal) -> bool {
+        level.is_anybody()
+            || level.roles.contains(&caller.role())
+            || self.members(level).contains(&self.people.identity(caller.subject()))
+    }
+
+    /// The people in the groups of `level`.
+    pub fn members(&self, level: &Level) -> BTreeSet<Identity> {
+        let groups = level.groups.iter();
+        groups.flat_map(|group| self.people.members(self.groups, group)).collect()
+    }
+
+    /// Whom `level` asks, in words.
+    pub fn describe(&self, level: &Level) -> String {
+        if level.is_anybody() {
+            return "every caller whose role may decide approvals".to_owned();
+        }
+        let roles = level.roles.iter().map(|role| format!("role {}", role.as_str()));
+        let groups = level.groups.iter().map(|group| match self.fault_of(group) {
+            Some(fault) => format!("group {group}, which {fault}"),
+            None => format!("group {group}"),
+        });
+        roles.chain(groups).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What is wrong with those whom `level` asks, so many of whom must approve; empty: nothing.
+    pub fn faults(&self, level: &Level, quorum: u32) -> Vec<String> {
+        let of_group =
+            |group: &String| self.fault_of(group).map(|fault| format!("group `{group}` {fault}"));
+        let mut faults: Vec<_> = level.groups.iter().filter_map(of_group).collect();
+        let left = self.members(level).len();
+        if level.roles.is_empty() && !level.groups.is_empty() && left < quorum as usize {
+            let groups = level.groups.join("`, `");
+            faults.push(format!("`{groups}` has {left} of the {quorum} people who must approve"));
+        }
+        faults
+    }
+
+    fn fault_of(&self, group: &str) -> Option<&'static str> {
+        match self.groups.get(group).map(Vec::is_empty) {
+            None => Some("is not configured"),
+            Some(true) => Some("has no members"),
+            Some(false) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::principal::{Role, Subject};
+    use super::*;
+
+    fn groups() -> Groups {
+        let members = |members: &[&str]| members.iter().map(|one| (*one).to_owned()).collect();
+        Groups::from([
+            ("oncall".to_owned(), members(&["user:Ann", "key:ann", "key:bob"])),
+            ("empty".to_owned(), members(&[])),
+        ])
+    }
+
+    fn level(roles: &[Role], groups: &[&str]) -> Level {
+        Level {
+            roles: roles.to_vec(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            expires_after_ms: 1_000,
+        }
+    }
+
+    #[test]
+    fn a_level_asks_roles_and_people_in_groups_or_anybody() {
+        let (people, groups) = (People::default(), groups());
+        let directory = Directory { people: &people, groups: &groups };
+        let caller =
+            |name: &str, role| Principal::new(Subject::User(name.to_owned()), role).unwrap();
+        let callers = [
+            caller("ann", Role::Approver),
+            caller("BOB", Role::Admin),
+            caller("eve", Role::Approver),
+        ];
+
+        for (level, expected) in [
+            (level(&[], &[]), [true, true, true]),
+            (level(&[Role::Admin], &[]), [false, true, false]),
+            (level(&[], &["oncall"]), [true, true, false]),
+            (level(&[Role::Admin], &["oncall"]), [true, true, false]),
+            (level(&[], &["gone"]), [false, false, false]),
+            (level(&[], &["empty"]), [false, false, false]),
+        ] {
+            let found = callers.each_ref().map(|caller| directory.includes(&level, caller));
+            assert_eq!(found, expected, "{level:?}");
+        }
+    }
+
+    #[test]
+    fn people_who_are_not_there_are_a_fault_of_the_level() {
+        let (people, groups) = (People::default(), groups());
+        let directory = Directory { people: &people, groups: &groups };
+
+        for (level, quorum, expected) in [
+            (level(&[], &[]), 3, vec![]),
+            (level(&[Role::Admin], &["oncall"]), 3, vec![]),
+            (level(&[], &["oncall"]), 2, vec![]),
+            (level(&[], &["oncall"]), 3, vec!["`oncall` has 2 of the 3 people who must approve"]),
+            (level(&[], &["oncall", "gone"]), 1, vec!["group `gone` is not configured"]),
+            (
+                level(&[], &["empty"]),
+                1,
+                vec![
+                    "group `empty` has no members",
+                    "`empty` has 0 of the 1 people who must approve",
+                ],
+            ),
+        ] {
+            assert_eq!(directory.faults(&level, quorum), expected, "{level:?}");
+        }
+    }
+
+    #[test]
+    fn a_payload_is_the_same_in_every_spelling_of_its_json() {
+        let digest = |text: &str| payload_digest(&RawValue::from_string(text.to_owned()).unwrap());
+
+        assert_eq!(digest(r#"{"b": [1], "a": "x"}"#), digest(r#"{"a":"\u0078","b":[1]}"#));
+        assert_ne!(digest(r#"{"a": 1}"#), digest(r#"{"a": 2}"#));
+    }
+}

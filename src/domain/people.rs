@@ -1,0 +1,145 @@
+//! Who is who: which credentials are one person's, and which sources each may submit in the name of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::approval::Groups;
+use super::folded::folded;
+use super::name::Name;
+use super::principal::{Principal, Subject};
+
+/// The source of a submission that names none, which every credential may use unless it has a list of its own.
+pub const DEFAULT_SOURCE: &str = "user";
+
+/// The entry of a list of sources that stands for all of them.
+pub const ANY_SOURCE: &str = "*";
+
+/// A person, as rules about people compare them. Two credentials of one identity are one person.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(String);
+
+impl Identity {
+    /// The person of this name; see [`folded`].
+    pub fn of(name: &str) -> Self {
+        Self(folded(name))
+    }
+}
+
+/// What the configuration says of credentials beside their secrets.
+///
+/// It is asked when a rule is applied, not when an actor is stored: that two credentials are one person holds from the
+/// moment at which an operator says so, for everything that waits.
+#[derive(Clone, Debug, Default)]
+pub struct People {
+    identities: BTreeMap<Subject, Identity>,
+    sources: BTreeMap<Subject, Vec<String>>,
+}
+
+impl People {
+    /// Reads the tables `[auth.identities]` and `[auth.sources]`: a credential by [`credential`], and the name of its
+    /// person, or its sources.
+    pub fn new(
+        identities: &BTreeMap<String, String>,
+        sources: &BTreeMap<String, Vec<String>>,
+    ) -> Self {
+        let identities =
+            identities.iter().map(|(who, name)| (credential(who).folded(), Identity::of(name)));
+        let sources =
+            sources.iter().map(|(who, sources)| (credential(who).folded(), sources.clone()));
+        Self { identities: identities.collect(), sources: sources.collect() }
+    }
+
+    /// The person that a credential is of: by default its name without kind.
+    pub fn identity(&self, subject: &Subject) -> Identity {
+        let configured = self.identities.get(&subject.folded());
+        configured.cloned().unwrap_or_else(|| Identity::of(subject.name()))
+    }
+
+    /// Whether `actor`, as the store keeps it, is this person.
+    pub fn is(&self, person: &Identity, actor: &str) -> bool {
+        Subject::of_actor(actor).is_some_and(|subject| self.identity(&subject) == *person)
+    }
+
+    /// The people of a group; empty: it has none, or is not configured.
+    pub fn members(&self, groups: &Groups, group: &str) -> BTreeSet<Identity> {
+        let members = groups.get(group).into_iter().flatten();
+        members.map(|member| self.identity(&credential(member))).collect()
+    }
+
+    /// The sources that `caller` may submit in the name of; see [`ANY_SOURCE`].
+    pub fn sources(&self, caller: &Principal) -> Vec<String> {
+        let subject = caller.subject();
+        let configured = self.sources.get(&subject.folded());
+        configured.cloned().unwrap_or_else(|| {
+            let own = subject.name().parse::<Name>().ok().map(String::from);
+            own.into_iter().chain([DEFAULT_SOURCE.to_owned()]).collect()
+        })
+    }
+}
+
+/// The credential that the configuration means: `user:<sub>` is that of a token; `key:<name>`, or a name alone, a key.
+pub fn credential(text: &str) -> Subject {
+    match text.split_once(':') {
+        Some(("user", name)) => Subject::User(name.to_owned()),
+        Some(("key", name)) => Subject::Key(name.to_owned()),
+        _ => Subject::Key(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::principal::Role;
+    use super::*;
+
+    fn people(identities: &[(&str, &str)], sources: &[(&str, &[&str])]) -> People {
+        let identities = identities.iter().map(|(who, name)| ((*who).into(), (*name).into()));
+        let sources = sources.iter().map(|(who, sources)| {
+            ((*who).to_owned(), sources.iter().map(|source| (*source).to_owned()).collect())
+        });
+        People::new(&identities.collect(), &sources.collect())
+    }
+
+    #[test]
+    fn a_credential_is_the_person_of_its_name_unless_told_otherwise() {
+        let people = people(&[("ops", "Alice"), ("user:auth0|5F7C", "alice")], &[]);
+        let alice = Identity::of("alice");
+
+        for actor in [
+            "key:alice",
+            "user:alice",
+            "user:ALICE",
+            "user:%20alice",
+            "user:%EF%BC%A1lice",
+            "key:ops",
+            "key:OPS",
+            "user:auth0|5f7c",
+        ] {
+            assert!(people.is(&alice, actor), "{actor}");
+        }
+        for actor in ["user:ops", "key:auth0|5f7c", "user:al%D1%96ce", "orchestrator", "alice"] {
+            assert!(!people.is(&alice, actor), "{actor}");
+        }
+    }
+
+    #[test]
+    fn the_members_of_a_group_are_people() {
+        let people = people(&[("ops", "alice")], &[]);
+        let members = ["key:ops", "user:Alice", "user:bob"].map(str::to_owned).to_vec();
+        let groups = Groups::from([("oncall".to_owned(), members)]);
+
+        let oncall = people.members(&groups, "oncall");
+
+        assert_eq!(oncall, [Identity::of("alice"), Identity::of("bob")].into());
+        assert!(people.members(&groups, "gone").is_empty());
+    }
+
+    #[test]
+    fn a_credential_submits_in_its_own_name_and_as_user_unless_told_otherwise() {
+        let people = people(&[], &[("crew", &["github", "slack"]), ("user:root", &["*"])]);
+        let sources = |subject| people.sources(&Principal::new(subject, Role::Agent).unwrap());
+
+        assert_eq!(sources(Subject::Key("crew".to_owned())), ["github", "slack"]);
+        assert_eq!(sources(Subject::User("crew".to_owned())), ["crew", "user"]);
+        assert_eq!(sources(Subject::User("root".to_owned())), ["*"]);
+        assert_eq!(sources(Subject::User("O'Brien@example.com".to_owned())), ["user"]);
+    }
+}

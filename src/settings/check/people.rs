@@ -1,0 +1,95 @@
+//! What must hold of credentials, and of what is said about whose they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use super::Check;
+use crate::domain::approval::Groups;
+use crate::domain::folded::folded;
+use crate::domain::name::Name;
+use crate::domain::people::{ANY_SOURCE, Identity, People, credential};
+use crate::domain::principal::{Principal, Role, Subject};
+
+/// The shortest secret that HS256 may be used with: as long as its hash.
+const JWT_SECRET_MIN: usize = 32;
+
+impl Check<'_> {
+    pub(super) fn auth(&mut self, auth: &crate::http::Auth) {
+        if auth.jwt_secret.as_ref().is_some_and(|secret| secret.expose().len() < JWT_SECRET_MIN) {
+            self.fail("auth.jwt_secret", format!("expected at least {JWT_SECRET_MIN} bytes"));
+        }
+        let mut seen = BTreeSet::new();
+        for (name, entry) in &auth.api_keys {
+            let path = format!("auth.api_keys.{name}");
+            let (key, role) = entry.expose().rsplit_once(':').unwrap_or((entry.expose(), ""));
+            self.credential(&path, Subject::Key(name.clone()));
+            if key.is_empty() || Role::from_str(role).is_err() {
+                self.fail(
+                    &path,
+                    "expected `<key>:<role>` with the role user, agent, approver or admin",
+                );
+            } else if !seen.insert(key) {
+                self.fail(&path, "another name has the same key, and a caller would be either");
+            }
+        }
+        self.identities(&auth.identities);
+        self.sources(&auth.sources);
+    }
+
+    fn credential(&mut self, path: &str, subject: Subject) {
+        if let Err(why) = Principal::new(subject, Role::User) {
+            self.fail(path, why.to_string());
+        }
+    }
+
+    /// An entry that did not mean what it seems to would let one person count twice.
+    fn identities(&mut self, identities: &BTreeMap<String, String>) {
+        let people = People::new(identities, &BTreeMap::new());
+        for (who, person) in identities {
+            let path = format!("auth.identities.{who}");
+            self.credential(&path, credential(who));
+            if folded(person).is_empty() {
+                self.fail(&path, "expected the name of a person");
+            } else if ["key:", "user:"].iter().any(|kind| person.starts_with(kind)) {
+                self.fail(&path, "expected the name of a person, without `key:` or `user:`");
+            }
+            let named = Identity::of(person);
+            let of_that_name = [Subject::Key(person.clone()), Subject::User(person.clone())];
+            if of_that_name.iter().any(|subject| people.identity(subject) != named) {
+                let why = "a credential of this name is another person's: name that person";
+                self.fail(&path, why);
+            }
+        }
+    }
+
+    fn sources(&mut self, sources: &BTreeMap<String, Vec<String>>) {
+        for (who, sources) in sources {
+            let path = format!("auth.sources.{who}");
+            self.credential(&path, credential(who));
+            if sources.is_empty() {
+                self.fail(&path, "expected at least one source");
+            }
+            let is_source =
+                |source: &&String| *source == ANY_SOURCE || Name::from_str(source).is_ok();
+            for source in sources.iter().filter(|source| !is_source(source)) {
+                let pattern = crate::domain::name::PATTERN;
+                self.fail(&path, format!("`{source}`: expected `*`, or a name: {pattern}"));
+            }
+        }
+    }
+
+    pub(super) fn groups(&mut self, groups: &Groups) {
+        for (group, members) in groups {
+            let is_caller = |member: &&String| {
+                let is_named = member.starts_with("key:") || member.starts_with("user:");
+                is_named && Principal::new(credential(member), Role::User).is_ok()
+            };
+            for member in members.iter().filter(|member| !is_caller(member)) {
+                let expected = format!(
+                    "`{member}`: expected `key:<name of an API key>` or `user:<sub of a token>`"
+                );
+                self.fail(&format!("approvals.groups.{group}"), expected);
+            }
+        }
+    }
+}

@@ -87,8 +87,8 @@ pub struct RedisServer {
     child: Child,
     socket: PathBuf,
     log: PathBuf,
-    /// Keeps the data directory ours: the lock ends with the process, however it ends.
-    _lock: Option<fs::File>,
+    /// Keeps the data directory ours; released once the child has ended.
+    _lock: Option<Lock>,
     /// Removed once the process is gone.
     _scratch: Option<Scratch>,
 }
@@ -219,13 +219,27 @@ fn find_program(path: &std::ffi::OsStr) -> Option<PathBuf> {
     PROGRAMS.into_iter().flat_map(in_every_dir).find(|program| program.is_file())
 }
 
+/// The lock on a data directory. It ends with the process, however the process ends.
+///
+/// A child that another thread forks shares the open file until it runs its own program. Closing the file would
+/// therefore leave the directory locked for a moment; unlocking it does not.
+#[derive(Debug)]
+struct Lock(fs::File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // If it fails, the close that follows unlocks as well, only later.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Creates `dir` for us alone and locks it.
-fn own(dir: &Path) -> Result<fs::File, Error> {
+fn own(dir: &Path) -> Result<Lock, Error> {
     let failed = |action| move |source| Error::Io { action, path: dir.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create"))?;
     let file = fs::File::create(dir.join("lock")).map_err(failed("write to"))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(fs::TryLockError::WouldBlock) => Err(Error::InUse(dir.to_owned())),
         Err(fs::TryLockError::Error(source)) => Err(failed("lock")(source)),
     }
@@ -301,6 +315,20 @@ mod tests {
         let second = RedisServer::start(&options).await.unwrap();
 
         assert!(ask(&second.socket, "GET kept").await.unwrap().contains("yes"));
+    }
+
+    #[test]
+    fn a_released_directory_is_free_though_a_forked_child_has_its_lock_file_open() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = own(home.path()).unwrap();
+        // What a fork does: another descriptor of the same open file.
+        let in_child = lock.0.try_clone().unwrap();
+        assert!(matches!(own(home.path()), Err(Error::InUse(_))));
+
+        drop(lock);
+
+        assert!(own(home.path()).is_ok());
+        drop(in_child);
     }
 
     #[tokio::test]

@@ -125,6 +125,9 @@ async fn connect(client: &redis::Client, shared: &Shared) -> RedisResult<Multipl
 }
 
 /// Sends all calls, then asks how many replicas have what they wrote; an error there means that nobody knows.
+///
+/// A repeated call may write nothing and rely on what another connection wrote. From Redis 7.2 on `WAIT` looks only as
+/// far as the last write of its own connection, so a message that is replicated goes before it.
 async fn turn(
     connection: &MultiplexedConnection,
     shared: &Shared,
@@ -150,8 +153,9 @@ async fn turn(
     connection.set_response_timeout(Duration::from_millis(
         settings.response_timeout_ms + settings.wait_timeout_ms,
     ));
-    let mut wait = redis::cmd("WAIT");
-    wait.arg(settings.wait_replicas).arg(settings.wait_timeout_ms);
-    let reached = wait.query_async(&mut connection).await;
-    (answers, reached)
+    let mut wait = redis::pipe();
+    wait.cmd("PUBLISH").arg(shared.keys.bell(Partition(0), "replicas")).arg("").ignore();
+    wait.cmd("WAIT").arg(settings.wait_replicas).arg(settings.wait_timeout_ms);
+    let reached: RedisResult<(u16,)> = wait.query_async(&mut connection).await;
+    (answers, reached.map(|(reached,)| reached))
 }

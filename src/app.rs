@@ -270,6 +270,7 @@ impl Running {
         if let Some(client) = self.nats_client {
             bridge::drain(client).await;
         }
+        self.engine.store().bells().close();
         tracing::info!("stopped");
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::ids::{Partition, TaskId};
 use crate::runtime::backoff::Backoff;
@@ -24,7 +25,8 @@ pub struct Bells {
     wanted: mpsc::UnboundedSender<String>,
     /// Rings when the connection came back.
     back: Arc<Notify>,
-    /// Ends the listener with the last clone.
+    /// Ends the listener, as the end of the last clone does.
+    close: CancellationToken,
     _listener: Arc<JoinSet<()>>,
 }
 
@@ -44,11 +46,20 @@ impl Bells {
         let shared = Arc::new(Shared::default());
         let (wanted, names) = mpsc::unbounded_channel();
         let back = Arc::new(Notify::new());
+        let close = CancellationToken::new();
         let mut listener = JoinSet::new();
         let ears =
             Ears { client, keys, partitions, shared: Arc::clone(&shared), back: Arc::clone(&back) };
-        listener.spawn(ears.listen(names));
-        Self { shared, wanted, back, _listener: Arc::new(listener) }
+        let closed = close.clone();
+        listener.spawn(async move {
+            let _ = closed.run_until_cancelled(ears.listen(names)).await;
+        });
+        Self { shared, wanted, back, close, _listener: Arc::new(listener) }
+    }
+
+    /// Listens no more: a Redis that ends from now on is not missed.
+    pub fn close(&self) {
+        self.close.cancel();
     }
 
     /// Rings whenever the connection came back, for one who waits.

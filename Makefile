@@ -11,12 +11,9 @@ demo: redis
 dev: redis
 	cargo run --locked -- dev
 
+# With what every Rust has. A test that hangs is named and ends the run: see tests/it/harness/limit.rs.
 test: servers
-	if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --locked && cargo test --locked --doc; \
-	else \
-		cargo test --locked; \
-	fi
+	cargo test --locked
 
 # What is lost of acknowledged submissions when Redis is killed under load, for each way to keep its data.
 durability: redis

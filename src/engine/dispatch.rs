@@ -9,7 +9,7 @@ use crate::domain::principal::Principal;
 use crate::domain::task::{Claimed, Millis, Outcome};
 use crate::store::{self, Row, Sessions, Store};
 
-use super::{Claim, Engine, Error, slow_poll};
+use super::{Claim, Engine, Error};
 
 impl Engine {
     /// Leases the best tasks of the agent's subject, and waits for the first if there is none.
@@ -42,7 +42,7 @@ impl Engine {
             }
             tokio::select! {
                 () = rung => {}
-                () = tokio::time::sleep_until(deadline.min(Instant::now() + slow_poll())) => {}
+                () = tokio::time::sleep_until(deadline.min(self.slow_poll())) => {}
                 () = self.stop.cancelled() => {}
             }
         }

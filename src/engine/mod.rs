@@ -24,6 +24,7 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -197,22 +198,19 @@ impl Engine {
         &self.settings
     }
 
-    /// The store, for tests and benchmarks that look beneath.
+    /// The store, for its end, and for tests and benchmarks that look beneath.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// A moment to look again without a notification; spread out so that waiters do not look together.
+    fn slow_poll(&self) -> Instant {
+        let ms = self.settings.queue.slow_poll_ms;
+        Instant::now() + Duration::from_millis(fastrand::u64(ms * 3 / 4..=ms * 5 / 4))
     }
 
     /// Ends every wait when the process stops.
     pub fn stop(&self) -> &CancellationToken {
         &self.stop
     }
-}
-
-/// How long a waiting call trusts the doorbell before it looks by itself, in milliseconds, give or take a
-/// quarter: the longest that a lost ring delays anybody. Shorter costs Redis a call a waiter that often.
-const SLOW_POLL_MS: u64 = 5_000;
-
-/// A moment to look again without having been rung; spread out so that waiters do not look together.
-fn slow_poll() -> Duration {
-    Duration::from_millis(fastrand::u64(SLOW_POLL_MS * 3 / 4..SLOW_POLL_MS * 5 / 4))
 }

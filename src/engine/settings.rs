@@ -73,6 +73,15 @@ pub struct Queue {
     /// How much earlier than submitted a task of this priority counts as: the bound on how long
     /// a task waits behind later ones of that priority.
     pub head_start_ms: HeadStart,
+    /// How long a waiting call trusts its notification before it looks by itself, in milliseconds, give or take a
+    /// quarter: the longest that a lost notification delays a call. Less costs Redis a call per waiter that often.
+    /// No setting: tests that show that the notification woke a call set it to more than they wait.
+    #[serde(skip, default = "slow_poll_ms")]
+    pub slow_poll_ms: Millis,
+}
+
+fn slow_poll_ms() -> Millis {
+    5_000
 }
 
 /// A head start for each priority, in milliseconds.

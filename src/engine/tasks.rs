@@ -12,7 +12,7 @@ use crate::domain::task::Task;
 use crate::store::lists::Place;
 use crate::store::{Answer, Row};
 
-use super::{Engine, Error, Fault, Page, StatusChange, TaskFilter, slow_poll};
+use super::{Engine, Error, Fault, Page, StatusChange, TaskFilter};
 
 /// How many tasks one page looks at before it comes back short: a rare match in a large store must not hold the
 /// call for long.
@@ -43,7 +43,7 @@ impl Engine {
             }
             tokio::select! {
                 () = rung => {}
-                () = tokio::time::sleep_until(deadline.min(Instant::now() + slow_poll())) => {}
+                () = tokio::time::sleep_until(deadline.min(self.slow_poll())) => {}
                 () = self.stop.cancelled() => {}
             }
         }

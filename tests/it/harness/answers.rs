@@ -1,7 +1,5 @@
 //! Requests and what comes back for them, in the words of the contract.
 
-use std::time::Duration;
-
 use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -42,7 +40,7 @@ impl Call {
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             Ok(Answer { status, headers, body: response.text().await? })
         };
-        within(Duration::from_secs(30), "an answer", exchange).await
+        within("an answer", exchange).await
     }
 }
 

@@ -6,7 +6,7 @@ use orchestrator::settings::{Settings, Variables};
 use orchestrator::store::{self, Store};
 use tokio_util::sync::CancellationToken;
 
-use super::{Fleet, LossyProxy, People, Redis};
+use super::{BOUND, Fleet, LossyProxy, People, Redis};
 
 /// What a fleet shall be like; what is not said is as in `config/default.toml`.
 pub struct Builder {
@@ -20,13 +20,16 @@ pub struct Builder {
 impl Builder {
     pub fn new() -> Self {
         let defaults = Settings::read(None, &Variables::new()).unwrap();
+        let mut settings = defaults.engine;
+        // A call that waits is woken, or its test fails.
+        settings.queue.slow_poll_ms = 2 * BOUND.as_millis() as u64;
         Self {
             is_durable: false,
             is_lossy: false,
             arguments: Vec::new(),
             // A busy machine is no fault of the store; tests of its patience say how long it is.
             store: store::Settings { response_timeout_ms: 10_000, ..defaults.store },
-            settings: defaults.engine,
+            settings,
         }
     }
 

@@ -1,19 +1,17 @@
 //! A gateway in this process over a fleet, and clients of every role that speak HTTP to it over loopback.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::time::Duration;
-
 use orchestrator::http::{Auth, Gateway, Http, Settings};
 use orchestrator::runtime::secret::Secret;
 use orchestrator::workers::{self, Supervisor};
 use reqwest::Method;
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::{Answer, Call, Fleet, within};
+use super::{Answer, BOUND, Call, Fleet, within};
 
 /// What tokens are signed with.
 pub const JWT_SECRET: &str = "a secret for tests, of 32 bytes or more";
@@ -60,7 +58,13 @@ impl Site {
 
     /// A site whose gateway is told something else than usual.
     pub async fn told(fleet: Fleet, change: impl FnOnce(&mut Http)) -> Self {
-        let mut http = Http { host: "127.0.0.1".to_owned(), port: 0, ..Http::default() };
+        let mut http = Http {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            // A request that is stuck is waited for longer than any test waits.
+            grace_ms: 2 * BOUND.as_millis() as u64,
+            ..Http::default()
+        };
         change(&mut http);
         let keys = KEYS
             .map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
@@ -137,7 +141,7 @@ impl Site {
             assert!(read.is_ok() || !answer.is_empty(), "the connection was dropped: {read:?}");
             Answer::parse(&answer)
         };
-        within(Duration::from_secs(20), "an answer to raw bytes", exchange).await
+        within("an answer to raw bytes", exchange).await
     }
 
     /// A connection of its own.
@@ -164,8 +168,8 @@ impl Site {
         // Idle connections would be waited for.
         self.client = reqwest::Client::new();
         self.fleet.stop.cancel();
-        within(Duration::from_secs(15), "the end of the gateway", self.serving.join_next()).await;
-        self.supervisor.finish(Duration::from_secs(5)).await;
+        within("the end of the gateway", self.serving.join_next()).await;
+        self.supervisor.finish(BOUND).await;
         self.fleet.finish().await;
     }
 }

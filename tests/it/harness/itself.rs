@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::{Fleet, eventually};
+use super::{Fleet, Program, Redis, eventually, may_take};
 
 fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -44,4 +45,31 @@ async fn a_wait_that_fails_says_what_it_last_saw() {
 
     let text = text_of(&*panic);
     assert!(text.contains("pigs fly") && text.contains("look 50"), "{text}");
+}
+
+/// Tells this binary, started once more, to hang.
+const HANGS: &str = "ORCHESTRATOR_TEST_HANGS";
+
+#[tokio::test]
+async fn a_test_that_hangs_is_named_and_ends_the_run_with_its_servers() {
+    if std::env::var_os(HANGS).is_some() {
+        let redis = Redis::start(false, &[]).await;
+        println!("redis is {}", redis.pid());
+        redis.freeze();
+        may_take(Duration::ZERO);
+        return std::future::pending().await;
+    }
+    let name = "harness::itself::a_test_that_hangs_is_named_and_ends_the_run_with_its_servers";
+    let program = Program::new().with(HANGS, "yes");
+    let binary = std::env::current_exe().unwrap();
+
+    let mut process = program.start_other(&binary, &["--exact", name, "--nocapture"]);
+
+    let code = process.ended().await;
+    assert_eq!(code, 101, "{}", process.log());
+    assert!(process.log().contains(&format!("{name} hangs")), "{}", process.log());
+    let printed = process.printed();
+    let pid = printed.split_once("redis is ").unwrap().1.lines().next().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "it runs: {stat}");
 }

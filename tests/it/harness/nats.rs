@@ -13,6 +13,7 @@ use orchestrator::transport;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::processes::free_port;
 use super::{Redis, eventually};
 
 /// The stream that bridges make.
@@ -81,16 +82,15 @@ impl Nats {
     /// A server with this configuration, made for its directory.
     pub async fn configured(config: impl FnOnce(&Path) -> String) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut nats = Self { child: None, config: config(home.path()), port: 0, home };
+        let mut nats = Self { child: None, config: config(home.path()), port: free_port(), home };
         nats.launch().await;
         nats
     }
 
     async fn launch(&mut self) {
         let file = self.home.path().join("nats.conf");
-        // 0 would be the usual port.
-        let port = if self.port == 0 { -1 } else { i32::from(self.port) };
-        std::fs::write(&file, format!("listen: \"127.0.0.1:{port}\"\n{}", self.config)).unwrap();
+        let listen = format!("listen: \"127.0.0.1:{}\"\n", self.port);
+        std::fs::write(&file, listen + &self.config).unwrap();
         let mut command = Command::new("nats-server");
         command.arg("-c").arg(&file).arg("--ports_file_dir").arg(self.home.path());
         command.arg("-l").arg(self.home.path().join("nats.log"));
@@ -98,12 +98,12 @@ impl Nats {
         let child = self.child.insert(command.spawn().unwrap());
         // It is written once the server takes connections.
         let ports = self.home.path().join(format!("nats-server_{}.ports", child.id()));
-        self.port = eventually("nats-server answers", async || {
+        eventually("nats-server answers", async || {
             let text = std::fs::read_to_string(&ports).unwrap_or_default();
-            let found = serde_json::from_str::<BTreeMap<String, Vec<String>>>(&text).ok();
-            let url = found.and_then(|mut found| found.remove("nats")?.pop());
-            let port = url.and_then(|url| url.rsplit(':').next()?.parse().ok());
-            port.ok_or_else(|| std::fs::read_to_string(self.home.path().join("nats.log")))
+            if text.contains(&self.port.to_string()) {
+                return Ok(());
+            }
+            Err(std::fs::read_to_string(self.home.path().join("nats.log")))
         })
         .await;
         let _ = std::fs::remove_file(ports);
@@ -157,6 +157,11 @@ impl Nats {
     /// A stream of this form, as an operator makes it.
     pub async fn make_stream(&self, config: stream::Config) -> stream::Stream {
         jetstream::new(self.client().await).create_stream(config).await.unwrap()
+    }
+
+    /// Gives the stream another form.
+    pub async fn change_stream(&self, config: stream::Config) {
+        jetstream::new(self.client().await).update_stream(config).await.unwrap();
     }
 
     /// How many messages the stream has; none: it is not there.

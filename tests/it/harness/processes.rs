@@ -1,17 +1,19 @@
 //! Real processes of ours: started with the settings of a test, listened to, signalled, and ended with the test.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 
-use super::{Answer, Call, KEYS, eventually, key_of, late};
+use super::{Answer, Call, KEYS, eventually, key_of, late, limit};
 
 /// How a process is to be started. Of this environment it has only the search path, and none of our settings.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +59,7 @@ impl Program {
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
         command.envs(self.variables.iter().map(|(name, text)| (name, text)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        limit::watch();
         let mut child = command.spawn().unwrap();
         let (output, log) =
             (Text::of(child.stdout.take().unwrap()), Text::of(child.stderr.take().unwrap()));
@@ -177,8 +180,12 @@ impl Process {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        send(self.child.id(), signal);
+    }
+
+    /// Makes it stop where it is until it gets [`Signal::CONT`]. It has stopped on return.
+    pub fn pause(&self) {
+        pause(self.child.id());
     }
 
     /// Waits for its end, and returns its exit code; minus the signal that ended it.
@@ -213,6 +220,35 @@ impl Drop for Process {
                 self.output.finish(),
                 self.log.finish()
             );
+        }
+    }
+}
+
+fn pid(number: u32) -> Pid {
+    Pid::from_raw(i32::try_from(number).unwrap()).unwrap()
+}
+
+/// Sends a signal to a child of ours.
+pub(super) fn send(child: u32, signal: Signal) {
+    kill_process(pid(child), signal).unwrap();
+}
+
+/// Stops a child of ours, and returns once it has stopped: a signal may take its time on a busy machine.
+pub(super) fn pause(child: u32) {
+    send(child, Signal::STOP);
+    let is_stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(pid(child)), is_stopped).unwrap();
+}
+
+/// A port of 127.0.0.1 below those that the system gives out by itself, so that it stays free until a server takes it,
+/// and while that server is down. Each process begins elsewhere.
+pub(super) fn free_port() -> u16 {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let nth = std::process::id() * 16 + TAKEN.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + u16::try_from(nth % 20_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
         }
     }
 }

@@ -1,21 +1,15 @@
 //! The private Redis of one test, and what is done to it on purpose.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use futures_util::StreamExt;
 use orchestrator::domain::ids::TaskId;
 use orchestrator::runtime::redis_server::{Options, RedisServer};
 use redis::FromRedisValue;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
+use std::collections::BTreeMap;
 use tempfile::TempDir;
 
-use super::{eventually, within};
-
-/// A port that nobody has. For a moment somebody else could take it: then nobody answers, and the test says so.
-pub(super) fn free_port() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
+use super::processes::{free_port, pause, send};
+use super::{BOUND, eventually, limit, within};
 
 /// A Redis that only this test knows.
 pub struct Redis {
@@ -31,6 +25,7 @@ impl Redis {
     /// * `is_durable`: whether every write goes to an append-only file, so that a restart brings all of it back.
     /// * `arguments`: more of them for the server.
     pub async fn start(is_durable: bool, arguments: &[&str]) -> Self {
+        limit::watch();
         let home = is_durable.then(|| tempfile::tempdir().unwrap());
         let dir = home.as_ref().map(|home| home.path().join("d"));
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
@@ -50,7 +45,7 @@ impl Redis {
             "--bind",
             "127.0.0.1",
             "--port",
-            &free_port(),
+            &free_port().to_string(),
             "--repl-diskless-sync-delay",
             "0",
         ])
@@ -58,7 +53,7 @@ impl Redis {
     }
 
     async fn followed_by(&self, arguments: &[&str]) -> Self {
-        let port = free_port();
+        let port = free_port().to_string();
         self.ask::<String>(&[
             "CONFIG",
             "SET",
@@ -159,13 +154,13 @@ impl Redis {
 
     /// Ends the process behind a Redis that is in use: see [`Redis::kill`].
     pub fn kill_process(pid: u32) {
-        kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+        send(pid, Signal::KILL);
     }
 
     /// Ends it in order.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
-            server.stop(Duration::from_secs(10)).await.unwrap();
+            server.stop(BOUND).await.unwrap();
         }
     }
 
@@ -182,17 +177,13 @@ impl Redis {
         self.start_again().await;
     }
 
-    /// Makes it stop answering, though it stays connected, until [`Redis::thaw`].
+    /// Makes it stop answering, though it stays connected, until [`Redis::thaw`]. It has stopped on return.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
+        pause(self.pid());
     }
 
     pub fn thaw(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap(), signal).unwrap();
+        send(self.pid(), Signal::CONT);
     }
 
     /// Cuts every connection of this kind: `normal` or `pubsub`. Returns how many there were.
@@ -200,13 +191,15 @@ impl Redis {
         self.ask(&["CLIENT", "KILL", "TYPE", kind]).await
     }
 
-    /// Cuts every connection that waits in a blocking command for the log to grow.
-    pub async fn cut_blocked_connections(&self) {
+    /// Cuts every connection that waits in a blocking command for the log to grow. Returns how many there were.
+    pub async fn cut_blocked_connections(&self) -> i64 {
+        let mut cuts = 0;
         let clients: String = self.ask(&["CLIENT", "LIST"]).await;
         for client in clients.lines().filter(|client| client.contains(" cmd=xread ")) {
             let id = client.split_whitespace().find_map(|word| word.strip_prefix("id=")).unwrap();
-            self.ask::<i64>(&["CLIENT", "KILL", "ID", id]).await;
+            cuts += self.ask::<i64>(&["CLIENT", "KILL", "ID", id]).await;
         }
+        cuts
     }
 
     /// What it says of its part in replication under this name. Asked again if it cuts the connection, as it does when it
@@ -281,9 +274,7 @@ pub struct Subscriber(redis::aio::PubSub);
 impl Subscriber {
     /// The next message: its channel and its text.
     pub async fn next(&mut self) -> (String, String) {
-        let message =
-            within(Duration::from_secs(10), "a message on a channel", self.0.on_message().next())
-                .await;
+        let message = within("a message on a channel", self.0.on_message().next()).await;
         let message = message.unwrap();
         (message.get_channel_name().to_owned(), message.get_payload().unwrap())
     }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::redis::free_port;
+use super::processes::free_port;
 use super::{Redis, eventually};
 
 /// What the primary is called.
@@ -14,7 +14,7 @@ const NAME: &str = "heart";
 /// A Sentinel that decides alone, and soon. Another form of the Redis server, so there is nothing else to install.
 pub struct Sentinel {
     child: Child,
-    port: String,
+    port: u16,
     _home: TempDir,
 }
 

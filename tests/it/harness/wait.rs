@@ -1,18 +1,23 @@
 //! Waiting: bounded, and level-triggered. The only place of the tests with a timer.
 
+use std::cell::Cell;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-/// How long anything may take at the most: far more than it needs on a busy machine.
-const BOUND: Duration = Duration::from_secs(20);
+use super::limit;
+
+/// How long anything may take at the most: far more than it needs on a busy machine, for a wait that ends early costs
+/// nothing.
+pub const BOUND: Duration = Duration::from_secs(60);
 
 /// How often it is looked at.
 const GLANCE: Duration = Duration::from_millis(5);
 
 /// Looks until `look` is content (`Ok`), and returns what it found; gives up after [`BOUND`] saying what it last saw.
 pub async fn eventually<T, S: Debug>(what: &str, mut look: impl AsyncFnMut() -> Result<T, S>) -> T {
+    limit::watch();
     let end = Instant::now() + BOUND;
     loop {
         match look().await {
@@ -25,11 +30,11 @@ pub async fn eventually<T, S: Debug>(what: &str, mut look: impl AsyncFnMut() -> 
     }
 }
 
-/// What `work` comes to, which must not take longer than `bound`.
-pub async fn within<T>(bound: Duration, what: &str, work: impl Future<Output = T>) -> T {
-    match timeout(bound, work).await {
+/// What `work` comes to, which must not take longer than [`BOUND`].
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match timeout(BOUND, work).await {
         Ok(done) => done,
-        Err(_) => panic!("not within {bound:?}: {what}"),
+        Err(_) => panic!("not within {BOUND:?}: {what}"),
     }
 }
 
@@ -40,25 +45,32 @@ pub async fn late(by: Duration) {
     }
 }
 
-/// Strikes again and again, a `period` apart, while `work` goes on: what the work came to, and how often it struck.
+/// Strikes again and again, a `period` apart, while `work` is done over and over, until `hits` strikes have hit
+/// something: what each work came to. `strike` returns how often it hit.
 pub async fn striking<T>(
     period: Duration,
-    mut strike: impl AsyncFnMut(),
-    work: impl Future<Output = T>,
-) -> (T, usize) {
-    let mut strikes = 0;
+    hits: i64,
+    mut strike: impl AsyncFnMut() -> i64,
+    mut work: impl AsyncFnMut() -> T,
+) -> Vec<T> {
+    let hit = Cell::new(0);
     let mut beat = interval(period);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let strikes_on = async {
         loop {
             beat.tick().await;
-            strike().await;
-            strikes += 1;
+            hit.set(hit.get() + strike().await);
         }
     };
-    let done = tokio::select! {
-        done = work => done,
-        () = strikes_on => unreachable!("it strikes for ever"),
+    let works_on = async {
+        let mut done = vec![work().await];
+        while hit.get() < hits {
+            done.push(work().await);
+        }
+        done
     };
-    (done, strikes)
+    tokio::select! {
+        done = works_on => done,
+        () = strikes_on => unreachable!("it strikes for ever"),
+    }
 }

@@ -107,19 +107,21 @@ async fn a_large_event_comes_in_its_place() {
 async fn a_live_reader_misses_nothing_though_the_connection_behind_it_is_cut_all_the_time() {
     let site = Site::start().await;
     let mut reader = site.open("", &[]).await;
-    let publish_and_read = async {
-        for wave in 0..50 {
-            for number in wave * 4..(wave + 1) * 4 {
-                site.publish("pr.merged", number).await;
+    let mut next = 0;
+    let publish_and_read = async || {
+        for _ in 0..50 {
+            let wave: Vec<_> = (next..next + 4).collect();
+            for number in &wave {
+                site.publish("pr.merged", *number).await;
             }
-            assert_eq!(reader.numbers(4).await, (wave * 4..(wave + 1) * 4).collect::<Vec<_>>());
+            assert_eq!(reader.numbers(4).await, wave);
+            next += 4;
         }
     };
 
     let cut = async || site.fleet.redis.cut_blocked_connections().await;
-    let ((), cuts) = striking(Duration::from_millis(50), cut, publish_and_read).await;
+    striking(Duration::from_millis(50), 4, cut, publish_and_read).await;
 
-    assert!(cuts > 3, "it was cut only {cuts} times");
     drop(reader);
     site.finish().await;
 }

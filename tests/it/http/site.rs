@@ -1,28 +1,23 @@
 //! A gateway over a fleet, and clients that read its events.
 
-use std::io;
-use std::time::Duration;
-
 use orchestrator::domain::event::NewEvent;
 use orchestrator::http::{Auth, Gateway, Http, Settings};
 use orchestrator::runtime::secret::Secret;
 use serde_json::Value;
+use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::harness::{Builder, Fleet, json, new_event, within};
+use crate::harness::{BOUND, Builder, Fleet, json, new_event, within};
 
 pub use crate::harness::{Block, number};
 
 const KEY: &str = "reader-key-0123456789";
 
 const CREW_KEY: &str = "crew-key-0123456789";
-
-/// How long anything may take at the most.
-const BOUND: Duration = Duration::from_secs(30);
 
 /// A gateway of this process. Ends with [`Site::finish`].
 pub struct Site {
@@ -42,7 +37,13 @@ impl Site {
     pub async fn over(builder: Builder, heartbeat_ms: u64) -> Self {
         let fleet = builder.start().await;
         let stop = CancellationToken::new();
-        let http = Http { host: "127.0.0.1".to_owned(), port: 0, heartbeat_ms, ..Http::default() };
+        let http = Http {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            heartbeat_ms,
+            grace_ms: 2 * BOUND.as_millis() as u64,
+            ..Http::default()
+        };
         let keys = [("reader", KEY, "user"), ("crew", CREW_KEY, "agent")];
         let api_keys = keys
             .map(|(name, key, role)| (name.to_owned(), Secret::new(format!("{key}:{role}"))))
@@ -55,13 +56,9 @@ impl Site {
         Self { fleet, stop, url, client: reqwest::Client::new(), serving }
     }
 
-    /// Waits for the gateway to end after its stop, much shorter than it would wait for a stuck request.
+    /// Waits for the gateway to end after its stop; for a request that is stuck it would wait much longer.
     pub async fn ended(&mut self) {
-        within(Duration::from_secs(8), "the end of the gateway", self.serving.join_next())
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        within("the end of the gateway", self.serving.join_next()).await.unwrap().unwrap().unwrap();
     }
 
     /// Ends the test: nothing may hang, and the doctor must find nothing.
@@ -81,7 +78,7 @@ impl Site {
         let request = self.client.get(format!("{}{query}", self.url)).header("x-api-key", KEY);
         let request =
             headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        within(BOUND, "the head of an answer", request.send()).await.unwrap()
+        within("the head of an answer", request.send()).await.unwrap()
     }
 
     /// What comes back for this body, which the key `crew` sends to `path` as JSON.
@@ -89,13 +86,13 @@ impl Site {
         let request = self.client.post(self.url.replace("/events", path));
         let request =
             request.header("x-api-key", CREW_KEY).header("content-type", "application/json");
-        within(BOUND, "an answer", request.body(body).send()).await.unwrap()
+        within("an answer", request.body(body).send()).await.unwrap()
     }
 
     /// What the key `crew` reads at `path`.
     pub async fn read(&self, path: &str) -> reqwest::Response {
         let request = self.client.get(self.url.replace("/events", path));
-        within(BOUND, "an answer", request.header("x-api-key", CREW_KEY).send()).await.unwrap()
+        within("an answer", request.header("x-api-key", CREW_KEY).send()).await.unwrap()
     }
 
     /// A stream; its opening is read.
@@ -135,7 +132,7 @@ impl Site {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = Vec::new();
         while !text.ends_with(b"\n\n") {
-            text.push(within(BOUND, "the opening", stream.read_u8()).await.unwrap());
+            text.push(within("the opening", stream.read_u8()).await.unwrap());
         }
         Sleeper { stream, text }
     }
@@ -167,9 +164,8 @@ impl Reader {
             if let Some(block) = Block::take(&mut self.text) {
                 return Some(block);
             }
-            let chunk = within(BOUND, "the next bytes of a stream", self.response.chunk())
-                .await
-                .unwrap()?;
+            let chunk =
+                within("the next bytes of a stream", self.response.chunk()).await.unwrap()?;
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
@@ -203,9 +199,7 @@ pub struct Sleeper {
 impl Sleeper {
     /// Wakes up and reads all that comes until the end of the stream.
     pub async fn wake(mut self) -> Vec<Block> {
-        within(BOUND, "the end of the stream", self.stream.read_to_end(&mut self.text))
-            .await
-            .unwrap();
+        within("the end of the stream", self.stream.read_to_end(&mut self.text)).await.unwrap();
         let text = String::from_utf8(self.text).unwrap();
         let (_, body) = text.split_once("\r\n\r\n").unwrap();
         body.split_terminator("\n\n").map(Block::read).collect()

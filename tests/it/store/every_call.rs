@@ -329,7 +329,7 @@ impl Story {
 async fn every_script(fate: Fate) {
     let stories = script::ALL.iter().map(async |script| {
         let story = Story::begin(script, fate).await;
-        within(Duration::from_secs(60), script.name, story.tell()).await;
+        within(script.name, story.tell()).await;
         story.fleet.finish().await;
     });
     assert_eq!(join_all(stories).await.len(), script::ALL.len());

@@ -106,7 +106,7 @@ async fn restore_after<T>(fleet: &Fleet, work: impl Future<Output = T>) -> T {
 
 /// What the feed says next, of the types that it wants.
 async fn next(feed: &mut Feed) -> Heard {
-    within(Duration::from_secs(20), "the feed", feed.next()).await.unwrap()
+    within("the feed", feed.next()).await.unwrap()
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn a_store_that_is_away_is_said_to_be_and_refuses_within_bounded_time() {
         })
         .await;
     };
-    within(Duration::from_secs(15), "refusals while Redis is away", all).await;
+    within("refusals while Redis is away", all).await;
 
     fleet.redis.start_again().await;
     answers_again(&fleet.engine).await;
@@ -99,7 +99,7 @@ async fn a_redis_that_hangs_holds_no_call_for_ever() {
         );
         assert_refused!(fleet.engine.doctor().await, Error::Unavailable(_));
     };
-    within(Duration::from_secs(10), "refusals while Redis hangs", all).await;
+    within("refusals while Redis hangs", all).await;
 
     fleet.redis.thaw();
     answers_again(&fleet.engine).await;
@@ -168,11 +168,12 @@ async fn work(fleet: &Fleet, total: usize) -> (usize, usize) {
 }
 
 /// Works while something is done to the store all the time; nothing may be lost or done twice.
-async fn survives(fleet: &Fleet, tasks: usize, strike: impl AsyncFnMut()) {
-    let ((submitted, done), strikes) =
-        striking(Duration::from_millis(50), strike, work(fleet, tasks)).await;
+async fn survives(fleet: &Fleet, tasks: usize, strike: impl AsyncFnMut() -> i64) {
+    let works =
+        striking(Duration::from_millis(50), 4, strike, async || work(fleet, tasks).await).await;
+    let submitted: usize = works.iter().map(|(submitted, _)| submitted).sum();
+    let done: usize = works.iter().map(|(_, done)| done).sum();
 
-    assert!(strikes > 3, "it was done only {strikes} times");
     let stored: usize = fleet.redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
     let completed =
         fleet.events().await.iter().filter(|event| event.event_type() == "task.completed").count();
@@ -183,10 +184,8 @@ async fn survives(fleet: &Fleet, tasks: usize, strike: impl AsyncFnMut()) {
 async fn connections_that_are_cut_all_the_time_lose_no_task_and_do_nothing_twice() {
     let fleet = Fleet::start().await;
 
-    let mut cuts = 0;
-    survives(&fleet, 400, async || cuts += fleet.redis.cut_connections("normal").await).await;
+    survives(&fleet, 400, async || fleet.redis.cut_connections("normal").await).await;
 
-    assert!(cuts > 3, "only {cuts} connections were cut");
     fleet.finish().await;
 }
 
@@ -194,8 +193,11 @@ async fn connections_that_are_cut_all_the_time_lose_no_task_and_do_nothing_twice
 async fn scripts_that_redis_forgets_all_the_time_lose_no_task_and_do_nothing_twice() {
     let fleet = Fleet::start().await;
 
-    survives(&fleet, 400, async || drop(fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await))
-        .await;
+    let forget = async || {
+        fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await;
+        1
+    };
+    survives(&fleet, 400, forget).await;
 
     fleet.finish().await;
 }
@@ -206,8 +208,7 @@ async fn a_store_whose_every_answer_comes_late_is_only_slow() {
     for (late_ms, tasks) in [(1, 40), (10, 20), (100, 4)] {
         fleet.proxy.as_ref().unwrap().slow_by(Duration::from_millis(late_ms));
 
-        let (submitted, done) =
-            within(Duration::from_secs(15), "work over a slow wire", work(&fleet, tasks)).await;
+        let (submitted, done) = within("work over a slow wire", work(&fleet, tasks)).await;
 
         assert!(
             submitted == done && fleet.engine.is_ready().await,

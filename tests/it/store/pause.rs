@@ -6,7 +6,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::Priority;
 use orchestrator::engine::{Claim, Error};
 
-use crate::harness::{Fleet, assert_refused, name, within};
+use crate::harness::{BOUND, Fleet, assert_refused, name, within};
 
 #[tokio::test]
 async fn a_paused_agent_gets_nothing_and_finishes_what_it_holds() {
@@ -38,15 +38,13 @@ async fn resuming_wakes_the_claims_that_wait() {
     fleet.submit("faq").await;
     fleet.route().await;
     engine.pause(alice, &name("faq_agent")).await.unwrap();
-    let (claim, agent) = (
-        Claim { wait: Duration::from_secs(30), ..fleet.ask_for("faq_agent", 1) },
-        name("faq_agent"),
-    );
+    let (claim, agent) =
+        (Claim { wait: 2 * BOUND, ..fleet.ask_for("faq_agent", 1) }, name("faq_agent"));
     let claimed = engine.claim(alice, claim);
 
     let resumed = engine.resume(alice, &agent);
     let both = futures_util::future::join(claimed, resumed);
-    let (claimed, _) = within(Duration::from_secs(3), "the claim after the pause", both).await;
+    let (claimed, _) = within("the claim after the pause", both).await;
 
     assert_eq!(claimed.unwrap().len(), 1);
     fleet.finish().await;
@@ -83,7 +81,7 @@ async fn the_figures_count_every_task_once() {
     assert_eq!(counts, [1, 1, 4, 2, 1]);
     let open: Vec<_> = stats.by_priority.iter().map(|(_, count)| *count).collect();
     assert_eq!(open, [0, 0, 7, 1]);
-    assert!((7_000..9_000).contains(&stats.oldest_pending_ms.unwrap()), "{stats:?}");
+    assert!((7_000..67_000).contains(&stats.oldest_pending_ms.unwrap()), "{stats:?}");
     let agent = fleet.engine.agent(&name("faq_agent")).await.unwrap();
     assert_eq!((agent.depth, agent.in_progress, agent.session_count), (4, 2, 1));
     fleet.finish().await;
@@ -104,9 +102,9 @@ async fn a_session_counts_as_live_for_a_while_after_its_last_call() {
     let agent = async || fleet.engine.agent(&name("faq_agent")).await.unwrap();
     assert_eq!(agent().await.session_count, 2);
 
-    fleet.advance(Duration::from_secs(59));
+    fleet.advance(Duration::from_secs(30));
     fleet.claim("faq_agent", 1).await;
-    fleet.advance(Duration::from_secs(2));
+    fleet.advance(Duration::from_secs(31));
 
     let after = agent().await;
     let sessions = after.sessions.unwrap();

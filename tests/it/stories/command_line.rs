@@ -147,7 +147,7 @@ async fn a_store_that_is_away_at_the_start_is_waited_for_and_that_is_said_once()
             drop(stand_in.accept().await.unwrap());
         }
     };
-    within(std::time::Duration::from_secs(20), "several tries", tries).await;
+    within("several tries", tries).await;
     for process in &processes {
         process.says("waiting for the store").await;
     }

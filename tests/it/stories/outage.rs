@@ -45,7 +45,7 @@ async fn a_redis_that_is_killed_and_started_again_is_noticed_and_work_goes_on() 
     crew.post("/tasks", &submission).await.accepted(201);
     assert_eq!(work(&crew).await.len(), 1);
     // Accepted, but not done, when the store goes.
-    worker.signal(rustix::process::Signal::STOP);
+    worker.pause();
     let open = crew.post("/tasks", &submission).await.accepted(201)["task_id"].clone();
 
     redis.kill();

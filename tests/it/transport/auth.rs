@@ -4,7 +4,7 @@ use nkeys::KeyPair;
 use orchestrator::runtime::secret::Secret;
 use orchestrator::transport::{self, Settings};
 
-use crate::harness::{Fleet, Nats, STREAM, jetstream_in};
+use crate::harness::{BOUND, Fleet, Nats, STREAM, jetstream_in};
 
 use super::credentials::{certificate, operator};
 use super::{fails_with, no_lag, supervised};
@@ -18,7 +18,7 @@ async fn only_the_right_one_is_let_in(nats: &Nats, wrong: &[Settings], right: &S
         let kept_out = supervised(&fleet, settings).await;
         fails_with(&kept_out, "NATS is away").await;
         assert!(fleet.engine.bridge_lag_ms().await.unwrap() > Some(0));
-        kept_out.finish(std::time::Duration::from_secs(5)).await;
+        kept_out.finish(BOUND).await;
         fleet.advance(std::time::Duration::from_secs(7));
     }
     fleet.complete(&fleet.claim_one().await).await.unwrap();
@@ -33,7 +33,7 @@ async fn only_the_right_one_is_let_in(nats: &Nats, wrong: &[Settings], right: &S
         let stream = async_nats::jetstream::new(client).get_stream(STREAM).await.unwrap();
         assert_eq!(stream.cached_info().state.messages as usize, fleet.events().await.len());
     }
-    bridge.finish(std::time::Duration::from_secs(5)).await;
+    bridge.finish(BOUND).await;
     assert!(nats.port() > 0);
     fleet.finish().await;
 }
@@ -131,6 +131,6 @@ async fn a_bridge_that_was_kept_out_carries_once_the_server_knows_it() {
     nats.start_otherwise("authorization { token: \"old\" }\n").await;
 
     no_lag(&fleet.engine).await;
-    bridge.finish(std::time::Duration::from_secs(5)).await;
+    bridge.finish(BOUND).await;
     fleet.finish().await;
 }

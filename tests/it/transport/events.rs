@@ -7,7 +7,7 @@ use orchestrator::runtime::chain::Chain;
 use orchestrator::transport;
 use orchestrator::workers::Worker;
 
-use crate::harness::{Fleet, Message, Nats, STREAM, eventually, json, new_event};
+use crate::harness::{BOUND, Fleet, Message, Nats, STREAM, eventually, json, new_event};
 
 use super::{Listener, bridge_of, fails_with, no_lag, settle, supervised};
 
@@ -71,7 +71,7 @@ async fn an_event_is_on_its_subject_and_in_the_stream_as_redis_subscribers_get_i
             .zip(&heard)
             .all(|(kept, heard)| kept.0 == heard.body && kept.1 == heard.headers)
     );
-    bridge.finish(std::time::Duration::from_secs(5)).await;
+    bridge.finish(BOUND).await;
     fleet.finish().await;
 }
 

@@ -92,7 +92,7 @@ impl Listener {
     }
 
     pub async fn next(&mut self) -> Message {
-        within(Duration::from_secs(15), "a message", self.0.next()).await.unwrap().into()
+        within("a message", self.0.next()).await.unwrap().into()
     }
 }
 
@@ -171,7 +171,7 @@ impl Office {
     /// Waits until it has answered what it had begun.
     pub async fn close(mut self) {
         self.stop.cancel();
-        within(Duration::from_secs(15), "the end of the service", self.running.join_next()).await;
+        within("the end of the service", self.running.join_next()).await;
     }
 }
 
@@ -191,7 +191,7 @@ impl Caller {
             map.insert(*name, *value);
         }
         let exchange = self.0.request_with_headers(subject.to_owned(), map, body.to_owned().into());
-        within(Duration::from_secs(20), "an answer", exchange).await.unwrap().into()
+        within("an answer", exchange).await.unwrap().into()
     }
 
     /// What comes back for the key of this name.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator::transport;
 
-use crate::harness::{Fleet, Nats, Wire, eventually};
+use crate::harness::{BOUND, Fleet, Nats, Wire, eventually};
 
 use super::bridges::forgetful;
 use super::{bridge_of, no_lag, passed, settle, supervised};
@@ -49,7 +49,7 @@ async fn fifty_thousand_events_while_nats_is_away_wait_in_the_log_and_are_carrie
     }
     no_lag(&fleet.engine).await;
     assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, MANY + 2);
-    bridge.finish(Duration::from_secs(10)).await;
+    bridge.finish(BOUND).await;
     fleet.finish().await;
 }
 
@@ -66,7 +66,7 @@ async fn is_killed_mid_stream(fleet: &Fleet, nats: &mut Nats, pause: Duration) {
 
     no_lag(&fleet.engine).await;
     assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, 10_000);
-    bridge.finish(Duration::from_secs(10)).await;
+    bridge.finish(BOUND).await;
 }
 
 #[tokio::test]
@@ -128,6 +128,6 @@ async fn a_nats_that_comes_back_without_its_data_gets_what_happens_from_then_on(
     let log: Vec<_> = fleet.events().await.into_iter().map(|event| event.id.to_string()).collect();
     let kept: Vec<_> = nats.stream().await.iter().map(|message| message.id().to_owned()).collect();
     assert_eq!(kept, log[10..]);
-    bridge.finish(Duration::from_secs(10)).await;
+    bridge.finish(BOUND).await;
     fleet.finish().await;
 }

@@ -1,11 +1,9 @@
 //! What agents and other systems do over NATS, accepted: the same JSON as over HTTP.
 
-use std::time::Duration;
-
 use orchestrator::domain::audit::AuditFilter;
 use serde_json::{Value, json};
 
-use crate::harness::{Fleet, JWT_SECRET, Nats, key_of, report_on};
+use crate::harness::{BOUND, Fleet, JWT_SECRET, Nats, key_of, report_on};
 
 use super::{Caller, Listener, Office, settle, supervised};
 
@@ -116,7 +114,7 @@ async fn an_event_from_outside_comes_in_over_nats_and_goes_out_again() {
     let heard = message.json();
     assert_eq!((&heard["payload"], &heard["source_agent"]), (&json!({"pr": 7}), &json!("crew")));
     assert_eq!(heard["metadata"]["external"], true);
-    bridge.finish(Duration::from_secs(5)).await;
+    bridge.finish(BOUND).await;
     office.close().await;
     fleet.finish().await;
 }

@@ -7,7 +7,7 @@ use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::sla::Sla;
 use orchestrator::workers::Deadlines;
 
-use crate::harness::{Fleet, eventually, new_task};
+use crate::harness::{BOUND, Fleet, eventually, new_task};
 
 /// A promise to finish, warned of after half of it.
 fn within(ms: u64) -> Option<Sla> {
@@ -56,7 +56,7 @@ async fn a_deadline_that_comes_while_the_duty_rests_is_announced_in_time_and_the
     assert_eq!(late, [false, false], "{id}");
     let pulses = supervisor.pulses();
     assert!(pulses.values().all(|pulse| pulse.panics == 0 && pulse.faults == 0), "{pulses:?}");
-    assert_eq!(supervisor.finish(Duration::from_secs(10)).await, Vec::<&str>::new());
+    assert_eq!(supervisor.finish(BOUND).await, Vec::<&str>::new());
     fleet.submit_with("faq", |new| new.sla = within(1)).await;
     assert_eq!(timers(&fleet).await, 1);
     fleet.finish().await;
@@ -93,7 +93,7 @@ async fn ten_thousand_deadlines_of_one_second_are_announced_once_each_by_several
     assert!(told.values().all(|count| *count == 1));
     assert!(ids.iter().all(|id| told.contains_key(&("sla.warning".to_owned(), id.to_string()))));
     for worker in workers {
-        assert_eq!(worker.finish(Duration::from_secs(10)).await, Vec::<&str>::new());
+        assert_eq!(worker.finish(BOUND).await, Vec::<&str>::new());
     }
     fleet.finish().await;
 }

@@ -8,9 +8,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::Start;
 use orchestrator::workers::{self, Lapser, Promoter, Pruner, Reaper, Router, Supervisor};
 
-use crate::harness::{Fleet, eventually};
-
-const GRACE: Duration = Duration::from_secs(10);
+use crate::harness::{BOUND, Fleet, eventually};
 
 /// Waits until the task is in this state.
 async fn becomes(fleet: &Fleet, id: TaskId, state: State) {
@@ -28,7 +26,7 @@ async fn stop(supervisor: Supervisor) {
         pulses.values().all(|pulse| pulse.panics == 0 && pulse.faults == 0 && !pulse.has_stopped),
         "{pulses:?}"
     );
-    assert_eq!(supervisor.finish(GRACE).await, Vec::<&str>::new());
+    assert_eq!(supervisor.finish(BOUND).await, Vec::<&str>::new());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use orchestrator::engine::Round;
 use orchestrator::store::Rounds;
 use orchestrator::workers::Examiner;
 
-use crate::harness::{Fleet, eventually};
+use crate::harness::{BOUND, Fleet, eventually};
 
 /// Examines on until so many rounds are over, in which the last one is told of.
 async fn rounds(fleet: &Fleet, count: u64) -> Rounds {
@@ -73,7 +73,7 @@ async fn several_workers_share_one_round() {
     assert_eq!(first.rounds, 1);
     assert_eq!(steps.iter().filter(|steps| **steps > 2).count(), 1, "{steps:?}");
     for supervisor in supervisors {
-        supervisor.finish(Duration::from_secs(5)).await;
+        supervisor.finish(BOUND).await;
     }
     fleet.finish().await;
 }

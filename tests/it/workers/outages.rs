@@ -6,7 +6,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::Start;
 use orchestrator::workers::{Lapser, Promoter, Pruner, Reaper, Router, Supervisor, Worker};
 
-use crate::harness::{Fleet, eventually, within};
+use crate::harness::{BOUND, Fleet, eventually, within};
 
 /// Starts the duty, takes the store away until the duty complains, and gives it back.
 async fn outlives_an_outage<W: Worker>(fleet: &mut Fleet, worker: W) -> Supervisor {
@@ -38,7 +38,7 @@ async fn ends(fleet: Fleet, supervisor: Supervisor, state: State) {
         if count == 0 { Ok(()) } else { Err(format!("{count} tasks are {state}")) }
     };
     eventually("the duty has done its work", look).await;
-    supervisor.finish(Duration::from_secs(10)).await;
+    supervisor.finish(BOUND).await;
     fleet.finish().await;
 }
 
@@ -118,9 +118,7 @@ async fn a_duty_stops_though_the_store_hangs() {
     fleet.redis.freeze();
     fleet.engine.router_bell().notify_one();
 
-    let left =
-        within(Duration::from_secs(10), "the stop", supervisor.finish(Duration::from_secs(8)))
-            .await;
+    let left = within("the stop", supervisor.finish(BOUND)).await;
 
     assert_eq!(left, Vec::<&str>::new());
     fleet.redis.thaw();

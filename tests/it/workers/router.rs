@@ -11,7 +11,7 @@ use orchestrator::domain::routing::RoutingRule;
 use orchestrator::domain::task::Outcome;
 use orchestrator::workers::{Router, Supervisor};
 
-use crate::harness::{Fleet, eventually, name, report_of};
+use crate::harness::{BOUND, Fleet, eventually, name, report_of};
 
 #[tokio::test]
 async fn many_routers_side_by_side_route_each_task_once() {
@@ -32,7 +32,7 @@ async fn many_routers_side_by_side_route_each_task_once() {
     eventually("all tasks are assigned", look).await;
 
     for supervisor in supervisors {
-        assert!(supervisor.finish(Duration::from_secs(10)).await.is_empty());
+        assert!(supervisor.finish(BOUND).await.is_empty());
     }
     for id in ids {
         let task = fleet.task(id).await;

@@ -2,6 +2,7 @@
 //! are, and what they were told is read from what they print.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::getppid;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use super::fleet::Fleet;
 use super::world::{World, id_of};
 use super::{SETTINGS, told};
-use crate::harness::{Process, Program, report_on};
+use crate::harness::{Process, Program, may_take, report_on};
 
 /// Tells the process which session it is; without it the test below tests.
 const SESSION: &str = "ORCHESTRATOR_CHAOS_AGENT";
@@ -126,6 +127,8 @@ fn remember(outcome: &Value, result: &Value) {
 #[tokio::test]
 async fn an_agent_in_a_process_of_its_own_works_and_is_heard() {
     if let Some(nth) = told(SESSION) {
+        // For as long as the story that started it.
+        may_take(Duration::from_secs(86_400));
         return work(World::new(0, true, std::env::var_os(DIRECTORY).unwrap().into()), nth).await;
     }
     let mut fleet = Fleet::start(&[], SETTINGS, 0).await;

@@ -116,7 +116,7 @@ async fn bring(fleet: &mut Fleet, fault: Fault) {
             cut_doorbells(fleet).await;
         }
         Fault::CutDoorbells => drop(cut_doorbells(fleet).await),
-        Fault::CutReaders => fleet.redis.cut_blocked_connections().await,
+        Fault::CutReaders => drop(fleet.redis.cut_blocked_connections().await),
         Fault::LoseAnswer => fleet.wire.lose_next_answer(),
         Fault::ForgetScripts => drop(fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await),
         Fault::KillRedis => {
@@ -152,7 +152,7 @@ async fn stopped(process: &mut Process) {
 }
 
 async fn paused(process: &Process, ms: u64) {
-    process.signal(Signal::STOP);
+    process.pause();
     late(Duration::from_millis(ms)).await;
     process.signal(Signal::CONT);
 }

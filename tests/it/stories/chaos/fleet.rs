@@ -204,8 +204,7 @@ impl Fleet {
     /// The doctor finds nothing.
     pub async fn is_sound(&self) {
         let engine = engine_over(self.redis.url()).await;
-        let findings =
-            within(Duration::from_secs(120), "the doctor's round", engine.doctor()).await.unwrap();
+        let findings = within("the doctor's round", engine.doctor()).await.unwrap();
         assert!(findings.is_empty(), "the doctor finds: {findings:#?}");
     }
 

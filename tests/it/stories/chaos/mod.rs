@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use fleet::Fleet;
 
-use crate::harness::eventually;
+use crate::harness::{BOUND, eventually, may_take};
 
 /// What the processes are told: leases that end soon, so that what was lost comes back in the time of a test.
 const SETTINGS: &[(&str, &str)] = &[
@@ -44,6 +44,7 @@ fn told<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str) -> Option<T> {
 /// Faults for so long, then peace until everything is done.
 async fn story(seed: u64, length: Duration, batches_a_second: f64) {
     println!("chaos with ORCHESTRATOR_CHAOS_SEED={seed} for {length:?}");
+    may_take(4 * length + 5 * BOUND);
     let mut fleet = Fleet::start(&["--appendfsync", "always"], SETTINGS, seed).await;
     fleet.watch();
     // The subscriber's first event is the first there is.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::fleet::Fleet;
 use super::{FORGET, told};
-use crate::harness::{eventually, late};
+use crate::harness::{BOUND, eventually, late, may_take};
 
 /// How many figures are taken in a run.
 const SAMPLES: usize = 60;
@@ -50,6 +50,7 @@ fn mean(samples: &[[u64; 6]], nth: usize) -> u64 {
 async fn under_steady_load_memory_is_flat_and_nothing_is_left_afterwards() {
     let minutes: f64 = told("ORCHESTRATOR_SOAK_MINUTES").unwrap_or(0.1);
     let pace = Duration::from_secs_f64(minutes * 60.0 / SAMPLES as f64);
+    may_take(2 * SAMPLES as u32 * pace + 5 * BOUND);
     let mut fleet = Fleet::start(&[], SETTINGS, 0).await;
     fleet.load(3.0);
 

@@ -152,9 +152,12 @@ impl Publisher {
         let most = usize::try_from(stream.cached_info().config.max_message_size)
             .ok()
             .filter(|most| *most > 0);
+        // The caller is sure of what is behind the events that were published, so none of those may be left.
+        let is_known = |event: &Arc<Event>| known.contains(&event.id);
+        let least = events.iter().rposition(is_known).map_or(1, |last| last + 1);
         let mut done = 0;
         // Always one wave, or a look back that took long would be all that ever happens.
-        while done < events.len() && (done == 0 || began.elapsed() < BUDGET) {
+        while done < events.len() && (done < least || began.elapsed() < BUDGET) {
             let wave = wave(&events[done..]);
             let new = events[done..done + wave].iter().filter(|event| !known.contains(&event.id));
             let published = tokio::select! {

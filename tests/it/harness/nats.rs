@@ -159,11 +159,6 @@ impl Nats {
         jetstream::new(self.client().await).create_stream(config).await.unwrap()
     }
 
-    /// Gives the stream another form.
-    pub async fn change_stream(&self, config: stream::Config) {
-        jetstream::new(self.client().await).update_stream(config).await.unwrap();
-    }
-
     /// How many messages the stream has; none: it is not there.
     pub async fn stream_size(&self) -> Option<u64> {
         let stream = jetstream::new(self.client().await).get_stream(STREAM).await.ok()?;

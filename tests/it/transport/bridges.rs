@@ -126,8 +126,6 @@ async fn what_a_dead_bridge_published_but_did_not_note_is_not_repeated_though_th
     }
     assert!(published > 1_000, "only {published} were published");
     passed(Instant::now(), Duration::from_millis(300)).await;
-    // It has forgotten. What is sent from now on it knows as long as usual: on a busy machine a wave is sent twice.
-    nats.change_stream(forgetful(60_000)).await;
     fleet.advance(LEASE_OVER);
 
     settle(&bridge_of(&fleet.engine, &nats.settings()).await).await;

@@ -14,6 +14,7 @@ pub mod json;
 pub mod lease;
 pub mod lifecycle;
 pub mod name;
+pub mod nearest;
 pub mod people;
 pub mod policy;
 pub mod principal;

@@ -9,9 +9,9 @@ use crate::engine::{Claim, Engine};
 
 use super::auth::{self, Admin, Caller, TasksRead};
 use super::error::{Problem, Refusal};
-use super::json::{Body, Json};
+use super::json::{Body, Json, OptionalBody};
 use super::openapi::Tag;
-use super::request::{ClaimRequest, Limits, Outcomes};
+use super::request::{ClaimRequest, Empty, Limits, Outcomes};
 use super::text::Text;
 use super::view::{AgentPage, AgentView, OutcomeResult, OutcomesResult, TasksClaimed};
 
@@ -91,7 +91,9 @@ impl Agents {
         caller: Caller<Admin>,
         /// The agent.
         agent: Path<Text<Name>>,
+        body: OptionalBody<Empty>,
     ) -> Result<Json<AgentView>, Refusal> {
+        body.0.check()?;
         Ok(Json(self.engine.pause(&caller, &agent.0.0).await?.into()))
     }
 
@@ -102,7 +104,9 @@ impl Agents {
         caller: Caller<Admin>,
         /// The agent.
         agent: Path<Text<Name>>,
+        body: OptionalBody<Empty>,
     ) -> Result<Json<AgentView>, Refusal> {
+        body.0.check()?;
         Ok(Json(self.engine.resume(&caller, &agent.0.0).await?.into()))
     }
 }

@@ -23,7 +23,9 @@ use sha2::{Digest, Sha256};
 use crate::domain::json::{MAX_NUMBER, has_number_over, is_deeper_than};
 
 use super::error::Refusal;
-use super::field::{Fields, Readable, plain};
+use super::field::{Readable, plain};
+use super::settings::UnknownMembers;
+use super::unknown::{self, Unknown};
 
 /// The deepest nesting that is taken in: a reader that recurses must survive what we hand on.
 pub const MAX_DEPTH: usize = 64;
@@ -72,8 +74,8 @@ pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads one JSON object.
-fn parse<T: Fields>(bytes: &[u8]) -> Result<T, Refusal> {
+/// Reads one JSON object, and compares the names of its members with those that the document knows.
+fn parse<T: unknown::Request + Type>(bytes: &[u8], policy: UnknownMembers) -> Result<T, Refusal> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| Refusal::unreadable("The body is not UTF-8."))?;
     // Reading one costs more than its length, here and wherever it is delivered.
@@ -83,15 +85,32 @@ fn parse<T: Fields>(bytes: &[u8]) -> Result<T, Refusal> {
     }
     let is_object = text.trim_ascii_start().starts_with('{');
     let read = if is_object {
-        serde_json::from_str(text).map_err(|error| plain(&error))
+        serde_json::from_str::<T>(text).map_err(|error| plain(&error))
     } else {
         Err(String::new())
     };
-    read.map_err(|detail| match serde_json::from_str::<IgnoredAny>(text) {
-        Err(error) => Refusal::unreadable(format!("The body is not JSON: {error}.")),
-        Ok(_) if !is_object => Refusal::invalid_body("must be an object"),
-        Ok(_) => Refusal::invalid_body(detail),
-    })
+    let unknown = || Unknown::find(&T::name(), text, policy);
+    let detail = match read {
+        Ok(mut value) => {
+            *value.unknown() = unknown();
+            return Ok(value);
+        }
+        Err(detail) => detail,
+    };
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+        return Err(Refusal::unreadable(format!("The body is not JSON: {error}.")));
+    }
+    if !is_object {
+        return Err(Refusal::invalid_body("must be an object"));
+    }
+    // A member that is given twice is told with its place.
+    unknown().into_faults().finish(Some(()))?;
+    Err(Refusal::invalid_body(detail))
+}
+
+/// What the operator wants to be done about members that are not known.
+fn policy(request: &Request) -> UnknownMembers {
+    request.data::<UnknownMembers>().copied().unwrap_or_default()
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -135,7 +154,7 @@ macro_rules! request_body {
     };
 }
 
-impl<'a, T: Fields + Type> ApiExtractor<'a> for Body<T> {
+impl<'a, T: unknown::Request + Type> ApiExtractor<'a> for Body<T> {
     request_body!(true);
 
     async fn from_request(
@@ -145,11 +164,11 @@ impl<'a, T: Fields + Type> ApiExtractor<'a> for Body<T> {
     ) -> poem::Result<Self> {
         check_content_type(request)?;
         let bytes = bytes(request, body).await?;
-        Ok(Self { value: parse(&bytes)?, bytes })
+        Ok(Self { value: parse(&bytes, policy(request))?, bytes })
     }
 }
 
-impl<'a, T: Fields + Type + Default> ApiExtractor<'a> for OptionalBody<T> {
+impl<'a, T: unknown::Request + Type + Default> ApiExtractor<'a> for OptionalBody<T> {
     request_body!(false);
 
     async fn from_request(
@@ -163,7 +182,7 @@ impl<'a, T: Fields + Type + Default> ApiExtractor<'a> for OptionalBody<T> {
             return Ok(Self(T::default()));
         }
         check_content_type(request)?;
-        Ok(Self(parse(&bytes)?))
+        Ok(Self(parse(&bytes, policy(request))?))
     }
 }
 
@@ -282,8 +301,7 @@ raw_type! {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
+    use super::super::request::Empty;
     use super::*;
 
     #[test]
@@ -297,17 +315,12 @@ mod tests {
     #[test]
     fn a_body_is_refused_for_a_long_number_wherever_it_stands_and_for_deep_nesting() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        let refused = |body: &str| parse::<Hollow>(body.as_bytes()).is_err();
+        let refused = |body: &str| parse::<Empty>(body.as_bytes(), UnknownMembers::Ignore).is_err();
 
         assert!(Raw::read(serde_json::from_str(&nested(100_000)).unwrap()).is_err());
         assert!(!refused(&format!(r#"{{"a":{},"s":"{}"}}"#, "1".repeat(400), "1".repeat(401))));
         assert!(refused(&format!(r#"{{"a":[[-{}]]}}"#, "1".repeat(400))));
     }
-
-    #[derive(Debug, Deserialize)]
-    struct Hollow {}
-
-    impl Fields for Hollow {}
 
     #[test]
     fn json_goes_by_its_essence() {

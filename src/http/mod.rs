@@ -29,6 +29,8 @@ mod settings;
 mod stream;
 mod tasks;
 mod text;
+mod understood;
+mod unknown;
 mod view;
 
 use std::sync::Arc;
@@ -49,10 +51,11 @@ use auth::Guard;
 use front::{Identified, Refusing};
 use json::MaxBody;
 use request::Limits;
+use understood::Understood;
 
 pub use inside::Inside;
 pub use server::Gateway;
-pub use settings::{Auth, Error, Http, Settings};
+pub use settings::{Auth, Error, Http, Settings, UnknownMembers};
 
 /// Every handler; the API document is made of these types.
 type Apis = (
@@ -127,8 +130,9 @@ fn shield(
     settings: &Settings,
 ) -> Result<BoxEndpoint<'static>, Error> {
     let guard = Arc::new(Guard::new(&settings.auth)?);
-    let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes));
-    let refusing = Refusing(guarded);
+    let policy = settings.http.unknown_members;
+    let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes)).data(policy);
+    let refusing = Refusing(Understood { inner: guarded.map_to_response(), policy });
     Ok(match cors(&settings.http.cors_origins)? {
         // The outer layer is for what CORS itself refuses; the inner one, so that a script can read a problem.
         Some(cors) => Identified(Refusing(refusing.with(cors))).boxed(),

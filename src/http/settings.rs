@@ -28,6 +28,8 @@ pub struct Http {
     pub cors_origins: Vec<String>,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// What becomes of members and parameters that are not known.
+    pub unknown_members: UnknownMembers,
     /// Whether `/metrics` shows figures, to anybody.
     pub metrics: bool,
     /// How long a connection may stay silent, in milliseconds. More than the longest long-poll (60 s),
@@ -50,6 +52,7 @@ impl Default for Http {
             port: 8000,
             cors_origins: Vec::new(),
             max_body_bytes: 10 * 1024 * 1024,
+            unknown_members: UnknownMembers::Refuse,
             metrics: true,
             idle_timeout_ms: 75_000,
             heartbeat_ms: 15_000,
@@ -57,6 +60,17 @@ impl Default for Http {
             grace_ms: 10_000,
         }
     }
+}
+
+/// What becomes of members of a body and parameters of a query that are not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownMembers {
+    /// The request is refused with the nearest known name.
+    #[default]
+    Refuse,
+    /// They are passed over, for old clients that send more than is read.
+    Ignore,
 }
 
 /// Who may call.

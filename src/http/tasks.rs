@@ -16,7 +16,7 @@ use super::error::Refusal;
 use super::json::{Body, Json, OptionalBody};
 use super::openapi::Tag;
 use super::request::{
-    Batch, Cancellation, IdempotencyHeader, Limits, StatusRequest, Submission, Trace,
+    Batch, Cancellation, Empty, IdempotencyHeader, Limits, StatusRequest, Submission, Trace,
 };
 use super::text::{PageLimit, Text, WaitMs};
 use super::view::{BatchItemResult, BatchResult, StatusChanged, TaskPage, TaskView, TimelinePage};
@@ -244,7 +244,9 @@ impl Tasks {
         caller: Caller<TasksWrite>,
         /// The task.
         id: Path<Text<TaskId>>,
+        body: OptionalBody<Empty>,
     ) -> Result<Json<TaskView>, Refusal> {
+        body.0.check()?;
         Ok(Json(self.engine.requeue(&caller, id.0.0).await?.into()))
     }
 }

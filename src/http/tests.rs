@@ -13,7 +13,7 @@ use super::auth::{Caller, TasksRead, TasksWrite};
 use super::error::Refusal;
 use super::json::{Body, Json, RawObject};
 use super::request::{IdempotencyHeader, Submission, Trace};
-use super::text::{PageLimit, Text};
+use super::text::{Text, WaitMs};
 use super::*;
 use crate::runtime::secret::Secret;
 
@@ -51,7 +51,7 @@ impl Probe {
         &self,
         _caller: Caller<TasksRead>,
         _id: Path<Text<TaskId>>,
-        #[oai(name = "limit")] _limit: Query<Option<Text<PageLimit>>>,
+        #[oai(name = "wait_ms")] _wait_ms: Query<Option<Text<WaitMs>>>,
     ) -> Json<String> {
         panic!("secret detail");
     }
@@ -101,8 +101,7 @@ async fn problem(response: Response, status: u16) -> Value {
 async fn a_payload_comes_back_byte_for_byte() {
     let payload = r#"{ "z" : [ ], "big":12345678901234567890123, "a":1.0,"u":"\u00e9" }"#;
 
-    let response =
-        call(submission(format!(r#"{{"type": "faq", "payload": {payload}, "later": 1}}"#))).await;
+    let response = call(submission(format!(r#"{{"type": "faq", "payload": {payload}}}"#))).await;
 
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(
@@ -158,10 +157,11 @@ async fn what_the_framework_refuses_is_a_problem_too() {
     let path = problem(call(get("/tasks/7")).await, 400).await;
     assert_eq!(path["detail"], "`id` in the path must be a UUID.");
     let query =
-        problem(call(get("/tasks/019ab3c4-7d2e-7000-8000-000000000000?limit=0")).await, 400).await;
+        problem(call(get("/tasks/019ab3c4-7d2e-7000-8000-000000000000?wait_ms=-1")).await, 400)
+            .await;
     assert_eq!(
         query["detail"],
-        "The query parameter or header `limit` must be a whole number from 1 to 200."
+        "The query parameter or header `wait_ms` must be a whole number from 0 to 60000."
     );
 }
 

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::known::nearest;
 use super::tree::Tree;
 use super::{Fault, Settings};
 use crate::domain::approval::{OnExpiry, TermsSetting};
 use crate::domain::name::Name;
+use crate::domain::nearest::nearest;
 use crate::domain::policy::Condition;
 use crate::domain::principal::{Role, Scope};
 use crate::domain::sla::{Action, TARGET_MS};

@@ -4,9 +4,9 @@
 
 use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::known::nearest;
 use super::tree::{Kind, Tree, below, open_table};
 use super::{Fault, Variables};
+use crate::domain::nearest::nearest;
 
 /// What the long names begin with: `ORCHESTRATOR__SECTION__KEY`.
 const LONG: &str = "ORCHESTRATOR__";

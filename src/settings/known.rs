@@ -5,6 +5,7 @@ use config::{Map, Value, ValueKind};
 
 use super::Fault;
 use super::tree::{Kind, Tree, below, fault, open_table, sorted};
+use crate::domain::nearest::nearest;
 
 /// Adds a fault for each key of `given` that is unknown or of another kind than the default.
 pub(super) fn compare(defaults: &Tree, given: &Tree, faults: &mut Vec<Fault>) {
@@ -69,34 +70,4 @@ fn elsewhere(defaults: &Tree, key: &str) -> Option<String> {
         _ => None,
     };
     sorted(&defaults.0).into_iter().find_map(in_section)
-}
-
-/// The known word that `word` is most likely a slip of, or the beginning of; none: nothing is near.
-pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let word = word.to_lowercase();
-    // One slip in a short word, three in a long one: more would suggest what nobody meant.
-    let limit = (word.chars().count() / 3).clamp(1, 3);
-    let distance = |known: &str| {
-        let known = known.to_lowercase();
-        let is_begun = word.len() > 2 && known.starts_with(&word);
-        if is_begun { 1 } else { strsim::damerau_levenshtein(&word, &known) }
-    };
-    let ranked =
-        known.map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= limit);
-    ranked.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slip_is_told_from_another_word() {
-        let known = ["lease_ms", "max_lost", "session_ms"];
-
-        assert_eq!(nearest("lease_sm", known.into_iter()), Some("lease_ms"));
-        assert_eq!(nearest("leasems", known.into_iter()), Some("lease_ms"));
-        assert_eq!(nearest("lease", known.into_iter()), Some("lease_ms"));
-        assert_eq!(nearest("timeout", known.into_iter()), None);
-    }
 }

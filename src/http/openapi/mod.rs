@@ -21,7 +21,8 @@ const TITLE: &str = "MorningAI Orchestrator";
 
 const DESCRIPTION: &str = "A task orchestrator and event bus for fleets of AI agents.\n\nErrors are RFC 9457 \
     `application/problem+json`; `type` is stable. Every answer carries `X-Request-Id`. Lists are pages: go by \
-    `next_cursor`. Times are RFC 3339, UTC, milliseconds. Unknown fields of a request are ignored.";
+    `next_cursor`. Times are RFC 3339, UTC, milliseconds. What is not known in a request (members of the body at any \
+    level, parameters of the query) is refused, with the nearest known name.";
 
 /// The chapters of the document.
 #[derive(Tags)]
@@ -127,6 +128,37 @@ pub fn task_calls() -> Vec<(String, String)> {
 pub struct Template {
     segments: Vec<String>,
     allow: String,
+    operations: Vec<Operation>,
+}
+
+/// What one method of a path takes besides the path.
+#[derive(Debug)]
+pub struct Operation {
+    method: String,
+    /// The parameters of the query.
+    pub parameters: Vec<String>,
+    /// Whether it takes `Idempotency-Key`.
+    pub takes_key: bool,
+    /// Whether it takes a body.
+    pub takes_body: bool,
+}
+
+impl Operation {
+    fn of(method: &str, operation: &Value) -> Self {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let names = |place: &'static str| {
+            parameters
+                .clone()
+                .filter(move |one| one["in"] == place)
+                .filter_map(|one| one["name"].as_str())
+        };
+        Self {
+            method: method.to_uppercase(),
+            parameters: names("query").map(str::to_owned).collect(),
+            takes_key: names("header").any(|name| name.eq_ignore_ascii_case("Idempotency-Key")),
+            takes_body: operation["requestBody"].is_object(),
+        }
+    }
 }
 
 impl Template {
@@ -159,9 +191,11 @@ impl Template {
             if methods.iter().any(|method| method == "GET") {
                 methods.push("HEAD".to_owned());
             }
+            let operations = item.as_object().into_iter().flatten();
             Self {
                 segments: path.split('/').map(str::to_owned).collect(),
                 allow: methods.join(", "),
+                operations: operations.map(|(method, one)| Operation::of(method, one)).collect(),
             }
         };
         paths.map(template).collect()
@@ -170,6 +204,12 @@ impl Template {
     /// The name of its parameter.
     pub fn parameter(&self) -> Option<&str> {
         self.segments.iter().find_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    }
+
+    /// The operation of this method; a `HEAD` is a `GET`.
+    pub fn operation(&self, method: &str) -> Option<&Operation> {
+        let method = if method == "HEAD" { "GET" } else { method };
+        self.operations.iter().find(|operation| operation.method == method)
     }
 
     /// The methods that it takes, for the header `Allow`.

@@ -15,6 +15,7 @@ use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields, List};
 use super::super::json::{Raw, RawObject};
 use super::super::text::{GroupName, Text};
+use super::super::unknown::{Unknown, requests};
 use super::dispatch::{Held, read_held};
 use super::{Limits, REASON, RULE};
 
@@ -38,9 +39,12 @@ pub struct Approve {
     /// The digest of what the decider saw. Refused if there is something else to decide by now; needed once an approver
     /// has changed the payload.
     digest: Field<Option<String>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Approve {}
+requests!(Approve);
 
 /// No.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -52,9 +56,12 @@ pub struct Reject {
     comment: Field<Option<String>>,
     /// The digest of what the decider saw; see `approve`.
     digest: Field<Option<String>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Reject {}
+requests!(Reject);
 
 /// Up to 100 decisions.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -62,9 +69,12 @@ impl Fields for Reject {}
 pub struct Decisions {
     /// The decisions; each is taken or refused for itself.
     decisions: Field<List<DecisionItem, MAX_DECISIONS>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Decisions {}
+requests!(Decisions);
 
 /// One of several decisions.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -105,9 +115,12 @@ pub struct Ask {
     on_rejection: Field<Option<Text<OnRejection>>>,
     /// How long to wait for an answer, in milliseconds, 1 s to 1 year; as configured if left out.
     expires_after_ms: Field<Option<u64>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Ask {}
+requests!(Ask);
 
 /// The most roles that may be asked instead: as many as there are.
 const MAX_ROLES: usize = Role::ALL.len();
@@ -130,9 +143,12 @@ pub struct Retarget {
     quorum: Field<Option<u32>>,
     /// Why, 1 to 1,000 characters; stands in the timeline and in the audit log.
     reason: Field<Option<String>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Retarget {}
+requests!(Retarget);
 
 fn read_comment(faults: &mut Faults, name: &str, comment: Option<String>) -> Option<String> {
     faults.short(name, comment.filter(|text| !text.is_empty()), REASON)
@@ -155,8 +171,8 @@ impl Approve {
     /// # Errors
     ///
     /// Every field that is wrong.
-    pub fn into_decision(self, limits: &Limits) -> Result<Decision, Refusal> {
-        let mut faults = Faults::default();
+    pub fn into_decision(mut self, limits: &Limits) -> Result<Decision, Refusal> {
+        let mut faults = std::mem::take(&mut self.unknown).into_faults();
         let decision = self.read(&mut faults, limits);
         faults.finish(Some(decision))
     }
@@ -181,7 +197,7 @@ impl Reject {
     ///
     /// Every field that is wrong.
     pub fn into_decision(self, reason: Option<String>) -> Result<Decision, Refusal> {
-        let mut faults = Faults::default();
+        let mut faults = self.unknown.into_faults();
         let comment = faults.optional("comment", self.comment);
         let reason = faults.optional("reason", self.reason).or(reason).or(comment);
         let comment = read_comment(&mut faults, "reason", reason);
@@ -197,7 +213,7 @@ impl Retarget {
     ///
     /// Every field that is wrong.
     pub fn into_target(self) -> Result<(Target, Option<String>), Refusal> {
-        let mut faults = Faults::default();
+        let mut faults = self.unknown.into_faults();
         let rule = faults.optional("rule", self.rule);
         let rule = faults.short("rule", rule, RULE);
         let roles = faults.optional("roles", self.roles).map(|list| list.0);
@@ -233,14 +249,14 @@ impl Decisions {
     ///
     /// The list itself is missing, empty or too long.
     pub fn into_decisions(self, limits: &Limits) -> Result<Vec<ReadDecision>, Refusal> {
-        let mut faults = Faults::default();
+        let (mut faults, mut unknown) = self.unknown.split("decisions");
         let items = faults.required("decisions", self.decisions).map(|list| list.0);
         if items.as_ref().is_some_and(Vec::is_empty) {
             faults.add("decisions", format!("must have 1 to {MAX_DECISIONS} items"));
         }
         let items = faults.finish(items)?;
         let read = |(nth, item): (usize, DecisionItem)| {
-            item.read(Faults::at(format!("/decisions/{nth}")), limits)
+            item.read(unknown.take(&format!("/decisions/{nth}")), limits)
         };
         Ok(items.into_iter().enumerate().map(read).collect())
     }
@@ -250,7 +266,8 @@ impl DecisionItem {
     fn read(self, mut faults: Faults, limits: &Limits) -> Result<(ApprovalId, Decision), Refusal> {
         let id = faults.required("approval_id", self.approval_id);
         let word = faults.required("decision", self.decision);
-        let approve = Approve { comment: self.comment, payload: self.payload, digest: self.digest };
+        let (comment, payload, digest) = (self.comment, self.payload, self.digest);
+        let approve = Approve { comment, payload, digest, unknown: Unknown::default() };
         let mut decision = approve.read(&mut faults, limits);
         match (word.as_deref(), &decision.verdict) {
             (Some("reject"), Verdict::Approve { payload: Some(_) }) => {
@@ -271,7 +288,7 @@ impl Ask {
     ///
     /// Every field that is wrong.
     pub fn into_question(self, limits: &Limits) -> Result<(Held, Question), Refusal> {
-        let mut faults = Faults::default();
+        let mut faults = self.unknown.into_faults();
         let held = read_held(&mut faults, self.attempt, self.lease);
         let reason = faults.required("reason", self.reason);
         let reason = faults.short("reason", reason, REASON);

@@ -11,8 +11,9 @@ use serde_json::value::RawValue;
 use crate::domain::task::{Idempotency, NewTask};
 
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, Fields, List, Readable};
+use super::super::field::{Faults, Field, List, Readable};
 use super::super::json::digest;
+use super::super::unknown::{Unknown, requests};
 use super::Limits;
 use super::submission::{Submission, Trace};
 
@@ -26,9 +27,12 @@ pub const MAX_BATCH: usize = 1_000;
 pub struct Batch {
     /// The tasks; each is accepted or refused for itself.
     tasks: Field<List<BatchItem, MAX_BATCH>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Batch {}
+requests!(Batch);
 
 /// Kept as text, so that each item's digest is of what was sent.
 #[derive(Debug)]
@@ -45,7 +49,7 @@ impl Batch {
         limits: &Limits,
         trace: &Trace,
     ) -> Result<Vec<Result<NewTask, Refusal>>, Refusal> {
-        let mut faults = Faults::default();
+        let (mut faults, mut unknown) = self.unknown.split("tasks");
         let items = faults.required("tasks", self.tasks).map(|items| items.0);
         if items.as_ref().is_some_and(Vec::is_empty) {
             faults.add("tasks", format!("must have 1 to {MAX_BATCH} items"));
@@ -54,18 +58,20 @@ impl Batch {
         Ok(items
             .iter()
             .enumerate()
-            .map(|(index, item)| read_item(index, &item.0, limits, trace))
+            .map(|(index, item)| {
+                let faults = unknown.take(&format!("/tasks/{index}"));
+                read_item(faults, &item.0, limits, trace)
+            })
             .collect())
     }
 }
 
 fn read_item(
-    index: usize,
+    faults: Faults,
     item: &RawValue,
     limits: &Limits,
     trace: &Trace,
 ) -> Result<NewTask, Refusal> {
-    let faults = Faults::at(format!("/tasks/{index}"));
     let submission = Submission::read(item).map_err(Refusal::invalid_body)?;
     let idempotency = |key: Option<String>| {
         key.map(|key| Idempotency { key, digest: digest(item.get().as_bytes()) })

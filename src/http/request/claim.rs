@@ -11,8 +11,9 @@ use crate::domain::task::Millis;
 use crate::engine::Claim;
 
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, Fields};
+use super::super::field::{Faults, Field};
 use super::super::text::Text;
+use super::super::unknown::{Unknown, requests};
 use super::dispatch::LEASE_MS;
 
 /// How many tasks one claim may hand out.
@@ -33,9 +34,12 @@ pub struct ClaimRequest {
     wait_ms: Field<Option<u64>>,
     /// How long the agent may stay silent, in milliseconds, 1 s to 1 h; as configured if left out.
     lease_ms: Field<Option<u64>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for ClaimRequest {}
+requests!(ClaimRequest);
 
 impl ClaimRequest {
     /// The claim of `agent`.
@@ -43,8 +47,8 @@ impl ClaimRequest {
     /// # Errors
     ///
     /// Every field that is wrong.
-    pub fn into_claim(self, agent: Name) -> Result<Claim, Refusal> {
-        let mut faults = Faults::default();
+    pub fn into_claim(mut self, agent: Name) -> Result<Claim, Refusal> {
+        let mut faults = std::mem::take(&mut self.unknown).into_faults();
         let claim = self.read(&mut faults, agent);
         faults.finish(claim)
     }

@@ -16,6 +16,7 @@ use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields, List};
 use super::super::json::Raw;
 use super::super::text::Text;
+use super::super::unknown::{Unknown, requests};
 use super::claim::ClaimRequest;
 use super::{ERROR, LEASE, Limits, MESSAGE};
 
@@ -43,9 +44,12 @@ pub struct Heartbeat {
     progress: Field<Option<ProgressRequest>>,
     /// How long it may stay silent from now, in milliseconds, 1 s to 1 h; as configured if left out.
     extend_ms: Field<Option<u64>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Heartbeat {}
+requests!(Heartbeat);
 
 /// How far an agent is.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -67,7 +71,7 @@ impl Heartbeat {
     ///
     /// Every field that is wrong.
     pub fn into_parts(self) -> Result<(Held, Option<Progress>, Option<Millis>), Refusal> {
-        let mut faults = Faults::default();
+        let mut faults = self.unknown.into_faults();
         let held = read_held(&mut faults, self.attempt, self.lease);
         let progress = faults.optional("progress", self.progress);
         let progress =
@@ -100,9 +104,12 @@ pub struct Completion {
     lease: Field<String>,
     /// What the agent found or made: any JSON, nested at most 64 deep.
     result: Field<Option<Raw>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Completion {}
+requests!(Completion);
 
 /// The attempt that the agent holds did not work.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -120,9 +127,12 @@ pub struct Failure {
     retry_after_ms: Field<Option<u64>>,
     /// What the agent found on the way: any JSON.
     result: Field<Option<Raw>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Failure {}
+requests!(Failure);
 
 /// The agent gives the attempt back untouched.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -132,9 +142,12 @@ pub struct Release {
     attempt: Field<u32>,
     /// The lease that the claim was answered with.
     lease: Field<String>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Release {}
+requests!(Release);
 
 impl Completion {
     /// The report on task `id`.
@@ -143,7 +156,7 @@ impl Completion {
     ///
     /// Every field that is wrong; so for its siblings.
     pub fn into_report(self, id: TaskId, limits: &Limits) -> Result<Report, Refusal> {
-        let mut faults = Faults::default();
+        let mut faults = self.unknown.into_faults();
         let held = read_held(&mut faults, self.attempt, self.lease);
         let outcome = Outcome::Completed { result: read_result(&mut faults, self.result, limits) };
         faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))
@@ -157,7 +170,7 @@ impl Failure {
     ///
     /// Every field that is wrong.
     pub fn into_report(self, id: TaskId, limits: &Limits) -> Result<Report, Refusal> {
-        let mut faults = Faults::default();
+        let mut faults = self.unknown.into_faults();
         let held = read_held(&mut faults, self.attempt, self.lease);
         let fields = (self.error, self.retryable, self.retry_after_ms, self.result);
         let outcome = read_failure(&mut faults, fields, limits);
@@ -172,7 +185,7 @@ impl Release {
     ///
     /// Every field that is wrong.
     pub fn into_report(self, id: TaskId) -> Result<Report, Refusal> {
-        let mut faults = Faults::default();
+        let mut faults = self.unknown.into_faults();
         let held = read_held(&mut faults, self.attempt, self.lease);
         let outcome = Outcome::Released;
         faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))
@@ -234,9 +247,12 @@ pub struct Outcomes {
     outcomes: Field<List<OutcomeItem, MAX_OUTCOMES>>,
     /// Claims the next tasks in the same call.
     claim: Field<Option<ClaimRequest>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Outcomes {}
+requests!(Outcomes);
 
 /// How one attempt ended.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -274,7 +290,7 @@ impl Outcomes {
         agent: Name,
         limits: &Limits,
     ) -> Result<(Vec<Report>, Option<Claim>), Refusal> {
-        let mut faults = Faults::default();
+        let mut faults = self.unknown.into_faults();
         let items =
             faults.required("outcomes", self.outcomes).map(|list| list.0).unwrap_or_default();
         let read = |(index, item): (usize, OutcomeItem)| {

@@ -7,9 +7,10 @@ use crate::domain::event::{EventPriority, NewEvent};
 use crate::domain::ids::TaskId;
 
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, Fields};
+use super::super::field::Field;
 use super::super::json::RawObject;
 use super::super::text::{EventType, Text, TraceId};
+use super::super::unknown::{Unknown, requests};
 use super::{Limits, SOURCE};
 
 /// Something happened.
@@ -32,9 +33,12 @@ pub struct PublishRequest {
     priority: Field<Option<Text<EventPriority>>>,
     /// What else subscribers should know: a JSON object, nested at most 64 deep. `external` is set to true.
     metadata: Field<Option<RawObject>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for PublishRequest {}
+requests!(PublishRequest);
 
 impl PublishRequest {
     /// The event.
@@ -43,7 +47,7 @@ impl PublishRequest {
     ///
     /// Every field that is wrong.
     pub fn into_event(self, limits: &Limits) -> Result<NewEvent, Refusal> {
-        let mut faults = Faults::default();
+        let mut faults = self.unknown.into_faults();
         let event_type = faults.required("event_type", self.event_type);
         let source_agent = faults.optional("source_agent", self.source_agent);
         let source_agent = faults.short("source_agent", source_agent, SOURCE);

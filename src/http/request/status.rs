@@ -7,8 +7,9 @@ use crate::domain::task::Outcome;
 use crate::engine::StatusChange;
 
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, Fields};
+use super::super::field::Field;
 use super::super::json::Raw;
+use super::super::unknown::{Unknown, requests};
 use super::dispatch::read_error;
 use super::{Limits, REASON};
 
@@ -23,9 +24,12 @@ pub struct StatusRequest {
     error: Field<Option<String>>,
     /// What was found or made: any JSON, nested at most 64 deep.
     result: Field<Option<Raw>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for StatusRequest {}
+requests!(StatusRequest);
 
 impl StatusRequest {
     /// The change, where the query parameters `status` and `error` stand in for what the body leaves out.
@@ -39,7 +43,7 @@ impl StatusRequest {
         error: Option<String>,
         limits: &Limits,
     ) -> Result<StatusChange, Refusal> {
-        let mut faults = Faults::default();
+        let mut faults = self.unknown.into_faults();
         let is_unreadable = matches!(self.status, Field::Wrong(_));
         let status = faults.optional("status", self.status).or(status);
         let error = match self.error {
@@ -82,9 +86,12 @@ impl StatusRequest {
 pub struct Cancellation {
     /// Why, 1 to 1,000 characters; stands on the task as its error.
     reason: Field<Option<String>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Cancellation {}
+requests!(Cancellation);
 
 impl Cancellation {
     /// Why, if somebody said so.
@@ -93,7 +100,7 @@ impl Cancellation {
     ///
     /// The reason is no text or too long.
     pub fn into_reason(self) -> Result<Option<String>, Refusal> {
-        let mut faults = Faults::default();
+        let mut faults = self.unknown.into_faults();
         let reason = faults.optional("reason", self.reason).filter(|reason| !reason.is_empty());
         let reason = faults.short("reason", reason, REASON);
         faults.finish(Some(reason))

@@ -15,9 +15,10 @@ use crate::domain::task::{Idempotency, Millis, NewTask, Priority, Start};
 use crate::engine::unknown_type;
 
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, Fields};
+use super::super::field::{Faults, Field};
 use super::super::json::RawObject;
 use super::super::text::{IdempotencyKey, Text, Time, TraceId};
+use super::super::unknown::{Unknown, requests};
 use super::{Limits, TARGET};
 
 /// How long a start may be delayed, in milliseconds: up to a year.
@@ -73,9 +74,12 @@ pub struct Submission {
     timeout_ms: Field<Option<u64>>,
     /// Makes it safe to send again. The header `Idempotency-Key` wins.
     idempotency_key: Field<Option<Text<IdempotencyKey>>>,
+    #[serde(skip)]
+    #[oai(skip)]
+    unknown: Unknown,
 }
 
-impl Fields for Submission {}
+requests!(Submission);
 
 /// The W3C trace context of a request, if it is valid.
 #[derive(Clone, Debug, Default)]
@@ -101,12 +105,13 @@ impl Submission {
     ///
     /// Every field that is wrong, with what is expected.
     pub fn into_task(
-        self,
+        mut self,
         limits: &Limits,
         trace: Trace,
         idempotency: impl FnOnce(Option<String>) -> Option<Idempotency>,
     ) -> Result<NewTask, Refusal> {
-        self.check(Faults::default(), limits, trace, idempotency)
+        let faults = std::mem::take(&mut self.unknown).into_faults();
+        self.check(faults, limits, trace, idempotency)
     }
 
     /// The same with the faults noted where the submission stands in its body.
@@ -253,9 +258,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_left_out_has_a_default_and_null_is_left_out() {
-        let task =
-            submit(r#"{"type": "faq", "payload": {"n": 1.0}, "priority": null, "unknown": 1}"#)
-                .unwrap();
+        let task = submit(r#"{"type": "faq", "payload": {"n": 1.0}, "priority": null}"#).unwrap();
 
         assert_eq!(
             (task.priority, task.source.as_str(), task.max_retries),

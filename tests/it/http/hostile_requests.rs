@@ -74,18 +74,19 @@ async fn no_query_brings_the_gateway_down() {
     let long = format!("limit={}", "9".repeat(20_000));
     for (query, status) in [
         ("limit=%ff", 400),
-        ("limit=10&limit=x", 200),
+        ("limit=10&limit=x", 400),
         ("limit=x&limit=10", 400),
         (&long, 400),
         ("cursor=%00", 422),
-        ("cursor=%ff%fe", 422),
+        ("cursor=%ff%fe", 400),
         ("status=%F0%9F%98%80", 400),
         ("priority=P0%00", 400),
         ("limit=%2b1", 200),
         ("limit=0x10", 400),
-        ("=&=&==&&", 200),
-        ("%=%zz", 200),
-        ("unknown=1", 200),
+        ("=&=&==&&", 400),
+        ("&&", 200),
+        ("%=%zz", 400),
+        ("unknown=1", 400),
         ("limit=10#x", 200),
     ] {
         let answer = site.raw(&request(&format!("GET /tasks?{query}"), b"", b"")).await;

@@ -21,6 +21,7 @@ mod service;
 mod site;
 mod sizes;
 mod submitting;
+mod understood;
 mod waiting;
 mod why_waiting;
 mod working;

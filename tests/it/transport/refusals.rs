@@ -220,3 +220,42 @@ async fn a_hostile_subject_or_header_reaches_nothing_else() {
     office.close().await;
     fleet.finish().await;
 }
+
+#[tokio::test]
+async fn a_header_that_is_not_understood_is_refused_and_not_ignored() {
+    let (fleet, _nats, office, caller) = open().await;
+    let key = key_of("crew");
+    let body = json!({"type": "faq", "payload": {}}).to_string();
+    let before = fleet.redis.dump().await;
+
+    for bad in ["schlüssel", "", "a b", "tab\there"] {
+        let headers = [("X-API-Key", key.as_str()), ("Idempotency-Key", bad)];
+        let answer = caller.ask("orchestrator.ingest.tasks", &headers, &body).await;
+        refused(&answer, 400, "unreadable-request");
+    }
+    for subject in subjects().iter().filter(|subject| !subject.ends_with("ingest.tasks")) {
+        let headers = [("X-API-Key", key.as_str()), ("Idempotency-Key", "k1")];
+        let body = json!({"task_id": NOBODY}).to_string();
+        let answer = caller.ask(subject, &headers, &body).await;
+        refused(&answer, 400, "unreadable-request");
+    }
+
+    assert_eq!(fleet.redis.dump().await, before);
+    office.close().await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_member_that_is_not_understood_is_refused_in_the_words_of_http() {
+    let (fleet, _nats, office, caller) = open().await;
+    let answer =
+        caller.call("crew", "orchestrator.tasks.get", &json!({"task_id": NOBODY, "wait": 5})).await;
+    let problem = refused(&answer, 400, "unreadable-request");
+    assert!(problem["detail"].as_str().unwrap().contains("did you mean `wait_ms`?"), "{problem}");
+    let body = json!({"task_id": NOBODY, "attempt": 1, "resalt": 5});
+    let answer = caller.call("crew", "orchestrator.tasks.complete", &body).await;
+    let problem = refused(&answer, 422, "invalid-fields");
+    assert_eq!(pointers(&problem), ["/resalt", "/lease"]);
+    office.close().await;
+    fleet.finish().await;
+}

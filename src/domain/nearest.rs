@@ -1,0 +1,56 @@
+//! The known word that an unknown one is most likely a slip of.
+
+/// The longest word that is compared, in characters: no known word is nearly as long, and comparing costs by length.
+const MAX_CHARS: usize = 64;
+
+/// The known word that `word` is most likely a slip of, or the beginning of; `None` if no known word is near.
+pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let length = word.chars().take(MAX_CHARS + 1).count();
+    if length > MAX_CHARS {
+        return None;
+    }
+    let word = word.to_lowercase();
+    let near = |known: &'k str| {
+        let lower = known.to_lowercase();
+        let is_begun = word.len() > 2 && lower.starts_with(&word);
+        let distance = if is_begun { 1 } else { strsim::damerau_levenshtein(&word, &lower) };
+        // One slip in a short word, three in a long one: more would suggest what was not meant.
+        let limit = (length.max(lower.chars().count()) / 3).clamp(1, 3);
+        (distance <= limit).then_some((distance, known))
+    };
+    known.filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+}
+
+/// Says of an unknown word which known one was meant, or which there are.
+pub fn hint<'k>(word: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
+    if let Some(meant) = nearest(word, known.clone()) {
+        return format!("did you mean `{meant}`?");
+    }
+    let known: Vec<_> = known.collect();
+    if known.is_empty() { "none is".to_owned() } else { format!("known: {}", known.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_told_from_another_word() {
+        let known = ["lease_ms", "max_lost", "session_ms"];
+
+        assert_eq!(nearest("lease_sm", known.into_iter()), Some("lease_ms"));
+        assert_eq!(nearest("leasems", known.into_iter()), Some("lease_ms"));
+        assert_eq!(nearest("lease", known.into_iter()), Some("lease_ms"));
+        assert_eq!(nearest("timeout", known.into_iter()), None);
+        assert_eq!(nearest("state", ["type", "status"].into_iter()), Some("status"));
+        assert_eq!(nearest("Status", ["type", "status"].into_iter()), Some("status"));
+        assert_eq!(nearest(&"s".repeat(1_000_000), known.into_iter()), None);
+    }
+
+    #[test]
+    fn what_is_like_nothing_known_is_answered_with_all_that_is() {
+        assert_eq!(hint("prioritty", ["priority"].into_iter()), "did you mean `priority`?");
+        assert_eq!(hint("zzz", ["priority", "type"].into_iter()), "known: priority, type");
+        assert_eq!(hint("zzz", [].into_iter()), "none is");
+    }
+}

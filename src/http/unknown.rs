@@ -1,0 +1,336 @@
+//! Members of a request body that are not understood: the API document says which there are, at every level.
+//!
+//! A second pass over the bytes compares them with the shape of the body, which is made from the same types as the
+//! document, so that a new request has its shape by itself. Whatever the document leaves open (payloads, results) is
+//! passed over.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::field::{Faults, Fields};
+use super::openapi;
+use super::settings::UnknownMembers;
+use crate::domain::nearest::hint;
+use crate::engine::Fault;
+
+/// How many unknown members of one object are reported.
+const MAX_REPORTED: usize = 10;
+
+/// How much of a member's name is shown, in characters.
+const MAX_SHOWN: usize = 64;
+
+/// A whole request body. It keeps what is wrong with the names of its members until its fields are read, so that all
+/// faults are reported at once.
+pub trait Request: Fields {
+    /// What was found.
+    fn unknown(&mut self) -> &mut Unknown;
+}
+
+/// Makes structs with a field `unknown` request bodies.
+macro_rules! requests {
+    ($($type:ty),*) => { $(
+        impl $crate::http::field::Fields for $type {}
+
+        impl $crate::http::unknown::Request for $type {
+            fn unknown(&mut self) -> &mut $crate::http::unknown::Unknown {
+                &mut self.unknown
+            }
+        }
+    )* };
+}
+pub(super) use requests;
+
+/// What is wrong with the names of a body's members, in the order of the body.
+#[derive(Debug, Default)]
+pub struct Unknown(VecDeque<Fault>);
+
+impl Unknown {
+    /// Compares `body`, which is JSON, with the shape that the document gives `schema`.
+    pub fn find(schema: &str, body: &str, policy: UnknownMembers) -> Self {
+        let mut found = VecDeque::new();
+        let Some(shape) = shapes().get(schema) else { return Self(found) };
+        let mut pointer = String::new();
+        let walk = Walk { shape, pointer: &mut pointer, found: &mut found, policy };
+        if let Err(error) = walk.open(body) {
+            found.push_back(Fault::new("", super::field::plain(&error)));
+        }
+        Self(found)
+    }
+
+    /// The faults of the whole body.
+    pub fn into_faults(self) -> Faults {
+        Faults::of("", self.0)
+    }
+
+    /// The faults outside of the items of `list`, and those within.
+    pub fn split(self, list: &str) -> (Faults, Self) {
+        let start = format!("/{list}/");
+        let (within, outside) =
+            self.0.into_iter().partition(|fault| fault.pointer.starts_with(&start));
+        let outside: VecDeque<_> = outside;
+        (Faults::of("", outside), Self(within))
+    }
+
+    /// Takes the faults of the item at `base`. Items are asked for in their order.
+    pub fn take(&mut self, base: &str) -> Faults {
+        let is_of_item = |fault: &Fault| {
+            fault.pointer.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let count = self.0.iter().take_while(|fault| is_of_item(fault)).count();
+        Faults::of(base, self.0.drain(..count))
+    }
+}
+
+/// What a value may hold, as far as names go.
+#[derive(Debug)]
+enum Shape {
+    /// It is not looked into.
+    Any,
+    /// The schema of this name.
+    Named(String),
+    /// A list of such, of which so many are read.
+    List(Box<Shape>, usize),
+    /// An object with these members.
+    Object(BTreeMap<String, Shape>),
+}
+
+/// The shape of every schema of the document.
+fn shapes() -> &'static BTreeMap<String, Shape> {
+    static SHAPES: OnceLock<BTreeMap<String, Shape>> = OnceLock::new();
+    SHAPES.get_or_init(|| {
+        let document = openapi::document();
+        let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+        schemas.map(|(name, schema)| (name.clone(), Shape::of(schema))).collect()
+    })
+}
+
+impl Shape {
+    fn of(schema: &Value) -> Self {
+        if let Some(target) = schema["$ref"].as_str() {
+            return Self::Named(target.rsplit('/').next().unwrap_or_default().to_owned());
+        }
+        // A reference that may be null, or that has a remark, stands first in a list.
+        for list in ["oneOf", "allOf"] {
+            if let Some(first) = schema[list].get(0) {
+                return Self::of(first);
+            }
+        }
+        if let Some(members) = schema["properties"].as_object() {
+            let members = members.iter().map(|(name, inner)| (name.clone(), Self::of(inner)));
+            return Self::Object(members.collect());
+        }
+        // An object without members is one that takes none; one that takes any says so.
+        if schema["type"] == "object" && schema["additionalProperties"].is_null() {
+            return Self::Object(BTreeMap::new());
+        }
+        if schema["items"].is_object() {
+            let most = schema["maxItems"].as_u64().and_then(|most| usize::try_from(most).ok());
+            let item = Box::new(Self::of(&schema["items"]));
+            return Self::List(item, most.unwrap_or(usize::MAX));
+        }
+        Self::Any
+    }
+
+    /// The shape itself, where this is only its name.
+    fn resolved(&self) -> &Self {
+        match self {
+            Self::Named(name) => shapes().get(name).unwrap_or(&Self::Any),
+            other => other,
+        }
+    }
+}
+
+/// Walks over one value.
+struct Walk<'w> {
+    shape: &'w Shape,
+    /// Where the value stands.
+    pointer: &'w mut String,
+    found: &'w mut VecDeque<Fault>,
+    policy: UnknownMembers,
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.shape.resolved() {
+            Shape::Object(_) | Shape::List(..) => {
+                let raw = <&RawValue>::deserialize(deserializer)?;
+                self.open(raw.get()).map_err(Error::custom)
+            }
+            Shape::Any | Shape::Named(_) => {
+                deserializer.deserialize_ignored_any(IgnoredAny).map(drop)
+            }
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// Looks into an object or a list. A value of another kind is the business of the reader of the field.
+    fn open(self, json: &str) -> serde_json::Result<()> {
+        if !json.trim_ascii_start().starts_with(['{', '[']) {
+            return Ok(());
+        }
+        serde_json::Deserializer::from_str(json).deserialize_any(self)
+    }
+
+    /// Goes on with what stands below this value under `name`.
+    fn below<'s>(&'s mut self, name: &str, shape: &'s Shape) -> Walk<'s> {
+        self.pointer.push('/');
+        self.pointer.push_str(name);
+        Walk { shape, pointer: self.pointer, found: self.found, policy: self.policy }
+    }
+
+    fn fault(&mut self, name: &str, detail: String) {
+        let shown: String = name.chars().take(MAX_SHOWN).collect();
+        let shown = shown.replace('~', "~0").replace('/', "~1");
+        self.found.push_back(Fault::new(format!("{}/{shown}", self.pointer), detail));
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object or a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        // A list in the place of an object is not looked into; of one that is too long, the reader says so.
+        let (shape, most) = match self.shape.resolved() {
+            Shape::List(shape, most) => (&**shape, *most),
+            _ => (self.shape, 0),
+        };
+        let length = self.pointer.len();
+        for nth in 0..most {
+            let walk = self.below(&nth.to_string(), shape);
+            let item = items.next_element_seed(walk)?;
+            self.pointer.truncate(length);
+            if item.is_none() {
+                return Ok(());
+            }
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        let Shape::Object(known) = self.shape.resolved() else {
+            while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(());
+        };
+        let length = self.pointer.len();
+        let mut given: Vec<&str> = Vec::with_capacity(known.len());
+        let mut unknown = 0;
+        while let Some(name) = members.next_key_seed(Key(known))? {
+            let (name, shape) = match name {
+                Ok(member) => member,
+                Err(name) => {
+                    members.next_value::<IgnoredAny>()?;
+                    unknown += 1;
+                    if self.policy == UnknownMembers::Refuse && unknown <= MAX_REPORTED {
+                        let hint = hint(&name, known.keys().map(String::as_str));
+                        self.fault(&name, format!("is not known here; {hint}"));
+                    }
+                    continue;
+                }
+            };
+            if given.contains(&name) {
+                self.fault(name, "is given twice".to_owned());
+            }
+            given.push(name);
+            let walk = self.below(name, shape);
+            members.next_value_seed(walk)?;
+            self.pointer.truncate(length);
+        }
+        Ok(())
+    }
+}
+
+/// A member's name: the known one with its shape, or an unknown one.
+struct Key<'w>(&'w BTreeMap<String, Shape>);
+
+impl<'de, 'w> DeserializeSeed<'de> for Key<'w> {
+    type Value = Result<(&'w str, &'w Shape), String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'w> Visitor<'_> for Key<'w> {
+    type Value = Result<(&'w str, &'w Shape), String>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        let known = self.0.get_key_value(name);
+        Ok(known.map(|(name, shape)| (name.as_str(), shape)).ok_or_else(|| name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(schema: &str, body: &str) -> Vec<(String, String)> {
+        let unknown = Unknown::find(schema, body, UnknownMembers::Refuse);
+        unknown.0.into_iter().map(|fault| (fault.pointer, fault.detail)).collect()
+    }
+
+    #[test]
+    fn an_unknown_member_is_found_at_every_level_with_the_nearest_known_name() {
+        let body = r#"{"type":"faq","payload":{"free":{"to":"choose"}},"prioritty":"P1"}"#;
+        let expected = "is not known here; did you mean `priority`?";
+        assert_eq!(found("Submission", body), [("/prioritty".to_owned(), expected.to_owned())]);
+
+        let body =
+            r#"{"outcomes":[{"task_id":"x"},{"resalt":1}],"claim":{"wurker":"w"},"a/b~c":1}"#;
+        let pointers: Vec<_> = found("Outcomes", body).into_iter().map(|(at, _)| at).collect();
+        assert_eq!(pointers, ["/outcomes/1/resalt", "/claim/wurker", "/a~1b~0c"]);
+    }
+
+    #[test]
+    fn a_member_that_is_given_twice_is_found_whatever_the_policy() {
+        for policy in [UnknownMembers::Refuse, UnknownMembers::Ignore] {
+            let unknown = Unknown::find("Heartbeat", r#"{"attempt":1,"attempt":2}"#, policy);
+            assert_eq!(unknown.0[0], Fault::new("/attempt", "is given twice"));
+        }
+        let unknown = Unknown::find("Heartbeat", r#"{"atempt":1}"#, UnknownMembers::Ignore);
+        assert!(unknown.0.is_empty());
+    }
+
+    #[test]
+    fn values_of_another_kind_are_left_to_who_reads_them() {
+        for body in [r#"{"progress":7}"#, r#"{"progress":[1,{}]}"#, r#"{"progress":1e400}"#] {
+            assert_eq!(found("Heartbeat", body), [], "{body}");
+        }
+        assert_eq!(found("Outcomes", r#"{"outcomes":{"x":1}}"#), []);
+    }
+
+    #[test]
+    fn items_are_told_apart_and_a_flood_of_names_is_not_repeated() {
+        let many: Vec<_> = (0..1_000).map(|n| format!("\"x{n}\":1")).collect();
+        let body = format!(r#"{{"tasks":[{{{}}},{{}},{{"y":1}}],"z":1}}"#, many.join(","));
+        let unknown = Unknown::find("SubmissionBatch", &body, UnknownMembers::Refuse);
+
+        let (outside, mut within) = unknown.split("tasks");
+        assert!(outside.finish(Some(())).is_err());
+        let count = |faults: Faults| match faults.finish(Some(())) {
+            Ok(()) => 0,
+            Err(refusal) => refusal.into_problem("").errors.len(),
+        };
+        assert_eq!(count(within.take("/tasks/0")), MAX_REPORTED);
+        assert_eq!(count(within.take("/tasks/1")), 0);
+        assert_eq!(count(within.take("/tasks/2")), 1);
+        assert!(within.0.is_empty());
+    }
+}

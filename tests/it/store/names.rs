@@ -7,7 +7,7 @@ use orchestrator::domain::audit::Credential;
 use orchestrator::domain::ids::Partition;
 use orchestrator::domain::principal::Role;
 use orchestrator::domain::task::{NewTask, Start};
-use orchestrator::engine::{GroupBy, Round, StatusChange};
+use orchestrator::engine::{GroupBy, Round, StatusChange, Target};
 use orchestrator::store::script;
 
 use crate::harness::{Costs, Fleet, Meter, idempotency, name, new_event, new_task};
@@ -35,6 +35,8 @@ async fn live(fleet: &Fleet) {
     let taken = fleet.submit("bugfix").await.id;
     engine.change_status(alice, taken, StatusChange::InProgress).await.unwrap();
     let gated = fleet.submit("deploy").await;
+    let target = Target::Rule("production change".to_owned());
+    engine.retarget(&fleet.people.dave, gated.approval.unwrap(), target, None).await.unwrap();
     fleet.approve(gated.approval.unwrap()).await.unwrap();
     fleet.cancel(gated.id).await.unwrap();
     fleet.submit("deploy").await;

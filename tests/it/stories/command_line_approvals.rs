@@ -99,9 +99,8 @@ async fn a_payload_that_few_can_read_is_listed_shown_and_decided_on_like_any() {
         format!("{{\"n\": 1e400, \"n\": 2, \"deep\": {}{}}}", "[".repeat(60), "]".repeat(60));
     let body = format!(r#"{{"type": "deploy", "payload": {payload}}}"#);
     let crew = place.gateway.client("crew").await;
-    let call =
-        crew.call(reqwest::Method::POST, "/tasks").header("content-type", "application/json");
-    assert_eq!(call.body(body).send().await.status, 201);
+    let call = crew.call(reqwest::Method::POST, "/tasks").body(body);
+    assert_eq!(call.send().await.status, 201);
 
     let (_, output, _) = place.judge.run(&["approvals", "list"]).await;
     let id = output.lines().nth(1).unwrap().split(' ').next().unwrap();

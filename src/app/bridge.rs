@@ -51,11 +51,11 @@ async fn answer(client: Client, prefix: Prefix, api: Inside, stop: CancellationT
     let handler: Handler = Arc::new(move |call: Result<Call, String>| {
         let api = api.clone();
         Box::pin(async move {
-            let (status, body) = match call {
+            let (status, body, receipt) = match call {
                 Ok(call) => api.answer(&call.method, &call.path, &call.headers, call.body).await,
                 Err(why) => api.refuse(why).await,
             };
-            Answer { status, body }
+            Answer { status, body, receipt }
         })
     });
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));

@@ -1,12 +1,14 @@
 //! Giving tasks to agents that ask.
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::domain::ids::TaskId;
 use crate::domain::lease::{Lease, Proof};
 use crate::domain::lifecycle::Verb;
 use crate::domain::principal::Principal;
-use crate::domain::task::{Claimed, Millis, Outcome};
+use crate::domain::task::{Attempt, Claimed, Millis, Outcome};
 use crate::store::{self, Row, Sessions, Store};
 
 use super::{Claim, Engine, Error};
@@ -48,6 +50,22 @@ impl Engine {
         }
     }
 
+    /// What gives `claimed` back if the answer does not reach `caller`. It may be called anywhere.
+    pub fn undo_claim(
+        &self,
+        caller: &Principal,
+        claimed: &[Claimed],
+    ) -> impl FnOnce() + Send + use<> {
+        let (store, tracker) = (self.store.clone(), self.tracker.clone());
+        let (actor, leases) = (caller.to_string(), leases(claimed));
+        move || {
+            // Without a runtime the process has ended, and the leases end by themselves.
+            if Handle::try_current().is_ok() {
+                tracker.spawn(async move { give_back(&store, &actor, leases).await });
+            }
+        }
+    }
+
     /// One look at every partition, apart from the caller: if the caller is gone by the time the store answers,
     /// what was claimed for it goes back at once.
     async fn claim_now(
@@ -69,7 +87,7 @@ impl Engine {
         self.tracker.spawn(async move {
             let claimed = look(&store, &actor, &claim, (lease_ms, &lease), &sessions).await;
             if let Err(Ok(Some(unwanted))) = answer.send(claimed) {
-                give_back(&store, &actor, unwanted).await;
+                give_back(&store, &actor, leases(&unwanted)).await;
             }
         });
         let gone = || Error::Unavailable("the claim was given up".into());
@@ -104,14 +122,25 @@ async fn look(
     Ok(Some(claimed))
 }
 
-async fn give_back(store: &Store, actor: &str, claimed: Vec<Claimed>) {
-    for Claimed { task, lease, .. } in claimed {
-        let proof = Proof::Lease(task.attempt, &lease);
-        let row = Row { id: task.id, proof, outcome: &Outcome::Released };
-        let partition = task.id.partition();
-        if let Err(error) = store.report(partition, actor, Verb::Release, &[row], "").await {
+/// What holds a claimed task.
+type Leased = (TaskId, Attempt, Lease);
+
+fn leases(claimed: &[Claimed]) -> Vec<Leased> {
+    let lease = |one: &Claimed| (one.task.id, one.task.attempt, one.lease.clone());
+    claimed.iter().map(lease).collect()
+}
+
+/// Gives tasks back whose agent never heard of them. That does not count as a lost lease.
+async fn give_back(store: &Store, actor: &str, leases: Vec<Leased>) {
+    if leases.is_empty() {
+        return;
+    }
+    tracing::info!(caller = actor, tasks = leases.len(), "claim not delivered, tasks given back");
+    for (id, attempt, lease) in leases {
+        let row = Row { id, proof: Proof::Lease(attempt, &lease), outcome: &Outcome::Released };
+        if let Err(error) = store.report(id.partition(), actor, Verb::Release, &[row], "").await {
             // Its lease ends by itself.
-            tracing::warn!(%error, task.id = %task.id, "a claimed task whose agent hung up could not be given back");
+            tracing::warn!(%error, task.id = %id, "undelivered task could not be given back");
         }
     }
 }

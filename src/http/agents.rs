@@ -6,11 +6,13 @@ use poem_openapi::param::Path;
 use crate::domain::name::Name;
 use crate::domain::principal::Principal;
 use crate::engine::{Claim, Engine};
+use crate::runtime::receipt::Receipt;
 
 use super::auth::{self, Admin, Caller, TasksRead};
 use super::error::{Problem, Refusal};
-use super::json::{Body, Json, OptionalBody};
+use super::json::{Body, HandedOver, Json, OptionalBody};
 use super::openapi::Tag;
+use super::peer::Peer;
 use super::request::{ClaimRequest, Empty, Limits, Outcomes};
 use super::text::Text;
 use super::view::{AgentPage, AgentView, OutcomeResult, OutcomesResult, TasksClaimed};
@@ -50,12 +52,14 @@ impl Agents {
     async fn claim(
         &self,
         caller: Caller<auth::Agent>,
+        peer: Peer,
         /// The agent.
         agent: Path<Text<Name>>,
         body: Body<ClaimRequest>,
-    ) -> Result<Json<TasksClaimed>, Refusal> {
+    ) -> Result<HandedOver<TasksClaimed>, Refusal> {
         let claim = body.value.into_claim(agent.0.0)?;
-        Ok(Json(self.engine.claim(&caller, claim).await?.into()))
+        let (claimed, receipt) = self.claim_for(&caller, &peer, claim).await?;
+        Ok(HandedOver { answer: Json(claimed), receipt })
     }
 
     /// Report many outcomes, and claim the next tasks
@@ -65,10 +69,11 @@ impl Agents {
     async fn results(
         &self,
         caller: Caller<auth::Agent>,
+        peer: Peer,
         /// The agent.
         agent: Path<Text<Name>>,
         body: Body<Outcomes>,
-    ) -> Result<Json<OutcomesResult>, Refusal> {
+    ) -> Result<HandedOver<OutcomesResult>, Refusal> {
         let (reports, claim) = body.value.into_parts(agent.0.0.clone(), &self.limits)?;
         self.engine.admit(&agent.0.0).await?;
         let attempts: Vec<_> = reports.iter().map(|report| (report.id, report.attempt)).collect();
@@ -78,8 +83,8 @@ impl Agents {
             .zip(outcomes)
             .map(|((id, attempt), result)| (id, attempt, result).into());
         let results: Vec<OutcomeResult> = results.collect();
-        let (claimed, claim_problem) = self.claim_next(&caller, claim).await;
-        Ok(Json(OutcomesResult { results, claimed, claim_problem }))
+        let (claimed, receipt, claim_problem) = self.claim_next(&caller, &peer, claim).await;
+        Ok(HandedOver { answer: Json(OutcomesResult { results, claimed, claim_problem }), receipt })
     }
 
     /// Pause an agent
@@ -117,12 +122,28 @@ impl Agents {
     async fn claim_next(
         &self,
         caller: &Principal,
+        peer: &Peer,
         claim: Option<Claim>,
-    ) -> (Option<TasksClaimed>, Option<Problem>) {
-        let Some(claim) = claim else { return (None, None) };
-        match self.engine.claim(caller, claim).await {
-            Ok(claimed) => (Some(claimed.into()), None),
-            Err(error) => (None, Some(Refusal::from(error).into_problem("/claim"))),
+    ) -> (Option<TasksClaimed>, Option<Receipt>, Option<Problem>) {
+        let Some(claim) = claim else { return (None, None, None) };
+        match self.claim_for(caller, peer, claim).await {
+            Ok((claimed, receipt)) => (Some(claimed), receipt, None),
+            Err(refusal) => (None, None, Some(refusal.into_problem("/claim"))),
         }
+    }
+
+    /// Claims; a claim that waits takes a place among the caller's waits. What was claimed goes back
+    /// if the answer does not arrive.
+    async fn claim_for(
+        &self,
+        caller: &Principal,
+        peer: &Peer,
+        claim: Claim,
+    ) -> Result<(TasksClaimed, Option<Receipt>), Refusal> {
+        let _place = if claim.wait.is_zero() { None } else { peer.wait().map(Some)? };
+        let claimed = self.engine.claim(caller, claim).await?;
+        let undo = self.engine.undo_claim(caller, &claimed);
+        let receipt = (!claimed.is_empty()).then(|| Receipt::new(undo));
+        Ok((claimed.into(), receipt))
     }
 }

@@ -19,6 +19,7 @@ use crate::domain::audit::Credential;
 use crate::domain::principal::{Origin, Principal, Role, Scope, Subject};
 
 use super::error::Refusal;
+use super::peer::Peer;
 use super::settings::{Auth, Error};
 
 /// The shortest secret for tokens, in bytes: HS256 is as strong as its 256-bit hash only from here on.
@@ -60,10 +61,8 @@ impl Guard {
         for (name, secret) in &settings.api_keys {
             let (digest, principal) = api_key(name, secret.expose())?;
             if keys.insert(digest, Arc::new(principal)).is_some() {
-                return Err(Error::refused(
-                    format!("auth.api_keys.{name}"),
-                    "is the same key as another's",
-                ));
+                let key = format!("auth.api_keys.{name}");
+                return Err(Error::refused(key, "is the same key as another's"));
             }
         }
         if tokens.is_none() && keys.is_empty() {
@@ -278,6 +277,7 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
             .data::<Arc<Guard>>()
             .ok_or_else(|| Refusal::unauthenticated("No credential is known here."))?;
         let principal = guard.authenticate(request)?;
+        Peer::note(request, &principal);
         if !principal.role().allows(N::SCOPE) {
             return Err(Refusal::missing_scope(principal.role(), N::SCOPE).into());
         }

@@ -21,13 +21,14 @@ use crate::domain::principal::{Role, Scope};
 use crate::engine::{self, Fault};
 use crate::runtime::chain::Chain;
 
+mod limits;
 mod refused;
 
 use super::json::respond;
 use super::openapi::Template;
 use super::text::{Text, Time};
 
-/// When to try again after a 503, in seconds: about as long as a failover of the store takes.
+/// When to try again after a 429 or 503, in seconds: about as long as a failover of the store takes.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
 /// Why a request was refused, by RFC 9457.
@@ -86,7 +87,8 @@ enum Cause {
     Unreadable, Unauthenticated, MissingScope, OwnSubmission, OwnContent, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
     UnknownApproval, UnknownAgent, TooManyAgents, MethodNotAllowed, NotAcceptable, IllegalTransition, LeaseLost, TaskCancelled,
     NotHolder, ResultMismatch, AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
-    IdempotencyMismatch, Other(StatusCode), Internal, StoreFull, StoreUnavailable, NotReplicated,
+    IdempotencyMismatch, RequestTimeout, UriTooLong, HeadTooLarge, HttpVersion, TooManyWaits, TooManyBytes, Overloaded,
+    Other(StatusCode), Internal, StoreFull, StoreUnavailable, NotReplicated,
 }
 
 impl Cause {
@@ -122,6 +124,13 @@ impl Cause {
             Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not JSON"),
             Self::InvalidFields        => (S::UNPROCESSABLE_ENTITY,   "invalid-fields",         "Fields of the body are wrong"),
             Self::IdempotencyMismatch  => (S::UNPROCESSABLE_ENTITY,   "idempotency-mismatch",   "The key belongs to another body"),
+            Self::RequestTimeout       => (S::REQUEST_TIMEOUT,        "request-timeout",        "The request came too slowly"),
+            Self::UriTooLong           => (S::URI_TOO_LONG,           "uri-too-long",           "The URI is too long"),
+            Self::HeadTooLarge         => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", "The headers are too large"),
+            Self::HttpVersion          => (S::HTTP_VERSION_NOT_SUPPORTED, "http-version",       "HTTP/1.1 is required"),
+            Self::TooManyWaits         => (S::TOO_MANY_REQUESTS,      "too-many-waits",         "Too many calls of the caller wait"),
+            Self::TooManyBytes         => (S::TOO_MANY_REQUESTS,      "too-many-bytes",         "Too many bytes of the caller are held"),
+            Self::Overloaded           => (S::SERVICE_UNAVAILABLE,    "overloaded",             "The gateway is at its capacity"),
             Self::Internal             => (S::INTERNAL_SERVER_ERROR,  "internal-error",         "Something is wrong here"),
             Self::StoreFull            => (S::SERVICE_UNAVAILABLE,    "store-full",             "The store is full"),
             Self::StoreUnavailable     => (S::SERVICE_UNAVAILABLE,    "store-unavailable",      "The store does not answer"),
@@ -305,7 +314,7 @@ impl Refusal {
         let (status, ..) = self.cause.row();
         let mut response = respond(status, CONTENT_TYPE, &self.problem);
         let headers = response.headers_mut();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
         }
         if status == StatusCode::UNAUTHORIZED {

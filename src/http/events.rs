@@ -20,6 +20,7 @@ use super::auth::{Caller, EventsPublish, EventsRead};
 use super::error::Refusal;
 use super::json::{Body, Json};
 use super::openapi::Tag;
+use super::peer::Peer;
 use super::request::{Limits, PublishRequest};
 use super::stream::EventsResponse;
 use super::tasks::DEFAULT_PAGE;
@@ -114,6 +115,7 @@ impl Events {
     async fn read(
         &self,
         _caller: Caller<EventsRead>,
+        peer: Peer,
         accepted: Accepted,
         /// Only events of these types: types, families such as `deploy.*`, or `*`, at most 64, joined by commas.
         types: Query<Option<Text<TypePatterns>>>,
@@ -140,8 +142,10 @@ impl Events {
         let refused = |error| Refusal::of_parameter(name, error);
         match accepted {
             Accepted::Stream(form) => {
+                let reader = (peer.clone(), peer.wait()?);
                 let feed = self.engine.feed(filter, after.as_deref()).await.map_err(refused)?;
-                Ok(EventsResponse::Stream { feed: Box::new(feed), form, heartbeat: self.heartbeat })
+                let (feed, heartbeat) = (Box::new(feed), self.heartbeat);
+                Ok(EventsResponse::Stream { feed, form, heartbeat, reader })
             }
             Accepted::Page(form) => {
                 let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);

@@ -26,14 +26,26 @@ impl RequestId {
         let is_usable = |id: &&HeaderValue| {
             (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
         };
-        let fresh = || HeaderValue::try_from(Uuid::now_v7().to_string());
         let own = request.headers().get(REQUEST_ID).filter(is_usable).cloned();
-        Self(own.or_else(|| fresh().ok()).unwrap_or(HeaderValue::from_static("none")))
+        own.map_or_else(Self::fresh, Self)
+    }
+
+    fn fresh() -> Self {
+        let id = HeaderValue::try_from(Uuid::now_v7().to_string());
+        Self(id.unwrap_or(HeaderValue::from_static("none")))
     }
 
     fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
+}
+
+/// The refusal of what does not get as far as the API, with an id of its own.
+pub fn alone(refusal: Refusal) -> Response {
+    let id = RequestId::fresh();
+    let mut response = refusal.into_response_for(id.as_str());
+    response.headers_mut().insert(REQUEST_ID, id.0);
+    response
 }
 
 /// Gives every request an id, returns it with the answer and logs both. The outermost layer.

@@ -11,8 +11,11 @@ use uuid::Uuid;
 
 use crate::domain::principal::Origin;
 use crate::engine::Engine;
+use crate::runtime::receipt::Receipt;
 
 use super::error::Refusal;
+use super::peer::Peer;
+use super::traffic::Traffic;
 use super::{Error, Settings};
 
 /// The whole API, to be called from inside the process. Cheap to clone.
@@ -20,6 +23,7 @@ use super::{Error, Settings};
 pub struct Inside {
     api: Arc<BoxEndpoint<'static>>,
     origin: Origin,
+    traffic: Arc<Traffic>,
 }
 
 impl Inside {
@@ -36,12 +40,14 @@ impl Inside {
         stop: CancellationToken,
         origin: Origin,
     ) -> Result<Self, Error> {
-        let endpoint = super::endpoint(engine.clone(), settings, stop.clone())?;
+        let traffic = Traffic::new(&settings.http);
+        let shared = Arc::clone(&traffic);
+        let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), shared)?;
         super::note_credentials(&engine, settings, &stop).await?;
-        Ok(Self { api: Arc::new(endpoint), origin })
+        Ok(Self { api: Arc::new(endpoint), origin, traffic })
     }
 
-    /// Answers one request: status and body.
+    /// Answers one request: status, body, and the receipt of what it hands over, if it does.
     ///
     /// * `path`: with its query, percent-encoded where needed.
     /// * `body`: JSON, or empty.
@@ -51,7 +57,7 @@ impl Inside {
         path: &str,
         headers: &[(&str, String)],
         body: Bytes,
-    ) -> (u16, Bytes) {
+    ) -> (u16, Bytes, Option<Receipt>) {
         let (Ok(method), Ok(uri)) = (method.parse::<Method>(), path.parse::<Uri>()) else {
             return self.refuse("No call has this path.").await;
         };
@@ -60,6 +66,7 @@ impl Inside {
             .uri(uri)
             .content_type("application/json")
             .extension(self.origin)
+            .extension(Peer::new(Arc::clone(&self.traffic), None))
             .body(body);
         for (name, value) in headers {
             let value = HeaderValue::from_bytes(value.as_bytes());
@@ -72,15 +79,16 @@ impl Inside {
         read(self.api.get_response(request).await).await
     }
 
-    /// Refuses what is no request: status and body.
-    pub async fn refuse(&self, why: impl Into<String>) -> (u16, Bytes) {
+    /// Refuses what is no request: as [`Self::answer`] does.
+    pub async fn refuse(&self, why: impl Into<String>) -> (u16, Bytes, Option<Receipt>) {
         let id = Uuid::now_v7().to_string();
         read(Refusal::unreadable(why).into_response_for(&id)).await
     }
 }
 
-/// Status and body of an answer. What we wrote ourselves can be read.
-async fn read(response: Response) -> (u16, Bytes) {
+/// Status, body and receipt of an answer. What we wrote ourselves can be read.
+async fn read(mut response: Response) -> (u16, Bytes, Option<Receipt>) {
     let status = response.status().as_u16();
-    (status, response.into_body().into_bytes().await.unwrap_or_default())
+    let receipt = response.extensions_mut().remove::<Receipt>();
+    (status, response.into_body().into_bytes().await.unwrap_or_default(), receipt)
 }

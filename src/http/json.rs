@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use poem::http::{StatusCode, header};
+use poem::http::{HeaderValue, StatusCode, header};
 use poem::{Body as HttpBody, IntoResponse, Request, RequestBody, Response};
 use poem_openapi::payload::Payload;
 use poem_openapi::registry::{
@@ -21,7 +21,9 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::domain::json::{MAX_NUMBER, has_number_over, is_deeper_than};
+use crate::runtime::receipt::Receipt;
 
+use super::body;
 use super::error::Refusal;
 use super::field::{Readable, plain};
 use super::settings::UnknownMembers;
@@ -32,9 +34,7 @@ pub const MAX_DEPTH: usize = 64;
 
 const CONTENT_TYPE: &str = "application/json";
 
-/// The largest body that is read, in bytes; every request carries it.
-#[derive(Clone, Copy, Debug)]
-pub struct MaxBody(pub usize);
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A request body.
 #[derive(Debug)]
@@ -78,6 +78,11 @@ pub fn digest(bytes: &[u8]) -> String {
 fn parse<T: unknown::Request + Type>(bytes: &[u8], policy: UnknownMembers) -> Result<T, Refusal> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| Refusal::unreadable("The body is not UTF-8."))?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        let detail = "The body begins with a byte order mark, which JSON does not have. Send it \
+                      as UTF-8 without one.";
+        return Err(Refusal::unreadable(detail));
+    }
     // Reading one costs more than its length, here and wherever it is delivered.
     if has_number_over(text, MAX_NUMBER) {
         let detail = format!("has a number of more than {MAX_NUMBER} characters");
@@ -118,21 +123,24 @@ fn is_json(content_type: &str) -> bool {
     essence == CONTENT_TYPE || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
+/// The body must be JSON as it is: what is compressed is refused, not read as if it were text.
 fn check_content_type(request: &Request) -> Result<(), Refusal> {
+    for (name, plain) in
+        [(header::CONTENT_ENCODING, "identity"), (header::TRANSFER_ENCODING, "chunked")]
+    {
+        let values = request.headers().get_all(&name).iter();
+        let is_plain =
+            |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(plain.as_bytes());
+        if let Some(value) = values.into_iter().find(|value| !is_plain(value)) {
+            let found = String::from_utf8_lossy(value.as_bytes());
+            return Err(Refusal::encoded_body(name.as_str(), &found));
+        }
+    }
     match request.header(header::CONTENT_TYPE) {
         Some(content_type) if is_json(content_type) => Ok(()),
         Some(content_type) => Err(Refusal::unsupported_media_type(content_type)),
         None => Err(Refusal::unsupported_media_type("none")),
     }
-}
-
-async fn bytes(request: &Request, body: &mut RequestBody) -> Result<Bytes, Refusal> {
-    let most = request.data::<MaxBody>().map_or(usize::MAX, |most| most.0);
-    let body = body.take().map_err(|_| Refusal::unreadable("The body was read already."))?;
-    body.into_bytes_limit(most).await.map_err(|error| match error {
-        poem::error::ReadBodyError::PayloadTooLarge => Refusal::too_large(most),
-        _ => Refusal::unreadable("The body ended early or could not be read."),
-    })
 }
 
 /// Describes a request body in the document; the two kinds differ in whether it must be there.
@@ -163,7 +171,7 @@ impl<'a, T: unknown::Request + Type> ApiExtractor<'a> for Body<T> {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         check_content_type(request)?;
-        let bytes = bytes(request, body).await?;
+        let bytes = body::read(request, body).await?;
         Ok(Self { value: parse(&bytes, policy(request))?, bytes })
     }
 }
@@ -176,7 +184,7 @@ impl<'a, T: unknown::Request + Type + Default> ApiExtractor<'a> for OptionalBody
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let bytes = bytes(request, body).await?;
+        let bytes = body::read(request, body).await?;
         // Some clients name a content type though they send nothing.
         if bytes.is_empty() {
             return Ok(Self(T::default()));
@@ -204,6 +212,34 @@ pub fn respond(status: StatusCode, content_type: &'static str, value: &impl Seri
 impl<T: Serialize + Send> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         respond(StatusCode::OK, CONTENT_TYPE, &self.0)
+    }
+}
+
+/// An answer that hands something over, with what is done if it does not arrive.
+pub struct HandedOver<T> {
+    /// The answer.
+    pub answer: Json<T>,
+    /// What is done otherwise; `None`: it hands nothing over.
+    pub receipt: Option<Receipt>,
+}
+
+impl<T: Serialize + Send> IntoResponse for HandedOver<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.answer.into_response();
+        if let Some(receipt) = self.receipt {
+            response.extensions_mut().insert(receipt);
+        }
+        response
+    }
+}
+
+impl<T: Type> ApiResponse for HandedOver<T> {
+    fn meta() -> MetaResponses {
+        Json::<T>::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
     }
 }
 

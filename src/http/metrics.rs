@@ -1,6 +1,8 @@
 //! `GET /metrics`: what an operator watches, in the text format of Prometheus.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use poem::error::NotFoundError;
@@ -13,6 +15,7 @@ use crate::engine::{Engine, Figures};
 use crate::runtime::process;
 
 use super::openapi::Tag;
+use super::traffic::Traffic;
 
 /// The media type of the format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,6 +31,8 @@ pub struct Metrics {
     pub is_on: bool,
     /// What was shown last.
     pub last: Mutex<Option<(Instant, String)>>,
+    /// What this gateway puts up with.
+    pub traffic: Arc<Traffic>,
 }
 
 #[OpenApi(tag = "Tag::Service")]
@@ -44,7 +49,7 @@ impl Metrics {
         let text = match &*last {
             Some((at, text)) if at.elapsed() < FRESH => text.clone(),
             _ => {
-                let text = text(self.engine.figures().await.ok().as_ref());
+                let text = text(self.engine.figures().await.ok().as_ref(), &self.traffic);
                 *last = Some((Instant::now(), text.clone()));
                 text
             }
@@ -96,9 +101,21 @@ impl Exposition {
         label: &str,
         values: impl Iterator<Item = (&'l str, f64)>,
     ) {
+        self.labelled("gauge", name, help, label, values);
+    }
+
+    /// A metric with one label.
+    fn labelled<'l>(
+        &mut self,
+        kind: &str,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl Iterator<Item = (&'l str, f64)>,
+    ) {
         let values: Vec<_> = values.map(|(text, value)| ([(label, text)], value)).collect();
         let samples: Vec<_> = values.iter().map(|(labels, value)| (&labels[..], *value)).collect();
-        self.metric("gauge", name, help, &samples);
+        self.metric(kind, name, help, &samples);
     }
 }
 
@@ -112,7 +129,7 @@ fn seconds(ms: u64) -> f64 {
 }
 
 /// The whole text; without figures the store is away.
-fn text(figures: Option<&Figures>) -> String {
+fn text(figures: Option<&Figures>, traffic: &Traffic) -> String {
     let mut text = Exposition(String::new());
     let version: &[(&str, &str)] = &[("version", env!("CARGO_PKG_VERSION"))];
     text.metric("gauge", "build_info", "Always 1; the version that answers.", &[(version, 1.0)]);
@@ -121,12 +138,25 @@ fn text(figures: Option<&Figures>) -> String {
         write_fleet(&mut text, figures);
         write_store(&mut text, figures);
     }
+    write_traffic(&mut text, traffic);
     let own = std::process::id();
     let cpu = process::cpu_time(own).map(|time| time.as_secs_f64());
     text.counter("process_cpu_seconds_total", "CPU that this process has used.", cpu);
     let resident = process::resident_bytes(own).map(|bytes| bytes as f64);
     text.gauge("process_resident_memory_bytes", "Memory that this process has in RAM.", resident);
     text.0
+}
+
+fn write_traffic(text: &mut Exposition, traffic: &Traffic) {
+    let connections = traffic.connections.load(Ordering::Relaxed) as f64;
+    text.gauge("http_connections", "Open connections of this gateway.", connections);
+    let help = "Long-polls and event streams that wait here.";
+    text.gauge("http_waits", help, traffic.waits.taken() as f64);
+    let help = "Bytes of request bodies that are held.";
+    text.gauge("http_body_bytes", help, traffic.bodies.taken() as f64);
+    let causes = traffic.counts().map(|(cause, count)| (cause.as_str(), count as f64));
+    let help = "Requests refused and connections cut to protect this gateway.";
+    text.labelled("counter", "http_refused_total", help, "cause", causes);
 }
 
 fn write_fleet(text: &mut Exposition, figures: &Figures) {
@@ -185,6 +215,7 @@ fn write_store(text: &mut Exposition, figures: &Figures) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::Http;
     use super::*;
 
     #[test]
@@ -199,7 +230,7 @@ mod tests {
 
     #[test]
     fn without_the_store_the_process_still_tells_of_itself() {
-        let text = text(None);
+        let text = text(None, &Traffic::new(&Http::default()));
 
         assert!(
             text.contains("orchestrator_store_up 0\n")

@@ -1,7 +1,7 @@
 //! The HTTP gateway: translation only. A handler decodes a request, makes one call to the engine and
 //! encodes what it says; it decides nothing.
 //!
-//! A request passes, from the outside in: [`front`] (its id, the shape of refusals), CORS if it is
+//! A request passes, from the outside in: [`sockets`] (its connection), [`front`] (its id, the shape of refusals), CORS if it is
 //! configured, [`auth`] (who calls, with which scope), [`json`] and [`request`] (what the body says, with
 //! every fault at once), the handler, and on the way out [`view`]. Only [`error`] knows which status a
 //! refusal has.
@@ -12,6 +12,7 @@ mod approvals;
 mod attempts;
 mod audit;
 mod auth;
+mod body;
 mod error;
 mod events;
 mod field;
@@ -22,13 +23,16 @@ mod json;
 mod metrics;
 pub mod openapi;
 mod oversight;
-mod presence;
+mod peer;
 mod request;
 mod server;
 mod settings;
+mod shares;
+mod sockets;
 mod stream;
 mod tasks;
 mod text;
+mod traffic;
 mod understood;
 mod unknown;
 mod view;
@@ -48,9 +52,10 @@ use crate::runtime::backoff::Backoff;
 use crate::runtime::chain::Chain;
 
 use auth::Guard;
+use body::MaxBody;
 use front::{Identified, Refusing};
-use json::MaxBody;
 use request::Limits;
+use traffic::Traffic;
 use understood::Understood;
 
 pub use inside::Inside;
@@ -75,10 +80,11 @@ type Apis = (
 /// # Errors
 ///
 /// A credential is missing or weak, or a setting is refused.
-pub fn endpoint(
+fn endpoint(
     engine: Engine,
     settings: &Settings,
     stop: CancellationToken,
+    traffic: Arc<Traffic>,
 ) -> Result<BoxEndpoint<'static>, Error> {
     let limits = Limits::from(engine.settings());
     let heartbeat = Duration::from_millis(settings.http.heartbeat_ms);
@@ -88,6 +94,7 @@ pub fn endpoint(
             engine: engine.clone(),
             is_on: settings.http.metrics,
             last: Mutex::default(),
+            traffic,
         },
         tasks::Tasks { engine: engine.clone(), limits: limits.clone() },
         attempts::Attempts { engine: engine.clone(), limits: limits.clone() },

@@ -1,27 +1,28 @@
-//! The listening socket: binds, accepts with patience, and stops without dropping anybody.
+//! The listening socket: binds, accepts with patience, and stops without dropping a request.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use poem::http::uri::Scheme;
-use poem::listener::{Acceptor, TcpAcceptor};
-use poem::web::{LocalAddr, RemoteAddr};
-use poem::{Server, endpoint::BoxEndpoint};
-use tokio::net::TcpListener;
+use poem::endpoint::BoxEndpoint;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
 
-use super::presence::{Connections, Present, Watched};
 use super::settings::{Error, Http, Settings};
+use super::sockets::{self, Desk, Seats};
+use super::traffic::Traffic;
 
 /// A gateway that listens but does not answer yet.
 pub struct Gateway {
-    endpoint: BoxEndpoint<'static>,
-    acceptor: TcpAcceptor,
+    desk: Arc<Desk>,
+    seats: Arc<Seats>,
+    listener: TcpListener,
     address: SocketAddr,
-    idle_timeout: Duration,
     drain: Duration,
     grace: Duration,
     stop: CancellationToken,
@@ -38,8 +39,10 @@ impl Gateway {
         settings: &Settings,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
-        let endpoint = super::endpoint(engine.clone(), settings, stop.clone())?;
-        let gateway = Self::listen(endpoint, &settings.http, stop).await?;
+        let traffic = Traffic::new(&settings.http);
+        let shared = Arc::clone(&traffic);
+        let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), shared)?;
+        let gateway = Self::listen(endpoint, &settings.http, traffic, stop).await?;
         super::note_credentials(&engine, settings, &gateway.stop).await?;
         Ok(gateway)
     }
@@ -47,6 +50,7 @@ impl Gateway {
     async fn listen(
         endpoint: BoxEndpoint<'static>,
         http: &Http,
+        traffic: Arc<Traffic>,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
         let refused =
@@ -54,10 +58,10 @@ impl Gateway {
         let listener = TcpListener::bind((http.host.as_str(), http.port)).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Self {
-            endpoint,
-            acceptor: TcpAcceptor::from_tokio(listener).map_err(refused)?,
+            desk: Arc::new(Desk::new(endpoint, Arc::clone(&traffic), http.max_header_bytes)),
+            seats: Seats::new(http, traffic),
+            listener,
             address,
-            idle_timeout: Duration::from_millis(http.idle_timeout_ms),
             drain: Duration::from_millis(http.drain_ms),
             grace: Duration::from_millis(http.grace_ms),
             stop,
@@ -74,23 +78,33 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// None that a listening socket is known to meet; the framework's signature has one.
+    /// None: a listening socket that cannot accept is tried again.
     pub async fn serve(self) -> io::Result<()> {
-        let Self { stop, drain, .. } = self;
-        let stopped = async move {
-            stop.cancelled().await;
-            tokio::time::sleep(drain).await;
+        let seats = Arc::clone(&self.seats);
+        tokio::select! {
+            () = self.serve_until_stopped() => {}
+            () = seats.watch() => {}
+        }
+        Ok(())
+    }
+
+    async fn serve_until_stopped(self) {
+        let connections = TaskTracker::new();
+        let stopped = async {
+            self.stop.cancelled().await;
+            sleep(self.drain).await;
         };
-        let connections = Connections::default();
-        Server::new_with_acceptor(Patient::new(self.acceptor, connections.clone()))
-            .name("gateway")
-            .idle_timeout(self.idle_timeout)
-            .run_with_graceful_shutdown(
-                Present { inner: self.endpoint, connections },
-                stopped,
-                Some(self.grace),
-            )
-            .await
+        tokio::select! {
+            () = stopped => {}
+            () = accept(&self.listener, &self.seats, &self.desk, &connections) => {}
+        }
+        drop(self.listener);
+        self.desk.closing.cancel();
+        connections.close();
+        if timeout(self.grace, connections.wait()).await.is_err() {
+            self.seats.cut_all();
+            connections.wait().await;
+        }
     }
 }
 
@@ -101,46 +115,39 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// notice when one is free again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts connections, sends small answers at once, and pauses when the system has no more sockets to
-/// give: the framework's own loop would try again without a pause.
-struct Patient {
-    inner: TcpAcceptor,
-    connections: Connections,
-    pause: Duration,
-}
-
-impl Patient {
-    fn new(inner: TcpAcceptor, connections: Connections) -> Self {
-        Self { inner, connections, pause: FIRST_PAUSE }
-    }
-}
-
-impl Acceptor for Patient {
-    type Io = Watched;
-
-    fn local_addr(&self) -> Vec<LocalAddr> {
-        self.inner.local_addr()
-    }
-
-    async fn accept(&mut self) -> io::Result<(Watched, LocalAddr, RemoteAddr, Scheme)> {
-        loop {
-            match self.inner.accept().await {
-                Ok((stream, _, remote, scheme)) => {
-                    self.pause = FIRST_PAUSE;
-                    // Without it an answer waits up to 40 ms for the acknowledgement of the one before.
-                    // A peer that is gone already shows itself on the first read.
-                    let _ = stream.set_nodelay(true);
-                    let (stream, local) = self.connections.watch(stream, &remote);
-                    return Ok((stream, local, remote, scheme));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, pause_ms = self.pause.as_millis() as u64, "connection not accepted");
-                    tokio::time::sleep(self.pause).await;
-                    self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-                }
+/// Accepts connections, each to a task of its own, and pauses when the system has no more sockets to
+/// give. Never returns.
+async fn accept(
+    listener: &TcpListener,
+    seats: &Arc<Seats>,
+    desk: &Arc<Desk>,
+    connections: &TaskTracker,
+) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => {
+                pause = FIRST_PAUSE;
+                // A peer that is gone already has no address any more.
+                let Ok(ends) = prepare(&stream).map(|local| (local, remote)) else { continue };
+                let seat = seats.take(stream, ends).await;
+                connections.spawn(sockets::serve(seat, Arc::clone(desk)));
+            }
+            Err(error) => {
+                let pause_ms = pause.as_millis() as u64;
+                tracing::warn!(%error, pause_ms, "connection not accepted");
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
+}
+
+/// Has small answers sent at once: otherwise one waits up to 40 ms for the acknowledgement of the one
+/// before. Returns the address at this end.
+fn prepare(stream: &TcpStream) -> io::Result<SocketAddr> {
+    stream.set_nodelay(true)?;
+    stream.local_addr()
 }
 
 #[cfg(test)]
@@ -148,10 +155,17 @@ mod tests {
     use poem::endpoint::make;
     use poem::{EndpointExt, Response};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
     use tokio::sync::Notify;
 
     use super::*;
+
+    async fn listen(
+        endpoint: BoxEndpoint<'static>,
+        http: &Http,
+        stop: CancellationToken,
+    ) -> Result<Gateway, Error> {
+        Gateway::listen(endpoint, http, Traffic::new(http), stop).await
+    }
 
     #[tokio::test]
     async fn a_request_in_flight_is_answered_after_stop_and_then_nobody_listens() {
@@ -165,7 +179,7 @@ mod tests {
         let http = Http { host: "127.0.0.1".to_owned(), port: 0, ..Http::default() };
         let stop = CancellationToken::new();
         let endpoint = slow.map_to_response().boxed();
-        let gateway = Gateway::listen(endpoint, &http, stop.clone()).await.unwrap();
+        let gateway = listen(endpoint, &http, stop.clone()).await.unwrap();
         let address = gateway.address();
         let mut serving = tokio::task::JoinSet::new();
         serving.spawn(gateway.serve());
@@ -187,11 +201,10 @@ mod tests {
     async fn an_address_that_is_taken_is_an_error_that_names_the_settings() {
         let endpoint = || make(|_| async { Response::default() }).boxed();
         let http = Http { host: "127.0.0.1".to_owned(), port: 0, ..Http::default() };
-        let first = Gateway::listen(endpoint(), &http, CancellationToken::new()).await.unwrap();
+        let first = listen(endpoint(), &http, CancellationToken::new()).await.unwrap();
 
         let taken = Http { port: first.address().port(), ..http };
-        let error =
-            Gateway::listen(endpoint(), &taken, CancellationToken::new()).await.err().unwrap();
+        let error = listen(endpoint(), &taken, CancellationToken::new()).await.err().unwrap();
 
         assert!(error.to_string().contains("`http.port`"), "{error}");
     }

@@ -32,9 +32,28 @@ pub struct Http {
     pub unknown_members: UnknownMembers,
     /// Whether `/metrics` shows figures, to anybody.
     pub metrics: bool,
-    /// How long a connection may stay silent, in milliseconds. More than the longest long-poll (60 s),
+    /// How long a connection may stay unused between two requests, in milliseconds. More than the longest long-poll (60 s),
     /// or that poll's connection cannot be used again.
     pub idle_timeout_ms: u64,
+    /// How long the head of a request may take from its first byte, in milliseconds, and how long a
+    /// new connection may take to send one.
+    pub header_timeout_ms: u64,
+    /// How long a body may take as a whole, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// How long a client may read nothing of an answer that waits for it, in milliseconds.
+    pub write_timeout_ms: u64,
+    /// How many bytes a second a body or an answer must move at least, in the mean; 0: none.
+    pub min_bytes_per_second: u64,
+    /// How many connections there may be, as far as the system gives descriptors.
+    pub max_connections: usize,
+    /// How many of them may be of one address.
+    pub max_connections_per_address: usize,
+    /// The largest head of a request, in bytes.
+    pub max_header_bytes: usize,
+    /// How many bytes of bodies may be held at once; also, how many of answers that are not read.
+    pub max_inflight_bytes: usize,
+    /// How many long-polls and event streams of one principal may wait at once.
+    pub max_waits_per_principal: usize,
     /// After how much silence an event stream sends a comment, in milliseconds, so that neither side nor a proxy
     /// between takes it for dead.
     pub heartbeat_ms: u64,
@@ -55,6 +74,15 @@ impl Default for Http {
             unknown_members: UnknownMembers::Refuse,
             metrics: true,
             idle_timeout_ms: 75_000,
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 60_000,
+            write_timeout_ms: 30_000,
+            min_bytes_per_second: 1_024,
+            max_connections: 10_000,
+            max_connections_per_address: 2_500,
+            max_header_bytes: 64 * 1024,
+            max_inflight_bytes: 64 * 1024 * 1024,
+            max_waits_per_principal: 1_000,
             heartbeat_ms: 15_000,
             drain_ms: 0,
             grace_ms: 10_000,

@@ -16,6 +16,8 @@ use crate::engine::{EventPage, Feed, Heard};
 use crate::runtime::chain::Chain;
 
 use super::accept::{CLOUD_EVENTS, EVENT_STREAM, Form, JSON};
+use super::peer::Peer;
+use super::shares::Share;
 use super::view::{CloudEventPage, EventPageView};
 
 /// How soon a client that lost its stream should come back, in milliseconds.
@@ -36,6 +38,8 @@ pub enum EventsResponse {
         form: Form,
         /// After how much silence to say something.
         heartbeat: Duration,
+        /// The reader, and its place among those that wait.
+        reader: (Peer, Share),
     },
     /// A part of the log.
     Page {
@@ -51,10 +55,12 @@ impl IntoResponse for EventsResponse {
         let response = Response::builder().header(header::CACHE_CONTROL, "no-cache");
         match self {
             // The second header keeps nginx from gathering events before it passes them on.
-            Self::Stream { feed, form, heartbeat } => response
-                .content_type(EVENT_STREAM)
-                .header("x-accel-buffering", "no")
-                .body(Speaker { feed, form, heartbeat }.into_body()),
+            Self::Stream { feed, form, heartbeat, reader: (peer, place) } => {
+                response.content_type(EVENT_STREAM).header("x-accel-buffering", "no").body(
+                    Speaker { feed, form, heartbeat, peer, is_alone: false, _place: place }
+                        .into_body(),
+                )
+            }
             Self::Page { page, form } => {
                 response.content_type(form.media_type()).body(write_page(&page, form))
             }
@@ -79,6 +85,10 @@ struct Speaker {
     feed: Box<Feed>,
     form: Form,
     heartbeat: Duration,
+    peer: Peer,
+    /// Whether the reader has ended its sending, and was sent something since then.
+    is_alone: bool,
+    _place: Share,
 }
 
 impl Speaker {
@@ -96,7 +106,15 @@ impl Speaker {
 
     /// The next thing to say, and whether more follows.
     async fn next(&mut self) -> (String, bool) {
-        let Ok(heard) = timeout(self.heartbeat, self.feed.next()).await else {
+        let heard = tokio::select! {
+            biased;
+            heard = timeout(self.heartbeat, self.feed.next()) => heard.ok(),
+            () = self.peer.ends_sending(), if !self.is_alone => {
+                self.is_alone = true;
+                None
+            }
+        };
+        let Some(heard) = heard else {
             // The id moves on with events that the filter keeps from this client, so that it resumes behind them.
             return (format!(": heartbeat\nid: {}\n\n", self.feed.position()), true);
         };

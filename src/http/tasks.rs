@@ -15,6 +15,7 @@ use super::auth::{self, Caller, TasksRead, TasksWrite};
 use super::error::Refusal;
 use super::json::{Body, Json, OptionalBody};
 use super::openapi::Tag;
+use super::peer::Peer;
 use super::request::{
     Batch, Cancellation, Empty, IdempotencyHeader, Limits, StatusRequest, Submission, Trace,
 };
@@ -171,6 +172,7 @@ impl Tasks {
     async fn get(
         &self,
         _caller: Caller<TasksRead>,
+        peer: Peer,
         /// The task.
         id: Path<Text<TaskId>>,
         /// How long to wait for its end, in milliseconds.
@@ -179,6 +181,7 @@ impl Tasks {
         let wait =
             wait_ms.0.map(|wait| Duration::from_millis(wait.0.0)).filter(|wait| !wait.is_zero());
         if let Some(wait) = wait {
+            let _place = peer.wait()?;
             self.engine.task_when_finished(id.0.0, wait).await?;
         }
         Ok(Json(self.engine.task_explained(id.0.0).await?.into()))

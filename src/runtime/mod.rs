@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod chain;
 pub mod panic;
 pub mod process;
+pub mod receipt;
 pub mod redis_server;
 pub mod scratch;
 pub mod secret;

@@ -85,6 +85,18 @@ impl Check<'_> {
             ("retention.events", engine.retention.events, 1_000..=1_000_000_000_000),
             ("http.max_body_bytes", bytes(http.max_body_bytes), 1_024..=1 << 30),
             ("http.idle_timeout_ms", http.idle_timeout_ms, SECOND..=HOUR),
+            ("http.header_timeout_ms", http.header_timeout_ms, 100..=300 * SECOND),
+            ("http.body_timeout_ms", http.body_timeout_ms, 100..=HOUR),
+            ("http.write_timeout_ms", http.write_timeout_ms, 100..=HOUR),
+            ("http.min_bytes_per_second", http.min_bytes_per_second, 0..=1_000_000_000),
+            ("http.max_connections", bytes(http.max_connections), 16..=1_000_000),
+            (
+                "http.max_connections_per_address",
+                bytes(http.max_connections_per_address),
+                16..=1_000_000,
+            ),
+            ("http.max_header_bytes", bytes(http.max_header_bytes), 8_192..=1 << 20),
+            ("http.max_waits_per_principal", bytes(http.max_waits_per_principal), 1..=1_000_000),
             ("http.heartbeat_ms", http.heartbeat_ms, SECOND..=60 * SECOND),
             ("http.drain_ms", http.drain_ms, 0..=60 * SECOND),
             ("http.grace_ms", http.grace_ms, 0..=300 * SECOND),
@@ -124,6 +136,9 @@ impl Check<'_> {
         }
         if settings.http.http.max_body_bytes < engine.tasks.max_payload_bytes {
             self.fail("http.max_body_bytes", "expected no less than tasks.max_payload_bytes");
+        }
+        if settings.http.http.max_inflight_bytes < settings.http.http.max_body_bytes {
+            self.fail("http.max_inflight_bytes", "expected no less than http.max_body_bytes");
         }
         let starts = &engine.queue.head_start_ms;
         for pair in Priority::ALL.windows(2) {

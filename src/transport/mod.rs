@@ -7,6 +7,7 @@
 //! Nothing here knows where events come from or who answers.
 
 mod client;
+mod echo;
 mod publisher;
 mod request;
 mod service;

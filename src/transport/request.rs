@@ -9,8 +9,14 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The headers that mean the same over NATS as over HTTP.
-const HEADERS: [&str; 5] =
-    ["Authorization", "X-API-Key", "Idempotency-Key", "traceparent", "X-Request-Id"];
+const HEADERS: [&str; 6] = [
+    "Authorization",
+    "X-API-Key",
+    "Idempotency-Key",
+    "traceparent",
+    "X-Request-Id",
+    "Content-Encoding",
+];
 
 /// How the dot of an agent's name is written in a subject, where a bare one would part two tokens.
 const DOT: [&str; 2] = ["%2E", "%2e"];

@@ -8,10 +8,13 @@
 //! | `<prefix>.ingest.events` | `POST /events/publish` |
 //!
 //! The body is the same JSON; of a call that HTTP knows no body of, its members are the query. The headers
-//! `Authorization`, `X-API-Key`, `Idempotency-Key`, `traceparent` and `X-Request-Id` mean the same. An answer has the
-//! header `Orchestrator-Status` with HTTP's status (`Status` belongs to NATS itself: clients take a 503 there for "no
+//! `Authorization`, `X-API-Key`, `Idempotency-Key`, `traceparent`, `X-Request-Id` and `Content-Encoding` mean the same. An
+//! answer has the header `Orchestrator-Status` with HTTP's status (`Status` belongs to NATS itself: clients take a 503 there for "no
 //! responders"), and a refusal the headers of the NATS service protocol besides. Several processes share the work as one
 //! queue group.
+//!
+//! A request that waits ends when its requester has left NATS, and what an answer hands over goes back if nobody
+//! hears it: see [`super::echo`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::service::{self, Request, ServiceExt};
-use async_nats::{Client, HeaderMap};
+use async_nats::{Client, HeaderMap, Subscriber};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream::SelectAll};
@@ -30,11 +33,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Error;
+use super::echo::Echo;
 use super::request::{Call, TaskVerb, read};
 use crate::domain::name::Prefix;
+use crate::runtime::receipt::Receipt;
 
-/// How many requests of one lane are answered at once; more wait in NATS's own buffers.
-const AT_ONCE: usize = 1_000;
+/// How many requests of one lane are answered at once; more wait in NATS's own buffers. Much more than one caller may
+/// have waiting (`http.max_waits_per_principal`), so that none holds up the others.
+const AT_ONCE: usize = 10_000;
 
 /// How long requests that came before a stop may take to be read. They end at once unless NATS is away just then.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -43,12 +49,14 @@ const DRAIN: Duration = Duration::from_secs(1);
 const STATUS: &str = "Orchestrator-Status";
 
 /// What is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Answer {
     /// The status, as HTTP counts.
     pub status: u16,
     /// JSON.
     pub body: Bytes,
+    /// What is done if the answer does not arrive.
+    pub receipt: Option<Receipt>,
 }
 
 /// Answers a call, or refuses what is none: the text says what is wrong with the request.
@@ -57,6 +65,8 @@ pub type Handler =
 
 /// Answers requests until it is stopped.
 pub struct Service {
+    echo: Echo,
+    echoes: Subscriber,
     service: service::Service,
     verbs: Arc<[TaskVerb]>,
     /// Claims, results, which may claim too, and the rest: many claims that wait must not hold up a heartbeat.
@@ -98,63 +108,107 @@ impl Service {
                 service.endpoint_builder().name(name).add(subject).await.map_err(Error::Service)?,
             );
         }
-        Ok(Self { service, verbs: verbs.into(), lanes })
+        let (echo, echoes) = Echo::start(client).await?;
+        Ok(Self { echo, echoes, service, verbs: verbs.into(), lanes })
     }
 
     /// Answers until `stop`, then takes no more and finishes what has come.
     pub async fn run(self, handler: Handler, stop: CancellationToken) {
-        let answers = TaskTracker::new();
-        let lanes = join_all(self.lanes.map(|lane| serve(lane, &self.verbs, &handler, &answers)));
-        tokio::pin!(lanes);
-        if stop.run_until_cancelled(&mut lanes).await.is_none() {
-            if let Err(error) = self.service.stop().await {
-                tracing::debug!(%error, "the NATS service stopped with a fault");
+        let Self { echo, echoes, service, verbs, lanes } = self;
+        let (answers, desk) = (TaskTracker::new(), Desk { echo: echo.clone(), verbs, handler });
+        let answering = async {
+            let lanes = join_all(lanes.map(|lane| serve(lane, &desk, &answers)));
+            tokio::pin!(lanes);
+            if stop.run_until_cancelled(&mut lanes).await.is_none() {
+                if let Err(error) = service.stop().await {
+                    tracing::debug!(%error, "the NATS service stopped with a fault");
+                }
+                if timeout(DRAIN, lanes).await.is_err() {
+                    tracing::debug!("what NATS had for us did not all come in time");
+                }
             }
-            if timeout(DRAIN, lanes).await.is_err() {
-                tracing::debug!("what NATS had for us did not all come in time");
-            }
+            answers.close();
+            answers.wait().await;
+        };
+        let listening = async {
+            echo.listen(echoes).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = answering => {}
+            () = listening => {}
         }
-        answers.close();
-        answers.wait().await;
     }
+}
+
+/// What every request is answered with. Cheap to clone.
+#[derive(Clone)]
+struct Desk {
+    echo: Echo,
+    verbs: Arc<[TaskVerb]>,
+    handler: Handler,
 }
 
 /// Answers the requests of one lane until there are no more.
 async fn serve(
     mut lane: SelectAll<service::endpoint::Endpoint>,
-    verbs: &Arc<[TaskVerb]>,
-    handler: &Handler,
+    desk: &Desk,
     answers: &TaskTracker,
 ) {
     let at_once = Arc::new(Semaphore::new(AT_ONCE));
     while let (Ok(place), Some(request)) =
         (Arc::clone(&at_once).acquire_owned().await, lane.next().await)
     {
-        let verbs = Arc::clone(verbs);
-        let handler = Arc::clone(handler);
+        let desk = desk.clone();
         answers.spawn(async move {
-            answer(&request, &verbs, &handler).await;
+            let answer = tokio::select! {
+                biased;
+                answer = desk.answer(&request) => answer,
+                () = desk.echo.is_gone(request.message.reply.as_ref()) => {
+                    tracing::debug!("the requester left NATS before the answer");
+                    return;
+                }
+            };
             drop(place);
+            desk.send(&request, answer).await;
         });
     }
 }
 
-async fn answer(request: &Request, verbs: &[TaskVerb], handler: &Handler) {
-    let message = &request.message;
-    // No prefix has a dot in it.
-    let tokens: Vec<_> = message.subject.split('.').skip(1).collect();
-    let headers = message.headers.as_ref();
-    let answer = handler(read(&tokens, verbs, headers, message.payload.clone())).await;
-    let mut headers = HeaderMap::new();
-    headers.insert(STATUS, answer.status.to_string());
-    headers.insert("content-type", "application/json");
-    if answer.status >= 400 {
-        headers.insert("Nats-Service-Error-Code", answer.status.to_string());
-        headers.insert("Nats-Service-Error", title(&answer.body));
+impl Desk {
+    async fn answer(&self, request: &Request) -> Answer {
+        let message = &request.message;
+        // No prefix has a dot in it.
+        let tokens: Vec<_> = message.subject.split('.').skip(1).collect();
+        let headers = message.headers.as_ref();
+        let call = read(&tokens, &self.verbs, headers, message.payload.clone());
+        (self.handler)(call).await
     }
-    // A caller that gave no reply subject, or is gone, wants no answer.
-    if let Err(error) = request.respond_with_headers(Ok(answer.body), headers).await {
-        tracing::debug!(%error, "an answer over NATS could not be sent");
+
+    /// Sends the answer. One with a receipt is watched: what it hands over goes back if nobody hears it.
+    async fn send(&self, request: &Request, answer: Answer) {
+        let Answer { status, body, receipt } = answer;
+        let mut headers = HeaderMap::new();
+        headers.insert(STATUS, status.to_string());
+        headers.insert("content-type", "application/json");
+        if status >= 400 {
+            headers.insert("Nats-Service-Error-Code", status.to_string());
+            headers.insert("Nats-Service-Error", title(&body));
+        }
+        let sent = match (receipt, request.message.reply.clone()) {
+            (Some(receipt), Some(reply)) => {
+                let heard = self.echo.is_heard(reply, headers, body).await;
+                if let Ok(true) = heard {
+                    receipt.confirm();
+                }
+                heard.map(drop)
+            }
+            // A caller that gave no reply subject wants no answer, and gets nothing handed over.
+            (_, _) => request.respond_with_headers(Ok(body), headers).await,
+        };
+        if let Err(error) = sent {
+            tracing::debug!(%error, "an answer over NATS could not be sent");
+        }
     }
 }
 

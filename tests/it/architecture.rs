@@ -26,6 +26,8 @@ const OWNED: &[(&str, &str)] = &[
     ("deadpool_redis", "store"),
     ("async_nats", "transport"),
     ("poem", "http"),
+    ("hyper", "http"),
+    ("hyper_util", "http"),
     ("poem_openapi", "http"),
 ];
 

@@ -215,6 +215,7 @@ fn list_refusals(method: &str, operation: &mut Value) {
     let is_write = method != "get";
     let is_negotiated =
         operation["responses"]["200"]["content"].as_object().is_some_and(|forms| forms.len() > 1);
+    let waits = is_negotiated || parameters.iter().any(|one| one["name"] == "wait_ms");
     let refusals = [
         (
             400,
@@ -230,14 +231,20 @@ fn list_refusals(method: &str, operation: &mut Value) {
             is_write && is_in("path"),
             "What it is about is in a state that does not allow this.",
         ),
+        (408, has_body, "The body came too slowly."),
         (413, has_body, "The body is too large."),
-        (415, has_body, "The body is not said to be JSON."),
+        (415, has_body, "The body is not said to be JSON, or is compressed."),
         (422, has_body || has_cursor, "Fields are wrong: all of them are named."),
+        (
+            429,
+            has_body || waits,
+            "The caller has too many calls that wait, or too many bytes of bodies held.",
+        ),
         (500, true, "A fault of the service."),
         (
             503,
             is_guarded,
-            "The store is away or full, or too few replicas have the write; the same request may succeed later.",
+            "The gateway has no room now; or the store is away or full, or too few replicas have the write; the same request may succeed later.",
         ),
     ];
     let Some(responses) = operation["responses"].as_object_mut() else { return };
@@ -248,7 +255,7 @@ fn list_refusals(method: &str, operation: &mut Value) {
         let content = json!({"application/problem+json": {"schema": schema}});
         let headers = match status {
             401 => json!({"WWW-Authenticate": {"$ref": "#/components/headers/WwwAuthenticate"}}),
-            503 => json!({"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}),
+            429 | 503 => json!({"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}),
             _ => json!({}),
         };
         let refusal = json!({"description": description, "content": content, "headers": headers});

@@ -144,6 +144,11 @@ impl Site {
         within("an answer to raw bytes", exchange).await
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
     /// A connection of its own.
     pub async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()

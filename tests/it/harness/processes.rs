@@ -174,6 +174,11 @@ impl Process {
         Client { url: self.url().await, name, client: self.client.clone() }
     }
 
+    /// The same with connections of its own.
+    pub async fn fresh_client(&self, name: &'static str) -> Client {
+        Client { url: self.url().await, name, client: reqwest::Client::new() }
+    }
+
     /// How many kilobytes of memory it holds.
     pub fn resident_kb(&self) -> u64 {
         resident_kb(&self.child.id().to_string())

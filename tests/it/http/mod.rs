@@ -2,12 +2,15 @@
 
 mod approvals;
 mod audit;
+mod budgets;
+mod connections;
 mod credentials;
 mod events;
 mod events_flow;
 mod events_forms;
 mod every_byte;
 mod fences;
+mod half_closed;
 mod hostile;
 mod hostile_requests;
 mod metrics;

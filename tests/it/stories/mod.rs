@@ -14,3 +14,4 @@ mod fleet;
 mod killed;
 mod outage;
 mod stopping;
+mod strangers;

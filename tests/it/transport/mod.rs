@@ -9,6 +9,7 @@ mod prefixes;
 mod refusals;
 mod requests;
 mod sharing;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -112,6 +113,11 @@ impl Office {
 
     /// One of this engine, told this about NATS.
     pub async fn of(engine: &Engine, settings: &transport::Settings) -> Self {
+        Self::told(engine, settings, Http::default()).await
+    }
+
+    /// One of this engine, told this about NATS and about the limits of the API.
+    pub async fn told(engine: &Engine, settings: &transport::Settings, http: Http) -> Self {
         let keys = KEYS
             .map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
         let auth = Auth {
@@ -120,27 +126,22 @@ impl Office {
             ..Auth::default()
         };
         let stop = CancellationToken::new();
-        let api = Inside::new(
-            engine.clone(),
-            &Settings { http: Http::default(), auth },
-            stop.clone(),
-            Origin::Nats,
-        )
-        .await
-        .unwrap();
+        let api = Inside::new(engine.clone(), &Settings { http, auth }, stop.clone(), Origin::Nats)
+            .await
+            .unwrap();
         let begun = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&begun);
         let handler: Handler = Arc::new(move |call: Result<Call, String>| {
             let api = api.clone();
             counter.fetch_add(1, Ordering::Relaxed);
             Box::pin(async move {
-                let (status, body) = match call {
+                let (status, body, receipt) = match call {
                     Ok(call) => {
                         api.answer(&call.method, &call.path, &call.headers, call.body).await
                     }
                     Err(why) => api.refuse(why).await,
                 };
-                Answer { status, body }
+                Answer { status, body, receipt }
             })
         });
         let client = transport::connect(settings).await.unwrap();

@@ -1,0 +1,100 @@
+//! Reading the body of a request: within a deadline, a size, and what all bodies may hold together.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use poem::{Request, RequestBody};
+use tokio::time::{Instant, timeout_at};
+
+use super::error::Refusal;
+use super::peer::Peer;
+use super::shares::{Exhausted, Share};
+use super::traffic::Cause;
+
+/// The largest body that is read, in bytes; every request carries it.
+#[derive(Clone, Copy, Debug)]
+pub struct MaxBody(pub usize);
+
+/// The bytes of a body, and the share that they take for as long as any clone of them is there.
+struct Held {
+    bytes: Vec<u8>,
+    share: Option<Share>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads the whole body. What it takes of the budget is what has arrived, whatever was announced.
+///
+/// # Errors
+///
+/// 400 if it ends early, 408 if it comes too slowly, 413 if it is too large, 429 or 503 if there is no
+/// room for it.
+pub async fn read(request: &Request, body: &mut RequestBody) -> Result<Bytes, Refusal> {
+    let peer = request.data::<Peer>();
+    let most = request.data::<MaxBody>().map_or(usize::MAX, |most| most.0);
+    let body = body.take().map_err(|_| Refusal::unreadable("The body was read already."))?;
+    let mut chunks = body.into_bytes_stream();
+    let mut held = Held { bytes: Vec::new(), share: peer.map(Peer::bytes) };
+    let began = Instant::now();
+    loop {
+        let next = chunks.next();
+        let chunk = match peer {
+            Some(peer) => timeout_at(deadline(peer, began, held.bytes.len()), next)
+                .await
+                .map_err(|_| refused(peer, Cause::BodyTimeout, Refusal::slow_body()))?,
+            None => next.await,
+        };
+        let Some(chunk) = chunk else { break };
+        let chunk =
+            chunk.map_err(|_| Refusal::unreadable("The body ended early or could not be read."))?;
+        if held.bytes.len() + chunk.len() > most {
+            return Err(Refusal::too_large(most));
+        }
+        make_room(&mut held, chunk.len(), most).map_err(|limit| no_room(peer, limit))?;
+        held.bytes.extend_from_slice(&chunk);
+    }
+    if let Some(peer) = peer {
+        peer.body_is_read();
+    }
+    Ok(Bytes::from_owner(held))
+}
+
+/// When the next bytes must be there, after `read` bytes.
+fn deadline(peer: &Peer, began: Instant, read: usize) -> Instant {
+    let deadlines = &peer.traffic().deadlines;
+    let read = u64::try_from(read).unwrap_or(u64::MAX);
+    began + deadlines.body.min(deadlines.allowed(deadlines.header, read))
+}
+
+/// Makes room for `more` bytes, taken from the budget before from the memory.
+fn make_room(held: &mut Held, more: usize, most: usize) -> Result<(), Exhausted> {
+    let (has, needed) = (held.bytes.capacity(), held.bytes.len() + more);
+    if needed <= has {
+        return Ok(());
+    }
+    let wanted = has.saturating_mul(2).min(most).max(needed);
+    if let Some(share) = &mut held.share {
+        share.grow(wanted - has)?;
+    }
+    held.bytes.reserve_exact(wanted - held.bytes.len());
+    Ok(())
+}
+
+fn no_room(peer: Option<&Peer>, limit: Exhausted) -> Refusal {
+    let refusal = match limit {
+        Exhausted::Own => Refusal::too_many_bytes(),
+        Exhausted::All => Refusal::overloaded(),
+    };
+    match peer {
+        Some(peer) => refused(peer, Cause::BodyBytes, refusal),
+        None => refusal,
+    }
+}
+
+fn refused(peer: &Peer, cause: Cause, refusal: Refusal) -> Refusal {
+    peer.traffic().count(cause);
+    refusal
+}

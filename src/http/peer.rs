@@ -1,0 +1,104 @@
+//! Who is at the other end of a request: its connection, and the principal once that is known.
+
+use std::sync::{Arc, OnceLock};
+
+use poem::{Request, RequestBody};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use crate::domain::principal::Principal;
+
+use super::error::Refusal;
+use super::shares::Share;
+use super::sockets::Line;
+use super::traffic::{Cause, Traffic};
+
+/// The other end of a request. Every request carries one in its extensions.
+#[derive(Clone, Debug)]
+pub struct Peer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    traffic: Arc<Traffic>,
+    /// `None` if the request came over NATS.
+    line: Option<Arc<Line>>,
+    principal: OnceLock<Arc<str>>,
+}
+
+impl Peer {
+    /// A peer that has not shown a credential yet.
+    pub fn new(traffic: Arc<Traffic>, line: Option<Arc<Line>>) -> Self {
+        Self(Arc::new(Inner { traffic, line, principal: OnceLock::new() }))
+    }
+
+    /// Notes that the peer of `request` has proven to be `principal`.
+    pub fn note(request: &Request, principal: &Principal) {
+        let Some(Self(inner)) = request.data::<Self>() else { return };
+        // A second proof in one request is of the same credential.
+        let _ = inner.principal.set(principal.to_string().into());
+        if let Some(line) = &inner.line {
+            line.note_known();
+        }
+    }
+
+    /// The whole body has arrived.
+    pub fn body_is_read(&self) {
+        if let Some(line) = &self.0.line {
+            line.body_is_read();
+        }
+    }
+
+    /// Returns when the client has ended its sending, after which something sent shows whether it is
+    /// there.
+    pub async fn ends_sending(&self) {
+        match &self.0.line {
+            Some(line) => line.ends_sending().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The budgets and deadlines.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.0.traffic
+    }
+
+    /// The principal's share of the bytes of bodies, of nothing yet.
+    pub fn bytes(&self) -> Share {
+        self.0.traffic.bodies.share(self.principal())
+    }
+
+    /// A place to wait, for as long as the share is kept.
+    ///
+    /// # Errors
+    ///
+    /// 429 if the principal has too many.
+    pub fn wait(&self) -> Result<Share, Refusal> {
+        let mut place = self.0.traffic.waits.share(self.principal());
+        match place.grow(1) {
+            Ok(()) => Ok(place),
+            Err(_) => {
+                self.0.traffic.count(Cause::Waits);
+                Err(Refusal::too_many_waits())
+            }
+        }
+    }
+
+    fn principal(&self) -> Arc<str> {
+        self.0.principal.get().cloned().unwrap_or_default()
+    }
+}
+
+/// For handlers that wait.
+impl<'a> ApiExtractor<'a> for Peer {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::PoemExtractor];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        // Every way in puts one there.
+        Ok(request.data::<Self>().cloned().ok_or_else(Refusal::internal)?)
+    }
+}

@@ -1,0 +1,60 @@
+//! The body of an answer, which tells its connection when all of it was handed over.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::line::Line;
+
+/// The body of an answer, which tells its connection when all of it was handed over.
+pub struct Told<B> {
+    inner: B,
+    line: Arc<Line>,
+    /// For a stream: ends when its client is gone.
+    gone: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl<B> Told<B> {
+    /// Tells `line`.
+    ///
+    /// * `is_stream`: it has no end of its own, and is cut when its client is gone.
+    pub fn new(inner: B, line: Arc<Line>, is_stream: bool) -> Self {
+        let watched = Arc::clone(&line);
+        let gone = is_stream.then_some(async move { watched.is_gone(false).await });
+        Self { inner, line, gone: gone.map(|gone| Box::pin(gone) as _) }
+    }
+}
+
+impl<B: Body<Error = io::Error> + Unpin> Body for Told<B> {
+    type Data = B::Data;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Some(gone) = &mut self.gone
+            && gone.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Some(Err(io::ErrorKind::BrokenPipe.into())));
+        }
+        Pin::new(&mut self.inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B> Drop for Told<B> {
+    fn drop(&mut self) {
+        self.line.answer_ends();
+    }
+}

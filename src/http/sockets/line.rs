@@ -1,0 +1,356 @@
+//! One connection: its socket, what it is doing, and what its client does.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::runtime::receipt::Receipt;
+
+use super::super::traffic::{Cause, Deadlines};
+use super::seats::Seats;
+
+mod wire;
+
+pub use wire::Watched;
+
+/// How long a request may still be in work after its client has ended its sending before it is
+/// looked whether the client is there. Most answers are given before.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What is sent to see whether a client that sends no more is there.
+const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// From when on a client that is waited for counts as one that holds its seat for nothing.
+const HOLDING: Duration = Duration::from_secs(1);
+
+/// Where a connection is in its exchange of requests and answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing has come yet.
+    New,
+    /// A head has begun to come.
+    Head,
+    /// A body is coming.
+    Body,
+    /// The request is there and is being answered.
+    Work,
+    /// The last request has been answered.
+    Idle,
+}
+
+/// A client that is waited for to read.
+#[derive(Clone, Copy, Debug)]
+struct Blocked {
+    since: Instant,
+    /// When it has read something last.
+    moved: Instant,
+    /// How many bytes it has read in all that time.
+    read: u64,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// While bytes wait for the client to read.
+    blocked: Option<Blocked>,
+    is_unsent: bool,
+    /// Whether all of the answer was handed to the HTTP library.
+    is_handed_over: bool,
+    /// How many bytes of answers are not with the system yet, as far as they are counted.
+    answer_bytes: usize,
+    /// For the answer that is being sent.
+    receipt: Option<Receipt>,
+    /// The status with which the HTTP library refuses what is no request.
+    refused: Option<u16>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Line {
+    /// Its number, in the order of acceptance.
+    pub id: u64,
+    /// The address of the client.
+    pub remote: SocketAddr,
+    /// The address at this end.
+    pub local: SocketAddr,
+    /// Whether it was accepted beyond the bound, to say so.
+    pub is_reserve: bool,
+    stream: TcpStream,
+    state: Mutex<State>,
+    seats: Weak<Seats>,
+    known: OnceLock<()>,
+    half_closed: AtomicBool,
+    work_begins: Notify,
+    cut: CancellationToken,
+    cause: OnceLock<Cause>,
+}
+
+impl Line {
+    /// A connection that was just accepted.
+    pub fn new(
+        id: u64,
+        stream: TcpStream,
+        (local, remote): (SocketAddr, SocketAddr),
+        is_reserve: bool,
+        seats: Weak<Seats>,
+    ) -> Self {
+        let state = State {
+            phase: Phase::New,
+            since: Instant::now(),
+            blocked: None,
+            is_unsent: false,
+            is_handed_over: false,
+            answer_bytes: 0,
+            receipt: None,
+            refused: None,
+        };
+        Self {
+            id,
+            remote,
+            local,
+            is_reserve,
+            stream,
+            state: Mutex::new(state),
+            seats,
+            known: OnceLock::new(),
+            half_closed: AtomicBool::new(false),
+            work_begins: Notify::new(),
+            cut: CancellationToken::new(),
+            cause: OnceLock::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing can be half done: each holder sets plain values.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, phase: Phase) {
+        let mut state = self.lock();
+        state.phase = phase;
+        state.since = Instant::now();
+    }
+
+    /// A request has come; `is_whole`: it has no body, or all of it is there.
+    pub fn request_came(&self, is_whole: bool) {
+        self.enter(if is_whole { Phase::Work } else { Phase::Body });
+    }
+
+    /// The body of the request is there.
+    pub fn body_is_read(&self) {
+        self.enter(Phase::Work);
+        self.work_begins.notify_one();
+    }
+
+    /// An answer begins, of which `bytes` are counted; `receipt` is kept until the client has it.
+    pub fn answer_begins(&self, bytes: usize, receipt: Option<Receipt>) {
+        let mut state = self.lock();
+        state.answer_bytes += bytes;
+        state.is_handed_over = false;
+        // No answer begins before the one before it has left.
+        let before = std::mem::replace(&mut state.receipt, receipt);
+        drop(state);
+        if let Some(before) = before {
+            before.confirm();
+        }
+        if bytes > 0
+            && let Some(seats) = self.seats.upgrade()
+        {
+            seats.answer_begins(bytes);
+        }
+    }
+
+    /// All of the answer was handed to the HTTP library.
+    pub fn answer_ends(&self) {
+        let mut state = self.lock();
+        state.is_handed_over = true;
+        state.phase = Phase::Idle;
+        state.since = Instant::now();
+    }
+
+    /// A request on it has shown a credential.
+    pub fn note_known(&self) {
+        if self.known.set(()).is_ok()
+            && let Some(seats) = self.seats.upgrade()
+        {
+            seats.note_known(self.id);
+        }
+    }
+
+    /// Whether the client has ended its sending.
+    pub fn is_half_closed(&self) -> bool {
+        self.half_closed.load(Ordering::Relaxed)
+    }
+
+    /// With which status the HTTP library refuses what came; `None`: it was a request.
+    pub fn refused(&self) -> Option<u16> {
+        self.lock().refused
+    }
+
+    /// Whether part of a head has come.
+    pub fn is_in_head(&self) -> bool {
+        self.lock().phase == Phase::Head
+    }
+
+    /// Takes the receipt of an answer that is not known to have reached its client.
+    pub fn take_receipt(&self) -> Option<Receipt> {
+        self.lock().receipt.take()
+    }
+
+    /// Ends it for this cause; the first one counts.
+    pub fn cut(&self, cause: Cause) {
+        let _ = self.cause.set(cause);
+        self.cut.cancel();
+    }
+
+    /// Why it is to end, if it is.
+    pub fn cause(&self) -> Option<Cause> {
+        self.cause.get().copied()
+    }
+
+    /// Returns when it is to end.
+    pub async fn is_cut(&self) {
+        self.cut.cancelled().await;
+    }
+
+    /// For which deadline it is late; `None`: for none.
+    pub fn overdue(&self, now: Instant, deadlines: &Deadlines) -> Option<Late> {
+        let state = self.lock();
+        if let Some(Blocked { since, moved, read }) = state.blocked {
+            let is_late = now.duration_since(moved) > deadlines.write
+                || now.duration_since(since) > deadlines.allowed(deadlines.write, read);
+            return is_late.then_some(Late::Cut(Cause::WriteTimeout));
+        }
+        let (allowed, late) = match state.phase {
+            Phase::New | Phase::Head => (deadlines.header, Late::Cut(Cause::HeaderTimeout)),
+            Phase::Idle => (deadlines.idle, Late::Idle),
+            // The reader of bodies has its own deadline, and answers with 408; work ends by itself.
+            Phase::Body | Phase::Work => return None,
+        };
+        (now.duration_since(state.since) > allowed).then_some(late)
+    }
+
+    /// Since when it waits for its client alone, so that it can make room; `None`: it is at work.
+    pub fn spare_since(&self, now: Instant) -> Option<Instant> {
+        let state = self.lock();
+        let holds = |since: Instant| now.duration_since(since) > HOLDING;
+        if let Some(blocked) = state.blocked.filter(|blocked| holds(blocked.since)) {
+            return Some(blocked.since);
+        }
+        match state.phase {
+            Phase::New | Phase::Head | Phase::Idle => Some(state.since),
+            Phase::Body => Some(state.since).filter(|since| holds(*since)),
+            Phase::Work => None,
+        }
+    }
+
+    /// Since when its client does not read, and the size of the answer; `None`: it does.
+    pub fn unread(&self) -> Option<(Instant, usize)> {
+        let state = self.lock();
+        state.blocked.map(|blocked| (blocked.moved, state.answer_bytes))
+    }
+
+    /// Returns when the client is known to be gone, as far as that can be known.
+    ///
+    /// * `can_pass_over`: the client passes over interim answers, as those of HTTP/1.1 do.
+    pub async fn is_gone(&self, can_pass_over: bool) {
+        tokio::select! {
+            () = self.is_reset() => {}
+            () = self.is_gone_after_its_end(can_pass_over) => {}
+        }
+    }
+
+    async fn is_gone_after_its_end(&self, can_pass_over: bool) {
+        self.ends_sending().await;
+        sleep(PATIENCE).await;
+        // Between the bytes of an answer before, nothing can be sent.
+        if can_pass_over && !self.lock().is_unsent {
+            match self.stream.try_write(INTERIM) {
+                Ok(sent) if sent == INTERIM.len() => {}
+                // A client that does not even read so little, or a connection that is broken.
+                Ok(_) | Err(_) => return,
+            }
+        }
+        // A reset is waited for beside this.
+        std::future::pending().await
+    }
+
+    /// Returns when the client has ended its sending. With another request behind this one that does
+    /// not show.
+    pub async fn ends_sending(&self) {
+        while self.lock().phase == Phase::Body {
+            self.work_begins.notified().await;
+        }
+        match self.stream.peek(&mut [0]).await {
+            Ok(0) | Err(_) => self.half_closed.store(true, Ordering::Relaxed),
+            Ok(_) => std::future::pending().await,
+        }
+    }
+
+    /// Returns when the connection was reset.
+    pub async fn is_reset(&self) {
+        // An error of its own means that there is nothing left to wait for.
+        let _ = self.stream.ready(Interest::ERROR).await;
+    }
+
+    /// Drops what the client has not read: the system would keep it for minutes.
+    pub fn discard_unread(&self) {
+        // If that fails the system keeps it.
+        let _ = self.stream.set_zero_linger();
+    }
+
+    /// Sends `last` and the end, and reads on for `patience` at most, so that the client can read
+    /// what was sent before its connection is reset.
+    pub async fn say_goodbye(&self, last: &[u8], patience: Duration) {
+        // A fresh connection takes a small answer at once; a client that did not read gets none.
+        if !last.is_empty() && self.stream.try_write(last).ok() != Some(last.len()) {
+            return;
+        }
+        if rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write).is_err() {
+            return;
+        }
+        let read_on = async {
+            let mut scrap = [0; 4_096];
+            while self.stream.readable().await.is_ok() {
+                match self.stream.try_read(&mut scrap) {
+                    Ok(0) => return,
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        };
+        tokio::select! {
+            () = read_on => {}
+            () = sleep(patience) => {}
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let unsent = self.lock().answer_bytes;
+        if unsent > 0
+            && let Some(seats) = self.seats.upgrade()
+        {
+            seats.answer_ends(unsent);
+        }
+    }
+}
+
+/// How a connection is late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// It was not used again, which is no fault.
+    Idle,
+    /// It is cut for this cause.
+    Cut(Cause),
+}

@@ -1,0 +1,194 @@
+//! The connection as the HTTP library reads and writes it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use rustix::net::{RecvFlags, recv};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::{Blocked, Line, Phase};
+
+impl Line {
+    /// Whether the end of the client's sending is kept from the HTTP library for now: it would drop
+    /// the rest of an answer that is being sent.
+    fn hides_end(&self) -> bool {
+        self.is_half_closed() && self.lock().is_unsent
+    }
+
+    fn note_read(&self) {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::New | Phase::Idle) {
+            state.phase = Phase::Head;
+            state.since = Instant::now();
+        }
+    }
+
+    fn note_written(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.is_unsent = true;
+        if let Some(blocked) = &mut state.blocked {
+            blocked.moved = Instant::now();
+            blocked.read += u64::try_from(bytes).unwrap_or(u64::MAX);
+        }
+    }
+
+    fn note_blocked(&self) {
+        let mut state = self.lock();
+        state.is_unsent = true;
+        let now = Instant::now();
+        state.blocked.get_or_insert(Blocked { since: now, moved: now, read: 0 });
+    }
+
+    /// All that there was to send is with the system. Returns whether the client's end is no longer hidden.
+    fn note_sent(&self) -> bool {
+        let mut state = self.lock();
+        let was_unsent = std::mem::take(&mut state.is_unsent);
+        state.blocked = None;
+        if !std::mem::take(&mut state.is_handed_over) {
+            return false;
+        }
+        let answer_bytes = std::mem::take(&mut state.answer_bytes);
+        let has_receipt = state.receipt.is_some();
+        let is_half_closed = self.is_half_closed() || has_receipt && self.is_at_end();
+        // A client that has ended its sending may be gone: whoever serves the line waits for a reset.
+        let receipt = if is_half_closed { None } else { state.receipt.take() };
+        drop(state);
+        if let Some(receipt) = receipt {
+            receipt.confirm();
+        }
+        if answer_bytes > 0
+            && let Some(seats) = self.seats.upgrade()
+        {
+            seats.answer_ends(answer_bytes);
+        }
+        was_unsent && is_half_closed
+    }
+
+    /// Whether the next that is to be read is the end of the client's sending.
+    fn is_at_end(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let is_end = recv(&self.stream, &mut [0], flags).is_ok_and(|(read, _)| read == 0);
+        if is_end {
+            self.half_closed.store(true, Ordering::Relaxed);
+        }
+        is_end
+    }
+
+    /// Whether the HTTP library says `bytes` by itself, which it does only to refuse what is no
+    /// request. Its refusal has no body; ours is said in its place.
+    fn keeps_back(&self, bytes: &[u8]) -> bool {
+        let is_refusal = bytes.starts_with(b"HTTP/1.1 4") && bytes.ends_with(b"\r\n\r\n");
+        if !is_refusal {
+            return false;
+        }
+        let mut state = self.lock();
+        let head = String::from_utf8_lossy(bytes);
+        let is_between = matches!(state.phase, Phase::New | Phase::Head | Phase::Idle);
+        if !is_between || !head.contains("content-length: 0\r\n") {
+            return false;
+        }
+        state.refused = head.get(9..12).and_then(|status| status.parse().ok());
+        state.refused.is_some()
+    }
+
+    fn write(
+        &self,
+        context: &mut Context<'_>,
+        attempt: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let Poll::Ready(ready) = self.stream.poll_write_ready(context) else {
+                self.note_blocked();
+                return Poll::Pending;
+            };
+            ready?;
+            match attempt(&self.stream) {
+                Ok(sent) => {
+                    self.note_written(sent);
+                    return Poll::Ready(Ok(sent));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+/// The connection as the HTTP library reads and writes it.
+pub struct Watched(pub Arc<Line>);
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let line = &self.0;
+        loop {
+            // Whoever sends the rest of the answer wakes the reader.
+            if line.hides_end() {
+                return Poll::Pending;
+            }
+            ready!(line.stream.poll_read_ready(context))?;
+            match line.stream.try_read_buf(into) {
+                Ok(0) if !line.is_half_closed() && into.remaining() > 0 => {
+                    line.half_closed.store(true, Ordering::Relaxed);
+                }
+                Ok(0) => return Poll::Ready(Ok(())),
+                Ok(_) => {
+                    line.note_read();
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.0.keeps_back(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        self.0.write(context, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let [head] = slices
+            && self.0.keeps_back(head)
+        {
+            return Poll::Ready(Ok(head.len()));
+        }
+        self.0.write(context, |stream| stream.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.0.note_sent() {
+            context.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The end is sent with the last word: see `say_goodbye`.
+        Poll::Ready(Ok(()))
+    }
+}

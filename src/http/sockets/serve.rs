@@ -1,0 +1,205 @@
+//! Serves one connection from its first byte to its last.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use poem::endpoint::BoxEndpoint;
+use poem::http::uri::Scheme;
+use poem::http::{HeaderValue, StatusCode, Version, header};
+use poem::web::{LocalAddr, RemoteAddr};
+use poem::{Endpoint, Request, Response};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::runtime::receipt::Receipt;
+
+use super::super::error::Refusal;
+use super::super::front;
+use super::super::peer::Peer;
+use super::super::traffic::{Cause, Traffic};
+use super::answer::Told;
+use super::line::{Line, Watched};
+use super::seats::Seat;
+
+/// How long a client may take to read a last word and to hang up.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// How long a client that has ended its sending is watched for a reset after its answer has left.
+const AFTERWARDS: Duration = Duration::from_secs(1);
+
+/// The size from which on an answer is counted.
+const COUNTED: usize = 16 * 1024;
+
+/// Who answers the requests of all connections.
+pub struct Desk {
+    /// The API.
+    pub endpoint: BoxEndpoint<'static>,
+    /// The budgets and counts.
+    pub traffic: Arc<Traffic>,
+    /// Cancelled when the gateway takes no more requests.
+    pub closing: CancellationToken,
+    /// The bounds of a request's head.
+    pub http: http1::Builder,
+}
+
+impl Desk {
+    /// * `max_header_bytes`: the largest head of a request.
+    pub fn new(
+        endpoint: BoxEndpoint<'static>,
+        traffic: Arc<Traffic>,
+        max_header_bytes: usize,
+    ) -> Self {
+        let mut http = http1::Builder::new();
+        // The deadlines are ours: see `Line::overdue`. So is the look for a client that is gone.
+        http.header_read_timeout(None).half_close(true).max_buf_size(max_header_bytes);
+        Self { endpoint, traffic, closing: CancellationToken::new(), http }
+    }
+}
+
+/// Nothing more is said to a client that is gone.
+#[derive(Debug, thiserror::Error)]
+#[error("the client is gone")]
+struct Gone;
+
+/// Answers the requests of one connection until it ends.
+pub async fn serve(seat: Seat, desk: Arc<Desk>) {
+    let line = Arc::clone(&seat.line);
+    let ended = converse(&line, &desk).await;
+    if let Some(Err(error)) = &ended {
+        tracing::debug!(%error, peer = %line.remote, "connection ended");
+    }
+    leave(&line, ended, &desk).await;
+}
+
+/// Answers requests; `None`: the connection is to be cut.
+async fn converse(line: &Arc<Line>, desk: &Arc<Desk>) -> Option<hyper::Result<()>> {
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        line.request_came(request.body().is_end_stream());
+        answer(request, Arc::clone(line), Arc::clone(desk))
+    });
+    let io = TokioIo::new(Watched(Arc::clone(line)));
+    let connection = desk.http.serve_connection(io, service);
+    tokio::pin!(connection);
+    let mut is_closing = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = line.is_cut() => return None,
+            ended = &mut connection => return Some(ended),
+            () = desk.closing.cancelled(), if !is_closing => {
+                is_closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Answers one request.
+async fn answer(
+    mut request: hyper::Request<Incoming>,
+    line: Arc<Line>,
+    desk: Arc<Desk>,
+) -> Result<hyper::Response<impl Body<Data = Bytes, Error = std::io::Error>>, Gone> {
+    let can_pass_over = request.version() == Version::HTTP_11;
+    let peer = Peer::new(Arc::clone(&desk.traffic), Some(Arc::clone(&line)));
+    request.extensions_mut().insert(peer);
+    let ends = (LocalAddr(line.local.into()), RemoteAddr(line.remote.into()));
+    let request = Request::from((request, ends.0, ends.1, Scheme::HTTP));
+    let mut response = if line.is_reserve && !is_vital(request.uri().path()) {
+        desk.traffic.count(Cause::Full);
+        front::alone(Refusal::overloaded())
+    } else {
+        tokio::select! {
+            biased;
+            response = desk.endpoint.get_response(request) => response,
+            () = line.is_gone(can_pass_over) => return Err(Gone),
+        }
+    };
+    if line.is_reserve {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let receipt = response.extensions_mut().remove::<Receipt>();
+    let response = hyper::Response::from(response);
+    let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
+    line.answer_begins(size.filter(|size| *size >= COUNTED).unwrap_or(0), receipt);
+    let is_stream = size.is_none();
+    Ok(response.map(|body| Told::new(body, line, is_stream)))
+}
+
+/// What is answered even when there is no room for anything else.
+fn is_vital(path: &str) -> bool {
+    path == "/health" || path.starts_with("/health/") || path == "/metrics"
+}
+
+/// Ends the connection: with a last word where there is one to say, and with what its end means for
+/// the answer that was sent last.
+async fn leave(line: &Arc<Line>, ended: Option<hyper::Result<()>>, desk: &Desk) {
+    let Some(ended) = ended else { return cut_off(line).await };
+    let refusal = refusal_of(line, &ended);
+    if refusal.is_some() {
+        desk.traffic.count(Cause::NotHttp);
+    }
+    let last = match refusal {
+        Some(refusal) => written(front::alone(refusal)).await,
+        None => Vec::new(),
+    };
+    // While the process stops nobody is waited for.
+    let patience = if desk.closing.is_cancelled() { Duration::ZERO } else { GOODBYE };
+    tokio::select! {
+        () = line.say_goodbye(&last, patience) => {}
+        () = line.is_cut() => {}
+    }
+    if ended.is_err() {
+        return;
+    }
+    // The answer left after its client had ended its sending: a reset says that nobody reads it.
+    let Some(receipt) = line.take_receipt() else { return };
+    match timeout(AFTERWARDS, line.is_reset()).await {
+        Ok(()) => drop(receipt),
+        Err(_) => receipt.confirm(),
+    }
+}
+
+/// Ends a connection that is to be cut.
+async fn cut_off(line: &Line) {
+    if line.unread().is_some() {
+        return line.discard_unread();
+    }
+    if line.cause() == Some(Cause::HeaderTimeout) && line.is_in_head() {
+        let last = written(front::alone(Refusal::slow_head())).await;
+        line.say_goodbye(&last, GOODBYE).await;
+    }
+}
+
+/// How what came is refused; `None`: it was a request, or nothing.
+fn refusal_of(line: &Line, ended: &hyper::Result<()>) -> Option<Refusal> {
+    if let Some(status) = line.refused() {
+        return Some(Refusal::no_request(status));
+    }
+    let error = ended.as_ref().err()?;
+    // The library refuses all that it cannot parse by itself, but for the preface of HTTP/2.
+    if error.is_parse() {
+        return Some(Refusal::no_request(StatusCode::HTTP_VERSION_NOT_SUPPORTED.as_u16()));
+    }
+    let is_cut_short = error.is_incomplete_message() && line.is_in_head();
+    is_cut_short.then(|| Refusal::no_request(StatusCode::BAD_REQUEST.as_u16()))
+}
+
+/// The bytes of an answer that ends its connection.
+async fn written(response: Response) -> Vec<u8> {
+    let status = response.status();
+    let mut head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n");
+    for (name, value) in response.headers() {
+        // Ours are text; writing to a String cannot fail.
+        let _ = write!(head, "{name}: {}\r\n", value.to_str().unwrap_or_default());
+    }
+    let body = response.into_body().into_bytes().await.unwrap_or_default();
+    let _ = write!(head, "content-length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), &body].concat()
+}

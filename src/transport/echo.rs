@@ -1,0 +1,154 @@
+//! Whether a message is heard: NATS says when a subject has no subscriber.
+//!
+//! A server answers a message that has a reply subject, and that goes to no subscriber, with the status "no
+//! responders". Messages of one connection are taken in order: so a message to ourselves behind it comes back after
+//! that answer would have, and until then is all that has to be waited for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_nats::{Client, HeaderMap, PublishError, StatusCode, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::Error;
+
+/// How long a server may take to say that nobody listens. Without a word the message counts as heard.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a request may be in work before it is looked whether its requester is there.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+
+/// How often that is looked at, of each request that waits.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// Stands in the place of the last token of a reply subject. Clients drop what comes for a token of theirs that they
+/// do not know.
+const PROBE: &str = "orchestrator-probe";
+
+/// Asks, over one connection. Cheap to clone.
+#[derive(Clone)]
+pub struct Echo(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    inbox: String,
+    next: AtomicU64,
+    /// Who waits to hear whether a message was heard, by its number.
+    waiting: Mutex<HashMap<u64, oneshot::Sender<bool>>>,
+}
+
+/// Forgets a question that is answered or given up.
+struct Asked<'a>(&'a Inner, u64);
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<bool>>> {
+        // Each holder makes one call on the map.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Echo {
+    /// Subscribes to the answers, which [`Self::listen`] must be given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Service`] if NATS refuses.
+    pub async fn start(client: &Client) -> Result<(Self, Subscriber), Error> {
+        let inbox = client.new_inbox();
+        let subscribed = client.subscribe(format!("{inbox}.*")).await;
+        let answers = subscribed.map_err(|error| Error::Service(Box::new(error)))?;
+        let (next, waiting) = (AtomicU64::new(0), Mutex::default());
+        Ok((Self(Arc::new(Inner { client: client.clone(), inbox, next, waiting })), answers))
+    }
+
+    /// Takes the answers until there are no more.
+    pub async fn listen(&self, mut answers: Subscriber) {
+        while let Some(answer) = answers.next().await {
+            let number = answer.subject.rsplit('.').next().and_then(|token| token.parse().ok());
+            let asked = number.and_then(|number: u64| self.0.lock().remove(&number));
+            if let Some(asked) = asked {
+                // Who gave up the question needs no answer.
+                let _ = asked.send(answer.status != Some(StatusCode::NO_RESPONDERS));
+            }
+        }
+    }
+
+    /// Publishes a message; whether a subscriber got it, as far as the server knows.
+    ///
+    /// # Errors
+    ///
+    /// It could not be published: there is no connection any more, or it is too large for the server.
+    pub async fn is_heard(
+        &self,
+        subject: Subject,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<bool, PublishError> {
+        let (sender, receiver) = oneshot::channel();
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        self.0.lock().insert(number, sender);
+        let _asked = Asked(&self.0, number);
+        let own = format!("{}.{number}", self.0.inbox);
+        let client = &self.0.client;
+        client.publish_with_reply_and_headers(subject, own.clone(), headers, payload).await?;
+        client.publish(own, Bytes::new()).await?;
+        Ok(timeout(PATIENCE, receiver).await.map_or(true, |heard| heard.unwrap_or(true)))
+    }
+
+    /// Returns when whoever waits for an answer at `reply` has left NATS.
+    ///
+    /// That shows where clients have one subscription for all their answers, as they do by default: a message for
+    /// another token reaches it for as long as the client is there. With a subscription for this answer alone nothing
+    /// can be known before the answer, and this never returns.
+    pub async fn is_gone(&self, reply: Option<&Subject>) {
+        let Some(probe) = reply.and_then(|reply| probe_of(reply)) else {
+            return std::future::pending().await;
+        };
+        sleep(FIRST_LOOK).await;
+        if !self.is_there(&probe).await {
+            return std::future::pending().await;
+        }
+        loop {
+            sleep(LOOK_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+            if !self.is_there(&probe).await {
+                return;
+            }
+        }
+    }
+
+    /// Whether a message to this subject is heard; when in doubt it is.
+    async fn is_there(&self, subject: &Subject) -> bool {
+        self.is_heard(subject.clone(), HeaderMap::new(), Bytes::new()).await.unwrap_or(true)
+    }
+}
+
+/// Another token of the inbox that `reply` belongs to; `None`: it is no token of a larger inbox.
+fn probe_of(reply: &str) -> Option<Subject> {
+    let (inbox, _) = reply.rsplit_once('.').filter(|(inbox, _)| inbox.contains('.'))?;
+    Some(format!("{inbox}.{PROBE}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_inbox_with_many_tokens_can_be_probed() {
+        let probe = |reply| probe_of(reply).map(|subject| subject.to_string());
+
+        assert_eq!(probe("_INBOX.abc.1"), Some(format!("_INBOX.abc.{PROBE}")));
+        assert_eq!(probe("_INBOX.abc"), None);
+        assert_eq!(probe("reply"), None);
+    }
+}

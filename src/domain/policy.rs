@@ -151,7 +151,7 @@ pub fn highest_priority<'t>(rules: &[ApprovalRule], task: impl Into<Facts<'t>>) 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::task::Start;
+    use crate::domain::task::{OnParentCancel, Start};
 
     pub(super) fn task(
         kind: &str,
@@ -169,6 +169,7 @@ pub(super) mod tests {
             sla: None,
             start: Start::Now,
             parent: None,
+            on_parent_cancel: OnParentCancel::Continue,
             trace_id: None,
             traceparent: None,
             max_retries: 3,

@@ -72,6 +72,42 @@ pub enum Start {
     At(Millis),
 }
 
+/// What becomes of a task whose parent is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnParentCancel {
+    /// Nothing: it goes on.
+    #[default]
+    Continue,
+    /// It is cancelled too, unless it has ended.
+    Cancel,
+}
+
+impl OnParentCancel {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Continue, Self::Cancel];
+
+    /// The word on the wire and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Continue => "continue",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+impl FromStr for OnParentCancel {
+    type Err = UnknownOnParentCancel;
+
+    fn from_str(word: &str) -> Result<Self, UnknownOnParentCancel> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word).ok_or(UnknownOnParentCancel)
+    }
+}
+
+/// The word names no [`OnParentCancel`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of continue, cancel")]
+pub struct UnknownOnParentCancel;
+
 /// A submission that has been read and found well-formed.
 #[derive(Clone, Debug)]
 pub struct NewTask {
@@ -91,6 +127,8 @@ pub struct NewTask {
     pub start: Start,
     /// The task that this one is a part of; both live in one partition, unless an idempotency key chooses another.
     pub parent: Option<TaskId>,
+    /// What becomes of it when that one is cancelled.
+    pub on_parent_cancel: OnParentCancel,
     /// Joins it with the client's traces: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub trace_id: Option<String>,
     /// The W3C trace context of the submission.
@@ -135,6 +173,8 @@ pub struct Task {
     pub agent: Name,
     /// The task that this one is a part of.
     pub parent: Option<TaskId>,
+    /// What becomes of it when that one is cancelled.
+    pub on_parent_cancel: OnParentCancel,
     /// Joins it with the client's traces.
     pub trace_id: Option<String>,
     /// The W3C trace context of the submission.

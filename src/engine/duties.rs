@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::domain::ids::TaskId;
 use crate::store::Sweep;
 
 use super::{Engine, Error, Swept};
@@ -44,6 +45,35 @@ impl Engine {
             swept.add(reaped);
         }
         Ok(swept)
+    }
+
+    /// Cancels the children of cancelled tasks that are to end with them.
+    pub async fn cascade(&self) -> Result<Swept, Error> {
+        let mut swept = Swept::nothing();
+        for partition in self.store.partitions() {
+            let parents = self.store.cancelled_parents(partition, BATCH).await?;
+            for (parent, at) in &parents {
+                self.cascade_from(*parent).await?;
+                self.store.cascade(partition, *parent, 0, 0, Some(at)).await?;
+            }
+            swept.add(Sweep { moved: parents.len(), next_in: None });
+        }
+        Ok(swept)
+    }
+
+    /// The same for the children of one task, wherever they live.
+    pub(super) async fn cascade_from(&self, parent: TaskId) -> Result<(), Error> {
+        for partition in self.store.partitions() {
+            let mut from = 0;
+            loop {
+                let seen = self.store.cascade(partition, parent, from, BATCH, None).await?;
+                from += seen;
+                if seen < BATCH as usize {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Asks others, or ends tasks, where nobody decided on an approval in time; reminds those who are to decide.
@@ -90,6 +120,11 @@ impl Engine {
     /// Rings when a task has a deadline that is near.
     pub fn deadlines_bell(&self) -> Arc<Notify> {
         self.store.bells().bell("deadlines")
+    }
+
+    /// Rings when a task was cancelled.
+    pub fn cascade_bell(&self) -> Arc<Notify> {
+        self.store.bells().bell("cascade")
     }
 
     /// Rings when a task was scheduled.

@@ -51,6 +51,14 @@ pub enum Error {
         /// How many there may be.
         most: u32,
     },
+    /// The parent of a submission has ended.
+    #[error("the parent task {parent} is {state}")]
+    FinalParent {
+        /// The parent.
+        parent: TaskId,
+        /// How it ended.
+        state: State,
+    },
     /// The task is in a state that this verb may not start from.
     #[error("task {id} is {state}, which {verb} does not start from")]
     Illegal {

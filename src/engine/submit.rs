@@ -9,13 +9,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::content::Content;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::people::{ANY_SOURCE, People};
 use crate::domain::principal::Principal;
 use crate::domain::sla::{self, Sla};
-use crate::domain::task::{Millis, NewTask};
+use crate::domain::task::{Millis, NewTask, OnParentCancel, Task};
 use crate::domain::{policy, routing};
-use crate::store::{self, Gate, NewRecord, Store, SubmitAnswer};
+use crate::store::{self, Gate, NewRecord, ParentState, Store, SubmitAnswer};
 
 use super::{Engine, Error, Explanation, Fault, Settings, Submitted, unknown_type};
 
@@ -41,7 +42,8 @@ impl Engine {
         for (nth, task) in tasks.into_iter().enumerate() {
             match self.prepare(caller, task, random) {
                 Err(refusal) => answers[nth] = Some(Err(refusal)),
-                Ok(record) => {
+                Ok(mut record) => {
+                    record.parent_elsewhere = self.parent_elsewhere(&record).await?;
                     let partition = record.id.partition();
                     let is_open = |(known, batch): &&mut (Partition, Vec<_>)| {
                         *known == partition && batch.len() < BATCH
@@ -55,17 +57,23 @@ impl Engine {
         }
         for (partition, batch) in batches {
             let (places, records): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let keys: Vec<_> =
-                records.iter().map(|record| record.new.idempotency.clone()).collect();
+            let keys: Vec<_> = records
+                .iter()
+                .map(|record| (record.new.idempotency.clone(), record.new.parent))
+                .collect();
             let stored = self.committer.commit(&self.store, partition, records).await?;
-            for ((nth, key), answer) in places.into_iter().zip(keys).zip(stored) {
+            for ((nth, (key, parent)), answer) in places.into_iter().zip(keys).zip(stored) {
                 answers[nth] = Some(match answer {
-                    SubmitAnswer::Created(task) => Ok(Submitted { task: *task, is_replay: false }),
+                    SubmitAnswer::Created(task) => {
+                        self.check_parent_again(&task).await?;
+                        Ok(Submitted { task: *task, is_replay: false })
+                    }
                     SubmitAnswer::Replay { id, scheduled_for, approval } => {
                         let task = self.task(id).await;
                         let first = task.map(|task| task.as_submitted(scheduled_for, approval));
                         first.map(|task| Submitted { task, is_replay: true })
                     }
+                    SubmitAnswer::NoParent(state) => Err(no_parent(parent, state)),
                     SubmitAnswer::Mismatch => Err(Error::IdempotencyMismatch {
                         key: key.map(|key| key.key).unwrap_or_default(),
                     }),
@@ -73,6 +81,30 @@ impl Engine {
             }
         }
         Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Where the parent of a task stands that lives in another partition; none: there is none there.
+    async fn parent_elsewhere(&self, record: &NewRecord) -> Result<Option<ParentState>, Error> {
+        let home = record.id.partition();
+        let Some(parent) = record.new.parent.filter(|parent| parent.partition() != home) else {
+            return Ok(None);
+        };
+        let found = self.store.read(parent.partition(), &[parent]).await?;
+        Ok(Some(found.first().map(|parent| parent.state)))
+    }
+
+    /// A parent in another partition may have been cancelled between the look at it and the task's storing.
+    async fn check_parent_again(&self, task: &Task) -> Result<(), Error> {
+        let is_elsewhere = |parent: &TaskId| parent.partition() != task.id.partition();
+        let Some(parent) = task.parent.filter(is_elsewhere) else { return Ok(()) };
+        if task.on_parent_cancel == OnParentCancel::Continue {
+            return Ok(());
+        }
+        let found = self.store.read(parent.partition(), &[parent]).await?;
+        if found.first().is_some_and(|parent| parent.state == State::Cancelled) {
+            self.cascade_from(parent).await?;
+        }
+        Ok(())
     }
 
     /// Decides everything about a submission that does not need the store.
@@ -96,8 +128,7 @@ impl Engine {
             )]));
         };
         if let Some(parent) = new.parent.filter(|parent| !self.store.has(parent.partition())) {
-            let detail = format!("there is no task {parent}");
-            return Err(Error::Invalid(vec![Fault::new("/parent_task_id", detail)]));
+            return Err(no_parent(Some(parent), None));
         }
         let key_hash = new
             .idempotency
@@ -134,6 +165,7 @@ impl Engine {
             gate,
             stands_while_blocked: settings.sla.exclude_approval_time,
             actions,
+            parent_elsewhere: None,
             key_hash: key_hash
                 .map(|hash| hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()),
             new,
@@ -161,6 +193,18 @@ fn foreign_source(people: &People, caller: &Principal, source: &Name) -> Option<
     }
     let known = allowed.join(", ");
     Some(format!("is not a source of {caller}; known are {known}; `auth.sources` can name others"))
+}
+
+/// The refusal of a task whose parent has ended in `state`, or is not there.
+fn no_parent(parent: Option<TaskId>, state: Option<State>) -> Error {
+    let named = parent.map(|id| id.to_string()).unwrap_or_default();
+    match (parent, state) {
+        (Some(parent), Some(state)) => Error::FinalParent { parent, state },
+        _ => {
+            let detail = format!("there is no task {named}");
+            Error::Invalid(vec![Fault::new("/parent_task_id", detail)])
+        }
+    }
 }
 
 /// What is promised in time, on either clock: the submission's word, else the configured target of its type and

@@ -85,7 +85,7 @@ pub struct FieldError {
 #[rustfmt::skip]
 enum Cause {
     Unreadable, Unauthenticated, MissingScope, OwnSubmission, OwnContent, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
-    UnknownApproval, UnknownAgent, TooManyAgents, MethodNotAllowed, NotAcceptable, IllegalTransition, LeaseLost, TaskCancelled,
+    UnknownApproval, UnknownAgent, TooManyAgents, MethodNotAllowed, NotAcceptable, FinalParent, IllegalTransition, LeaseLost, TaskCancelled,
     NotHolder, ResultMismatch, AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
     IdempotencyMismatch, RequestTimeout, UriTooLong, HeadTooLarge, HttpVersion, TooManyWaits, TooManyBytes, Overloaded,
     Other(StatusCode), Internal, StoreFull, StoreUnavailable, NotReplicated,
@@ -111,6 +111,7 @@ impl Cause {
             Self::TooManyAgents        => (S::TOO_MANY_REQUESTS,      "too-many-agents",        "There are too many agents"),
             Self::MethodNotAllowed     => (S::METHOD_NOT_ALLOWED,     "method-not-allowed",     "The method is not allowed here"),
             Self::NotAcceptable        => (S::NOT_ACCEPTABLE,         "not-acceptable",         "There is no such form of the answer"),
+            Self::FinalParent          => (S::CONFLICT,               "final-parent",           "The parent task has ended"),
             Self::IllegalTransition    => (S::CONFLICT,               "illegal-transition",     "The task's status does not allow this"),
             Self::LeaseLost            => (S::CONFLICT,               "lease-lost",             "The attempt no longer holds the task"),
             Self::TaskCancelled        => (S::CONFLICT,               "task-cancelled",         "The task was cancelled"),

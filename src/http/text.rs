@@ -22,7 +22,7 @@ use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::{self, Name, Worker};
 use crate::domain::principal::Role;
 use crate::domain::sla::SlaState;
-use crate::domain::task::{Millis, Priority};
+use crate::domain::task::{Millis, OnParentCancel, Priority};
 
 use super::field::Readable;
 
@@ -190,6 +190,7 @@ closed_word!(State, "TaskStatus", State::ALL);
 closed_word!(ApprovalStatus, "ApprovalStatus", ApprovalStatus::ALL);
 closed_word!(OnExpiry, "OnExpiry", ON_EXPIRY);
 closed_word!(OnRejection, "OnRejection", ON_REJECTION);
+closed_word!(OnParentCancel, "OnParentCancel", OnParentCancel::ALL);
 closed_word!(Role, "Role", Role::ALL);
 closed_word!(EventPriority, "EventPriority", EVENT_PRIORITIES);
 closed_word!(SlaState, "SlaState", SLA_STATES);

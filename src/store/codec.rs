@@ -9,7 +9,7 @@ use crate::domain::approval::Approval;
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{RULES, State, Verb};
 use crate::domain::sla::Sla;
-use crate::domain::task::{Millis, Priority, Progress, Task, Transition};
+use crate::domain::task::{Millis, Progress, Task, Transition};
 
 use super::Error;
 use super::approvals::read_approval;
@@ -104,12 +104,11 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let (retry_count, lost_count, _limit) =
         (first.needed()?, first.needed()?, first.optional::<Millis>()?);
     let (scheduled_for, version) = (first.optional()?, first.needed()?);
-    let (agent, kind, priority) =
-        (second.needed()?, second.needed()?, second.needed::<Priority>()?);
-    let (trace_id, traceparent) =
-        (second.text()?.map(str::to_owned), second.text()?.map(str::to_owned));
+    let (agent, kind, priority) = (second.needed()?, second.needed()?, second.needed()?);
+    let (trace_id, traceparent) = (second.optional()?, second.optional()?);
     let (max_retries, timeout_ms) = (second.needed()?, second.optional()?);
     let (parent, source, _actions) = (second.optional()?, second.needed()?, third.text()?);
+    let on_parent_cancel = second.optional()?.unwrap_or_default();
     let (clocks_since, deadlines) = (third.needed()?, (third.optional()?, third.optional()?));
     let timeline = timeline(lines)?;
     let submission =
@@ -128,6 +127,7 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         sla,
         agent,
         parent,
+        on_parent_cancel,
         trace_id,
         traceparent,
         submitted_by,

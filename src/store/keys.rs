@@ -12,6 +12,7 @@
 //! | `tasks` | sorted set | task ids by acceptance, µs (the last three digits keep the order within a batch) |
 //! | `children:<id>` | sorted set | ids of the task's children in this partition by acceptance, ms |
 //! | `<state>`, `<state>:<agent>` | sorted set | the tasks of that state; see [`crate::domain::lifecycle::State`] |
+//! | `cascade` | sorted set | tasks that were cancelled, and whose children are still to be looked at, by when, ms |
 //! | `timers` | sorted set | tasks with a threshold ahead by when the next one passes, ms; see `clocks.lua` |
 //! | `sla:<hour>` | hash | `<agent> <type> <priority> <figure>` → count, for each hour since 1970; expires |
 //! | `open` | hash | priority → number of open tasks |
@@ -31,7 +32,7 @@
 //! | `refused` | hash | `bells`, `channels` → how many notifications Redis did not let a script make |
 //! | `bridge` | hash | who bridges the log to NATS, until when, and how far |
 //! | `examiner` | hash | of partition 0: who examines the store, until when, when the next round begins, and what was found |
-//! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `deadlines`, `agent:<agent>`, `finished` |
+//! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `deadlines`, `cascade`, `agent:<agent>`, `finished` |
 //!
 //! Of the whole deployment are `<prefix>:layout` and the channels `<prefix>:events:<event type>`.
 
@@ -103,6 +104,11 @@ impl Keys {
     /// Sorted set: the children of a task that live in this partition, by acceptance.
     pub fn children(&self, partition: Partition, parent: TaskId) -> String {
         format!("{}children:{parent}", self.prefix(partition))
+    }
+
+    /// Sorted set: cancelled tasks whose children are still to be looked at, by when they were cancelled.
+    pub fn cascade(&self, partition: Partition) -> String {
+        format!("{}cascade", self.prefix(partition))
     }
 
     /// Sorted set: agents that own something, by when the reaper must look at them.

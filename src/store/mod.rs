@@ -57,7 +57,7 @@ pub use probe::Spent;
 use replicas::Replicas;
 use script::Script;
 pub use sweeps::Sweep;
-pub use tasks::{Gate, NewRecord, SubmitAnswer};
+pub use tasks::{Gate, NewRecord, ParentState, SubmitAnswer};
 pub use wake::Bells;
 
 /// Who acts when no caller does: the duties.

@@ -110,6 +110,7 @@ scripts! {
     RELEASE = "release", Frees, [Release];
     ASK = "ask", Takes, [Ask], SEAL, APPROVAL;
     CANCEL = "cancel", Frees, [Cancel], SEAL, APPROVAL, AUDIT;
+    CASCADE = "cascade", Frees, [Cancel], SEAL, APPROVAL;
     REQUEUE = "requeue", Takes, [Requeue], SEAL, APPROVAL, AUDIT;
     APPROVE = "approve", Frees, [Approve, Edit, Vote], SEAL, APPROVAL, AUDIT;
     REJECT = "reject", Frees, [Reject], SEAL, APPROVAL, AUDIT;

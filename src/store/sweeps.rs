@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::ids::Partition;
+use crate::domain::ids::{Partition, TaskId};
 use crate::domain::task::Millis;
 
 use super::script::Script;
@@ -35,6 +35,40 @@ impl Store {
     /// Puts scheduled tasks whose time has come into the queue.
     pub async fn promote(&self, partition: Partition, limit: u32) -> Result<Sweep, Error> {
         self.sweep(&script::PROMOTE, partition, limit).await
+    }
+
+    /// Up to `limit` tasks of the partition that were cancelled and whose children are still to be looked at, each with
+    /// when that was, as the store says it.
+    pub async fn cancelled_parents(
+        &self,
+        partition: Partition,
+        limit: u32,
+    ) -> Result<Vec<(TaskId, String)>, Error> {
+        let mut cmd = redis::cmd("ZRANGE");
+        cmd.arg(self.keys().cascade(partition)).arg(0).arg(limit - 1).arg("WITHSCORES");
+        let found: Vec<(String, String)> = self.query("cascade", &mut cmd).await?;
+        let read = |(id, at): (String, String)| {
+            let id = id.parse().map_err(|_| Error::corrupt(format!("member {id:?} of cascade")))?;
+            Ok((id, at))
+        };
+        found.into_iter().map(read).collect()
+    }
+
+    /// Cancels those of up to `limit` children of `parent` in the partition, from the one numbered `from` on, that are to
+    /// end with it; returns how many it looked at.
+    ///
+    /// * `cancelled_at`: what [`Store::cancelled_parents`] said, once all children are done; in the parent's partition.
+    pub async fn cascade(
+        &self,
+        partition: Partition,
+        parent: TaskId,
+        from: usize,
+        limit: u32,
+        cancelled_at: Option<&str>,
+    ) -> Result<usize, Error> {
+        let mut args = args();
+        args.arg(parent.to_string()).arg(from).arg(limit).arg(cancelled_at.unwrap_or_default());
+        self.run(&script::CASCADE, partition, ORCHESTRATOR, args).await
     }
 
     /// Ends tasks whose approval nobody decided in time.

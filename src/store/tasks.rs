@@ -34,9 +34,14 @@ pub struct NewRecord {
     pub stands_while_blocked: bool,
     /// What is done when its thresholds pass; see [`crate::domain::sla::actions`].
     pub actions: String,
+    /// Where its parent stands, where that lives in another partition than the task: as it was just now.
+    pub parent_elsewhere: Option<ParentState>,
     /// The hash of the idempotency key and its owner, which names a key of the store.
     pub key_hash: Option<String>,
 }
+
+/// Where a parent stands; none: there is no such task.
+pub type ParentState = Option<State>;
 
 /// An approval to be asked for.
 #[derive(Clone, Debug)]
@@ -86,6 +91,8 @@ pub enum SubmitAnswer {
     },
     /// Its idempotency key came with another body.
     Mismatch,
+    /// Its parent has ended in this state; none: there is no such task.
+    NoParent(Option<State>),
 }
 
 impl Store {
@@ -181,7 +188,7 @@ fn optional<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Appends the 26 arguments of one task, in the order that `submit.lua` lists.
+/// Appends the 28 arguments of one task, in the order that `submit.lua` lists.
 fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let new = &record.new;
     let (delay, at) = match new.start {
@@ -216,10 +223,17 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     args.arg(optional(sla.and_then(|sla| sla.start_deadline)));
     args.arg(optional(sla.and_then(|sla| sla.start_within_ms)));
     args.arg(u8::from(record.stands_while_blocked)).arg(&record.actions);
+    args.arg(new.parent.map_or("-", |_| new.on_parent_cancel.as_str()));
+    args.arg(match (new.parent, record.parent_elsewhere) {
+        (None, _) => "",
+        (Some(_), None) => "here",
+        (Some(_), Some(None)) => "gone",
+        (Some(_), Some(Some(state))) => state.as_str(),
+    });
     Ok(())
 }
 
-/// Reads `CREATED <state> <now> <due>`, `REPLAY <id> <due> <approval>` or `MISMATCH`.
+/// Reads `CREATED <state> <now> <due>`, `REPLAY <id> <due> <approval>`, `MISMATCH` or `PARENT <state, or gone>`.
 fn read_answer(record: NewRecord, answer: &str) -> Result<SubmitAnswer, Error> {
     let mut words = answer.split(' ');
     let unreadable = || Error::corrupt(format!("submit answered {answer:?}"));
@@ -237,6 +251,7 @@ fn read_answer(record: NewRecord, answer: &str) -> Result<SubmitAnswer, Error> {
             Ok(SubmitAnswer::Replay { id, scheduled_for, approval })
         }
         Some("MISMATCH") => Ok(SubmitAnswer::Mismatch),
+        Some("PARENT") => Ok(SubmitAnswer::NoParent(words.next().and_then(State::from_word))),
         Some(_) | None => Err(unreadable()),
     }
 }
@@ -262,6 +277,7 @@ fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) ->
         sla,
         agent: record.agent,
         parent: new.parent,
+        on_parent_cancel: new.on_parent_cancel,
         trace_id: new.trace_id,
         traceparent: new.traceparent,
         submitted_by: record.by.clone(),

@@ -6,6 +6,7 @@
 
 mod approvals;
 mod bridge;
+mod cascader;
 mod deadlines;
 mod examiner;
 mod promoter;
@@ -23,6 +24,7 @@ use crate::engine::{Engine, Swept};
 
 pub use approvals::Lapser;
 pub use bridge::Bridge;
+pub use cascader::Cascader;
 pub use deadlines::Deadlines;
 pub use examiner::Examiner;
 pub use promoter::Promoter;
@@ -78,6 +80,7 @@ pub fn start_all(supervisor: &Supervisor, engine: &Engine) {
     supervisor.start(Promoter::new(engine.clone()));
     supervisor.start(Reaper::new(engine.clone()));
     supervisor.start(Lapser::new(engine.clone()));
+    supervisor.start(Cascader::new(engine.clone()));
     supervisor.start(Deadlines::new(engine.clone()));
     supervisor.start(Pruner::new(engine.clone()));
     if engine.settings().doctor.every_ms > 0 {

@@ -9,7 +9,7 @@ use super::Error;
 use crate::domain::name::{Name, NotAName, NotAWorker, Worker};
 use crate::domain::principal::{Principal, Role, Subject};
 use crate::domain::sla::Sla;
-use crate::domain::task::{Claimed, NewTask, Outcome, Priority, Report, Start};
+use crate::domain::task::{Claimed, NewTask, OnParentCancel, Outcome, Priority, Report, Start};
 use crate::engine::{self, Claim, Engine};
 
 /// Tasks in one call.
@@ -67,6 +67,7 @@ impl Caller {
             sla: None,
             start: Start::Now,
             parent: None,
+            on_parent_cancel: OnParentCancel::Continue,
             trace_id: None,
             traceparent: None,
             max_retries: 3,

@@ -30,6 +30,14 @@ impl From<engine::Error> for Refusal {
                 Cause::TooManyAgents,
                 "Use a known one, or try again once others have owned nothing for a while.",
             ),
+            Error::FinalParent { state, .. } => {
+                let mut refusal = refuse(
+                    Cause::FinalParent,
+                    "Retry the parent first, or leave `parent_task_id` out.",
+                );
+                refusal.problem.task_status = Some(Text(state));
+                refusal
+            }
             Error::Illegal { state, .. } => {
                 let mut refusal =
                     refuse(Cause::IllegalTransition, "Get the task to see what became of it.");

@@ -11,7 +11,7 @@ use crate::domain::ids::TaskId;
 use crate::domain::name::Name;
 use crate::domain::people::DEFAULT_SOURCE;
 use crate::domain::sla::{Sla, target_ms};
-use crate::domain::task::{Idempotency, Millis, NewTask, Priority, Start};
+use crate::domain::task::{Idempotency, Millis, NewTask, OnParentCancel, Priority, Start};
 use crate::engine::unknown_type;
 
 use super::super::error::Refusal;
@@ -66,6 +66,9 @@ pub struct Submission {
     run_at: Field<Option<Text<Time>>>,
     /// The task that this one is a part of.
     parent_task_id: Field<Option<Text<TaskId>>>,
+    /// What becomes of it when that one is cancelled: `continue` or `cancel`; `continue` if left out. Needs
+    /// `parent_task_id`.
+    on_parent_cancel: Field<Option<Text<OnParentCancel>>>,
     /// Joins it with your traces; the trace id of the header `traceparent` if left out.
     trace_id: Field<Option<Text<TraceId>>>,
     /// How many failed attempts are followed by another, 0 to 100.
@@ -138,6 +141,10 @@ impl Submission {
         let sla = read_sla(&mut faults, self.sla_target, deadlines, self.alert_threshold, limits);
         let start = read_start(&mut faults, self.delay_ms, self.run_at);
         let parent = faults.optional("parent_task_id", self.parent_task_id).map(|id| id.0);
+        let on_parent_cancel = faults.optional("on_parent_cancel", self.on_parent_cancel);
+        if on_parent_cancel.is_some() && parent.is_none() {
+            faults.add("on_parent_cancel", "must not be given without `parent_task_id`");
+        }
         let trace_id =
             faults.optional("trace_id", self.trace_id).map(|id| id.0.0).or(trace.trace_id);
         let max_retries = faults.optional("max_retries", self.max_retries);
@@ -155,6 +162,7 @@ impl Submission {
             sla,
             start,
             parent,
+            on_parent_cancel: on_parent_cancel.map(|word| word.0).unwrap_or_default(),
             trace_id,
             traceparent: trace.traceparent,
             max_retries,

@@ -7,7 +7,7 @@ use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
 use crate::domain::sla::{Clock, SlaState};
-use crate::domain::task::{Claimed, Priority, Progress, Task, Transition};
+use crate::domain::task::{Claimed, OnParentCancel, Priority, Progress, Task, Transition};
 use crate::engine::Page;
 
 use super::super::json::{Raw, RawObject};
@@ -41,6 +41,8 @@ pub struct TaskView {
     pub assigned_to: Option<Text<Name>>,
     /// The task that this one is a part of.
     pub parent_task_id: Option<Text<TaskId>>,
+    /// What becomes of it when that one is cancelled; null: it has no parent.
+    pub on_parent_cancel: Option<Text<OnParentCancel>>,
     /// Joins it with the client's traces.
     pub trace_id: Option<String>,
     /// The W3C trace context of the submission.
@@ -213,6 +215,7 @@ impl From<Task> for TaskView {
             metadata: task.metadata.map(RawObject),
             sla,
             parent_task_id: task.parent.map(Text),
+            on_parent_cancel: task.parent.map(|_| Text(task.on_parent_cancel)),
             trace_id: task.trace_id,
             traceparent: task.traceparent,
             submitted_by: task.submitted_by,
@@ -320,6 +323,7 @@ mod tests {
             sla: None,
             agent: name("faq_agent"),
             parent: None,
+            on_parent_cancel: OnParentCancel::Continue,
             trace_id: None,
             traceparent: None,
             submitted_by: "key:ops".to_owned(),

@@ -42,6 +42,10 @@ local function move(task, verb, to, score, reason, is_popped, event)
       ring('router')
     elseif to == 'scheduled' then
       ring('promoter')
+    elseif to == 'cancelled' then
+      -- Its children may be to end too.
+      append(come, P .. 'cascade', TEXT[NOW], task.id)
+      ring('cascade')
     end
   end
   task.state = to

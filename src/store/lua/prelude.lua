@@ -106,7 +106,7 @@ end
 -- A task's record is one string, so that a batch is read by one call and written by one:
 --
 --   state n attempt rank since approval holder said timer human sla retries lost limit due version
---   agent type priority trace traceparent max_retries timeout parent source
+--   agent type priority trace traceparent max_retries timeout parent source cascade
 --   actions begin start finish percent stands
 --   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]      one line for each of `n` transitions
 --
@@ -121,6 +121,7 @@ end
 --   human    how long it has waited for humans while it could have gone on, ms; the wait under way apart
 --   sla      what became of its clocks, a sum; see `clocks.lua`
 --   version  of the content: 1, and one more for every time that an approver changed the payload
+--   cascade  what becomes of it when its parent is cancelled, `cancel` or `continue`; `-`: it has none
 --   actions  what is done when a threshold passes, each `<bit of the threshold><action>[:<argument>]`, joined by commas;
 --            the first of its line, so that no line but a transition begins with a number
 --   begin    since when its clocks run, ms

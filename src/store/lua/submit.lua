@@ -1,7 +1,7 @@
 -- submit: takes tasks in; each is stored, or found to be a repetition.
 --
 -- ARGV[5]   how long an idempotency key is remembered, ms
--- ARGV[6…]  26 for each task:
+-- ARGV[6…]  28 for each task:
 --   1 id   2 agent   3 type   4 priority   5 head start, ms   6 delay, ms, or ''   7 start at, ms, or ''
 --   8 spec, opaque bytes   9 idempotency key's hash, or ''   10 digest of the body
 --   11 approval id, or ''   12 digest of the content and, in the next lines, the gate; see approval.lua   13 trace id, or ''
@@ -12,9 +12,12 @@
 --   23 to be started by, ms, or ''   24 to be started this long after it may start, ms, or ''
 --   25 1 if its clocks stand still while it waits for a human, else 0
 --   26 what is done when a threshold passes, as a record has it, or ''
+--   27 what becomes of it when its parent is cancelled, or `-`
+--   28 where its parent is: `here`, in this partition; of another partition its state, or `gone`; or ''
 --
 -- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id> <due, ms, or -> <approval, or ->`
---          (the key's task, and what it was answered with) or `MISMATCH` (the key came with another body)
+--          (the key's task, and what it was answered with), `MISMATCH` (the key came with another body)
+--          or `PARENT <state, or gone>` (the parent has ended, or there is none)
 local remember_ms = ARGV[5]
 local specs, index, answers = {}, {}, {}
 -- What this call has stored under a key's hash.
@@ -25,7 +28,17 @@ local function by(start, at, within)
   return tonumber(at) or within ~= '' and start + within or nil
 end
 
-for i = 6, #ARGV, 26 do
+-- Why the parent may have no child; nil if it may.
+local function barred_parent(id, state)
+  if state == 'here' then
+    state = load(id) and load(id).state or 'gone'
+  end
+  if state == 'gone' or TERMINAL[state] then
+    return 'PARENT ' .. state
+  end
+end
+
+for i = 6, #ARGV, 28 do
   -- One call may carry the submissions of several callers.
   ACTOR = ARGV[i + 18]
   local id, key_hash = ARGV[i], ARGV[i + 8]
@@ -40,6 +53,7 @@ for i = 6, #ARGV, 26 do
     local d = detail(load(id))
     answer = 'REPLAY ' .. id .. ' ' .. d.due .. ' ' .. load(id).approval
   end
+  answer = answer or barred_parent(ARGV[i + 15], ARGV[i + 27])
   if not answer then
     local due = tonumber(ARGV[i + 6]) or NOW + (tonumber(ARGV[i + 5]) or 0)
     local start = math.max(due, NOW)
@@ -54,7 +68,7 @@ for i = 6, #ARGV, 26 do
       detail = timer .. ' 0 0 0 0 - ' .. (due > NOW and TEXT[due] or '-') .. ' 1',
       rest = ARGV[i + 1] .. ' ' .. ARGV[i + 2] .. ' ' .. ARGV[i + 3] .. ' ' .. or_none(trace) .. ' '
         .. or_none(traceparent) .. ' ' .. ARGV[i + 13] .. ' ' .. or_none(ARGV[i + 14]) .. ' ' .. or_none(ARGV[i + 15])
-        .. ' ' .. ARGV[i + 20] .. '\n' .. or_none(ARGV[i + 25]) .. ' ' .. TEXT[start] .. ' '
+        .. ' ' .. ARGV[i + 20] .. ' ' .. ARGV[i + 26] .. '\n' .. or_none(ARGV[i + 25]) .. ' ' .. TEXT[start] .. ' '
         .. (start_by and TEXT[start_by] or '-') .. ' ' .. (finish_by and TEXT[finish_by] or '-') .. ' '
         .. or_none(ARGV[i + 21]) .. ' ' .. ARGV[i + 24],
     }

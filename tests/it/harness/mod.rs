@@ -43,7 +43,7 @@ use std::str::FromStr;
 
 use orchestrator::domain::event::{EventPriority, NewEvent};
 use orchestrator::domain::name::Name;
-use orchestrator::domain::task::{Idempotency, NewTask, Priority, Start};
+use orchestrator::domain::task::{Idempotency, NewTask, OnParentCancel, Priority, Start};
 use serde_json::value::RawValue;
 
 /// Asserts that a call was refused in this very way, and shows what came instead.
@@ -78,6 +78,7 @@ pub fn new_task(kind: &str) -> NewTask {
         sla: None,
         start: Start::Now,
         parent: None,
+        on_parent_cancel: OnParentCancel::Continue,
         trace_id: None,
         traceparent: None,
         max_retries: 3,

@@ -115,3 +115,38 @@ async fn of_many_workers_those_that_called_last_are_remembered() {
     }
     site.finish().await;
 }
+
+#[tokio::test]
+async fn a_child_says_what_becomes_of_it_when_its_parent_is_cancelled() {
+    let site = Site::open().await;
+    site.start_duties();
+    let parent = site.submit(&json!({"type": "faq", "payload": {}})).await;
+    let (id, kind) = (&parent["task_id"], "faq");
+    let child =
+        json!({"type": kind, "payload": {}, "parent_task_id": id, "on_parent_cancel": "cancel"});
+    let child = site.submit(&child).await;
+    let other = site.submit(&json!({"type": kind, "payload": {}, "parent_task_id": id})).await;
+    let id = id.as_str().unwrap();
+
+    site.post("crew", &format!("/tasks/{id}/cancel"), &json!({})).await.accepted(200);
+    let path = format!("/tasks/{}?wait_ms=20000", child["task_id"].as_str().unwrap());
+    let ended = site.get("reader", &path).await.accepted(200);
+
+    assert_eq!(
+        (&ended["status"], &ended["on_parent_cancel"]),
+        (&json!("cancelled"), &json!("cancel"))
+    );
+    assert_eq!(other["on_parent_cancel"], "continue");
+    assert_eq!(parent["on_parent_cancel"], json!(null));
+    let late = json!({"type": kind, "payload": {}, "parent_task_id": id});
+    let refused = site.post("crew", "/tasks", &late).await.refused(409, "final-parent");
+    assert_eq!(refused["task_status"], "cancelled");
+    for bad in [
+        json!({"type": kind, "payload": {}, "on_parent_cancel": "cancel"}),
+        json!({"type": kind, "payload": {}, "parent_task_id": id, "on_parent_cancel": "kill"}),
+        json!({"type": kind, "payload": {}, "parent_task_id": "01a21298-a94c-7305-8941-b958236ea100"}),
+    ] {
+        site.post("crew", "/tasks", &bad).await.refused(422, "invalid-fields");
+    }
+    site.finish().await;
+}

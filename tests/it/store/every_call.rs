@@ -9,7 +9,7 @@ use orchestrator::domain::audit::{AuditFilter, Credential};
 use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::principal::Role;
-use orchestrator::domain::task::{Claimed, NewTask, Outcome, Start, Task};
+use orchestrator::domain::task::{Claimed, NewTask, OnParentCancel, Outcome, Start, Task};
 use orchestrator::engine::{Error, Round, StatusChange, Target};
 use orchestrator::store::script::{self, Script};
 
@@ -91,6 +91,7 @@ impl Story {
                 self.leads_to(&task, (State::Cancelled, 2), async || fleet.cancel(task.id).await)
                     .await;
             }
+            "cascade" => self.tell_of_children().await,
             "requeue" => {
                 let task = fleet.submit("faq").await;
                 fleet.cancel(task.id).await.unwrap();
@@ -132,6 +133,20 @@ impl Story {
             "pause" | "credentials" => self.tell_of_audit().await,
             _ => self.tell_of_readers().await,
         }
+    }
+
+    /// A child that is to end with its parent.
+    async fn tell_of_children(&self) {
+        let fleet = &self.fleet;
+        let parent = fleet.submit("faq").await.id;
+        let child = fleet
+            .submit_with("faq", |new| {
+                (new.parent, new.on_parent_cancel) = (Some(parent), OnParentCancel::Cancel);
+            })
+            .await;
+        fleet.cancel(parent).await.unwrap();
+        self.sweep(async || fleet.engine.cascade().await).await;
+        assert_eq!(self.stands(&child).await, (State::Cancelled, 2));
     }
 
     /// What is no change of a task, and stands in the audit log once.

@@ -4,6 +4,7 @@ mod approvals;
 mod asking;
 mod audit;
 mod bytes;
+mod children;
 mod deciders;
 mod decision_races;
 mod decisions;

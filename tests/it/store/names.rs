@@ -39,6 +39,7 @@ async fn live(fleet: &Fleet) {
     engine.retarget(&fleet.people.dave, gated.approval.unwrap(), target, None).await.unwrap();
     fleet.approve(gated.approval.unwrap()).await.unwrap();
     fleet.cancel(gated.id).await.unwrap();
+    engine.cascade().await.unwrap();
     fleet.submit("deploy").await;
     engine.claim(agent, fleet.ask_for("newcomer", 1)).await.unwrap();
     engine.pause(alice, &name("faq_agent")).await.unwrap();

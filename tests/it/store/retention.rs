@@ -26,14 +26,15 @@ async fn every_trace_of_a_task_goes_with_it() {
         .await
         .id;
     let held = fleet.claim_one().await;
+    let approved = fleet.submit_with("deploy", |new| new.parent = Some(parent)).await;
     let result = Some(json("[1]"));
     fleet.report(&held, orchestrator::domain::task::Outcome::Completed { result }).await.unwrap();
-    let approved = fleet.submit_with("deploy", |new| new.parent = Some(parent)).await;
     fleet.approve(approved.approval.unwrap()).await.unwrap();
     fleet.give_up(&fleet.claim_one_of("ops_agent").await).await.unwrap();
     let rejected = fleet.submit("deploy").await;
     fleet.reject(rejected.approval.unwrap()).await.unwrap();
     fleet.cancel(fleet.submit("deploy").await.id).await.unwrap();
+    fleet.engine.cascade().await.unwrap();
     assert!(keys(&fleet).await.len() > 8);
     fleet.advance(WEEK);
 
@@ -83,6 +84,7 @@ async fn more_than_one_step_can_take_is_forgotten_step_by_step() {
     for id in fleet.submit_many("faq", 230).await {
         fleet.cancel(id).await.unwrap();
     }
+    while fleet.engine.cascade().await.unwrap().is_more {}
     fleet.advance(WEEK);
 
     let mut steps = Vec::new();

@@ -153,7 +153,7 @@ const TERMINAL: &[State] = &[Completed, Failed, Cancelled];
 /// `reap` leads to `failed` past the lost cap and, when the attempt ran out of its `timeout_ms`,
 /// to where a failed attempt leads. Decisions lead to `assigned` where the agent asked: it gets the task back with the
 /// answer, a no only if it wants to hear it. An approved task is `scheduled` while its start time is ahead; a
-/// requeued one is `blocked` again unless its approval stands.
+/// requeued one is `blocked` again if it needs an approval or had one: an approval serves one run.
 #[rustfmt::skip]
 pub const RULES: &[Rule] = &[
     Rule { verb: Submit,   from: &[],                  to: &[Blocked, Scheduled, Pending], event: "task.created" },

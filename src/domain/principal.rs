@@ -76,6 +76,24 @@ impl Role {
         }
     }
 
+    /// The lowest role that a human decides in: what a caller of it or of a higher one ended, no agent reopens.
+    pub const HUMAN: Self = Self::Approver;
+
+    /// Its place in the order of roles, from 0. What a human ended, only a caller of no lower rank reopens.
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::User => 0,
+            Self::Agent => 1,
+            Self::Approver => 2,
+            Self::Admin => 3,
+        }
+    }
+
+    /// The role of this rank.
+    pub fn of_rank(rank: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.rank() == rank)
+    }
+
     /// The word in keys, tokens and refusals.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -173,7 +173,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// As for every report: [`Error::LeaseLost`], [`Error::TaskCancelled`], [`Error::Illegal`].
+    /// As for every report: [`Error::LeaseLost`], [`Error::TaskCancelled`], [`Error::Illegal`]; and
+    /// [`Error::AsksExhausted`] or [`Error::AskedTooSoon`], which leave the lease as it is.
     pub async fn ask(
         &self,
         caller: &Principal,
@@ -196,7 +197,8 @@ impl Engine {
         let asks = (question.reason.as_str(), action.as_deref(), question.on_rejection);
         let said = question.digest();
         let proof = (Proof::Lease(attempt, lease), said.as_str());
-        let answer = self.store.ask(id, &caller.to_string(), proof, &gate, asks).await?;
+        let (actor, bounds) = (caller.to_string(), settings.ask_bounds());
+        let answer = self.store.ask(id, &actor, proof, &gate, asks, &bounds).await?;
         refuse(id, Verb::Ask, attempt, answer)?;
         let task = self.task(id).await?;
         match task.approval {

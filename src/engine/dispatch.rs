@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::domain::ids::TaskId;
 use crate::domain::lease::{Lease, Proof};
 use crate::domain::lifecycle::Verb;
-use crate::domain::principal::Principal;
+use crate::domain::principal::{Principal, Role};
 use crate::domain::task::{Attempt, Claimed, Millis, Outcome};
 use crate::store::{self, Row, Sessions, Store};
 
@@ -138,7 +138,8 @@ async fn give_back(store: &Store, actor: &str, leases: Vec<Leased>) {
     tracing::info!(caller = actor, tasks = leases.len(), "claim not delivered, tasks given back");
     for (id, attempt, lease) in leases {
         let row = Row { id, proof: Proof::Lease(attempt, &lease), outcome: &Outcome::Released };
-        if let Err(error) = store.report(id.partition(), actor, Verb::Release, &[row], "").await {
+        let how = ("", Role::Agent);
+        if let Err(error) = store.report(id.partition(), actor, Verb::Release, &[row], how).await {
             // Its lease ends by itself.
             tracing::warn!(%error, task.id = %id, "undelivered task could not be given back");
         }

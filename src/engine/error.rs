@@ -4,6 +4,7 @@ use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
+use crate::domain::principal::Role;
 use crate::domain::task::{Attempt, Millis};
 use crate::store;
 
@@ -89,6 +90,34 @@ pub enum Error {
         id: TaskId,
         /// The caller that took it; none: a worker claimed it.
         holder: Option<String>,
+    },
+    /// A human ended the task, and the caller's role is lower.
+    #[error("task {id} was ended by a caller of role {}", role.as_str())]
+    EndedByHuman {
+        /// The task.
+        id: TaskId,
+        /// The human's role.
+        role: Role,
+    },
+    /// Agents have made humans decide about the task as often as they may.
+    #[error(
+        "humans were asked about task {id} {asks} times, as often as agents may have them asked"
+    )]
+    AsksExhausted {
+        /// The task.
+        id: TaskId,
+        /// How often.
+        asks: u32,
+    },
+    /// Agents had humans asked about the task a moment ago.
+    #[error(
+        "humans were asked about task {id} a moment ago; they may be asked again in {wait_ms} ms"
+    )]
+    AskedTooSoon {
+        /// The task.
+        id: TaskId,
+        /// How long to wait.
+        wait_ms: Millis,
     },
     /// The attempt was ended by a report that differs from this one.
     #[error("another report has ended this attempt of task {id}")]

@@ -49,7 +49,10 @@ impl Engine {
                 for piece in mine.chunks(BATCH) {
                     let rows: Vec<_> = piece.iter().map(|nth| row(&reports[*nth])).collect();
                     let waits = if verb == Verb::Fail { self.waits() } else { String::new() };
-                    let told = self.store.report(partition, &actor, verb, &rows, &waits).await?;
+                    let told = self
+                        .store
+                        .report(partition, &actor, verb, &rows, (&waits, caller.role()))
+                        .await?;
                     for (nth, answer) in piece.iter().zip(told) {
                         let report = &reports[*nth];
                         answers[*nth] = Some(refuse(report.id, verb, report.attempt, answer));

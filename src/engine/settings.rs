@@ -154,6 +154,12 @@ pub struct Approvals {
     pub expires_after_ms: Millis,
     /// What happens then, where its terms do not say.
     pub on_expiry: OnExpiry,
+    /// How often agents may make humans decide about one task, by a question or a retry, before a human retries it.
+    pub max_asks: u32,
+    /// How long after the first time they may again; doubled with every time.
+    pub ask_backoff_ms: Millis,
+    /// The longest such wait.
+    pub ask_backoff_max_ms: Millis,
     /// The terms of what agents ask while they work.
     pub asked: TermsSetting,
     /// The members of each group that terms may name.
@@ -161,6 +167,11 @@ pub struct Approvals {
 }
 
 impl Approvals {
+    /// The bounds on asking as the store takes them.
+    pub(super) fn ask_bounds(&self) -> String {
+        format!("{},{},{}", self.max_asks, self.ask_backoff_ms, self.ask_backoff_max_ms)
+    }
+
     /// These terms, with what holds for every approval where they do not say.
     pub fn terms_of(&self, setting: &TermsSetting) -> Terms {
         setting.resolve(self.expires_after_ms, self.on_expiry)

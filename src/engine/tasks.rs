@@ -102,15 +102,25 @@ impl Engine {
         self.accepted(id, Verb::Cancel, answer).await
     }
 
-    /// Puts a failed or cancelled task back, its counters at zero. One that is not approved is blocked again, under the
-    /// rules of today: those of its submission may name people who are gone.
+    /// Puts a failed or cancelled task back, its counters at zero. An approval serves one run: a task that needs one, or
+    /// had one, is blocked again, under the rules of today, since those of its submission may name people who are gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EndedByHuman`] if a human of a higher role ended it; [`Error::AsksExhausted`] or
+    /// [`Error::AskedTooSoon`] if an agent has humans asked again and again.
     pub async fn requeue(&self, caller: &Principal, id: TaskId) -> Result<Task, Error> {
         self.known(id)?;
         let head_starts = self.settings.queue.head_start_ms.all();
-        // The content cannot change while the task is at rest.
-        let gate = self.gate_of_today(&self.task(id).await?);
-        let answer = self.store.requeue(id, caller, head_starts, gate.as_ref()).await?;
-        self.accepted(id, Verb::Requeue, answer).await
+        let bounds = self.settings.approvals.ask_bounds();
+        loop {
+            let task = self.task(id).await?;
+            let gate = self.gate_of_today(&task);
+            let requeued = self.store.requeue(&task, caller, head_starts, gate.as_ref(), &bounds);
+            if let Some(answer) = requeued.await? {
+                return self.accepted(id, Verb::Requeue, answer).await;
+            }
+        }
     }
 
     /// What `PATCH /tasks/{id}/status` does for callers that never claimed.
@@ -133,8 +143,10 @@ impl Engine {
             StatusChange::Ended(outcome) => {
                 let (verb, row) =
                     (outcome.verb(), Row { id, proof: Proof::Caller, outcome: &outcome });
-                let answers =
-                    self.store.report(id.partition(), &actor, verb, &[row], &self.waits()).await?;
+                let answers = self
+                    .store
+                    .report(id.partition(), &actor, verb, &[row], (&self.waits(), caller.role()))
+                    .await?;
                 self.accepted(id, verb, single(answers)?).await
             }
             StatusChange::Cancelled { reason } => self.cancel(caller, id, reason).await,
@@ -173,6 +185,9 @@ pub(super) fn refuse(
         Answer::Holder(holder) => Err(Error::NotHolder { id, holder }),
         Answer::Cancelled => Err(Error::TaskCancelled(id)),
         Answer::Mismatch => Err(Error::ResultMismatch { id }),
+        Answer::OfHuman(role) => Err(Error::EndedByHuman { id, role }),
+        Answer::Asks(asks) => Err(Error::AsksExhausted { id, asks }),
+        Answer::Soon(wait_ms) => Err(Error::AskedTooSoon { id, wait_ms }),
         Answer::Uncleared => Err(Error::Uncleared(id)),
     }
 }

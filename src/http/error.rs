@@ -86,7 +86,7 @@ pub struct FieldError {
 enum Cause {
     Unreadable, Unauthenticated, MissingScope, OwnSubmission, OwnContent, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
     UnknownApproval, UnknownAgent, TooManyAgents, MethodNotAllowed, NotAcceptable, FinalParent, IllegalTransition, LeaseLost, TaskCancelled,
-    NotHolder, ResultMismatch, AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
+    NotHolder, ResultMismatch, EndedByHuman, AsksExhausted, AskedTooSoon, AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
     IdempotencyMismatch, RequestTimeout, UriTooLong, HeadTooLarge, HttpVersion, TooManyWaits, TooManyBytes, Overloaded,
     Other(StatusCode), Internal, StoreFull, StoreUnavailable, NotReplicated,
 }
@@ -103,6 +103,7 @@ impl Cause {
             Self::OwnSubmission        => (S::FORBIDDEN,              "own-submission",         "Nobody decides on his own task"),
             Self::OwnContent           => (S::FORBIDDEN,              "own-content",            "You cannot approve your own content"),
             Self::ForeignSource        => (S::FORBIDDEN,              "foreign-source",         "The event's source is somebody else"),
+            Self::EndedByHuman         => (S::FORBIDDEN,              "ended-by-human",         "A human ended the task"),
             Self::OriginRefused        => (S::FORBIDDEN,              "origin-refused",         "The web origin is not allowed"),
             Self::UnknownRoute         => (S::NOT_FOUND,              "not-found",              "There is nothing here"),
             Self::UnknownTask          => (S::NOT_FOUND,              "unknown-task",           "There is no such task"),
@@ -117,6 +118,8 @@ impl Cause {
             Self::TaskCancelled        => (S::CONFLICT,               "task-cancelled",         "The task was cancelled"),
             Self::NotHolder            => (S::CONFLICT,               "not-holder",             "Somebody else holds the task"),
             Self::ResultMismatch       => (S::CONFLICT,               "result-mismatch",        "Another report ended the attempt"),
+            Self::AsksExhausted        => (S::CONFLICT,               "asks-exhausted",         "Humans were asked as often as agents may have them asked"),
+            Self::AskedTooSoon         => (S::TOO_MANY_REQUESTS,      "asked-too-soon",         "Humans were asked a moment ago"),
             Self::AlreadyDecided       => (S::CONFLICT,               "already-decided",        "The approval has its decision"),
             Self::AlreadyVoted         => (S::CONFLICT,               "already-voted",          "The caller has approved before"),
             Self::ContentChanged       => (S::CONFLICT,               "content-changed",        "There is something else to decide"),
@@ -148,6 +151,8 @@ pub struct Refusal {
     problem: Box<Problem>,
     /// The methods that the path does have, for a 405.
     allow: Option<String>,
+    /// When to try again, in seconds, for a 429.
+    retry_after: Option<u32>,
 }
 
 impl Refusal {
@@ -167,7 +172,7 @@ impl Refusal {
             decided_by: None,
             decided_at: None,
         };
-        Self { cause, problem: Box::new(problem), allow: None }
+        Self { cause, problem: Box::new(problem), allow: None, retry_after: None }
     }
 
     /// 400: the request cannot be understood at all.
@@ -315,8 +320,11 @@ impl Refusal {
         let (status, ..) = self.cause.row();
         let mut response = respond(status, CONTENT_TYPE, &self.problem);
         let headers = response.headers_mut();
-        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        let is_passing =
+            matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        let retry_after = self.retry_after.or(is_passing.then_some(RETRY_AFTER_SECONDS));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(

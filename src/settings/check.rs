@@ -78,6 +78,9 @@ impl Check<'_> {
             ("agents.max_sessions", u64::from(engine.agents.max_sessions), 1..=100_000),
             ("agents.max_agents", u64::from(engine.agents.max_agents), 1..=100_000),
             ("approvals.expires_after_ms", engine.approvals.expires_after_ms, SECOND..=YEAR),
+            ("approvals.max_asks", u64::from(engine.approvals.max_asks), 1..=1_000),
+            ("approvals.ask_backoff_ms", engine.approvals.ask_backoff_ms, 0..=DAY),
+            ("approvals.ask_backoff_max_ms", engine.approvals.ask_backoff_max_ms, 0..=DAY),
             ("sla.warn_at_percent", u64::from(engine.sla.warn_at_percent), 1..=100),
             ("retention.finished_ms", engine.retention.finished_ms, SECOND..=10 * YEAR),
             ("retention.events_ms", engine.retention.events_ms, SECOND..=10 * YEAR),
@@ -117,6 +120,10 @@ impl Check<'_> {
         let engine = &settings.engine;
         if engine.tasks.backoff.max_ms < engine.tasks.backoff.base_ms {
             self.fail("tasks.backoff.max_ms", "expected no less than tasks.backoff.base_ms");
+        }
+        if engine.approvals.ask_backoff_max_ms < engine.approvals.ask_backoff_ms {
+            let why = "expected no less than approvals.ask_backoff_ms";
+            self.fail("approvals.ask_backoff_max_ms", why);
         }
         if engine.agents.session_ms < engine.agents.lease_ms {
             let why = "expected no less than agents.lease_ms, or an agent at work would not count as live";

@@ -127,6 +127,7 @@ impl Store {
     /// Has the agent that holds the task ask: the lease ends, the task is blocked.
     ///
     /// * `said`: digest of the question.
+    /// * `bounds`: how often, and how soon again; see `barred_ask` in `approval.lua`.
     pub async fn ask(
         &self,
         id: TaskId,
@@ -134,12 +135,14 @@ impl Store {
         (proof, said): (Proof<'_>, &str),
         gate: &Gate,
         (reason, action, on_rejection): (&str, Option<&str>, OnRejection),
+        bounds: &str,
     ) -> Result<Answer, Error> {
         let mut args = args();
         args.arg(id.to_string());
         prove(&mut args, proof, actor);
         args.arg(said).arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
         args.arg(codec::quote(reason)).arg(action.unwrap_or_default()).arg(on_rejection.as_str());
+        args.arg(bounds);
         let answer: String = self.commit(&script::ASK, id.partition(), actor, args).await?;
         Answer::read(&answer, State::Blocked)
     }

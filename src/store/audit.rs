@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::domain::audit::{AuditChain, AuditEntry, AuditPlace, Credential, NO_HASH};
 use crate::domain::ids::Partition;
+use crate::domain::principal::Role;
 
 use super::{Error, ORCHESTRATOR, Store, args, script};
 
@@ -82,7 +83,8 @@ impl Store {
                 let role = credential.role.map(|role| role.as_str()).unwrap_or_default();
                 args.arg(&credential.subject).arg(role).arg(&credential.fingerprint);
             }
-            args.arg(CONFIGURATION);
+            // Of no caller.
+            args.arg(Role::User.rank()).arg(CONFIGURATION);
             let step: usize =
                 self.run(&script::CREDENTIALS, Partition(0), ORCHESTRATOR, args).await?;
             noted += step;

@@ -8,6 +8,7 @@ use crate::domain::ids::{Partition, TaskId};
 use crate::domain::lease::{Lease, Proof};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::{Name, Worker};
+use crate::domain::principal::Role;
 use crate::domain::task::{Attempt, Claimed, Millis, Outcome, Progress};
 
 use super::codec::{self, Beside};
@@ -30,6 +31,12 @@ pub enum Answer {
     Holder(Option<String>),
     /// Another report has ended the attempt.
     Mismatch,
+    /// A human of this role ended the task, and the caller's role is lower.
+    OfHuman(Role),
+    /// The task has made humans decide so often, which is as often as it may.
+    Asks(u32),
+    /// The task made humans decide a moment ago; it may again after so long, ms.
+    Soon(Millis),
     /// The task was cancelled meanwhile.
     Cancelled,
     /// Its content is not what was approved.
@@ -51,6 +58,12 @@ impl Answer {
             "LEASE" => Ok(Self::Lease(rest.parse().map_err(|_| unreadable())?)),
             "HOLDER" => Ok(Self::Holder(Some(rest).filter(|who| *who != "-").map(str::to_owned))),
             "MISMATCH" => Ok(Self::Mismatch),
+            "HUMAN" => {
+                let role = rest.parse().ok().and_then(Role::of_rank);
+                Ok(Self::OfHuman(role.ok_or_else(unreadable)?))
+            }
+            "ASKS" => Ok(Self::Asks(rest.parse().map_err(|_| unreadable())?)),
+            "SOON" => Ok(Self::Soon(rest.parse().map_err(|_| unreadable())?)),
             "CANCELLED" => Ok(Self::Cancelled),
             "UNCLEARED" => Ok(Self::Uncleared),
             _ => Err(unreadable()),
@@ -164,19 +177,20 @@ impl Store {
 
     /// Ends attempts of one partition whose outcomes have the same verb; one answer each, in order.
     ///
-    /// * `waits_ms`: the back-off after each number of failures, from 1.
+    /// * `waits_ms`: the back-off after each number of failures, from 1; only failures need it.
+    /// * `role`: of the caller: what a human fails for good, no agent reopens.
     pub async fn report(
         &self,
         partition: Partition,
         actor: &str,
         verb: Verb,
         rows: &[Row<'_>],
-        waits_ms: &str,
+        (waits_ms, role): (&str, Role),
     ) -> Result<Vec<Answer>, Error> {
         let mut args = args();
         let script = match verb {
             Verb::Fail => {
-                args.arg(waits_ms);
+                args.arg(waits_ms).arg(role.rank());
                 &script::FAIL
             }
             Verb::Release => &script::RELEASE,

@@ -279,7 +279,7 @@ impl Store {
         }
     }
 
-    /// Runs a script that also writes into the audit log, and so wants to know from where the caller calls.
+    /// Runs a script that also writes into the audit log, and so wants to know who calls, and from where.
     async fn commit_audited<T: FromRedisValue>(
         &self,
         script: &'static Script,
@@ -287,7 +287,7 @@ impl Store {
         caller: &Principal,
         mut args: Cmd,
     ) -> Result<T, Error> {
-        args.arg(caller.origin());
+        args.arg(caller.role().rank()).arg(caller.origin());
         self.commit(script, partition, &caller.to_string(), args).await
     }
 

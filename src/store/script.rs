@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::event::EventPriority;
 use crate::domain::lifecycle::{State, Verb};
+use crate::domain::principal::Role;
 use crate::domain::sla::REPORT_KEPT_S;
 use crate::domain::task::{Priority, TIMELINE};
 
@@ -76,12 +77,13 @@ fn tables(verbs: &[Verb]) -> String {
     let approvals = ApprovalStatus::ALL.map(|status| format!("{}=true", status.as_str()));
     let _ = writeln!(
         lua,
-        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal REPORT_KEPT = {REPORT_KEPT_S}\nlocal EVENT_PRIORITY = {{{}}}\nlocal APPROVALS = {{{}}}",
+        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal REPORT_KEPT = {REPORT_KEPT_S}\nlocal EVENT_PRIORITY = {{{}}}\nlocal APPROVALS = {{{}}}\nlocal HUMAN = {}",
         set(&mut State::ALL.into_iter()),
         set(&mut State::ALL.into_iter().filter(|state| state.is_terminal())),
         set(&mut State::ALL.into_iter().filter(|state| keys::is_per_agent(*state))),
         event_priority.join(","),
         approvals.join(","),
+        Role::HUMAN.rank(),
     );
     lua
 }

@@ -158,24 +158,31 @@ impl Store {
         Answer::read(&answer, State::Cancelled)
     }
 
-    /// Puts a failed or cancelled task back.
+    /// Puts a failed or cancelled task back; none: it has changed since `seen` was read.
     ///
-    /// * `gate`: the request that it waits for, unless an approval that it has stands; none: it needs none.
+    /// * `gate`: the request that it waits for; none: it needs none.
+    /// * `bounds`: how often, and how soon again, agents may have humans asked.
     pub async fn requeue(
         &self,
-        id: TaskId,
+        seen: &Task,
         caller: &Principal,
         head_starts_ms: [Millis; 4],
         gate: Option<&Gate>,
-    ) -> Result<Answer, Error> {
-        let mut args = args();
+        bounds: &str,
+    ) -> Result<Option<Answer>, Error> {
+        let (mut args, id) = (args(), seen.id);
         args.arg(id.to_string()).arg(joined(head_starts_ms));
         args.arg(optional(gate.map(|gate| gate.id)));
         args.arg(gate.map(|gate| gate.digest.as_str()).unwrap_or_default());
         args.arg(gate.map(Gate::lines).transpose()?.unwrap_or_default());
+        let approval = seen.approval.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        args.arg(format!("{approval} {}", seen.version)).arg(bounds);
         let answer: String =
             self.commit_audited(&script::REQUEUE, id.partition(), caller, args).await?;
-        Answer::read(&answer, State::Pending)
+        if answer == "CHANGED" {
+            return Ok(None);
+        }
+        Answer::read(&answer, State::Pending).map(Some)
     }
 }
 

@@ -60,6 +60,20 @@ impl From<engine::Error> for Refusal {
             Error::NotHolder { .. } => {
                 refuse(Cause::NotHolder, "Only its holder may report on it.")
             }
+            Error::EndedByHuman { role, .. } => {
+                let advice = format!("Have a caller of role {} or higher retry it.", role.as_str());
+                refuse(Cause::EndedByHuman, &advice)
+            }
+            Error::AsksExhausted { .. } => refuse(
+                Cause::AsksExhausted,
+                "Go on without asking, or have an admin retry the task.",
+            ),
+            Error::AskedTooSoon { wait_ms, .. } => {
+                let mut refusal = refuse(Cause::AskedTooSoon, "Try again then.");
+                let seconds = u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
+                refusal.retry_after = Some(seconds);
+                refusal
+            }
             Error::ResultMismatch { .. } => refuse(
                 Cause::ResultMismatch,
                 "The first report stands. Get the task to see what became of it.",

@@ -213,6 +213,8 @@ fn list_refusals(method: &str, operation: &mut Value) {
         map.remove("parameters");
     }
     let is_write = method != "get";
+    let makes_humans_decide =
+        ["ask_approval", "retry_task"].iter().any(|name| operation["operationId"] == **name);
     let is_negotiated =
         operation["responses"]["200"]["content"].as_object().is_some_and(|forms| forms.len() > 1);
     let waits = is_negotiated || parameters.iter().any(|one| one["name"] == "wait_ms");
@@ -220,25 +222,22 @@ fn list_refusals(method: &str, operation: &mut Value) {
         (
             400,
             has_body || !parameters.is_empty(),
-            "The request cannot be read: a parameter, a header or the JSON.",
+            "A parameter, a header or the JSON is unreadable.",
         ),
         (401, is_guarded, "There is no credential, or it is no good."),
         (403, is_guarded, "The caller may not do this."),
         (404, is_in("path"), "There is no such thing."),
         (406, is_negotiated, "No form of the answer is one that `Accept` names."),
-        (
-            409,
-            is_write && is_in("path"),
-            "What it is about is in a state that does not allow this.",
-        ),
+        (409, is_write && is_in("path"), "Its state does not allow this."),
         (408, has_body, "The body came too slowly."),
         (413, has_body, "The body is too large."),
         (415, has_body, "The body is not said to be JSON, or is compressed."),
         (422, has_body || has_cursor, "Fields are wrong: all of them are named."),
         (
             429,
-            has_body || waits,
-            "The caller has too many calls that wait, or too many bytes of bodies held.",
+            has_body || waits || makes_humans_decide,
+            "The caller has too many calls that wait or bytes of bodies held, or agents had humans asked about the \
+             task a moment ago; try again after `Retry-After`.",
         ),
         (500, true, "A fault of the service."),
         (

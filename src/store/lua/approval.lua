@@ -62,7 +62,7 @@ end
 -- Opens a request for a decision on the task.
 --
 -- f     its hash: id, kind (`gate`: the policy asks, `ask`: the agent does), by, digest, gate and, of an ask, reason,
---       action, on_rejection
+--       action, on_rejection; asks: how often agents had humans asked about the task, if not as often as before
 -- spec  of the task
 local function open(task, f, spec)
   local g = read_gate(f.gate)
@@ -72,8 +72,10 @@ local function open(task, f, spec)
   if task.approval ~= '-' and task.approval ~= f.id then
     f.previous = task.approval
     -- What was changed once stays in sight.
-    local past = redis.call('HMGET', P .. 'approval:' .. f.previous, 'edited_by', 'original', 'changes', 'authors')
+    local past = redis.call('HMGET', P .. 'approval:' .. f.previous, 'edited_by', 'original', 'changes', 'authors',
+      'asks')
     f.edited_by, f.original, f.changes, f.authors = past[1] or nil, past[2] or nil, past[3] or nil, past[4] or nil
+    f.asks = f.asks or past[5] or nil
   end
   local fields = {}
   for name, value in pairs(f) do
@@ -102,6 +104,26 @@ local function load_approval(id)
   end
   approvals[id] = f
   return f
+end
+
+-- Why humans may not be asked about the task once more now; nil if they may, which `f` then counts.
+--
+-- f       the request, before it is opened
+-- bounds  how often in all, how long after the first time, ms, doubled with every time, and how long at the most, ms:
+--         joined by commas
+local function barred_ask(task, f, bounds)
+  local most, base, longest = string.match(bounds, '^(%d+),(%d+),(%d+)$')
+  local past = task.approval ~= '-' and load_approval(task.approval) or {}
+  local asks = tonumber(past.asks or 0)
+  if asks >= tonumber(most) then
+    return 'ASKS ' .. TEXT[asks]
+  end
+  local pause = asks > 0 and math.min(tonumber(longest), base * 2 ^ (asks - 1)) or 0
+  local wait = pause > 0 and past.requested_at + pause - NOW or 0
+  if wait > 0 then
+    return 'SOON ' .. TEXT[wait]
+  end
+  f.asks = TEXT[asks + 1]
 end
 
 -- Writes the decision on an open request; `comment` is a JSON string or nil.

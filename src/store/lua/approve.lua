@@ -10,7 +10,7 @@
 -- ARGV[10]  the payload as it was submitted, JSON
 -- ARGV[11]  what differs from that, JSON
 -- ARGV[12]  digest of the other payload alone
--- ARGV[13]  where the caller is, or ''
+-- ARGV[13…]  2; see audit.lua
 --
 -- Returns  `OK <task id>`, `VOTED <task id>` (more must say yes), `UNKNOWN`, `STALE` (something has changed since that
 --          revision), `ILLEGAL <state>` or `DECIDED <status> <when, ms> <by>`

@@ -10,9 +10,10 @@
 -- ARGV[12]  why it asks, a JSON string
 -- ARGV[13]  what it wants to do, JSON, or ''
 -- ARGV[14]  what a no means: `cancel` the task, or `return` it to the agent
+-- ARGV[15]  how often, and how soon again; see barred_ask in approval.lua
 --
--- Returns  `OK blocked`, `UNCLEARED` (the content is not what was approved), or what `complete`
---          answers
+-- Returns  `OK blocked`, `UNCLEARED` (the content is not what was approved), `ASKS <how often it has
+--          asked>`, `SOON <how long to wait, ms>`, or what `complete` answers
 local task = load(ARGV[5])
 local refusal = barred_report(task, 'ask', ARGV[6], ARGV[7], ARGV[8])
 if refusal then
@@ -26,6 +27,10 @@ local f = {
   id = ARGV[9], kind = 'ask', by = ACTOR, digest = ARGV[10], gate = ARGV[11], reason = ARGV[12],
   action = ARGV[13] ~= '' and ARGV[13] or nil, on_rejection = ARGV[14],
 }
+refusal = barred_ask(task, f, ARGV[15])
+if refusal then
+  return refusal
+end
 local g = open(task, f, spec)
 task.more = ',' .. approval_json(task, f, g)
 task.said = ARGV[8]

@@ -1,11 +1,13 @@
 -- audit: what the scripts share that somebody must answer for: an entry of the partition's audit log.
 --
--- ARGV[#ARGV]  where the caller is, or '' if that is not known: the last argument of each of these scripts
+-- ARGV[#ARGV - 1]  rank of the caller's role
+-- ARGV[#ARGV]      where the caller is, or '' if that is not known; both are the last arguments of each
+--                  of these scripts
 --
 -- An entry's hash is SHA-256 over the hash of the entry before it (64 zeros before the first) and its own content: the
 -- partition, the sequence number, the time, actor, origin, action, subject, and name and text of each detail in the order
 -- of the names' bytes. Each stands as a netstring, `<bytes>:<text>,`, so that no two contents are written alike.
-local ORIGIN = ARGV[#ARGV]
+local RANK, ORIGIN = ARGV[#ARGV - 1], ARGV[#ARGV]
 
 local function netstring(text)
   return #text .. ':' .. text .. ','

@@ -2,7 +2,7 @@
 --
 -- ARGV[5]  id
 -- ARGV[6]  why, a JSON string, or ''
--- ARGV[7]  where the caller is, or ''
+-- ARGV[7…]  2; see audit.lua
 --
 -- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` or, when sent again, `REPEATED cancelled`
 local task = load(ARGV[5])
@@ -16,5 +16,6 @@ end
 local why = ARGV[6] ~= '' and ARGV[6] or nil
 audit('cancel', 'task:' .. task.id, { previous_status = task.state, reason = plain(ARGV[6]) })
 move(task, 'cancel', 'cancelled', NOW, why)
+note_end(task, RANK)
 finish()
 return 'OK'

@@ -2,7 +2,7 @@
 --
 -- ARGV[5]  how many changes to note at the most
 -- ARGV[6…]  3 for each credential: subject, role or '', fingerprint
--- ARGV[#ARGV]  where that comes from
+-- The last 2: see audit.lua.
 --
 -- Returns  how many changes were noted
 local key, noted = P .. 'credentials', 0
@@ -20,7 +20,7 @@ local function note(action, subject, details)
   end
 end
 
-for i = 6, #ARGV - 1, 3 do
+for i = 6, #ARGV - 2, 3 do
   local subject, role, fingerprint = ARGV[i], or_none(ARGV[i + 1]), ARGV[i + 2]
   local credential = role .. ' ' .. fingerprint
   given[subject] = true

@@ -134,6 +134,7 @@ local function examine_gate(task, spare)
   else
     find(id, 'is ' .. state .. ' though its approval is ' .. status, 'cancelled', function()
       move(task, 'cancel', 'cancelled', NOW, '"its approval was ' .. status .. '"')
+      note_end(task, status == 'rejected' and HUMAN or 0)
     end)
     return
   end

@@ -1,19 +1,21 @@
 -- fail: attempts did not work; each is followed by another after a back-off, or was the last.
 --
 -- ARGV[5]   waits by number of failures, ms, joined by commas
--- ARGV[6…]  8 for each task: id, attempt or '', holder, digest of the report (see barred_report),
+-- ARGV[6]   rank of the caller's role
+-- ARGV[7…]  8 for each task: id, attempt or '', holder, digest of the report (see barred_report),
 --           error: a JSON string, 1 if another attempt makes sense else 0, wait before it in ms or
 --           '', result: JSON, or ''
 --
 -- Returns  for each task `OK scheduled`, `OK failed`, or what `complete` answers
 local answers, results = {}, {}
-fetch(ids_of(6, 8))
-for i = 6, #ARGV, 8 do
+fetch(ids_of(7, 8))
+for i = 7, #ARGV, 8 do
   local task = known[ARGV[i]]
   local answer = barred_report(task, 'fail', ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
   if not answer then
     task.said = ARGV[i + 3]
     fail(task, 'fail', ARGV[i + 4], ARGV[i + 5] == '1', tonumber(ARGV[i + 6]), ARGV[5])
+    note_end(task, ARGV[6])
     if ARGV[i + 7] ~= '' then
       results[#results + 1], results[#results + 2] = task.id, ARGV[i + 7]
     end

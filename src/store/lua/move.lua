@@ -113,6 +113,13 @@ local function first_of(set, count)
   return members, scores
 end
 
+-- Notes with what rank the task was ended, if that is a human's: only a human of no lower one reopens it.
+local function note_end(task, rank)
+  if TERMINAL[task.state] and tonumber(rank) >= HUMAN then
+    detail(task).ended = TEXT[tonumber(rank)]
+  end
+end
+
 -- A failed attempt: another one after `wait` ms (nil: by `waits`), or the end.
 local function fail(task, verb, reason, is_retryable, wait, waits)
   local d = detail(task)

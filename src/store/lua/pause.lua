@@ -2,7 +2,7 @@
 --
 -- ARGV[5]  agent
 -- ARGV[6]  `pause` or `resume`
--- ARGV[7]  where the caller is, or ''
+-- ARGV[7…]  2; see audit.lua
 --
 -- Returns  1 if that changed something, else 0
 local agent, verb = ARGV[5], ARGV[6]

@@ -3,7 +3,7 @@
 --
 -- The store puts in front of it, from domain/lifecycle.rs: RULES (verb -> from, to, event), TERMINAL and
 -- PER_AGENT, STATES (sets of states), TIMELINE (how many transitions a task keeps), EVENT_PRIORITY, APPROVALS (the set of
--- an approval's statuses).
+-- an approval's statuses), HUMAN (the lowest rank of a human's role).
 --
 -- KEYS[1]  prefix of every key of the partition, `<store.prefix>:{p}:`; all keys and channels are derived from it
 -- ARGV[1]  offset of the clock, ms; other than 0 only in tests
@@ -105,7 +105,7 @@ end
 
 -- A task's record is one string, so that a batch is read by one call and written by one:
 --
---   state n attempt rank since approval holder said timer human sla retries lost limit due version
+--   state n attempt rank since approval holder said timer human sla retries lost limit due version ended
 --   agent type priority trace traceparent max_retries timeout parent source cascade
 --   actions begin start finish percent stands
 --   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]      one line for each of `n` transitions
@@ -122,6 +122,7 @@ end
 --   sla      what became of its clocks, a sum; see `clocks.lua`
 --   version  of the content: 1, and one more for every time that an approver changed the payload
 --   cascade  what becomes of it when its parent is cancelled, `cancel` or `continue`; `-`: it has none
+--   ended    rank of the role of the human who ended the task; `-` if no human did
 --   actions  what is done when a threshold passes, each `<bit of the threshold><action>[:<argument>]`, joined by commas;
 --            the first of its line, so that no line but a transition begins with a number
 --   begin    since when its clocks run, ms
@@ -150,10 +151,10 @@ end
 local function detail(task)
   local d = task.details
   if not d then
-    local timer, human, sla, retries, lost, limit, due, version =
-      string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    local timer, human, sla, retries, lost, limit, due, version, ended =
+      string.match(task.detail, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
     d = { timer = timer, human = human, sla = tonumber(sla), retries = retries, lost = lost, limit = limit, due = due,
-      version = version }
+      version = version, ended = ended }
     task.details = d
   end
   return d
@@ -193,7 +194,7 @@ end
 local function pack(task)
   local d = task.details
   local line = d and d.timer .. ' ' .. d.human .. ' ' .. TEXT[d.sla] .. ' ' .. d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' '
-    .. d.due .. ' ' .. d.version
+    .. d.due .. ' ' .. d.version .. ' ' .. d.ended
   return task.state .. ' ' .. TEXT[task.n] .. ' ' .. TEXT[task.attempt] .. ' ' .. task.rank .. ' ' .. task.since .. ' '
     .. task.approval .. ' ' .. task.holder .. ' ' .. task.said .. ' ' .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
 end

@@ -6,7 +6,7 @@
 -- ARGV[6]  revision
 -- ARGV[7]  reason, a JSON string, or ''
 -- ARGV[8]  what the task's error says, a JSON string
--- ARGV[9]  where the caller is, or ''
+-- ARGV[9…]  2; see audit.lua
 --
 -- Returns  `OK <task id>`, `UNKNOWN`, `STALE` (something has changed since that revision), `ILLEGAL <state>` or
 --          `DECIDED <status> <when, ms> <by>`
@@ -17,5 +17,6 @@ if refusal then
 end
 audit('reject', 'approval:' .. f.id, { task_id = task.id, digest = f.digest, reason = plain(ARGV[7]) })
 refuse(f, task, 'reject', 'rejected', ARGV[7] ~= '' and ARGV[7] or nil, ARGV[8])
+note_end(task, RANK)
 finish()
 return 'OK ' .. task.id

@@ -1,16 +1,22 @@
--- requeue: somebody wants a failed or cancelled task done after all; its counters start again.
+-- requeue: a failed or cancelled task is to be done after all; its counters start again.
 --
--- A task that needs an approval, and has none that stands, is blocked under a new one, on the terms of today. Its clocks
--- run again, with the time that they had.
+-- An approval serves the run that it was given for, and no other: a task that needs one, or had one,
+-- is blocked under a new one, on the terms of today. What a human ended, only a human of no lower
+-- rank reopens. Its clocks run again, with the time that they had.
 --
--- ARGV[5]   id
--- ARGV[6]   head starts of P0 to P3, ms, joined by commas
--- ARGV[7]   id of the new approval, or '' if the task needs none
--- ARGV[8]   digest of the content, for the new approval
--- ARGV[9]   its gate; see approval.lua
--- ARGV[10]  where the caller is, or ''
+-- ARGV[5]    id
+-- ARGV[6]    head starts of P0 to P3, ms, joined by commas
+-- ARGV[7]    id of the new approval, or '' if the task needs none
+-- ARGV[8]    digest of the content, for the new approval
+-- ARGV[9]    its gate; see approval.lua
+-- ARGV[10]   what that was made for: the task's newest approval, or `-`, and the version of its content
+-- ARGV[11]   how often, and how soon again, if no human asks; see barred_ask in approval.lua
+-- ARGV[12…]  2; see audit.lua
 --
--- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` (also if the payload is lost) or, when sent again, `REPEATED <state>`
+-- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` (also if the payload is lost), `HUMAN <rank>` (of the
+--          human who ended it), `ASKS <how often agents had humans asked>`, `SOON <how long to wait, ms>`,
+--          `CHANGED` (the new approval was made for something else) or, when sent again,
+--          `REPEATED <state>`
 local task = load(ARGV[5])
 local refusal = barred(task, 'requeue')
 if refusal then
@@ -20,19 +26,32 @@ local spec = redis.call('HGET', P .. 'specs', task.id)
 if not spec then
   return 'ILLEGAL ' .. task.state
 end
-audit('requeue', 'task:' .. task.id, { previous_status = task.state })
 local d = detail(task)
+if d.ended ~= '-' and tonumber(RANK) < tonumber(d.ended) then
+  return 'HUMAN ' .. d.ended
+end
+if task.approval .. ' ' .. d.version ~= ARGV[10] then
+  return 'CHANGED'
+end
+local f
+if ARGV[7] ~= '' then
+  local old = task.approval ~= '-' and load_approval(task.approval)
+  -- The first request may be lost.
+  local by = old and old.by or string.match(task.rest, '\n%d+ %S+ %S+ (%S+)')
+  f = { id = ARGV[7], kind = 'gate', by = by, digest = ARGV[8], gate = ARGV[9], asks = '0' }
+  refusal = tonumber(RANK) < HUMAN and barred_ask(task, f, ARGV[11])
+  if refusal then
+    return refusal
+  end
+end
+audit('requeue', 'task:' .. task.id, { previous_status = task.state })
 task.rank = TEXT[NOW - head_starts(ARGV[6])[task.priority]]
-d.retries, d.lost, d.due = '0', '0', '-'
+d.retries, d.lost, d.due, d.ended = '0', '0', '-', '-'
 promise_again(task)
 write('HDEL', P .. 'results', { task.id })
 write('HDEL', P .. 'progress', { task.id })
-local old = task.approval ~= '-' and load_approval(task.approval)
-if ARGV[7] ~= '' and not (old and stands(old.status, old.on_rejection)) then
+if f then
   move(task, 'requeue', 'blocked', NOW)
-  -- The first request may be lost.
-  local by = old and old.by or string.match(task.rest, '\n%d+ %S+ %S+ (%S+)')
-  local f = { id = ARGV[7], kind = 'gate', by = by, digest = ARGV[8], gate = ARGV[9] }
   say_approval('approval.requested', task, f, open(task, f, spec))
 else
   move(task, 'requeue', 'pending', task.rank)

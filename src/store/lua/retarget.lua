@@ -6,7 +6,7 @@
 -- ARGV[6]  revision
 -- ARGV[7]  the new gate; see approval.lua
 -- ARGV[8]  why, a JSON string, or ''
--- ARGV[9]  where the caller is, or ''
+-- ARGV[9…]  2; see audit.lua
 --
 -- Returns  `OK <task id>`, `UNKNOWN`, `STALE` (something has changed since that revision), `ILLEGAL <state>` or
 --          `DECIDED <status> <when, ms> <by>`

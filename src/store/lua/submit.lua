@@ -65,7 +65,7 @@ for i = 6, #ARGV, 28 do
       id = id, agent = ARGV[i + 1], type = ARGV[i + 2], priority = ARGV[i + 3], n = 0, attempt = 0, rank = rank,
       approval = or_none(approval), holder = '-', said = '-',
       trace = trace ~= '' and trace or nil, traceparent = traceparent ~= '' and traceparent or nil,
-      detail = timer .. ' 0 0 0 0 - ' .. (due > NOW and TEXT[due] or '-') .. ' 1',
+      detail = timer .. ' 0 0 0 0 - ' .. (due > NOW and TEXT[due] or '-') .. ' 1 -',
       rest = ARGV[i + 1] .. ' ' .. ARGV[i + 2] .. ' ' .. ARGV[i + 3] .. ' ' .. or_none(trace) .. ' '
         .. or_none(traceparent) .. ' ' .. ARGV[i + 13] .. ' ' .. or_none(ARGV[i + 14]) .. ' ' .. or_none(ARGV[i + 15])
         .. ' ' .. ARGV[i + 20] .. ' ' .. ARGV[i + 26] .. '\n' .. or_none(ARGV[i + 25]) .. ' ' .. TEXT[start] .. ' '

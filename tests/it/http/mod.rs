@@ -20,6 +20,7 @@ mod people;
 mod predecessor;
 mod reading;
 mod refusals;
+mod reopening;
 mod service;
 mod site;
 mod sizes;

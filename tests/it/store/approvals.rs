@@ -282,7 +282,7 @@ async fn a_task_that_nobody_approved_is_asked_for_again_when_it_is_requeued() {
     assert!(fleet.claim("ops_agent", 1).await.is_empty());
     fleet.approve(second).await.unwrap();
     fleet.cancel(task.id).await.unwrap();
-    assert_eq!(fleet.requeue(task.id).await.unwrap().state, State::Pending);
+    assert_eq!(fleet.requeue(task.id).await.unwrap().state, State::Blocked);
     fleet.finish().await;
 }
 

@@ -19,6 +19,8 @@ async fn an_agent_that_asks_gets_the_answer_with_its_next_claim_and_may_ask_agai
     fleet.submit("faq").await;
     let mut held = fleet.claim_one().await;
     for round in 1..=2 {
+        // Nobody asks again within a second.
+        fleet.advance(Duration::from_secs(1));
         let asked = fleet.ask(&held, OnRejection::Cancel).await.unwrap();
 
         let task = fleet.task(held.task.id).await;
@@ -137,8 +139,11 @@ async fn a_question_whose_answer_was_lost_is_asked_once() {
     fleet.proxy.as_ref().unwrap().lose_next_answer();
     let asks = ("may I?", None, OnRejection::Cancel);
     let proof = Proof::Lease(held.task.attempt, &held.lease);
-    let answer =
-        fleet.store.ask(held.task.id, "key:crew", (proof, "?q"), &gate, asks).await.unwrap();
+    let answer = fleet
+        .store
+        .ask(held.task.id, "key:crew", (proof, "?q"), &gate, asks, "9,0,0")
+        .await
+        .unwrap();
 
     assert!(fleet.proxy.as_ref().unwrap().has_lost_it());
     assert_eq!(answer, Answer::Repeated(State::Blocked));

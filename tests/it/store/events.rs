@@ -95,7 +95,8 @@ async fn every_transition_of_a_life_is_one_event_in_order() {
     fleet.engine.promote().await.unwrap();
     fleet.release(&fleet.claim_one_of("ops_agent").await).await.unwrap();
     fleet.give_up(&fleet.claim_one_of("ops_agent").await).await.unwrap();
-    fleet.requeue(task.id).await.unwrap();
+    let again = fleet.requeue(task.id).await.unwrap();
+    fleet.approve(again.approval.unwrap()).await.unwrap();
     fleet.complete(&fleet.claim_one_of("ops_agent").await).await.unwrap();
 
     let told: Vec<_> = fleet
@@ -114,7 +115,7 @@ async fn every_transition_of_a_life_is_one_event_in_order() {
         "claim", "fail",
     ];
     assert_eq!(verbs[..11], steps);
-    assert_eq!(verbs[11..], ["requeue", "route", "claim", "complete"]);
+    assert_eq!(verbs[11..], ["requeue", "approve", "route", "claim", "complete"]);
     fleet.finish().await;
 }
 

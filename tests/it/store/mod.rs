@@ -22,6 +22,7 @@ mod partitions;
 mod pause;
 mod people;
 mod prefixes;
+mod reopening;
 mod repair;
 mod repair_gate;
 mod replicas;

@@ -10,6 +10,7 @@ use orchestrator::domain::approval::{Decision, OnRejection, Verdict};
 use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::lease::Lease;
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
+use orchestrator::domain::principal::Principal;
 use orchestrator::domain::task::{Millis, Outcome, Report, Start, Task};
 use orchestrator::engine::{Question, StatusChange};
 
@@ -29,10 +30,10 @@ struct Ghost {
     max_retries: u32,
     lost: u32,
     is_gated: bool,
-    /// The newest approval stands.
-    is_approved: bool,
-    /// It is one that the agent asked for.
+    /// The newest approval is one that the agent asked for.
     has_asked: bool,
+    /// Of the role of the human who ended it; none: no human did.
+    ended: Option<u8>,
     agent: &'static str,
     /// Of the newest claim; none: a caller took the task itself, or nobody has yet.
     lease: Option<Lease>,
@@ -136,7 +137,7 @@ impl Walk {
             (false, 0) => State::Pending,
             (false, _) => State::Scheduled,
         };
-        let (attempt, retries, lost, is_approved, has_asked) = (0, 0, 0, false, false);
+        let (attempt, retries, lost, has_asked) = (0, 0, 0, false);
         let ghost = Ghost {
             state,
             attempt,
@@ -144,8 +145,8 @@ impl Walk {
             max_retries,
             lost,
             is_gated,
-            is_approved,
             has_asked,
+            ended: None,
             agent,
             lease: None,
             seen,
@@ -178,24 +179,25 @@ impl Walk {
         let proof = (attempt, lease.as_ref().unwrap_or(&stranger));
         // Of a task that a caller took, that caller reports.
         let is_takers = ghost.lease.is_none() && matches!(verb, Verb::Complete | Verb::Fail);
+        let people = &self.fleet.people;
+        let who = if self.random.bool() { &people.alice } else { &people.agent };
         let now = self.fleet.engine.check().await.unwrap();
-        ask(&self.fleet, verb, &ghost.seen, (!is_takers).then_some(proof)).await;
+        ask(&self.fleet, verb, (&ghost.seen, who), (!is_takers).then_some(proof)).await;
         let is_report =
             matches!(verb, Verb::Ask | Verb::Complete | Verb::Retry | Verb::Fail | Verb::Release);
         let is_proven = is_takers || lease.is_some() && attempt == ghost.attempt;
         if !verb.rule().from.contains(&ghost.state) || is_report && !is_proven {
             return;
         }
+        if verb == Verb::Requeue && ghost.ended.is_some_and(|rank| who.role().rank() < rank) {
+            return;
+        }
         match verb {
             Verb::Ask => {
-                (ghost.is_gated, ghost.is_approved, ghost.has_asked) = (true, false, true);
-                ghost.state = State::Blocked;
+                (ghost.is_gated, ghost.has_asked, ghost.state) = (true, true, State::Blocked);
             }
-            Verb::Approve | Verb::Edit if ghost.has_asked => {
-                (ghost.state, ghost.is_approved) = (State::Assigned, true);
-            }
+            Verb::Approve | Verb::Edit if ghost.has_asked => ghost.state = State::Assigned,
             Verb::Approve | Verb::Edit => {
-                ghost.is_approved = true;
                 let ended = self.fleet.engine.check().await.unwrap();
                 let is_ahead = match has_come(ghost.seen.scheduled_for.unwrap_or(0), (now, ended)) {
                     Some(has_come) => !has_come,
@@ -209,14 +211,20 @@ impl Walk {
             }
             Verb::Complete => ghost.state = State::Completed,
             Verb::Retry => ghost.fail(true),
-            Verb::Fail => ghost.fail(false),
+            Verb::Fail => {
+                ghost.fail(false);
+                ghost.ended = is_takers.then_some(3);
+            }
             Verb::Release => ghost.state = State::Assigned,
-            Verb::Cancel | Verb::Reject => ghost.state = State::Cancelled,
+            Verb::Cancel => {
+                ghost.state = State::Cancelled;
+                ghost.ended = Some(who.role().rank()).filter(|rank| *rank > 1);
+            }
+            Verb::Reject => (ghost.state, ghost.ended) = (State::Cancelled, Some(2)),
             Verb::Requeue => {
-                (ghost.retries, ghost.lost) = (0, 0);
-                let needs_approval = ghost.is_gated && !ghost.is_approved;
-                ghost.has_asked &= !needs_approval;
-                ghost.state = if needs_approval { State::Blocked } else { State::Pending };
+                (ghost.retries, ghost.lost, ghost.ended) = (0, 0, None);
+                ghost.has_asked = false;
+                ghost.state = if ghost.is_gated { State::Blocked } else { State::Pending };
             }
             _ => {}
         }
@@ -298,8 +306,13 @@ impl Walk {
 }
 
 /// Asks Redis for the verb; the model, not the answer, says what must come of it. Without a proof alice reports, who
-/// takes tasks.
-async fn ask(fleet: &Fleet, verb: Verb, task: &Task, proof: Option<(u32, &Lease)>) {
+/// takes tasks; `who` cancels and requeues.
+async fn ask(
+    fleet: &Fleet,
+    verb: Verb,
+    (task, who): (&Task, &Principal),
+    proof: Option<(u32, &Lease)>,
+) {
     let id = task.id;
     let outcome = match verb {
         Verb::Complete => Outcome::Completed { result: None },
@@ -341,8 +354,8 @@ async fn ask(fleet: &Fleet, verb: Verb, task: &Task, proof: Option<(u32, &Lease)
             let crew = &fleet.people.agent;
             return drop(fleet.engine.extend(crew, id, proof.unwrap(), None, None).await);
         }
-        Verb::Cancel => return drop(fleet.cancel(id).await),
-        Verb::Requeue => return drop(fleet.requeue(id).await),
+        Verb::Cancel => return drop(fleet.engine.cancel(who, id, None).await),
+        Verb::Requeue => return drop(fleet.engine.requeue(who, id).await),
         other => unreachable!("{other} is a duty's"),
     };
     let Some((attempt, lease)) = proof else {
@@ -355,7 +368,12 @@ async fn ask(fleet: &Fleet, verb: Verb, task: &Task, proof: Option<(u32, &Lease)
 
 async fn walk(seed: u64) {
     println!("walking with ORCHESTRATOR_SEED={seed}");
-    let fleet = Fleet::start().await;
+    let fleet = Fleet::build().settings(|settings| {
+        let approvals = &mut settings.approvals;
+        // Other tests are about who asks again and again.
+        (approvals.max_asks, approvals.ask_backoff_ms) = (1_000, 0);
+    });
+    let fleet = fleet.start().await;
     let mut walk = Walk { fleet, random: fastrand::Rng::with_seed(seed), ghosts: BTreeMap::new() };
     let mut story = Vec::new();
     for _ in 0..STEPS {

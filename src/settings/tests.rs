@@ -174,7 +174,7 @@ fn values_are_checked_for_themselves_and_together() {
         ),
         (
             "[approvals]\nrules = [{ name = \"x\", when = { where = [{ field = \"payload.x\", unless = [] }] } }]",
-            "either equals (and or_missing) or unless",
+            "a test needs equals, unless or or_missing",
         ),
     ]);
 }

@@ -19,11 +19,10 @@ pub struct FieldTest {
     pub field: String,
     /// The test holds if the field is one of these strings, numbers or booleans; `true` and `"true"` are the same.
     pub equals: Vec<Value>,
-    /// The test holds unless the field is one of these strings, numbers or booleans, of the same JSON type; it holds
-    /// for a field that is absent, null or empty.
+    /// The test holds unless the field is one of these strings, numbers or booleans, of the same JSON type.
     pub unless: Vec<Value>,
-    /// With `equals`: whether the test holds for a field that is absent or null too.
-    pub or_missing: bool,
+    /// Whether the test holds for a field that is absent or null; if left out, with `unless` only.
+    pub or_missing: Option<bool>,
 }
 
 impl FieldTest {
@@ -44,12 +43,18 @@ impl FieldTest {
         {
             return fault("an empty text in unless would be a word for nothing");
         }
-        let has_equals = !self.equals.is_empty() || self.or_missing;
-        let has_unless = !self.unless.is_empty();
-        if has_equals == has_unless {
-            return fault("a test has either equals (and or_missing) or unless");
+        if !self.equals.is_empty() && !self.unless.is_empty() {
+            return fault("a test has either equals or unless");
+        }
+        if self.equals.is_empty() && self.unless.is_empty() && !self.holds_if_missing() {
+            return fault("a test needs equals, unless or or_missing");
         }
         Ok(())
+    }
+
+    /// Whether the test holds for a field that is absent or null.
+    pub fn holds_if_missing(&self) -> bool {
+        self.or_missing.unwrap_or(!self.unless.is_empty())
     }
 
     fn path(&self) -> Option<(&str, &str)> {
@@ -63,7 +68,7 @@ impl FieldTest {
         let found = object.map_or(Ok(Found::default()), |object| lookup(object, name));
         let Ok(Found { value, is_ambiguous: false }) = found else { return Verdict::Unclear };
         let is_match = match value.unwrap_or_default() {
-            Value::Null => self.or_missing || !self.unless.is_empty(),
+            Value::Null => self.holds_if_missing(),
             Value::Object(_) | Value::Array(_) => return Verdict::Unclear,
             Value::String(text) if has_control(&text) => return Verdict::Unclear,
             value if self.unless.is_empty() => self.equals.iter().any(|one| is_same(one, &value)),
@@ -215,15 +220,40 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_in_the_metadata_counts_as_text_too() {
-        let json = r#"{"where": [{"field": "metadata.feature_flag_change", "equals": [true]}]}"#;
+    fn a_flag_that_is_anything_but_false_is_set() {
+        let json = r#"{"where": [
+            {"field": "metadata.flag", "unless": [false, "false"], "or_missing": false}]}"#;
+        let condition: Condition = serde_json::from_str(json).unwrap();
+        let verdict = |metadata| condition.test(&task("faq", Priority::P2, "{}", metadata));
+
+        for (metadata, expected) in [
+            (None, Verdict::No),
+            (Some("{}"), Verdict::No),
+            (Some(r#"{"flag": null}"#), Verdict::No),
+            (Some(r#"{"flag": false}"#), Verdict::No),
+            (Some(r#"{"flag": "False"}"#), Verdict::No),
+            (Some(r#"{"flag": true}"#), Verdict::Yes),
+            (Some(r#"{"flag": "True"}"#), Verdict::Yes),
+            (Some(r#"{"flag": "yes"}"#), Verdict::Yes),
+            (Some(r#"{"flag": 1}"#), Verdict::Yes),
+            (Some(r#"{"flag": ""}"#), Verdict::Yes),
+            (Some(r#"{"flag": {}}"#), Verdict::Unclear),
+            (Some(r#"{"Flag": true}"#), Verdict::Unclear),
+        ] {
+            assert_eq!(verdict(metadata), expected, "{metadata:?}");
+        }
+    }
+
+    #[test]
+    fn a_named_flag_counts_as_text_too() {
+        let json = r#"{"where": [{"field": "metadata.flag", "equals": [true]}]}"#;
         let condition: Condition = serde_json::from_str(json).unwrap();
         let verdict = |metadata| condition.test(&task("faq", Priority::P2, "{}", metadata));
 
         assert_eq!(verdict(None), Verdict::No);
-        assert_eq!(verdict(Some(r#"{"feature_flag_change": false}"#)), Verdict::No);
-        assert_eq!(verdict(Some(r#"{"feature_flag_change": true}"#)), Verdict::Yes);
-        assert_eq!(verdict(Some(r#"{"feature_flag_change": "True"}"#)), Verdict::Yes);
+        assert_eq!(verdict(Some(r#"{"flag": false}"#)), Verdict::No);
+        assert_eq!(verdict(Some(r#"{"flag": true}"#)), Verdict::Yes);
+        assert_eq!(verdict(Some(r#"{"flag": "True"}"#)), Verdict::Yes);
     }
 
     #[test]
@@ -237,6 +267,7 @@ mod tests {
             r#"{"field": "payload.x", "equals": [true]}"#,
             r#"{"field": "metadata.x", "equals": [], "or_missing": true}"#,
             r#"{"field": "payload.x", "unless": ["dev", 1, false]}"#,
+            r#"{"field": "payload.x", "unless": ["dev"], "or_missing": false}"#,
         ] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
@@ -249,7 +280,6 @@ mod tests {
             r#"{"field": "payload.x", "unless": [["dev"]]}"#,
             r#"{"field": "payload.x", "unless": ["\u200b"]}"#,
             r#"{"field": "payload.x", "unless": ["dev"], "equals": ["prod"]}"#,
-            r#"{"field": "payload.x", "unless": ["dev"], "or_missing": true}"#,
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }

@@ -75,7 +75,7 @@ pub struct FieldTestView {
     pub equals: Vec<Raw>,
     /// The test holds unless the field is one of these; empty: see `equals`.
     pub unless: Vec<Raw>,
-    /// Whether the test of `equals` holds for a field that is absent or null too.
+    /// Whether the test holds for a field that is absent or null.
     pub or_missing: bool,
 }
 
@@ -142,7 +142,7 @@ impl From<&FieldTest> for FieldTestView {
             field: test.field.clone(),
             equals: raw(&test.equals),
             unless: raw(&test.unless),
-            or_missing: test.or_missing,
+            or_missing: test.holds_if_missing(),
         }
     }
 }

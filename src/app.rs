@@ -306,8 +306,11 @@ async fn open_engine(
 
 /// Connects to the store and builds the use cases over it.
 async fn connect(settings: &Settings) -> Result<Engine, engine::Error> {
-    let store =
-        store::Settings { events_kept: settings.engine.retention.events, ..settings.store.clone() };
+    let store = store::Settings {
+        events_kept: settings.engine.retention.events,
+        events_bytes: settings.engine.retention.events_bytes,
+        ..settings.store.clone()
+    };
     let store = Store::open(store).await?;
     // A stop token of its own: waits end only after the drain, see `Running::finish`.
     Ok(Engine::new(store, settings.engine.clone(), CancellationToken::new()))

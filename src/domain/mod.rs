@@ -20,6 +20,7 @@ pub mod policy;
 pub mod principal;
 pub mod retry;
 pub mod routing;
+pub mod size;
 pub mod sla;
 pub mod task;
 pub mod text;

@@ -229,6 +229,10 @@ pub struct Task {
 /// a program, and a bound on the memory of one that is.
 pub const TIMELINE: u32 = 128;
 
+/// How many bytes of transitions it keeps, as they are stored: the oldest go first, but never the submission nor the
+/// newest.
+pub const TIMELINE_BYTES: u32 = 65_536;
+
 impl Task {
     /// What a human decides on: with an `action`, whether the agent may take that step.
     pub fn content<'t>(&'t self, action: Option<&'t RawValue>) -> Content<'t> {

@@ -16,7 +16,7 @@ use crate::domain::task::{Attempt, Millis, Task};
 use crate::store::{Decided, Gate, NewContent};
 
 use super::tasks::{read_cursor, refuse, write_cursor};
-use super::{Engine, Error, Page};
+use super::{Engine, Error, PAGE_BYTES, Page};
 
 /// What stands in place of a rule's name where an agent asks.
 pub(super) const ASKED_BY_AGENT: &str = "asked by the agent";
@@ -25,19 +25,24 @@ impl Engine {
     /// A page of approvals, newest first: pending ones by their expiry, others by their decision.
     ///
     /// * `statuses`: which; empty: all.
-    /// * `limit`: 1 to 200.
+    /// * `limit`: 1 to 200. A page may be short though more follow: it has at most [`PAGE_BYTES`] and one approval.
+    /// * `has_all`: also what holds payloads, which is empty without.
     pub async fn approvals(
         &self,
         statuses: &[ApprovalStatus],
         limit: usize,
         cursor: Option<&str>,
+        has_all: bool,
     ) -> Result<Page<Approval>, Error> {
         let from = cursor.map(read_cursor).transpose()?;
         let statuses = if statuses.is_empty() { &ApprovalStatus::ALL } else { statuses };
-        let rows = self.store.list_approvals(statuses, from.as_ref(), limit).await?;
-        let is_last = rows.len() < limit;
-        let next_cursor = rows.last().filter(|_| !is_last).map(|(place, _)| write_cursor(place));
-        Ok(Page { items: rows.into_iter().map(|(_, approval)| approval).collect(), next_cursor })
+        let room = (has_all, PAGE_BYTES);
+        let listed = self.store.list_approvals(statuses, from.as_ref(), limit, room).await?;
+        let is_last = listed.rows.len() < limit && !listed.is_cut;
+        let last = listed.rows.last().filter(|_| !is_last);
+        let next_cursor = last.map(|(place, _)| write_cursor(place));
+        let items = listed.rows.into_iter().filter_map(|(_, approval)| approval);
+        Ok(Page { items: items.collect(), next_cursor })
     }
 
     /// The approval, and the task that it is for.
@@ -45,8 +50,8 @@ impl Engine {
         if !self.store.has(id.partition()) {
             return Err(Error::UnknownApproval(id));
         }
-        let found = self.store.read_approvals(&[id]).await?;
-        let approval = found.into_iter().next().ok_or(Error::UnknownApproval(id))?;
+        let found = self.store.read_approval(id).await?;
+        let approval = found.ok_or(Error::UnknownApproval(id))?;
         let task = self.task(approval.task).await?;
         Ok((approval, task))
     }

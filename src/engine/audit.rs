@@ -5,7 +5,7 @@ use crate::domain::audit::{
 };
 
 use super::tasks::LOOKED_AT;
-use super::{Engine, Error, Fault, Page};
+use super::{Engine, Error, Fault, PAGE_BYTES, Page};
 
 impl Engine {
     /// A page of the audit log of all partitions, newest first, and where each partition's chain begins and ends.
@@ -25,6 +25,7 @@ impl Engine {
             |error: NotAPlace| Error::Invalid(vec![Fault::new("cursor", error.to_string())]);
         let mut from = cursor.map(str::parse::<AuditPlace>).transpose().map_err(invalid)?;
         let (mut items, mut looked_at) = (Vec::new(), 0);
+        let mut room = PAGE_BYTES;
         loop {
             let (rows, chains) = self.store.list_audit(from, limit).await?;
             looked_at += rows.len();
@@ -32,13 +33,16 @@ impl Engine {
             let (found, mut is_last) = (rows.len(), rows.len() < limit);
             for (nth, (place, entry)) in rows.into_iter().enumerate() {
                 from = Some(place);
-                items.extend(Some(entry).filter(|entry| filter.matches(entry)));
-                if items.len() == limit {
+                if filter.matches(&entry) {
+                    room = room.saturating_sub(entry.bytes());
+                    items.push(entry);
+                }
+                if items.len() == limit || room == 0 {
                     is_last &= nth + 1 == found;
                     break;
                 }
             }
-            if is_last || items.len() == limit || looked_at >= LOOKED_AT {
+            if is_last || items.len() == limit || room == 0 || looked_at >= LOOKED_AT {
                 let next_cursor = from.filter(|_| !is_last).map(|place| place.to_string());
                 return Ok((Page { items, next_cursor }, chains));
             }

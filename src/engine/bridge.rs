@@ -14,7 +14,7 @@ use super::{Engine, Error};
 /// batch, or a slow NATS would pass the lease around.
 const LEASE_MS: Millis = 6_000;
 
-/// How many log entries one step publishes; an entry holds up to a hundred events.
+/// How many log entries one step publishes; an entry has up to 64 KiB, or one event.
 const ENTRIES: usize = 10;
 
 /// What a bridge is to publish next of one partition.

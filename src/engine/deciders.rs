@@ -61,7 +61,7 @@ impl Engine {
         let mut cursor = None;
         for _ in 0..LOOKED_AT / PAGE {
             let open = [ApprovalStatus::Pending];
-            let page = self.approvals(&open, PAGE, cursor.as_deref()).await?;
+            let page = self.approvals(&open, PAGE, cursor.as_deref(), false).await?;
             for approval in page.items {
                 let terms = &approval.terms;
                 let levels = terms.levels.iter().skip(approval.level);

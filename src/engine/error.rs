@@ -173,6 +173,12 @@ pub enum Error {
         /// Who called.
         caller: String,
     },
+    /// The caller has published as many bytes of events as it may for now.
+    #[error("the caller has published as much as it may within a minute")]
+    ShareUsed {
+        /// When it may again.
+        wait_ms: Millis,
+    },
     /// The idempotency key was used for another body.
     #[error("idempotency key {key} was used with another body")]
     IdempotencyMismatch {

@@ -23,13 +23,16 @@ struct Body<'e> {
     metadata: &'e RawValue,
 }
 
+/// What an event has beside its payload and metadata at the most, in bytes.
+const EVENT_FRAME: usize = 2_048;
+
 impl Engine {
     /// Publishes an event; returns its id.
     ///
     /// # Errors
     ///
-    /// [`Error::ForeignSource`] if it is to come from another than the caller, who is no admin, or from the
-    /// orchestrator itself.
+    /// [`Error::ShareUsed`] if the caller has published as much as it may for now, [`Error::ForeignSource`] if it is to come
+    /// from another than the caller, who is no admin, or from the orchestrator itself.
     pub async fn publish(&self, caller: &Principal, event: NewEvent) -> Result<Uuid, Error> {
         let source_agent = event.source_agent.as_deref().unwrap_or(caller.name());
         let is_own = source_agent == caller.name() || caller.role() == Role::Admin;
@@ -57,8 +60,12 @@ impl Engine {
         let partition = own.unwrap_or_else(|| self.store.partition_of(fastrand::u64(..)));
         // The scripts continue an object that they opened with the event's id and time.
         let json = json.strip_prefix('{').unwrap_or(&json);
-        let id =
-            self.store.publish(partition, &caller.to_string(), &event.event_type, json).await?;
-        Ok(id.to_uuid())
+        let settings = &self.settings.events;
+        let all = settings.publish_bytes_per_minute;
+        let part = all / self.store.partitions().count().max(1) as u64;
+        let share = part.max((settings.max_publish_bytes + EVENT_FRAME) as u64);
+        let actor = caller.to_string();
+        let id = self.store.publish(partition, &actor, &event.event_type, json, share).await?;
+        id.map(|id| id.to_uuid()).map_err(|wait_ms| Error::ShareUsed { wait_ms })
     }
 }

@@ -10,16 +10,15 @@ use crate::domain::event::{Event, TypePattern};
 use crate::domain::ids::{EventId, Partition, TaskId};
 use crate::store::{Latest, Store};
 
-use super::{Engine, Error, Fault};
+use super::{Engine, Error, Fault, PAGE_BYTES};
 
-/// How many log entries a reader that catches up takes at once; an entry holds up to a hundred events.
+/// How many log entries a reader that catches up takes at once; an entry has up to 64 KiB, or one event.
 const ENTRIES: usize = 20;
 
 /// How many events one page looks at before it comes back short.
 const LOOKED_AT: usize = 20_000;
 
-/// How many live events a reader that still reads the past lets gather before it drops them and reads them from the
-/// log too: well before it would be cut off.
+/// How many live events a reader of the past lets gather before it reads them from the log too.
 const FAR_BEHIND: usize = 4_096;
 
 /// Which events a reader wants; every part that is given must hold.
@@ -155,7 +154,8 @@ impl Engine {
         Ok(Feed { engine: self.clone(), filter, position, live, backlog: VecDeque::new(), gap })
     }
 
-    /// Up to `limit` (1 to 200) events after `after` (none: from the start of the log), oldest first.
+    /// Up to `limit` (1 to 200) events after `after` (none: from the start of the log), oldest first; at most
+    /// [`PAGE_BYTES`] and one event.
     ///
     /// # Errors
     ///
@@ -173,10 +173,13 @@ impl Engine {
         let (mut events, mut has_gap) = (Vec::new(), false);
         let mut ahead: Vec<VecDeque<Arc<Event>>> = vec![VecDeque::new(); next.0.len()];
         let mut is_read = vec![false; next.0.len()];
+        let mut room = PAGE_BYTES;
+        // What is read ahead of all partitions together is bounded too.
+        let at_once = (ENTRIES / next.0.len()).max(1);
         for looked_at in 0.. {
             for nth in 0..next.0.len() {
                 if ahead[nth].is_empty() && !is_read[nth] {
-                    let (found, is_trimmed) = self.read_on(next.0[nth]).await?;
+                    let (found, is_trimmed) = self.read_on(next.0[nth], at_once).await?;
                     is_read[nth] = found.is_empty();
                     has_gap |= is_trimmed;
                     ahead[nth].extend(found);
@@ -189,12 +192,15 @@ impl Engine {
                 .filter(|ahead| !ahead.is_empty())
                 .min_by_key(|ahead| ahead.front().map(place));
             let Some(oldest) = oldest else { break };
-            if events.len() == limit || looked_at == LOOKED_AT {
+            if events.len() == limit || looked_at == LOOKED_AT || room == 0 {
                 return Ok(EventPage { events, next, has_more: true, has_gap });
             }
             if let Some(event) = oldest.pop_front() {
                 next.0[usize::from(event.id.partition.0)] = event.id;
-                events.extend(filter.wants(&event).then_some(event));
+                if filter.wants(&event) {
+                    room = room.saturating_sub(event.json.len());
+                    events.push(event);
+                }
             }
         }
         Ok(EventPage { events, next, has_more: false, has_gap })
@@ -227,8 +233,12 @@ impl Engine {
     }
 
     /// Some of the events after `from`, and whether others between were trimmed.
-    async fn read_on(&self, from: EventId) -> Result<(Vec<Arc<Event>>, bool), Error> {
-        let part = self.store.read_log(from, ENTRIES).await?;
+    async fn read_on(
+        &self,
+        from: EventId,
+        entries: usize,
+    ) -> Result<(Vec<Arc<Event>>, bool), Error> {
+        let part = self.store.read_log(from, entries).await?;
         let has_gap = !part.is_seamless && self.was_trimmed_after(from).await?;
         Ok((part.events, has_gap))
     }
@@ -311,7 +321,7 @@ impl Feed {
             // The reader is not slow, its past is long: the live end waits for it further on.
             self.live = Live::join(&self.engine.store).await?;
         }
-        let (found, is_trimmed) = self.engine.read_on(self.position.0[nth]).await?;
+        let (found, is_trimmed) = self.engine.read_on(self.position.0[nth], ENTRIES).await?;
         if found.is_empty() {
             // The rest was trimmed, or the last entry has no more events.
             self.position.0[nth] = self.live.from[nth];

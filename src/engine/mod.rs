@@ -34,7 +34,7 @@ use crate::domain::name::{Name, Worker};
 use crate::domain::task::{Millis, Outcome, Priority, Task};
 use crate::store::Store;
 
-pub use crate::store::{Finding, Remedy};
+pub use crate::store::{Finding, Parts, Remedy};
 pub use approvals::Question;
 pub use bridge::Unpublished;
 pub use deciders::{QUORUM, Target, Unreachable};
@@ -69,6 +69,8 @@ pub struct TaskFilter {
     pub priority: Option<Priority>,
     /// The children of this task.
     pub parent: Option<TaskId>,
+    /// What is shown of them; what is left out is empty.
+    pub parts: Parts,
 }
 
 /// A part of a list.
@@ -79,6 +81,9 @@ pub struct Page<T> {
     /// Where the next page begins; none: this was the last.
     pub next_cursor: Option<String>,
 }
+
+/// How many bytes a page has at the most before its last item, whatever number of items was asked for.
+pub const PAGE_BYTES: usize = 1 << 20;
 
 /// What an agent asks for.
 #[derive(Clone, Debug)]

@@ -29,6 +29,8 @@ pub struct Settings {
     pub approvals: Approvals,
     /// `[sla]`
     pub sla: SlaSettings,
+    /// `[events]`
+    pub events: Events,
     /// `[retention]`
     pub retention: Retention,
     /// `[doctor]`
@@ -194,6 +196,16 @@ pub struct SlaSettings {
     pub rules: Vec<SlaRule>,
 }
 
+/// What may be published.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    /// The largest payload and metadata of an event from outside together, in bytes.
+    pub max_publish_bytes: usize,
+    /// How many bytes of events a caller may publish within a minute.
+    pub publish_bytes_per_minute: u64,
+}
+
 /// How long things are kept.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,6 +214,8 @@ pub struct Retention {
     pub finished_ms: Millis,
     /// About how many entries of the event log; a batch of tasks that moved together is one entry.
     pub events: u64,
+    /// How many bytes of the event log, of all partitions together.
+    pub events_bytes: u64,
     /// An entry of the event log.
     pub events_ms: Millis,
     /// An entry of the audit log.

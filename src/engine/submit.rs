@@ -89,8 +89,8 @@ impl Engine {
         let Some(parent) = record.new.parent.filter(|parent| parent.partition() != home) else {
             return Ok(None);
         };
-        let found = self.store.read(parent.partition(), &[parent]).await?;
-        Ok(Some(found.first().map(|parent| parent.state)))
+        let found = self.store.read(parent).await?;
+        Ok(Some(found.map(|parent| parent.state)))
     }
 
     /// A parent in another partition may have been cancelled between the look at it and the task's storing.
@@ -100,8 +100,8 @@ impl Engine {
         if task.on_parent_cancel == OnParentCancel::Continue {
             return Ok(());
         }
-        let found = self.store.read(parent.partition(), &[parent]).await?;
-        if found.first().is_some_and(|parent| parent.state == State::Cancelled) {
+        let found = self.store.read(parent).await?;
+        if found.is_some_and(|parent| parent.state == State::Cancelled) {
             self.cascade_from(parent).await?;
         }
         Ok(())

@@ -12,11 +12,14 @@ use crate::domain::task::Task;
 use crate::store::lists::Place;
 use crate::store::{Answer, Row};
 
-use super::{Engine, Error, Fault, Page, StatusChange, TaskFilter};
+use super::{Engine, Error, Fault, PAGE_BYTES, Page, StatusChange, TaskFilter};
 
 /// How many tasks one page looks at before it comes back short: a rare match in a large store must not hold the
 /// call for long.
 pub(super) const LOOKED_AT: usize = 2_000;
+
+/// A page with less room than this, in bytes, is full.
+pub(super) const LEAST_ROOM: usize = 16 << 10;
 
 impl Engine {
     /// The task as it is now.
@@ -24,8 +27,7 @@ impl Engine {
         if !self.store.has(id.partition()) {
             return Err(Error::UnknownTask(id));
         }
-        let found = self.store.read(id.partition(), &[id]).await?;
-        found.into_iter().next().ok_or(Error::UnknownTask(id))
+        self.store.read(id).await?.ok_or(Error::UnknownTask(id))
     }
 
     /// The task once it is terminal, or as it is when `wait` (at most 60 s) is over or the process stops.
@@ -51,7 +53,8 @@ impl Engine {
 
     /// A page of tasks, newest first; with a state, newest in that state first.
     ///
-    /// * `limit`: 1 to 200. A page may be short though more follow: `next_cursor` tells.
+    /// * `limit`: 1 to 200. A page may be short though more follow: `next_cursor` tells. It has at most [`PAGE_BYTES`] and
+    ///   one task.
     ///
     /// # Errors
     ///
@@ -65,26 +68,31 @@ impl Engine {
         let mut from = cursor.map(read_cursor).transpose()?;
         let mut items = Vec::new();
         let mut looked_at = 0;
+        let mut room = PAGE_BYTES;
         if filter.parent.is_some_and(|parent| !self.store.has(parent.partition())) {
             return Ok(Page { items, next_cursor: None });
         }
         loop {
-            let agent = filter.agent.as_ref();
-            let rows =
-                self.store.list(filter.state, agent, filter.parent, from.as_ref(), limit).await?;
-            let is_last = rows.len() < limit;
-            looked_at += rows.len();
-            for (place, task) in rows {
+            let which = (filter.state, filter.agent.as_ref(), filter.parent);
+            let listed = self.store.list(which, from.as_ref(), limit, (filter.parts, room)).await?;
+            let is_last = listed.rows.len() < limit && !listed.is_cut;
+            looked_at += listed.rows.len();
+            for (place, task) in listed.rows {
                 if items.len() == limit {
                     return Ok(Page { items, next_cursor: from.as_ref().map(write_cursor) });
                 }
                 from = Some(place);
-                items.extend(task.filter(|task| filter.matches(task)));
+                if let Some(task) = task.filter(|task| filter.matches(task)) {
+                    room = room.saturating_sub(task.bytes());
+                    items.push(task);
+                }
             }
             if is_last {
                 return Ok(Page { items, next_cursor: None });
             }
-            if items.len() == limit || looked_at >= LOOKED_AT {
+            // What was cut once would be cut again, to ever less.
+            let is_full = room < LEAST_ROOM || (listed.is_cut && !items.is_empty());
+            if items.len() == limit || looked_at >= LOOKED_AT || is_full {
                 return Ok(Page { items, next_cursor: from.as_ref().map(write_cursor) });
             }
         }

@@ -13,7 +13,7 @@ use super::json::{Body, Json, OptionalBody};
 use super::openapi::Tag;
 use super::request::{Approve, Decisions, Limits, Reject, Retarget};
 use super::tasks::DEFAULT_PAGE;
-use super::text::{PageLimit, Text};
+use super::text::{ApprovalParts, PageLimit, Text};
 use super::view::{ApprovalDetail, ApprovalPage, DecisionResult, DecisionsResult};
 
 /// The calls on approvals.
@@ -26,6 +26,8 @@ pub struct Approvals {
 
 type Limit = Query<Option<Text<PageLimit>>>;
 
+type Include = Query<Option<Text<ApprovalParts>>>;
+
 #[OpenApi(tag = "Tag::Approvals")]
 impl Approvals {
     /// List approvals
@@ -37,12 +39,14 @@ impl Approvals {
         _caller: Caller<ApprovalsRead>,
         /// Only approvals of this status.
         status: Query<Option<Text<ApprovalStatus>>>,
+        /// Send `payload` for approvals that carry `action`, `original_payload` and `changes`, which are absent without.
+        include: Include,
         /// The most items of the page; 50 if left out.
         limit: Limit,
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<ApprovalPage>, Refusal> {
-        self.page(status.0.map(|word| word.0).as_slice(), limit, cursor).await
+        self.page(status.0.map(|word| word.0).as_slice(), include, limit, cursor).await
     }
 
     /// List approvals that wait for a decision
@@ -50,12 +54,14 @@ impl Approvals {
     async fn pending(
         &self,
         _caller: Caller<ApprovalsRead>,
+        /// Send `payload` for approvals that carry `action`, `original_payload` and `changes`, which are absent without.
+        include: Include,
         /// The most items of the page; 50 if left out.
         limit: Limit,
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<ApprovalPage>, Refusal> {
-        self.page(&[ApprovalStatus::Pending], limit, cursor).await
+        self.page(&[ApprovalStatus::Pending], include, limit, cursor).await
     }
 
     /// List approvals that no longer wait for a decision
@@ -63,6 +69,8 @@ impl Approvals {
     async fn history(
         &self,
         _caller: Caller<ApprovalsRead>,
+        /// Send `payload` for approvals that carry `action`, `original_payload` and `changes`, which are absent without.
+        include: Include,
         /// The most items of the page; 50 if left out.
         limit: Limit,
         /// The `next_cursor` of the page before.
@@ -70,7 +78,7 @@ impl Approvals {
     ) -> Result<Json<ApprovalPage>, Refusal> {
         let is_decided = |status: &ApprovalStatus| *status != ApprovalStatus::Pending;
         let decided: Vec<_> = ApprovalStatus::ALL.into_iter().filter(is_decided).collect();
-        self.page(&decided, limit, cursor).await
+        self.page(&decided, include, limit, cursor).await
     }
 
     /// Get an approval and its task
@@ -161,10 +169,13 @@ impl Approvals {
     async fn page(
         &self,
         statuses: &[ApprovalStatus],
+        include: Include,
         limit: Limit,
         cursor: Query<Option<String>>,
     ) -> Result<Json<ApprovalPage>, Refusal> {
         let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
-        Ok(Json(self.engine.approvals(statuses, limit, cursor.0.as_deref()).await?.into()))
+        let has_all = include.0.is_some();
+        let page = self.engine.approvals(statuses, limit, cursor.0.as_deref(), has_all).await?;
+        Ok(Json(ApprovalPage::new(page, has_all)))
     }
 }

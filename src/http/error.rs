@@ -87,7 +87,7 @@ enum Cause {
     Unreadable, Unauthenticated, MissingScope, OwnSubmission, OwnContent, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
     UnknownApproval, UnknownAgent, TooManyAgents, MethodNotAllowed, NotAcceptable, FinalParent, IllegalTransition, LeaseLost, TaskCancelled,
     NotHolder, ResultMismatch, EndedByHuman, AsksExhausted, AskedTooSoon, AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
-    IdempotencyMismatch, RequestTimeout, UriTooLong, HeadTooLarge, HttpVersion, TooManyWaits, TooManyBytes, Overloaded,
+    IdempotencyMismatch, RequestTimeout, UriTooLong, HeadTooLarge, HttpVersion, TooManyWaits, TooManyBytes, Overloaded, ShareUsed,
     Other(StatusCode), Internal, StoreFull, StoreUnavailable, NotReplicated,
 }
 
@@ -135,6 +135,7 @@ impl Cause {
             Self::TooManyWaits         => (S::TOO_MANY_REQUESTS,      "too-many-waits",         "Too many calls of the caller wait"),
             Self::TooManyBytes         => (S::TOO_MANY_REQUESTS,      "too-many-bytes",         "Too many bytes of the caller are held"),
             Self::Overloaded           => (S::SERVICE_UNAVAILABLE,    "overloaded",             "The gateway is at its capacity"),
+            Self::ShareUsed            => (S::TOO_MANY_REQUESTS,      "share-used",             "The caller has published its share"),
             Self::Internal             => (S::INTERNAL_SERVER_ERROR,  "internal-error",         "Something is wrong here"),
             Self::StoreFull            => (S::SERVICE_UNAVAILABLE,    "store-full",             "The store is full"),
             Self::StoreUnavailable     => (S::SERVICE_UNAVAILABLE,    "store-unavailable",      "The store does not answer"),

@@ -23,6 +23,7 @@ mod json;
 mod metrics;
 pub mod openapi;
 mod oversight;
+mod part;
 mod peer;
 mod request;
 mod server;

@@ -19,7 +19,7 @@ use super::peer::Peer;
 use super::request::{
     Batch, Cancellation, Empty, IdempotencyHeader, Limits, StatusRequest, Submission, Trace,
 };
-use super::text::{PageLimit, Text, WaitMs};
+use super::text::{PageLimit, TaskParts, Text, WaitMs};
 use super::view::{BatchItemResult, BatchResult, StatusChanged, TaskPage, TaskView, TimelinePage};
 
 /// The items of a page that does not say how many it wants.
@@ -99,8 +99,8 @@ impl Tasks {
 
     /// Submit up to 1,000 tasks
     ///
-    /// Each is accepted or refused for itself; the results are in the order of the tasks. An item may
-    /// carry an `idempotency_key`.
+    /// Each is accepted or refused for itself; the results are in the order of the tasks, which they show without payload
+    /// and metadata. An item may carry an `idempotency_key`.
     #[oai(path = "/tasks/batch", method = "post", operation_id = "submit_tasks")]
     async fn submit_batch(
         &self,
@@ -130,7 +130,7 @@ impl Tasks {
 
     /// List tasks
     ///
-    /// Newest first. A page may be short though more follow: go by `next_cursor`.
+    /// Newest first. A page may be short though more follow: go by `next_cursor`. It has at most 1 MiB and one task.
     #[oai(path = "/tasks", method = "get", operation_id = "list_tasks")]
     #[allow(clippy::too_many_arguments, reason = "one argument a query parameter")]
     async fn list(
@@ -147,21 +147,26 @@ impl Tasks {
         priority: Query<Option<Text<Priority>>>,
         /// Only parts of this task.
         parent_task_id: Query<Option<Text<TaskId>>>,
+        /// What the tasks carry besides: payload, metadata, result, joined by commas. Left out, these members are absent,
+        /// as are `action`, `original_payload` and `changes` of their approvals, which go with the payload.
+        include: Query<Option<Text<TaskParts>>>,
         /// The most items of the page; 50 if left out.
         limit: Query<Option<Text<PageLimit>>>,
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<TaskPage>, Refusal> {
+        let parts = include.0.map(|word| word.0.0).unwrap_or_default();
         let filter = TaskFilter {
             state: status.0.map(|word| word.0),
             kind: kind.0.map(|word| word.0),
             agent: assigned_to.0.map(|word| word.0),
             priority: priority.0.map(|word| word.0),
             parent: parent_task_id.0.map(|word| word.0),
+            parts,
         };
         let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
         let page = self.engine.tasks(&filter, limit, cursor.0.as_deref()).await?;
-        Ok(Json(page.into()))
+        Ok(Json(TaskPage::new(page, parts)))
     }
 
     /// Get a task

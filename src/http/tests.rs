@@ -22,6 +22,7 @@ const USER_KEY: &str = "user-key-0123456789";
 static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
     types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
     max_json_bytes: 1_000,
+    max_event_bytes: 100,
     max_retries: 3,
     warn_at_percent: 80,
 });

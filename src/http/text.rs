@@ -28,10 +28,12 @@ use super::field::Readable;
 
 mod events;
 mod group;
+mod include;
 mod report;
 
 pub use events::{EventSource, EventType, TypePatterns};
 pub use group::GroupName;
+pub use include::{ApprovalParts, TaskParts};
 
 /// A type that stands on the wire as text.
 pub trait Word: Sized + Send + Sync + 'static {

@@ -23,6 +23,15 @@ const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
 const YEAR: u64 = 365 * DAY;
 
+/// The least that a partition's event log must hold, in bytes: a few of its largest entries.
+const MIN_LOG_BYTES: u64 = 1 << 20;
+
+/// The largest answer about one task, in bytes: its payload, metadata and result, the payload as it was before an approver
+/// changed it, and the rest, which is bounded by itself.
+fn largest_task(max_payload_bytes: usize) -> usize {
+    4 * max_payload_bytes + (1 << 20)
+}
+
 /// Adds a fault for everything that does not hold.
 pub(super) fn cross(settings: &Settings, faults: &mut Vec<Fault>) {
     let mut check = Check { tree: &settings.tree, faults };
@@ -86,7 +95,15 @@ impl Check<'_> {
             ("retention.events_ms", engine.retention.events_ms, SECOND..=10 * YEAR),
             ("retention.audit_ms", engine.retention.audit_ms, SECOND..=10 * YEAR),
             ("retention.events", engine.retention.events, 1_000..=1_000_000_000_000),
+            ("retention.events_bytes", engine.retention.events_bytes, 1 << 20..=1 << 40),
+            ("events.max_publish_bytes", bytes(engine.events.max_publish_bytes), 256..=1 << 20),
+            (
+                "events.publish_bytes_per_minute",
+                engine.events.publish_bytes_per_minute,
+                1_024..=1 << 40,
+            ),
             ("http.max_body_bytes", bytes(http.max_body_bytes), 1_024..=1 << 30),
+            ("http.max_answer_bytes", bytes(http.max_answer_bytes), 1 << 20..=1 << 30),
             ("http.idle_timeout_ms", http.idle_timeout_ms, SECOND..=HOUR),
             ("http.header_timeout_ms", http.header_timeout_ms, 100..=300 * SECOND),
             ("http.body_timeout_ms", http.body_timeout_ms, 100..=HOUR),
@@ -107,10 +124,15 @@ impl Check<'_> {
         ] {
             self.range(path, value, range);
         }
-        if engine.doctor.every_ms > 0 {
-            self.range("doctor.every_ms", engine.doctor.every_ms, SECOND..=30 * DAY);
+        self.ranges_with_exceptions(settings);
+    }
+
+    fn ranges_with_exceptions(&mut self, settings: &Settings) {
+        match settings.engine.doctor.every_ms {
+            0 => {}
+            every_ms => self.range("doctor.every_ms", every_ms, SECOND..=30 * DAY),
         }
-        if http.host.trim().is_empty() {
+        if settings.http.http.host.trim().is_empty() {
             self.fail("http.host", "expected an address or a name");
         }
     }
@@ -146,6 +168,23 @@ impl Check<'_> {
         }
         if settings.http.http.max_inflight_bytes < settings.http.http.max_body_bytes {
             self.fail("http.max_inflight_bytes", "expected no less than http.max_body_bytes");
+        }
+        let partitions = u64::from(settings.store.partitions);
+        let least = MIN_LOG_BYTES * partitions;
+        if engine.retention.events_bytes < least {
+            self.fail(
+                "retention.events_bytes",
+                format!("expected {least} or more with {partitions} partitions"),
+            );
+        }
+        let largest = largest_task(engine.tasks.max_payload_bytes);
+        if settings.http.http.max_answer_bytes < largest {
+            self.fail(
+                "http.max_answer_bytes",
+                format!(
+                    "expected {largest} or more: so large is a task with tasks.max_payload_bytes"
+                ),
+            );
         }
         let starts = &engine.queue.head_start_ms;
         for pair in Priority::ALL.windows(2) {

@@ -41,7 +41,8 @@ pub type Variables = Vec<(String, String)>;
 pub struct Settings {
     /// `[store]`
     pub store: crate::store::Settings,
-    /// `[tasks]`, `[queue]`, `[agents]`, `[routing]`, `[approvals]`, `[sla]`, `[retention]`, `[doctor]`
+    /// `[tasks]`, `[queue]`, `[agents]`, `[routing]`, `[approvals]`, `[sla]`, `[events]`, `[retention]`,
+    /// `[doctor]`
     pub engine: engine::Settings,
     /// `[http]`, `[auth]`
     pub http: crate::http::Settings,
@@ -166,6 +167,7 @@ impl Settings {
         let (retention, nats) =
             (section(&tree, "retention", faults), section(&tree, "nats", faults));
         let doctor = section(&tree, "doctor", faults);
+        let events = section(&tree, "events", faults);
         let people = auth.as_ref().map(|auth: &Auth| People::new(&auth.identities, &auth.sources));
         Some(Self {
             store: store?,
@@ -176,6 +178,7 @@ impl Settings {
                 routing: routing?,
                 approvals: approvals?,
                 sla: sla?,
+                events: events?,
                 retention: retention?,
                 doctor: doctor?,
                 people: people?,

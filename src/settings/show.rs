@@ -7,7 +7,7 @@ use config::{Value, ValueKind};
 use super::tree::{Tree, bare, below, shown, sorted};
 
 /// The sections in the order of `config/default.toml`.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "store",
     "tasks",
     "queue",
@@ -15,6 +15,7 @@ const ORDER: [&str; 12] = [
     "routing",
     "approvals",
     "sla",
+    "events",
     "retention",
     "http",
     "auth",

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
+use redis::Value;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -10,7 +11,7 @@ use crate::domain::approval::{
     Approval, ApprovalStatus, Asked, Decision, Edit, OnRejection, Verdict,
 };
 use crate::domain::decision::{Author, payload_digest};
-use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lease::Proof;
 use crate::domain::lifecycle::State;
 use crate::domain::principal::Principal;
@@ -77,13 +78,8 @@ impl Store {
             Verdict::Approve { .. } => {
                 match edit {
                     Some(edit) => {
-                        let task = edit.task;
-                        let target = task.sla.as_ref().and_then(|sla| sla.target.as_deref());
-                        args.arg(codec::write_spec(
-                            edit.payload,
-                            task.metadata.as_deref(),
-                            target,
-                        )?);
+                        let metadata = edit.task.metadata.as_deref();
+                        args.arg(codec::write_spec(edit.payload, metadata)?);
                         args.arg(edit.digest).arg(edit.original.get()).arg(edit.changes);
                         args.arg(payload_digest(edit.payload))
                     }
@@ -147,15 +143,42 @@ impl Store {
         Answer::read(&answer, State::Blocked)
     }
 
-    /// The approvals among `ids` (of one partition) that exist, in order.
-    pub async fn read_approvals(&self, ids: &[ApprovalId]) -> Result<Vec<Approval>, Error> {
-        let mut pipe = redis::pipe();
+    /// The approval, with all that there is of it.
+    pub async fn read_approval(&self, id: ApprovalId) -> Result<Option<Approval>, Error> {
+        let mut cmd = redis::cmd("HGETALL");
+        cmd.arg(self.keys().approval(id));
+        let hash: HashMap<String, String> = self.query("read an approval", &mut cmd).await?;
+        (!hash.is_empty()).then(|| read_approval(id, &hash)).transpose()
+    }
+
+    /// Those of the first of `ids` (of one partition) that exist, in order, over the pool of long reads; and how many of
+    /// `ids` that were. As many as have `budget` bytes, at least one.
+    ///
+    /// * `has_all`: also what holds payloads, which is empty without.
+    pub(super) async fn read_approvals_cold(
+        &self,
+        partition: Partition,
+        ids: &[ApprovalId],
+        has_all: bool,
+        budget: usize,
+    ) -> Result<(usize, Vec<Approval>), Error> {
+        let mut args = args();
+        args.arg(u8::from(has_all)).arg(budget);
         for id in ids {
-            pipe.cmd("HGETALL").arg(self.keys().approval(*id));
+            args.arg(id.to_string());
         }
-        let hashes: Vec<HashMap<String, String>> = self.query_all("read approvals", &pipe).await?;
-        let found = ids.iter().zip(hashes).filter(|(_, hash)| !hash.is_empty());
-        found.map(|(id, hash)| read_approval(*id, &hash)).collect()
+        let answer: Vec<Value> = self.run_cold(&script::READ_APPROVALS, partition, args).await?;
+        let unreadable = |error| Error::corrupt(format!("the answer of read_approvals: {error}"));
+        let mut rows = answer.into_iter();
+        let looked_at =
+            redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
+        let approvals = rows.map(|row| {
+            let (id, hash): (String, HashMap<String, String>) =
+                redis::from_redis_value(row).map_err(unreadable)?;
+            let id = id.parse().map_err(|_| Error::corrupt(format!("approval id {id:?}")))?;
+            read_approval(id, &hash)
+        });
+        Ok((looked_at, approvals.collect::<Result<_, _>>()?))
     }
 }
 
@@ -189,12 +212,11 @@ pub(super) fn read_approval(
     let fields = Fields { id, hash };
     let gate: Vec<&str> = fields.needed("gate")?.split('\n').collect();
     let [.., terms, rule] = gate.as_slice() else { return Err(fields.unreadable("gate")) };
-    let edit = match (fields.get("edited_by"), fields.raw("original")?, fields.raw("changes")?) {
-        (Some(by), Some(original), Some(changes)) => {
-            Some(Edit { by: by.to_owned(), original, changes })
-        }
-        _ => None,
-    };
+    let edit = fields.get("edited_by").map(|by| {
+        let original = fields.raw("original")?.unwrap_or_else(empty);
+        let changes = fields.raw("changes")?.unwrap_or_else(empty);
+        Ok::<_, Error>(Edit { by: by.to_owned(), original, changes })
+    });
     Ok(Approval {
         id,
         task: fields.parse("task")?.ok_or_else(|| fields.unreadable("task"))?,
@@ -212,7 +234,7 @@ pub(super) fn read_approval(
         terms: serde_json::from_str(terms).map_err(|_| fields.unreadable("gate"))?,
         level: fields.parse("level")?.unwrap_or_default(),
         votes: fields.json("votes")?.unwrap_or_default(),
-        edit,
+        edit: edit.transpose()?,
         authors: authors(fields.get("authors").unwrap_or_default()),
         revision: fields.parse("revision")?.unwrap_or_default(),
         requested_by: fields.needed("by")?.to_owned(),
@@ -231,6 +253,11 @@ pub(super) fn read_approval(
 fn authors(lines: &str) -> Vec<Author> {
     let author = |(payload, by): (&str, &str)| Author { payload: payload.into(), by: by.into() };
     lines.lines().filter_map(|line| line.split_once(' ')).map(author).collect()
+}
+
+/// What stands for JSON that was not read.
+fn empty() -> Box<RawValue> {
+    RawValue::NULL.to_owned()
 }
 
 /// The hash of an approval; an empty field is none.

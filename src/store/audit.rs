@@ -33,9 +33,10 @@ impl Store {
             let (found, chain) = self.read_audit(partition, from, limit).await?;
             entries.extend(found);
             chains.push(chain);
+            // No more is held than two partitions have.
+            entries.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
+            entries.truncate(limit);
         }
-        entries.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
-        entries.truncate(limit);
         Ok((entries, chains))
     }
 

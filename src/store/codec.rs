@@ -16,23 +16,18 @@ use super::approvals::read_approval;
 
 /// What was submitted and that nobody here looks into: the value of the `specs` hash.
 ///
-/// Most tasks have only a payload, which then stands as it came; others are a list of payload, metadata and SLA target.
+/// Most tasks have only a payload, which then stands as it came; others are a list of payload and metadata.
 pub(super) struct Spec {
     pub payload: Box<RawValue>,
     pub metadata: Option<Box<RawValue>>,
-    pub sla_target: Option<String>,
 }
 
 /// Writes a spec.
-pub(super) fn write_spec(
-    payload: &RawValue,
-    metadata: Option<&RawValue>,
-    sla_target: Option<&str>,
-) -> Result<String, Error> {
-    if metadata.is_none() && sla_target.is_none() {
+pub(super) fn write_spec(payload: &RawValue, metadata: Option<&RawValue>) -> Result<String, Error> {
+    if metadata.is_none() {
         return Ok(payload.get().to_owned());
     }
-    serde_json::to_string(&(payload, metadata, sla_target))
+    serde_json::to_string(&(payload, metadata))
         .map_err(|error| Error::corrupt(format!("a spec: {error}")))
 }
 
@@ -42,10 +37,10 @@ pub(super) fn spec(text: &str, id: TaskId) -> Result<Spec, Error> {
     // A payload is an object.
     if !text.starts_with('[') {
         let payload = RawValue::from_string(text.to_owned()).map_err(unreadable)?;
-        return Ok(Spec { payload, metadata: None, sla_target: None });
+        return Ok(Spec { payload, metadata: None });
     }
-    let (payload, metadata, sla_target) = serde_json::from_str(text).map_err(unreadable)?;
-    Ok(Spec { payload, metadata, sla_target })
+    let (payload, metadata) = serde_json::from_str(text).map_err(unreadable)?;
+    Ok(Spec { payload, metadata })
 }
 
 /// What Redis keeps of a task beside its record.
@@ -109,13 +104,13 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let (max_retries, timeout_ms) = (second.needed()?, second.optional()?);
     let (parent, source, _actions) = (second.optional()?, second.needed()?, third.text()?);
     let on_parent_cancel = second.optional()?.unwrap_or_default();
-    let (clocks_since, deadlines) = (third.needed()?, (third.optional()?, third.optional()?));
+    let clocks_since = third.needed()?;
+    let sla = sla(&mut third)?;
     let timeline = timeline(lines)?;
     let submission =
         timeline.first().ok_or_else(|| Error::corrupt("a record without a timeline"))?;
     let (created_at, submitted_by, spec) = (submission.at, submission.actor.clone(), beside.spec);
     let asked = asked(approval, &beside.approval)?;
-    let sla = sla(spec.sla_target, deadlines, third.optional()?);
     Ok(Task {
         id,
         kind,
@@ -169,21 +164,16 @@ fn asked(
     id.map(|id| read_approval(id, hash).map(Box::new)).transpose()
 }
 
-/// What was promised in time, if anything was: a promise has a threshold.
-fn sla(
-    target: Option<String>,
-    (start_deadline, deadline): (Option<Millis>, Option<Millis>),
-    alert_threshold: Option<u8>,
-) -> Option<Sla> {
+/// What was promised in time, if anything was: the rest of the third line. A promise has a threshold.
+fn sla(third: &mut Words<'_>) -> Result<Option<Sla>, Error> {
+    let start_deadline = third.optional()?;
+    let deadline = third.optional()?;
+    let Some(alert_threshold) = third.optional()? else { return Ok(None) };
+    let _stands = third.text()?;
+    let target = third.text()?.map(serde_json::from_str).transpose();
+    let target = target.map_err(|error| Error::corrupt(format!("a record's target: {error}")))?;
     let (within_ms, start_within_ms) = (None, None);
-    Some(Sla {
-        target,
-        deadline,
-        within_ms,
-        start_deadline,
-        start_within_ms,
-        alert_threshold: alert_threshold?,
-    })
+    Ok(Some(Sla { target, deadline, within_ms, start_deadline, start_within_ms, alert_threshold }))
 }
 
 /// Why the last attempt failed, or why the task was called off; nothing from before the last requeue.
@@ -227,6 +217,11 @@ fn verb(word: &str) -> Option<Verb> {
 /// Reads opaque JSON back.
 pub(super) fn raw(text: String, what: &str) -> Result<Box<RawValue>, Error> {
     RawValue::from_string(text).map_err(|error| Error::corrupt(format!("{what}: {error}")))
+}
+
+/// A word of a record for a text: a JSON string without a space.
+pub(super) fn word(text: Option<&str>) -> String {
+    text.map_or_else(|| "-".to_owned(), |text| quote(text).replace(' ', "\\u0020"))
 }
 
 /// A JSON string of `text`.

@@ -12,10 +12,13 @@ use crate::domain::task::Task;
 use super::keys::Keys;
 use super::keyspace::{self, Content};
 use super::script::Script;
-use super::{Error, Store, args, script};
+use super::{Error, Parts, Store, args, script};
 
 /// How many ids are examined in one call: a few milliseconds of Redis.
 const PIECE: usize = 100;
+
+/// How many bytes of tasks are read at once to make their digests.
+const DIGESTED_AT_ONCE: usize = 1 << 20;
 
 /// How many keys are asked for in one call.
 const KEYS: usize = 500;
@@ -227,18 +230,25 @@ impl Store {
         members: &[String],
     ) -> Result<HashMap<String, String>, Error> {
         let ids: Vec<_> = members.iter().filter_map(|id| id.parse::<TaskId>().ok()).collect();
-        let mut tasks = match self.read_cold(partition, &ids).await {
-            Err(Error::Corrupt { .. }) => Vec::new(),
-            read => return Ok(digests(&read?)),
-        };
-        // One that cannot be read must not hide the others, and is found by the script.
-        for id in ids {
-            match self.read_cold(partition, &[id]).await {
-                Err(Error::Corrupt { .. }) => {}
-                read => tasks.extend(read?),
-            }
+        let mut rest = ids.as_slice();
+        let mut found = HashMap::new();
+        let mut at_once = rest.len();
+        while !rest.is_empty() {
+            let piece = &rest[..at_once.min(rest.len())];
+            let (looked_at, tasks) =
+                match self.read_cold(partition, piece, Parts::ALL, DIGESTED_AT_ONCE).await {
+                    // One that cannot be read must not hide the others, and is found by the script.
+                    Err(Error::Corrupt { .. }) if piece.len() > 1 => {
+                        at_once = 1;
+                        continue;
+                    }
+                    Err(Error::Corrupt { .. }) => (1, Vec::new()),
+                    read => read?,
+                };
+            found.extend(digests(&tasks));
+            rest = rest.get(looked_at.max(1)..).unwrap_or_default();
         }
-        Ok(digests(&tasks))
+        Ok(found)
     }
 
     async fn call(

@@ -43,7 +43,9 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         ("roster" | "cascade", "") => ("zset", Content::Other),
         ("paused", "") => ("set", Content::Paused),
         ("events" | "audit", "") => ("stream", Content::Other),
-        ("corrected", "") | ("idempotency" | "published", _) => ("string", Content::Other),
+        ("corrected" | "logged", "") | ("idempotency" | "published" | "share", _) => {
+            ("string", Content::Other)
+        }
         ("children", parent) => ("zset", Content::Children(parent.parse().ok()?)),
         ("approval", id) => ("hash", Content::Approval(id.parse().ok()?)),
         ("approvals", status) => {

@@ -1,6 +1,7 @@
 //! Pages of tasks and approvals, newest first, over the pool of long reads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::str::FromStr;
 
 use futures_util::future::try_join_all;
 
@@ -10,7 +11,7 @@ use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::task::Task;
 
-use super::{Error, Store, keys};
+use super::{Error, Parts, Store, keys};
 
 /// One place in a sorted set.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,15 @@ pub struct Place {
     pub score: f64,
     /// The member, which decides between equal scores.
     pub member: String,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug)]
+pub struct Listed<T> {
+    /// Each place, with what stands there; none: it has gone meanwhile.
+    pub rows: Vec<(Place, Option<T>)>,
+    /// Whether what follows was left out because the part is large enough.
+    pub is_cut: bool,
 }
 
 /// How many members of equal score a page may have to skip at once: more than one batch of submissions.
@@ -79,42 +89,30 @@ impl Store {
         Ok(places)
     }
 
-    /// Tasks after `from`, newest first, with the place that each has in its list.
+    /// Tasks after `from`, newest first, with the place that each has in its list; no more than `budget` bytes of them and
+    /// one.
     ///
     /// The list is that of the `parent`'s children, else that of the `state` (of the `agent`, where the state has
     /// a set for each), else that of all tasks.
     pub async fn list(
         &self,
-        state: Option<State>,
-        agent: Option<&Name>,
-        parent: Option<TaskId>,
+        (state, agent, parent): (Option<State>, Option<&Name>, Option<TaskId>),
         from: Option<&Place>,
         limit: usize,
-    ) -> Result<Vec<(Place, Option<Task>)>, Error> {
+        (parts, budget): (Parts, usize),
+    ) -> Result<Listed<Task>, Error> {
         let sets = self.sets(state, agent, parent).await?;
         let places = self.merge(&sets, from, limit).await?;
-        let mut rows: Vec<(Place, Option<Task>)> = Vec::with_capacity(places.len());
-        let mut by_partition: Vec<(Partition, Vec<TaskId>)> = Vec::new();
-        for (partition, place) in places {
-            let id: TaskId = place
-                .member
-                .parse()
-                .map_err(|_| Error::corrupt(format!("member {:?}", place.member)))?;
-            match by_partition.iter_mut().find(|(known, _)| *known == partition) {
-                Some((_, ids)) => ids.push(id),
-                None => by_partition.push((partition, vec![id])),
+        let mut found = Found::new(&places);
+        for share in shares::<TaskId>(&places, budget)? {
+            if found.bytes >= budget {
+                found.end_before(&share);
+                continue;
             }
-            rows.push((place, None));
+            let read = self.read_cold(share.partition, &share.ids, parts, share.budget).await?;
+            found.add(&share, read, |task: &Task| (task.id.to_string(), task.bytes()));
         }
-        for (partition, ids) in by_partition {
-            for task in self.read_cold(partition, &ids).await? {
-                let id = task.id.to_string();
-                if let Some((_, slot)) = rows.iter_mut().find(|(place, _)| place.member == id) {
-                    *slot = Some(task);
-                }
-            }
-        }
-        Ok(rows)
+        Ok(found.at(places))
     }
 
     async fn sets(
@@ -161,34 +159,117 @@ impl Store {
         }
     }
 
-    /// Approvals of the given statuses after `from`, newest first, with their places.
+    /// Approvals of the given statuses after `from`, newest first, with their places; no more than `budget` bytes of them
+    /// and one.
+    ///
+    /// * `has_all`: also what holds payloads.
     pub async fn list_approvals(
         &self,
         statuses: &[ApprovalStatus],
         from: Option<&Place>,
         limit: usize,
-    ) -> Result<Vec<(Place, Approval)>, Error> {
+        (has_all, budget): (bool, usize),
+    ) -> Result<Listed<Approval>, Error> {
         let partitions: Vec<_> = self.partitions().collect();
         let sets = partitions.iter().flat_map(|partition| {
             statuses.iter().map(|status| (*partition, self.keys().approvals(*partition, *status)))
         });
         let places = self.merge(&sets.collect::<Vec<_>>(), from, limit).await?;
-        let ids = places.iter().map(|(_, place)| {
-            place
-                .member
-                .parse::<ApprovalId>()
-                .map_err(|_| Error::corrupt(format!("member {:?}", place.member)))
+        let mut found = Found::new(&places);
+        for share in shares::<ApprovalId>(&places, budget)? {
+            if found.bytes >= budget {
+                found.end_before(&share);
+                continue;
+            }
+            let read = self
+                .read_approvals_cold(share.partition, &share.ids, has_all, share.budget)
+                .await?;
+            let key = |approval: &Approval| (approval.id.to_string(), approval.bytes());
+            found.add(&share, read, key);
+        }
+        Ok(found.at(places))
+    }
+}
+
+/// What is read of one partition for a part of a list.
+struct Share<I> {
+    partition: Partition,
+    /// Where its ids stand in the list.
+    nths: Vec<usize>,
+    ids: Vec<I>,
+    /// How many bytes may be read.
+    budget: usize,
+}
+
+/// What each partition has of these places, and its part of the budget; the partition of the first place first.
+fn shares<I: FromStr>(
+    places: &[(Partition, Place)],
+    budget: usize,
+) -> Result<Vec<Share<I>>, Error> {
+    let mut shares: Vec<Share<I>> = Vec::new();
+    let each = budget / places.len().max(1);
+    for (nth, (partition, place)) in places.iter().enumerate() {
+        let member = &place.member;
+        let id = member.parse().map_err(|_| Error::corrupt(format!("member {member:?}")))?;
+        match shares.iter_mut().find(|share| share.partition == *partition) {
+            Some(share) => {
+                share.nths.push(nth);
+                share.ids.push(id);
+                share.budget += each;
+            }
+            None => shares.push(Share {
+                partition: *partition,
+                nths: vec![nth],
+                ids: vec![id],
+                budget: each,
+            }),
+        }
+    }
+    Ok(shares)
+}
+
+/// What was read for a part of a list.
+struct Found<T> {
+    by_member: HashMap<String, T>,
+    /// About how many bytes that are.
+    bytes: usize,
+    /// The first place that was not looked at.
+    end: usize,
+}
+
+impl<T> Found<T> {
+    fn new(places: &[(Partition, Place)]) -> Self {
+        Self { by_member: HashMap::new(), bytes: 0, end: places.len() }
+    }
+
+    /// Adds what was read of a share: how many of its ids were looked at, and what is there.
+    fn add(
+        &mut self,
+        share: &Share<impl Sized>,
+        (looked_at, items): (usize, Vec<T>),
+        key_of: impl Fn(&T) -> (String, usize),
+    ) {
+        for item in items {
+            let (member, bytes) = key_of(&item);
+            self.bytes += bytes;
+            self.by_member.insert(member, item);
+        }
+        self.end = share.nths.get(looked_at).map_or(self.end, |nth| self.end.min(*nth));
+    }
+
+    /// Nothing of this share is looked at.
+    fn end_before(&mut self, share: &Share<impl Sized>) {
+        self.end = share.nths.first().map_or(self.end, |nth| self.end.min(*nth));
+    }
+
+    /// The places up to the first that was not looked at, with what stands there.
+    fn at(mut self, places: Vec<(Partition, Place)>) -> Listed<T> {
+        let is_cut = self.end < places.len();
+        let rows = places.into_iter().take(self.end).map(|(_, place)| {
+            let item = self.by_member.remove(&place.member);
+            (place, item)
         });
-        let ids: Vec<_> = ids.collect::<Result<_, _>>()?;
-        let approvals = if ids.is_empty() { Vec::new() } else { self.read_approvals(&ids).await? };
-        let place_of = |approval: &Approval| {
-            let member = approval.id.to_string();
-            places.iter().find(|(_, place)| place.member == member).map(|(_, place)| place.clone())
-        };
-        Ok(approvals
-            .into_iter()
-            .filter_map(|approval| Some((place_of(&approval)?, approval)))
-            .collect())
+        Listed { rows: rows.collect(), is_cut }
     }
 }
 

@@ -26,8 +26,8 @@ const LIVE_EVENTS: usize = 8_192;
 /// them would be held for one slow reader.
 const LARGE_BYTES: usize = 8 * 1024;
 
-/// How many log entries the live end reads at once.
-const ENTRIES: usize = 256;
+/// How many log entries the live end reads at once; an entry has up to 64 KiB, or one event.
+const ENTRIES: usize = 64;
 
 /// How long one look for new entries waits in Redis. A broken connection goes unnoticed no longer than this and
 /// the response timeout.

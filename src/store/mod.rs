@@ -26,6 +26,7 @@ mod replicas;
 mod report;
 pub mod script;
 pub mod sentinel;
+mod settings;
 mod sweeps;
 mod tasks;
 mod wake;
@@ -38,11 +39,9 @@ use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::{Cmd, FromRedisValue};
-use serde::Deserialize;
 use tokio::task::JoinSet;
 
 use crate::domain::ids::Partition;
-use crate::domain::name::Prefix;
 use crate::domain::principal::Principal;
 
 pub use agents::{AgentRow, Standing, StatsRow};
@@ -56,36 +55,13 @@ pub use log::{Latest, LogBounds, LogPart};
 pub use probe::Spent;
 use replicas::Replicas;
 use script::Script;
+pub use settings::Settings;
 pub use sweeps::Sweep;
-pub use tasks::{Gate, NewRecord, ParentState, SubmitAnswer};
+pub use tasks::{Gate, NewRecord, ParentState, Parts, SubmitAnswer};
 pub use wake::Bells;
 
 /// Who acts when no caller does: the duties.
 pub use crate::domain::principal::ORCHESTRATOR;
-
-/// How the store is reached.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// `redis://`, `rediss://`, `unix://` or [`sentinel::SCHEME`], with user and password where needed.
-    pub url: String,
-    /// What every key and channel begins with: deployments that share one Redis differ in it.
-    pub prefix: Prefix,
-    /// Into how many slices the keyspace is cut, 1 to 256. Written to Redis on first use; another number is
-    /// refused from then on.
-    pub partitions: u16,
-    /// How long an answer may take, in milliseconds.
-    pub response_timeout_ms: u64,
-    /// How long connecting may take, in milliseconds.
-    pub connect_timeout_ms: u64,
-    /// How many replicas must have a write before somebody is told that it is done; 0: the primary is enough.
-    pub wait_replicas: u16,
-    /// How long they may take, in milliseconds.
-    pub wait_timeout_ms: u64,
-    /// About how many entries of the event log to keep in each partition.
-    #[serde(skip)]
-    pub events_kept: u64,
-}
 
 /// How often a call whose answer was lost with its connection is sent again. Scripts are safe to repeat.
 const REPEATS: u32 = 3;
@@ -137,7 +113,7 @@ impl Shared {
         let call = |command: &str, body: &str| {
             let mut cmd = redis::cmd(command);
             cmd.arg(body).arg(1).arg(self.keys.prefix(partition));
-            cmd.arg(offset).arg(actor).arg(self.settings.events_kept).arg(u8::from(is_again));
+            cmd.arg(offset).arg(actor).arg(self.settings.events_to_keep()).arg(u8::from(is_again));
             for arg in args.args_iter() {
                 if let redis::Arg::Simple(bytes) = arg {
                     cmd.arg(bytes);

@@ -8,7 +8,7 @@ use crate::domain::event::EventPriority;
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::principal::Role;
 use crate::domain::sla::REPORT_KEPT_S;
-use crate::domain::task::{Priority, TIMELINE};
+use crate::domain::task::{Priority, TIMELINE, TIMELINE_BYTES};
 
 use super::keys;
 
@@ -19,6 +19,7 @@ const COMMON: [&str; 4] = [
     include_str!("lua/move.lua"),
     include_str!("lua/write.lua"),
 ];
+const PARTS: &str = include_str!("lua/parts.lua");
 const SEAL: &str = include_str!("lua/seal.lua");
 const APPROVAL: &str = include_str!("lua/approval.lua");
 const FINDINGS: &str = include_str!("lua/findings.lua");
@@ -77,7 +78,7 @@ fn tables(verbs: &[Verb]) -> String {
     let approvals = ApprovalStatus::ALL.map(|status| format!("{}=true", status.as_str()));
     let _ = writeln!(
         lua,
-        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal REPORT_KEPT = {REPORT_KEPT_S}\nlocal EVENT_PRIORITY = {{{}}}\nlocal APPROVALS = {{{}}}\nlocal HUMAN = {}",
+        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal TIMELINE_BYTES = {TIMELINE_BYTES}\nlocal REPORT_KEPT = {REPORT_KEPT_S}\nlocal EVENT_PRIORITY = {{{}}}\nlocal APPROVALS = {{{}}}\nlocal HUMAN = {}",
         set(&mut State::ALL.into_iter()),
         set(&mut State::ALL.into_iter().filter(|state| state.is_terminal())),
         set(&mut State::ALL.into_iter().filter(|state| keys::is_per_agent(*state))),
@@ -125,7 +126,8 @@ scripts! {
     REAP = "reap", Frees, [Reap, Retry];
     PRUNE = "prune", Frees, [Prune];
     PUBLISH = "publish", Takes, [];
-    READ = "read", Frees, [], SEAL;
+    READ = "read", Frees, [], SEAL, PARTS;
+    READ_APPROVALS = "read_approvals", Frees, [], PARTS;
     STATS = "stats", Frees, [];
     BRIDGE = "bridge", Takes, [];
     EXAMINE = "examine", Frees, [Mend, Cancel], SEAL, APPROVAL, FINDINGS;
@@ -144,13 +146,16 @@ mod tests {
     use crate::domain::lifecycle::RULES;
 
     /// What a script may ask before its first write, and write.lua after it.
-    const READS: [&str; 20] = [
+    const READS: [&str; 23] = [
         "EXISTS",
         "GET",
         "HEXISTS",
         "HGETALL",
         "HMGET",
         "HGET",
+        "HKEYS",
+        "HSTRLEN",
+        "PTTL",
         "SISMEMBER",
         "TIME",
         "XRANGE",

@@ -42,6 +42,21 @@ pub struct NewRecord {
 
 /// Where a parent stands; none: there is no such task.
 pub type ParentState = Option<State>;
+/// The parts of a task that may be large, and are only read where somebody asks for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// The payload, and of its approval the action, the payload as it was, and what differs.
+    pub payload: bool,
+    /// The metadata.
+    pub metadata: bool,
+    /// The result.
+    pub result: bool,
+}
+
+impl Parts {
+    /// Everything.
+    pub const ALL: Self = Self { payload: true, metadata: true, result: true };
+}
 
 /// An approval to be asked for.
 #[derive(Clone, Debug)]
@@ -122,25 +137,25 @@ impl Store {
             .collect()
     }
 
-    /// The tasks among `ids` (of one partition) that exist, in order.
-    pub async fn read(&self, partition: Partition, ids: &[TaskId]) -> Result<Vec<Task>, Error> {
-        let mut args = args();
-        for id in ids {
-            args.arg(id.to_string());
-        }
-        decode(self.run(&script::READ, partition, ORCHESTRATOR, args).await?)
+    /// The task, with all that there is of it.
+    pub async fn read(&self, id: TaskId) -> Result<Option<Task>, Error> {
+        let args = read_args(&[id], Parts::ALL, usize::MAX);
+        let answer = self.run(&script::READ, id.partition(), ORCHESTRATOR, args).await?;
+        Ok(decode(answer)?.1.pop())
     }
 
-    /// The same over the pool of long reads.
+    /// Those of the first of `ids` (of one partition) that exist, in order, over the pool of long reads; and how many of
+    /// `ids` that were. As many as have `budget` bytes, at least one.
+    ///
+    /// What `parts` leaves out is empty.
     pub(super) async fn read_cold(
         &self,
         partition: Partition,
         ids: &[TaskId],
-    ) -> Result<Vec<Task>, Error> {
-        let mut args = args();
-        for id in ids {
-            args.arg(id.to_string());
-        }
+        parts: Parts,
+        budget: usize,
+    ) -> Result<(usize, Vec<Task>), Error> {
+        let args = read_args(ids, parts, budget);
         decode(self.run_cold(&script::READ, partition, args).await?)
     }
 
@@ -204,7 +219,7 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
         Start::At(at) => (None, Some(at)),
     };
     let target = new.sla.as_ref().and_then(|sla| sla.target.as_deref());
-    let spec = codec::write_spec(&new.payload, new.metadata.as_deref(), target)?;
+    let spec = codec::write_spec(&new.payload, new.metadata.as_deref())?;
     let digest = new.idempotency.as_ref().map(|idempotency| idempotency.digest.as_str());
     let gate = record
         .gate
@@ -229,7 +244,8 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     args.arg(new.source.as_str()).arg(optional(sla.map(|sla| sla.alert_threshold)));
     args.arg(optional(sla.and_then(|sla| sla.start_deadline)));
     args.arg(optional(sla.and_then(|sla| sla.start_within_ms)));
-    args.arg(u8::from(record.stands_while_blocked)).arg(&record.actions);
+    args.arg(format!("{} {}", u8::from(record.stands_while_blocked), codec::word(target)));
+    args.arg(&record.actions);
     args.arg(new.parent.map_or("-", |_| new.on_parent_cancel.as_str()));
     args.arg(match (new.parent, record.parent_elsewhere) {
         (None, _) => "",
@@ -319,14 +335,32 @@ fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) ->
     }
 }
 
-/// Reads what `read.lua` answers.
-fn decode(answer: Vec<Value>) -> Result<Vec<Task>, Error> {
+/// The arguments of `read.lua`.
+fn read_args(ids: &[TaskId], parts: Parts, budget: usize) -> redis::Cmd {
+    let mut word = String::new();
+    for (is_wanted, letter) in
+        [(parts.payload || parts.metadata, 's'), (parts.result, 'r'), (parts.payload, 'a')]
+    {
+        word.extend(is_wanted.then_some(letter));
+    }
+    let mut args = args();
+    args.arg(word).arg(budget);
+    for id in ids {
+        args.arg(id.to_string());
+    }
+    args
+}
+
+/// Reads what `read.lua` answers: how many ids were looked at, and the tasks among them.
+fn decode(answer: Vec<Value>) -> Result<(usize, Vec<Task>), Error> {
     type Row = (String, i64, String, String, String, String, HashMap<String, String>);
     let unreadable = |error| Error::corrupt(format!("the answer of read: {error}"));
     let mut rows = answer.into_iter();
     let now: Millis =
         redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
-    rows.map(|row| {
+    let looked_at =
+        redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
+    let tasks = rows.map(|row| {
         let (id, lease_until, record, spec, result, progress, approval): Row =
             redis::from_redis_value(row).map_err(unreadable)?;
         let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
@@ -343,6 +377,6 @@ fn decode(answer: Vec<Value>) -> Result<Vec<Task>, Error> {
             now,
         };
         codec::task(id, &record, beside)
-    })
-    .collect()
+    });
+    Ok((looked_at, tasks.collect::<Result<_, _>>()?))
 }

@@ -223,7 +223,8 @@ fn every_script_has_its_contract_in_front() {
             "{name}: the first line does not say what it is for"
         );
         let is_shared = [
-            "prelude", "clocks", "move", "write", "seal", "approval", "audit", "sha256", "findings",
+            "prelude", "clocks", "move", "write", "parts", "seal", "approval", "audit", "sha256",
+            "findings",
         ]
         .contains(&stem);
         let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();

@@ -105,6 +105,15 @@ impl From<engine::Error> for Refusal {
             Error::ForeignSource { .. } => {
                 refuse(Cause::ForeignSource, "Leave `source_agent` out, or send your own name.")
             }
+            Error::ShareUsed { wait_ms } => {
+                let mut refusal = refuse(
+                    Cause::ShareUsed,
+                    "Wait as long as `Retry-After` says, and publish less: events.publish_bytes_per_minute.",
+                );
+                refusal.retry_after =
+                    Some(u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(1).max(1));
+                refusal
+            }
             Error::IdempotencyMismatch { .. } => {
                 refuse(Cause::IdempotencyMismatch, "Send the same body again, or use a new key.")
             }

@@ -15,6 +15,16 @@ const EXAMPLES: &str = include_str!("examples.json");
 /// The schemas whose members are left out when they have nothing to say: RFC 9457 and CloudEvents want it so.
 const SPARSE: [&str; 2] = ["Problem", "CloudEvent"];
 
+/// The members that are absent where nobody asks for them: schema, member.
+const LEFT_OUT: [(&str, &str); 6] = [
+    ("Task", "payload"),
+    ("Task", "metadata"),
+    ("Task", "result"),
+    ("Approval", "action"),
+    ("ApprovalEdit", "original_payload"),
+    ("ApprovalEdit", "changes"),
+];
+
 /// The document, repaired.
 pub fn repair(mut document: Value) -> Value {
     document["openapi"] = json!("3.0.3");
@@ -118,7 +128,8 @@ fn show_nulls(document: &mut Value) {
         else {
             continue;
         };
-        let names = show_nulls_of(schema);
+        let mut names = show_nulls_of(schema);
+        names.retain(|member| !LEFT_OUT.contains(&(name.as_str(), member.as_str())));
         if !names.is_empty() && !sent.contains(name) {
             schema.insert("required".to_owned(), json!(names));
         }
@@ -236,8 +247,8 @@ fn list_refusals(method: &str, operation: &mut Value) {
         (
             429,
             has_body || waits || makes_humans_decide,
-            "The caller has too many calls that wait or bytes of bodies held, or agents had humans asked about the \
-             task a moment ago; try again after `Retry-After`.",
+            "The caller does too much at a time: calls that wait, bytes of bodies or of events, questions to humans; \
+             try again after `Retry-After`.",
         ),
         (500, true, "A fault of the service."),
         (

@@ -2,6 +2,7 @@
 
 use poem_openapi::Object;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::domain::event::{EventPriority, NewEvent};
 use crate::domain::ids::TaskId;
@@ -23,7 +24,8 @@ pub struct PublishRequest {
     event_type: Field<Text<EventType>>,
     /// Who says so: your own name, which is also what stands there if it is left out. `orchestrator` is reserved.
     source_agent: Field<Option<String>>,
-    /// A JSON object, nested at most 64 deep, passed on byte for byte; line breaks between its tokens as line feeds.
+    /// A JSON object, nested at most 64 deep, passed on byte for byte; line breaks between its tokens as line feeds. With the
+    /// metadata at most 65,536 bytes, unless configured otherwise.
     payload: Field<RawObject>,
     /// The task that it is about.
     task_id: Field<Option<Text<TaskId>>>,
@@ -52,13 +54,19 @@ impl PublishRequest {
         let source_agent = faults.optional("source_agent", self.source_agent);
         let source_agent = faults.short("source_agent", source_agent, SOURCE);
         let payload = faults.required("payload", self.payload).map(|object| object.0);
-        let payload = faults.sized("payload", payload, limits.max_json_bytes);
         let task_id = faults.optional("task_id", self.task_id).map(|id| id.0);
         let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0.0);
         let priority =
             faults.optional("priority", self.priority).map_or(EventPriority::Medium, |word| word.0);
         let metadata = faults.optional("metadata", self.metadata).map(|object| object.0);
-        let metadata = faults.sized("metadata", metadata, limits.max_json_bytes);
+        let size = |json: &Option<Box<RawValue>>| json.as_ref().map_or(0, |json| json.get().len());
+        let found = size(&payload) + size(&metadata);
+        let most = limits.max_event_bytes;
+        if found > most {
+            let detail =
+                format!("has {found} bytes with the metadata; at most {most} are accepted");
+            faults.add("payload", detail);
+        }
         let event = event_type.zip(payload).map(|(event_type, payload)| NewEvent {
             event_type: event_type.0.0,
             source_agent,

@@ -112,6 +112,8 @@ pub struct Limits {
     pub types: Vec<Name>,
     /// The largest payload, metadata or result, in bytes.
     pub max_json_bytes: usize,
+    /// The largest payload and metadata of an event together, in bytes.
+    pub max_event_bytes: usize,
     /// How many failed attempts are followed by another, where the submission does not say.
     pub max_retries: u32,
     /// After how much of the time to warn, in percent, where the submission does not say.
@@ -123,6 +125,7 @@ impl From<&engine::Settings> for Limits {
         Self {
             types: settings.tasks.types.clone(),
             max_json_bytes: settings.tasks.max_payload_bytes,
+            max_event_bytes: settings.events.max_publish_bytes,
             max_retries: settings.tasks.max_retries,
             warn_at_percent: settings.sla.warn_at_percent,
         }

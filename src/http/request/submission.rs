@@ -226,6 +226,7 @@ pub(super) mod tests {
     pub static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
         types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
         max_json_bytes: 100,
+        max_event_bytes: 100,
         max_retries: 3,
         warn_at_percent: 80,
     });

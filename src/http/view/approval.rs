@@ -14,6 +14,7 @@ use crate::engine::{Error, Page};
 
 use super::super::error::{Problem, Refusal};
 use super::super::json::{Raw, RawObject};
+use super::super::part::Part;
 use super::super::text::Text;
 use super::{At, TaskView, at};
 
@@ -41,8 +42,9 @@ pub struct ApprovalView {
     pub votes: Vec<VoteView>,
     /// Why the agent asks.
     pub reason: Option<String>,
-    /// What the agent wants to do.
-    pub action: Option<Raw>,
+    /// What the agent wants to do. Absent in lists, unless `include` names the payload.
+    #[serde(skip_serializing_if = "Part::is_left_out")]
+    pub action: Part<Option<Raw>>,
     /// What a no leads to, where an agent asks.
     pub on_rejection: Option<Text<OnRejection>>,
     /// What an approver changed in the payload.
@@ -109,11 +111,14 @@ pub struct VoteView {
 pub struct EditView {
     /// Who did, last.
     pub by: String,
-    /// The payload as it was submitted; the task has what will run.
-    pub original_payload: RawObject,
+    /// The payload as it was submitted; the task has what will run. Absent in lists, unless `include` names the payload.
+    #[serde(skip_serializing_if = "Part::is_left_out")]
+    pub original_payload: Part<RawObject>,
     /// Where they differ: a list of `{pointer, before, after}`, the values null where there is none. Beyond 1,000 changes
-    /// or 256 KiB the last entry says with `omitted` how many more there are.
-    pub changes: Raw,
+    /// or 256 KiB the last entry says with `omitted` how many more there are. Absent in lists, unless `include` names the
+    /// payload.
+    #[serde(skip_serializing_if = "Part::is_left_out")]
+    pub changes: Part<Raw>,
 }
 
 /// A request for a decision, with the task that waits for it.
@@ -176,7 +181,7 @@ impl From<Approval> for ApprovalView {
             level: u32::try_from(approval.level).unwrap_or(u32::MAX),
             votes: approval.votes.into_iter().map(VoteView::from).collect(),
             reason,
-            action,
+            action: Part::Shown(action),
             on_rejection,
             edit: approval.edit.map(EditView::from),
             requested_by: approval.requested_by,
@@ -217,7 +222,11 @@ impl From<Vote> for VoteView {
 
 impl From<Edit> for EditView {
     fn from(edit: Edit) -> Self {
-        Self { by: edit.by, original_payload: RawObject(edit.original), changes: Raw(edit.changes) }
+        Self {
+            by: edit.by,
+            original_payload: Part::Shown(RawObject(edit.original)),
+            changes: Part::Shown(Raw(edit.changes)),
+        }
     }
 }
 
@@ -229,12 +238,23 @@ impl From<(Approval, Task)> for ApprovalDetail {
     }
 }
 
-impl From<Page<Approval>> for ApprovalPage {
-    fn from(page: Page<Approval>) -> Self {
-        Self {
-            items: page.items.into_iter().map(ApprovalView::from).collect(),
-            next_cursor: page.next_cursor,
+impl ApprovalView {
+    /// The view without what holds payloads, unless it `has_all`.
+    pub fn with(mut self, has_all: bool) -> Self {
+        self.action.keep_if(has_all);
+        if let Some(edit) = &mut self.edit {
+            edit.original_payload.keep_if(has_all);
+            edit.changes.keep_if(has_all);
         }
+        self
+    }
+}
+
+impl ApprovalPage {
+    /// The page, whose approvals were read with what holds payloads or without.
+    pub fn new(page: Page<Approval>, has_all: bool) -> Self {
+        let items = page.items.into_iter().map(|one| ApprovalView::from(one).with(has_all));
+        Self { items: items.collect(), next_cursor: page.next_cursor }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::domain::ids::TaskId;
 use crate::domain::lifecycle::State;
 use crate::domain::task::Attempt;
-use crate::engine::{Error, Submitted};
+use crate::engine::{Error, Parts, Submitted};
 
 use super::super::error::{Problem, Refusal};
 use super::super::field::MAX_FAULTS;
@@ -25,7 +25,7 @@ pub struct BatchResult {
 pub struct BatchItemResult {
     /// The status that the task would have had alone: 201, 200 for a replay, or that of the problem.
     pub status: u16,
-    /// The task, if it was accepted.
+    /// The task, if it was accepted; without its payload and metadata, which the client has.
     pub task: Option<TaskView>,
     /// Why not, if it was refused. Faults beyond the 100th of all items are left out.
     pub problem: Option<Problem>,
@@ -97,7 +97,8 @@ impl BatchItemResult {
 impl From<Submitted> for BatchItemResult {
     fn from(submitted: Submitted) -> Self {
         let status = if submitted.is_replay { 200 } else { 201 };
-        Self { status, task: Some(submitted.task.into()), problem: None }
+        let task = TaskView::from(submitted.task).with(Parts::default());
+        Self { status, task: Some(task), problem: None }
     }
 }
 

@@ -8,9 +8,10 @@ use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
 use crate::domain::sla::{Clock, SlaState};
 use crate::domain::task::{Claimed, OnParentCancel, Priority, Progress, Task, Transition};
-use crate::engine::Page;
+use crate::engine::{Page, Parts};
 
 use super::super::json::{Raw, RawObject};
+use super::super::part::Part;
 use super::super::text::Text;
 use super::{ApprovalView, At, WaitingView, at};
 
@@ -31,10 +32,12 @@ pub struct TaskView {
     pub priority: Text<Priority>,
     /// Which part of the client's world it comes from.
     pub source: Text<Name>,
-    /// What to do, byte for byte as it was sent.
-    pub payload: RawObject,
-    /// What else the client sent with it, byte for byte.
-    pub metadata: Option<RawObject>,
+    /// What to do, byte for byte as it was sent. Absent in lists, unless `include` names it.
+    #[serde(skip_serializing_if = "Part::is_left_out")]
+    pub payload: Part<RawObject>,
+    /// What else the client sent with it, byte for byte. Absent in lists, unless `include` names it.
+    #[serde(skip_serializing_if = "Part::is_left_out")]
+    pub metadata: Part<Option<RawObject>>,
     /// What was promised in time.
     pub sla: Option<SlaView>,
     /// The agent that it is or was assigned to.
@@ -73,8 +76,9 @@ pub struct TaskView {
     pub timeout_ms: Option<u64>,
     /// Why the last attempt failed, or why the task was called off.
     pub error: Option<String>,
-    /// What the agent reported: any JSON, byte for byte.
-    pub result: Option<Raw>,
+    /// What the agent reported: any JSON, byte for byte. Absent in lists, unless `include` names it.
+    #[serde(skip_serializing_if = "Part::is_left_out")]
+    pub result: Part<Option<Raw>>,
     /// What the agent last said of its progress.
     pub progress: Option<ProgressView>,
     /// Of its content: 1, and one more for every time that an approver changed the payload.
@@ -211,8 +215,8 @@ impl From<Task> for TaskView {
             status: Text(task.state),
             priority: Text(task.priority),
             source: Text(task.source),
-            payload: RawObject(task.payload),
-            metadata: task.metadata.map(RawObject),
+            payload: Part::Shown(RawObject(task.payload)),
+            metadata: Part::Shown(task.metadata.map(RawObject)),
             sla,
             parent_task_id: task.parent.map(Text),
             on_parent_cancel: task.parent.map(|_| Text(task.on_parent_cancel)),
@@ -230,7 +234,7 @@ impl From<Task> for TaskView {
             attempt: task.attempt,
             timeout_ms: task.timeout_ms,
             error: task.error,
-            result: task.result.map(Raw),
+            result: Part::Shown(task.result.map(Raw)),
             progress: task.progress.map(ProgressView::from),
             version: task.version,
             approval_id: task.approval.map(Text),
@@ -246,12 +250,22 @@ impl From<Progress> for ProgressView {
     }
 }
 
-impl From<Page<Task>> for TaskPage {
-    fn from(page: Page<Task>) -> Self {
-        Self {
-            items: page.items.into_iter().map(TaskView::from).collect(),
-            next_cursor: page.next_cursor,
-        }
+impl TaskView {
+    /// The view without the parts that were not asked for.
+    pub fn with(mut self, parts: Parts) -> Self {
+        self.payload.keep_if(parts.payload);
+        self.metadata.keep_if(parts.metadata);
+        self.result.keep_if(parts.result);
+        self.approval = self.approval.map(|approval| approval.with(parts.payload));
+        self
+    }
+}
+
+impl TaskPage {
+    /// The page, whose tasks were read with these parts.
+    pub fn new(page: Page<Task>, parts: Parts) -> Self {
+        let items = page.items.into_iter().map(|task| TaskView::from(task).with(parts));
+        Self { items: items.collect(), next_cursor: page.next_cursor }
     }
 }
 

@@ -2,18 +2,18 @@
 -- `move.lua` and `write.lua` follow it.
 --
 -- The store puts in front of it, from domain/lifecycle.rs: RULES (verb -> from, to, event), TERMINAL and
--- PER_AGENT, STATES (sets of states), TIMELINE (how many transitions a task keeps), EVENT_PRIORITY, APPROVALS (the set of
--- an approval's statuses), HUMAN (the lowest rank of a human's role).
+-- PER_AGENT, STATES (sets of states), TIMELINE (how many transitions a task keeps) and TIMELINE_BYTES (how many bytes of
+-- them), EVENT_PRIORITY, APPROVALS (the set of an approval's statuses), HUMAN (the lowest rank of a human's role).
 --
 -- KEYS[1]  prefix of every key of the partition, `<store.prefix>:{p}:`; all keys and channels are derived from it
 -- ARGV[1]  offset of the clock, ms; other than 0 only in tests
 -- ARGV[2]  actor: who does it, for timelines and events
--- ARGV[3]  events to keep, in entries of the stream
+-- ARGV[3]  events to keep: entries of the stream, a space, bytes
 -- ARGV[4]  1 if the store sends this call again because the first answer was lost, else 0
 local P = KEYS[1]
 -- What the channels of events begin with.
 local CHANNELS = string.match(P, '^[^{]+') .. 'events:'
-local ACTOR, EVENTS_KEPT, IS_AGAIN = ARGV[2], ARGV[3], ARGV[4] == '1'
+local ACTOR, IS_AGAIN = ARGV[2], ARGV[4] == '1'
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[1]
 
@@ -107,7 +107,7 @@ end
 --
 --   state n attempt rank since approval holder said timer human sla retries lost limit due version ended
 --   agent type priority trace traceparent max_retries timeout parent source cascade
---   actions begin start finish percent stands
+--   actions begin start finish percent stands target
 --   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]      one line for each of `n` transitions
 --
 -- `-` stands for none. The first line changes; the second only with the priority, the third with a promise that is
@@ -129,6 +129,7 @@ end
 --   start    when the first attempt must have begun, ms; `finish`: when it must be finished
 --   percent  after how much of the time to warn
 --   stands   1 if its clocks stand still while it waits for a human, else 0
+--   target   the promise in the client's words, a JSON string in which `\u0020` stands for a space
 local known, changed = {}, {}
 
 local function parse(id, record)
@@ -278,6 +279,24 @@ local function say_agent(event, agent, worker)
   say(event, { priority = 'P2' }, '{"agent":"' .. agent .. '","worker":' .. (worker and '"' .. worker .. '"' or 'null') .. '}')
 end
 
+-- Drops the oldest transitions of a timeline that is too long; never the first, nor those that are added now.
+local function shorten(task)
+  local rest = task.rest
+  local promise = string.find(rest, '\n', 1, true)
+  local submission = string.find(rest, '\n', promise + 1, true)
+  local first = submission and string.find(rest, '\n', submission + 1, true)
+  if not first then
+    return
+  end
+  local excess = #rest + #task.added - TIMELINE_BYTES
+  local last = first
+  while last <= #rest and (task.n > TIMELINE or last - first < excess) do
+    last = string.find(rest, '\n', last + 1, true) or #rest + 1
+    task.n = task.n - 1
+  end
+  task.rest = string.sub(rest, 1, first - 1) .. string.sub(rest, last)
+end
+
 -- Adds to the task's timeline what `verb` did to it, and announces it.
 --
 -- from    the state that it was in, or nil
@@ -289,15 +308,11 @@ local function note(task, verb, from, reason, event, more, actor)
   actor = actor or ACTOR
   task.n = task.n + 1
   local attempt = TEXT[task.attempt]
-  if task.n > TIMELINE then
-    local rest = task.rest
-    local promise = string.find(rest, '\n', 1, true)
-    local submission = string.find(rest, '\n', promise + 1, true)
-    local oldest = string.find(rest, '\n', submission + 1, true)
-    task.rest = string.sub(rest, 1, oldest - 1) .. string.sub(rest, (string.find(rest, '\n', oldest + 1, true)))
-  end
   task.added = (task.added or '') .. '\n' .. TEXT[NOW] .. ' ' .. verb .. ' ' .. task.state .. ' ' .. actor .. ' ' .. attempt
     .. (reason and ' ' .. reason or '')
+  if task.n > TIMELINE or #task.rest + #task.added > TIMELINE_BYTES then
+    shorten(task)
+  end
   changed[task.id] = task
   -- In one piece: every string that a script makes costs by its length.
   event = event or RULES[verb].event

@@ -41,6 +41,7 @@ if #pruned > 0 then
 end
 -- Whole nodes of the stream only, which costs little: the log keeps up to a hundred entries more.
 write('XTRIM', P .. 'events', { 'MINID', '~', TEXT[NOW - ARGV[7]] })
+trim(logged())
 -- What is left of the audit log still proves what it follows on.
 local old = redis.call('XRANGE', P .. 'audit', '-', TEXT[NOW - ARGV[8]], 'COUNT', ARGV[5])
 if #old > 0 then

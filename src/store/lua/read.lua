@@ -1,20 +1,50 @@
 -- read: tasks as they are now.
 --
--- ARGV[5…]  ids
+-- ARGV[5]   which of their large parts: a word that has `s` for specs, `r` for results, `a` for what an
+--           approval holds of payloads
+-- ARGV[6]   how many bytes may be read; the first task is, whatever it has
+-- ARGV[7…]  ids
 --
--- Returns  now, ms, then for each task that there is a list: id, lease until (ms, or -1), its record, its spec, its
---          result or '', its progress or '', its newest approval as names and values
-local answer, ids = { NOW }, ids_of(5, 1)
-fetch(ids)
-local specs = read_fields(P .. 'specs', ids)
-local results = read_fields(P .. 'results', ids)
-local progress = read_fields(P .. 'progress', ids)
-for nth, id in ipairs(ids) do
-  local task = known[id]
-  if task then
-    local lease_until = task.state == 'in_progress' and redis.call('ZSCORE', set_of(task.state, task.agent), id)
-    answer[#answer + 1] = { id, lease_until or -1, pack(task), specs[nth] or '{}', results[nth] or '', progress[nth] or '',
-      approval_of(task) }
+-- Returns  now, ms; how many ids were looked at, from the first; then for each task that there is among
+--          them a list: id, lease until (ms, or -1), its record, its spec, its result or '', its progress
+--          or '', its newest approval as names and values
+local parts, budget = ARGV[5], tonumber(ARGV[6])
+local has_specs = string.find(parts, 's', 1, true)
+local has_results = string.find(parts, 'r', 1, true)
+local has_all = string.find(parts, 'a', 1, true)
+local all = ids_of(7, 1)
+
+-- How many records are read at once.
+local AT_ONCE = 25
+
+local answer, used = { NOW, #all }, 0
+for first = 1, #all, AT_ONCE do
+  local ids = {}
+  for nth = first, math.min(first + AT_ONCE - 1, #all) do
+    ids[#ids + 1] = all[nth]
+  end
+  fetch(ids)
+  local progress = read_fields(P .. 'progress', ids)
+  for nth, id in ipairs(ids) do
+    local task = known[id]
+    if task then
+      local approval, size = approval_and_size(task.approval, has_all)
+      size = size + FRAME + #task.rest + (has_specs and redis.call('HSTRLEN', P .. 'specs', id) or 0)
+        + (has_results and redis.call('HSTRLEN', P .. 'results', id) or 0)
+      if used > 0 and used + size > budget then
+        answer[2] = first + nth - 2
+        return answer
+      end
+      used = used + size
+      local lease_until = task.state == 'in_progress'
+        and redis.call('ZSCORE', set_of(task.state, task.agent), id)
+      answer[#answer + 1] = {
+        id, lease_until or -1, pack(task),
+        has_specs and redis.call('HGET', P .. 'specs', id) or '{}',
+        has_results and redis.call('HGET', P .. 'results', id) or '', progress[nth] or '',
+        approval or approval_of(task),
+      }
+    end
   end
 end
 return answer

@@ -10,7 +10,8 @@
 --   19 who submits it   20 W3C trace context, or ''
 --   21 source   22 alert threshold, percent, or ''
 --   23 to be started by, ms, or ''   24 to be started this long after it may start, ms, or ''
---   25 1 if its clocks stand still while it waits for a human, else 0
+--   25 1 if its clocks stand still while it waits for a human, else 0; a space, and its promise in the
+--      client's words as a record has it
 --   26 what is done when a threshold passes, as a record has it, or ''
 --   27 what becomes of it when its parent is cancelled, or `-`
 --   28 where its parent is: `here`, in this partition; of another partition its state, or `gone`; or ''

@@ -13,8 +13,21 @@ local TYPED_BY = {
 -- Writes that are good for a key of any type.
 local UNTYPED = { DEL = true, SET = true, EXPIRE = true }
 
--- How many events an entry of the log has at the most: as many as one call takes.
-local EVENTS_PER_ENTRY = PIECE / 2
+-- How many events an entry of the log has at the most, as many as one call takes, and how many bytes, unless one
+-- event alone has more: who reads so many entries reads so many bytes.
+local EVENTS_PER_ENTRY, ENTRY_BYTES = PIECE / 2, 65536
+
+-- What an event takes in the log beside its JSON, bytes: its place, and the frame of its entry.
+local EVENT_FRAME = 64
+
+local EVENTS_KEPT, EVENTS_BYTES = string.match(ARGV[3], '^(%d+) (%d+)$')
+EVENTS_BYTES = tonumber(EVENTS_BYTES)
+
+-- The log is trimmed whenever so many bytes more were written, to the byte budget and one entry.
+local TRIM_STEP = math.max(EVENTS_BYTES / 1024, 1)
+
+-- How many entries are looked at for one trim at the most, and how many at once.
+local TRIMMED, TRIMMED_AT_ONCE = 512, 8
 
 -- Adds to the numbers of a hash: pairs of field and how many more. What is no number there counts as 0.
 local function add(key, fields, amounts)
@@ -148,17 +161,75 @@ local function check()
   end
 end
 
--- Appends all events to the log, an entry for each piece; returns the entries' ids. The first of all writes, as
--- Redis alone knows whether it takes another id.
-local function log()
+-- How many bytes were ever written to the log. Each entry says in its field `b` how many these were with it, so that
+-- the bytes of the log are known from its first entry, however it came to be the first.
+local function logged()
+  local total = redis.call('GET', P .. 'logged')
+  if not total then
+    local newest = redis.call('XREVRANGE', P .. 'events', '+', '-', 'COUNT', 1)[1]
+    total = newest and newest[2][1] == 'b' and newest[2][2]
+  end
+  return tonumber(total or 0) or 0
+end
+
+-- Has the oldest entries go that are beyond the byte budget once the log has `total`, if they are not too many for one
+-- call.
+local function trim(total)
+  local from, kept = '-', nil
+  for _ = 1, TRIMMED / TRIMMED_AT_ONCE do
+    local part = redis.call('XRANGE', P .. 'events', from, '+', 'COUNT', TRIMMED_AT_ONCE)
+    for _, each in ipairs(part) do
+      local is_first = not kept and from == '-'
+      kept = each[1]
+      if each[2][1] == 'b' and tonumber(each[2][2]) > total - EVENTS_BYTES then
+        if not is_first then
+          write('XTRIM', P .. 'events', { 'MINID', '=', kept })
+        end
+        return
+      end
+    end
+    if #part < TRIMMED_AT_ONCE then
+      break
+    end
+    from = '(' .. kept
+  end
+  if kept then
+    write('XTRIM', P .. 'events', { 'MINID', '=', kept })
+  end
+end
+
+-- The entries that the events are to become, each: its first and last event, and what is logged with it.
+local function weigh()
+  if #said == 0 then
+    return {}
+  end
+  local before = logged()
+  local total, entries, size = before, {}, 0
+  local last
+  for nth = 1, #said do
+    local bytes = #entry[nth * 2] + EVENT_FRAME
+    if not last or nth - last.first == EVENTS_PER_ENTRY or size + bytes > ENTRY_BYTES then
+      last, size = { first = nth }, 0
+      entries[#entries + 1] = last
+    end
+    size, total = size + bytes, total + bytes
+    last.last, last.total = nth, total
+  end
+  write('SET', P .. 'logged', { TEXT[total] })
+  if math.floor(total / TRIM_STEP) > math.floor(before / TRIM_STEP) then
+    trim(total)
+  end
+  return entries
+end
+
+-- Appends the entries to the log. The first of all writes, as Redis alone knows whether it takes another id.
+local function log(entries)
   -- `*` never goes back even if the clock does; a moved clock names its time itself.
   local at = tonumber(ARGV[1]) == 0 and '*' or TEXT[NOW] .. '-*'
-  local ids = {}
-  for first = 1, #entry, PIECE do
-    ids[#ids + 1] = redis.call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_KEPT, at,
-      unpack(entry, first, math.min(first + PIECE - 1, #entry)))
+  for _, each in ipairs(entries) do
+    each.id = redis.call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_KEPT, at, 'b', TEXT[each.total],
+      unpack(entry, each.first * 2 - 1, each.last * 2))
   end
-  return ids
 end
 
 -- Makes the writes, of which none can fail.
@@ -192,27 +263,33 @@ local function is_heard(channel)
   return answer and answer[2] > 0
 end
 
+-- Tells the Redis subscribers of event `nth`, which is in this entry of the log.
+local function shout_one(nth, each)
+  local ms, sequence = string.match(each.id, '^(%d+)-(%d+)$')
+  local high = string.format('%012x', ms)
+  local low =
+    string.format('80%08x%04x%02x', sequence, nth - each.first, string.match(P, '{(%d+)}'))
+  tell('channels', 'PUBLISH', CHANNELS .. said[nth], '{"event_id":"' .. string.sub(high, 1, 8) .. '-'
+    .. string.sub(high, 9) .. '-7000-' .. string.sub(low, 1, 4) .. '-' .. string.sub(low, 5)
+    .. '","timestamp":"' .. iso(tonumber(ms)) .. '",' .. entry[nth * 2])
+end
+
 -- Tells the Redis subscribers of each event's channel; a channel that nobody hears costs nothing a task.
-local function shout(ids)
+local function shout(entries)
   local patterns = tell('channels', 'PUBSUB', 'NUMPAT')
   if not patterns then
     return
   end
   local heard = {}
-  for nth, event in ipairs(said) do
-    local channel = CHANNELS .. event
-    if heard[event] == nil then
-      heard[event] = patterns > 0 or is_heard(channel)
-    end
-    if heard[event] then
-      local ms, sequence =
-        string.match(ids[math.floor((nth - 1) / EVENTS_PER_ENTRY) + 1], '^(%d+)-(%d+)$')
-      local index = (nth - 1) % EVENTS_PER_ENTRY
-      local high = string.format('%012x', ms)
-      local low = string.format('80%08x%04x%02x', sequence, index, string.match(P, '{(%d+)}'))
-      tell('channels', 'PUBLISH', channel, '{"event_id":"' .. string.sub(high, 1, 8) .. '-'
-        .. string.sub(high, 9) .. '-7000-' .. string.sub(low, 1, 4) .. '-' .. string.sub(low, 5)
-        .. '","timestamp":"' .. iso(tonumber(ms)) .. '",' .. entry[nth * 2])
+  for _, each in ipairs(entries) do
+    for nth = each.first, each.last do
+      local event = said[nth]
+      if heard[event] == nil then
+        heard[event] = patterns > 0 or is_heard(CHANNELS .. event)
+      end
+      if heard[event] then
+        shout_one(nth, each)
+      end
     end
   end
 end
@@ -231,24 +308,26 @@ end
 -- kept for a while, so that a call that is sent again finds it.
 local function finish(once)
   gather()
+  local entries = weigh()
   if once then
     -- Longer than the store goes on repeating.
     write('SET', once, { '-', 'PX', 10000 })
   end
   check()
-  local ids = log()
+  log(entries)
+  local id = entries[1] and entries[1].id
   if once then
-    writes[#writes][3][1] = ids[1]
+    writes[#writes][3][1] = id
   end
   make()
-  if #ids > 0 then
-    shout(ids)
+  if id then
+    shout(entries)
   end
   ring_all()
   for kind, count in pairs(refused) do
     redis.pcall('HINCRBY', P .. 'refused', kind, count)
   end
-  return ids[1]
+  return id
 end
 
 -- In how many ms the first of a set falls due; -1: none, or it cannot be read now.

@@ -85,6 +85,7 @@ impl Builder {
         let store_settings = store::Settings {
             url: proxy.as_ref().map_or(redis.url(), LossyProxy::url).to_owned(),
             events_kept: self.settings.retention.events,
+            events_bytes: self.settings.retention.events_bytes,
             ..self.store
         };
         let store = Store::open(store_settings.clone()).await.unwrap();

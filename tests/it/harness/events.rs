@@ -57,7 +57,8 @@ impl Redis {
             let Some((last, _)) = piece.last() else { return };
             from = format!("({last}");
             for (entry, fields) in &piece {
-                for (index, (_, json)) in fields.iter().enumerate() {
+                let events = fields.iter().filter(|(name, _)| name == "e");
+                for (index, (_, json)) in events.enumerate() {
                     show(seen(partition, entry, index, json));
                 }
             }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::Site;
+use crate::harness::{Fleet, Site};
 
 /// A body whose list `name` has this many items.
 fn list_of(name: &str, item: &str, count: usize) -> String {
@@ -130,5 +130,162 @@ async fn an_error_that_is_too_large_is_cut_and_its_report_gets_through() {
             assert!(shown.ends_with(mark) && text.starts_with(shown.trim_end_matches(mark)));
         }
     }
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_list_carries_payloads_only_when_it_is_asked_to() {
+    let site = Site::open().await;
+    let body = json!({"type": "deploy", "payload": {"n": 1}, "metadata": {"m": 2}, "sla_target": "by lunch time"});
+    let task = site.submit(&body).await;
+    let approval = task["approval_id"].as_str().unwrap();
+    let first = async |path: &str| {
+        let page = site.get("reader", path).await.accepted(200);
+        page["items"][0].as_object().unwrap().clone()
+    };
+
+    let plain = first("/tasks").await;
+    for member in ["payload", "metadata", "result"] {
+        assert!(!plain.contains_key(member), "{plain:?}");
+    }
+    assert_eq!(plain["sla"]["target"], "by lunch time");
+    assert!(plain["approval"].get("action").is_none());
+    let some = first("/tasks?include=metadata,result").await;
+    assert!(!some.contains_key("payload") && some["metadata"] == json!({"m": 2}), "{some:?}");
+    assert_eq!(some["result"], Value::Null);
+    assert_eq!(first("/tasks?include=payload").await["payload"], json!({"n": 1}));
+    for path in ["/tasks?include=everything", "/tasks?include=", "/approvals?include=metadata"] {
+        site.get("reader", path).await.refused(400, "unreadable-request");
+    }
+
+    let edit = json!({"payload": {"n": 2}});
+    site.post("judge", &format!("/approvals/{approval}/approve"), &edit).await.accepted(200);
+    for (path, is_shown) in [("/approvals", false), ("/approvals?include=payload", true)] {
+        let found = first(path).await;
+        assert_eq!(found.contains_key("action"), is_shown, "{found:?}");
+        assert_eq!(found["edit"]["by"], "key:judge");
+        assert_eq!(found["edit"].get("original_payload").is_some(), is_shown, "{found:?}");
+    }
+    let whole = site.get("reader", &format!("/approvals/{approval}")).await.accepted(200);
+    assert_eq!(whole["edit"]["original_payload"], json!({"n": 1}));
+    assert_eq!(whole["task"]["payload"], json!({"n": 2}));
+    site.finish().await;
+}
+
+/// The largest page: a mebibyte, and an item that reaches beyond it.
+const LARGEST_PAGE: usize = (1 << 20) + 450_000;
+
+/// Every item of the pages from `path` on, none of which is larger than it may be; and how many pages that were.
+async fn walk(site: &Site, path: &str) -> (Vec<Value>, usize) {
+    let (mut found, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let call = site.call("reader", Method::GET, &format!("{path}{cursor}"));
+        let answer = call.header("accept", "application/json").send().await;
+        assert!(answer.body.len() < LARGEST_PAGE, "{}", answer.body.len());
+        let page = answer.accepted(200);
+        found.extend(page["items"].as_array().unwrap().clone());
+        pages += 1;
+        let has_more = page.get("has_more").is_none_or(|more| more == true);
+        let Some(next) = page["next_cursor"].as_str().filter(|_| has_more) else {
+            return (found, pages);
+        };
+        let name = if page.get("has_more").is_some() { "after" } else { "cursor" };
+        cursor = format!("&{name}={next}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_large_items_is_short_and_the_next_ones_have_the_rest() {
+    for partitions in [1, 3] {
+        let site = Site::over(Fleet::build().partitions(partitions).start().await).await;
+        let large = "x".repeat(400_000);
+        for _ in 0..8 {
+            site.submit(&json!({"type": "faq", "payload": {"large": large}})).await;
+        }
+        for _ in 0..40 {
+            let event =
+                json!({"event_type": "deploy.started", "payload": {"x": "y".repeat(60_000)}});
+            site.post("crew", "/events/publish", &event).await.accepted(202);
+        }
+
+        let (tasks, pages) = walk(&site, "/tasks?limit=200&include=payload").await;
+        assert_eq!((tasks.len(), pages > 2), (8, true), "{pages} pages");
+        assert!(tasks.iter().all(|task| task["payload"]["large"] == large));
+        let (tasks, pages) = walk(&site, "/tasks?limit=200").await;
+        assert_eq!((tasks.len(), pages), (8, 1));
+        let (events, pages) = walk(&site, "/events?limit=200&types=deploy.*").await;
+        assert_eq!((events.len(), pages > 2), (40, true), "{pages} pages");
+        site.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_is_refused() {
+    let site = Site::open().await;
+    let event = |payload: usize, metadata: usize| {
+        json!({"event_type": "deploy.started", "payload": {"a": "x".repeat(payload)},
+            "metadata": {"a": "x".repeat(metadata)}})
+    };
+
+    site.post("crew", "/events/publish", &event(40_000, 25_000)).await.accepted(202);
+    for (payload, metadata) in [(66_000, 0), (0, 66_000), (40_000, 26_000)] {
+        let answer = site.post("crew", "/events/publish", &event(payload, metadata)).await;
+        assert_eq!(answer.pointers(), ["/payload"]);
+    }
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn who_publishes_too_much_waits_and_others_do_not() {
+    let build =
+        Fleet::build().settings(|settings| settings.events.publish_bytes_per_minute = 100_000);
+    let site = Site::over(build.start().await).await;
+    let event = json!({"event_type": "deploy.started", "payload": {"a": "x".repeat(30_000)}});
+    let publish = async |name: &str| site.post(name, "/events/publish", &event).await;
+
+    for _ in 0..3 {
+        publish("crew").await.accepted(202);
+    }
+    let answer = publish("crew").await;
+    answer.refused(429, "share-used");
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    publish("rival").await.accepted(202);
+    let key = "orchestrator:{0}:share:key:crew";
+    let ends_in: i64 = site.fleet.redis.ask(&["PTTL", key]).await;
+    assert!((1..=60_000).contains(&ends_in), "{ends_in}");
+    // The minute is over.
+    site.fleet.redis.ask::<i64>(&["PEXPIRE", key, "0"]).await;
+    publish("crew").await.accepted(202);
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_batch_of_heavy_events_becomes_entries_of_bounded_size_in_order() {
+    let site = Site::without_approvals().await;
+    let task = json!({"type": "faq", "payload": {}, "max_retries": 0});
+    let batch = json!({"tasks": vec![task; 100]});
+    site.post("crew", "/tasks/batch", &batch).await.accepted(200);
+    site.fleet.route().await;
+    let claim = json!({"worker": "w1", "max": 100});
+    let claimed = site.post("crew", "/agents/faq_agent/claim", &claim).await.accepted(200);
+    let held = claimed["tasks"].as_array().unwrap();
+    let failed = |one: &Value| {
+        json!({"task_id": one["task"]["task_id"], "attempt": 1, "lease": one["lease"], "outcome": "failed",
+            "error": "e".repeat(8_000)})
+    };
+    let outcomes = json!({"outcomes": held.iter().map(failed).collect::<Vec<_>>()});
+
+    let answer = site.post("crew", "/agents/faq_agent/results", &outcomes).await.accepted(200);
+
+    assert!(answer["results"].as_array().unwrap().iter().all(|one| one["status"] == "failed"));
+    let command = ["XRANGE", "orchestrator:{0}:events", "-", "+"];
+    let entries: Vec<(String, Vec<String>)> = site.fleet.redis.ask(&command).await;
+    let sizes = entries.iter().map(|(_, fields)| fields.iter().map(String::len).sum::<usize>());
+    assert!(sizes.max().unwrap() < 70_000);
+    let (events, _) = walk(&site, "/events?limit=200&types=task.failed").await;
+    let told: Vec<_> = events.iter().map(|event| &event["task_id"]).collect();
+    let asked: Vec<_> = held.iter().map(|one| &one["task"]["task_id"]).collect();
+    assert_eq!(told, asked);
     site.finish().await;
 }

@@ -130,7 +130,8 @@ async fn payload_metadata_and_result_come_back_byte_for_byte() {
         .await
         .accepted(200);
     let read = site.get("reader", &format!("/tasks/{id}")).await;
-    let listed = site.get("reader", "/tasks?status=completed").await;
+    let listed =
+        site.get("reader", "/tasks?status=completed&include=payload,metadata,result").await;
 
     for (what, answer) in
         [("submitted", &submitted), ("claimed", &claimed), ("read", &read), ("listed", &listed)]

@@ -264,7 +264,7 @@ async fn a_cancelled_task_needs_no_decision_any_more() {
     assert!(
         fleet
             .engine
-            .approvals(&[ApprovalStatus::Pending], 10, None)
+            .approvals(&[ApprovalStatus::Pending], 10, None, false)
             .await
             .unwrap()
             .items
@@ -324,7 +324,7 @@ async fn approvals_are_listed_by_status_page_by_page() {
     loop {
         let page = fleet
             .engine
-            .approvals(&[ApprovalStatus::Pending], 10, cursor.as_deref())
+            .approvals(&[ApprovalStatus::Pending], 10, cursor.as_deref(), false)
             .await
             .unwrap();
         found.extend(page.items.into_iter().map(|approval| approval.id));
@@ -338,8 +338,8 @@ async fn approvals_are_listed_by_status_page_by_page() {
     waiting.sort();
     assert_eq!(found, waiting);
     let decided = [ApprovalStatus::Approved, ApprovalStatus::Rejected];
-    assert_eq!(fleet.engine.approvals(&decided, 10, None).await.unwrap().items.len(), 2);
-    assert_eq!(fleet.engine.approvals(&[], 200, None).await.unwrap().items.len(), 25);
+    assert_eq!(fleet.engine.approvals(&decided, 10, None, false).await.unwrap().items.len(), 2);
+    assert_eq!(fleet.engine.approvals(&[], 200, None, false).await.unwrap().items.len(), 25);
     fleet.finish().await;
 }
 

@@ -231,12 +231,12 @@ async fn every_approval_of_a_task_goes_with_it() {
     fleet.reject(second.id).await.unwrap();
     fleet.requeue(task.id).await.unwrap();
     fleet.cancel(task.id).await.unwrap();
-    assert_eq!(fleet.engine.approvals(&[], 10, None).await.unwrap().items.len(), 3);
+    assert_eq!(fleet.engine.approvals(&[], 10, None, false).await.unwrap().items.len(), 3);
 
     fleet.advance(Duration::from_secs(8 * 24 * 3_600));
     fleet.engine.prune().await.unwrap();
 
-    assert!(fleet.engine.approvals(&[], 10, None).await.unwrap().items.is_empty());
+    assert!(fleet.engine.approvals(&[], 10, None, false).await.unwrap().items.is_empty());
     let left: Vec<String> = fleet.redis.ask(&["KEYS", "*approval*"]).await;
     assert!(left.is_empty(), "{left:?}");
     fleet.finish().await;

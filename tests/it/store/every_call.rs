@@ -253,7 +253,10 @@ impl Story {
             "ask" => {
                 let ask = async || fleet.ask(&held, OnRejection::Cancel).await;
                 self.leads_to(&task, (State::Blocked, 4), ask).await;
-                assert_eq!(fleet.engine.approvals(&[], 10, None).await.unwrap().items.len(), 1);
+                assert_eq!(
+                    fleet.engine.approvals(&[], 10, None, false).await.unwrap().items.len(),
+                    1
+                );
             }
             "extend" => {
                 let until = self.call(async || fleet.extend(&held, None).await).await.unwrap();
@@ -292,6 +295,11 @@ impl Story {
             "read" => {
                 let read = self.call(async || fleet.engine.task(task.id).await).await.unwrap();
                 assert_eq!((read.id, read.state), (task.id, State::Pending));
+            }
+            "read_approvals" => {
+                let asked = fleet.submit("deploy").await.approval;
+                let list = async || fleet.engine.approvals(&[], 10, None, false).await;
+                assert_eq!(self.call(list).await.unwrap().items[0].id, asked.unwrap());
             }
             "stats" => {
                 let stats = self.call(async || fleet.engine.stats().await).await.unwrap();

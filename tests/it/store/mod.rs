@@ -3,6 +3,7 @@
 mod approvals;
 mod asking;
 mod audit;
+mod budgets;
 mod bytes;
 mod children;
 mod deciders;

@@ -40,6 +40,7 @@ async fn live(fleet: &Fleet) {
     fleet.approve(gated.approval.unwrap()).await.unwrap();
     fleet.cancel(gated.id).await.unwrap();
     engine.cascade().await.unwrap();
+    engine.approvals(&[], 10, None, false).await.unwrap();
     fleet.submit("deploy").await;
     engine.claim(agent, fleet.ask_for("newcomer", 1)).await.unwrap();
     engine.pause(alice, &name("faq_agent")).await.unwrap();
@@ -90,8 +91,9 @@ async fn no_call_of_a_script_costs_more_among_twenty_thousand_names() {
     let (few, cheap) = costs_among(300).await;
     let (many, dear) = costs_among(20_000).await;
 
-    let unmet: Vec<_> =
-        script::ALL.iter().map(|one| one.name).filter(|one| !dear.contains_key(one)).collect();
+    // The probe of a start touches no name that a client chooses, and was called before.
+    let scripts = script::ALL.iter().map(|one| one.name).filter(|one| *one != "probe");
+    let unmet: Vec<_> = scripts.filter(|one| !dear.contains_key(one)).collect();
     assert!(unmet.is_empty(), "nobody called {unmet:?}");
     for (script, cost) in &dear {
         // About a hundred agents come at a time, more or fewer by chance.

@@ -12,7 +12,8 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 /// Every key that is there, but for those that are one for the whole partition.
 async fn keys(fleet: &Fleet) -> BTreeSet<String> {
-    let lasting = ["layout", ":events", ":audit", ":open", ":roster", ":sessions:", ":sla:"];
+    let lasting =
+        ["layout", ":events", ":logged", ":audit", ":open", ":roster", ":sessions:", ":sla:"];
     let all: Vec<String> = fleet.redis.ask(&["KEYS", "*"]).await;
     all.into_iter().filter(|key| !lasting.iter().any(|part| key.contains(part))).collect()
 }

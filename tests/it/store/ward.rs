@@ -93,8 +93,12 @@ impl Ward {
     /// Ends the test: every task that is open goes on to its end, and the doctor finds nothing.
     pub async fn ends_well(self) {
         let fleet = &self.fleet;
-        let gated: Vec<_> =
-            fleet.engine.approvals(&[ApprovalStatus::Pending], 100, None).await.unwrap().items;
+        let gated: Vec<_> = fleet
+            .engine
+            .approvals(&[ApprovalStatus::Pending], 100, None, false)
+            .await
+            .unwrap()
+            .items;
         for approval in gated {
             // What is decided already is refused.
             drop(fleet.approve(approval.id).await);

@@ -1,0 +1,107 @@
+//! How many bytes the store keeps of what goes on for ever: the event log, timelines.
+
+use orchestrator::domain::event::NewEvent;
+use orchestrator::engine::EventFilter;
+
+use crate::harness::{Fleet, json, new_event};
+
+/// The least budget of a log that there is.
+const BUDGET: u64 = 1 << 20;
+
+async fn small_log() -> Fleet {
+    let build = Fleet::build().settings(|settings| {
+        settings.retention.events_bytes = BUDGET;
+        settings.events.publish_bytes_per_minute = 1 << 30;
+    });
+    build.start().await
+}
+
+/// Publishes events of `bytes` each.
+async fn publish(fleet: &Fleet, count: usize, bytes: usize) {
+    let payload = json(&format!(r#"{{"x":"{}"}}"#, "y".repeat(bytes)));
+    for _ in 0..count {
+        let event = NewEvent { payload: payload.clone(), ..new_event("deploy.started") };
+        fleet.engine.publish(&fleet.people.agent, event).await.unwrap();
+    }
+}
+
+/// How many bytes of JSON stand in the log, and how many events.
+async fn logged(fleet: &Fleet) -> (u64, usize) {
+    let (mut bytes, mut count, mut after) = (0, 0, None);
+    loop {
+        let filter = EventFilter::default();
+        let page = fleet.engine.event_page(&filter, after.as_deref(), 200).await.unwrap();
+        count += page.events.len();
+        bytes += page.events.iter().map(|event| event.json.len() as u64).sum::<u64>();
+        if !page.has_more {
+            return (bytes, count);
+        }
+        after = Some(page.next.to_string());
+    }
+}
+
+#[tokio::test]
+async fn the_event_log_keeps_to_its_bytes_whatever_trims_it_besides() {
+    let fleet = small_log().await;
+    let is_in_budget = async || {
+        let (bytes, _) = logged(&fleet).await;
+        // One entry more than the budget, and what an event shows beside what the log has of it.
+        assert!((BUDGET / 2..BUDGET + 100_000).contains(&bytes), "{bytes}");
+    };
+
+    publish(&fleet, 40, 60_000).await;
+    is_in_budget().await;
+    // By count, by hand, and with the counter lost.
+    fleet.redis.ask::<i64>(&["XTRIM", "orchestrator:{0}:events", "MAXLEN", "3"]).await;
+    publish(&fleet, 40, 60_000).await;
+    is_in_budget().await;
+    fleet.redis.ask::<i64>(&["DEL", "orchestrator:{0}:logged"]).await;
+    publish(&fleet, 40, 60_000).await;
+    is_in_budget().await;
+    // Many small ones push out few large ones, and the other way round.
+    publish(&fleet, 2_500, 300).await;
+    is_in_budget().await;
+    publish(&fleet, 20, 60_000).await;
+    is_in_budget().await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_smaller_budget_holds_after_the_next_sweep() {
+    let fleet = Fleet::start().await;
+    publish(&fleet, 40, 60_000).await;
+    let settings = orchestrator::store::Settings { events_bytes: BUDGET, ..fleet.store_settings() };
+    let store = orchestrator::store::Store::open(settings).await.unwrap();
+
+    store
+        .prune(orchestrator::domain::ids::Partition(0), 10, 1_000, 3_600_000, 3_600_000)
+        .await
+        .unwrap();
+
+    let (bytes, _) = logged(&fleet).await;
+    assert!((BUDGET / 2..BUDGET + 100_000).contains(&bytes), "{bytes}");
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_timeline_keeps_its_submission_and_the_newest_within_its_bytes() {
+    let fleet = Fleet::build().without_approvals().start().await;
+    let id = fleet.submit("faq").await.id;
+    let reason = "\u{1}".repeat(680);
+
+    for _ in 0..60 {
+        fleet.engine.cancel(&fleet.people.alice, id, Some(reason.clone())).await.unwrap();
+        fleet.engine.requeue(&fleet.people.alice, id).await.unwrap();
+    }
+
+    let key = "orchestrator:{0}:records";
+    let bytes: usize = fleet.redis.ask(&["HSTRLEN", key, &id.to_string()]).await;
+    assert!((60_000..66_500).contains(&bytes), "{bytes}");
+    let task = fleet.engine.task(id).await.unwrap();
+    assert_eq!(task.timeline.first().unwrap().verb.as_str(), "submit");
+    assert_eq!(task.timeline.last().unwrap().verb.as_str(), "requeue");
+    let record: String = fleet.redis.ask(&["HGET", key, &id.to_string()]).await;
+    let count: usize = record.split(' ').nth(1).unwrap().parse().unwrap();
+    assert_eq!(count, task.timeline.len());
+    fleet.finish().await;
+}

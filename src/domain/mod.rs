@@ -15,6 +15,7 @@ pub mod lease;
 pub mod lifecycle;
 pub mod name;
 pub mod nearest;
+pub mod parent;
 pub mod people;
 pub mod policy;
 pub mod principal;

@@ -11,6 +11,7 @@ use super::ids::{ApprovalId, TaskId};
 use super::lease::Lease;
 use super::lifecycle::{State, Verb};
 use super::name::Name;
+pub use super::parent::OnParentCancel;
 use super::sla::{Clock, Reached, Sla, SlaState};
 
 /// Milliseconds since 1970 by the store's clock.
@@ -71,42 +72,6 @@ pub enum Start {
     /// At this time; one that has passed means now.
     At(Millis),
 }
-
-/// What becomes of a task whose parent is cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum OnParentCancel {
-    /// Nothing: it goes on.
-    #[default]
-    Continue,
-    /// It is cancelled too, unless it has ended.
-    Cancel,
-}
-
-impl OnParentCancel {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Continue, Self::Cancel];
-
-    /// The word on the wire and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Continue => "continue",
-            Self::Cancel => "cancel",
-        }
-    }
-}
-
-impl FromStr for OnParentCancel {
-    type Err = UnknownOnParentCancel;
-
-    fn from_str(word: &str) -> Result<Self, UnknownOnParentCancel> {
-        Self::ALL.into_iter().find(|one| one.as_str() == word).ok_or(UnknownOnParentCancel)
-    }
-}
-
-/// The word names no [`OnParentCancel`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of continue, cancel")]
-pub struct UnknownOnParentCancel;
 
 /// A submission that has been read and found well-formed.
 #[derive(Clone, Debug)]
@@ -393,9 +358,9 @@ pub enum Outcome {
 pub struct Report {
     /// Which task.
     pub id: TaskId,
-    /// Which attempt: a stale one is refused.
+    /// Which attempt; a stale one is refused.
     pub attempt: Attempt,
-    /// The token of the claim: another one is refused like a stale attempt.
+    /// The token of the claim; a wrong one is refused like a stale attempt.
     pub lease: Lease,
     /// How it ended.
     pub outcome: Outcome,

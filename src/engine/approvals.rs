@@ -34,13 +34,15 @@ impl Engine {
         cursor: Option<&str>,
         has_all: bool,
     ) -> Result<Page<Approval>, Error> {
-        let from = cursor.map(read_cursor).transpose()?;
         let statuses = if statuses.is_empty() { &ApprovalStatus::ALL } else { statuses };
+        let words: Vec<_> = statuses.iter().map(|status| status.as_str()).collect();
+        let list = format!("approvals-{}", words.join("-"));
+        let from = cursor.map(|text| read_cursor(&list, text)).transpose()?;
         let room = (has_all, PAGE_BYTES);
         let listed = self.store.list_approvals(statuses, from.as_ref(), limit, room).await?;
         let is_last = listed.rows.len() < limit && !listed.is_cut;
         let last = listed.rows.last().filter(|_| !is_last);
-        let next_cursor = last.map(|(place, _)| write_cursor(place));
+        let next_cursor = last.map(|(place, _)| write_cursor(&list, place));
         let items = listed.rows.into_iter().filter_map(|(_, approval)| approval);
         Ok(Page { items: items.collect(), next_cursor })
     }

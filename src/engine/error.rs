@@ -199,8 +199,9 @@ pub enum Error {
     /// The store did not answer. Whether a write happened is unknown.
     #[error("the store did not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The store was written by a program with other rules. Nothing was written.
-    #[error("the store is not ours to write to")]
+    /// The store was written by a program with other rules, or its server or our settings for it do not do. Nothing was
+    /// written.
+    #[error("this program cannot work on the store")]
     Foreign(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store holds something that this version cannot read.
     #[error("the store holds something unreadable")]
@@ -221,7 +222,9 @@ impl From<store::Error> for Error {
             store::Error::Unavailable { .. } | store::Error::NoConnection { .. } => {
                 Self::Unavailable(Box::new(error))
             }
-            store::Error::Layout { .. } => Self::Foreign(Box::new(error)),
+            store::Error::Layout { .. } | store::Error::Unusable { .. } => {
+                Self::Foreign(Box::new(error))
+            }
             store::Error::Corrupt { .. } => Self::Corrupt(Box::new(error)),
         }
     }

@@ -154,6 +154,22 @@ impl Engine {
         Ok(Feed { engine: self.clone(), filter, position, live, backlog: VecDeque::new(), gap })
     }
 
+    /// The same after the last id that a stream gave, which may have been another server's: then the events from now
+    /// on, after a gap.
+    pub async fn feed_from_last_id(
+        &self,
+        filter: EventFilter,
+        last_id: &str,
+    ) -> Result<Feed, Error> {
+        match self.position(last_id) {
+            Err(Error::Invalid(_)) => {
+                let feed = self.feed(filter, None).await?;
+                Ok(Feed { gap: true, ..feed })
+            }
+            _ => self.feed(filter, Some(last_id)).await,
+        }
+    }
+
     /// Up to `limit` (1 to 200) events after `after` (none: from the start of the log), oldest first; at most
     /// [`PAGE_BYTES`] and one event.
     ///
@@ -239,7 +255,10 @@ impl Engine {
         entries: usize,
     ) -> Result<(Vec<Arc<Event>>, bool), Error> {
         let part = self.store.read_log(from, entries).await?;
-        let has_gap = !part.is_seamless && self.was_trimmed_after(from).await?;
+        // If the log lacks an event that a place names, the place is another log's.
+        let names_event = from.at_ms > 0 && from.sequence < u32::MAX;
+        let has_gap = !part.is_seamless
+            && (names_event && !part.events.is_empty() || self.was_trimmed_after(from).await?);
         Ok((part.events, has_gap))
     }
 

@@ -19,6 +19,8 @@ pub struct Figures {
     pub logs: Vec<(Partition, LogBounds)>,
     /// How often this process found that the store had lost data.
     pub losses: u64,
+    /// How many notifications Redis did not let the scripts make.
+    pub refused_notifications: u64,
 }
 
 impl Engine {
@@ -36,6 +38,7 @@ impl Engine {
             bridge_lag_ms,
             logs,
             losses: self.store.losses(),
+            refused_notifications: self.store.refused_notifications().await?,
         })
     }
 }

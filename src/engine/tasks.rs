@@ -65,7 +65,8 @@ impl Engine {
         limit: usize,
         cursor: Option<&str>,
     ) -> Result<Page<Task>, Error> {
-        let mut from = cursor.map(read_cursor).transpose()?;
+        let list = filter.list();
+        let mut from = cursor.map(|text| read_cursor(&list, text)).transpose()?;
         let mut items = Vec::new();
         let mut looked_at = 0;
         let mut room = PAGE_BYTES;
@@ -79,7 +80,10 @@ impl Engine {
             looked_at += listed.rows.len();
             for (place, task) in listed.rows {
                 if items.len() == limit {
-                    return Ok(Page { items, next_cursor: from.as_ref().map(write_cursor) });
+                    return Ok(Page {
+                        items,
+                        next_cursor: from.as_ref().map(|place| write_cursor(&list, place)),
+                    });
                 }
                 from = Some(place);
                 if let Some(task) = task.filter(|task| filter.matches(task)) {
@@ -93,7 +97,10 @@ impl Engine {
             // What was cut once would be cut again, to ever less.
             let is_full = room < LEAST_ROOM || (listed.is_cut && !items.is_empty());
             if items.len() == limit || looked_at >= LOOKED_AT || is_full {
-                return Ok(Page { items, next_cursor: from.as_ref().map(write_cursor) });
+                return Ok(Page {
+                    items,
+                    next_cursor: from.as_ref().map(|place| write_cursor(&list, place)),
+                });
             }
         }
     }
@@ -201,6 +208,16 @@ pub(super) fn refuse(
 }
 
 impl TaskFilter {
+    /// Which list of the store is read: a place in one says nothing of another.
+    fn list(&self) -> String {
+        match (self.parent, self.state, &self.agent) {
+            (Some(parent), _, _) => format!("children-{parent}"),
+            (None, None, _) => "tasks".to_owned(),
+            (None, Some(state), Some(agent)) => format!("{state}-{agent}"),
+            (None, Some(state), None) => state.to_string(),
+        }
+    }
+
     fn matches(&self, task: &Task) -> bool {
         self.state.is_none_or(|state| task.state == state)
             && self.kind.as_ref().is_none_or(|kind| task.kind == *kind)
@@ -210,15 +227,20 @@ impl TaskFilter {
     }
 }
 
-/// `<score>_<member>`: opaque to clients.
-pub(super) fn write_cursor(place: &Place) -> String {
-    format!("{}_{}", place.score, place.member)
+/// `<list>_<score>_<member>`: opaque to clients.
+pub(super) fn write_cursor(list: &str, place: &Place) -> String {
+    format!("{list}_{}_{}", place.score, place.member)
 }
 
-pub(super) fn read_cursor(text: &str) -> Result<Place, Error> {
-    let invalid = || Error::Invalid(vec![Fault::new("cursor", "is not a cursor that a page gave")]);
-    let (score, member) = text.split_once('_').ok_or_else(invalid)?;
+/// The place in this very list.
+pub(super) fn read_cursor(list: &str, text: &str) -> Result<Place, Error> {
+    let invalid = || {
+        Error::Invalid(vec![Fault::new("cursor", "is not a cursor that a page of this list gave")])
+    };
+    let mut words = text.rsplitn(3, '_');
+    let mut word = || words.next().ok_or_else(invalid);
+    let (member, score, of) = (word()?, word()?, word()?);
     let score: f64 = score.parse().map_err(|_| invalid())?;
-    let is_ours = score.is_finite() && member.parse::<uuid::Uuid>().is_ok();
+    let is_ours = of == list && score.is_finite() && member.parse::<uuid::Uuid>().is_ok();
     is_ours.then(|| Place { score, member: member.to_owned() }).ok_or_else(invalid)
 }

@@ -175,7 +175,8 @@ impl Approvals {
     ) -> Result<Json<ApprovalPage>, Refusal> {
         let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
         let has_all = include.0.is_some();
-        let page = self.engine.approvals(statuses, limit, cursor.0.as_deref(), has_all).await?;
-        Ok(Json(ApprovalPage::new(page, has_all)))
+        let refused = |error| Refusal::of_parameter("cursor", error);
+        let page = self.engine.approvals(statuses, limit, cursor.0.as_deref(), has_all).await;
+        Ok(Json(ApprovalPage::new(page.map_err(refused)?, has_all)))
     }
 }

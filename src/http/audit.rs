@@ -45,6 +45,8 @@ impl Audit {
     ) -> Result<Json<AuditPage>, Refusal> {
         let filter = AuditFilter { actor: actor.0, action: action.0, subject: subject.0 };
         let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
-        Ok(Json(self.engine.audit(&filter, limit, cursor.0.as_deref()).await?.into()))
+        let refused = |error| Refusal::of_parameter("cursor", error);
+        let page = self.engine.audit(&filter, limit, cursor.0.as_deref()).await;
+        Ok(Json(page.map_err(refused)?.into()))
     }
 }

@@ -103,7 +103,7 @@ impl Events {
     /// ever. Each has its type as `event`, itself as `data` (one line for each of its lines, which a reader joins by line
     /// feeds), and as `id` the place after it: a client that sends the last one as `Last-Event-ID`, as an EventSource does by itself, misses none and gets none twice.
     /// Silence is broken by heartbeat comments. Four names are not types of events: `gap` (events after your place
-    /// were trimmed from the log), and before the stream ends `cut-off` (you read too slowly), `stopping` (this
+    /// were trimmed from the log, or it is not a place of this log), and before the stream ends `cut-off` (you read too slowly), `stopping` (this
     /// process stops) and `error` (the log cannot be read).
     ///
     /// As `application/json`: a page of the log, from its start or after the given place.
@@ -137,21 +137,24 @@ impl Events {
             task_id: task_id.0.map(|word| word.0),
             source_agent: source.0.map(|word| word.0.0),
         };
-        let name = if last_event_id.0.is_some() { "Last-Event-ID" } else { "after" };
-        let after = last_event_id.0.or(after.0);
+        let last_id = last_event_id.0;
+        let name = if last_id.is_some() { "Last-Event-ID" } else { "after" };
         let refused = |error| Refusal::of_parameter(name, error);
         match accepted {
             Accepted::Stream(form) => {
                 let reader = (peer.clone(), peer.wait()?);
-                let feed = self.engine.feed(filter, after.as_deref()).await.map_err(refused)?;
-                let (feed, heartbeat) = (Box::new(feed), self.heartbeat);
-                Ok(EventsResponse::Stream { feed, form, heartbeat, reader })
+                let feed = match last_id {
+                    Some(last_id) => self.engine.feed_from_last_id(filter, &last_id).await,
+                    None => self.engine.feed(filter, after.0.as_deref()).await,
+                };
+                let feed = Box::new(feed.map_err(refused)?);
+                Ok(EventsResponse::Stream { feed, form, heartbeat: self.heartbeat, reader })
             }
             Accepted::Page(form) => {
                 let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
                 let page = self
                     .engine
-                    .event_page(&filter, after.as_deref(), limit)
+                    .event_page(&filter, last_id.or(after.0).as_deref(), limit)
                     .await
                     .map_err(refused)?;
                 Ok(EventsResponse::Page { page, form })

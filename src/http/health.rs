@@ -106,10 +106,10 @@ impl Health {
 
     /// See how the service is
     ///
-    /// Asks the store.
+    /// Healthy means that the store takes writes.
     #[oai(path = "/health", method = "get", operation_id = "get_health")]
     async fn health(&self) -> HealthResponse {
-        let is_connected = self.engine.check().await.is_ok();
+        let is_connected = self.engine.is_ready().await;
         HealthResponse::new(is_connected, is_connected, None)
     }
 
@@ -123,7 +123,7 @@ impl Health {
 
     /// See whether requests may be sent here
     ///
-    /// 503 while the store is away, and from the moment that the process is asked to stop.
+    /// 503 while the store takes no writes, and from the moment that the process is asked to stop.
     #[oai(path = "/health/ready", method = "get", operation_id = "get_readiness")]
     async fn ready(&self) -> HealthResponse {
         let is_connected = self.engine.is_ready().await;

@@ -196,6 +196,9 @@ fn write_store(text: &mut Exposition, figures: &Figures) {
     text.gauge("examiner_finished_timestamp_seconds", help, rounds.finished.map(seconds));
     let help = "How often this gateway found that the store had lost data.";
     text.counter("store_losses_total", help, figures.losses as f64);
+    let help = "Notifications that Redis did not let scripts make: its user lacks a channel.";
+    let refused = figures.refused_notifications as f64;
+    text.counter("notifications_refused_total", help, refused);
     let help = "How far the bridge to NATS is behind the event log; none: no bridge ever ran.";
     text.gauge("bridge_lag_seconds", help, figures.bridge_lag_ms.map(seconds));
     let partitions: Vec<_> =

@@ -165,7 +165,8 @@ impl Tasks {
             parts,
         };
         let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
-        let page = self.engine.tasks(&filter, limit, cursor.0.as_deref()).await?;
+        let refused = |error| Refusal::of_parameter("cursor", error);
+        let page = self.engine.tasks(&filter, limit, cursor.0.as_deref()).await.map_err(refused)?;
         Ok(Json(TaskPage::new(page, parts)))
     }
 

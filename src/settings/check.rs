@@ -16,7 +16,7 @@ use crate::domain::principal::{Role, Scope};
 use crate::domain::sla::{Action, TARGET_MS};
 use crate::domain::task::Priority;
 use crate::engine;
-use crate::store::sentinel;
+use crate::store::{self, sentinel};
 
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
@@ -137,6 +137,21 @@ impl Check<'_> {
         }
     }
 
+    /// Files that no connection would use must not pass for protection.
+    fn store_tls(&mut self, store: &store::Settings) {
+        if store.tls_cert_file.is_empty() != store.tls_key_file.is_empty() {
+            self.fail("store.tls_key_file", "expected together with store.tls_cert_file");
+        }
+        for (path, file) in [
+            ("store.tls_ca_file", &store.tls_ca_file),
+            ("store.tls_cert_file", &store.tls_cert_file),
+        ] {
+            if !file.is_empty() && !store.url.starts_with("rediss://") {
+                self.fail(path, "expected only with a store.url that begins with rediss://");
+            }
+        }
+    }
+
     /// Values that are risky together.
     fn together(&mut self, settings: &Settings) {
         let engine = &settings.engine;
@@ -159,6 +174,7 @@ impl Check<'_> {
         if nats.tls_cert_file.is_empty() != nats.tls_key_file.is_empty() {
             self.fail("nats.tls_key_file", "expected together with nats.tls_cert_file");
         }
+        self.store_tls(&settings.store);
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
         if !nats.stream.bytes().all(is_plain) {
             self.fail("nats.stream", "expected letters, digits, _ and -");

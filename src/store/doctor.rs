@@ -148,19 +148,24 @@ impl Store {
         let answer =
             if keys.is_empty() { Ok(Vec::new()) } else { pipe.query_async(&mut connection).await };
         let types: Vec<String> = self.heard("doctor", answer)?;
+        let is_repair = examination.repair.is_some();
+        let mut findings = Vec::new();
+        if cursor == 0 {
+            findings = self.server_findings(is_repair).await?;
+        }
         let mut sorted = Sorted::default();
         for (key, redis_type) in keys.into_iter().zip(types) {
             sorted.add(self.keys(), key, &redis_type, |partition| self.has(partition));
         }
         examination.cursor = (next > 0).then_some(next);
-        let is_repair = examination.repair.is_some();
         examination.pieces.extend(sorted.pieces());
         let left = |finding: Finding| Finding {
             remedy: is_repair
                 .then(|| Remedy::Left("what it is for is for a human to find out".to_owned())),
             ..finding
         };
-        Ok(sorted.findings.into_iter().map(left).collect())
+        findings.extend(sorted.findings.into_iter().map(left));
+        Ok(findings)
     }
 
     /// The next members of a key, and where the members after them are; 0: there are none.

@@ -1,5 +1,7 @@
 //! Why the store could not do it.
 
+use super::answers;
+
 /// Why the store could not do it. What a script refuses is not here: it is part of the answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -38,6 +40,12 @@ pub enum Error {
         /// Where, and why it cannot be read.
         what: String,
     },
+    /// Redis or our settings for it do not do, and no waiting helps.
+    #[error("{why}")]
+    Unusable {
+        /// What does not do, and what would.
+        why: String,
+    },
     /// The store was written by a program with other rules.
     #[error("the store has {found}, this program expects {expected}")]
     Layout {
@@ -50,11 +58,11 @@ pub enum Error {
 
 impl Error {
     pub(super) fn redis(operation: &'static str, source: redis::RedisError) -> Self {
-        match source.code() {
-            Some("OOM") => Self::Full,
+        match answers::of(&source).word {
+            "OOM" => Self::Full,
             // A script that broke, or a key of another type: no repetition helps.
-            Some("ERR" | "WRONGTYPE") => Self::corrupt(format!("{operation}: {source}")),
-            Some(_) | None => Self::Unavailable { operation, source },
+            "ERR" | "WRONGTYPE" => Self::corrupt(format!("{operation}: {source}")),
+            _ => Self::Unavailable { operation, source },
         }
     }
 

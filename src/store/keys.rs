@@ -143,6 +143,11 @@ impl Keys {
         format!("{}audit:head", self.prefix(partition))
     }
 
+    /// Hash: how many notifications Redis did not let the partition's scripts make, by kind.
+    pub fn refused(&self, partition: Partition) -> String {
+        format!("{}refused", self.prefix(partition))
+    }
+
     /// Hash: who bridges the partition's log to NATS, until when, and how far.
     pub fn bridge(&self, partition: Partition) -> String {
         format!("{}bridge", self.prefix(partition))

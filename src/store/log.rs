@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::Value;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use tokio::sync::Notify;
-use tokio::sync::{OnceCell, broadcast};
+use tokio::sync::{OnceCell, broadcast, watch};
 use tokio::task::JoinSet;
 
 use crate::domain::event::Event;
@@ -140,7 +140,7 @@ impl Store {
                 events: events.clone(),
                 bell: self.log_bell(),
             };
-            reader.spawn(follower.follow(self.client.clone(), positions));
+            reader.spawn(follower.follow(self.client.clone(), positions, self.hot.moves()));
             Ok::<_, Error>(Tail { events, _reader: reader })
         });
         Ok(tail.await?.events.subscribe())
@@ -203,10 +203,20 @@ struct Follower {
 
 impl Follower {
     /// Reads the live end for ever; reconnects from where it was, so that nothing between is missed.
-    async fn follow(self, client: redis::Client, mut positions: Vec<String>) {
+    async fn follow(
+        self,
+        client: redis::Client,
+        mut positions: Vec<String>,
+        mut moves: watch::Receiver<u64>,
+    ) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(1_600));
         loop {
-            if let Err(error) = self.follow_once(&client, &mut positions, &mut backoff).await
+            let followed = tokio::select! {
+                followed = self.follow_once(&client, &mut positions, &mut backoff) => followed,
+                // The connection may lead to a server that nothing is written to any more.
+                Ok(()) = moves.changed() => continue,
+            };
+            if let Err(error) = followed
                 && backoff.failures() == 0
             {
                 tracing::warn!(error = %Chain(&error), "the event log is away; its readers wait");

@@ -6,18 +6,22 @@
 //! delays a claim; doorbells over a connection of their own.
 
 mod agents;
+mod answers;
 mod approvals;
 mod audit;
 mod bridge;
 mod claims;
 mod codec;
+mod connect;
 mod doctor;
 mod error;
 mod events;
 mod examiner;
+mod health;
 pub mod keys;
 mod keyspace;
 mod layout;
+mod link;
 pub mod lists;
 mod log;
 mod probe;
@@ -26,6 +30,7 @@ mod replicas;
 mod report;
 pub mod script;
 pub mod sentinel;
+mod server;
 mod settings;
 mod sweeps;
 mod tasks;
@@ -37,7 +42,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::aio::ConnectionLike;
 use redis::{Cmd, FromRedisValue};
 use tokio::task::JoinSet;
 
@@ -51,6 +56,7 @@ pub use doctor::{Examination, Finding, Remedy};
 pub use error::Error;
 pub use examiner::{Rounds, Turn};
 use keys::Keys;
+use link::Link;
 pub use log::{Latest, LogBounds, LogPart};
 pub use probe::Spent;
 use replicas::Replicas;
@@ -69,7 +75,7 @@ const REPEATS: u32 = 3;
 /// The store. Cheap to clone; clones share connections and clock.
 #[derive(Clone)]
 pub struct Store {
-    hot: ConnectionManager,
+    hot: Link,
     cold: deadpool_redis::Pool,
     bells: Bells,
     client: redis::Client,
@@ -97,6 +103,7 @@ struct Shared {
     /// Rings when the log has grown.
     log_bell: Arc<tokio::sync::Notify>,
     watch: watch::Watch,
+    health: health::Health,
 }
 
 impl Shared {
@@ -136,21 +143,16 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] if Redis cannot be reached now, [`Error::Layout`] if the keyspace was written
-    /// with another number of partitions or by an incompatible version.
+    /// [`Error::Unavailable`] if Redis cannot be reached or takes no writes now, [`Error::Unusable`] if its version,
+    /// its user's permissions or our settings do not do, [`Error::Layout`] if the keyspace was written with another
+    /// number of partitions or by an incompatible version.
     pub async fn open(settings: Settings) -> Result<Self, Error> {
-        let failed = |source| Error::redis("connect", source);
-        let connect_limit = Duration::from_millis(settings.connect_timeout_ms);
-        let (client, relay) = open_client(&settings.url, connect_limit).map_err(failed)?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(connect_limit))
-            .set_response_timeout(Some(Duration::from_millis(settings.response_timeout_ms)))
-            // A call that finds nobody says so soon; the repetitions are ours, see `pause_before_repeat`.
-            .set_number_of_retries(0);
-        let hot =
-            ConnectionManager::new_with_config(client.clone(), config).await.map_err(failed)?;
-        let cold =
-            deadpool_redis::Manager::new(client.get_connection_info().clone()).map_err(failed)?;
+        let (client, relay) = connect::open_client(&settings)?;
+        let patience = connect::patience(&settings);
+        let hot = Link::new(client.clone(), patience.clone());
+        let info = client.get_connection_info().clone();
+        let cold = deadpool_redis::Manager::new_with_config(info, patience)
+            .map_err(|source| Error::redis("connect", source))?;
         let cold = deadpool_redis::Pool::builder(cold).runtime(deadpool_redis::Runtime::Tokio1);
         let cold = cold.build().map_err(|error| Error::corrupt(error.to_string()))?;
         let partitions = (0..settings.partitions).map(|number| Partition(number as u8)).collect();
@@ -165,19 +167,20 @@ impl Store {
             tail: log::TailCell::default(),
             log_bell: Arc::default(),
             watch: watch::Watch::default(),
+            health: health::Health::default(),
         });
         let is_awaited = shared.settings.wait_replicas > 0;
         let mut store = Self {
-            hot,
+            hot: hot.clone(),
             cold,
-            bells: Bells::start(client.clone(), keys, partitions),
+            bells: Bells::start(client.clone(), keys, partitions, hot.moves()),
             replicas: is_awaited.then(|| Replicas::start(client.clone(), Arc::clone(&shared))),
             client,
             shared,
             _relay: relay.map(Arc::new),
             _watch: None,
         };
-        store.notice().await?;
+        store.begin().await?;
         let mut watch = JoinSet::new();
         watch.spawn(store.clone().keep_watch());
         store._watch = Some(Arc::new(watch));
@@ -249,6 +252,7 @@ impl Store {
                 self.shared.evaluate(&mut connection, script, partition, actor, &args, repeats > 0);
             let answer = call.await;
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
+                self.shared.health.note(script.name, &answer);
                 return self.heard(script.name, answer);
             };
             tokio::time::sleep(pause).await;
@@ -280,6 +284,9 @@ impl Store {
             .shared
             .evaluate(&mut connection, script, partition, ORCHESTRATOR, &args, false)
             .await;
+        if answer.as_ref().err().is_some_and(answers::wants_another_connection) {
+            drop(deadpool_redis::Connection::take(connection));
+        }
         self.heard(script.name, answer)
     }
 
@@ -287,12 +294,7 @@ impl Store {
         &self,
         operation: &'static str,
     ) -> Result<deadpool_redis::Connection, Error> {
-        let mut connection =
-            self.cold.get().await.map_err(|source| Error::NoConnection { operation, source })?;
-        // The pool's own idea is half a second.
-        connection
-            .set_response_timeout(Duration::from_millis(self.shared.settings.response_timeout_ms));
-        Ok(connection)
+        self.cold.get().await.map_err(|source| Error::NoConnection { operation, source })
     }
 
     /// One command that is safe to repeat.
@@ -337,18 +339,6 @@ impl Store {
             Err(source) => Err(Error::redis(operation, source)),
         }
     }
-}
-
-/// A client for what a URL names, and what the client goes through.
-fn open_client(
-    url: &str,
-    connect_limit: Duration,
-) -> redis::RedisResult<(redis::Client, Option<sentinel::Relay>)> {
-    if !url.starts_with(sentinel::SCHEME) {
-        return Ok((redis::Client::open(url)?, None));
-    }
-    let relay = sentinel::Relay::open(url, connect_limit)?;
-    Ok((redis::Client::open(relay.connection_info())?, Some(relay)))
 }
 
 /// How long to wait before a call is sent again, whose connection broke before the answer came; none: it is not.

@@ -1,5 +1,6 @@
 //! What the bench asks of Redis itself: what it has spent, and an empty keyspace.
 
+use super::server::text;
 use super::{Error, Store};
 
 /// What Redis has spent since its start, and what it holds.
@@ -47,9 +48,7 @@ impl Store {
 }
 
 fn read(info: &str) -> Spent {
-    let text = |name: &str| {
-        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-    };
+    let text = |name: &str| text(info, name);
     let number = |name: &str| text(name).and_then(|value| value.parse().ok()).unwrap_or_default();
     let seconds =
         |name: &str| text(name).and_then(|value| value.parse::<f64>().ok()).unwrap_or_default();

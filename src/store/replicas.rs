@@ -16,8 +16,9 @@ use tokio::task::JoinSet;
 
 use crate::domain::ids::Partition;
 
+use super::answers::wants_another_connection;
 use super::script::Script;
-use super::{Error, Shared, Store, pause_before_repeat};
+use super::{Error, Shared, Store, connect, pause_before_repeat};
 
 /// How many calls take one turn: as many as may meet, because a turn in which the replicas do not answer takes all
 /// of `wait_timeout_ms`.
@@ -79,6 +80,7 @@ impl Store {
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else { break answer };
             tokio::time::sleep(pause).await;
         };
+        self.shared.health.note(script.name, &answer);
         let (value, reached) = self.heard(script.name, answer)?;
         let wanted = self.shared.settings.wait_replicas;
         if reached < wanted {
@@ -102,7 +104,7 @@ async fn take_turns(client: redis::Client, shared: Arc<Shared>, mut asked: mpsc:
             Err(error) => (calls.iter().map(|_| Err(error.clone())).collect(), Ok(0)),
         };
         let is_whole = reached.is_ok()
-            && answers.iter().all(|answer| answer.as_ref().err().is_none_or(is_refusal));
+            && !answers.iter().filter_map(|one| one.as_ref().err()).any(wants_another_connection);
         known = open.ok().filter(|_| is_whole);
         let reached = reached.unwrap_or(0);
         for (call, answer) in calls.drain(..).zip(answers) {
@@ -112,16 +114,9 @@ async fn take_turns(client: redis::Client, shared: Arc<Shared>, mut asked: mpsc:
     }
 }
 
-/// Whether Redis answered at all, so that the connection is good.
-fn is_refusal(error: &RedisError) -> bool {
-    !(error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error())
-}
-
 async fn connect(client: &redis::Client, shared: &Shared) -> RedisResult<MultiplexedConnection> {
-    let config = redis::AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(Duration::from_millis(shared.settings.connect_timeout_ms)))
-        .set_response_timeout(Some(Duration::from_millis(shared.settings.response_timeout_ms)));
-    client.get_multiplexed_async_connection_with_config(&config).await
+    let patience = connect::patience(&shared.settings);
+    client.get_multiplexed_async_connection_with_config(&patience).await
 }
 
 /// Sends all calls, then asks how many replicas have what they wrote; an error there means that nobody knows.

@@ -19,6 +19,12 @@ pub struct Settings {
     pub response_timeout_ms: u64,
     /// How long connecting may take, in milliseconds.
     pub connect_timeout_ms: u64,
+    /// PEM file of the authorities that a `rediss://` server is checked against; empty: the system's.
+    pub tls_ca_file: String,
+    /// PEM file of the client's certificate, for a `rediss://` server that asks for one; empty: none.
+    pub tls_cert_file: String,
+    /// PEM file of that certificate's key.
+    pub tls_key_file: String,
     /// How many replicas must have a write before somebody is told that it is done; 0: the primary is enough.
     pub wait_replicas: u16,
     /// How long they may take, in milliseconds.

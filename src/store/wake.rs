@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +42,13 @@ struct Shared {
 const FINISHED: &str = "finished";
 
 impl Bells {
-    pub(super) fn start(client: redis::Client, keys: Keys, partitions: Vec<Partition>) -> Self {
+    /// * `moves`: changes when the connection is to be made anew though it seems to be good.
+    pub(super) fn start(
+        client: redis::Client,
+        keys: Keys,
+        partitions: Vec<Partition>,
+        moves: watch::Receiver<u64>,
+    ) -> Self {
         let shared = Arc::new(Shared::default());
         let (wanted, names) = mpsc::unbounded_channel();
         let back = Arc::new(Notify::new());
@@ -52,7 +58,7 @@ impl Bells {
             Ears { client, keys, partitions, shared: Arc::clone(&shared), back: Arc::clone(&back) };
         let closed = close.clone();
         listener.spawn(async move {
-            let _ = closed.run_until_cancelled(ears.listen(names)).await;
+            let _ = closed.run_until_cancelled(ears.listen(names, moves)).await;
         });
         Self { shared, wanted, back, close, _listener: Arc::new(listener) }
     }
@@ -190,10 +196,14 @@ struct Ears {
 
 impl Ears {
     /// Keeps one subscribed connection, for ever.
-    async fn listen(self, mut names: mpsc::UnboundedReceiver<String>) {
+    async fn listen(
+        self,
+        mut names: mpsc::UnboundedReceiver<String>,
+        mut moves: watch::Receiver<u64>,
+    ) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(1_600));
         loop {
-            if let Err(error) = self.listen_once(&mut names, &mut backoff).await
+            if let Err(error) = self.listen_once(&mut names, &mut moves, &mut backoff).await
                 && backoff.failures() == 0
             {
                 tracing::warn!(%error, "doorbells are away; waiting goes on by slow polling");
@@ -210,6 +220,7 @@ impl Ears {
     async fn listen_once(
         &self,
         names: &mut mpsc::UnboundedReceiver<String>,
+        moves: &mut watch::Receiver<u64>,
         backoff: &mut Backoff,
     ) -> redis::RedisResult<()> {
         let (mut sink, mut messages) = self.client.get_async_pubsub().await?.split();
@@ -248,6 +259,9 @@ impl Ears {
                     for name in self.shared.give_up(&mut unused) {
                         sink.unsubscribe(self.channels(&name)).await?;
                     }
+                }
+                Ok(()) = moves.changed() => {
+                    return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
                 }
                 () = tokio::time::sleep(PROBE_EVERY) => {
                     let probe = tokio::time::timeout(PROBE_LIMIT, sink.ping::<redis::Value>()).await;

@@ -114,11 +114,13 @@ impl Store {
     /// Looks for as long as the store is used. That Redis is away is said by whoever needs it.
     pub(super) async fn keep_watch(self) {
         let back = self.bells.back();
+        let mut moves = self.hot.moves();
         loop {
             // The error of a look is known by then, or is that of everybody.
             let _ = self.notice().await;
             tokio::select! {
                 () = back.notified() => {}
+                Ok(()) = moves.changed() => drop(self.cold.retain(|_, _| false)),
                 () = tokio::time::sleep(EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)) => {}
             }
         }

@@ -123,7 +123,8 @@ impl From<engine::Error> for Refusal {
                 "It is done, but a failover could lose it. Repeat the request, a submission with its `Idempotency-Key`.",
             ),
             Error::Unavailable(_) | Error::Foreign(_) => {
-                tracing::error!(error = %Chain(&error), "store unavailable");
+                // The store says once in the log since when it is away.
+                tracing::debug!(error = %Chain(&error), "store unavailable");
                 refuse(
                     Cause::StoreUnavailable,
                     "Whether a write happened is unknown. Repeat the request, a submission with its `Idempotency-Key`.",

@@ -216,7 +216,6 @@ fn list_refusals(method: &str, operation: &mut Value) {
     let has_body = operation.get("requestBody").is_some();
     let parameters: Vec<_> = operation["parameters"].as_array().cloned().unwrap_or_default();
     let is_in = |place: &str| parameters.iter().any(|one| one["in"] == place);
-    let has_cursor = parameters.iter().any(|one| one["name"] == "cursor");
     let is_guarded = operation.get("x-required-scopes").is_some();
     if operation["parameters"].is_null()
         && let Some(map) = operation.as_object_mut()
@@ -243,7 +242,7 @@ fn list_refusals(method: &str, operation: &mut Value) {
         (408, has_body, "The body came too slowly."),
         (413, has_body, "The body is too large."),
         (415, has_body, "The body is not said to be JSON, or is compressed."),
-        (422, has_body || has_cursor, "Fields are wrong: all of them are named."),
+        (422, has_body, "Fields are wrong: all of them are named."),
         (
             429,
             has_body || waits || makes_humans_decide,

@@ -128,7 +128,7 @@ local function gather()
 end
 
 -- Ends the script before its first write.
-local function refuse_write(code, command, key, why)
+local function abort(code, command, key, why)
   error({ err = code .. ' ' .. command .. ' on ' .. key .. ': ' .. why })
 end
 
@@ -137,7 +137,7 @@ local function check_scores(key, list)
   for nth = 1, #list, 2 do
     local score = tonumber(list[nth])
     if not score or score ~= score then
-      refuse_write('ERR', 'ZADD', key, 'a score is not a number')
+      abort('ERR', 'ZADD', key, 'a score is not a number')
     end
   end
 end
@@ -151,7 +151,7 @@ local function check()
     end
     if nth > 1 or #entry > 0 then
       if not redis.acl_check_cmd(command, key) then
-        refuse_write('NOPERM', command, key, 'the Redis user may not')
+        abort('NOPERM', command, key, 'the Redis user may not')
       end
       if not typed[key] and not UNTYPED[command] then
         redis.call(TYPED_BY[command], key)

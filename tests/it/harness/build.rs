@@ -12,6 +12,7 @@ use super::{BOUND, Fleet, LossyProxy, People, Redis};
 pub struct Builder {
     is_durable: bool,
     is_lossy: bool,
+    is_lesser_user: bool,
     arguments: Vec<&'static str>,
     store: store::Settings,
     settings: engine::Settings,
@@ -26,6 +27,7 @@ impl Builder {
         Self {
             is_durable: false,
             is_lossy: false,
+            is_lesser_user: false,
             arguments: Vec::new(),
             // A busy machine is no fault of the store; tests of its patience say how long it is.
             store: store::Settings { response_timeout_ms: 10_000, ..defaults.store },
@@ -47,6 +49,12 @@ impl Builder {
     /// The wire to Redis can lose an answer.
     pub fn lossy(mut self) -> Self {
         self.is_lossy = true;
+        self
+    }
+
+    /// The store comes as the user `orch`, who may do no more than the documentation says.
+    pub fn lesser_user(mut self) -> Self {
+        self.is_lesser_user = true;
         self
     }
 
@@ -82,8 +90,13 @@ impl Builder {
     pub async fn start(self) -> Fleet {
         let redis = Redis::start(self.is_durable, &self.arguments).await;
         let proxy = self.is_lossy.then(|| LossyProxy::start(redis.url()));
+        let mut url = proxy.as_ref().map_or(redis.url(), LossyProxy::url).to_owned();
+        if self.is_lesser_user {
+            redis.grant_to_lesser_user().await;
+            url += "?user=orch&pass=secret";
+        }
         let store_settings = store::Settings {
-            url: proxy.as_ref().map_or(redis.url(), LossyProxy::url).to_owned(),
+            url,
             events_kept: self.settings.retention.events,
             events_bytes: self.settings.retention.events_bytes,
             ..self.store

@@ -17,6 +17,7 @@ mod redis;
 mod reports;
 mod sentinel;
 mod stream;
+mod trial;
 mod wait;
 mod wire;
 
@@ -36,6 +37,7 @@ pub use redis::Redis;
 pub use reports::{report_of, report_on};
 pub use sentinel::Sentinel;
 pub use stream::{Block, number};
+pub use trial::Trial;
 pub use wait::{BOUND, eventually, late, striking, within};
 pub use wire::Wire;
 

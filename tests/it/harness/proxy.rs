@@ -40,6 +40,10 @@ struct Wire {
     target: Mutex<PathBuf>,
     /// What is to happen to a call of the script of this digest; none: of any script.
     armed: Mutex<Option<(Option<String>, Fate)>>,
+    /// What was sent with the call that never reached Redis.
+    caught: Mutex<Vec<u8>>,
+    /// What answers say, and what is said in its place.
+    instead: Mutex<Option<(Vec<u8>, Vec<u8>)>>,
     /// How much later every answer comes.
     latency: Mutex<Duration>,
     /// Cuts every connection that is open now.
@@ -55,6 +59,8 @@ impl LossyProxy {
         let wire = Arc::new(Wire {
             target: Mutex::new(socket_of(url)),
             armed: Mutex::default(),
+            caught: Mutex::default(),
+            instead: Mutex::default(),
             latency: Mutex::default(),
             cut: Mutex::default(),
         });
@@ -90,6 +96,22 @@ impl LossyProxy {
         .await;
     }
 
+    /// Waits until a call is held back; returns what was sent with it.
+    pub async fn caught(&self) -> Vec<u8> {
+        eventually("the proxy holds a call back", async || {
+            let caught = self.wire.caught.lock().unwrap().clone();
+            if caught.is_empty() { Err("not yet") } else { Ok(caught) }
+        })
+        .await
+    }
+
+    /// From now on every answer has the second text where Redis says the first, of the same length.
+    pub fn say_instead(&self, said: &str, instead: &str) {
+        assert_eq!(said.len(), instead.len());
+        let both = (said.as_bytes().to_vec(), instead.as_bytes().to_vec());
+        *self.wire.instead.lock().unwrap() = Some(both);
+    }
+
     /// Makes every answer come so much later from now on.
     pub fn slow_by(&self, latency: Duration) {
         *self.wire.latency.lock().unwrap() = latency;
@@ -102,8 +124,13 @@ impl LossyProxy {
 
     /// Leads every connection to another Redis, as an address does that moves; open ones are cut.
     pub fn lead_to(&self, url: &str) {
-        *self.wire.target.lock().unwrap() = socket_of(url);
+        self.lead_new_connections_to(url);
         self.cut();
+    }
+
+    /// Leads every connection from now on to another Redis; open ones go on.
+    pub fn lead_new_connections_to(&self, url: &str) {
+        *self.wire.target.lock().unwrap() = socket_of(url);
     }
 }
 
@@ -114,6 +141,17 @@ impl Wire {
         let (digest, fate) = armed.as_ref()?;
         let word = digest.as_deref().unwrap_or("EVAL").as_bytes();
         asked.windows(word.len()).any(|found| found == word).then_some(*fate)
+    }
+
+    /// The answer as it goes on.
+    fn reworded(&self, said: &[u8]) -> Vec<u8> {
+        let mut said = said.to_vec();
+        if let Some((from, to)) = &*self.instead.lock().unwrap()
+            && let Some(at) = said.windows(from.len()).position(|found| found == from)
+        {
+            said[at..at + to.len()].copy_from_slice(to);
+        }
+        said
     }
 
     fn disarm(&self) {
@@ -151,6 +189,7 @@ async fn carry(mut client: UnixStream, target: &Path, wire: &Wire) -> std::io::R
                 }
                 fate = fate.or_else(|| wire.is_meant(asked));
                 if fate == Some(Fate::QuestionHeld) {
+                    *wire.caught.lock().unwrap() = asked.to_owned();
                     wire.disarm();
                     return hang(client).await;
                 }
@@ -178,7 +217,7 @@ async fn carry(mut client: UnixStream, target: &Path, wire: &Wire) -> std::io::R
                     }
                     Some(Fate::QuestionHeld) | None => wait::late(latency).await,
                 }
-                client.write_all(said).await?;
+                client.write_all(&wire.reworded(said)).await?;
             }
         }
     }

@@ -1,11 +1,13 @@
 //! The private Redis of one test, and what is done to it on purpose.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use futures_util::StreamExt;
 use orchestrator::domain::ids::TaskId;
 use orchestrator::runtime::redis_server::{Options, RedisServer};
 use redis::FromRedisValue;
 use rustix::process::Signal;
-use std::collections::BTreeMap;
 use tempfile::TempDir;
 
 use super::processes::{free_port, pause, send};
@@ -32,6 +34,23 @@ impl Redis {
         let options = Options { dir, has_own_group: false, arguments };
         let server = RedisServer::start(&options).await.unwrap();
         Self { url: server.url(), server: Some(server), options, _home: home }
+    }
+
+    /// One that is reached over TLS besides its socket, by clients that this authority has signed; and its URL there.
+    pub async fn over_tls(certificate: &Path, key: &Path, authority: &Path) -> (Self, String) {
+        let port = free_port().to_string();
+        let [certificate, key, authority] =
+            [certificate, key, authority].map(|path| path.to_str().unwrap());
+        let arguments = [
+            ["--tls-port", &port],
+            ["--bind", "127.0.0.1"],
+            ["--tls-cert-file", certificate],
+            ["--tls-key-file", key],
+            ["--tls-ca-cert-file", authority],
+            ["--tls-auth-clients", "yes"],
+        ];
+        let redis = Self::start(false, arguments.as_flattened()).await;
+        (redis, format!("rediss://127.0.0.1:{port}"))
     }
 
     /// Starts another one that follows it and has all of it on return.
@@ -99,12 +118,16 @@ impl Redis {
     }
 
     /// A connection whose answers have as long as they need: the machine may be busy.
-    async fn patient_connection(&self) -> redis::aio::MultiplexedConnection {
-        let client = redis::Client::open(self.url()).unwrap();
+    pub(super) async fn patient_connection(&self) -> redis::aio::MultiplexedConnection {
+        self.try_connection().await.unwrap()
+    }
+
+    async fn try_connection(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
+        let client = redis::Client::open(self.url())?;
         let config = redis::AsyncConnectionConfig::new()
             .set_response_timeout(None)
             .set_connection_timeout(None);
-        client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
+        client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     /// Writes events into partition 0 with the numbers from `from` to before `to` and so many bytes each, 50 an
@@ -141,6 +164,14 @@ impl Redis {
             }
             let _: () = pipe.query_async(&mut connection).await.unwrap();
         }
+    }
+
+    /// Lets the user `orch` in, and do what the documentation says.
+    pub async fn grant_to_lesser_user(&self) {
+        let rules = "resetkeys resetchannels ~orchestrator:* &orchestrator:* +@all -@admin -@dangerous +info";
+        let words = ["ACL", "SETUSER", "orch", "on", "resetpass", ">secret"];
+        let words: Vec<&str> = words.into_iter().chain(rules.split(' ')).collect();
+        self.ask::<String>(&words).await;
     }
 
     /// Ends it at once, as a crash does. What it had acknowledged is in its file, if it is durable.
@@ -206,7 +237,7 @@ impl Redis {
     /// is given another part.
     pub async fn replication(&self, name: &str) -> String {
         let info: String = eventually("it says of its part", async || {
-            let mut connection = self.patient_connection().await;
+            let mut connection = self.try_connection().await?;
             redis::cmd("INFO").arg("replication").query_async(&mut connection).await
         })
         .await;

@@ -30,12 +30,8 @@ async fn the_origin_is_the_connections_other_end_whatever_headers_say() {
 async fn filters_and_pages_are_told_apart_from_nonsense() {
     let site = Site::open().await;
 
-    for (query, pointer) in [("cursor=1", "cursor"), ("cursor=1-0-0-0", "cursor")] {
-        assert_eq!(
-            site.get("root", &format!("/admin/audit?{query}")).await.pointers(),
-            [pointer],
-            "{query}"
-        );
+    for query in ["cursor=1", "cursor=1-0-0-0"] {
+        site.get("root", &format!("/admin/audit?{query}")).await.refused(400, "unreadable-request");
     }
     assert_eq!(site.get("root", "/admin/audit?limit=201").await.status, 400);
     for query in [

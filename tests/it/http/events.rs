@@ -201,6 +201,33 @@ async fn what_was_trimmed_is_said_as_a_gap() {
 }
 
 #[tokio::test]
+async fn a_last_event_id_of_another_server_is_answered_with_a_gap() {
+    let site = Site::start().await;
+    let mut reader = site.open("", &[]).await;
+    site.publish("kb.updated", 0).await;
+    let first = reader.next().await.id;
+    site.publish("kb.updated", 1).await;
+    let (ms, _) = first.split_once('-').unwrap();
+    for other in [
+        // Of a server whose events have other ids, of one with more partitions, and of no such server.
+        format!("{ms}-77-0"),
+        "10-0-0".to_owned(),
+        format!("{first}.{first}"),
+        "42".to_owned(),
+        "019ab3c4-0000-7000-8000-000077120000".to_owned(),
+        "11111111-1111-4111-8111-111111111111".to_owned(),
+    ] {
+        let mut stream = site.resume(&other).await;
+        assert_eq!(stream.next().await.event, "gap", "{other}");
+        site.publish("pr.merged", 7).await;
+        while stream.next().await.event != "pr.merged" {}
+    }
+    // An own place is no gap.
+    assert_eq!(site.resume(&first).await.numbers(1).await, [1]);
+    site.finish().await;
+}
+
+#[tokio::test]
 async fn what_is_trimmed_before_a_slow_reader_gets_there_is_said_as_a_gap_too() {
     let site = Site::start().await;
     site.fleet.redis.flood(0, 5_000, 10).await;

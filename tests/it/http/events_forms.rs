@@ -86,7 +86,7 @@ async fn a_wrong_parameter_is_refused_by_name() {
         ("?after=yesterday", &[], "`after`"),
         ("?after=yesterday", &[json], "`after`"),
         ("?after=0-0-0.0-0-0", &[], "`after`"),
-        ("", &[("last-event-id", "yesterday")], "`Last-Event-ID`"),
+        ("", &[("last-event-id", "yesterday"), json], "`Last-Event-ID`"),
         // A task's id is not the id of an event.
         ("?after=019ab3c4-7d2e-7abc-8000-0000000000a0", &[], "`after`"),
     ];

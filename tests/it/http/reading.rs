@@ -135,7 +135,34 @@ async fn a_cursor_that_no_page_gave_is_refused() {
         ] {
             let glue = if path.contains('?') { '&' } else { '?' };
             let answer = site.get("reader", &format!("{path}{glue}cursor={bad}")).await;
-            assert_eq!(answer.pointers(), ["cursor"], "{path} {bad}");
+            let problem = answer.refused(400, "unreadable-request");
+            assert!(problem["detail"].as_str().unwrap().contains("`cursor`"), "{path} {bad}");
+        }
+    }
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_list_is_refused() {
+    let site = Site::open().await;
+    site.fleet.submit_many("faq", 3).await;
+    site.fleet.submit_many("deploy", 3).await;
+    let lists = [
+        "/tasks?",
+        "/tasks?status=pending&",
+        "/tasks?status=blocked&",
+        "/approvals?",
+        "/approvals/pending?",
+    ];
+    let mut cursors = Vec::new();
+    for list in lists {
+        let page = site.get("reader", &format!("{list}limit=1")).await.accepted(200);
+        cursors.push(page["next_cursor"].as_str().unwrap().to_owned());
+    }
+    for list in lists.into_iter().chain(["/approvals/history?", "/admin/audit?"]) {
+        for (of, cursor) in lists.iter().zip(&cursors) {
+            let answer = site.get("root", &format!("{list}limit=1&cursor={cursor}")).await;
+            assert_eq!(answer.status, if *of == list { 200 } else { 400 }, "{of} in {list}");
         }
     }
     site.finish().await;

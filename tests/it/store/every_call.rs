@@ -13,7 +13,9 @@ use orchestrator::domain::task::{Claimed, NewTask, OnParentCancel, Outcome, Star
 use orchestrator::engine::{Error, Round, StatusChange, Target};
 use orchestrator::store::script::{self, Script};
 
-use crate::harness::{Fate, Fleet, failed, idempotency, name, new_event, new_task, within};
+use crate::harness::{
+    Fate, Fleet, eventually, failed, idempotency, name, new_event, new_task, within,
+};
 
 /// How long an answer may take, and how long a late one takes.
 const PATIENCE_MS: u64 = 1_000;
@@ -22,15 +24,20 @@ const LATE: Fate = Fate::AnswerLate(Duration::from_millis(1_500));
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// One script whose answer does not arrive.
-struct Story {
-    fleet: Fleet,
+pub(super) struct Story {
+    pub(super) fleet: Fleet,
     script: &'static Script,
     fate: Fate,
 }
 
 impl Story {
-    async fn begin(script: &'static Script, fate: Fate) -> Self {
-        let fleet = Fleet::build().lossy().response_timeout_ms(PATIENCE_MS).start().await;
+    pub(super) async fn begin(script: &'static Script, fate: Fate) -> Self {
+        let fleet = Fleet::build()
+            .lossy()
+            .redis(&["--enable-debug-command", "yes"])
+            .response_timeout_ms(PATIENCE_MS)
+            .start()
+            .await;
         fleet.redis.ask::<String>(&["SCRIPT", "LOAD", &script.text]).await;
         Self { fleet, script, fate }
     }
@@ -77,7 +84,8 @@ impl Story {
         assert_eq!(self.stands(task).await, end, "{}", self.script.name);
     }
 
-    async fn tell(&self) {
+    /// What calls the script, and what must have come of it.
+    pub(super) async fn tell(&self) {
         let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
         match self.script.name {
             "submit" | "route" | "promote" | "lapse" | "deadlines" | "prune" => {
@@ -288,6 +296,17 @@ impl Story {
         assert_eq!(retries, u32::from(end == State::Scheduled));
     }
 
+    async fn tell_of_readiness(&self) {
+        let proxy = self.fleet.proxy.as_ref().unwrap();
+        proxy.arm(Some(&self.script.digest), self.fate);
+        // A write that worked speaks for a second.
+        eventually("a write is tried, and works", async || {
+            let state = (self.fleet.engine.is_ready().await, proxy.has_lost_it());
+            if state == (true, true) { Ok(()) } else { Err(state) }
+        })
+        .await;
+    }
+
     async fn tell_of_readers(&self) {
         let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
         let task = fleet.submit("faq").await;
@@ -321,6 +340,7 @@ impl Story {
                     1
                 );
             }
+            "probe" => self.tell_of_readiness().await,
             "examiner" => {
                 let round = tokio::sync::Mutex::new(Round::default());
                 let examine =

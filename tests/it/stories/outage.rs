@@ -36,6 +36,30 @@ async fn work(crew: &Client) -> Vec<Value> {
 }
 
 #[tokio::test]
+async fn a_redis_that_takes_no_writes_is_told_once_in_the_log_and_so_is_its_return() {
+    let redis = Redis::start(false, &[]).await;
+    let gateway = Program::over(redis.url()).start(&["gateway"]);
+    let crew = gateway.client("crew").await;
+    let submission = json!({"type": "faq", "payload": {}});
+    is_ready(&crew, 200).await;
+
+    redis.ask::<String>(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    is_ready(&crew, 503).await;
+    assert_eq!(crew.get("/health").await.status, 503);
+    for _ in 0..50 {
+        crew.post("/tasks", &submission).await.refused(503, "store-unavailable");
+    }
+    redis.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
+    is_ready(&crew, 200).await;
+
+    gateway.says("Redis takes writes again").await;
+    let log = gateway.log();
+    assert_eq!(log.matches("Redis takes no writes").count(), 1, "{log}");
+    assert!(log.contains("READONLY"), "{log}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_redis_that_is_killed_and_started_again_is_noticed_and_work_goes_on() {
     let mut redis = Redis::start(true, &["--appendfsync", "always"]).await;
     let program = Program::over(redis.url());

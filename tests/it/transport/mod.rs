@@ -2,7 +2,7 @@
 
 mod auth;
 mod bridges;
-mod credentials;
+pub mod credentials;
 mod events;
 mod outages;
 mod prefixes;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::harness::{Fleet, Message, Nats, eventually, within};
 
-use super::{Caller, Office};
+use super::{Caller, Office, refused};
 
 const CLAIM: &str = "orchestrator.agents.faq_agent.claim";
 
@@ -107,13 +107,18 @@ async fn claims_that_wait_hold_up_no_outcome() {
         let claim = json!({"worker": "w1", "wait_ms": 60_000});
         waiting.spawn(async move { asker.call("crew", CLAIM, &claim).await });
     }
-    office.has_begun(1_000).await;
+    // As many wait as one key may have wait (`http.max_waits_per_principal`).
+    for _ in 0..100 {
+        let answer = within("a claim too many", waiting.join_next()).await.unwrap().unwrap();
+        refused(&answer, 429, "too-many-waits");
+    }
 
     let done = json!({"task_id": id.to_string(), "attempt": 1, "lease": held.lease.expose()});
     let answer = caller.accepted("crew", "orchestrator.tasks.complete", &done);
     within("an outcome is taken", answer).await;
 
     assert!(waiting.try_join_next().is_none(), "it was taken once a claim had ended");
+    assert_eq!(waiting.len(), 1_000);
     waiting.shutdown().await;
     fleet.engine.stop().cancel();
     office.close().await;

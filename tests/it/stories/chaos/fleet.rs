@@ -18,12 +18,13 @@ pub const AGENTS: usize = 6;
 const SUBMITTERS: usize = 4;
 
 /// Parts of the keys that stay when there is no task any more; the last expire by themselves.
-const STAYS: [&str; 10] = [
+const STAYS: [&str; 11] = [
     ":layout",
     ":open",
     ":roster",
     ":sessions:",
     ":events",
+    ":logged",
     ":audit",
     ":credentials",
     ":examiner",

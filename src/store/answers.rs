@@ -1,0 +1,164 @@
+//! What each answer of Redis, and each silence, means for the connection and for readiness: one table.
+
+use redis::{ErrorKind, RedisError};
+
+/// What to do about an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// Give the connection up and connect anew, with back-off: the address may lead to another server by
+    /// then, or the server may take the credentials again.
+    Anew,
+    /// Keep the connection and wait: the server takes writes again by itself, or an operator sees to it.
+    Wait,
+    /// End the call: connection and server are good, and no repetition helps.
+    End,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// The first word of Redis's answer; in lower case what the wire says.
+    pub word: &'static str,
+    pub remedy: Remedy,
+    /// Whether no write would work either, so that the process is not ready.
+    pub is_down: bool,
+    /// What it means, for the log.
+    pub meaning: &'static str,
+}
+
+const fn row(word: &'static str, remedy: Remedy, is_down: bool, meaning: &'static str) -> Row {
+    Row { word, remedy, is_down, meaning }
+}
+
+/// Every answer that is known.
+#[rustfmt::skip]
+static TABLE: [Row; 31] = [
+    // The wire.
+    row("refused",     Remedy::Anew, true,  "the address takes no connections"),
+    row("lost",        Remedy::Anew, true,  "the connection broke"),
+    row("silent",      Remedy::Anew, true,  "no answer came in time"),
+    row("unreadable",  Remedy::Anew, true,  "the answer cannot be read; the address may not be Redis's"),
+    row("settings",    Remedy::End,  true,  "the settings of the connection do not fit"),
+    // Not the right server.
+    row("READONLY",    Remedy::Anew, true,  "the server is a replica and takes no writes"),
+    row("MASTERDOWN",  Remedy::Anew, true,  "the server is a replica that has lost its primary"),
+    row("UNBLOCKED",   Remedy::Anew, true,  "the server has become a replica"),
+    row("MOVED",       Remedy::Anew, true,  "another node of the cluster has the keys"),
+    row("ASK",         Remedy::Anew, true,  "another node of the cluster is taking the keys over"),
+    // Not with these credentials.
+    row("NOAUTH",      Remedy::Anew, true,  "the server asks for a password"),
+    row("WRONGPASS",   Remedy::Anew, true,  "the server refuses the user or the password"),
+    row("DENIED",      Remedy::Anew, true,  "the server is in protected mode"),
+    row("MAXCLIENTS",  Remedy::Anew, true,  "the server has no connection left"),
+    row("NOPROTO",     Remedy::Anew, true,  "the server does not speak the protocol"),
+    row("NOPERM",      Remedy::Wait, true,  "the Redis user lacks a permission"),
+    // The right server, which takes no writes now.
+    row("LOADING",     Remedy::Wait, true,  "the server is loading its data"),
+    row("MISCONF",     Remedy::Wait, true,  "the server cannot write to its disk"),
+    row("NOREPLICAS",  Remedy::Wait, true,  "the server has fewer replicas than min-replicas-to-write"),
+    row("CLUSTERDOWN", Remedy::Wait, true,  "the cluster is down"),
+    row("TRYAGAIN",    Remedy::Wait, true,  "the cluster is moving the keys"),
+    row("BUSY",        Remedy::Wait, true,  "a script has kept the server busy for long"),
+    row("UNKILLABLE",  Remedy::Wait, true,  "a script that has written keeps the server busy"),
+    row("EXECABORT",   Remedy::Wait, true,  "the server refused a part of a transaction"),
+    row("CROSSSLOT",   Remedy::End,  true,  "the cluster has the keys of a partition on several slots"),
+    // The call alone.
+    row("OOM",         Remedy::End,  false, "the server is full; work that only ends goes on"),
+    row("NOSCRIPT",    Remedy::End,  false, "the server has forgotten the script, which is sent again"),
+    row("NOTBUSY",     Remedy::End,  false, "no script was running"),
+    row("WRONGTYPE",   Remedy::End,  false, "a key has another type"),
+    row("ERR",         Remedy::End,  false, "the call failed"),
+    // What a later Redis may say: no reason to give a connection up, nor to call it good.
+    row("other",       Remedy::Wait, true,  "the server says something that is not known"),
+];
+
+/// What this error means.
+pub(super) fn of(error: &RedisError) -> &'static Row {
+    let found = word(error);
+    let last = &TABLE[TABLE.len() - 1];
+    TABLE.iter().find(|row| row.word == found).unwrap_or(last)
+}
+
+/// Whether the connection over which this came is no good any more.
+pub(super) fn wants_another_connection(error: &RedisError) -> bool {
+    of(error).remedy == Remedy::Anew
+}
+
+fn word(error: &RedisError) -> &str {
+    let says = |text: &str| error.detail().is_some_and(|detail| detail.contains(text));
+    match error.code() {
+        // Before 7.2, what a script may not do has no word of its own.
+        Some("ERR") if says("The user executing the script can't") => "NOPERM",
+        Some("ERR") if says("max number of clients") => "MAXCLIENTS",
+        Some(code) => code,
+        None if error.is_timeout() => "silent",
+        None if error.is_connection_refusal() => "refused",
+        None => match error.kind() {
+            ErrorKind::AuthenticationFailed => "WRONGPASS",
+            ErrorKind::InvalidClientConfig => "settings",
+            ErrorKind::Parse => "unreadable",
+            ErrorKind::Io => "lost",
+            _ => "other",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::io;
+
+    use super::*;
+
+    fn said(text: &str) -> RedisError {
+        let (code, detail) = text.split_once(' ').unwrap();
+        redis::make_extension_error(code.to_owned(), Some(detail.to_owned()))
+    }
+
+    #[test]
+    fn each_answer_has_one_row() {
+        let words: BTreeSet<_> = TABLE.iter().map(|row| row.word).collect();
+        assert_eq!(words.len(), TABLE.len());
+        assert_eq!(TABLE[TABLE.len() - 1].word, "other");
+        for row in &TABLE {
+            assert!(row.is_down || row.remedy == Remedy::End, "{}: retried, yet ready", row.word);
+        }
+    }
+
+    #[test]
+    fn answers_say_whether_to_connect_anew_to_wait_or_to_end() {
+        for (answer, word, remedy) in [
+            ("READONLY You can't write against a read only replica.", "READONLY", Remedy::Anew),
+            ("NOAUTH Authentication required.", "NOAUTH", Remedy::Anew),
+            ("WRONGPASS invalid username-password pair", "WRONGPASS", Remedy::Anew),
+            ("MASTERDOWN Link with MASTER is down", "MASTERDOWN", Remedy::Anew),
+            ("ERR max number of clients reached", "MAXCLIENTS", Remedy::Anew),
+            ("LOADING Redis is loading the dataset in memory", "LOADING", Remedy::Wait),
+            ("MISCONF Errors writing to the AOF file", "MISCONF", Remedy::Wait),
+            ("NOREPLICAS Not enough good replicas to write.", "NOREPLICAS", Remedy::Wait),
+            ("NOPERM this user has no permissions", "NOPERM", Remedy::Wait),
+            ("ERR The user executing the script can't publish", "NOPERM", Remedy::Wait),
+            ("SOMETHING new", "other", Remedy::Wait),
+            ("OOM command not allowed", "OOM", Remedy::End),
+            ("WRONGTYPE Operation against a key", "WRONGTYPE", Remedy::End),
+            ("ERR unknown command", "ERR", Remedy::End),
+        ] {
+            let row = of(&said(answer));
+            assert_eq!((row.word, row.remedy), (word, remedy), "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_the_wire_says_is_told_apart() {
+        for (kind, word) in [
+            (io::ErrorKind::ConnectionRefused, "refused"),
+            (io::ErrorKind::ConnectionReset, "lost"),
+            (io::ErrorKind::TimedOut, "silent"),
+            (io::ErrorKind::Other, "lost"),
+        ] {
+            assert_eq!(of(&io::Error::from(kind).into()).word, word, "{kind:?}");
+        }
+        let refused = (ErrorKind::AuthenticationFailed, "Password authentication failed");
+        assert_eq!(of(&refused.into()).word, "WRONGPASS");
+    }
+}

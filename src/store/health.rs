@@ -1,0 +1,140 @@
+//! Whether Redis takes our writes, as the calls themselves show; what the log says of it, once.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::RedisError;
+
+use crate::runtime::chain::Chain;
+
+use super::Store;
+use super::answers;
+
+/// For how long one write, or one that failed, speaks for the next ones.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a caller waits at the most to learn whether a write works.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// How often the log says again that Redis takes no writes.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// What is known of Redis.
+#[derive(Default)]
+pub(super) struct Health {
+    known: Mutex<Known>,
+    /// When the last try failed that was made for the sake of this; one at a time.
+    tried: tokio::sync::Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// When a write worked last.
+    wrote_at: Option<Instant>,
+    /// `None`: the last write worked.
+    trouble: Option<Trouble>,
+}
+
+struct Trouble {
+    since: Instant,
+    /// What the log was told of it, and when last.
+    said: BTreeSet<&'static str>,
+    said_at: Instant,
+    failed_calls: u64,
+}
+
+impl Health {
+    /// Takes note of what came of a script.
+    pub(super) fn note<T>(&self, operation: &'static str, answer: &redis::RedisResult<T>) {
+        match answer {
+            Ok(_) => self.wrote(),
+            Err(error) => self.failed(operation, error),
+        }
+    }
+
+    fn wrote(&self) {
+        let mut known = self.known();
+        known.wrote_at = Some(Instant::now());
+        let ended = known.trouble.take();
+        drop(known);
+        if let Some(Trouble { since, failed_calls, .. }) = ended {
+            let away_ms = since.elapsed().as_millis() as u64;
+            tracing::info!(away_ms, failed_calls, "Redis takes writes again");
+        }
+    }
+
+    /// Says in the log that Redis takes no writes, if that is news.
+    fn failed(&self, operation: &'static str, error: &RedisError) {
+        let row = answers::of(error);
+        if !row.is_down {
+            return;
+        }
+        let now = Instant::now();
+        let mut known = self.known();
+        let trouble = known.trouble.get_or_insert_with(|| Trouble {
+            since: now,
+            said: BTreeSet::new(),
+            said_at: now,
+            failed_calls: 0,
+        });
+        trouble.failed_calls += 1;
+        let is_news = trouble.said.insert(row.word) || now - trouble.said_at > REMINDER;
+        if !is_news {
+            return;
+        }
+        trouble.said_at = now;
+        let for_ms = (now - trouble.since).as_millis() as u64;
+        drop(known);
+        tracing::warn!(
+            answer = row.word, operation, for_ms, error = %Chain(error),
+            "Redis takes no writes: {}", row.meaning
+        );
+    }
+
+    /// Whether a write worked lately, and none has failed since.
+    fn is_fresh(&self) -> bool {
+        let known = self.known();
+        known.trouble.is_none() && known.wrote_at.is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    /// A panic elsewhere leaves it whole: every change is one assignment.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    /// Whether a write worked within the last second, or works now. However many ask, Redis is asked once a second;
+    /// takes 2 s at the most.
+    pub async fn is_ready(&self) -> bool {
+        if self.is_foreign() {
+            return false;
+        }
+        if self.shared.health.is_fresh() {
+            return true;
+        }
+        tokio::time::timeout(LIMIT, self.try_a_write()).await.unwrap_or(false)
+    }
+
+    async fn try_a_write(&self) -> bool {
+        let health = &self.shared.health;
+        let mut tried = health.tried.lock().await;
+        if health.is_fresh() {
+            return true;
+        }
+        if tried.is_some_and(|at| at.elapsed() < FRESH) {
+            return false;
+        }
+        // Should the caller give up, the next one need not try at once either.
+        *tried = Some(Instant::now());
+        let Some(partition) = self.partitions().next() else { return false };
+        match self.try_out(partition).await {
+            Ok(()) => {
+                *tried = None;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Whether the server is one that this program may work on: its version, its settings, and what its user may do.
+
+use std::collections::HashMap;
+
+use crate::domain::ids::Partition;
+
+use super::{Error, Finding, ORCHESTRATOR, Remedy, Store, answers, args, script};
+
+/// The oldest version whose scripts have flags and can ask what their user may do.
+const OLDEST: (u32, u32) = (7, 0);
+
+/// What a full Redis must do: refuse writes, not throw away what it holds.
+const POLICY: &str = "noeviction";
+
+/// Every command that the store sends or runs in scripts, with the least arguments by which Redis knows which keys
+/// (`@`) and channels (`#`) it is about.
+const COMMANDS: &[&str] = &[
+    "DEL @",
+    "EVAL x 1 @",
+    "EVALSHA x 1 @",
+    "EXEC",
+    "EXISTS @",
+    "EXPIRE @ 1",
+    "GET @",
+    "HDEL @ x",
+    "HEXISTS @ x",
+    "HGET @ x",
+    "HGETALL @",
+    "HINCRBY @ x 1",
+    "HKEYS @",
+    "HLEN @",
+    "HMGET @ x",
+    "HSCAN @ 0",
+    "HSET @ x y",
+    "HSETNX @ x y",
+    "HSTRLEN @ x",
+    "INFO",
+    "MULTI",
+    "PING",
+    "PTTL @",
+    "PUBLISH # x",
+    "PUBSUB NUMPAT",
+    "PUBSUB NUMSUB",
+    "SADD @ x",
+    "SCAN 0",
+    "SCARD @",
+    "SET @ x",
+    "SISMEMBER @ x",
+    "SMEMBERS @",
+    "SREM @ x",
+    "SSCAN @ 0",
+    "SUBSCRIBE #",
+    "TIME",
+    "TYPE @",
+    "UNSUBSCRIBE",
+    "UNWATCH",
+    "WAIT 1 1",
+    "XADD @ * x y",
+    "XINFO STREAM @",
+    "XLEN @",
+    "XRANGE @ - +",
+    "XREAD STREAMS @ 0",
+    "XREVRANGE @ + -",
+    "XTRIM @ MAXLEN 1",
+    "ZADD @ 1 x",
+    "ZCARD @",
+    "ZCOUNT @ 0 1",
+    "ZRANGE @ 0 1",
+    "ZRANGEBYSCORE @ 0 1",
+    "ZRANK @ x",
+    "ZREM @ x",
+    "ZREMRANGEBYRANK @ 0 1",
+    "ZREMRANGEBYSCORE @ 0 1",
+    "ZREVRANGE @ 0 1",
+    "ZREVRANGEBYSCORE @ 1 0",
+    "ZSCAN @ 0",
+    "ZSCORE @ x",
+];
+
+/// What the server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Server {
+    version: String,
+    /// What it does when it is full.
+    policy: String,
+}
+
+impl Server {
+    fn read(info: &str) -> Self {
+        let text = |name| text(info, name).unwrap_or_default().to_owned();
+        Self { version: text("redis_version"), policy: text("maxmemory_policy") }
+    }
+
+    /// Why this program cannot work on it; `None`: it can.
+    fn fault(&self) -> Option<String> {
+        let mut numbers = self.version.split('.').map_while(|number| number.parse::<u32>().ok());
+        let version = (numbers.next()?, numbers.next().unwrap_or_default());
+        let (major, minor) = OLDEST;
+        (version < OLDEST).then(|| {
+            format!(
+                "Redis {} is too old: {major}.{minor} or later is needed, or Valkey",
+                self.version
+            )
+        })
+    }
+
+    /// What an operator should change; `None`: nothing.
+    fn warning(&self) -> Option<String> {
+        let is_known = !self.policy.is_empty() && self.policy != POLICY;
+        is_known.then(|| {
+            format!(
+                "Redis throws keys away when it is full (maxmemory-policy {}), and tasks with them",
+                self.policy
+            )
+        })
+    }
+}
+
+/// The value of a line of `INFO`.
+pub(super) fn text<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+impl Store {
+    /// Looks whether server, user and keyspace do, as the first thing.
+    pub(super) async fn begin(&self) -> Result<(), Error> {
+        self.find_out().await.map_err(|error| self.at_start(error))
+    }
+
+    async fn find_out(&self) -> Result<(), Error> {
+        let server = self.server().await?;
+        if let Some(why) = server.fault() {
+            return Err(Error::Unusable { why });
+        }
+        if let Some(warning) = server.warning() {
+            tracing::warn!("{warning}; set it to {POLICY}");
+        }
+        for partition in self.partitions() {
+            self.try_out(partition).await?;
+        }
+        self.notice().await
+    }
+
+    async fn server(&self) -> Result<Server, Error> {
+        let info: String = self.query("info", &mut redis::cmd("INFO")).await?;
+        Ok(Server::read(&info))
+    }
+
+    /// Tries whether a write works in this partition and its user may do all that the store does; changes nothing.
+    pub(super) async fn try_out(&self, partition: Partition) -> Result<(), Error> {
+        let mut args = args();
+        args.arg(COMMANDS);
+        let answer: u8 = self.run(&script::PROBE, partition, ORCHESTRATOR, args).await?;
+        debug_assert_eq!(answer, 1);
+        Ok(())
+    }
+
+    /// How many notifications Redis did not let the scripts make since the store is there.
+    pub async fn refused_notifications(&self) -> Result<u64, Error> {
+        let mut sum = 0;
+        for partition in self.partitions() {
+            let mut cmd = redis::cmd("HGETALL");
+            let counts: HashMap<String, u64> =
+                self.query("refused", cmd.arg(self.keys().refused(partition))).await?;
+            sum += counts.values().sum::<u64>();
+        }
+        Ok(sum)
+    }
+
+    /// What an operator should change about the server, as a finding of the doctor.
+    pub(super) async fn server_findings(&self, is_repair: bool) -> Result<Vec<Finding>, Error> {
+        let warning = self.server().await?.warning();
+        let left = || Remedy::Left(format!("set maxmemory-policy to {POLICY}"));
+        let finding = warning.map(|what| Finding {
+            subject: "redis".to_owned(),
+            what,
+            remedy: is_repair.then(left),
+        });
+        Ok(finding.into_iter().collect())
+    }
+
+    /// Permissions that are missing at the start are not waited for: the error says how to grant them.
+    fn at_start(&self, error: Error) -> Error {
+        let source = match &error {
+            Error::Unavailable { source, .. } if answers::of(source).word == "NOPERM" => source,
+            _ => return error,
+        };
+        let user =
+            self.client.get_connection_info().redis_settings().username().unwrap_or("default");
+        let prefix = &self.shared.settings.prefix;
+        Error::Unusable {
+            why: format!("{source}; to grant all of it: {}", grant(user, prefix.as_str())),
+        }
+    }
+}
+
+/// The command that gives a user all that the store needs.
+fn grant(user: &str, prefix: &str) -> String {
+    format!("ACL SETUSER {user} ~{prefix}:* &{prefix}:* +@all -@admin -@dangerous +info")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn server(version: &str, policy: &str) -> Server {
+        Server::read(&format!("redis_version:{version}\r\nmaxmemory_policy:{policy}\r\n"))
+    }
+
+    #[test]
+    fn an_old_redis_and_one_that_evicts_are_told() {
+        for (version, is_too_old) in
+            [("6.2.14", true), ("5.0", true), ("7.0.0", false), ("7.2.4", false), ("10.1", false)]
+        {
+            assert_eq!(server(version, POLICY).fault().is_some(), is_too_old, "{version}");
+        }
+        assert!(server("7.0.15", "allkeys-lru").warning().unwrap().contains("allkeys-lru"));
+        assert_eq!(server("7.0.15", POLICY).warning(), None);
+        assert_eq!(Server::read("").fault(), None, "nothing is known of it");
+    }
+
+    /// The words that follow `before` in the sources of this layer, up to a quotation mark.
+    fn named_after(extension: &str, before: &str, quote: char) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store");
+        for directory in [root.to_owned(), format!("{root}/lua")] {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_some_and(|found| found == extension) {
+                    let text = std::fs::read_to_string(path).unwrap();
+                    let product = text.split("#[cfg(test)]").next().unwrap();
+                    let calls = product.split(before).skip(1);
+                    found.extend(calls.map(|call| call.split(quote).next().unwrap().to_owned()));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_command_that_is_used_is_tried_at_the_start() {
+        let tried: BTreeSet<_> =
+            COMMANDS.iter().map(|command| command.split(' ').next().unwrap().to_owned()).collect();
+        let mut used = named_after("rs", "cmd(\"", '"');
+        for before in
+            ["redis.call('", "redis.pcall('", "write('", "tell('bells', '", "tell('channels', '"]
+        {
+            used.extend(named_after("lua", before, '\''));
+        }
+        // What finish() asks for the type of a key.
+        used.extend(["HLEN", "SCARD", "XLEN", "ZCARD"].map(str::to_owned));
+        // Sent to Sentinels, or only by the bench.
+        let others = ["SENTINEL", "FLUSHDB", "DBSIZE"];
+        used.retain(|command| !others.contains(&command.as_str()));
+        let missing: Vec<_> = used.difference(&tried).collect();
+        assert!(missing.is_empty(), "used, but not tried: {missing:?}");
+    }
+}

@@ -1,0 +1,68 @@
+//! What a script moves or announces at once may be long: it is written all, or not at all.
+
+use std::time::Duration;
+
+use orchestrator::domain::lifecycle::Verb;
+use orchestrator::domain::policy::Condition;
+use orchestrator::domain::sla::{Action, SlaRule, Threshold};
+
+use super::sla_timers::promise;
+use crate::harness::{Fleet, name};
+
+#[tokio::test]
+async fn thousands_of_sessions_that_end_at_once_are_all_announced() {
+    const AGENTS: usize = 6_000;
+    let fleet = Fleet::start().await;
+    let come = format!(
+        "for nth = 1, {AGENTS} do
+            redis.call('ZADD', 'orchestrator:{{0}}:sessions:a' .. nth, 1, 'w')
+            redis.call('ZADD', 'orchestrator:{{0}}:roster', 1, 'a' .. nth)
+        end"
+    );
+    fleet.redis.ask::<()>(&["EVAL", &come, "0"]).await;
+
+    while fleet.engine.reap().await.unwrap().next_in == Some(Duration::ZERO) {}
+
+    let events = fleet.events().await;
+    assert_eq!(events.iter().filter(|event| event.event_type() == "agent.offline").count(), AGENTS);
+    let ids: std::collections::BTreeSet<_> = events.iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), AGENTS, "events share an id");
+    assert_eq!(fleet.redis.ask::<i64>(&["EXISTS", "orchestrator:{0}:sessions:a1"]).await, 0);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn many_late_tasks_notify_all_whom_many_rules_name() {
+    const TASKS: usize = 300;
+    const RULES: usize = 20;
+    let build = Fleet::build().settings(|settings| {
+        settings.sla.rules = (0..RULES)
+            .map(|nth| SlaRule {
+                on: Threshold::Violation,
+                clock: None,
+                when: Condition::default(),
+                action: Action::Notify,
+                to: Some(name(&format!("oncall{nth}"))),
+            })
+            .collect();
+    });
+    let fleet = build.start().await;
+    let new = orchestrator::domain::task::NewTask {
+        sla: promise(false),
+        ..crate::harness::new_task("faq")
+    };
+    fleet.engine.submit(&fleet.people.alice, vec![new; TASKS]).await.unwrap();
+    fleet.advance(Duration::from_secs(11));
+
+    while fleet.engine.deadlines().await.unwrap().moved > 0 {}
+
+    let events = fleet.events().await;
+    let count = |verb: Verb| {
+        let verb = verb.to_string();
+        events.iter().filter(|event| event.verb() == Some(verb.as_str())).count()
+    };
+    assert_eq!((count(Verb::Violate), count(Verb::Notify)), (TASKS, TASKS * RULES));
+    let ids: std::collections::BTreeSet<_> = events.iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), events.len(), "events share an id");
+    fleet.finish().await;
+}

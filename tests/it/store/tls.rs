@@ -1,0 +1,78 @@
+//! Redis over TLS, with an authority of its own and a certificate of the client.
+
+use std::path::Path;
+
+use orchestrator::domain::lifecycle::State;
+use orchestrator::engine::{Engine, TaskFilter};
+use orchestrator::settings::{Settings, Variables};
+use orchestrator::store::{self, Store};
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{People, Redis, eventually, new_task, within};
+use crate::transport::credentials::certificate;
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_redis_with_an_authority_of_its_own_is_reached_by_every_connection() {
+    // As main() does.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let home = tempfile::tempdir().unwrap();
+    let (authority, _) = certificate(home.path(), "authority", None);
+    let (stranger, stranger_key) = certificate(home.path(), "stranger", None);
+    let (server, server_key) = certificate(home.path(), "server", Some("authority"));
+    let (client, client_key) = certificate(home.path(), "client", Some("authority"));
+    let (redis, url) = Redis::over_tls(&server, &server_key, &authority).await;
+    let defaults = Settings::read(None, &Variables::new()).unwrap();
+    let right = store::Settings {
+        url,
+        tls_ca_file: text(&authority),
+        tls_cert_file: text(&client),
+        tls_key_file: text(&client_key),
+        response_timeout_ms: 10_000,
+        events_kept: 1_000,
+        ..defaults.store
+    };
+    let none = String::new;
+    for (ca, cert, key) in [
+        (none(), text(&client), text(&client_key)),
+        (text(&stranger), text(&client), text(&client_key)),
+        (text(&authority), none(), none()),
+        (text(&authority), text(&stranger), text(&stranger_key)),
+    ] {
+        let wrong = store::Settings {
+            tls_ca_file: ca,
+            tls_cert_file: cert,
+            tls_key_file: key,
+            ..right.clone()
+        };
+        let opened = within("a refusal", Store::open(wrong)).await;
+        let refused = opened.err().unwrap();
+        assert!(matches!(refused, store::Error::Unavailable { .. }), "{refused:?}");
+    }
+    let missing = store::Settings { tls_ca_file: "/nonexistent.pem".to_owned(), ..right.clone() };
+    let refused = Store::open(missing).await.err().unwrap();
+    assert!(
+        matches!(&refused, store::Error::Unusable { why } if why.contains("store.tls_ca_file")),
+        "{refused:?}"
+    );
+
+    let store = within("the start", Store::open(right)).await.unwrap();
+    let engine = Engine::new(store, defaults.engine, CancellationToken::new());
+    let people = People::new();
+    let _bell = engine.router_bell();
+    let mut feed = engine.feed(Default::default(), None).await.unwrap();
+    engine.submit(&people.alice, vec![new_task("faq")]).await.unwrap();
+
+    within("an event", feed.next()).await.unwrap();
+    let page = engine.tasks(&TaskFilter::default(), 10, None).await.unwrap();
+    assert_eq!((page.items.len(), page.items[0].state), (1, State::Pending));
+    eventually("notifications come over TLS", async || {
+        let clients: String = redis.ask(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
+        if clients.contains("laddr=127.0.0.1:") { Ok(()) } else { Err(clients) }
+    })
+    .await;
+    assert!(engine.is_ready().await);
+}

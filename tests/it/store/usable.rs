@@ -1,0 +1,325 @@
+//! What Redis must be, and what happens while it is not: not ready as long as no write works, and at work again by itself.
+
+use futures_util::future::join_all;
+use orchestrator::domain::lifecycle::State;
+use orchestrator::engine::{Engine, Error, TaskFilter};
+use orchestrator::store::{self, Store};
+
+use crate::harness::{Fleet, Redis, assert_refused, eventually, new_task};
+
+/// Waits until the process counts as ready, or as not.
+async fn is_ready(engine: &Engine, wanted: bool) {
+    eventually(&format!("ready: {wanted}"), async || {
+        if engine.is_ready().await == wanted { Ok(()) } else { Err(!wanted) }
+    })
+    .await;
+}
+
+/// Redis takes no writes after `strike`, and does after `heal`: nothing is stored in between, and then work goes on.
+async fn recovers(fleet: Fleet, strike: impl AsyncFnOnce(&Redis), heal: impl AsyncFnOnce(&Redis)) {
+    fleet.submit("faq").await;
+    let held = fleet.claim_one().await;
+    assert!(fleet.engine.is_ready().await);
+
+    strike(&fleet.redis).await;
+
+    is_ready(&fleet.engine, false).await;
+    assert_refused!(fleet.try_submit(new_task("faq")).await, Error::Unavailable(_));
+    assert_refused!(fleet.complete(&held).await, Error::Unavailable(_));
+    heal(&fleet.redis).await;
+    is_ready(&fleet.engine, true).await;
+    assert_eq!(fleet.complete(&held).await.unwrap(), State::Completed);
+    fleet.submit("faq").await;
+    let tasks = fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap();
+    assert_eq!(tasks.items.len(), 2, "what was refused is stored");
+    fleet.finish().await;
+}
+
+async fn configure(redis: &Redis, name: &str, value: &str) {
+    redis.ask::<String>(&["CONFIG", "SET", name, value]).await;
+}
+
+#[tokio::test]
+async fn a_primary_that_is_demoted_is_not_ready_until_it_is_primary_again() {
+    let strike = async |redis: &Redis| {
+        redis.ask::<String>(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    };
+    let heal = async |redis: &Redis| {
+        redis.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
+    };
+    recovers(Fleet::start().await, strike, heal).await;
+}
+
+#[tokio::test]
+async fn a_switchover_behind_the_address_is_followed_though_no_connection_was_cut() {
+    let fleet = Fleet::build().lossy().start().await;
+    fleet.submit("faq").await;
+    let bell = fleet.engine.router_bell();
+    fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap();
+    let next = fleet.redis.replicate_for_others().await;
+    fleet.proxy.as_ref().unwrap().lead_new_connections_to(next.url());
+    next.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
+
+    let port = next.port().await;
+    fleet.redis.ask::<String>(&["REPLICAOF", "127.0.0.1", &port]).await;
+
+    eventually("the new primary is written to", async || {
+        fleet.try_submit(new_task("faq")).await.map_err(|error| format!("{error:?}"))
+    })
+    .await;
+    assert_eq!(next.ask::<i64>(&["ZCARD", "orchestrator:{0}:tasks"]).await, 2);
+    let clients = async |redis: &Redis, kind: &str| -> usize {
+        let list: String = redis.ask(&["CLIENT", "LIST", "TYPE", kind]).await;
+        list.lines().count()
+    };
+    eventually("the notifications come from the new primary", async || {
+        let (here, there) = (clients(&next, "pubsub").await, clients(&fleet.redis, "pubsub").await);
+        if (here, there) == (1, 0) { Ok(()) } else { Err((here, there)) }
+    })
+    .await;
+    drop(bell);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_for_a_while_is_tried_again() {
+    let strike = async |redis: &Redis| {
+        redis.ask::<String>(&["ACL", "SETUSER", "orch", "resetpass", ">other"]).await;
+        redis.ask::<i64>(&["CLIENT", "KILL", "USER", "orch"]).await;
+    };
+    let heal = async |redis: &Redis| {
+        redis.ask::<String>(&["ACL", "SETUSER", "orch", "resetpass", ">secret"]).await;
+    };
+    recovers(Fleet::build().lesser_user().start().await, strike, heal).await;
+}
+
+#[tokio::test]
+async fn a_user_that_is_deleted_for_a_while_is_tried_again() {
+    let strike = async |redis: &Redis| {
+        redis.ask::<i64>(&["ACL", "DELUSER", "orch"]).await;
+    };
+    let heal = async |redis: &Redis| redis.grant_to_lesser_user().await;
+    recovers(Fleet::build().lesser_user().start().await, strike, heal).await;
+}
+
+#[tokio::test]
+async fn a_permission_that_is_taken_away_while_we_work_stores_nothing() {
+    for (without, with) in [("-xadd", "+xadd"), ("-zadd", "+zadd"), ("-evalsha", "+evalsha")] {
+        let strike = async |redis: &Redis| {
+            redis.ask::<String>(&["ACL", "SETUSER", "orch", without]).await;
+        };
+        let heal = async |redis: &Redis| {
+            redis.ask::<String>(&["ACL", "SETUSER", "orch", with]).await;
+        };
+        recovers(Fleet::build().lesser_user().start().await, strike, heal).await;
+    }
+}
+
+#[tokio::test]
+async fn channels_that_are_taken_away_while_we_work_stop_no_call_and_are_counted() {
+    let fleet = Fleet::build().lesser_user().start().await;
+    fleet.redis.ask::<String>(&["ACL", "SETUSER", "orch", "resetchannels"]).await;
+
+    let id = fleet.submit("faq").await.id;
+    fleet.complete(&fleet.claim_one().await).await.unwrap();
+
+    assert_eq!(fleet.state_of(id).await, State::Completed);
+    let refused: u64 = fleet.redis.ask(&["HGET", "orchestrator:{0}:refused", "bells"]).await;
+    assert!(refused >= 3, "only {refused} notifications were refused");
+    assert_eq!(fleet.engine.figures().await.unwrap().refused_notifications, refused);
+    is_ready(&fleet.engine, false).await;
+    fleet.redis.grant_to_lesser_user().await;
+    is_ready(&fleet.engine, true).await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_cannot_save_is_not_ready_until_it_can() {
+    let home = tempfile::tempdir().unwrap();
+    let gone = home.path().join("gone");
+    std::fs::create_dir(&gone).unwrap();
+    let save = async |redis: &Redis, wanted: &str| {
+        redis.ask::<String>(&["BGSAVE"]).await;
+        eventually("the snapshot ends", async || {
+            let info: String = redis.ask(&["INFO", "persistence"]).await;
+            let has_ended = info.contains("rdb_bgsave_in_progress:0");
+            if has_ended && info.contains(wanted) { Ok(()) } else { Err(info) }
+        })
+        .await;
+    };
+    let strike = async |redis: &Redis| {
+        configure(redis, "dir", gone.to_str().unwrap()).await;
+        std::fs::remove_dir(&gone).unwrap();
+        configure(redis, "save", "3600 1").await;
+        save(redis, "rdb_last_bgsave_status:err").await;
+    };
+    let heal = async |redis: &Redis| {
+        configure(redis, "dir", home.path().to_str().unwrap()).await;
+        save(redis, "rdb_last_bgsave_status:ok").await;
+    };
+    let fleet = Fleet::build().redis(&["--enable-protected-configs", "yes"]).start().await;
+    recovers(fleet, strike, heal).await;
+}
+
+#[tokio::test]
+async fn a_redis_without_the_replicas_that_it_wants_is_not_ready() {
+    let strike = async |redis: &Redis| configure(redis, "min-replicas-to-write", "1").await;
+    let heal = async |redis: &Redis| configure(redis, "min-replicas-to-write", "0").await;
+    recovers(Fleet::start().await, strike, heal).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_is_loading_is_not_ready_until_it_has_loaded() {
+    let slow = [
+        "--enable-debug-command",
+        "yes",
+        "--loading-process-events-interval-bytes",
+        "1024",
+        "--rdbcompression",
+        "no",
+    ];
+    let fleet = Fleet::build().redis(&slow).start().await;
+    for nth in 0..200 {
+        fleet.redis.ask::<String>(&["SET", &format!("filler:{nth}"), &"x".repeat(1_024)]).await;
+    }
+    configure(&fleet.redis, "key-load-delay", "20000").await;
+    fleet.submit("faq").await;
+    let held = fleet.claim_one().await;
+
+    let loading = fleet.redis.ask::<String>(&["DEBUG", "RELOAD"]);
+    let refused = async {
+        is_ready(&fleet.engine, false).await;
+        assert_refused!(fleet.complete(&held).await, Error::Unavailable(_));
+    };
+    futures_util::future::join(loading, refused).await;
+
+    is_ready(&fleet.engine, true).await;
+    assert_eq!(fleet.complete(&held).await.unwrap(), State::Completed);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_full_redis_counts_as_ready_because_work_can_end() {
+    let fleet = Fleet::start().await;
+    fleet.submit("faq").await;
+    let held = fleet.claim_one().await;
+    configure(&fleet.redis, "maxmemory", "1mb").await;
+
+    assert_refused!(fleet.try_submit(new_task("faq")).await, Error::Full);
+    is_ready(&fleet.engine, true).await;
+    fleet.complete(&held).await.unwrap();
+
+    configure(&fleet.redis, "maxmemory", "0").await;
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn however_many_ask_for_readiness_redis_is_asked_once_a_second() {
+    let fleet = Fleet::start().await;
+    let calls = async || {
+        let stats: String = fleet.redis.ask(&["INFO", "commandstats"]).await;
+        let line =
+            stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
+        line.split(',').next().unwrap().parse::<u64>().unwrap()
+    };
+    for (replicas, wanted) in [("0", true), ("1", false)] {
+        configure(&fleet.redis, "min-replicas-to-write", replicas).await;
+        is_ready(&fleet.engine, wanted).await;
+        let (before, begun) = (calls().await, std::time::Instant::now());
+        let answers = join_all((0..500).map(|_| fleet.engine.is_ready())).await;
+        assert!(answers.iter().all(|ready| *ready == wanted));
+        let (asked, most) = (calls().await - before, 2 + begun.elapsed().as_secs());
+        assert!(asked <= most, "Redis was asked {asked} times");
+    }
+    configure(&fleet.redis, "min-replicas-to-write", "0").await;
+    fleet.finish().await;
+}
+
+/// The store's answer to a start as this user.
+async fn start_with(fleet: &Fleet, rules: &[&str]) -> Result<(), String> {
+    let user = ["ACL", "SETUSER", "orch"];
+    fleet.redis.ask::<String>(&[&user, rules].concat()).await;
+    match Store::open(fleet.store_settings()).await {
+        Ok(_) => Ok(()),
+        Err(store::Error::Unusable { why }) => Err(why),
+        Err(other) => panic!("{rules:?}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_user_that_lacks_a_permission_is_told_at_the_start_what_grants_it() {
+    let fleet = Fleet::build().lesser_user().start().await;
+    for (rules, missing) in [
+        (&["resetchannels"][..], "PUBLISH orchestrator:{0}:bell:probe"),
+        (&["resetchannels", "&orchestrator:{0}:*"], "PUBLISH orchestrator:events:probe"),
+        (&["-xadd"], "XADD"),
+        (&["-evalsha"], "evalsha"),
+        (&["-info"], "info"),
+        (&["-subscribe"], "SUBSCRIBE"),
+        (&["resetkeys", "~other:*"], "key"),
+        (&["resetkeys", "%R~orchestrator:*"], "key"),
+    ] {
+        let why = start_with(&fleet, rules).await.unwrap_err();
+        assert!(why.contains(missing), "{rules:?}: {why}");
+        let line =
+            "ACL SETUSER orch ~orchestrator:* &orchestrator:* +@all -@admin -@dangerous +info";
+        assert!(why.contains(line), "{rules:?}: {why}");
+        // What the line says grants it.
+        let granted: Vec<&str> = line.split(' ').skip(3).collect();
+        start_with(&fleet, &granted).await.unwrap();
+    }
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_is_too_old_is_told_at_the_start() {
+    let fleet = Fleet::build().lossy().start().await;
+    let info: String = fleet.redis.ask(&["INFO", "server"]).await;
+    let version = info.lines().find(|line| line.starts_with("redis_version:")).unwrap();
+    let proxy = fleet.proxy.as_ref().unwrap();
+    proxy.say_instead(version, &version.replacen(|c: char| c.is_ascii_digit(), "6", 1));
+
+    let refused = Store::open(fleet.store_settings()).await.err().unwrap();
+
+    assert!(
+        matches!(&refused, store::Error::Unusable { why } if why.contains("too old")),
+        "{refused}"
+    );
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_throws_keys_away_is_found_by_the_doctor() {
+    let fleet = Fleet::build().redis(&["--maxmemory-policy", "allkeys-lru"]).start().await;
+
+    let findings = fleet.engine.doctor().await.unwrap();
+
+    let found: Vec<_> =
+        findings.iter().map(|one| (one.subject.as_str(), one.what.as_str())).collect();
+    assert!(matches!(found[..], [("redis", what)] if what.contains("allkeys-lru")), "{found:?}");
+    let repaired = fleet.engine.repair().await.unwrap();
+    assert!(format!("{repaired:?}").contains("noeviction"), "{repaired:?}");
+    fleet.discard();
+}
+
+#[tokio::test]
+async fn a_user_with_no_more_than_the_documented_permissions_can_do_all() {
+    let fleet = Fleet::build().lesser_user().start().await;
+    let mut feed = fleet.engine.feed(Default::default(), None).await.unwrap();
+    fleet.submit("deploy").await;
+    fleet.submit("faq").await;
+    let held = fleet.claim_one().await;
+    fleet.extend(&held, None).await.unwrap();
+    fleet.complete(&held).await.unwrap();
+    feed.next().await.unwrap();
+    fleet.engine.figures().await.unwrap();
+    fleet.engine.audit(&Default::default(), 10, None).await.unwrap();
+    fleet.engine.event_page(&Default::default(), None, 10).await.unwrap();
+    fleet.engine.prune().await.unwrap();
+    fleet.engine.repair().await.unwrap();
+    let other = store::Settings { response_timeout_ms: 5_000, ..fleet.store_settings() };
+    Store::open(other).await.unwrap();
+    // Redis notes what a user was refused.
+    assert_eq!(fleet.redis.ask::<Vec<()>>(&["ACL", "LOG"]).await.len(), 0);
+    fleet.finish().await;
+}

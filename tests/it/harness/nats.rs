@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig, stream};
@@ -14,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::processes::free_port;
-use super::{Redis, eventually};
+use super::{Redis, eventually, key_of};
 
 /// The stream that bridges make.
 pub const STREAM: &str = "ORCHESTRATOR_EVENTS";
@@ -210,6 +211,37 @@ impl Nats {
 impl Drop for Nats {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A process outside that calls over NATS with one API key.
+pub struct NatsCaller {
+    client: async_nats::Client,
+    key: &'static str,
+}
+
+impl NatsCaller {
+    /// One with the key of this name, connected to the server at `url` as long as there is one.
+    pub async fn connect(url: &str, key: &'static str) -> Self {
+        let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        Self { client: options.connect(url).await.unwrap(), key }
+    }
+
+    /// The status and the body of what is answered within `limit`.
+    pub async fn ask(
+        &self,
+        subject: &str,
+        body: &Value,
+        limit: Duration,
+    ) -> Result<(u16, Value), async_nats::RequestErrorKind> {
+        let mut headers = HeaderMap::new();
+        headers.insert("X-API-Key", key_of(self.key));
+        let request = async_nats::Request::new().headers(headers).timeout(Some(limit));
+        let request = request.payload(body.to_string().into());
+        let answer = self.client.send_request(subject.to_owned(), request).await;
+        let answer = Message::from(answer.map_err(|error| error.kind())?);
+        let status = answer.header("Orchestrator-Status").unwrap().parse().unwrap();
+        Ok((status, answer.json()))
     }
 }
 

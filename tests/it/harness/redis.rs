@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use orchestrator::domain::ids::TaskId;
@@ -11,7 +12,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::processes::{free_port, pause, send};
-use super::{BOUND, eventually, limit, within};
+use super::{BOUND, eventually, late, limit, within};
 
 /// A Redis that only this test knows.
 pub struct Redis {
@@ -278,6 +279,20 @@ impl Redis {
         dump
     }
 
+    /// A planned switchover under one address: another Redis takes over what is stored, and this one, which only follows
+    /// then, refuses writes for so long; then it is given back its part. Nothing that was written is lost.
+    pub async fn switch_over(&self, pause: Duration) {
+        let other = self.replicate_for_others().await;
+        self.ask::<String>(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
+        follows_closely(self, &other).await;
+        other.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
+        self.ask::<String>(&["REPLICAOF", "127.0.0.1", &other.port().await]).await;
+        self.ask::<String>(&["CLIENT", "UNPAUSE"]).await;
+        late(pause).await;
+        follows_closely(&other, self).await;
+        self.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
+    }
+
     /// Overwrites the `nth` word (from 0) of the first line of a task's record; returns what stood there.
     pub async fn edit_record(&self, id: TaskId, nth: usize, word: &str) -> String {
         let id = id.to_string();
@@ -297,6 +312,25 @@ impl Redis {
         connection.psubscribe(pattern).await.unwrap();
         Subscriber(connection)
     }
+}
+
+/// Waits until the replica has everything that the primary has.
+pub async fn follows_closely(primary: &Redis, replica: &Redis) {
+    eventually("the replica has caught up", async || {
+        let link = replica.replication("master_link_status").await;
+        let offset = primary.replication("master_repl_offset").await;
+        let reached = replica.replication("slave_repl_offset").await;
+        if link == "up" && offset == reached { Ok(()) } else { Err((link, offset, reached)) }
+    })
+    .await;
+}
+
+/// How many bytes the Redis at `url` uses.
+pub async fn used_memory(url: &str) -> u64 {
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await.unwrap();
+    info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().parse().unwrap()
 }
 
 /// Somebody outside who listens to Redis channels.

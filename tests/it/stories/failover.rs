@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, LossyProxy, Program, Redis, Sentinel, eventually, report_on};
+use crate::harness::{
+    Answer, Client, LossyProxy, Program, Redis, Sentinel, eventually, follows_closely, report_on,
+};
 
 fn ids(found: &[Value], path: &str) -> BTreeSet<String> {
     found.iter().map(|one| one.pointer(path).unwrap().as_str().unwrap().to_owned()).collect()
@@ -24,16 +26,6 @@ async fn acknowledged(crew: &Client, count: usize) -> BTreeSet<String> {
         return BTreeSet::new();
     }
     ids(answer.json()["results"].as_array().unwrap(), "/task/task_id")
-}
-
-/// Waits until the replica has everything that the primary has.
-async fn has_caught_up(primary: &Redis, replica: &Redis) {
-    eventually("the replica has caught up", async || {
-        let offset = primary.replication("master_repl_offset").await;
-        let reached = replica.replication("slave_repl_offset").await;
-        if offset == reached { Ok(()) } else { Err((offset, reached)) }
-    })
-    .await;
 }
 
 /// Claims and completes until so many tasks are done; none may be done twice.
@@ -75,7 +67,7 @@ async fn lost_in_a_failover(wait_replicas: &str) -> usize {
     let crew = gateway.client("crew").await;
     let received = acknowledged(&crew, 100).await;
     assert_eq!(received.len(), 100);
-    has_caught_up(&primary, &replica).await;
+    follows_closely(&primary, &replica).await;
     // From here on nothing reaches the replica.
     replica.ask::<String>(&["REPLICAOF", "127.0.0.1", "1"]).await;
     let missed = acknowledged(&crew, 10).await;
@@ -121,7 +113,7 @@ async fn sentinel_decides(
     let crew = gateway.client("crew").await;
     let mut received = acknowledged(&crew, 100).await;
     assert_eq!(received.len(), 100);
-    has_caught_up(&primary, &replica).await;
+    follows_closely(&primary, &replica).await;
 
     strike(&mut primary).await;
 
@@ -158,7 +150,7 @@ async fn the_primary_that_sentinel_names_is_followed_when_the_old_one_hangs_and_
             if role == "slave" { Ok(()) } else { Err(role) }
         })
         .await;
-        has_caught_up(replica, primary).await;
+        follows_closely(replica, primary).await;
     };
     sentinel_decides(async |primary| primary.freeze(), thaw).await;
 }

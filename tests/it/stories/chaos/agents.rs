@@ -10,19 +10,25 @@ use serde_json::{Value, json};
 use super::fleet::Fleet;
 use super::world::{World, id_of};
 use super::{SETTINGS, told};
-use crate::harness::{Process, Program, may_take, report_on};
+use crate::harness::{NatsCaller, Process, Program, late, may_take, report_on};
 
 /// Tells the process which session it is; without it the test below tests.
 const SESSION: &str = "ORCHESTRATOR_CHAOS_AGENT";
 /// Where the gateways are written down.
 const DIRECTORY: &str = "ORCHESTRATOR_CHAOS_GATEWAYS";
+/// Where NATS is.
+const NATS: &str = "ORCHESTRATOR_CHAOS_NATS";
+/// How long an answer over NATS is waited for: much longer than a claim waits.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What is printed before what the agent was told.
 const TOLD: &str = "the agent was told: ";
 
 /// Starts a session.
-pub fn start(nth: usize, directory: &Path) -> Process {
-    let program =
-        Program::new().with(SESSION, &nth.to_string()).with(DIRECTORY, directory.to_str().unwrap());
+pub fn start(nth: usize, directory: &Path, nats: &str) -> Process {
+    let program = Program::new()
+        .with(SESSION, &nth.to_string())
+        .with(DIRECTORY, directory.to_str().unwrap())
+        .with(NATS, nats);
     let role = "stories::chaos::agents::an_agent_in_a_process_of_its_own_works_and_is_heard";
     program.start_other(&std::env::current_exe().unwrap(), &["--exact", role, "--nocapture"])
 }
@@ -70,15 +76,45 @@ fn attempt_of(held: &Value) -> u64 {
     held["attempt"].as_u64().unwrap()
 }
 
+/// How a session calls: over HTTP, or over NATS.
+enum Way {
+    Http,
+    Nats(NatsCaller),
+}
+
+impl Way {
+    /// Sends outcomes and a claim until it is known what came of them.
+    async fn send(&self, world: &World, agent: &str, body: &Value) -> Value {
+        let Self::Nats(caller) = self else {
+            return world
+                .post("crew", &format!("/agents/{agent}/results"), body)
+                .await
+                .accepted(200);
+        };
+        loop {
+            match caller.ask(&format!("orchestrator.agents.{agent}.results"), body, PATIENCE).await
+            {
+                Ok((200, answer)) => return answer,
+                Ok((503, _)) | Err(_) => late(Duration::from_millis(20)).await,
+                Ok(other) => accuse(&format!("results over NATS: {other:?}")),
+            }
+        }
+    }
+}
+
 /// Reports what it holds and claims the next in the same call, until nobody is there to be told of it.
 async fn work(world: World, nth: usize) {
     let (parent, agent) = (getppid(), ["faq_agent", "dev_agent", "ops_agent"][nth % 3]);
+    // Of the two sessions of an agent one calls over NATS.
+    let way = match std::env::var(NATS) {
+        Ok(url) if nth >= 3 => Way::Nats(NatsCaller::connect(&url, "crew").await),
+        _ => Way::Http,
+    };
     let mut outcomes: Vec<Value> = Vec::new();
     while getppid() == parent {
         let claim = json!({"worker": format!("w{nth}"), "max": 100, "wait_ms": 300});
         let body = json!({"outcomes": outcomes, "claim": claim});
-        let answer =
-            world.post("crew", &format!("/agents/{agent}/results"), &body).await.accepted(200);
+        let answer = way.send(&world, agent, &body).await;
         let results = answer["results"].as_array().unwrap();
         let again = |result: &Value| result["problem"]["status"] == 503;
         for (outcome, result) in outcomes.iter().zip(results).filter(|(_, result)| !again(result)) {
@@ -132,13 +168,17 @@ async fn an_agent_in_a_process_of_its_own_works_and_is_heard() {
         return work(World::new(0, true, std::env::var_os(DIRECTORY).unwrap().into()), nth).await;
     }
     let mut fleet = Fleet::start(&[], SETTINGS, 0).await;
-    fleet.start_agent(0);
-    let submission = json!({"type": "faq", "payload": {"n": 0}});
-    let task = fleet.world.post("crew", "/tasks", &submission).await.accepted(201);
-    fleet.agents[0].prints(&format!("{TOLD}completed {} 1", id_of(&task))).await;
+    // Both are sessions of `faq_agent`; the second calls over NATS.
+    for nth in [0, 3] {
+        fleet.agents.clear();
+        fleet.start_agent(nth);
+        let submission = json!({"type": "faq", "payload": {"n": 0}});
+        let task = fleet.world.post("crew", "/tasks", &submission).await.accepted(201);
+        fleet.agents[0].prints(&format!("{TOLD}completed {}", id_of(&task))).await;
 
-    fleet.kill_agent(0).await;
+        fleet.kill_agent(0).await;
 
-    assert_eq!(fleet.world.told.lock().unwrap().completed[&id_of(&task)], [1].into());
+        assert_eq!(fleet.world.told.lock().unwrap().completed[&id_of(&task)].len(), 1);
+    }
     fleet.finish().await;
 }

@@ -29,6 +29,12 @@ pub enum Fault {
     KillRedis,
     StopRedis,
     FreezeRedis(u64),
+    /// Another Redis takes over, and this one refuses writes until it is given back its part.
+    SwitchOver(u64),
+    /// The server goes, and comes back under the same address.
+    KillNats,
+    /// The process that answers over NATS goes.
+    KillBridge,
 }
 
 impl Fault {
@@ -42,7 +48,7 @@ impl Fault {
             (random.usize(..GATEWAYS), random.usize(..WORKERS), random.usize(..AGENTS));
         // Some are longer than a lease.
         let ms = if random.u8(..4) == 0 { random.u64(2_000..3_000) } else { random.u64(50..500) };
-        match random.u8(..20) {
+        match random.u8(..23) {
             0..2 => Self::KillGateway(gateway),
             2..4 => Self::KillWorker(worker),
             4 => Self::ReplaceGateway(gateway),
@@ -57,6 +63,9 @@ impl Fault {
             15..17 => Self::LoseAnswer,
             17 => Self::ForgetScripts,
             18 => Self::KillRedis,
+            19 => Self::SwitchOver(ms),
+            20 => Self::KillNats,
+            21 => Self::KillBridge,
             _ if random.bool() => Self::StopRedis,
             _ => Self::FreezeRedis(ms / 2),
         }
@@ -127,6 +136,15 @@ async fn bring(fleet: &mut Fleet, fault: Fault) {
             fleet.redis.stop().await;
             fleet.redis.start_again().await;
         }
+        Fault::SwitchOver(ms) => fleet.redis.switch_over(Duration::from_millis(ms)).await,
+        Fault::KillNats => {
+            fleet.nats.kill();
+            fleet.nats.start_again().await;
+        }
+        Fault::KillBridge => {
+            killed(&mut fleet.bridge).await;
+            fleet.start_bridge();
+        }
         Fault::FreezeRedis(ms) => {
             fleet.redis.freeze();
             late(Duration::from_millis(ms)).await;
@@ -165,5 +183,5 @@ fn the_same_seed_brings_the_same_faults() {
     assert_ne!(first(7), first(8));
     let kinds: std::collections::BTreeSet<_> =
         first(7).into_iter().map(|(_, fault)| fault.kind()).collect();
-    assert_eq!(kinds.len(), 16, "{kinds:?}");
+    assert_eq!(kinds.len(), 19, "{kinds:?}");
 }

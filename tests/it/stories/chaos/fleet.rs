@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::world::World;
 use super::{agents, callers};
-use crate::harness::{LossyProxy, Process, Program, Redis, engine_over, eventually, within};
+use crate::harness::{LossyProxy, Nats, Process, Program, Redis, engine_over, eventually, within};
 
 pub const GATEWAYS: usize = 2;
 pub const WORKERS: usize = 2;
@@ -17,8 +17,24 @@ pub const WORKERS: usize = 2;
 pub const AGENTS: usize = 6;
 const SUBMITTERS: usize = 4;
 
+/// Whom the processes are to Redis: a user who may do no more than the product needs, as an operator is told to make it.
+const NAME: &str = "fleet";
+const PASSWORD: &str = "of-the-fleet";
+const USER: [&str; 10] = [
+    "--user",
+    NAME,
+    "on",
+    ">of-the-fleet",
+    "~orchestrator:*",
+    "&orchestrator:*",
+    "+@all",
+    "-@admin",
+    "-@dangerous",
+    "+info",
+];
+
 /// Parts of the keys that stay when there is no task any more; the last expire by themselves.
-const STAYS: [&str; 11] = [
+const STAYS: [&str; 12] = [
     ":layout",
     ":open",
     ":roster",
@@ -28,6 +44,7 @@ const STAYS: [&str; 11] = [
     ":audit",
     ":credentials",
     ":examiner",
+    ":bridge",
     ":idempotency:",
     ":sla:",
 ];
@@ -37,8 +54,11 @@ pub struct Fleet {
     pub redis: Redis,
     /// Between Redis and the first gateway and worker.
     pub wire: LossyProxy,
+    pub nats: Nats,
     pub gateways: Vec<Process>,
     pub workers: Vec<Process>,
+    /// Answers what comes over NATS.
+    pub bridge: Process,
     pub world: Arc<World>,
     over_redis: Program,
     over_wire: Program,
@@ -53,12 +73,15 @@ pub struct Fleet {
 impl Fleet {
     /// Starts the processes. `settings`: what the processes are told besides.
     pub async fn start(redis_arguments: &[&str], settings: &[(&str, &str)], seed: u64) -> Self {
-        let redis = Redis::start(true, redis_arguments).await;
+        let redis = Redis::start(true, &[&USER[..], redis_arguments].concat()).await;
         let wire = LossyProxy::start(redis.url());
+        let nats = Nats::plain().await;
         let home = tempfile::tempdir().unwrap();
         let remembers = !settings.iter().any(|(name, _)| name.contains("IDEMPOTENCY"));
         let told = |url: &str| {
-            let program = Program::over(url).with("RUST_LOG", "warn,orchestrator::app=info");
+            let program = Program::over(&format!("{url}?user={NAME}&pass={PASSWORD}"))
+                .with("NATS_URL", &nats.url())
+                .with("RUST_LOG", "warn,orchestrator::app=info");
             settings.iter().fold(program, |program, (name, text)| program.with(name, text))
         };
         let (over_redis, over_wire) = (told(redis.url()), told(wire.url()));
@@ -67,6 +90,8 @@ impl Fleet {
             wire,
             gateways: Vec::new(),
             workers: Vec::new(),
+            bridge: over_redis.start(&["bridge"]),
+            nats,
             world: Arc::new(World::new(seed, remembers, home.path().join("gateways"))),
             over_redis,
             over_wire,
@@ -122,6 +147,10 @@ impl Fleet {
         replace(&mut self.gateways, nth, gateway);
     }
 
+    pub fn start_bridge(&mut self) {
+        self.bridge = self.over_redis.start(&["bridge"]);
+    }
+
     pub fn start_worker(&mut self, nth: usize) {
         let worker = self.program(nth).start(&["worker"]);
         replace(&mut self.workers, nth, worker);
@@ -129,7 +158,7 @@ impl Fleet {
 
     /// Starts a session of an agent in the place of this one, which has ended.
     pub fn start_agent(&mut self, nth: usize) {
-        let agent = agents::start(nth, &self.home.path().join("gateways"));
+        let agent = agents::start(nth, &self.home.path().join("gateways"), &self.nats.url());
         replace(&mut self.agents, nth, agent);
     }
 
@@ -212,7 +241,7 @@ impl Fleet {
     /// Stops every process, each in order.
     pub async fn finish(self) {
         drop(self.others);
-        for process in self.gateways.into_iter().chain(self.workers) {
+        for process in self.gateways.into_iter().chain(self.workers).chain([self.bridge]) {
             process.stop().await;
         }
     }

@@ -153,6 +153,11 @@ pub fn submission(number: u64, key: &str) -> Value {
     let mut body =
         json!({"type": kind, "payload": {"n": number}, "idempotency_key": key, "priority": "P2"});
     body["max_retries"] = (number % 4).into();
+    // One of a hundred is large, one of a thousand about as large as it may be.
+    let filler = if number % 1_000 == 77 { 1_000_000 } else { 30_000 };
+    if number % 100 == 77 {
+        body["payload"]["filler"] = "x".repeat(filler).into();
+    }
     if number.is_multiple_of(7) {
         body["delay_ms"] = (number % 500).into();
     }

@@ -36,6 +36,14 @@ chaos: servers
 		cargo test --locked --test it -- --exact --nocapture \
 		stories::chaos::whatever_fails_and_however_often_no_promise_is_broken
 
+# Has one agent key and a stranger do their worst beside a client that behaves, for SECONDS each; ATTACK: only those whose
+# name has this word. See tests/it/stories/abuse.
+.PHONY: abuse
+abuse: servers
+	ORCHESTRATOR_ABUSE_SECONDS=$(or $(SECONDS),60) $(if $(ATTACK),ORCHESTRATOR_ABUSE_ATTACK="$(ATTACK)") \
+		cargo test --locked --release --test it -- --exact --nocapture \
+		stories::abuse::whatever_an_agent_key_or_a_stranger_does_other_clients_are_served
+
 # The same fleet under steady load without faults, for MINUTES.
 soak: servers
 	ORCHESTRATOR_SOAK_MINUTES=$(or $(MINUTES),10) cargo test --locked --test it -- --exact --nocapture \

@@ -179,6 +179,11 @@ impl Process {
         Client { url: self.url().await, name, client: reqwest::Client::new() }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many kilobytes of memory it holds.
     pub fn resident_kb(&self) -> u64 {
         resident_kb(&self.child.id().to_string())

@@ -1,5 +1,6 @@
 //! Stories told with real processes over a private Redis: what an operator sees.
 
+mod abuse;
 mod bridge;
 mod chaos;
 mod command_line;

@@ -39,10 +39,11 @@ impl Gateway {
         settings: &Settings,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
-        let traffic = Traffic::new(&settings.http);
+        let http = sockets::as_the_system_allows(&settings.http);
+        let traffic = Traffic::new(&http);
         let shared = Arc::clone(&traffic);
         let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), shared)?;
-        let gateway = Self::listen(endpoint, &settings.http, traffic, stop).await?;
+        let gateway = Self::listen(endpoint, &http, traffic, stop).await?;
         super::note_credentials(&engine, settings, &gateway.stop).await?;
         Ok(gateway)
     }

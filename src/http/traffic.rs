@@ -109,7 +109,11 @@ impl Traffic {
                 idle: Duration::from_millis(http.idle_timeout_ms),
                 bytes_per_second: http.min_bytes_per_second,
             },
-            waits: Shares::new(usize::MAX, http.max_waits_per_principal),
+            // A connection that waits cannot make room, so one principal's leave most of them free.
+            waits: Shares::new(
+                usize::MAX,
+                http.max_waits_per_principal.min((http.max_connections / 4).max(1)),
+            ),
             // The largest body must fit, and what one principal sends leaves room for others'.
             bodies: Shares::new(bytes, (bytes / 4).max(http.max_body_bytes)),
             connections: AtomicUsize::new(0),
@@ -131,6 +135,7 @@ impl Traffic {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shares::Exhausted;
     use super::*;
 
     #[test]
@@ -144,6 +149,16 @@ mod tests {
         assert!(traffic.counts().all(|(_, count)| count == 1));
         let names: std::collections::BTreeSet<_> = Cause::ALL.map(Cause::as_str).into();
         assert_eq!(names.len(), Cause::ALL.len());
+    }
+
+    #[test]
+    fn the_waits_of_one_principal_leave_most_connections_free() {
+        let traffic = Traffic::new(&Http { max_connections: 16, ..Http::default() });
+
+        let mut waits = traffic.waits.share(Arc::from("key:crew"));
+        assert_eq!(waits.grow(4), Ok(()));
+        assert_eq!(waits.grow(1), Err(Exhausted::Own));
+        assert_eq!(traffic.waits.share(Arc::from("key:judge")).grow(4), Ok(()));
     }
 
     #[test]

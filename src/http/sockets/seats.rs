@@ -84,19 +84,10 @@ enum Room {
 }
 
 impl Seats {
-    /// As `http` says, as far as the system gives this process descriptors.
+    /// As `http` says.
     pub fn new(http: &Http, traffic: Arc<Traffic>) -> Arc<Self> {
-        let most = http.max_connections.min(allowed_by_system());
-        if most < http.max_connections {
-            let wanted = http.max_connections;
-            tracing::warn!(
-                http.max_connections = wanted,
-                connections = most,
-                "fewer connections than configured: raise the limit of open files (ulimit -n)"
-            );
-        }
         Arc::new(Self {
-            most,
+            most: http.max_connections,
             most_per_address: http.max_connections_per_address,
             most_answer_bytes: http.max_inflight_bytes,
             traffic,
@@ -306,6 +297,19 @@ impl Drop for Seat {
         drop(taken);
         self.seats.freed.notify_one();
     }
+}
+
+/// These settings with no more connections than the system gives this process descriptors for.
+pub fn as_the_system_allows(http: &Http) -> Http {
+    let allowed = allowed_by_system();
+    if allowed < http.max_connections {
+        tracing::warn!(
+            http.max_connections = http.max_connections,
+            connections = allowed,
+            "fewer connections than configured: raise the limit of open files (ulimit -n)"
+        );
+    }
+    Http { max_connections: http.max_connections.min(allowed), ..http.clone() }
 }
 
 /// How many connections the system allows, after the soft limit of descriptors was raised to the hard one.

@@ -271,11 +271,14 @@ async fn one_address_keeps_to_its_own_number() {
 #[tokio::test]
 async fn at_the_bound_health_is_answered_and_everything_else_is_told_to_come_later() {
     let site = Site::told(Fleet::start().await, |http| http.max_connections = 16).await;
-    let claim = r#"{"worker":"w1","wait_ms":60000}"#;
     let mut busy = Vec::new();
-    for _ in 0..16 {
-        let bytes = head("crew", "/agents/faq_agent/claim", claim.len()) + claim;
-        busy.push(sent(&site, &bytes).await);
+    for name in ["crew", "rival", "judge", "reader"].repeat(4) {
+        let key = key_of(name);
+        let call = format!(
+            "GET /events HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n\
+             accept: text/event-stream\r\n\r\n"
+        );
+        busy.push(sent(&site, &call).await);
     }
 
     // Those 16 are at work: nobody can be sent away for a new one.

@@ -35,7 +35,8 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
     {
         Ok(api) => {
             let prefix = settings.nats.prefix.clone();
-            running.nats.spawn(answer(client, prefix, api, running.stop.clone()));
+            let largest = running.engine.settings().largest_task_bytes();
+            running.nats.spawn(answer(client, (prefix, largest), api, running.stop.clone()));
         }
         // Whoever only bridges needs none.
         Err(http::Error::NoCredential) => {
@@ -47,12 +48,21 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
 }
 
 /// Answers requests until `stop`.
-async fn answer(client: Client, prefix: Prefix, api: Inside, stop: CancellationToken) {
-    let handler: Handler = Arc::new(move |call: Result<Call, String>| {
+///
+/// * `largest`: how many bytes the largest task has.
+async fn answer(
+    client: Client,
+    (prefix, largest): (Prefix, usize),
+    api: Inside,
+    stop: CancellationToken,
+) {
+    let handler: Handler = Arc::new(move |call: Result<Call, String>, room: usize| {
         let api = api.clone();
         Box::pin(async move {
             let (status, body, receipt) = match call {
-                Ok(call) => api.answer(&call.method, &call.path, &call.headers, call.body).await,
+                Ok(Call { method, path, headers, body }) => {
+                    api.answer(&method, &path, &headers, body, room).await
+                }
                 Err(why) => api.refuse(why).await,
             };
             Answer { status, body, receipt }
@@ -65,7 +75,10 @@ async fn answer(client: Client, prefix: Prefix, api: Inside, stop: CancellationT
                 if backoff.failures() > 0 {
                     tracing::info!("requests over NATS are answered");
                 }
-                return service.run(handler, stop).await;
+                return tokio::select! {
+                    () = service.run(handler, stop) => {}
+                    () = compare_sizes(&client, largest) => {}
+                };
             }
             Err(error) if backoff.failures() == 0 => {
                 tracing::error!(error = %Chain(&error), "requests over NATS are not answered yet");
@@ -77,6 +90,21 @@ async fn answer(client: Client, prefix: Prefix, api: Inside, stop: CancellationT
             () = sleep(backoff.next_wait()) => {}
         }
     }
+}
+
+/// Says if there may be tasks that no message has room for; never returns.
+async fn compare_sizes(client: &Client, largest: usize) {
+    // What the server takes is known once there is a connection.
+    let is_connected = client.flush().await.is_ok();
+    let room = transport::room_of(client);
+    if is_connected && largest > room {
+        tracing::warn!(
+            nats.room = room,
+            task.bytes = largest,
+            "the max_payload of NATS is less than the largest task: larger tasks are claimed over HTTP only"
+        );
+    }
+    std::future::pending().await
 }
 
 /// The calls on a task that the API has: each can be made over NATS too.

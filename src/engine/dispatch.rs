@@ -4,23 +4,25 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::domain::ids::TaskId;
-use crate::domain::lease::{Lease, Proof};
-use crate::domain::lifecycle::Verb;
-use crate::domain::principal::{Principal, Role};
-use crate::domain::task::{Attempt, Claimed, Millis, Outcome};
-use crate::store::{self, Row, Sessions, Store};
+use crate::domain::ids::{Partition, TaskId};
+use crate::domain::lease::Lease;
+use crate::domain::principal::Principal;
+use crate::domain::task::{Claimed, Millis};
+use crate::store::{self, Room, Sessions, Store, Taken};
 
+use super::returns::{LostClaim, Returns, Undelivered, lasts};
 use super::{Claim, Engine, Error};
 
 impl Engine {
-    /// Leases the best tasks of the agent's subject, and waits for the first if there is none.
+    /// Leases the best tasks of the agent's subject, as many as the answer has room for, and waits for the first if
+    /// there is none.
     ///
     /// Empty: nothing came in time, the agent is paused, or the process stops.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownAgent`] or [`Error::TooManyAgents`] if the agent is not admitted.
+    /// [`Error::UnknownAgent`] or [`Error::TooManyAgents`] if the agent is not admitted; [`Error::TaskTooLarge`] if
+    /// nothing came in time but tasks that no answer to this claim has room for. They wait for other claims.
     pub async fn claim(&self, caller: &Principal, claim: Claim) -> Result<Vec<Claimed>, Error> {
         let actor = caller.to_string();
         let most_agents = self.admit(&claim.agent).await?;
@@ -31,16 +33,20 @@ impl Engine {
             let rung = bell.notified();
             tokio::pin!(rung);
             rung.as_mut().enable();
-            let claimed = self.claim_now(&actor, &claim, most_agents).await?;
-            if !claimed.is_empty() {
-                if claimed.len() == claim.max as usize {
+            let found = self.claim_now(&actor, &claim, most_agents).await?;
+            if !found.tasks.is_empty() {
+                if found.is_full || found.tasks.len() == claim.max as usize {
                     // There may be more: the next one who waits shall look.
                     bell.notify_one();
                 }
-                return Ok(claimed);
+                return Ok(found.tasks);
             }
             if Instant::now() >= deadline || self.stop.is_cancelled() {
-                return Ok(claimed);
+                let room = self.room_of(&claim);
+                return match found.too_large {
+                    Some((task, bytes)) => Err(Error::TaskTooLarge { task, bytes, room }),
+                    None => Ok(Vec::new()),
+                };
             }
             tokio::select! {
                 () = rung => {}
@@ -56,14 +62,20 @@ impl Engine {
         caller: &Principal,
         claimed: &[Claimed],
     ) -> impl FnOnce() + Send + use<> {
-        let (store, tracker) = (self.store.clone(), self.tracker.clone());
-        let (actor, leases) = (caller.to_string(), leases(claimed));
+        let (store, returns) = (self.store.clone(), self.returns.clone());
+        let (tracker, undelivered) =
+            (self.tracker.clone(), Undelivered::new(&caller.to_string(), claimed));
         move || {
             // Without a runtime the process has ended, and the leases end by themselves.
             if Handle::try_current().is_ok() {
-                tracker.spawn(async move { give_back(&store, &actor, leases).await });
+                tracker.spawn(async move { returns.give_back(&store, undelivered).await });
             }
         }
+    }
+
+    /// How many bytes the tasks of the answer may have.
+    fn room_of(&self, claim: &Claim) -> usize {
+        claim.room.unwrap_or(usize::MAX).min(self.settings.agents.max_claim_bytes)
     }
 
     /// One look at every partition, apart from the caller: if the caller is gone by the time the store answers,
@@ -73,75 +85,105 @@ impl Engine {
         actor: &str,
         claim: &Claim,
         most_agents: Option<u32>,
-    ) -> Result<Vec<Claimed>, Error> {
+    ) -> Result<Found, Error> {
         let (answer, answered) = oneshot::channel();
-        let (store, actor, claim) = (self.store.clone(), actor.to_owned(), claim.clone());
         let agent = claim.agent.clone();
         let settings = &self.settings.agents;
-        let lease_ms = claim.lease_ms.unwrap_or(settings.lease_ms);
         let (live_ms, most) = (settings.session_ms, settings.max_sessions);
-        let sessions = Sessions { live_ms, most, most_agents };
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).map_err(|error| Error::Unavailable(Box::new(error)))?;
-        let lease = Lease::new(bits);
+        let look = Look {
+            store: self.store.clone(),
+            returns: self.returns.clone(),
+            actor: actor.to_owned(),
+            claim: claim.clone(),
+            room: self.room_of(claim),
+            lease: Lease::new(bits),
+            lease_ms: claim.lease_ms.unwrap_or(settings.lease_ms),
+            sessions: Sessions { live_ms, most, most_agents },
+        };
         self.tracker.spawn(async move {
-            let claimed = look(&store, &actor, &claim, (lease_ms, &lease), &sessions).await;
-            if let Err(Ok(Some(unwanted))) = answer.send(claimed) {
-                give_back(&store, &actor, leases(&unwanted)).await;
+            let found = look.look().await;
+            if let Err(Ok(Some(unwanted))) = answer.send(found) {
+                let undelivered = Undelivered::new(&look.actor, &unwanted.tasks);
+                look.returns.give_back(&look.store, undelivered).await;
             }
         });
         let gone = || Error::Unavailable("the claim was given up".into());
-        let claimed = answered.await.map_err(|_| gone())??;
-        claimed.ok_or(Error::TooManyAgents { agent, most: most_agents.unwrap_or_default() })
+        let found = answered.await.map_err(|_| gone())??;
+        found.ok_or(Error::TooManyAgents { agent, most: most_agents.unwrap_or_default() })
     }
 }
 
-/// None: there is no place for the agent.
-async fn look(
-    store: &Store,
-    actor: &str,
-    claim: &Claim,
-    lease: (Millis, &Lease),
-    sessions: &Sessions,
-) -> Result<Option<Vec<Claimed>>, store::Error> {
-    let mut claimed = Vec::new();
-    let Claim { agent, worker, max, .. } = claim;
-    for partition in store.partitions() {
-        let more = max - claimed.len() as u32;
-        if more == 0 {
-            break;
-        }
-        match store.claim(partition, actor, (agent, worker), more, lease, sessions).await {
-            Ok(Some(tasks)) => claimed.extend(tasks),
-            Ok(None) if claimed.is_empty() => return Ok(None),
-            // What one partition gave is not lost because another one does not answer.
-            Err(error) if claimed.is_empty() => return Err(error),
-            Ok(None) | Err(_) => break,
-        }
-    }
-    Ok(Some(claimed))
+/// What one look found.
+#[derive(Default)]
+struct Found {
+    tasks: Vec<Claimed>,
+    /// Whether more wait that had no room beside them.
+    is_full: bool,
+    /// A task that no answer to this claim has room for, and its bytes.
+    too_large: Option<(TaskId, usize)>,
 }
 
-/// What holds a claimed task.
-type Leased = (TaskId, Attempt, Lease);
-
-fn leases(claimed: &[Claimed]) -> Vec<Leased> {
-    let lease = |one: &Claimed| (one.task.id, one.task.attempt, one.lease.clone());
-    claimed.iter().map(lease).collect()
+/// One look at every partition.
+struct Look {
+    store: Store,
+    returns: Returns,
+    actor: String,
+    claim: Claim,
+    room: usize,
+    lease: Lease,
+    lease_ms: Millis,
+    sessions: Sessions,
 }
 
-/// Gives tasks back whose agent never heard of them. That does not count as a lost lease.
-async fn give_back(store: &Store, actor: &str, leases: Vec<Leased>) {
-    if leases.is_empty() {
-        return;
-    }
-    tracing::info!(caller = actor, tasks = leases.len(), "claim not delivered, tasks given back");
-    for (id, attempt, lease) in leases {
-        let row = Row { id, proof: Proof::Lease(attempt, &lease), outcome: &Outcome::Released };
-        let how = ("", Role::Agent);
-        if let Err(error) = store.report(id.partition(), actor, Verb::Release, &[row], how).await {
-            // Its lease ends by itself.
-            tracing::warn!(%error, task.id = %id, "undelivered task could not be given back");
+impl Look {
+    /// `None`: there is no place for the agent.
+    async fn look(&self) -> Result<Option<Found>, store::Error> {
+        let (mut found, mut left) = (Found::default(), self.room);
+        for partition in self.store.partitions() {
+            let more = self.claim.max - found.tasks.len() as u32;
+            if more == 0 || found.is_full {
+                break;
+            }
+            match self.look_at(partition, more, left).await {
+                Ok(Some(taken)) => {
+                    left = left.saturating_sub(taken.bytes);
+                    found.is_full = taken.is_full;
+                    found.too_large = found.too_large.or(taken.too_large);
+                    found.tasks.extend(taken.tasks);
+                }
+                Ok(None) if found.tasks.is_empty() => return Ok(None),
+                // What one partition gave is not lost because another one does not answer.
+                Err(error) if found.tasks.is_empty() => return Err(error),
+                Ok(None) | Err(_) => break,
+            }
         }
+        Ok(Some(found))
+    }
+
+    async fn look_at(
+        &self,
+        partition: Partition,
+        most: u32,
+        left: usize,
+    ) -> Result<Option<Taken>, store::Error> {
+        let Claim { agent, worker, .. } = &self.claim;
+        let most = (most, Room { left, whole: self.room });
+        let lease = (self.lease_ms, &self.lease);
+        let claim =
+            self.store.claim(partition, &self.actor, (agent, worker), most, lease, &self.sessions);
+        let answer = claim.await;
+        let kept = match &answer {
+            Ok(Some(taken)) if taken.is_again => {
+                taken.tasks.iter().map(|one| one.task.id).collect()
+            }
+            Err(error) if error.may_have_run() => Vec::new(),
+            _ => return answer,
+        };
+        let seal = self.lease.seal(&self.actor);
+        let until = Instant::now() + lasts(self.lease_ms);
+        self.returns.look_for(LostClaim { partition, agent: agent.clone(), seal, kept, until });
+        answer
     }
 }

@@ -52,6 +52,16 @@ pub enum Error {
         /// How many there may be.
         most: u32,
     },
+    /// Nothing came in time but tasks that no answer to the claim has room for. They wait for other claims.
+    #[error("task {task} has {bytes} bytes, and an answer here has room for {room}")]
+    TaskTooLarge {
+        /// One of them.
+        task: TaskId,
+        /// How many bytes it has in an answer at the most.
+        bytes: usize,
+        /// How many the answer may have.
+        room: usize,
+    },
     /// The parent of a submission has ended.
     #[error("the parent task {parent} is {state}")]
     FinalParent {

@@ -16,6 +16,7 @@ mod oversight;
 mod probe;
 mod progress;
 mod report;
+mod returns;
 mod settings;
 mod submit;
 mod tasks;
@@ -98,6 +99,8 @@ pub struct Claim {
     pub wait: Duration,
     /// How long the agent may stay silent, 1 s to 1 h; none: as configured.
     pub lease_ms: Option<Millis>,
+    /// How many bytes the tasks may have where what carries the answer has a bound; `None`: as configured.
+    pub room: Option<usize>,
 }
 
 /// What `PATCH /tasks/{id}/status` asks for.
@@ -185,6 +188,7 @@ pub struct Engine {
     store: Store,
     settings: Arc<Settings>,
     committer: submit::Committer,
+    returns: returns::Returns,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -195,7 +199,8 @@ impl Engine {
         let tracker = TaskTracker::new();
         let settings = Arc::new(settings);
         let committer = submit::Committer::start(&store, &settings, &tracker);
-        Self { store, settings, committer, tracker, stop }
+        let returns = returns::Returns::start(&store, &tracker, &stop);
+        Self { store, settings, committer, returns, tracker, stop }
     }
 
     /// What the engine was told.

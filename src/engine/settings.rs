@@ -40,6 +40,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The largest answer about one task, in bytes: its payload, metadata and result, the payload as it was before an
+    /// approver changed it, and the rest, which is bounded by itself.
+    pub fn largest_task_bytes(&self) -> usize {
+        4 * self.tasks.max_payload_bytes + (1 << 20)
+    }
+
     /// Who there is to decide.
     pub fn directory(&self) -> Directory<'_> {
         Directory { people: &self.people, groups: &self.approvals.groups }
@@ -136,6 +142,8 @@ pub struct Agents {
     pub allow_unrouted: bool,
     /// How many agents there may be for another one that no rule names to be let in.
     pub max_agents: u32,
+    /// The most bytes of tasks in the answer to a claim.
+    pub max_claim_bytes: usize,
 }
 
 /// Who does what.

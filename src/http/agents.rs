@@ -5,7 +5,7 @@ use poem_openapi::param::Path;
 
 use crate::domain::name::Name;
 use crate::domain::principal::Principal;
-use crate::engine::{Claim, Engine};
+use crate::engine::{Claim, Engine, Fault};
 use crate::runtime::receipt::Receipt;
 
 use super::auth::{self, Admin, Caller, TasksRead};
@@ -16,6 +16,9 @@ use super::peer::Peer;
 use super::request::{ClaimRequest, Empty, Limits, Outcomes};
 use super::text::Text;
 use super::view::{AgentPage, AgentView, OutcomeResult, OutcomesResult, TasksClaimed};
+
+/// About how many bytes the entry of one outcome has in an answer at the most.
+const RESULT_BYTES: usize = 1_024;
 
 /// The calls on agents.
 pub struct Agents {
@@ -58,7 +61,7 @@ impl Agents {
         body: Body<ClaimRequest>,
     ) -> Result<HandedOver<TasksClaimed>, Refusal> {
         let claim = body.value.into_claim(agent.0.0)?;
-        let (claimed, receipt) = self.claim_for(&caller, &peer, claim).await?;
+        let (claimed, receipt) = self.claim_for(&caller, &peer, claim, 0).await?;
         Ok(HandedOver { answer: Json(claimed), receipt })
     }
 
@@ -75,6 +78,11 @@ impl Agents {
         body: Body<Outcomes>,
     ) -> Result<HandedOver<OutcomesResult>, Refusal> {
         let (reports, claim) = body.value.into_parts(agent.0.0.clone(), &self.limits)?;
+        let most = peer.room().map_or(usize::MAX, |room| room / RESULT_BYTES);
+        if reports.len() > most {
+            let detail = format!("must have at most {most} items over NATS");
+            return Err(Refusal::invalid(vec![Fault::new("/outcomes", detail)]));
+        }
         self.engine.admit(&agent.0.0).await?;
         let attempts: Vec<_> = reports.iter().map(|report| (report.id, report.attempt)).collect();
         let outcomes = self.engine.report(&caller, reports).await?;
@@ -83,6 +91,8 @@ impl Agents {
             .zip(outcomes)
             .map(|((id, attempt), result)| (id, attempt, result).into());
         let results: Vec<OutcomeResult> = results.collect();
+        let taken = serialized_bytes(&results, &peer);
+        let claim = claim.map(|claim| (claim, taken));
         let (claimed, receipt, claim_problem) = self.claim_next(&caller, &peer, claim).await;
         Ok(HandedOver { answer: Json(OutcomesResult { results, claimed, claim_problem }), receipt })
     }
@@ -123,10 +133,10 @@ impl Agents {
         &self,
         caller: &Principal,
         peer: &Peer,
-        claim: Option<Claim>,
+        claim: Option<(Claim, usize)>,
     ) -> (Option<TasksClaimed>, Option<Receipt>, Option<Problem>) {
-        let Some(claim) = claim else { return (None, None, None) };
-        match self.claim_for(caller, peer, claim).await {
+        let Some((claim, taken)) = claim else { return (None, None, None) };
+        match self.claim_for(caller, peer, claim, taken).await {
             Ok((claimed, receipt)) => (Some(claimed), receipt, None),
             Err(refusal) => (None, None, Some(refusal.into_problem("/claim"))),
         }
@@ -134,16 +144,28 @@ impl Agents {
 
     /// Claims; a claim that waits takes a place among the caller's waits. What was claimed goes back
     /// if the answer does not arrive.
+    ///
+    /// * `taken`: how many bytes of the answer are taken already.
     async fn claim_for(
         &self,
         caller: &Principal,
         peer: &Peer,
         claim: Claim,
+        taken: usize,
     ) -> Result<(TasksClaimed, Option<Receipt>), Refusal> {
         let _place = if claim.wait.is_zero() { None } else { peer.wait().map(Some)? };
-        let claimed = self.engine.claim(caller, claim).await?;
+        let room = peer.room().map(|room| room.saturating_sub(taken));
+        let claimed = self.engine.claim(caller, Claim { room, ..claim }).await?;
         let undo = self.engine.undo_claim(caller, &claimed);
         let receipt = (!claimed.is_empty()).then(|| Receipt::new(undo));
         Ok((claimed.into(), receipt))
     }
+}
+
+/// How many bytes these results have in the answer; 0 where what carries it has no bound.
+fn serialized_bytes(results: &[OutcomeResult], peer: &Peer) -> usize {
+    if peer.room().is_none() {
+        return 0;
+    }
+    serde_json::to_vec(results).map_or(0, |json| json.len())
 }

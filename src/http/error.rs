@@ -86,7 +86,7 @@ pub struct FieldError {
 enum Cause {
     Unreadable, Unauthenticated, MissingScope, OwnSubmission, OwnContent, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
     UnknownApproval, UnknownAgent, TooManyAgents, MethodNotAllowed, NotAcceptable, FinalParent, IllegalTransition, LeaseLost, TaskCancelled,
-    NotHolder, ResultMismatch, EndedByHuman, AsksExhausted, AskedTooSoon, AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, UnsupportedMediaType, InvalidFields,
+    NotHolder, ResultMismatch, EndedByHuman, AsksExhausted, AskedTooSoon, AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, AnswerTooLarge, UnsupportedMediaType, InvalidFields,
     IdempotencyMismatch, RequestTimeout, UriTooLong, HeadTooLarge, HttpVersion, TooManyWaits, TooManyBytes, Overloaded, ShareUsed,
     Other(StatusCode), Internal, StoreFull, StoreUnavailable, NotReplicated,
 }
@@ -125,6 +125,7 @@ impl Cause {
             Self::ContentChanged       => (S::CONFLICT,               "content-changed",        "There is something else to decide"),
             Self::Uncleared            => (S::CONFLICT,               "approval-mismatch",      "The content is not what was approved"),
             Self::TooLarge             => (S::PAYLOAD_TOO_LARGE,      "body-too-large",         "The body is too large"),
+            Self::AnswerTooLarge       => (S::PAYLOAD_TOO_LARGE,      "answer-too-large",       "The answer is too large"),
             Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not JSON"),
             Self::InvalidFields        => (S::UNPROCESSABLE_ENTITY,   "invalid-fields",         "Fields of the body are wrong"),
             Self::IdempotencyMismatch  => (S::UNPROCESSABLE_ENTITY,   "idempotency-mismatch",   "The key belongs to another body"),

@@ -1,11 +1,13 @@
 //! The same API for callers that do not come over HTTP: their requests pass the same layers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderName, HeaderValue, Method, Uri};
 use poem::{Endpoint, Request, Response};
+use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -51,13 +53,17 @@ impl Inside {
     ///
     /// * `path`: with its query, percent-encoded where needed.
     /// * `body`: JSON, or empty.
+    /// * `room`: how many bytes the body of the answer may have. One that has more becomes a refusal, or is answered
+    ///   without its large members where the call has changed something.
     pub async fn answer(
         &self,
         method: &str,
         path: &str,
         headers: &[(&str, String)],
         body: Bytes,
+        room: usize,
     ) -> (u16, Bytes, Option<Receipt>) {
+        let is_read = method == "GET";
         let (Ok(method), Ok(uri)) = (method.parse::<Method>(), path.parse::<Uri>()) else {
             return self.refuse("No call has this path.").await;
         };
@@ -66,7 +72,7 @@ impl Inside {
             .uri(uri)
             .content_type("application/json")
             .extension(self.origin)
-            .extension(Peer::new(Arc::clone(&self.traffic), None))
+            .extension(Peer::over_nats(Arc::clone(&self.traffic), room))
             .body(body);
         for (name, value) in headers {
             let value = HeaderValue::from_bytes(value.as_bytes());
@@ -76,7 +82,17 @@ impl Inside {
             };
             request.headers_mut().append(name, value);
         }
-        read(self.api.get_response(request).await).await
+        let (status, body, receipt) = read(self.api.get_response(request).await).await;
+        if body.len() <= room {
+            return (status, body, receipt);
+        }
+        let short = shortened(&body).filter(|short| !is_read && short.len() <= room);
+        if let Some(short) = short {
+            return (status, short, receipt);
+        }
+        tracing::warn!(bytes = body.len(), room, "answer too large for NATS");
+        let id = Uuid::now_v7().to_string();
+        read(Refusal::answer_too_large(body.len(), room, is_read).into_response_for(&id)).await
     }
 
     /// Refuses what is no request: as [`Self::answer`] does.
@@ -84,6 +100,16 @@ impl Inside {
         let id = Uuid::now_v7().to_string();
         read(Refusal::unreadable(why).into_response_for(&id)).await
     }
+}
+
+/// The members of answers that may be large: what was submitted, and what belongs to it.
+const LARGE: [&str; 7] = ["payload", "metadata", "result", "approval", "action", "edit", "task"];
+
+/// The answer without its large members; `None`: it is no object.
+fn shortened(body: &[u8]) -> Option<Bytes> {
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_slice(body).ok()?;
+    members.retain(|name, _| !LARGE.contains(&name.as_str()));
+    serde_json::to_vec(&members).ok().map(Bytes::from)
 }
 
 /// Status, body and receipt of an answer. What we wrote ourselves can be read.

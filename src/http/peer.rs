@@ -21,13 +21,27 @@ struct Inner {
     traffic: Arc<Traffic>,
     /// `None` if the request came over NATS.
     line: Option<Arc<Line>>,
+    /// How many bytes the answer may have; `None`: what carries it has no bound.
+    room: Option<usize>,
     principal: OnceLock<Arc<str>>,
 }
 
 impl Peer {
-    /// A peer that has not shown a credential yet.
-    pub fn new(traffic: Arc<Traffic>, line: Option<Arc<Line>>) -> Self {
-        Self(Arc::new(Inner { traffic, line, principal: OnceLock::new() }))
+    /// A peer at the end of a connection, that has not shown a credential yet.
+    pub fn new(traffic: Arc<Traffic>, line: Arc<Line>) -> Self {
+        let (line, room, principal) = (Some(line), None, OnceLock::new());
+        Self(Arc::new(Inner { traffic, line, room, principal }))
+    }
+
+    /// A peer over NATS, to whom an answer may have `room` bytes.
+    pub fn over_nats(traffic: Arc<Traffic>, room: usize) -> Self {
+        let (line, room, principal) = (None, Some(room), OnceLock::new());
+        Self(Arc::new(Inner { traffic, line, room, principal }))
+    }
+
+    /// How many bytes the answer may have; `None`: what carries it has no bound.
+    pub fn room(&self) -> Option<usize> {
+        self.0.room
     }
 
     /// Notes that the peer of `request` has proven to be `principal`.

@@ -28,8 +28,6 @@ pub struct Http {
     pub cors_origins: Vec<String>,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
-    /// The largest answer to a claim, in bytes: what does not fit waits for the next claim.
-    pub max_answer_bytes: usize,
     /// What becomes of members and parameters that are not known.
     pub unknown_members: UnknownMembers,
     /// Whether `/metrics` shows figures, to anybody.
@@ -73,7 +71,6 @@ impl Default for Http {
             port: 8000,
             cors_origins: Vec::new(),
             max_body_bytes: 10 * 1024 * 1024,
-            max_answer_bytes: 8 * 1024 * 1024,
             unknown_members: UnknownMembers::Refuse,
             metrics: true,
             idle_timeout_ms: 75_000,

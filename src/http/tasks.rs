@@ -9,7 +9,7 @@ use crate::domain::ids::TaskId;
 use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::task::{Idempotency, NewTask, Priority};
-use crate::engine::{Engine, Submitted, TaskFilter};
+use crate::engine::{Engine, Fault, Submitted, TaskFilter};
 
 use super::auth::{self, Caller, TasksRead, TasksWrite};
 use super::error::Refusal;
@@ -24,6 +24,9 @@ use super::view::{BatchItemResult, BatchResult, StatusChanged, TaskPage, TaskVie
 
 /// The items of a page that does not say how many it wants.
 pub const DEFAULT_PAGE: usize = 50;
+
+/// What a task has in the answer to its submission or its claim beside payload and metadata at the most, bytes.
+const TASK_FRAME: usize = 16 << 10;
 
 /// The calls on tasks.
 pub struct Tasks {
@@ -84,6 +87,7 @@ impl Tasks {
         key: IdempotencyHeader,
         /// The W3C trace context; one that is not valid is ignored.
         traceparent: Header<Option<String>>,
+        peer: Peer,
         body: Body<Submission>,
     ) -> Result<SubmitResponse, Refusal> {
         let (submission, digest) = body.into_parts();
@@ -92,6 +96,7 @@ impl Tasks {
             Some(Idempotency { key, digest: digest() })
         };
         let task = submission.into_task(&self.limits, Trace::of(traceparent.0), idempotency)?;
+        fits(&task, &peer)?;
         let submitted = self.engine.submit(&caller, vec![task]).await?;
         let submitted = submitted.into_iter().next().ok_or_else(Refusal::internal)??;
         Ok(submitted.into())
@@ -258,6 +263,18 @@ impl Tasks {
         body.0.check()?;
         Ok(Json(self.engine.requeue(&caller, id.0.0).await?.into()))
     }
+}
+
+/// Refuses a task that no answer to its client's calls and claims would have room for.
+fn fits(task: &NewTask, peer: &Peer) -> Result<(), Refusal> {
+    let Some(room) = peer.room() else { return Ok(()) };
+    let metadata = task.metadata.as_ref().map_or(0, |metadata| metadata.get().len());
+    let (found, most) = (task.payload.get().len() + metadata, room.saturating_sub(TASK_FRAME));
+    if found <= most {
+        return Ok(());
+    }
+    let detail = format!("has {found} bytes with the metadata; at most {most} are taken over NATS");
+    Err(Refusal::invalid(vec![Fault::new("/payload", detail)]))
 }
 
 /// The tasks of a batch, and for each of its places the refusal if it has no task.

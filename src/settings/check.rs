@@ -26,12 +26,6 @@ const YEAR: u64 = 365 * DAY;
 /// The least that a partition's event log must hold, in bytes: a few of its largest entries.
 const MIN_LOG_BYTES: u64 = 1 << 20;
 
-/// The largest answer about one task, in bytes: its payload, metadata and result, the payload as it was before an approver
-/// changed it, and the rest, which is bounded by itself.
-fn largest_task(max_payload_bytes: usize) -> usize {
-    4 * max_payload_bytes + (1 << 20)
-}
-
 /// Adds a fault for everything that does not hold.
 pub(super) fn cross(settings: &Settings, faults: &mut Vec<Fault>) {
     let mut check = Check { tree: &settings.tree, faults };
@@ -86,6 +80,7 @@ impl Check<'_> {
             ("agents.session_ms", engine.agents.session_ms, SECOND..=DAY),
             ("agents.max_sessions", u64::from(engine.agents.max_sessions), 1..=100_000),
             ("agents.max_agents", u64::from(engine.agents.max_agents), 1..=100_000),
+            ("agents.max_claim_bytes", bytes(engine.agents.max_claim_bytes), 1 << 20..=1 << 30),
             ("approvals.expires_after_ms", engine.approvals.expires_after_ms, SECOND..=YEAR),
             ("approvals.max_asks", u64::from(engine.approvals.max_asks), 1..=1_000),
             ("approvals.ask_backoff_ms", engine.approvals.ask_backoff_ms, 0..=DAY),
@@ -103,7 +98,6 @@ impl Check<'_> {
                 1_024..=1 << 40,
             ),
             ("http.max_body_bytes", bytes(http.max_body_bytes), 1_024..=1 << 30),
-            ("http.max_answer_bytes", bytes(http.max_answer_bytes), 1 << 20..=1 << 30),
             ("http.idle_timeout_ms", http.idle_timeout_ms, SECOND..=HOUR),
             ("http.header_timeout_ms", http.header_timeout_ms, 100..=300 * SECOND),
             ("http.body_timeout_ms", http.body_timeout_ms, 100..=HOUR),
@@ -193,14 +187,10 @@ impl Check<'_> {
                 format!("expected {least} or more with {partitions} partitions"),
             );
         }
-        let largest = largest_task(engine.tasks.max_payload_bytes);
-        if settings.http.http.max_answer_bytes < largest {
-            self.fail(
-                "http.max_answer_bytes",
-                format!(
-                    "expected {largest} or more: so large is a task with tasks.max_payload_bytes"
-                ),
-            );
+        let largest = engine.largest_task_bytes();
+        if engine.agents.max_claim_bytes < largest {
+            let why = "so large is a task with tasks.max_payload_bytes";
+            self.fail("agents.max_claim_bytes", format!("expected {largest} or more: {why}"));
         }
         let starts = &engine.queue.head_start_ms;
         for pair in Priority::ALL.windows(2) {

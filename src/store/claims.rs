@@ -12,7 +12,7 @@ use crate::domain::principal::Role;
 use crate::domain::task::{Attempt, Claimed, Millis, Outcome, Progress};
 
 use super::codec::{self, Beside};
-use super::{Error, Store, args, script};
+use super::{Error, ORCHESTRATOR, Store, args, script};
 
 /// What a script answered about one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,11 +93,35 @@ pub struct Sessions {
     pub most_agents: Option<u32>,
 }
 
+/// How many bytes tasks may have in the answer to a claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// All that are claimed in one partition.
+    pub left: usize,
+    /// One: a larger one stays where it is, and those behind it go first.
+    pub whole: usize,
+}
+
+/// What a claim got in one partition.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The tasks, best first.
+    pub tasks: Vec<Claimed>,
+    /// How many bytes they have in an answer at the most.
+    pub bytes: usize,
+    /// Whether the next one was left for want of room.
+    pub is_full: bool,
+    /// A task that is too large, and its bytes.
+    pub too_large: Option<(TaskId, usize)>,
+    /// Whether the call was sent again, so that the first one may have leased tasks too.
+    pub is_again: bool,
+}
+
 impl Store {
-    /// Leases up to `max` (1 to 100) tasks of the agent's subject in one partition, best first.
+    /// Leases up to `max` (1 to 100) tasks of the agent's subject in one partition, best first, as many as have room.
     ///
-    /// Each is in progress afterwards and its attempt is one higher than before. Empty: nothing waits, or the
-    /// agent is paused. `None`: the roster has no place for the agent.
+    /// Each is in progress afterwards and its attempt is one higher than before. Empty: nothing waits that has
+    /// room, or the agent is paused. `None`: the roster has no place for the agent.
     ///
     /// * `lease`: fresh for this call.
     pub async fn claim(
@@ -105,21 +129,27 @@ impl Store {
         partition: Partition,
         actor: &str,
         (agent, worker): (&Name, &Worker),
-        max: u32,
+        (max, room): (u32, Room),
         (lease_ms, lease): (Millis, &Lease),
         sessions: &Sessions,
-    ) -> Result<Option<Vec<Claimed>>, Error> {
+    ) -> Result<Option<Taken>, Error> {
         let mut args = args();
         args.arg(agent.as_str()).arg(worker.as_str()).arg(max).arg(lease_ms);
         args.arg(lease.seal(actor)).arg(sessions.live_ms).arg(sessions.most);
         args.arg(sessions.most_agents.map(|most| most.to_string()).unwrap_or_default());
+        args.arg(room.left).arg(room.whole);
         let answer: Vec<Value> = self.run(&script::CLAIM, partition, actor, args).await?;
-        let mut rows = answer.into_iter();
         let unreadable = |error| Error::corrupt(format!("the answer of claim: {error}"));
-        let now: i64 =
-            redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
+        let mut rows = answer.into_iter();
+        let head = rows.by_ref().take(5).collect();
+        let (now, bytes, is_full, too_large, is_again): (i64, usize, bool, String, bool) =
+            redis::from_redis_value(Value::Array(head)).map_err(unreadable)?;
         let Ok(now) = Millis::try_from(now) else { return Ok(None) };
-        rows.map(|row| {
+        let too_large = too_large.split_once(' ').and_then(|(id, bytes)| {
+            // Not there: none is.
+            Some((id.parse().ok()?, bytes.parse().ok()?))
+        });
+        let tasks = rows.map(|row| {
             let (id, lease_until, record, spec, approval): (
                 String,
                 Millis,
@@ -140,9 +170,36 @@ impl Store {
             };
             let task = codec::task(id, &record, beside)?;
             Ok(Claimed { task, lease_until, lease: lease.clone() })
-        })
-        .collect::<Result<_, _>>()
-        .map(Some)
+        });
+        let tasks = tasks.collect::<Result<_, _>>()?;
+        Ok(Some(Taken { tasks, bytes, is_full, too_large, is_again }))
+    }
+
+    /// Takes back what claims of the agent leased in one partition whose answers did not come, now and if Redis runs
+    /// them later; returns how many tasks went back. They count as no lost lease.
+    ///
+    /// * `seals`: the leases as the store keeps them, up to a few hundred.
+    /// * `kept`: tasks of these leases that an answer named after all.
+    pub async fn give_back(
+        &self,
+        partition: Partition,
+        agent: &Name,
+        seals: &[&str],
+        kept: &[TaskId],
+    ) -> Result<usize, Error> {
+        let (mut from, mut seen, mut all) = ("-inf".to_owned(), 0, 0);
+        while !from.is_empty() {
+            let mut args = args();
+            args.arg(agent.as_str()).arg(&from).arg(seen).arg(seals.len()).arg(seals);
+            for id in kept {
+                args.arg(id.to_string());
+            }
+            let call = self.run(&script::GIVE_BACK, partition, ORCHESTRATOR, args);
+            let (count, next, seen_there): (usize, String, usize) = call.await?;
+            all += count;
+            (from, seen) = (next, seen_there);
+        }
+        Ok(all)
     }
 
     /// Leases this very task to `actor`.

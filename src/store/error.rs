@@ -57,6 +57,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether what was asked for may have happened all the same, or may still happen.
+    pub fn may_have_run(&self) -> bool {
+        let is_of_wire =
+            |error: &redis::RedisError| error.code().is_none() && !error.is_connection_refusal();
+        matches!(self, Self::Unavailable { source, .. } if is_of_wire(source))
+    }
+
     pub(super) fn redis(operation: &'static str, source: redis::RedisError) -> Self {
         match answers::of(&source).word {
             "OOM" => Self::Full,

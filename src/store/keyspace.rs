@@ -43,7 +43,7 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         ("roster" | "cascade", "") => ("zset", Content::Other),
         ("paused", "") => ("set", Content::Paused),
         ("events" | "audit", "") => ("stream", Content::Other),
-        ("corrected" | "logged", "") | ("idempotency" | "published" | "share", _) => {
+        ("corrected" | "logged", "") | ("idempotency" | "published" | "share" | "void", _) => {
             ("string", Content::Other)
         }
         ("children", parent) => ("zset", Content::Children(parent.parse().ok()?)),

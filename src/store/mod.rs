@@ -51,7 +51,7 @@ use crate::domain::principal::Principal;
 
 pub use agents::{AgentRow, Standing, StatsRow};
 pub use approvals::{Decided, NewContent};
-pub use claims::{Answer, Row, Sessions};
+pub use claims::{Answer, Room, Row, Sessions, Taken};
 pub use doctor::{Examination, Finding, Remedy};
 pub use error::Error;
 pub use examiner::{Rounds, Turn};
@@ -246,15 +246,17 @@ impl Store {
     ) -> Result<T, Error> {
         self.admit()?;
         let mut connection = self.hot.clone();
-        let mut repeats = 0;
+        let (mut repeats, mut doubt) = (0, None);
         loop {
             let call =
                 self.shared.evaluate(&mut connection, script, partition, actor, &args, repeats > 0);
             let answer = call.await;
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
                 self.shared.health.note(script.name, &answer);
-                return self.heard(script.name, answer);
+                // That nobody is there now does not say that the first call did not run.
+                return self.heard(script.name, answer.map_err(|error| doubt.unwrap_or(error)));
             };
+            doubt = doubt.or(answer.err().filter(|error| !error.is_connection_refusal()));
             tokio::time::sleep(pause).await;
         }
     }

@@ -105,7 +105,8 @@ macro_rules! scripts {
 scripts! {
     SUBMIT = "submit", Takes, [Submit], SEAL, APPROVAL;
     ROUTE = "route", Frees, [Route, Park], SEAL;
-    CLAIM = "claim", Frees, [Claim, Mend, Park], SEAL;
+    CLAIM = "claim", Frees, [Claim, Mend, Park], SEAL, PARTS;
+    GIVE_BACK = "give_back", Frees, [Release];
     TAKE = "take", Frees, [Take], SEAL;
     EXTEND = "extend", Frees, [Extend];
     COMPLETE = "complete", Frees, [Complete];

@@ -16,7 +16,7 @@ mod settings;
 pub use client::{Error, connect};
 pub use publisher::Publisher;
 pub use request::{Call, TaskVerb};
-pub use service::{Answer, Handler, Service};
+pub use service::{Answer, Handler, Service, room_of};
 pub use settings::Settings;
 
 /// The connection to NATS; cheap to clone.

@@ -59,12 +59,20 @@ pub struct Answer {
     pub receipt: Option<Receipt>,
 }
 
-/// Answers a call, or refuses what is none: the text says what is wrong with the request.
-pub type Handler =
-    Arc<dyn Fn(Result<Call, String>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+/// Room in a message for the headers of an answer and what it has around its tasks, in bytes.
+const HEADERS: usize = 2_048;
+
+/// Answers a call, or refuses what is none: the text says what is wrong with the request. The number says how many
+/// bytes the body of the answer may have.
+pub type Handler = Arc<
+    dyn Fn(Result<Call, String>, usize) -> Pin<Box<dyn Future<Output = Answer> + Send>>
+        + Send
+        + Sync,
+>;
 
 /// Answers requests until it is stopped.
 pub struct Service {
+    client: Client,
     echo: Echo,
     echoes: Subscriber,
     service: service::Service,
@@ -109,13 +117,14 @@ impl Service {
             );
         }
         let (echo, echoes) = Echo::start(client).await?;
-        Ok(Self { echo, echoes, service, verbs: verbs.into(), lanes })
+        Ok(Self { client: client.clone(), echo, echoes, service, verbs: verbs.into(), lanes })
     }
 
     /// Answers until `stop`, then takes no more and finishes what has come.
     pub async fn run(self, handler: Handler, stop: CancellationToken) {
-        let Self { echo, echoes, service, verbs, lanes } = self;
-        let (answers, desk) = (TaskTracker::new(), Desk { echo: echo.clone(), verbs, handler });
+        let Self { client, echo, echoes, service, verbs, lanes } = self;
+        let desk = Desk { client, echo: echo.clone(), verbs, handler };
+        let answers = TaskTracker::new();
         let answering = async {
             let lanes = join_all(lanes.map(|lane| serve(lane, &desk, &answers)));
             tokio::pin!(lanes);
@@ -144,6 +153,7 @@ impl Service {
 /// What every request is answered with. Cheap to clone.
 #[derive(Clone)]
 struct Desk {
+    client: Client,
     echo: Echo,
     verbs: Arc<[TaskVerb]>,
     handler: Handler,
@@ -182,7 +192,7 @@ impl Desk {
         let tokens: Vec<_> = message.subject.split('.').skip(1).collect();
         let headers = message.headers.as_ref();
         let call = read(&tokens, &self.verbs, headers, message.payload.clone());
-        (self.handler)(call).await
+        (self.handler)(call, room_of(&self.client)).await
     }
 
     /// Sends the answer. One with a receipt is watched: what it hands over goes back if nobody hears it.
@@ -207,9 +217,14 @@ impl Desk {
             (_, _) => request.respond_with_headers(Ok(body), headers).await,
         };
         if let Err(error) = sent {
-            tracing::debug!(%error, "an answer over NATS could not be sent");
+            tracing::warn!(%error, "an answer over NATS could not be sent");
         }
     }
+}
+
+/// How many bytes the body of an answer may have with the server that the client is connected to now.
+pub fn room_of(client: &Client) -> usize {
+    client.server_info().max_payload.saturating_sub(HEADERS)
 }
 
 /// The title of a problem, for tools that show only the error header.

@@ -80,6 +80,7 @@ impl Caller {
             max: BATCH as u32,
             wait: std::time::Duration::ZERO,
             lease_ms: None,
+            room: None,
         };
         let principal =
             Principal::new(Subject::Key("bench".to_owned()), Role::Admin).map_err(unexpected)?;

@@ -45,6 +45,17 @@ impl Refusal {
         }
     }
 
+    /// 413: the answer has `found` bytes, and what carries it takes `room`.
+    pub fn answer_too_large(found: usize, room: usize, is_read: bool) -> Self {
+        let advice = if is_read {
+            "Ask for less, or over HTTP."
+        } else {
+            "What was asked for is done; get what came of it over HTTP."
+        };
+        let detail = format!("The answer has {found} bytes, and NATS takes {room} here. {advice}");
+        Self::new(Cause::AnswerTooLarge, detail)
+    }
+
     /// 429: too many calls of the caller wait.
     pub fn too_many_waits() -> Self {
         let detail = "Long-polls and event streams of one caller are limited by \

@@ -30,6 +30,10 @@ impl From<engine::Error> for Refusal {
                 Cause::TooManyAgents,
                 "Use a known one, or try again once others have owned nothing for a while.",
             ),
+            Error::TaskTooLarge { .. } => refuse(
+                Cause::AnswerTooLarge,
+                "It stays where it is. Claim it over HTTP, or have `agents.max_claim_bytes` or NATS's `max_payload` raised.",
+            ),
             Error::FinalParent { state, .. } => {
                 let mut refusal = refuse(
                     Cause::FinalParent,

@@ -68,6 +68,7 @@ impl ClaimRequest {
             max,
             wait: Duration::from_millis(wait_ms),
             lease_ms,
+            room: None,
         })
     }
 }

@@ -107,7 +107,7 @@ async fn answer(
     desk: Arc<Desk>,
 ) -> Result<hyper::Response<impl Body<Data = Bytes, Error = std::io::Error>>, Gone> {
     let can_pass_over = request.version() == Version::HTTP_11;
-    let peer = Peer::new(Arc::clone(&desk.traffic), Some(Arc::clone(&line)));
+    let peer = Peer::new(Arc::clone(&desk.traffic), Arc::clone(&line));
     request.extensions_mut().insert(peer);
     let ends = (LocalAddr(line.local.into()), RemoteAddr(line.remote.into()));
     let request = Request::from((request, ends.0, ends.1, Scheme::HTTP));

@@ -11,15 +11,25 @@
 -- ARGV[11] how many sessions of an agent are remembered: those that called last
 -- ARGV[12] how many agents the roster may have for this one to be new in it, or '' for an agent that
 --          has a place
+-- ARGV[13] how many bytes the tasks may have
+-- ARGV[14] how many bytes one task may have: a larger one stays where it is, and those behind it go first
 --
--- Returns  now, ms, then for each task a list: id, lease until (ms), its record, its spec, its newest approval as names and
---          values.
---          Just the time if the subject is empty or the agent is paused; -1 if the roster is full.
+-- Returns  now, ms; how many bytes the tasks have at the most; 1 if the next one was left for want of room, else 0; a task
+--          that is too large and its bytes, with a space between, or ''; 1 if the store sent this call again, so that the
+--          first one may have leased tasks too, else 0; then for each task a list: id, lease until (ms), its record, its
+--          spec, its newest approval as names and values.
+--          No task if the subject is empty, the agent is paused, or what the lease leases is given back already. -1 in
+--          place of the time if the roster is full.
 local agent, worker = ARGV[5], ARGV[6]
+local answer = { NOW, 0, 0, '', IS_AGAIN and 1 or 0 }
+if redis.call('EXISTS', P .. 'void:' .. ARGV[9]) == 1 then
+  return answer
+end
 local sessions, most = P .. 'sessions:' .. agent, tonumber(ARGV[12])
 if most and not redis.call('ZSCORE', P .. 'roster', agent)
   and redis.call('ZCARD', P .. 'roster') >= most then
-  return { -1 }
+  answer[1] = -1
+  return answer
 end
 write('ZADD', sessions, { TEXT[NOW], worker })
 if not redis.call('ZSCORE', sessions, worker) then
@@ -34,21 +44,86 @@ if not redis.call('ZSCORE', sessions, worker) then
 end
 if redis.call('SISMEMBER', P .. 'paused', agent) == 1 then
   finish()
-  return { NOW }
+  return answer
 end
-local ids = first_of(P .. 'assigned:' .. agent, ARGV[7])
-local answer = { NOW }
-if #ids > 0 then
-  fetch(ids)
-  local specs = read_fields(P .. 'specs', ids)
-  for nth, id in ipairs(ids) do
+
+-- How many places of the subject are looked at: tasks that are too large stay in front.
+local LOOKED_AT = 1000
+
+-- How many bytes of a record an answer shows at the most: the words of the task, and why its last attempt failed.
+local SHOWN = 12288
+
+local assigned, specs = P .. 'assigned:' .. agent, P .. 'specs'
+local wanted, room, whole = tonumber(ARGV[7]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local chosen, used, large = {}, 0, 0
+
+local function pass(id, bytes)
+  large = large + 1
+  if answer[4] == '' then
+    answer[4] = id .. ' ' .. TEXT[bytes]
+  end
+end
+
+-- Those of these tasks whose specs are not too large, and by id how many bytes these have.
+local function light_of(ids)
+  local light, bytes = {}, {}
+  for _, id in ipairs(ids) do
+    bytes[id] = FRAME + redis.call('HSTRLEN', specs, id)
+    if bytes[id] > whole then
+      pass(id, bytes[id])
+    else
+      light[#light + 1] = id
+    end
+  end
+  return light, bytes
+end
+
+-- Chooses tasks that have room from place `first` on; false if there is nothing more to choose.
+local function choose(first)
+  local ids = redis.call('ZRANGE', assigned, first, first + wanted - #chosen - 1)
+  if #ids == 0 then
+    return false
+  end
+  local light, bytes = light_of(ids)
+  if #light > 0 then
+    fetch(light)
+  end
+  for _, id in ipairs(light) do
     local task = known[id]
+    local size = bytes[id]
+    if task then
+      local _, of_approval = approval_and_size(task.approval, true)
+      size = size + math.min(#task.rest, SHOWN) + of_approval
+    end
+    if size > whole then
+      pass(id, size)
+    elseif used + size > room then
+      answer[3] = 1
+      return false
+    else
+      chosen[#chosen + 1], used = id, used + size
+    end
+  end
+  return #chosen < wanted
+end
+
+while #chosen + large < LOOKED_AT and choose(#chosen + large) do
+end
+answer[2] = used
+if #chosen > 0 then
+  if large == 0 then
+    write('ZREMRANGEBYRANK', assigned, { 0, #chosen - 1 })
+  else
+    write('ZREM', assigned, chosen)
+  end
+  for nth, spec in ipairs(read_fields(specs, chosen)) do
+    local task = known[chosen[nth]]
     if not barred(task, 'claim') then
-      if not specs[nth] then
+      if not spec then
         move(task, 'mend', 'failed', NOW, '"its payload is lost"', true)
-      elseif is_cleared(task, specs[nth]) then
+      elseif is_cleared(task, spec) then
         local lease_until = TEXT[hold(task, 'claim', ARGV[8], ARGV[9], true)]
-        answer[#answer + 1] = { id, lease_until, pack(task), specs[nth], approval_of(task) }
+        answer[#answer + 1] = { task.id, lease_until, pack(task), spec, approval_of(task) }
       else
         park(task)
       end

@@ -6,6 +6,9 @@ local FRAME = 2048
 -- The fields of an approval that hold payloads.
 local LARGE = { original = true, changes = true, action = true }
 
+-- The fields of an approval that are shown, but for those that FRAME has room for.
+local SHOWN_FIELDS = { 'original', 'changes', 'action', 'votes', 'gate', 'reason', 'comment', 'by', 'edited_by', 'decided_by' }
+
 -- The approval without its large fields, names and values, and how many bytes that are.
 local function small_approval(key)
   local names, flat, size = {}, {}, FRAME
@@ -33,8 +36,8 @@ local function approval_and_size(id, has_all)
   if not has_all then
     return small_approval(key)
   end
-  local size = FRAME + redis.call('HSTRLEN', key, 'votes')
-  for name in pairs(LARGE) do
+  local size = FRAME
+  for _, name in ipairs(SHOWN_FIELDS) do
     size = size + redis.call('HSTRLEN', key, name)
   end
   return nil, size

@@ -7,7 +7,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::{Claimed, Outcome};
 use orchestrator::engine::{Claim, Error, Question};
 
-use super::{Fleet, json, name, report_of};
+use super::{Fleet, eventually, json, name, report_of};
 
 impl Fleet {
     /// Puts every pending task into its agent's subject.
@@ -23,12 +23,28 @@ impl Fleet {
             max,
             wait: Duration::ZERO,
             lease_ms: None,
+            room: None,
         }
     }
 
     /// Claims up to `max` tasks of an agent, without waiting.
     pub async fn claim(&self, agent: &str, max: u32) -> Vec<Claimed> {
         self.engine.claim(&self.people.agent, self.ask_for(agent, max)).await.unwrap()
+    }
+
+    /// Claims the one task of `faq_agent` once it is back in its subject.
+    pub async fn claim_when_back(&self) -> Claimed {
+        eventually("the task is back", async || {
+            let ask = self.ask_for("faq_agent", 1);
+            let claimed = self.engine.claim(&self.people.agent, ask).await;
+            claimed
+                .as_ref()
+                .ok()
+                .and_then(|held| held.first())
+                .cloned()
+                .ok_or(format!("{claimed:?}"))
+        })
+        .await
     }
 
     /// Routes, and claims the one best task of `faq_agent`.

@@ -10,6 +10,8 @@ use orchestrator::runtime::redis_server::{Options, RedisServer};
 use redis::FromRedisValue;
 use rustix::process::Signal;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 use super::processes::{free_port, pause, send};
 use super::{BOUND, eventually, late, limit, within};
@@ -116,6 +118,17 @@ impl Redis {
             Ok(answer) => answer,
             Err(error) => panic!("{words:?}: {error}"),
         }
+    }
+
+    /// What comes back for these very bytes, a call that was caught on its way here.
+    pub async fn send(&self, bytes: &[u8]) -> String {
+        let socket = self.url().split_once("://").unwrap().1;
+        let mut stream = UnixStream::connect(socket).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        within("the answer", stream.read_to_string(&mut answer)).await.unwrap();
+        answer
     }
 
     /// A connection whose answers have as long as they need: the machine may be busy.

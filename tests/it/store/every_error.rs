@@ -27,6 +27,8 @@ async fn try_script(script: &'static Script, variant: &'static str) {
         sent = proxy.caught() => sent,
         () = told => return,
     };
+    // What the store does about the answer that does not come must not meet the trial.
+    proxy.lead_to("redis+unix:///nonexistent");
     Trial::of(&story.fleet.redis, script, variant, &sent).await.run().await;
     story.fleet.discard();
 }

@@ -5,7 +5,9 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::{NewTask, Outcome};
 use orchestrator::engine::StatusChange;
 
-use crate::harness::{Fleet, failed, idempotency, json, new_event, new_task};
+use crate::harness::{
+    Fate, Fleet, digest_of, eventually, failed, idempotency, json, name, new_event, new_task,
+};
 
 /// A fleet whose scripts are all known to Redis, and whose next answer will be lost once armed.
 async fn lossy() -> Fleet {
@@ -134,27 +136,99 @@ async fn a_heartbeat_and_the_duties_are_simply_done_again() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_was_lost_comes_back_when_its_lease_ends() {
+async fn tasks_whose_claim_was_not_answered_go_back_and_are_not_counted() {
     let fleet = lossy().await;
     fleet.submit_many("faq", 2).await;
     fleet.route().await;
     lose(&fleet);
 
-    let held = fleet.claim("faq_agent", 1).await;
-    assert_eq!(held.len(), 1);
-    fleet.advance(std::time::Duration::from_secs(20));
-    fleet.extend(&held[0], None).await.unwrap();
-    fleet.advance(std::time::Duration::from_secs(11));
-    fleet.engine.reap().await.unwrap();
+    // Sent again, the claim leases the other task; the first is nobody's.
+    let held = fleet.claim("faq_agent", 1).await.pop().unwrap();
+    let orphan = fleet.claim_when_back().await;
 
-    let orphan = fleet.claim_one().await;
-    assert!(
-        orphan.task.id != held[0].task.id
-            && orphan.task.attempt == 2
-            && orphan.task.lost_count == 1
-    );
-    fleet.complete(&held[0]).await.unwrap();
+    assert_ne!(orphan.task.id, held.task.id);
+    assert_eq!((orphan.task.attempt, orphan.task.lost_count), (2, 0));
+    // What the second answer named stays leased.
+    fleet.extend(&held, None).await.unwrap();
+    fleet.complete(&held).await.unwrap();
+    fleet.complete(&orphan).await.unwrap();
     finish(fleet).await;
+}
+
+#[tokio::test]
+async fn tasks_whose_claim_is_answered_too_late_go_back_and_are_not_counted() {
+    let fleet = Fleet::build().lossy().response_timeout_ms(500).partitions(2).start().await;
+    let ids = fleet.submit_many("faq", 300).await;
+    fleet.route().await;
+    let proxy = fleet.proxy.as_ref().unwrap();
+    proxy.arm(Some(digest_of("claim")), Fate::AnswerHeld);
+
+    let late = fleet.engine.claim(&fleet.people.agent, fleet.ask_for("faq_agent", 100)).await;
+
+    assert!(late.is_err() && proxy.has_lost_it(), "{late:?}");
+    eventually("all tasks are back", async || {
+        let agent = fleet.engine.agent(&name("faq_agent")).await.unwrap();
+        if (agent.depth, agent.in_progress) == (300, 0) { Ok(()) } else { Err(agent) }
+    })
+    .await;
+    let mut came_late = 0;
+    for id in ids {
+        let task = fleet.task(id).await;
+        assert_eq!((task.state, task.lost_count, task.retry_count), (State::Assigned, 0, 0));
+        came_late += task.attempt;
+    }
+    assert_eq!(came_late, 100, "the claim ran");
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_claim_that_redis_runs_after_it_was_given_up_leases_nothing() {
+    let fleet = Fleet::build().lossy().response_timeout_ms(500).start().await;
+    let id = fleet.submit("faq").await.id;
+    fleet.route().await;
+    fleet.claim("dev_agent", 1).await;
+    let proxy = fleet.proxy.as_ref().unwrap();
+    proxy.arm(Some(digest_of("claim")), Fate::QuestionHeld);
+
+    let claim = fleet.engine.claim(&fleet.people.agent, fleet.ask_for("faq_agent", 1));
+    let (given_up, sent) = tokio::join!(claim, proxy.caught());
+    assert!(given_up.is_err(), "{given_up:?}");
+    let marks = async || fleet.redis.ask::<Vec<String>>(&["KEYS", "*:void:*"]).await;
+    eventually(
+        "the claim is void",
+        async || {
+            if marks().await.is_empty() { Err("not yet") } else { Ok(()) }
+        },
+    )
+    .await;
+    let answer = fleet.redis.send(&sent).await;
+
+    assert!(!answer.contains(&id.to_string()), "{answer}");
+    let task = fleet.task(id).await;
+    assert_eq!((task.state, task.attempt), (State::Assigned, 0));
+    fleet.complete(&fleet.claim_one().await).await.unwrap();
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn tasks_of_a_claim_go_back_after_an_outage_within_their_lease() {
+    let fleet = Fleet::build().lossy().response_timeout_ms(300).start().await;
+    fleet.submit("faq").await;
+    fleet.route().await;
+    let proxy = fleet.proxy.as_ref().unwrap();
+    proxy.arm(Some(digest_of("claim")), Fate::AnswerCut);
+    let url = fleet.redis.url().to_owned();
+
+    // The answer is cut, and from then on nobody is there.
+    proxy.lead_new_connections_to("redis+unix:///nonexistent");
+    let lost = fleet.engine.claim(&fleet.people.agent, fleet.ask_for("faq_agent", 1)).await;
+    assert!(lost.is_err(), "{lost:?}");
+    proxy.lead_to(&url);
+
+    let again = fleet.claim_when_back().await;
+    assert_eq!((again.task.attempt, again.task.lost_count), (2, 0));
+    fleet.complete(&again).await.unwrap();
+    fleet.finish().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! NATS: events out, requests in, over a private `nats-server` of each test.
 
+mod answers;
 mod auth;
 mod bridges;
 pub mod credentials;
@@ -131,13 +132,14 @@ impl Office {
             .unwrap();
         let begun = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&begun);
-        let handler: Handler = Arc::new(move |call: Result<Call, String>| {
+        let handler: Handler = Arc::new(move |call: Result<Call, String>, room: usize| {
             let api = api.clone();
             counter.fetch_add(1, Ordering::Relaxed);
             Box::pin(async move {
                 let (status, body, receipt) = match call {
                     Ok(call) => {
-                        api.answer(&call.method, &call.path, &call.headers, call.body).await
+                        let Call { method, path, headers, body } = call;
+                        api.answer(&method, &path, &headers, body, room).await
                     }
                     Err(why) => api.refuse(why).await,
                 };

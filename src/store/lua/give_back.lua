@@ -1,0 +1,49 @@
+-- give_back: takes back what claims leased whose answers did not come: no agent knows of these leases.
+--
+-- A claim that Redis runs only after this leases nothing.
+--
+-- ARGV[5]  agent
+-- ARGV[6]  from which end of a lease on to look, ms, or `-inf`
+-- ARGV[7]  how many tasks with that end were looked at before
+-- ARGV[8]  how many leases
+-- ARGV[9…] these leases as the store keeps them, then the ids of tasks that stay
+--
+-- Returns  how many tasks went back; where to look on: end of a lease, or '', and how many with that end were looked at
+local LOOKED_AT = 200
+
+-- How long a lease stays void, ms: much longer than a call is on its way to Redis.
+local VOID = 600000
+
+local lost, kept = {}, {}
+for nth = 9, #ARGV do
+  local names = nth < 9 + ARGV[8] and lost or kept
+  names[ARGV[nth]] = true
+end
+if ARGV[6] == '-inf' then
+  for seal in pairs(lost) do
+    write('SET', P .. 'void:' .. seal, { '1', 'PX', VOID })
+  end
+end
+local held = set_of('in_progress', ARGV[5])
+local found =
+  redis.call('ZRANGEBYSCORE', held, ARGV[6], '+inf', 'WITHSCORES', 'LIMIT', ARGV[7], LOOKED_AT)
+local ids, last = {}, found[#found]
+for nth = 1, #found, 2 do
+  ids[#ids + 1] = found[nth]
+end
+if #ids > 0 then
+  fetch(ids)
+end
+local count, seen = 0, last == ARGV[6] and tonumber(ARGV[7]) or 0
+for nth, id in ipairs(ids) do
+  local task = known[id]
+  local seal = task and task.holder
+  if lost[seal] and not kept[id] and not barred_report(task, 'release', '', seal, '') then
+    move(task, 'release', 'assigned', task.rank, '"the answer to the claim did not come"')
+    count = count + 1
+  elseif found[nth * 2] == last then
+    seen = seen + 1
+  end
+end
+finish()
+return { count, #ids == LOOKED_AT and last or '', seen }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::time;
+
 /// The most partitions that the last byte of an id can name.
 pub const MAX_PARTITIONS: u16 = 256;
 
@@ -65,13 +67,6 @@ id!(
     ApprovalId
 );
 
-/// RFC 3339 of a time in ms since 1970, in UTC with milliseconds; of what lies beyond the calendar its last day.
-pub fn rfc3339(at_ms: u64) -> String {
-    let time = i64::try_from(at_ms).ok().and_then(chrono::DateTime::from_timestamp_millis);
-    let time = time.unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC);
-    time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
-}
-
 /// Where an event stands in the log, as a UUIDv7: strictly increasing within a partition.
 ///
 /// Its time is the time of the log entry; its other bits hold the entry's sequence, the event's
@@ -96,7 +91,7 @@ impl EventId {
 
     /// RFC 3339 of its time, UTC, milliseconds.
     pub fn timestamp(self) -> String {
-        rfc3339(self.at_ms)
+        time::written(self.at_ms)
     }
 
     /// The id as it is shown: `tttttttt-tttt-7000-80ss-ssssssiiiipp`, all hexadecimal.

@@ -25,3 +25,4 @@ pub mod size;
 pub mod sla;
 pub mod task;
 pub mod text;
+pub mod time;

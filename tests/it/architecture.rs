@@ -31,6 +31,9 @@ const OWNED: &[(&str, &str)] = &[
     ("poem_openapi", "http"),
 ];
 
+/// The one file that reads and writes times: a second reader would take what the first refuses.
+const OWNER_OF_TIMES: &str = "src/domain/time.rs";
+
 /// The longest file that can still be read as one thing.
 const LONGEST_FILE: usize = 400;
 
@@ -194,6 +197,16 @@ fn each_foreign_system_has_one_module_that_speaks_to_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn times_are_read_and_written_in_one_place() {
+    let sources = Source::all("src", "rs").into_iter();
+    let others = sources.filter(|source| !source.path.ends_with(OWNER_OF_TIMES));
+    let wrong: Vec<_> = others.filter(|source| names_crate(&source.code(), "chrono")).collect();
+
+    let names: Vec<_> = wrong.iter().map(Source::name).collect();
+    assert!(names.is_empty(), "these name chrono, which only {OWNER_OF_TIMES} may: {names:#?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::load::{AGENT, Caller, check, side_by_side};
 use super::wire::Wire;
 use crate::domain::event::TypePattern;
 use crate::domain::sla::Sla;
+use crate::domain::time;
 use crate::engine::EventFilter;
 
 /// Over how long the deadlines are spread, in milliseconds.
@@ -51,7 +52,7 @@ struct Announced {
 
 #[derive(Deserialize)]
 struct Due {
-    due_at: chrono::DateTime<chrono::Utc>,
+    due_at: String,
 }
 
 #[derive(Deserialize)]
@@ -204,7 +205,7 @@ async fn announcements(bed: &Bed, count: u64, first: u64) -> Result<Vec<(u64, u6
         let page = bed.engine.event_page(&filter, after.as_deref(), 200).await?;
         for event in &page.events {
             let one: Announced = serde_json::from_str(&event.json)?;
-            let due_at = one.payload.due_at.timestamp_millis() as u64;
+            let due_at = time::read(&one.payload.due_at).unwrap_or_default();
             seen.push((due_at.saturating_sub(first), event.id.at_ms.saturating_sub(first)));
         }
         after = Some(page.next.to_string());

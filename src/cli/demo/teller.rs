@@ -4,7 +4,6 @@
 use std::io;
 use std::time::Duration;
 
-use chrono::DateTime;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use super::Error;
 use super::print::{Line, Mood, Printer};
 use crate::cli::client::Client;
+use crate::domain::time;
 
 /// How often the timelines are looked at: a reader does not notice the delay, the service does not notice the calls.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -184,7 +184,7 @@ impl Teller {
                 )
             }
             Told::Progress { task, who, what, why } => {
-                let now = chrono::Utc::now().timestamp_millis();
+                let now = born(Uuid::now_v7());
                 (task, now, format!("· {what}"), format!("key:{who}"), why, Mood::Plain)
             }
             Told::Published { task, who, event_type, event_id, why } => {
@@ -247,7 +247,7 @@ fn done(verb: &str) -> &str {
 
 /// Milliseconds since 1970 of an RFC 3339 time; 0, if it is none.
 fn millis(time: &str) -> i64 {
-    DateTime::parse_from_rfc3339(time).map(|time| time.timestamp_millis()).unwrap_or_default()
+    time::read(time).and_then(|at_ms| i64::try_from(at_ms).ok()).unwrap_or_default()
 }
 
 /// When an event was logged, by its id (UUIDv7), ms since 1970.

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::table::Table;
 use super::{Error, Service, query, text};
+use crate::domain::time;
 
 /// What can be asked about promises.
 #[derive(Clone, Debug, Subcommand)]
@@ -15,10 +16,10 @@ pub enum Command {
     /// Show how many promises were kept, and how long tasks waited and ran.
     Report {
         /// From when on, such as 2026-01-31T00:00:00Z; a day before --to if left out. Whole hours count.
-        #[arg(long)]
+        #[arg(long, value_parser = time)]
         from: Option<String>,
         /// Until when; the end of this hour if left out.
-        #[arg(long)]
+        #[arg(long, value_parser = time)]
         to: Option<String>,
         /// What to tell apart: one or several of type, priority, agent, joined by commas.
         #[arg(long, default_value = "type,priority")]
@@ -66,6 +67,11 @@ struct Percentiles {
     p50: Option<u64>,
     p95: Option<u64>,
     p99: Option<u64>,
+}
+
+/// A time, as it goes into the query.
+fn time(text: &str) -> Result<String, &'static str> {
+    time::read(text).map(time::written).ok_or(time::EXPECTED)
 }
 
 impl Command {

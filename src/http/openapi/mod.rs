@@ -21,8 +21,9 @@ const TITLE: &str = "MorningAI Orchestrator";
 
 const DESCRIPTION: &str = "A task orchestrator and event bus for fleets of AI agents.\n\nErrors are RFC 9457 \
     `application/problem+json`; `type` is stable. Every answer carries `X-Request-Id`. Lists are pages: go by \
-    `next_cursor`. Times are RFC 3339, UTC, milliseconds. What is not known in a request (members of the body at any \
-    level, parameters of the query) is refused, with the nearest known name.";
+    `next_cursor`. Times are RFC 3339, UTC, milliseconds; a request may use any offset, and times from 1970 to 2125. What \
+    is not known in a request (members of the body at any level, parameters of the query) is refused, with the nearest \
+    known name.";
 
 /// The chapters of the document.
 #[derive(Tags)]

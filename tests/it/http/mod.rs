@@ -25,6 +25,7 @@ mod service;
 mod site;
 mod sizes;
 mod submitting;
+mod times;
 mod understood;
 mod waiting;
 mod why_waiting;

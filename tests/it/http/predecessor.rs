@@ -32,7 +32,7 @@ async fn a_task_lives_its_life_by_the_calls_of_the_predecessor_and_its_subscribe
     let call = |method, path: &str| site.anonymous(method, path).header("authorization", &bearer);
     let body = json!({
         "type": "faq", "payload": {"question": "why?"}, "priority": "P2", "source": "support", "sla_target": "4h",
-        "sla_deadline": "2100-01-02T03:04:05.123456", "metadata": {"channel": "mail"},
+        "sla_deadline": "2100-01-02T03:04:05.123456+00:00", "metadata": {"channel": "mail"},
     });
 
     let task = call(Method::POST, "/tasks").json(&body).send().await.accepted(201);

@@ -29,6 +29,10 @@ async fn live(fleet: &Fleet) {
     fleet.complete(&held).await.unwrap();
     fleet.fail(&fleet.claim_one().await).await.unwrap();
     fleet.release(&fleet.claim_one().await).await.unwrap();
+    let lost = fleet.claim_one().await;
+    let (seal, faq_agent) = (lost.lease.seal(&agent.to_string()), name("faq_agent"));
+    let partition = lost.task.id.partition();
+    assert_eq!(fleet.store.give_back(partition, &faq_agent, &[&*seal], &[]).await.unwrap(), 1);
     let asked = fleet.ask(&fleet.claim_one().await, OnRejection::Cancel).await.unwrap();
     fleet.reject(asked.id).await.unwrap();
     fleet.requeue(asked.task).await.unwrap();

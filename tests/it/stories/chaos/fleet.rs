@@ -34,7 +34,7 @@ const USER: [&str; 10] = [
 ];
 
 /// Parts of the keys that stay when there is no task any more; the last expire by themselves.
-const STAYS: [&str; 12] = [
+const STAYS: [&str; 13] = [
     ":layout",
     ":open",
     ":roster",
@@ -47,6 +47,7 @@ const STAYS: [&str; 12] = [
     ":bridge",
     ":idempotency:",
     ":sla:",
+    ":void:",
 ];
 
 /// Ends with [`Fleet::finish`].

@@ -54,7 +54,8 @@ impl Engine {
             let end = self.store.log_bounds(partition).await?.last;
             if end < lease.cursor {
                 tracing::error!(%partition, "the event log has gone back behind what NATS has; the bridge goes on from its end");
-                self.store.hold_bridge(partition, holder, LEASE_MS, Some(end)).await?;
+                let published = Some((end, 0));
+                self.store.hold_bridge(partition, holder, LEASE_MS, published).await?;
                 return Ok(Some(Unpublished { cursor: end, is_new: true, events: Vec::new() }));
             }
         }
@@ -62,14 +63,18 @@ impl Engine {
         Ok(Some(Unpublished { cursor: lease.cursor, is_new: lease.is_new, events }))
     }
 
-    /// Notes that the partition's log has been published up to `published`; whether `holder` still had the lease.
+    /// Notes that the partition's log has been published up to `published`, `truncated` events of it without their
+    /// payloads; whether `holder` still had the lease.
     /// If not, somebody else goes on from where the cursor stood.
-    pub async fn published(&self, holder: &str, published: EventId) -> Result<bool, Error> {
-        Ok(self
-            .store
-            .hold_bridge(published.partition, holder, LEASE_MS, Some(published))
-            .await?
-            .is_some())
+    pub async fn published(
+        &self,
+        holder: &str,
+        published: EventId,
+        truncated: u64,
+    ) -> Result<bool, Error> {
+        let partition = published.partition;
+        let published = Some((published, truncated));
+        Ok(self.store.hold_bridge(partition, holder, LEASE_MS, published).await?.is_some())
     }
 
     /// How far the bridge is behind the log at worst, in milliseconds; none: no bridge ever ran.

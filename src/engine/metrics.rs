@@ -15,6 +15,8 @@ pub struct Figures {
     pub rounds: Rounds,
     /// How far the bridge is behind at worst, in milliseconds; none: no bridge ever ran.
     pub bridge_lag_ms: Option<Millis>,
+    /// How many events went to NATS without their payloads, being too large.
+    pub truncated_events: u64,
     /// What the log of each partition holds.
     pub logs: Vec<(Partition, LogBounds)>,
     /// How often this process found that the store had lost data.
@@ -36,6 +38,7 @@ impl Engine {
             stats,
             rounds: self.store.rounds().await?,
             bridge_lag_ms,
+            truncated_events: self.store.truncated_events().await?,
             logs,
             losses: self.store.losses(),
             refused_notifications: self.store.refused_notifications().await?,

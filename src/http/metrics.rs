@@ -201,6 +201,9 @@ fn write_store(text: &mut Exposition, figures: &Figures) {
     text.counter("notifications_refused_total", help, refused);
     let help = "How far the bridge to NATS is behind the event log; none: no bridge ever ran.";
     text.gauge("bridge_lag_seconds", help, figures.bridge_lag_ms.map(seconds));
+    let help =
+        "Events that went to NATS without their payloads: they are too large for its max_payload.";
+    text.counter("bridge_truncated_events_total", help, figures.truncated_events as f64);
     let partitions: Vec<_> =
         figures.logs.iter().map(|(partition, bounds)| (partition.to_string(), bounds)).collect();
     let first = partitions

@@ -19,17 +19,19 @@ pub struct BridgeLease {
 impl Store {
     /// Takes or keeps the lease of the partition's bridge for `holder`. None: somebody else holds it.
     ///
-    /// * `published`: how far it has been published now, which only the holder may say.
+    /// * `published`: how far it has been published now, which only the holder may say; and how many of these events
+    ///   went without their payloads.
     pub async fn hold_bridge(
         &self,
         partition: Partition,
         holder: &str,
         lease_ms: Millis,
-        published: Option<EventId>,
+        published: Option<(EventId, u64)>,
     ) -> Result<Option<BridgeLease>, Error> {
-        let cursor = published.map(|id| format!("{}-{}-{}", id.at_ms, id.sequence, id.index));
+        let cursor = published.map(|(id, _)| format!("{}-{}-{}", id.at_ms, id.sequence, id.index));
         let mut args = args();
         args.arg(holder).arg(lease_ms).arg(cursor.unwrap_or_default());
+        args.arg(published.map_or(0, |(_, truncated)| truncated));
         let answer: String = self.run(&script::BRIDGE, partition, holder, args).await?;
         let (is_new, cursor) = match answer.split_once(' ') {
             Some((word, "-")) => (word == "TAKEN", EventId::first(partition)),
@@ -37,6 +39,18 @@ impl Store {
             None => return Ok(None),
         };
         Ok(Some(BridgeLease { cursor, is_new }))
+    }
+
+    /// How many events went to NATS without their payloads, being too large.
+    pub async fn truncated_events(&self) -> Result<u64, Error> {
+        let mut all = 0;
+        for partition in self.partitions() {
+            let mut cmd = redis::cmd("HGET");
+            cmd.arg(self.keys().bridge(partition)).arg("truncated");
+            let count: Option<u64> = self.query("bridge", &mut cmd).await?;
+            all += count.unwrap_or_default();
+        }
+        Ok(all)
     }
 
     /// How far the bridge is behind the log, in ms of the log's time; none: no bridge ever ran.

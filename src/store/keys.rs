@@ -33,7 +33,7 @@
 //! | `audit:head` | hash | `sequence`, `at`, `hash` of the newest entry of `audit`; `trimmed`, `trimmed_hash` of the newest that is gone |
 //! | `credentials` | hash | partition 0: `key:<name>` or `secret:jwt` → `<role> <fingerprint>` that a gateway was told last |
 //! | `refused` | hash | `bells`, `channels` → how many notifications Redis did not let a script make |
-//! | `bridge` | hash | who bridges the log to NATS, until when, and how far |
+//! | `bridge` | hash | who bridges the log to NATS, until when, how far, and how many events went without payloads |
 //! | `examiner` | hash | of partition 0: who examines the store, until when, when the next round begins, and what was found |
 //! | `bell:<name>` | channel | doorbells: `router`, `promoter`, `deadlines`, `cascade`, `agent:<agent>`, `finished` |
 //!

@@ -6,7 +6,7 @@
 //! their order. Without JetStream an event is published once and a subscriber that is away misses it.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -61,12 +61,20 @@ pub struct Publisher {
     /// None: not looked for yet, or this server has no JetStream.
     stream: Mutex<Option<JetStream>>,
     has_said_plain: Once,
+    /// How many events went without their payloads since that was last taken.
+    truncated: AtomicU64,
 }
 
 impl Publisher {
     /// Publishes over `client`.
     pub fn new(client: Client, settings: Settings) -> Self {
-        Self { client, settings, stream: Mutex::default(), has_said_plain: Once::new() }
+        let (stream, truncated) = (Mutex::default(), AtomicU64::new(0));
+        Self { client, settings, stream, has_said_plain: Once::new(), truncated }
+    }
+
+    /// How many events went without their payloads since the last call.
+    pub fn take_truncated(&self) -> u64 {
+        self.truncated.swap(0, Ordering::Relaxed)
     }
 
     /// Publishes `events`, all of one partition, in order. Returns how many of them, from the first, NATS has for
@@ -286,6 +294,7 @@ impl Publisher {
         if event.json.len() + HEADERS <= most {
             return event.json.clone().into();
         }
+        self.truncated.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(event.id = %event.id, "an event is too large for NATS and goes without its payload");
         let stub = serde_json::json!({
             "event_id": event.id.to_string(),

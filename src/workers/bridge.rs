@@ -57,7 +57,7 @@ impl Bridge {
             self.publisher.publish(&next.events, (!is_sure).then_some(next.cursor)).await;
         // What NATS has is noted also when the rest failed, so that it is not sent again.
         if let Some(last) = next.events[..count].last()
-            && !self.engine.published(&self.name, last.id).await?
+            && !self.engine.published(&self.name, last.id, self.publisher.take_truncated()).await?
         {
             tracing::warn!(%partition, "the bridge lost its lease to another one");
             return Ok(true);

@@ -3,6 +3,7 @@
 -- ARGV[5]  who asks
 -- ARGV[6]  lease, ms
 -- ARGV[7]  how far the log has been published, as `<ms>-<sequence>-<index>`, or ''
+-- ARGV[8]  how many of these events went without their payloads
 --
 -- Returns  `KEPT <cursor, or ->`, or `TAKEN <cursor, or ->` if it was somebody else's or nobody's before, or `OTHER`
 --          while somebody else holds it
@@ -14,6 +15,9 @@ end
 write('HSET', key, { 'holder', ARGV[5], 'until', TEXT[NOW + ARGV[6]] })
 if ARGV[7] ~= '' then
   write('HSET', key, { 'cursor', ARGV[7] })
+  if ARGV[8] ~= '0' and f[3] ~= ARGV[7] then
+    add(key, { 'truncated' }, { tonumber(ARGV[8]) })
+  end
 end
 finish()
 -- Whether the lost answer was TAKEN is not known any more.

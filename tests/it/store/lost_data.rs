@@ -149,7 +149,7 @@ async fn a_bridge_whose_cursor_is_ahead_of_the_log_is_not_deaf() {
         fleet.advance(HOUR);
         fleet.submit("faq").await;
         let bridged = fleet.engine.unpublished(Partition(0), "one").await.unwrap().unwrap();
-        fleet.engine.published("one", bridged.events.last().unwrap().id).await.unwrap();
+        fleet.engine.published("one", bridged.events.last().unwrap().id, 0).await.unwrap();
     })
     .await;
     // The lease is by the clock that was ahead.

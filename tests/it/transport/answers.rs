@@ -135,6 +135,18 @@ async fn what_no_claim_over_nats_has_room_for_is_refused_there() {
     let answer = caller.call("crew", "orchestrator.agents.faq_agent.results", &body).await;
     let problem = refused(&answer, 422, "invalid-fields");
     assert_eq!(problem["errors"][0]["pointer"], "/outcomes", "{problem}");
+    // An event has the bound that it has over HTTP, however much a message may have.
+    let most = site.fleet.engine.settings().events.max_publish_bytes;
+    let event =
+        |bytes: usize| json!({"event_type": "pr.merged", "payload": {"x": "y".repeat(bytes)}});
+    let large = event(most);
+    let http = site.post("crew", "/events/publish", &large).await.refused(422, "invalid-fields");
+    let roomy = Nats::plain().await;
+    let (far, there) = (Office::open(&site.fleet, &roomy).await, Caller::of(&roomy).await);
+    let answer = there.call("crew", "orchestrator.ingest.events", &large).await;
+    assert_eq!(refused(&answer, 422, "invalid-fields")["errors"], http["errors"]);
+    there.accepted("crew", "orchestrator.ingest.events", &event(most - 100)).await;
+    far.close().await;
     caller.accepted("crew", "orchestrator.ingest.tasks", &task(45_000)).await;
     site.fleet.route().await;
     let claimed = caller.accepted("crew", CLAIM, &json!({"worker": "w1"})).await;

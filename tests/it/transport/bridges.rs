@@ -79,9 +79,9 @@ async fn a_bridge_that_lost_its_lease_cannot_move_the_cursor() {
     fleet.advance(LEASE_OVER);
     let next = engine.unpublished(partition, "heir").await.unwrap().unwrap();
     assert!(next.is_new);
-    assert!(engine.published("heir", next.events[0].id).await.unwrap());
+    assert!(engine.published("heir", next.events[0].id, 0).await.unwrap());
 
-    assert!(!engine.published("zombie", stale.events[2].id).await.unwrap());
+    assert!(!engine.published("zombie", stale.events[2].id, 0).await.unwrap());
 
     assert!(engine.unpublished(partition, "zombie").await.unwrap().is_none());
     let next = engine.unpublished(partition, "heir").await.unwrap().unwrap();
@@ -100,7 +100,7 @@ async fn a_lease_that_is_over_but_that_nobody_took_can_be_kept() {
     let next = fleet.engine.unpublished(Partition(0), "slow").await.unwrap().unwrap();
     fleet.advance(LEASE_OVER);
 
-    assert!(fleet.engine.published("slow", next.events[0].id).await.unwrap());
+    assert!(fleet.engine.published("slow", next.events[0].id, 0).await.unwrap());
 
     assert!(!fleet.engine.unpublished(Partition(0), "slow").await.unwrap().unwrap().is_new);
     fleet.finish().await;
@@ -144,10 +144,10 @@ async fn the_lag_is_zero_only_when_the_last_event_was_carried() {
     let next = fleet.engine.unpublished(Partition(0), "it").await.unwrap().unwrap();
     assert!(lag().await > Some(0), "nothing was published yet");
 
-    fleet.engine.published("it", next.events[4].id).await.unwrap();
+    fleet.engine.published("it", next.events[4].id, 0).await.unwrap();
     assert!(lag().await > Some(0), "half of it was published");
 
-    fleet.engine.published("it", next.events[9].id).await.unwrap();
+    fleet.engine.published("it", next.events[9].id, 0).await.unwrap();
     assert_eq!(lag().await, Some(0));
     fleet.finish().await;
 }

@@ -148,6 +148,7 @@ async fn large_ones_go_as_stubs(nats: &Nats) {
         stream.iter().map(|message| message.json()["payload"]["n"].clone()).collect();
     assert_eq!(payloads, [1.into(), serde_json::Value::Null, 3.into()]);
     assert_eq!(stream[1].json()["metadata"]["is_truncated"], true);
+    assert_eq!(fleet.engine.figures().await.unwrap().truncated_events, 1);
     fleet.finish().await;
 }
 

@@ -45,10 +45,7 @@ impl Content<'_> {
             text,
             r#""agent":"{agent}","payload":{payload},"type":"{kind}","version":{version}}}"#
         );
-        Sha256::digest(text).iter().fold(String::with_capacity(64), |mut digest, byte| {
-            let _ = write!(digest, "{byte:02x}");
-            digest
-        })
+        hex(&Sha256::digest(text))
     }
 }
 
@@ -62,8 +59,30 @@ pub fn canonical(json: &RawValue) -> String {
     text
 }
 
+/// SHA-256, hexadecimal, of [`canonical`] JSON in which every number has one form too: the same for all texts that say
+/// the same, and another for numbers whose decimal values differ in any digit.
+///
+/// * `json`: valid; nested so deep at most that a reader may recurse.
+pub fn value_digest(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    Node::read_values(json).write(&mut text);
+    hex(&Sha256::digest(text))
+}
+
+/// Hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
 
     fn raw(text: &str) -> Box<RawValue> {
@@ -82,6 +101,115 @@ mod tests {
         ] {
             assert_eq!(canonical(&raw(text)), expected);
         }
+    }
+
+    #[test]
+    fn texts_that_say_the_same_have_one_digest_and_others_another() {
+        let same = |one: &str, other: &str| value_digest(one) == value_digest(other);
+
+        for (one, other) in [
+            (r#"{"a":1,"b":[true,null]}"#, " {\r\n\"b\" : [ true , null ],\t\"a\" : 1 } "),
+            (r#"{"k\u00e9y":"\u00E9\/\n"}"#, r#"{"kéy":"é/\u000a"}"#),
+            ("[1,-0,100,0.5,12e3]", "[1.0,0.00,1E+2,5e-1,0.12e05]"),
+            (r#"{"b":{"d":1,"c":2},"a":1}"#, r#"{"a":1,"b":{"c":2,"d":1}}"#),
+            ("1e400", "10e399"),
+            ("0e99999999999", "0"),
+        ] {
+            assert!(same(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("9007199254740993", "9007199254740992"),
+            ("0.1", "0.10000000000000000001"),
+            ("1e400", "1e401"),
+            ("1e99999999999", "1e99999999998"),
+            ("1", "-1"),
+            ("1", "\"1\""),
+            ("\"1e0\"", "1"),
+            ("10", "1"),
+            ("[1,2]", "[2,1]"),
+            ("[[1],2]", "[1,[2]]"),
+            ("{}", "[]"),
+            (r#"{"a":null}"#, "{}"),
+            (r#"{"a":1,"a":2}"#, r#"{"a":2,"a":1}"#),
+            (r#"{"a":"b"}"#, r#"{"a":"B"}"#),
+            ("true", "false"),
+            (r#""\ud800""#, r#""\ud801""#),
+        ] {
+            assert!(!same(one, other), "{one} {other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn another_spelling_of_a_text_has_its_digest(value in any_json(), seed in any::<u64>()) {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let spelled = [spell(&value, &mut random), spell(&value, &mut random)];
+            prop_assert_eq!(value_digest(&spelled[0]), value_digest(&spelled[1]), "{:?}", spelled);
+        }
+
+        #[test]
+        fn two_values_have_two_digests(one in any_json(), other in any_json()) {
+            prop_assert_eq!(one == other, value_digest(&one.to_string()) == value_digest(&other.to_string()));
+        }
+    }
+
+    /// Small enough that two are the same now and then; its numbers are whole.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-9..9i64).prop_map(Value::from),
+            "\\PC{0,3}|[a/\"\\\\\n]{0,2}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            let members = prop::collection::btree_map("[aé\"\n]{0,2}", inner.clone(), 0..4);
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(Value::from),
+                members.prop_map(Value::from_iter),
+            ]
+        })
+    }
+
+    /// The value in one of its spellings.
+    fn spell(value: &Value, random: &mut fastrand::Rng) -> String {
+        let space = |random: &mut fastrand::Rng| ["", " ", "\n\t", "\r"][random.usize(..4)];
+        let written = match value {
+            Value::Object(members) => {
+                let mut members: Vec<_> = members.iter().collect();
+                random.shuffle(&mut members);
+                let members = members.into_iter().map(|(key, value)| {
+                    format!(
+                        "{}:{}",
+                        spell(&Value::from(key.as_str()), random),
+                        spell(value, random)
+                    )
+                });
+                format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+            }
+            Value::Array(items) => {
+                let items: Vec<_> = items.iter().map(|item| spell(item, random)).collect();
+                format!("[{}]", items.join(","))
+            }
+            Value::String(text) => {
+                let letters = text.chars().map(|letter| match letter {
+                    plain if plain.is_ascii_alphanumeric() && random.bool() => plain.to_string(),
+                    any => any
+                        .encode_utf16(&mut [0; 2])
+                        .iter()
+                        .map(|unit| format!("\\u{unit:04x}"))
+                        .collect(),
+                });
+                format!("\"{}\"", letters.collect::<String>())
+            }
+            Value::Number(number) => match random.u8(..3) {
+                0 => number.to_string(),
+                1 => format!("{number}.00E+0"),
+                _ => format!("{number}000e-3"),
+            },
+            word => word.to_string(),
+        };
+        format!("{}{written}{}", space(random), space(random))
     }
 
     #[test]

@@ -2,13 +2,12 @@
 //! [`People`].
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::approval::{Approval, Groups, Level, Verdict};
-use super::content::canonical;
+use super::content::{canonical, hex};
 use super::people::{Identity, People};
 use super::principal::Principal;
 use super::task::Task;
@@ -28,11 +27,7 @@ pub struct Author {
 /// What tells one payload from another, whoever wrote it and in which version: SHA-256, hexadecimal, of its canonical
 /// JSON.
 pub fn payload_digest(payload: &RawValue) -> String {
-    Sha256::digest(canonical(payload)).iter().fold(String::with_capacity(64), |mut digest, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(digest, "{byte:02x}");
-        digest
-    })
+    hex(&Sha256::digest(canonical(payload)))
 }
 
 /// Why a person may not decide.

@@ -247,49 +247,6 @@ impl Task {
         let reached = matches!(self.state, State::Assigned | State::InProgress);
         (reached || self.assigned_at().is_some() || self.attempt > 0).then_some(&self.agent)
     }
-
-    /// The task as it was when it was accepted, with what was answered then: what a repeated submission is answered with.
-    pub fn as_submitted(
-        mut self,
-        scheduled_for: Option<Millis>,
-        approval: Option<ApprovalId>,
-    ) -> Self {
-        self.timeline.truncate(1);
-        let clocks_since = scheduled_for.unwrap_or(self.created_at);
-        // Clocks that were moved were moved as a whole.
-        let moved = self.clocks_since.saturating_sub(clocks_since);
-        if let Some(sla) = &mut self.sla {
-            for deadline in [&mut sla.deadline, &mut sla.start_deadline].into_iter().flatten() {
-                *deadline = deadline.saturating_sub(moved);
-            }
-        }
-        if let Some(submission) =
-            self.timeline.first().filter(|transition| transition.verb == Verb::Submit)
-        {
-            self.state = submission.to;
-        }
-        let edit = self.asked.take().and_then(|asked| asked.edit);
-        Self {
-            payload: edit.map_or(self.payload, |edit| edit.original),
-            version: 1,
-            scheduled_for,
-            approval,
-            clocks_since,
-            attempt: 0,
-            since: self.created_at,
-            human_ms: 0,
-            observed_at: self.created_at,
-            reached: Reached::default(),
-            retry_count: 0,
-            lost_count: 0,
-            holder: None,
-            lease_until: None,
-            error: None,
-            result: None,
-            progress: None,
-            ..self
-        }
-    }
 }
 
 /// What an agent says of its progress.

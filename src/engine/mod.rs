@@ -51,7 +51,7 @@ pub use waiting::Waiting;
 /// What a submission led to.
 #[derive(Clone, Debug)]
 pub struct Submitted {
-    /// The task as it was when it was accepted.
+    /// The task as it is now.
     pub task: Task,
     /// Whether an earlier submission with the same idempotency key created it.
     pub is_replay: bool,

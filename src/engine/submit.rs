@@ -68,10 +68,8 @@ impl Engine {
                         self.check_parent_again(&task).await?;
                         Ok(Submitted { task: *task, is_replay: false })
                     }
-                    SubmitAnswer::Replay { id, scheduled_for, approval } => {
-                        let task = self.task(id).await;
-                        let first = task.map(|task| task.as_submitted(scheduled_for, approval));
-                        first.map(|task| Submitted { task, is_replay: true })
+                    SubmitAnswer::Replay(id) => {
+                        self.task(id).await.map(|task| Submitted { task, is_replay: true })
                     }
                     SubmitAnswer::NoParent(state) => Err(no_parent(parent, state)),
                     SubmitAnswer::Mismatch => Err(Error::IdempotencyMismatch {

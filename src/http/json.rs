@@ -18,8 +18,8 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
+use crate::domain::content::value_digest;
 use crate::domain::json::{MAX_NUMBER, has_number_over, is_deeper_than};
 use crate::runtime::receipt::Receipt;
 
@@ -45,9 +45,9 @@ pub struct Body<T> {
 }
 
 impl<T> Body<T> {
-    /// What it says, and SHA-256 of its bytes for whoever needs it.
+    /// What it says, and the digest of it for a caller that needs one.
     pub fn into_parts(self) -> (T, impl FnOnce() -> String) {
-        (self.value, move || digest(&self.bytes))
+        (self.value, move || digest(std::str::from_utf8(&self.bytes).unwrap_or_default()))
     }
 }
 
@@ -69,9 +69,13 @@ pub struct Raw(pub Box<RawValue>);
 #[serde(transparent)]
 pub struct RawObject(pub Box<RawValue>);
 
-/// SHA-256, hexadecimal.
-pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// What tells a repeated submission from another one: [`value_digest`].
+pub fn digest(json: &str) -> String {
+    // What is known nests less deep; what is not known may be anything where the operator lets it pass.
+    if is_deeper_than(json, 2 * MAX_DEPTH) {
+        return value_digest(&serde_json::Value::from(json).to_string());
+    }
+    value_digest(json)
 }
 
 /// Reads one JSON object, and compares the names of its members with those that the document knows.

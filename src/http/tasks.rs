@@ -47,7 +47,7 @@ pub enum SubmitResponse {
         #[oai(header = "Location")]
         String,
     ),
-    /// The same was submitted before; this is the task as it was accepted then.
+    /// The same was submitted before; this is the task as it is now.
     #[oai(status = 200)]
     Replayed(
         Json<TaskView>,
@@ -77,7 +77,8 @@ impl Tasks {
     /// Submit a task
     ///
     /// Accepted means stored. Send an `Idempotency-Key` and repeat the request as often as you like: the
-    /// task is created once. The same key with another body is refused.
+    /// task is created once, and a repetition is answered with what has become of it. The same key with another body is
+    /// refused; the order of members, space and the spelling of texts and numbers make no other body.
     #[oai(path = "/tasks", method = "post", operation_id = "submit_task")]
     async fn submit(
         &self,

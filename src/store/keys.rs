@@ -22,7 +22,7 @@
 //! | `approval:<id>` | hash | a request for a decision; see `approval.lua` |
 //! | `reminders` | sorted set | approvals by when to remind of them, ms |
 //! | `approvals:<status>` | sorted set | approvals: pending by expiry, others by decision, ms |
-//! | `idempotency:<hash>` | string | `<digest of the body> <task id> <due, ms> <approval>`, the first answer; expires |
+//! | `idempotency:<hash>` | string | `<digest of the body> <task id>`; expires |
 //! | `void:<lease>` | string | a claim whose answer did not come, and what it leased is given back; expires |
 //! | `corrected` | string | when the doctor last corrected `open`, ms; expires |
 //! | `published:<call>` | string | the log entry of an event from outside; expires after 10 s |

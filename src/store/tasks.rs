@@ -96,14 +96,7 @@ pub enum SubmitAnswer {
     /// It is stored.
     Created(Box<Task>),
     /// Its idempotency key belongs to a task that was accepted before.
-    Replay {
-        /// Which.
-        id: TaskId,
-        /// When it was to start, as it was answered then.
-        scheduled_for: Option<Millis>,
-        /// The approval that it waited for, as it was answered then.
-        approval: Option<ApprovalId>,
-    },
+    Replay(TaskId),
     /// Its idempotency key came with another body.
     Mismatch,
     /// Its parent has ended in this state; none: there is no such task.
@@ -256,7 +249,7 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads `CREATED <state> <now> <due>`, `REPLAY <id> <due> <approval>`, `MISMATCH` or `PARENT <state, or gone>`.
+/// Reads `CREATED <state> <now> <due>`, `REPLAY <id>`, `MISMATCH` or `PARENT <state, or gone>`.
 fn read_answer(record: NewRecord, answer: &str) -> Result<SubmitAnswer, Error> {
     let mut words = answer.split(' ');
     let unreadable = || Error::corrupt(format!("submit answered {answer:?}"));
@@ -269,9 +262,7 @@ fn read_answer(record: NewRecord, answer: &str) -> Result<SubmitAnswer, Error> {
         }
         Some("REPLAY") => {
             let id = words.next().and_then(|word| word.parse().ok()).ok_or_else(unreadable)?;
-            let scheduled_for = words.next().and_then(|word| word.parse().ok());
-            let approval = words.next().and_then(|word| word.parse().ok());
-            Ok(SubmitAnswer::Replay { id, scheduled_for, approval })
+            Ok(SubmitAnswer::Replay(id))
         }
         Some("MISMATCH") => Ok(SubmitAnswer::Mismatch),
         Some("PARENT") => Ok(SubmitAnswer::NoParent(words.next().and_then(State::from_word))),

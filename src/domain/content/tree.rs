@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
 
+/// The largest exponent of a number that is compared by value.
+const NINE_DIGITS: i32 = 999_999_999;
+
 /// A JSON value, its leaves as canonical text.
 #[derive(PartialEq, Eq)]
 pub(super) enum Node {
@@ -22,7 +25,11 @@ pub(super) enum Key {
 
 impl Key {
     fn read(json: &str) -> Self {
-        serde_json::from_str(json).map_or_else(|_| Self::Raw(json.to_owned()), Self::Text)
+        match json.get(1..json.len().saturating_sub(1)) {
+            // Without an escape it is what it looks like.
+            Some(text) if !json.contains('\\') => Self::Text(text.to_owned()),
+            _ => serde_json::from_str(json).map_or_else(|_| Self::Raw(json.to_owned()), Self::Text),
+        }
     }
 
     pub(super) fn json(&self) -> String {
@@ -44,6 +51,8 @@ impl Key {
 struct Reader<'t> {
     text: &'t str,
     at: usize,
+    /// Whether two ways to write one number become the same leaf.
+    joins_numbers: bool,
 }
 
 impl<'t> Reader<'t> {
@@ -89,7 +98,7 @@ impl<'t> Reader<'t> {
         self.text.get(begin..self.at).unwrap_or_default()
     }
 
-    /// Payloads are nested at most 64 deep, which the gateway sees to, so this cannot recurse for long.
+    /// The gateway bounds how deep what is read here nests, so this cannot recurse for long.
     fn node(&mut self) -> Node {
         match self.peek() {
             Some(b'{') => {
@@ -114,17 +123,29 @@ impl<'t> Reader<'t> {
             }
             Some(b'"') => {
                 let token = self.token();
+                if !token.contains('\\') {
+                    return Node::Leaf(token.to_owned());
+                }
                 let text = serde_json::from_str::<String>(token);
                 Node::Leaf(text.map_or_else(|_| token.to_owned(), |text| quote(&text)))
             }
-            _ => Node::Leaf(self.token().to_owned()),
+            _ => {
+                let token = self.token();
+                let joined = if self.joins_numbers { decimal(token) } else { None };
+                Node::Leaf(joined.unwrap_or_else(|| token.to_owned()))
+            }
         }
     }
 }
 
 impl Node {
     pub(super) fn read(json: &RawValue) -> Self {
-        Reader { text: json.get(), at: 0 }.node()
+        Reader { text: json.get(), at: 0, joins_numbers: false }.node()
+    }
+
+    /// The same with one leaf for all ways to write a number: [`decimal`].
+    pub(super) fn read_values(json: &str) -> Self {
+        Reader { text: json, at: 0, joins_numbers: true }.node()
     }
 
     pub(super) fn json(&self) -> String {
@@ -165,4 +186,25 @@ impl Node {
 
 fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// A number as its significant digits and a power of ten: `1`, `1.0` and `10e-1` are `1e0`, and both zeros are `0`.
+/// Nothing is rounded. `None` for a word, and for an exponent of more than nine digits.
+fn decimal(token: &str) -> Option<String> {
+    let (sign, number) = token.strip_prefix('-').map_or(("", token), |number| ("-", number));
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let digits = digits.trim_start_matches('0');
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some("0".to_owned());
+    }
+    let exponent: i32 =
+        exponent.parse().ok().filter(|power| (-NINE_DIGITS..=NINE_DIGITS).contains(power))?;
+    let moved = digits.len() as i64 - significant.len() as i64 - fraction.len() as i64;
+    Some(format!("{sign}{significant}e{}", i64::from(exponent) + moved))
 }

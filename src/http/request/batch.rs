@@ -73,9 +73,8 @@ fn read_item(
     trace: &Trace,
 ) -> Result<NewTask, Refusal> {
     let submission = Submission::read(item).map_err(Refusal::invalid_body)?;
-    let idempotency = |key: Option<String>| {
-        key.map(|key| Idempotency { key, digest: digest(item.get().as_bytes()) })
-    };
+    let idempotency =
+        |key: Option<String>| key.map(|key| Idempotency { key, digest: digest(item.get()) });
     submission.check(faults, limits, trace.clone(), idempotency)
 }
 

@@ -16,8 +16,7 @@
 --   27 what becomes of it when its parent is cancelled, or `-`
 --   28 where its parent is: `here`, in this partition; of another partition its state, or `gone`; or ''
 --
--- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id> <due, ms, or -> <approval, or ->`
---          (the key's task, and what it was answered with), `MISMATCH` (the key came with another body)
+-- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id>` (the key's task), `MISMATCH` (the key came with another body)
 --          or `PARENT <state, or gone>` (the parent has ended, or there is none)
 local remember_ms = ARGV[5]
 local specs, index, answers = {}, {}, {}
@@ -47,12 +46,11 @@ for i = 6, #ARGV, 28 do
   if key_hash ~= '' then
     local prior = remembered[key_hash] or redis.call('GET', P .. 'idempotency:' .. key_hash)
     if prior then
-      local digest, first = string.match(prior, '^(%S*) (.*)$')
+      local digest, first = string.match(prior, '^(%S*) (%S+)')
       answer = digest == ARGV[i + 9] and 'REPLAY ' .. first or 'MISMATCH'
     end
   elseif IS_AGAIN and load(id) then
-    local d = detail(load(id))
-    answer = 'REPLAY ' .. id .. ' ' .. d.due .. ' ' .. load(id).approval
+    answer = 'REPLAY ' .. id
   end
   answer = answer or barred_parent(ARGV[i + 15], ARGV[i + 27])
   if not answer then
@@ -94,13 +92,11 @@ for i = 6, #ARGV, 28 do
     specs[#specs + 1], specs[#specs + 2] = id, ARGV[i + 7]
     -- Microseconds, of which the last three digits keep the order within one call.
     index[#index + 1], index[#index + 2] = TEXT[NOW] .. string.format('%03d', #index / 2), id
-    local shown_due = due > NOW and TEXT[due] or '-'
     if key_hash ~= '' then
-      local first = id .. ' ' .. shown_due .. ' ' .. (approval ~= '' and approval or '-')
-      remembered[key_hash] = ARGV[i + 9] .. ' ' .. first
+      remembered[key_hash] = ARGV[i + 9] .. ' ' .. id
       write('SET', P .. 'idempotency:' .. key_hash, { remembered[key_hash], 'PX', remember_ms })
     end
-    answer = 'CREATED ' .. state .. ' ' .. TEXT[NOW] .. ' ' .. shown_due
+    answer = 'CREATED ' .. state .. ' ' .. TEXT[NOW] .. ' ' .. (due > NOW and TEXT[due] or '-')
   end
   answers[#answers + 1] = answer
 end

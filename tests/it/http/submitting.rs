@@ -1,9 +1,10 @@
 //! Submissions: one, many, again; and what is stored of them.
 
+use orchestrator::http::UnknownMembers;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::Site;
+use crate::harness::{Fleet, Site};
 
 fn faq() -> Value {
     json!({"type": "faq", "payload": {"question": "why?"}})
@@ -175,7 +176,7 @@ async fn every_wrong_field_is_named_at_once_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn a_repeated_submission_is_answered_with_the_first_answer() {
+async fn a_repeated_submission_is_answered_with_what_became_of_the_task() {
     let site = Site::open().await;
     let body = faq().to_string();
     let submit = async |body: &str| {
@@ -183,18 +184,55 @@ async fn a_repeated_submission_is_answered_with_the_first_answer() {
         call.body(body).send().await
     };
     let first = submit(&body).await;
-    first.accepted(201);
-    // What became of it meanwhile does not show.
-    site.fleet.route().await;
+    let task = first.accepted(201);
+    site.claim_one("faq_agent").await;
 
     let again = site.unchanged(submit(&body)).await;
 
-    again.accepted(200);
-    assert_eq!(again.body, first.body);
+    let now = again.accepted(200);
+    assert_eq!((&now["task_id"], &now["payload"]), (&task["task_id"], &task["payload"]));
+    assert_eq!((&task["status"], &now["status"]), (&json!("pending"), &json!("in_progress")));
     assert_eq!(again.header("location"), first.header("location"));
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     let other = faq().to_string().replace("why", "who");
     site.unchanged(submit(&other)).await.refused(422, "idempotency-mismatch");
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_submission_in_another_spelling_is_no_other_one() {
+    let lenient =
+        |http: &mut orchestrator::http::Http| http.unknown_members = UnknownMembers::Ignore;
+    let site = Site::told(Fleet::start().await, lenient).await;
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let single = |body: &str| {
+        let call = site.call("crew", Method::POST, "/tasks").header("idempotency-key", "k");
+        call.body(body.to_owned()).send()
+    };
+    let first =
+        r#"{"type":"faq","payload":{"n":1.0,"m":[9007199254740993,"\u00e9"]},"priority":"P2"}"#;
+    let again = "{ \"priority\":\"\\u00502\",\n\"payload\": {\"m\":[9007199254740993.0 , \"é\"], \"n\":1}, \"type\":\"faq\"}";
+    let other = first.replace("9007199254740993", "9007199254740992");
+    let id = single(first).await.accepted(201)["task_id"].take();
+
+    assert_eq!(single(again).await.accepted(200)["task_id"], id);
+    single(&other).await.refused(422, "idempotency-mismatch");
+    let with_deep = first.replacen('{', &format!(r#"{{"x":{deep},"#), 1);
+    single(&with_deep).await.refused(422, "idempotency-mismatch");
+
+    let batch = async |item: &str| {
+        let item = item.replacen('{', r#"{"idempotency_key":"b","#, 1);
+        let call = site.call("crew", Method::POST, "/tasks/batch");
+        call.body(format!(r#"{{"tasks":[{item}]}}"#)).send().await.accepted(200)["results"][0]
+            .take()
+    };
+    let id = batch(first).await["task"]["task_id"].take();
+    site.claim_one("faq_agent").await;
+    site.claim_one("faq_agent").await;
+    let replay = batch(again).await;
+    assert_eq!((&replay["status"], &replay["task"]["task_id"]), (&json!(200), &id));
+    assert_eq!(replay["task"]["status"], "in_progress");
+    assert_eq!(batch(&other).await["status"], 422);
     site.finish().await;
 }
 

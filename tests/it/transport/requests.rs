@@ -125,10 +125,11 @@ async fn the_headers_of_a_request_mean_what_they_mean_over_http() {
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let key = key_of("crew");
     let headers = [("x-api-key", key.as_str()), ("idempotency-key", "k1"), ("Traceparent", trace)];
-    let body = json!({"type": "faq", "payload": {}}).to_string();
+    let (body, spelled_otherwise) =
+        (r#"{"type":"faq","payload":{"n":1}}"#, r#"{ "payload": {"n": 1e0}, "type": "f\u0061q" }"#);
 
-    let first = caller.ask("orchestrator.ingest.tasks", &headers, &body).await;
-    let again = caller.ask("orchestrator.ingest.tasks", &headers, &body).await;
+    let first = caller.ask("orchestrator.ingest.tasks", &headers, body).await;
+    let again = caller.ask("orchestrator.ingest.tasks", &headers, spelled_otherwise).await;
 
     assert_eq!(
         (first.header("Orchestrator-Status"), again.header("Orchestrator-Status")),

@@ -326,12 +326,12 @@ fn no_test_sleeps_or_is_left_out() {
 }
 
 #[test]
-fn every_test_that_the_readme_names_is_there() {
-    let readme =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+fn every_test_that_the_guarantees_name_is_there() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guarantees.md");
+    let page = fs::read_to_string(page).unwrap();
     let sources = Source::all("tests/it", "rs");
     let names =
-        readme.split('`').filter(|word| word.contains("::") && !word.contains(char::is_whitespace));
+        page.split('`').filter(|word| word.contains("::") && !word.contains(char::is_whitespace));
     let mut seen = 0;
     for name in names {
         let (module, test) = name.rsplit_once("::").unwrap();
@@ -340,11 +340,11 @@ fn every_test_that_the_readme_names_is_there() {
         let mut files = sources.iter().filter(|source| places.contains(&source.name()));
         assert!(
             files.any(|file| has_test(&file.text, test)),
-            "README.md names the test {name}, which is not there"
+            "docs/guarantees.md names the test {name}, which is not there"
         );
         seen += 1;
     }
-    assert!(seen > 30, "README.md names only {seen} tests");
+    assert!(seen > 30, "docs/guarantees.md names only {seen} tests");
 }
 
 /// Whether there is a function of this name that is marked as a test.

@@ -229,9 +229,9 @@ impl From<store::Error> for Error {
             store::Error::NotReplicated { reached, wanted } => {
                 Self::NotReplicated { reached, wanted }
             }
-            store::Error::Unavailable { .. } | store::Error::NoConnection { .. } => {
-                Self::Unavailable(Box::new(error))
-            }
+            store::Error::Unavailable { .. }
+            | store::Error::Busy { .. }
+            | store::Error::NoConnection { .. } => Self::Unavailable(Box::new(error)),
             store::Error::Layout { .. } | store::Error::Unusable { .. } => {
                 Self::Foreign(Box::new(error))
             }

@@ -138,6 +138,7 @@ impl Store {
         args.arg(lease.seal(actor)).arg(sessions.live_ms).arg(sessions.most);
         args.arg(sessions.most_agents.map(|most| most.to_string()).unwrap_or_default());
         args.arg(room.left).arg(room.whole);
+        let _room = self.room_for("claim", room.left).await?;
         let answer: Vec<Value> = self.run(&script::CLAIM, partition, actor, args).await?;
         let unreadable = |error| Error::corrupt(format!("the answer of claim: {error}"));
         let mut rows = answer.into_iter();

@@ -14,6 +14,12 @@ pub enum Error {
         #[source]
         source: redis::RedisError,
     },
+    /// Too many bytes of answers were on their way for another one to be asked for in time.
+    #[error("too many answers of Redis are on their way for {operation}")]
+    Busy {
+        /// What was to be asked.
+        operation: &'static str,
+    },
     /// The pool had no connection for a long read in time.
     #[error("no connection to Redis for {operation}")]
     NoConnection {

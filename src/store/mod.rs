@@ -44,7 +44,9 @@ use std::time::{Duration, Instant};
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, FromRedisValue};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::domain::ids::Partition;
 use crate::domain::principal::Principal;
@@ -72,6 +74,9 @@ pub use crate::domain::principal::ORCHESTRATOR;
 /// How often a call whose answer was lost with its connection is sent again. Scripts are safe to repeat.
 const REPEATS: u32 = 3;
 
+/// How many MiB of answers with stored texts one process has on their way at once; more wait their turn.
+const ANSWERS_MIB: u32 = 64;
+
 /// The store. Cheap to clone; clones share connections and clock.
 #[derive(Clone)]
 pub struct Store {
@@ -90,6 +95,8 @@ pub struct Store {
 
 struct Shared {
     settings: Settings,
+    /// MiB of answers with stored texts that may be on their way over the shared connection.
+    answers: Semaphore,
     keys: Keys,
     /// What tests add to Redis's clock, ms.
     clock_offset: AtomicI64,
@@ -159,6 +166,7 @@ impl Store {
         let keys = Keys::new(&settings.prefix);
         let shared = Arc::new(Shared {
             settings,
+            answers: Semaphore::new(ANSWERS_MIB as usize),
             keys: keys.clone(),
             clock_offset: AtomicI64::new(0),
             answered_at: AtomicU64::new(0),
@@ -258,6 +266,24 @@ impl Store {
             };
             doubt = doubt.or(answer.err().filter(|error| !error.is_connection_refusal()));
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Room for an answer of up to `bytes`, for as long as it is kept: until the answer is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] if there is none within the time that an answer may take.
+    async fn room_for(
+        &self,
+        operation: &'static str,
+        bytes: usize,
+    ) -> Result<SemaphorePermit<'_>, Error> {
+        let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX).clamp(1, ANSWERS_MIB);
+        let patience = Duration::from_millis(self.shared.settings.response_timeout_ms);
+        match timeout(patience, self.shared.answers.acquire_many(mib)).await {
+            Ok(Ok(room)) => Ok(room),
+            Ok(Err(_)) | Err(_) => Err(Error::Busy { operation }),
         }
     }
 

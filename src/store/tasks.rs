@@ -58,6 +58,9 @@ impl Parts {
     pub const ALL: Self = Self { payload: true, metadata: true, result: true };
 }
 
+/// About how many bytes a task has that is read alone; most have less, few much more.
+const READ_BYTES: usize = 2 << 20;
+
 /// An approval to be asked for.
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -133,6 +136,7 @@ impl Store {
     /// The task, with all that there is of it.
     pub async fn read(&self, id: TaskId) -> Result<Option<Task>, Error> {
         let args = read_args(&[id], Parts::ALL, usize::MAX);
+        let _room = self.room_for("read", READ_BYTES).await?;
         let answer = self.run(&script::READ, id.partition(), ORCHESTRATOR, args).await?;
         Ok(decode(answer)?.1.pop())
     }

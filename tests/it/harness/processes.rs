@@ -189,6 +189,11 @@ impl Process {
         resident_kb(&self.child.id().to_string())
     }
 
+    /// The most memory that it had at once, kB.
+    pub fn peak_kb(&self) -> u64 {
+        memory_kb(&self.child.id().to_string(), "VmHWM:")
+    }
+
     pub fn signal(&self, signal: Signal) {
         send(self.child.id(), signal);
     }
@@ -270,8 +275,12 @@ fn url_in(line: &str) -> String {
 
 /// How many kilobytes of memory a process holds: its number, or `self`.
 pub fn resident_kb(process: &str) -> u64 {
+    memory_kb(process, "VmRSS:")
+}
+
+fn memory_kb(process: &str, figure: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(figure)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 

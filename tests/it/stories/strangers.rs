@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::harness::{Process, Program, Redis, eventually, key_of};
+use crate::harness::{Process, Program, Redis, eventually, key_of, within};
 
 /// A gateway that may have so many descriptors.
 fn gateway(program: &Program, descriptors: u32) -> Process {
@@ -110,6 +110,30 @@ async fn five_hundred_unread_pages_and_sixty_bodies_short_of_their_end_cost_litt
     assert!(held < 192 * 1024, "60 bodies short of their end cost {held} kB");
     crew.get("/health/ready").await.accepted(200);
     drop(streams);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn large_tasks_that_are_asked_for_and_not_read_cost_little_memory() {
+    let redis = Redis::start(false, &[]).await;
+    let gateway = Program::over(redis.url()).start(&["gateway"]);
+    let crew = gateway.client("crew").await;
+    let body = json!({"type": "faq", "payload": {"x": "y".repeat(1_000_000)}});
+    let task = crew.post("/tasks", &body).await.accepted(201)["task_id"].clone();
+    let before = gateway.resident_kb();
+
+    let line = format!("GET /tasks/{}", task.as_str().unwrap());
+    let call = format!("{line} HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n\r\n", key_of("crew"));
+    let unread = strangers(&gateway, 500, call.as_bytes()).await;
+    for stream in &unread {
+        // Its answer has begun, or it made room.
+        let _ = within("an answer begins", stream.peek(&mut [0])).await;
+    }
+
+    let most = gateway.peak_kb() - before;
+    assert!(most < 128 * 1024, "500 large tasks cost {most} kB");
+    crew.get("/health/ready").await.accepted(200);
+    drop(unread);
     gateway.stop().await;
 }
 

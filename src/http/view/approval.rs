@@ -155,7 +155,7 @@ pub struct DecisionsResult {
 pub struct DecisionResult {
     /// The status that the decision would have had alone: 200, or that of the problem.
     pub status: u16,
-    /// The approval after it, if it was taken.
+    /// The approval after it, if it was taken; without `action`, `original_payload` and `changes`.
     pub approval: Option<ApprovalView>,
     /// Why not, if it was refused.
     pub problem: Option<Problem>,
@@ -270,7 +270,8 @@ impl From<Result<(Approval, Task), Error>> for DecisionResult {
     fn from(result: Result<(Approval, Task), Error>) -> Self {
         match result {
             Ok((approval, _)) => {
-                Self { status: 200, approval: Some(approval.into()), problem: None }
+                let approval = ApprovalView::from(approval).with(false);
+                Self { status: 200, approval: Some(approval), problem: None }
             }
             Err(error) => Self::refused(error.into(), ""),
         }

@@ -1,5 +1,6 @@
 //! What clients of the HTTP API are promised, over a real gateway on loopback.
 
+mod answers;
 mod approvals;
 mod audit;
 mod budgets;

@@ -64,18 +64,19 @@ local function pass(id, bytes)
   end
 end
 
--- Those of these tasks whose specs are not too large, and by id how many bytes these have.
+-- Those of these tasks whose specs are not too large, and beside them how many bytes these have.
 local function light_of(ids)
-  local light, bytes = {}, {}
+  local light, sizes, count = {}, {}, 0
   for _, id in ipairs(ids) do
-    bytes[id] = FRAME + redis.call('HSTRLEN', specs, id)
-    if bytes[id] > whole then
-      pass(id, bytes[id])
+    local size = FRAME + redis.call('HSTRLEN', specs, id)
+    if size > whole then
+      pass(id, size)
     else
-      light[#light + 1] = id
+      count = count + 1
+      light[count], sizes[count] = id, size
     end
   end
-  return light, bytes
+  return light, sizes
 end
 
 -- Chooses tasks that have room from place `first` on; false if there is nothing more to choose.
@@ -84,16 +85,19 @@ local function choose(first)
   if #ids == 0 then
     return false
   end
-  local light, bytes = light_of(ids)
+  local light, sizes = light_of(ids)
   if #light > 0 then
     fetch(light)
   end
-  for _, id in ipairs(light) do
-    local task = known[id]
-    local size = bytes[id]
+  for nth, id in ipairs(light) do
+    local task, size = known[id], sizes[nth]
     if task then
-      local _, of_approval = approval_and_size(task.approval, true)
-      size = size + math.min(#task.rest, SHOWN) + of_approval
+      local shown = #task.rest
+      size = size + (shown < SHOWN and shown or SHOWN)
+      if task.approval ~= '-' then
+        local _, of_approval = approval_and_size(task.approval, true)
+        size = size + of_approval
+      end
     end
     if size > whole then
       pass(id, size)

@@ -24,7 +24,7 @@ use crate::runtime::chain::Chain;
 use crate::runtime::redis_server;
 use crate::runtime::signal::{self, Stop};
 use crate::runtime::telemetry;
-use crate::settings::{Settings, without_password};
+use crate::settings::Settings;
 use crate::store::{self, Store};
 use crate::transport;
 use crate::workers::{self, Supervisor};
@@ -290,8 +290,8 @@ async fn open_engine(
                 return Ok(Some(engine));
             }
             Err(error @ engine::Error::Unavailable(_)) if backoff.failures() == 0 => {
-                let url = without_password(&settings.store.url);
-                tracing::warn!(store.url = url, error = %Chain(&error), "waiting for the store");
+                let url = &settings.store.url;
+                tracing::warn!(store.url = %url, error = %Chain(&error), "waiting for the store");
             }
             Err(engine::Error::Unavailable(_)) => {}
             Err(other) => return Err(Error::Store(other)),

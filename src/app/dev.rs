@@ -10,7 +10,7 @@ use super::{Error, Roles, Running, say};
 use crate::cli::{self, banner};
 use crate::runtime::redis_server::{Options, RedisServer};
 use crate::runtime::secret::Secret;
-use crate::settings::{Settings, without_password};
+use crate::settings::Settings;
 
 /// What the fresh key is called in timelines and logs.
 const KEY_NAME: &str = "dev_admin";
@@ -61,9 +61,9 @@ impl Dev {
             Home::NamedOr(dir) => Some(private_redis(Some(dir.clone())).await?),
             Home::Memory => Some(private_redis(None).await?),
         };
-        let mut store = without_password(&settings.store.url);
+        let mut store = settings.store.url.to_string();
         if let Some(redis) = &redis {
-            settings.store.url = redis.url();
+            settings.store.url = redis.url().into();
             store = describe(home);
         }
         let roles = Roles { gateway: true, worker: true, bridge: settings.nats.is_on() };

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use poem::http::header;
+use poem::http::header::AUTHORIZATION;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
@@ -21,6 +21,7 @@ use crate::domain::principal::{Origin, Principal, Role, Scope, Subject};
 use super::error::Refusal;
 use super::peer::Peer;
 use super::settings::{Auth, Error};
+mod header;
 
 /// The shortest secret for tokens, in bytes: HS256 is as strong as its 256-bit hash only from here on.
 const MIN_SECRET_BYTES: usize = 32;
@@ -73,7 +74,7 @@ impl Guard {
 
     /// The caller that a request's headers prove. A token wins over an API key.
     fn authenticate(&self, request: &Request) -> Result<Arc<Principal>, Refusal> {
-        let bearer = request.header(header::AUTHORIZATION).and_then(bearer_token);
+        let bearer = request.header(AUTHORIZATION).and_then(header::bearer_token);
         match (bearer, request.header(API_KEY_HEADER)) {
             (Some(token), _) => self.token(token),
             (None, Some(key)) => self.keys.get(&sha256(key)).cloned().ok_or_else(|| {
@@ -91,18 +92,19 @@ impl Guard {
         let Some((key, validation)) = &self.tokens else {
             return Err(Refusal::unauthenticated("Tokens are not accepted here. Use an API key."));
         };
-        let claims = jsonwebtoken::decode::<Claims>(token, key, validation)
-            .map_err(|error| {
-                tracing::debug!(%error, "token refused");
-                Refusal::unauthenticated(
-                    "The token is no good. It must be signed by HS256 with our secret, be within `exp`, and carry \
-                     `sub` and a `role` of user, agent, approver or admin.",
-                )
-            })?
-            .claims;
-        Principal::new(Subject::User(claims.sub), claims.role).map(Arc::new).map_err(|error| {
-            Refusal::unauthenticated(&format!("The token's `sub` cannot be used: {error}."))
-        })
+        let read = jsonwebtoken::decode::<Claims>(token, key, validation).map_err(|error| {
+            tracing::debug!(%error, "token refused");
+            Refusal::unauthenticated(
+                "The token is no good. It must be signed by HS256 with our secret, be within `exp`, and carry `sub` and \
+                 a `role` of user, agent, approver or admin.",
+            )
+        })?;
+        header::check(&read.header)?;
+        Principal::new(Subject::User(read.claims.sub), read.claims.role).map(Arc::new).map_err(
+            |error| {
+                Refusal::unauthenticated(&format!("The token's `sub` cannot be used: {error}."))
+            },
+        )
     }
 }
 
@@ -110,12 +112,6 @@ impl Guard {
 fn origin(request: &Request) -> Option<Origin> {
     let inside = request.extensions().get::<Origin>().copied();
     inside.or_else(|| request.remote_addr().as_socket_addr().copied().map(Origin::Peer))
-}
-
-/// The token of `Bearer <token>`; the scheme is read without regard to case.
-fn bearer_token(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn sha256(text: &str) -> [u8; 32] {

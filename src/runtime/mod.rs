@@ -1,5 +1,6 @@
 //! What any long-running process needs. Knows nothing of tasks, agents or the store's content.
 
+pub mod address;
 pub mod backoff;
 pub mod chain;
 pub mod panic;
@@ -10,3 +11,4 @@ pub mod scratch;
 pub mod secret;
 pub mod signal;
 pub mod telemetry;
+pub mod tls;

@@ -1,6 +1,7 @@
 //! What must hold of values beyond their kind: ranges, and what must hold of several together.
 
 mod people;
+mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -16,7 +17,6 @@ use crate::domain::principal::{Role, Scope};
 use crate::domain::sla::{Action, TARGET_MS};
 use crate::domain::task::Priority;
 use crate::engine;
-use crate::store::{self, sentinel};
 
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
@@ -31,7 +31,8 @@ pub(super) fn cross(settings: &Settings, faults: &mut Vec<Fault>) {
     let mut check = Check { tree: &settings.tree, faults };
     check.ranges(settings);
     check.together(settings);
-    check.store(&settings.store.url);
+    check.urls(settings);
+    check.secrets(settings);
     check.routing(&settings.engine);
     check.approvals(&settings.engine);
     check.sla(&settings.engine);
@@ -131,21 +132,6 @@ impl Check<'_> {
         }
     }
 
-    /// Files that no connection would use must not pass for protection.
-    fn store_tls(&mut self, store: &store::Settings) {
-        if store.tls_cert_file.is_empty() != store.tls_key_file.is_empty() {
-            self.fail("store.tls_key_file", "expected together with store.tls_cert_file");
-        }
-        for (path, file) in [
-            ("store.tls_ca_file", &store.tls_ca_file),
-            ("store.tls_cert_file", &store.tls_cert_file),
-        ] {
-            if !file.is_empty() && !store.url.starts_with("rediss://") {
-                self.fail(path, "expected only with a store.url that begins with rediss://");
-            }
-        }
-    }
-
     /// Values that are risky together.
     fn together(&mut self, settings: &Settings) {
         let engine = &settings.engine;
@@ -165,10 +151,6 @@ impl Check<'_> {
             self.fail("retention.finished_ms", why);
         }
         let nats = &settings.nats;
-        if nats.tls_cert_file.is_empty() != nats.tls_key_file.is_empty() {
-            self.fail("nats.tls_key_file", "expected together with nats.tls_cert_file");
-        }
-        self.store_tls(&settings.store);
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
         if !nats.stream.bytes().all(is_plain) {
             self.fail("nats.stream", "expected letters, digits, _ and -");
@@ -203,23 +185,6 @@ impl Check<'_> {
                 );
                 self.fail(&format!("queue.head_start_ms.{}", later.as_str()), why);
             }
-        }
-    }
-
-    fn store(&mut self, url: &str) {
-        let schemes = ["redis://", "rediss://", "redis+unix://", "unix://", sentinel::SCHEME];
-        if url.starts_with(sentinel::SCHEME) {
-            if let Some(fault) = sentinel::fault_of(url) {
-                self.fail("store.url", fault);
-            }
-        } else if !schemes
-            .iter()
-            .any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
-        {
-            self.fail(
-                "store.url",
-                format!("expected a URL that begins with one of {}", schemes.join(", ")),
-            );
         }
     }
 

@@ -11,6 +11,8 @@ mod show;
 mod tree;
 
 #[cfg(test)]
+mod secrets_tests;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
@@ -27,8 +29,6 @@ use crate::http::Auth;
 use crate::runtime::telemetry;
 use environment::Environment;
 use tree::Tree;
-
-pub(crate) use tree::without_password;
 
 /// The defaults are a file so that operators can read them; it is compiled in so that a bare binary runs.
 const DEFAULTS: &str = include_str!("../../config/default.toml");

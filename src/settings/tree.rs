@@ -1,9 +1,11 @@
 //! The joined configuration as a tree: looking values up, where they come from, and how they are shown.
 
+use std::fmt;
+
 use config::{Map, Value, ValueKind};
 
 use super::Fault;
-use crate::store::sentinel::SCHEME;
+use crate::runtime::address::Address;
 
 /// What a setting may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,15 @@ impl Kind {
     }
 }
 
+/// Texts that are secret as a whole.
+const SECRETS: [&str; 4] = ["auth.jwt_secret", "nats.token", "nats.password", "nats.nkey_seed"];
+
+/// Whether a value at this path is a secret or has one in it.
+pub(super) fn is_secret(path: &str) -> bool {
+    let is_below = |table: &str| path.strip_prefix(table).is_some_and(|key| key.starts_with('.'));
+    SECRETS.contains(&path) || matches!(path, "store.url" | "nats.url") || is_below("auth.api_keys")
+}
+
 /// Tables whose keys the operator chooses, with what their values are.
 const OPEN: [(&str, Kind); 6] = [
     ("auth.api_keys", Kind::Text),
@@ -61,8 +72,15 @@ pub(super) fn open_table(path: &str) -> Option<Kind> {
 }
 
 /// A table of settings, each with the place that it comes from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tree(pub(super) Map<String, Value>);
+
+/// Without its values, of which some are secret.
+impl fmt::Debug for Tree {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Tree")
+    }
+}
 
 impl Tree {
     /// The value at a path such as `routing.rules[0].agent`. Keys with a dot in them cannot be asked for.
@@ -97,8 +115,9 @@ impl Tree {
 
 /// Says that `value` at `path` is not as `expected`.
 pub(super) fn fault(path: &str, value: &Value, expected: impl Into<String>) -> Fault {
-    let is_short =
-        !matches!(value.kind, ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil);
+    // Of a URL that cannot be used any part may be one of its password.
+    let is_short = !matches!(path, "store.url" | "nats.url")
+        && !matches!(value.kind, ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil);
     Fault {
         key: path.to_owned(),
         value: is_short.then(|| shown(path, value)),
@@ -145,6 +164,7 @@ pub(super) fn shown(path: &str, value: &Value) -> String {
             format!("{{ {} }}", pairs.join(", "))
         }
         ValueKind::Nil => quoted(""),
+        _ if is_secret(path) => quoted("***"),
         other => other.to_string(),
     }
 }
@@ -163,9 +183,8 @@ fn quoted(text: &str) -> String {
 fn masked(path: &str, text: &str) -> String {
     match path {
         _ if text.is_empty() => String::new(),
-        "store.url" => without_password(text),
-        "nats.url" => text.split(',').map(without_password).collect::<Vec<_>>().join(","),
-        "auth.jwt_secret" | "nats.token" | "nats.password" | "nats.nkey_seed" => "***".to_owned(),
+        "store.url" | "nats.url" => Address::from(text).to_string(),
+        _ if SECRETS.contains(&path) => "***".to_owned(),
         _ if path.starts_with("auth.api_keys") => match text.rsplit_once(':') {
             Some((_, role)) if role.parse::<crate::domain::principal::Role>().is_ok() => {
                 format!("***:{role}")
@@ -173,55 +192,5 @@ fn masked(path: &str, text: &str) -> String {
             _ => "***".to_owned(),
         },
         _ => text.to_owned(),
-    }
-}
-
-/// A URL whose passwords, before the `@` or in the query, are `***`.
-pub(crate) fn without_password(url: &str) -> String {
-    let is_sentinel = url.starts_with(SCHEME);
-    // Elsewhere a `#` may be part of a password.
-    let parts = if is_sentinel { url.rsplit_once('#') } else { None };
-    let (url, name) = parts.map_or((url, String::new()), |(url, name)| (url, format!("#{name}")));
-    let (url, query) = url.split_once('?').map_or((url, None), |(url, query)| (url, Some(query)));
-    let mut safe = url.to_owned();
-    if let Some((scheme, rest)) = url.split_once("://")
-        && let Some((user, place)) = rest.rsplit_once('@')
-    {
-        let user = match user.split_once(':') {
-            Some((user, _)) => format!("{user}:***"),
-            None if is_sentinel => "***".to_owned(),
-            None => user.to_owned(),
-        };
-        safe = format!("{scheme}://{user}@{place}");
-    }
-    if let Some(query) = query {
-        let parts = query.split('&').map(|part| match part.split_once('=') {
-            Some((key, _)) if key.contains("pass") => format!("{key}=***"),
-            _ => part.to_owned(),
-        });
-        safe = format!("{safe}?{}", parts.collect::<Vec<_>>().join("&"));
-    }
-    safe + &name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_shown_without_its_password() {
-        for (url, safe) in [
-            ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
-            ("rediss://ops:s3:cr@t@db:6379/2", "rediss://ops:***@db:6379/2"),
-            ("redis://:secret@db", "redis://:***@db"),
-            ("redis+unix:///run/r.sock?db=1&pass=secret", "redis+unix:///run/r.sock?db=1&pass=***"),
-            (
-                "redis-sentinel://secret@one,two/0?sentinel_password=s#m",
-                "redis-sentinel://***@one,two/0?sentinel_password=***#m",
-            ),
-            ("redis-sentinel://ops:secret@one:1,two#m", "redis-sentinel://ops:***@one:1,two#m"),
-        ] {
-            assert_eq!(without_password(url), safe);
-        }
     }
 }

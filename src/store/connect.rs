@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, ClientTlsConfig, TlsCertificates};
 
+use crate::runtime::address::{Fault, Url};
+
 use super::{Error, Settings, sentinel};
 
 /// A client for what the settings name, and what the client goes through.
@@ -16,15 +18,15 @@ pub(super) fn open_client(
 ) -> Result<(redis::Client, Option<sentinel::Relay>), Error> {
     let unusable =
         |error: redis::RedisError| Error::Unusable { why: format!("store.url: {error}") };
-    if settings.url.starts_with(sentinel::SCHEME) {
-        let relay =
-            sentinel::Relay::open(&settings.url, connect_limit(settings)).map_err(unusable)?;
+    let url = settings.url.expose();
+    if url.starts_with(sentinel::SCHEME) {
+        let relay = sentinel::Relay::open(url, connect_limit(settings)).map_err(unusable)?;
         let client = redis::Client::open(relay.connection_info()).map_err(unusable)?;
         return Ok((client, Some(relay)));
     }
     let client = match certificates(settings)? {
-        Some(certificates) => redis::Client::build_with_tls(settings.url.as_str(), certificates),
-        None => redis::Client::open(settings.url.as_str()),
+        Some(certificates) => redis::Client::build_with_tls(url, certificates),
+        None => redis::Client::open(url),
     };
     Ok((client.map_err(unusable)?, None))
 }
@@ -49,6 +51,64 @@ fn read(setting: &str, path: &str) -> Result<Option<Vec<u8>>, Error> {
     }
     let failed = |error| Error::Unusable { why: format!("{setting}: cannot read {path}: {error}") };
     std::fs::read(path).map(Some).map_err(failed)
+}
+
+/// Why `url` is none that Redis can be reached by; `None`: it is one.
+pub fn fault_of_url(url: &str) -> Option<Fault> {
+    let read = match Url::read(url) {
+        Ok(read) => read,
+        Err(fault) => return Some(fault),
+    };
+    let fault = match read.scheme {
+        "redis" | "rediss" => fault_of_tcp(&read),
+        "unix" | "redis+unix" => fault_of_socket(&read),
+        "redis-sentinel" => fault_of_sentinels(&read),
+        _ => Some(
+            "expected a URL that begins with redis://, rediss://, unix://, redis+unix:// or redis-sentinel://",
+        ),
+    };
+    let is_usable = || match read.scheme {
+        "redis-sentinel" => sentinel::is_usable(url),
+        _ => redis::Client::open(url).is_ok(),
+    };
+    fault.or_else(|| (!is_usable()).then_some("the Redis client cannot use this URL"))
+}
+
+const DATABASE: Fault =
+    "expected nothing after the host but the number of the database, as in redis://host:6379/3";
+
+fn fault_of_tcp(url: &Url<'_>) -> Option<Fault> {
+    if url.hosts.len() != 1 {
+        return Some("expected one host");
+    }
+    let is_plain = url.query.is_empty() && url.fragment.is_none() && url.database().is_some();
+    (!is_plain).then_some(DATABASE)
+}
+
+fn fault_of_socket(url: &Url<'_>) -> Option<Fault> {
+    if !url.hosts.is_empty() || url.path.len() < 2 {
+        return Some("expected the path of a socket after unix://, as in unix:///run/redis.sock");
+    }
+    let is_known = |(name, value): &(&str, String)| match *name {
+        "db" => value.parse::<u32>().is_ok_and(|number| i32::try_from(number).is_ok()),
+        name => matches!(name, "user" | "pass") && !value.is_empty(),
+    };
+    let is_plain = url.query.iter().all(is_known) && url.fragment.is_none();
+    (!is_plain).then_some("expected nothing after the path but ?db=<number>&user=<name>&pass=<password>, or some of them")
+}
+
+fn fault_of_sentinels(url: &Url<'_>) -> Option<Fault> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !url.fragment.is_some_and(|name| !name.is_empty() && name.bytes().all(is_part)) {
+        return Some("expected the primary's name at the end, as in redis-sentinel://host#name");
+    }
+    if url.hosts.is_empty() {
+        return Some("expected the hosts of the Sentinels");
+    }
+    if url.query.iter().any(|(name, value)| *name != "sentinel_password" || value.is_empty()) {
+        return Some("expected nothing in the query but sentinel_password=<password>");
+    }
+    url.database().is_none().then_some(DATABASE)
 }
 
 /// How long connecting and answers may take.

@@ -54,6 +54,7 @@ use crate::domain::principal::Principal;
 pub use agents::{AgentRow, Standing, StatsRow};
 pub use approvals::{Decided, NewContent};
 pub use claims::{Answer, Room, Row, Sessions, Taken};
+pub use connect::fault_of_url;
 pub use doctor::{Examination, Finding, Remedy};
 pub use error::Error;
 pub use examiner::{Rounds, Turn};

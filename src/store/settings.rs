@@ -3,13 +3,14 @@
 use serde::Deserialize;
 
 use crate::domain::name::Prefix;
+use crate::runtime::address::Address;
 
 /// How the store is reached.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// `redis://`, `rediss://`, `unix://` or [`sentinel::SCHEME`], with user and password where needed.
-    pub url: String,
+    pub url: Address,
     /// What every key and channel begins with: deployments that share one Redis differ in it.
     pub prefix: Prefix,
     /// Into how many slices the keyspace is cut, 1 to 256. Written to Redis on first use; another number is

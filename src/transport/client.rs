@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event};
 
 use super::Settings;
+use super::servers::Servers;
 
 /// How long connecting to one server may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -24,7 +25,10 @@ pub enum Error {
     /// The credentials cannot be read.
     #[error("cannot read the file of `nats.credentials_file`")]
     Credentials(#[source] std::io::Error),
-    /// The URL or another setting is refused.
+    /// The URL cannot be used.
+    #[error("`nats.url`: {0}")]
+    Url(&'static str),
+    /// A setting is refused.
     #[error("cannot connect to NATS")]
     Connect(#[source] async_nats::ConnectError),
     /// There is no connection now.
@@ -118,6 +122,11 @@ pub async fn connect(settings: &Settings) -> Result<Client, Error> {
             (&settings.tls_key_file).into(),
         );
     }
-    let servers: Vec<&str> = settings.url.split(',').map(str::trim).collect();
-    options.connect(servers.as_slice()).await.map_err(Error::Connect)
+    let servers = Servers::read(settings).map_err(Error::Url)?;
+    options = match (servers.user, servers.password) {
+        (Some(user), Some(password)) => options.user_and_password(user, password),
+        (Some(token), None) => options.token(token),
+        (None, _) => options,
+    };
+    options.connect(servers.urls).await.map_err(Error::Connect)
 }

@@ -10,12 +10,14 @@ mod client;
 mod echo;
 mod publisher;
 mod request;
+mod servers;
 mod service;
 mod settings;
 
 pub use client::{Error, connect};
 pub use publisher::Publisher;
 pub use request::{Call, TaskVerb};
+pub use servers::fault_of_url;
 pub use service::{Answer, Handler, Service, room_of};
 pub use settings::Settings;
 

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::domain::name::Prefix;
+use crate::runtime::address::Address;
 use crate::runtime::secret::Secret;
 
 /// How NATS is reached and used.
@@ -10,7 +11,7 @@ use crate::runtime::secret::Secret;
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// `nats://` or `tls://`, several joined by commas; empty: no NATS.
-    pub url: String,
+    pub url: Address,
     /// What every subject begins with, and the name of the service: deployments that share one NATS differ in it.
     pub prefix: Prefix,
     /// Whether events go into a JetStream stream where the server has JetStream. Without it a subscriber that is away
@@ -56,6 +57,6 @@ impl Settings {
 
     /// Whether NATS is wanted at all.
     pub fn is_on(&self) -> bool {
-        !self.url.is_empty()
+        !self.url.expose().is_empty()
     }
 }

@@ -95,35 +95,42 @@ pub const REPORT_KEPT_S: u64 = 32 * 24 * 3_600;
 /// The shortest and the longest time that may be promised, in milliseconds: 1 s to a year.
 pub const TARGET_MS: std::ops::RangeInclusive<Millis> = 1_000..=365 * 24 * 3_600_000;
 
-/// The time that a client's words mean, if they mean one within [`TARGET_MS`]: a whole number and a unit such as
-/// `90s`, `15m`, `4h`, `3d`, or an ISO 8601 duration of days, hours, minutes and seconds such as `PT4H` or `P1DT12H`.
+/// The time that a client's words mean, if they mean one within [`TARGET_MS`]: whole numbers with units, the largest
+/// first, such as `90s`, `4h` or `1h30m`, or an ISO 8601 duration of days, hours, minutes and seconds such as `PT4H` or
+/// `P1DT12H`.
 pub fn target_ms(words: &str) -> Option<Millis> {
     let words = words.trim();
     let ms = match words.strip_prefix('P') {
         Some(rest) => iso_ms(rest)?,
-        None => part_ms(words, "dhms")?,
+        None => sum_ms(words, "dhms")?,
     };
     TARGET_MS.contains(&ms).then_some(ms)
 }
 
 /// `1DT12H30M5S`, of which any part may be left out, but not all.
 fn iso_ms(text: &str) -> Option<Millis> {
-    let (date, time) = match text.split_once('T') {
-        Some((_, "")) => return None,
-        Some((date, time)) => (date, time),
-        None => (text, ""),
-    };
-    let mut sum: Millis = 0;
-    let mut order = "DHMS";
-    for (half, units) in [(date, "D"), (time, "HMS")] {
-        for part in half.split_inclusive(|letter: char| !letter.is_ascii_digit()) {
-            let unit = part.chars().last().filter(|unit| units.contains(*unit))?;
-            // Each unit once, the largest first.
-            order = order.split_once(unit)?.1;
-            sum = sum.checked_add(part_ms(&part.to_lowercase(), "dhms")?)?;
-        }
+    if text.contains(|letter: char| letter.is_ascii_lowercase()) {
+        return None;
     }
-    (!text.is_empty()).then_some(sum)
+    let text = text.to_ascii_lowercase();
+    let (date, time) =
+        text.split_once('t').map_or((text.as_str(), None), |(date, time)| (date, Some(time)));
+    match (date, time) {
+        ("", Some(time)) => sum_ms(time, "hms"),
+        (date, None) => sum_ms(date, "d"),
+        (date, Some(time)) => sum_ms(date, "d")?.checked_add(sum_ms(time, "hms")?),
+    }
+}
+
+/// Numbers with units, at least one, each unit once and in their order.
+fn sum_ms(text: &str, mut units: &str) -> Option<Millis> {
+    let mut sum: Option<Millis> = None;
+    for part in text.split_inclusive(|letter: char| !letter.is_ascii_digit()) {
+        let ms = part_ms(part, units)?;
+        units = units.split_once(part.chars().last()?)?.1;
+        sum = Some(sum.unwrap_or_default().checked_add(ms)?);
+    }
+    sum
 }
 
 /// One number and one unit.
@@ -175,6 +182,8 @@ mod tests {
             ("P1DT12H", 129_600_000),
             ("P2D", 172_800_000),
             ("PT1H30M5S", 5_405_000),
+            ("1h30m", 5_400_000),
+            ("1d2h3m4s", 93_784_000),
         ] {
             assert_eq!(target_ms(words), Some(ms), "{words}");
         }
@@ -185,7 +194,12 @@ mod tests {
             "4",
             "4 h",
             "-4h",
-            "4h30m",
+            "30m1h",
+            "1h1h",
+            "1h 30m",
+            "1h30",
+            "h30m",
+            "Pt4h",
             "0s",
             "366d",
             "P",

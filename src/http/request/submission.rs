@@ -51,8 +51,8 @@ pub struct Submission {
     /// Which part of your world it comes from; `user` if left out. A caller may give its own name, `user`, and what
     /// `auth.sources` allows it.
     source: Field<Option<Text<Name>>>,
-    /// What was promised in time, in your words: at most 64 characters. Words that mean a time, such as `90s`, `15m`,
-    /// `4h`, `3d` or `PT4H`, 1 s to a year, are the time to finish, unless `sla_deadline` is given; others are only kept.
+    /// The time to finish, 1 s to a year: `90s`, `15m`, `1h30m`, `3d`, `PT4H` and the like. With `sla_deadline`, which
+    /// counts instead, any words for it, at most 64 characters.
     sla_target: Field<Option<String>>,
     /// When it must be finished.
     sla_deadline: Field<Option<Text<Time>>>,
@@ -173,6 +173,8 @@ impl Submission {
     }
 }
 
+const NOT_A_TARGET: &str = "must be a time of 1 s to a year such as `90s`, `4h`, `1h30m` or `PT4H`; other words need `sla_deadline`";
+
 type TimeField = Field<Option<Text<Time>>>;
 
 fn read_sla(
@@ -185,13 +187,17 @@ fn read_sla(
     let target = faults.optional("sla_target", target);
     let target = faults.short("sla_target", target, TARGET);
     let deadline = faults.optional("sla_deadline", deadline).map(|time| time.0.0);
+    let within_ms = target.as_deref().and_then(target_ms);
+    if target.is_some() && within_ms.is_none() && deadline.is_none() {
+        faults.add("sla_target", NOT_A_TARGET);
+    }
     let threshold = faults.optional("alert_threshold", threshold);
     let threshold = faults.within("alert_threshold", threshold, THRESHOLD);
     let start_deadline = faults.optional("sla_start_deadline", start_deadline).map(|time| time.0.0);
     let is_promised =
         target.is_some() || deadline.is_some() || start_deadline.is_some() || threshold.is_some();
     is_promised.then(|| Sla {
-        within_ms: target.as_deref().and_then(target_ms),
+        within_ms,
         target,
         deadline,
         start_deadline,

@@ -96,7 +96,7 @@ impl Builder {
             url += "?user=orch&pass=secret";
         }
         let store_settings = store::Settings {
-            url,
+            url: url.into(),
             events_kept: self.settings.retention.events,
             events_bytes: self.settings.retention.events_bytes,
             ..self.store
@@ -120,7 +120,6 @@ impl Builder {
 /// An engine with the default settings over the Redis at `url`, to look at what processes have left there.
 pub async fn engine_over(url: &str) -> Engine {
     let settings = Settings::read(None, &Variables::new()).unwrap();
-    let store =
-        store::Settings { url: url.to_owned(), response_timeout_ms: 10_000, ..settings.store };
+    let store = store::Settings { url: url.into(), response_timeout_ms: 10_000, ..settings.store };
     Engine::new(Store::open(store).await.unwrap(), settings.engine, CancellationToken::new())
 }

@@ -121,7 +121,7 @@ impl Nats {
     /// How a bridge reaches it.
     pub fn settings(&self) -> transport::Settings {
         let defaults = Settings::read(None, &Variables::new()).unwrap();
-        transport::Settings { url: self.url(), ..defaults.nats }
+        transport::Settings { url: self.url().into(), ..defaults.nats }
     }
 
     /// Ends it at once, as a crash does.

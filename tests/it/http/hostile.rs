@@ -125,7 +125,8 @@ async fn hostile_texts_in_fields_are_kept_as_they_are_or_refused() {
             let answer = site.unchanged(site.post("crew", "/tasks", &body)).await;
             assert_eq!(answer.pointers(), [format!("/{name}")], "{text:?}");
         }
-        let body = json!({"type": "faq", "payload": {text: text}, "metadata": {text: [text]}, "sla_target": text});
+        let body = json!({"type": "faq", "payload": {text: text}, "metadata": {text: [text]}, "sla_target": text,
+            "sla_deadline": "2100-01-01T00:00:00Z"});
         let task = site.submit(&body).await;
         assert_eq!((&task["payload"], &task["metadata"]), (&body["payload"], &body["metadata"]));
         assert_eq!(task["sla"]["target"], text);

@@ -237,6 +237,26 @@ async fn the_same_submission_in_another_spelling_is_no_other_one() {
 }
 
 #[tokio::test]
+async fn a_promise_in_words_that_mean_no_time_is_refused() {
+    let site = Site::open().await;
+    for (words, is_time) in
+        [("1h30m", true), ("PT1H30M", true), ("1h 30m", false), ("1.5h", false), ("soon", false)]
+    {
+        let mut body = faq();
+        body["sla_target"] = json!(words);
+        let answer = site.post("crew", "/tasks", &body).await;
+        if is_time {
+            assert!(answer.accepted(201)["sla"]["deadline"].is_string(), "{words}: {answer:?}");
+        } else {
+            assert_eq!(answer.pointers(), ["/sla_target"], "{words}");
+        }
+        body["sla_deadline"] = json!("2100-01-01T00:00:00Z");
+        assert_eq!(site.submit(&body).await["sla"]["target"], words);
+    }
+    site.finish().await;
+}
+
+#[tokio::test]
 async fn a_key_belongs_to_the_caller_who_used_it() {
     let site = Site::open().await;
     let submit = async |name| {

@@ -27,7 +27,7 @@ async fn a_redis_with_an_authority_of_its_own_is_reached_by_every_connection() {
     let (redis, url) = Redis::over_tls(&server, &server_key, &authority).await;
     let defaults = Settings::read(None, &Variables::new()).unwrap();
     let right = store::Settings {
-        url,
+        url: url.into(),
         tls_ca_file: text(&authority),
         tls_cert_file: text(&client),
         tls_key_file: text(&client_key),

@@ -28,7 +28,6 @@ async fn a_wrong_setting_ends_any_command_and_names_key_value_and_what_is_expect
         ("ORCHESTRATOR__AGENTS__LEASE_MS", "5", "1000 to 3600000"),
         ("ORCHESTRATOR__AGENTS__LEASE_MS", "soon", "whole number"),
         ("ORCHESTRATOR__HTTP__GRACE_MS", "300001", "0 to 300000"),
-        ("REDIS_URL", "localhost:6379", "redis://"),
     ] {
         for command in ["gateway", "worker", "doctor", "settings"] {
             let (code, output, log) = Program::new().with(name, value).run(&[command]).await;
@@ -76,6 +75,26 @@ async fn settings_show_what_is_in_force_and_hide_every_secret() {
     }
     for secret in ["hunter2", JWT_SECRET, "key-of-"] {
         assert!(!output.contains(secret), "{secret}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_is_not_understood_ends_every_command_and_no_part_of_it_is_printed() {
+    for (name, setting, url) in [
+        ("REDIS_URL", "store.url", "localhost:6379"),
+        ("REDIS_URL", "store.url", "redis://ops:top?secret@db"),
+        ("REDIS_URL", "store.url", "redis://ops:topsecret@db?db=3"),
+        ("REDIS_URL", "store.url", "redis://ops:topsecret@db:99999"),
+        ("REDIS_URL", "store.url", "redis://ops:topsecret@db/abc"),
+        ("NATS_URL", "nats.url", "nats://ops:top?secret@one"),
+    ] {
+        for command in ["gateway", "worker", "bridge", "doctor", "settings"] {
+            let program = Program::new().with(name, url).with("RUST_LOG", "debug");
+            let (code, output, log) = program.run(&[command]).await;
+            let said = format!("{output}{log}");
+            assert!(code == 2 && said.contains(&format!("`{setting}`")), "{command} {url}: {said}");
+            assert!(!said.contains("secret") && !said.contains("top"), "{command} {url}: {said}");
+        }
     }
 }
 

@@ -89,7 +89,7 @@ async fn a_connection_that_is_cut_anywhere_in_a_wave_loses_and_repeats_nothing()
     let (fleet, nats) = (Fleet::start().await, Nats::start().await);
     nats.make_stream(forgetful(100)).await;
     let wire = Wire::to(nats.port()).await;
-    let settings = transport::Settings { url: wire.url().to_owned(), ..nats.settings() };
+    let settings = transport::Settings { url: wire.url().into(), ..nats.settings() };
     let bridge = bridge_of(&fleet.engine, &settings).await;
     settle(&bridge).await;
     let seed = fastrand::u64(..);

@@ -1,0 +1,309 @@
+//! Where a server is, as operators write it: a URL that is read strictly, and shown without its secrets.
+//!
+//! A password with a `?` or a `/` in it makes another URL than was meant, and a reader that guesses takes a part of the
+//! password for a host. So what RFC 3986 does not allow is refused, in words that never hold a part of the URL.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use serde::Deserialize;
+
+/// A URL, or several that are joined by commas, as it was set. Only [`Address::expose`] tells all of it.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Address(String);
+
+impl Address {
+    /// What was set, with its secrets.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Into<String>> From<T> for Address {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&shown(&self.0))
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// The parts of a URL. Its `Debug` would show the password, so there is none.
+pub struct Url<'t> {
+    /// `redis`, in small letters.
+    pub scheme: &'t str,
+    /// Decoded; `None`: there is none.
+    pub user: Option<String>,
+    /// Decoded; `None`: there is none.
+    pub password: Option<String>,
+    /// Each host with its port, without the brackets of IPv6. Empty, as in `unix:///path`: none.
+    pub hosts: Vec<(&'t str, Option<u16>)>,
+    /// Empty, or from its `/` on.
+    pub path: &'t str,
+    /// Names and values, decoded, no name twice.
+    pub query: Vec<(&'t str, String)>,
+    /// What follows the `#`.
+    pub fragment: Option<&'t str>,
+}
+
+/// Why a text is no URL of a server. A constant, so that it holds nothing of the text.
+pub type Fault = &'static str;
+
+const CREDENTIALS: Fault = "a user or password has one of / ? # @ [ ] % as it is: percent-encode them as %2F %3F %23 %40 %5B \
+                            %5D %25";
+const LETTERS: Fault = "a space, a control character or a letter beyond ASCII: percent-encode it";
+
+impl<'t> Url<'t> {
+    /// Reads one URL.
+    ///
+    /// # Errors
+    ///
+    /// What of it is not as RFC 3986 has it.
+    pub fn read(text: &'t str) -> Result<Self, Fault> {
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(LETTERS);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or("expected <scheme>://<host>")?;
+        let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if !authority.is_empty() && tail.contains('@') {
+            return Err(CREDENTIALS);
+        }
+        let (credentials, places) = match authority.rsplit_once('@') {
+            Some((credentials, places)) => (Some(credentials), places),
+            None => (None, authority),
+        };
+        let (user, password) = credentials.map(read_credentials).transpose()?.unwrap_or_default();
+        let is_one_empty = places.is_empty() && credentials.is_none();
+        let hosts = if is_one_empty { Vec::new() } else { read_hosts(places)? };
+        let (tail, fragment) = match tail.split_once('#') {
+            Some((tail, fragment)) => (tail, Some(fragment)),
+            None => (tail, None),
+        };
+        let (path, query) = match tail.split_once('?') {
+            Some((path, query)) => (path, read_query(query)?),
+            None => (tail, Vec::new()),
+        };
+        decoded(path).ok_or(LETTERS)?;
+        Ok(Self { scheme, user, password, hosts, path, query, fragment })
+    }
+
+    /// The number that the path is: `/3`. `None` if it is another text.
+    pub fn database(&self) -> Option<u32> {
+        let number = self.path.strip_prefix('/').unwrap_or(self.path);
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        match number {
+            "" => Some(0),
+            _ if is_number => number.parse().ok().filter(|number| i32::try_from(*number).is_ok()),
+            _ => None,
+        }
+    }
+}
+
+fn read_credentials(text: &str) -> Result<(Option<String>, Option<String>), Fault> {
+    if text.contains(['@', '[', ']', '\\']) {
+        return Err(CREDENTIALS);
+    }
+    let (user, password) = match text.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (text, None),
+    };
+    if password == Some("") || (user.is_empty() && password.is_none()) {
+        return Err("the user or the password before the @ is empty");
+    }
+    let user = if user.is_empty() { None } else { Some(decoded(user).ok_or(CREDENTIALS)?) };
+    let password = password.map(|text| decoded(text).ok_or(CREDENTIALS)).transpose()?;
+    Ok((user, password))
+}
+
+fn read_hosts(text: &str) -> Result<Vec<(&str, Option<u16>)>, Fault> {
+    text.split(',').map(read_host).collect()
+}
+
+fn read_host(text: &str) -> Result<(&str, Option<u16>), Fault> {
+    let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((host, port))) if host.parse::<Ipv6Addr>().is_ok() => (host, port),
+        Some(_) => return Err("expected an IPv6 address between [ and ]"),
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let is_name = text.starts_with('[') || (!host.is_empty() && host.bytes().all(is_part));
+    if !is_name {
+        return Err("expected the name or the address of a host");
+    }
+    if matches!(host, "0.0.0.0" | "::") {
+        return Err("expected an address to connect to; this one is only for listening");
+    }
+    if port.is_empty() {
+        return Ok((host, None));
+    }
+    let digits =
+        port.strip_prefix(':').filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let port = digits.and_then(|port| port.parse().ok()).filter(|port: &u16| *port > 0);
+    port.map(|port| (host, Some(port))).ok_or("expected a port from 1 to 65535 after the host")
+}
+
+fn read_query(text: &str) -> Result<Vec<(&str, String)>, Fault> {
+    let mut read: Vec<(&str, String)> = Vec::new();
+    for part in text.split('&') {
+        let (name, value) =
+            part.split_once('=').ok_or("a part of the query is not <name>=<value>")?;
+        if value.contains(['+', '?']) {
+            return Err(
+                "a value in the query has a + or a ? as it is: percent-encode them as %2B %3F",
+            );
+        }
+        if read.iter().any(|(known, _)| *known == name) {
+            return Err("a name in the query is there twice");
+        }
+        read.push((name, decoded(value).ok_or(CREDENTIALS)?));
+    }
+    Ok(read)
+}
+
+/// The text that is percent-encoded; `None` if an escape is not whole, or means no UTF-8 or a control character.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        rest = others;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = rest.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = &rest[2..];
+    }
+    String::from_utf8(bytes).ok().filter(|text| !text.contains(char::is_control))
+}
+
+/// The URLs with `***` for each password, for a user without one (which may be a password or a token) and for what
+/// cannot be read.
+fn shown(text: &str) -> String {
+    let urls: Vec<_> = match Url::read(text) {
+        Ok(url) => vec![shown_url(text, &url)],
+        Err(_) => text.split(',').map(shown_part).collect(),
+    };
+    urls.join(",")
+}
+
+fn shown_part(text: &str) -> String {
+    match Url::read(text.trim()) {
+        Ok(url) => shown_url(text.trim(), &url),
+        Err(_) if text.is_empty() => String::new(),
+        Err(_) => "***".to_owned(),
+    }
+}
+
+fn shown_url(text: &str, url: &Url<'_>) -> String {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let credentials = match (credentials.split_once(':'), url.user.is_some()) {
+        (Some((user, _)), _) => format!("{user}:***@"),
+        (None, true) => "***@".to_owned(),
+        (None, false) => String::new(),
+    };
+    let plain = |name: &str| name == "db";
+    let query = url.query.iter().map(|(name, value)| match plain(name) {
+        true => format!("{name}={value}"),
+        false => format!("{name}=***"),
+    });
+    let query = query.collect::<Vec<_>>().join("&");
+    let query = if query.is_empty() { query } else { format!("?{query}") };
+    let fragment = url.fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
+    format!("{}://{credentials}{hosts}{}{query}{fragment}", url.scheme, url.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_secrets() {
+        for (url, safe) in [
+            ("", ""),
+            ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
+            ("rediss://ops:s3:cr%40t@db:6379/2", "rediss://ops:***@db:6379/2"),
+            ("redis://:secret@db", "redis://:***@db"),
+            ("redis://secret@[::1]:1", "redis://***@[::1]:1"),
+            ("redis+unix:///run/r.sock?db=1&pass=secret", "redis+unix:///run/r.sock?db=1&pass=***"),
+            (
+                "redis-sentinel://secret@one,two:2/0?sentinel_password=s#m",
+                "redis-sentinel://***@one,two:2/0?sentinel_password=***#m",
+            ),
+            ("nats://a:4222, tls://u:secret@b", "nats://a:4222,tls://u:***@b"),
+            ("nats://a,nats://u:sec,ret@b", "nats://a,***,***"),
+            ("redis://ops:top?secret@db", "***"),
+            ("redis://ops:top/secret@db", "***"),
+            ("redis://ops:top#secret@db", "***"),
+            ("redis://ops:top@secret@db", "***"),
+            ("secret", "***"),
+        ] {
+            assert_eq!(format!("{}", Address::from(url)), safe);
+            assert_eq!(format!("{:?}", Address::from(url)), safe);
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_url_are_decoded() {
+        let url = Url::read("x://o%40ps:s%3Fa:fe@one,[::1]:2/3?a=%26#m").ok().unwrap();
+
+        assert_eq!((url.user.as_deref(), url.password.as_deref()), (Some("o@ps"), Some("s?a:fe")));
+        assert_eq!(url.hosts, [("one", None), ("::1", Some(2))]);
+        assert_eq!(
+            (url.database(), url.query, url.fragment),
+            (Some(3), vec![("a", "&".to_owned())], Some("m"))
+        );
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_server_is_refused() {
+        for url in [
+            "",
+            "h",
+            "://h ",
+            "x://h:",
+            "x://h:0",
+            "x://h:99999",
+            "x://h:+1",
+            "x://h:1:2",
+            "x://@h",
+            "x://u:@h",
+            "x://:@h",
+            "x://u@",
+            "x://u%@h",
+            "x://u%zz@h",
+            "x://u%0a@h",
+            "x://u%ff@h",
+            "x://[h]",
+            "x://[::1",
+            "x://h,",
+            "x://0.0.0.0",
+            "x://h?a",
+            "x://h?a=1&a=2",
+            "x://h?a=b+c",
+            "x://h/%",
+            "x://ü",
+            "x://h\n",
+            "x://u[:p@h",
+            "x://h|i",
+        ] {
+            assert!(Url::read(url).is_err(), "{url:?}");
+        }
+        for path in ["/abc", "/-1", "/3/", "/+3", "/99999999999"] {
+            let url = format!("x://h{path}");
+            assert_eq!(Url::read(&url).ok().unwrap().database(), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What must hold of the way to Redis and to NATS: URLs, secrets and the files of TLS. No message holds a part of a
+//! secret.
+
+use super::Check;
+use crate::runtime::secret::Secret;
+use crate::runtime::tls;
+use crate::settings::Settings;
+use crate::{store, transport};
+
+impl Check<'_> {
+    pub(super) fn urls(&mut self, settings: &Settings) {
+        let redis = &settings.store;
+        if let Some(fault) = store::fault_of_url(redis.url.expose()) {
+            self.fail("store.url", fault);
+        }
+        if let Some(fault) = transport::fault_of_url(&settings.nats) {
+            self.fail("nats.url", fault);
+        }
+        let files = [&redis.tls_ca_file, &redis.tls_cert_file, &redis.tls_key_file];
+        // Files that no connection would use must not pass for protection.
+        if files.iter().any(|file| !file.is_empty()) && !redis.url.expose().starts_with("rediss://")
+        {
+            self.fail(
+                "store.tls_ca_file",
+                "expected only with a store.url that begins with rediss://",
+            );
+        }
+        self.tls("store", files);
+        let nats = &settings.nats;
+        self.tls("nats", [&nats.tls_ca_file, &nats.tls_cert_file, &nats.tls_key_file]);
+    }
+
+    /// Files that cannot be used are found now, not when a connection is made.
+    fn tls(&mut self, section: &str, [ca, cert, key]: [&String; 3]) {
+        if cert.is_empty() != key.is_empty() {
+            let expected = format!("expected together with {section}.tls_cert_file");
+            self.fail(&format!("{section}.tls_key_file"), expected);
+            return;
+        }
+        if let Err(why) = tls::check_authorities(ca) {
+            self.fail(&format!("{section}.tls_ca_file"), why);
+        }
+        if let Err((is_of_key, why)) = tls::check_identity(cert, key) {
+            let name = if is_of_key { "tls_key_file" } else { "tls_cert_file" };
+            self.fail(&format!("{section}.{name}"), why);
+        }
+    }
+
+    /// A line break at the end of a secret comes from a file or a shell, and is part of no secret.
+    pub(super) fn secrets(&mut self, settings: &Settings) {
+        let (auth, nats) = (&settings.http.auth, &settings.nats);
+        let user = Secret::new(nats.user.as_str());
+        let fixed = [
+            ("nats.user", &user),
+            ("nats.token", &nats.token),
+            ("nats.password", &nats.password),
+            ("nats.nkey_seed", &nats.nkey_seed),
+        ];
+        let fixed = fixed.into_iter().map(|(path, secret)| (path.to_owned(), secret));
+        let token = auth.jwt_secret.iter().map(|secret| ("auth.jwt_secret".to_owned(), secret));
+        let keys = auth.api_keys.iter().map(|(name, key)| (format!("auth.api_keys.{name}"), key));
+        for (path, secret) in fixed.chain(token).chain(keys) {
+            let text = secret.expose();
+            if text.trim() != text || text.contains(char::is_control) {
+                let why = "begins or ends with space or a line break, or has a control character in it: set it without";
+                self.fail(&path, why);
+            }
+        }
+        let seed = nats.nkey_seed.expose();
+        let is_seed = seed.len() == 58
+            && seed.starts_with("SU")
+            && seed.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'));
+        if !seed.is_empty() && !is_seed {
+            self.fail(
+                "nats.nkey_seed",
+                "expected the seed of a user's nkey: SU and 56 more characters",
+            );
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! No setting shows a secret: not in a refusal, not in what is in force, not in a log line of the settings.
+
+use config::ValueKind;
+
+use super::*;
+
+/// Two markers that must never be seen: a text, and what a text becomes that is written without quotes.
+const MARKER: &str = "top?secret";
+const NUMBER: &str = "777133777";
+
+/// What the name of a setting has in it that may hold a secret. A new one is held to it by its name.
+const SECRET_WORDS: [&str; 7] =
+    ["secret", "password", "token", "seed", "url", "api_keys", "passphrase"];
+
+fn assert_hidden(said: &str, given: &str) {
+    let parts = [
+        MARKER,
+        "topsecret",
+        "top%",
+        "secret@",
+        "?secret",
+        "=secret",
+        "=top",
+        ":top",
+        "/top",
+        "#top",
+        NUMBER,
+    ];
+    assert!(!parts.iter().any(|part| said.contains(part)), "{given}: {said}");
+}
+
+/// What is said about this file: the refusal, or all that shows settings.
+fn said(file: &str) -> String {
+    match Settings::join(Some(("test.toml".to_owned(), file.to_owned())), &Variables::new()) {
+        Err(error) => format!("{error} {error:?}"),
+        Ok(settings) => format!("{} {settings:?}", settings.shown()),
+    }
+}
+
+/// Every setting of the defaults by its path, those below free tables too.
+fn paths(table: &config::Map<String, Value>, parent: &str, found: &mut Vec<String>) {
+    for (key, value) in table {
+        let path = tree::below(parent, key);
+        match &value.kind {
+            ValueKind::Table(inner) => paths(inner, &path, found),
+            _ => found.push(path),
+        }
+    }
+}
+
+#[test]
+fn no_setting_that_may_hold_a_secret_is_ever_shown() {
+    let defaults = collect(&File::from_str(DEFAULTS, FileFormat::Toml)).unwrap();
+    let mut all = Vec::new();
+    paths(&defaults.0, "", &mut all);
+    all.push("auth.api_keys.ops".to_owned());
+    let may_hold = |path: &String| SECRET_WORDS.iter().any(|word| path.contains(word));
+    let secret: Vec<_> = all.into_iter().filter(may_hold).collect();
+    assert!(secret.len() >= 7, "{secret:?}");
+
+    for path in secret {
+        let (section, key) = path.rsplit_once('.').unwrap();
+        for value in [
+            format!("\"{MARKER}\""),
+            format!("\"{MARKER}\\n\""),
+            format!("\" {MARKER}{}\"", "x".repeat(40)),
+            format!("\"{MARKER}{}:admin\"", "x".repeat(40)),
+            format!("\"{MARKER}:root\""),
+            format!("\"redis://ops:{MARKER}@db\""),
+            format!("\"nats://ops:top%3Fsecret@db,nats://{NUMBER}@db\""),
+            NUMBER.to_owned(),
+            format!("{NUMBER}.5"),
+            format!("-{NUMBER}"),
+            format!("[\"{MARKER}\", {NUMBER}]"),
+            format!("{{ inner = \"{MARKER}\" }}"),
+        ] {
+            let file = format!("[{section}]\n{key} = {value}");
+            assert_hidden(&said(&file), &file);
+        }
+    }
+}
+
+#[test]
+fn a_hostile_url_is_refused_with_its_setting_and_without_a_part_of_it() {
+    let redis = [
+        "redis://ops:top?secret@db",
+        "redis://ops:top/secret@db",
+        "redis://ops:top#secret@db",
+        "redis://ops:top@secret@db",
+        "redis://ops:top secret@db",
+        "redis://ops:top%secret@db",
+        "redis://ops:topsecret\\n@db",
+        "redis://ops:topsecret@db:99999",
+        "redis://ops:topsecret@db:topsecret",
+        "redis://ops:topsecret@db/top",
+        "redis://ops:topsecret@db?db=3",
+        "redis://ops:topsecret@db?topsecret=3",
+        "redis://ops:topsecret@db#top",
+        "rediss://ops:topsecret@db#insecure",
+        "redis://ops:topsecret@",
+        "redis://ops:@db",
+        "redis://db,topsecret",
+        "redis:ops:topsecret@db",
+        "http://ops:topsecret@db",
+        "ops:topsecret@db",
+        "redis://h:99999",
+        "redis://h/abc",
+        "redis://h?db=3",
+        "redis://h/3/",
+        "redis://[::1",
+        "unix://ops:topsecret@/run/r.sock",
+        "unix:///run/r.sock?pass=top&secret",
+        "unix:///run/r.sock?pass=top&secret=x",
+        "unix:///run/r.sock?db=topsecret",
+        "unix://",
+        "redis-sentinel://topsecret@one",
+        "redis-sentinel://topsecret@one/0?sentinel_password=top&secret=1#m",
+        "redis-sentinel://top?secret@one#m",
+        "redis-sentinel://top#secret@one#m",
+        "redis-sentinel://one:99999#m",
+    ];
+    let nats = [
+        "nats://ops:top?secret@one",
+        "nats://ops:top,secret@one",
+        "nats://ops:topsecret@one:99999",
+        "nats://ops:topsecret@one/top",
+        "nats://ops:topsecret@one?tls=1",
+        "nats://ops:topsecret@one#top",
+        "nats://ops:topsecret@one,nats://two",
+        "nats://:topsecret@one",
+        "nats://one,,nats://two",
+        "ws://ops:topsecret@one",
+        "ops:topsecret@one",
+        "redis://ops:topsecret@one",
+    ];
+    let all = redis.map(|url| ("store", url)).into_iter().chain(nats.map(|url| ("nats", url)));
+    for (section, url) in all {
+        let file = format!("[{section}]\nurl = \"{url}\"");
+        let said = Settings::join(Some(("test.toml".to_owned(), file)), &Variables::new())
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains(&format!("`{section}.url`")), "{url}: {said}");
+        assert_hidden(&said, url);
+    }
+}
+
+#[test]
+fn a_url_that_is_written_as_the_standard_wants_is_taken() {
+    for (section, url) in [
+        ("store", "redis://ops:top%3Fsecret@db:6379/3"),
+        ("store", "rediss://:topsecret@[::1]"),
+        ("store", "redis+unix:///run/user@1000/r.sock?db=1&user=ops&pass=top%26secret"),
+        ("store", "redis-sentinel://topsecret@one,two:1/3?sentinel_password=topsecret#my.master"),
+        ("nats", "nats://ops:top%2Csecret@one:4222, tls://ops:top%2Csecret@[::1]"),
+        ("nats", "nats://topsecret@one"),
+    ] {
+        let file = format!("[{section}]\nurl = \"{url}\"");
+        let settings = Settings::join(Some(("test.toml".to_owned(), file)), &Variables::new());
+        let settings = settings.unwrap();
+        assert_hidden(&format!("{} {settings:?}", settings.shown()), url);
+    }
+}
+
+#[test]
+fn a_secret_with_space_around_it_is_refused_and_so_is_a_file_that_tls_cannot_use() {
+    let home = tempfile::tempdir().unwrap();
+    let junk = home.path().join("junk.pem");
+    std::fs::write(&junk, "-----BEGIN PRIVATE KEY-----\ntopsecret\n-----END PRIVATE KEY-----\n")
+        .unwrap();
+    let (junk, url) = (junk.display(), "url = \"rediss://db\"");
+    let long = "topsecret".repeat(6);
+    for (file, part) in [
+        (format!("[auth]\njwt_secret = \"{long}\\n\""), "`auth.jwt_secret`"),
+        (format!("[auth]\njwt_secret = \" {long}\""), "`auth.jwt_secret`"),
+        (format!("[auth.api_keys]\nops = \"{long}:admin\\n\""), "`auth.api_keys.ops`"),
+        (format!("[auth.api_keys]\nops = \"\\t{long}:admin\""), "`auth.api_keys.ops`"),
+        (format!("[nats]\npassword = \"{long}\\r\\n\""), "`nats.password`"),
+        (format!("[nats]\ntoken = \"{long}\\u0000x\""), "`nats.token`"),
+        (format!("[nats]\nnkey_seed = \"{long}\""), "`nats.nkey_seed`"),
+        (format!("[store]\n{url}\ntls_ca_file = \"/nonexistent\""), "`store.tls_ca_file`"),
+        (format!("[store]\n{url}\ntls_ca_file = \"{junk}\""), "is not in PEM"),
+        ("[store]\ntls_ca_file = \"/nonexistent\"".to_owned(), "begins with rediss://"),
+        (format!("[store]\n{url}\ntls_key_file = \"{junk}\""), "together with store.tls_cert_file"),
+        (format!("[nats]\ntls_ca_file = \"{junk}\""), "`nats.tls_ca_file`"),
+        (
+            format!("[nats]\ntls_cert_file = \"{junk}\"\ntls_key_file = \"{junk}\""),
+            "`nats.tls_cert_file`",
+        ),
+    ] {
+        let said = Settings::join(Some(("test.toml".to_owned(), file.clone())), &Variables::new())
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains(part), "{file}: {said}");
+        assert_hidden(&said, &file);
+    }
+}

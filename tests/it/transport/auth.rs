@@ -59,6 +59,17 @@ async fn a_user_and_a_password_let_in() {
 }
 
 #[tokio::test]
+async fn a_user_and_a_password_in_the_url_let_in() {
+    let nats =
+        Nats::told("authorization { users: [ { user: ann, password: \"s3,cret\" } ] }\n").await;
+    let with = |password: &str| {
+        let url = nats.settings().url.expose().replace("://", &format!("://ann:{password}@"));
+        Settings { url: url.into(), ..nats.settings() }
+    };
+    only_the_right_one_is_let_in(&nats, &[with("secret")], &with("s3%2Ccret")).await;
+}
+
+#[tokio::test]
 async fn an_nkey_lets_in() {
     let (known, unknown) = (KeyPair::new_user(), KeyPair::new_user());
     let config = format!("authorization {{ users: [ {{ nkey: {} }} ] }}\n", known.public_key());

@@ -9,7 +9,7 @@ use crate::runtime::address::Address;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// `redis://`, `rediss://`, `unix://` or [`sentinel::SCHEME`], with user and password where needed.
+    /// `redis://`, `rediss://`, `unix://` or `redis-sentinel://`, with user and password where needed.
     pub url: Address,
     /// What every key and channel begins with: deployments that share one Redis differ in it.
     pub prefix: Prefix,

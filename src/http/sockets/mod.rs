@@ -6,7 +6,7 @@
 //! * every connection has a [`Line`]: what it is doing, and since when;
 //! * [`Seats`] bounds how many there are and looks at all of them a few times a second: who is
 //!   overdue is cut, and who holds a seat for nothing makes room for the next one;
-//! * [`serve`] answers the requests of one connection.
+//! * [`serve()`] answers the requests of one connection.
 //!
 //! HTTP/2 is not spoken: nothing in the product needs it, and one request at a time on a connection
 //! is what the bounds count.

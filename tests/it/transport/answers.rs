@@ -40,7 +40,8 @@ fn outcomes(tasks: &Value) -> Vec<Value> {
     let outcome = |held: &Value| {
         let task = &held["task"];
         assert_eq!((&task["attempt"], &task["lost_count"]), (&json!(1), &json!(0)));
-        json!({"task_id": task["task_id"], "attempt": 1, "lease": held["lease"], "outcome": "completed"})
+        let (id, lease) = (&task["task_id"], &held["lease"]);
+        json!({"task_id": id, "attempt": 1, "lease": lease, "outcome": "completed"})
     };
     tasks.as_array().unwrap().iter().map(outcome).collect()
 }
@@ -130,7 +131,8 @@ async fn what_no_claim_over_nats_has_room_for_is_refused_there() {
     let refusal = caller.call("crew", "orchestrator.ingest.tasks", &large);
     let problem = refused(&site.unchanged(refusal).await, 422, "invalid-fields");
     assert_eq!(problem["errors"][0]["pointer"], "/payload", "{problem}");
-    let outcome = json!({"task_id": "019ab3c4-0000-7000-8000-000000000000", "attempt": 1, "lease": "x", "outcome": "completed"});
+    let id = "019ab3c4-0000-7000-8000-000000000000";
+    let outcome = json!({"task_id": id, "attempt": 1, "lease": "x", "outcome": "completed"});
     let body = json!({"outcomes": vec![outcome; 100]});
     let answer = caller.call("crew", "orchestrator.agents.faq_agent.results", &body).await;
     let problem = refused(&answer, 422, "invalid-fields");
@@ -186,7 +188,8 @@ async fn heavy(site: &Site, nth: usize) {
     let (long, name) = (text.repeat(600), "n".repeat(64));
     let body = json!({
         "type": "deploy", "payload": {"x": text.repeat(nth * 7 % 400)}, "metadata": {&name: long},
-        "sla_target": text.repeat(40), "trace_id": "t".repeat(32), "priority": "P0", "max_retries": 5,
+        "sla_target": text.repeat(40), "sla_deadline": "2100-01-01T00:00:00Z",
+        "trace_id": "t".repeat(32), "priority": "P0", "max_retries": 5,
     });
     let task = site.submit(&body).await;
     let path = format!("/approvals/{}/approve", task["approval_id"].as_str().unwrap());

@@ -95,11 +95,28 @@ pub fn is_deeper_than(json: &str, most: usize) -> bool {
 
 /// Whether a number has more than `most` characters. Takes text that may not be JSON.
 pub fn has_number_over(json: &str, most: usize) -> bool {
+    if !has_run_over(json.as_bytes(), most) {
+        return false;
+    }
     let mut length = 0usize;
     outside_strings(json).any(|byte| {
-        let is_part = byte.is_ascii_digit() || b"+-.eE".contains(&byte);
-        length = if is_part { length + 1 } else { 0 };
+        length = if is_of_number(byte) { length + 1 } else { 0 };
         length > most
+    })
+}
+
+fn is_of_number(byte: u8) -> bool {
+    byte.is_ascii_digit() || b"+-.eE".contains(&byte)
+}
+
+/// Whether more than `most` characters of numbers stand in a row, in a string or not. One of them stands at a multiple
+/// of `most`, so that few bytes are looked at.
+fn has_run_over(text: &[u8], most: usize) -> bool {
+    let places = (0..text.len()).step_by(most.max(1));
+    places.filter(|at| is_of_number(text[*at])).any(|at| {
+        let before = text[..at].iter().rev().take_while(|byte| is_of_number(**byte));
+        let behind = text[at..].iter().take_while(|byte| is_of_number(**byte));
+        before.take(most).count() + behind.take(most + 1).count() > most
     })
 }
 

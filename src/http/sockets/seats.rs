@@ -25,6 +25,10 @@ const RESERVE: usize = 16;
 /// new one would cost more the more there are.
 const LOOKED_AT: usize = 256;
 
+/// How long a connection has at the least before it makes room: its request may be there and not be read yet. The next
+/// one waits as long.
+const SETTLING: Duration = Duration::from_millis(10);
+
 /// How long one that was told to leave is waited for before it is looked again.
 const LEAVING: Duration = Duration::from_secs(1);
 
@@ -81,6 +85,8 @@ enum Room {
     },
     /// One has to leave first, and is told so.
     Soon,
+    /// One can leave in a moment.
+    Later,
 }
 
 impl Seats {
@@ -112,6 +118,7 @@ impl Seats {
             match self.room_for(address) {
                 Room::Seat { is_reserve } => break is_reserve,
                 Room::Soon => drop(timeout(LEAVING, freed).await),
+                Room::Later => drop(timeout(SETTLING, freed).await),
             }
         };
         let mut taken = self.lock();
@@ -145,6 +152,11 @@ impl Seats {
             spare = taken.reserve.iter().find_map(|id| taken.lines.get(id)).map(Arc::clone);
         }
         if let Some(line) = spare {
+            let now = Instant::now();
+            let has_settled = |since| now.duration_since(since) >= SETTLING;
+            if !line.spare_since(now).is_some_and(has_settled) {
+                return Room::Later;
+            }
             taken.leaving.insert(line.id);
             self.traffic.count(Cause::Evicted);
             line.cut(Cause::Evicted);

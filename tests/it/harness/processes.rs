@@ -1,7 +1,7 @@
 //! Real processes of ours: started with the settings of a test, listened to, signalled, and ended with the test.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use super::{Answer, Call, KEYS, eventually, key_of, late, limit};
 
@@ -257,12 +258,17 @@ pub(super) fn pause(child: u32) {
 
 /// A port of 127.0.0.1 below those that the system gives out by itself, so that it stays free until a server takes it,
 /// and while that server is down. Each process begins elsewhere.
+///
+/// It is looked at without listening: a child that another thread starts meanwhile has the socket until it runs its
+/// program, and only one that listens would keep the server out.
 pub(super) fn free_port() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     loop {
         let nth = std::process::id() * 16 + TAKEN.fetch_add(1, Ordering::Relaxed);
         let port = 10_000 + u16::try_from(nth % 20_000).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        if socket.bind(SocketAddr::from(([127, 0, 0, 1], port))).is_ok() {
             return port;
         }
     }

@@ -25,8 +25,8 @@ const RESERVE: usize = 16;
 /// new one would cost more the more there are.
 const LOOKED_AT: usize = 256;
 
-/// How long a connection has at the least before it makes room: its request may be there and not be read yet. The next
-/// one waits as long.
+/// How long a connection waits for its client before it makes room: a request may be there that is not read yet. A new
+/// connection looks again as much later.
 const SETTLING: Duration = Duration::from_millis(10);
 
 /// How long one that was told to leave is waited for before it is looked again.
@@ -149,18 +149,13 @@ impl Seats {
             if taken.reserve.len() < RESERVE {
                 return Room::Seat { is_reserve: true };
             }
-            spare = taken.reserve.iter().find_map(|id| taken.lines.get(id)).map(Arc::clone);
+            let mut reserve = taken.reserve.iter().filter_map(|id| taken.lines.get(id));
+            spare = reserve.find(|line| has_settled(line)).map(Arc::clone);
         }
-        if let Some(line) = spare {
-            let now = Instant::now();
-            let has_settled = |since| now.duration_since(since) >= SETTLING;
-            if !line.spare_since(now).is_some_and(has_settled) {
-                return Room::Later;
-            }
-            taken.leaving.insert(line.id);
-            self.traffic.count(Cause::Evicted);
-            line.cut(Cause::Evicted);
-        }
+        let Some(line) = spare.filter(has_settled) else { return Room::Later };
+        taken.leaving.insert(line.id);
+        self.traffic.count(Cause::Evicted);
+        line.cut(Cause::Evicted);
         Room::Soon
     }
 
@@ -267,7 +262,7 @@ impl Taken {
     /// else, of some, the one that has held its seat for nothing for longest.
     fn spare(&mut self, of: Option<IpAddr>) -> Option<Arc<Line>> {
         let unknown = self.unknown.iter().take(LOOKED_AT).filter_map(|id| self.lines.get(id));
-        let mut unknown = unknown.filter(|line| fits(line, of));
+        let mut unknown = unknown.filter(|line| fits(line, of) && has_settled(line));
         let oldest = unknown.next().map(Arc::clone);
         oldest.or_else(|| self.idlest(of))
     }
@@ -284,6 +279,12 @@ impl Taken {
         self.cursor = next;
         idlest
     }
+}
+
+/// Whether it waits for its client alone, and not since just now.
+fn has_settled(line: &Arc<Line>) -> bool {
+    let now = Instant::now();
+    line.spare_since(now).is_some_and(|since| now.duration_since(since) >= SETTLING)
 }
 
 fn fits(line: &Line, of: Option<IpAddr>) -> bool {

@@ -101,6 +101,7 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let (scheduled_for, version) = (first.optional()?, first.needed()?);
     let (agent, kind, priority) = (second.needed()?, second.needed()?, second.needed()?);
     let (trace_id, traceparent) = (second.optional()?, second.optional()?);
+    let _bytes = second.needed::<u64>()?;
     let (max_retries, timeout_ms) = (second.needed()?, second.optional()?);
     let (parent, source, _actions) = (second.optional()?, second.needed()?, third.text()?);
     let on_parent_cancel = second.optional()?.unwrap_or_default();

@@ -27,7 +27,8 @@
 //! | `corrected` | string | when the doctor last corrected `open`, ms; expires |
 //! | `published:<call>` | string | the log entry of an event from outside; expires after 10 s |
 //! | `events` | stream | the event log; an entry holds the events of one script, each in a field `e` |
-//! | `logged` | string | how many bytes were ever written to `events`; each entry says in its field `b` how many with it |
+//! | `logged` | string | how many bytes were ever written to `events` |
+//! | `marks` | sorted set | some of the entries of `events` by how many bytes were written before them |
 //! | `share:<caller>` | string | how many bytes the caller has published; expires after a minute |
 //! | `audit` | stream | who did what that somebody must answer for, in a chain of hashes; see `audit.lua` |
 //! | `audit:head` | hash | `sequence`, `at`, `hash` of the newest entry of `audit`; `trimmed`, `trimmed_hash` of the newest that is gone |

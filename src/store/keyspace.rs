@@ -40,7 +40,7 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         ("open" | "refused" | "bridge" | "credentials" | "examiner", "") | ("audit", "head") => {
             ("hash", Content::Other)
         }
-        ("roster" | "cascade", "") => ("zset", Content::Other),
+        ("roster" | "cascade" | "marks", "") => ("zset", Content::Other),
         ("paused", "") => ("set", Content::Paused),
         ("events" | "audit", "") => ("stream", Content::Other),
         ("corrected" | "logged", "") | ("idempotency" | "published" | "share" | "void", _) => {

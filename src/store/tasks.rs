@@ -207,43 +207,24 @@ fn optional<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Appends the 28 arguments of one task, in the order that `submit.lua` lists.
+/// Appends the 10 arguments of one task, in the order that `submit.lua` lists.
 fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let new = &record.new;
-    let (delay, at) = match new.start {
-        Start::Now => (None, None),
-        Start::After(delay) => (Some(delay), None),
-        Start::At(at) => (None, Some(at)),
-    };
-    let target = new.sla.as_ref().and_then(|sla| sla.target.as_deref());
     let spec = codec::write_spec(&new.payload, new.metadata.as_deref())?;
-    let digest = new.idempotency.as_ref().map(|idempotency| idempotency.digest.as_str());
-    let gate = record
-        .gate
-        .as_ref()
-        .map(|gate| Ok::<_, Error>(format!("{}\n{}", gate.digest, gate.lines()?)));
-    let approval = record.gate.as_ref().map(|gate| gate.id);
-    args.arg(record.id.to_string())
-        .arg(record.agent.as_str())
-        .arg(new.kind.as_str())
-        .arg(new.priority.as_str());
-    args.arg(record.head_start_ms).arg(optional(delay)).arg(optional(at)).arg(spec);
-    args.arg(record.key_hash.as_deref().unwrap_or_default()).arg(digest.unwrap_or_default());
-    args.arg(optional(approval)).arg(gate.transpose()?.unwrap_or_default());
-    args.arg(new.trace_id.as_deref().unwrap_or_default())
-        .arg(new.max_retries)
-        .arg(optional(new.timeout_ms));
-    args.arg(optional(new.parent));
-    let sla = new.sla.as_ref();
-    args.arg(optional(sla.and_then(|sla| sla.deadline)))
-        .arg(optional(sla.and_then(|sla| sla.within_ms)));
-    args.arg(&record.by).arg(new.traceparent.as_deref().unwrap_or_default());
-    args.arg(new.source.as_str()).arg(optional(sla.map(|sla| sla.alert_threshold)));
-    args.arg(optional(sla.and_then(|sla| sla.start_deadline)));
-    args.arg(optional(sla.and_then(|sla| sla.start_within_ms)));
-    args.arg(format!("{} {}", u8::from(record.stands_while_blocked), codec::word(target)));
-    args.arg(&record.actions);
-    args.arg(new.parent.map_or("-", |_| new.on_parent_cancel.as_str()));
+    args.arg(record.id.to_string()).arg(facts(record, spec.len())).arg(spec);
+    args.arg(&record.by).arg(record.head_start_ms);
+    args.arg(match new.start {
+        Start::Now => "+0".to_owned(),
+        Start::After(delay) => format!("+{delay}"),
+        Start::At(at) => at.to_string(),
+    });
+    args.arg(promise(record));
+    let digest = new.idempotency.as_ref().map_or("-", |idempotency| idempotency.digest.as_str());
+    args.arg(record.key_hash.as_ref().map_or_else(String::new, |hash| format!("{hash} {digest}")));
+    args.arg(match &record.gate {
+        None => String::new(),
+        Some(gate) => format!("{} {}\n{}", gate.id, gate.digest, gate.lines()?),
+    });
     args.arg(match (new.parent, record.parent_elsewhere) {
         (None, _) => "",
         (Some(_), None) => "here",
@@ -251,6 +232,38 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
         (Some(_), Some(Some(state))) => state.as_str(),
     });
     Ok(())
+}
+
+/// The second line of a task's record; `prelude.lua` says what stands where.
+fn facts(record: &NewRecord, bytes: usize) -> String {
+    let new = &record.new;
+    let trace_id = new.trace_id.as_deref().unwrap_or("-");
+    let traceparent = new.traceparent.as_deref().unwrap_or("-");
+    let timeout = new.timeout_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
+    let parent = new.parent.map_or_else(|| "-".to_owned(), |id| id.to_string());
+    let cascade = new.parent.map_or("-", |_| new.on_parent_cancel.as_str());
+    let (agent, kind, priority) = (&record.agent, &new.kind, new.priority.as_str());
+    let (max_retries, source) = (new.max_retries, &new.source);
+    format!(
+        "{agent} {kind} {priority} {trace_id} {traceparent} {bytes} {max_retries} {timeout} {parent} \
+         {source} {cascade}"
+    )
+}
+
+/// What is promised of a task in time, as `submit.lua` reads it.
+fn promise(record: &NewRecord) -> String {
+    let stands = u8::from(record.stands_while_blocked);
+    let Some(sla) = &record.new.sla else { return format!("- - - - {stands} -") };
+    let deadline = |at: Option<Millis>, within: Option<Millis>| match (at, within) {
+        (Some(at), _) => at.to_string(),
+        (None, Some(within)) => format!("+{within}"),
+        (None, None) => "-".to_owned(),
+    };
+    let actions = if record.actions.is_empty() { "-" } else { &record.actions };
+    let start = deadline(sla.start_deadline, sla.start_within_ms);
+    let finish = deadline(sla.deadline, sla.within_ms);
+    let (percent, target) = (sla.alert_threshold, codec::word(sla.target.as_deref()));
+    format!("{actions} {start} {finish} {percent} {stands} {target}")
 }
 
 /// Reads `CREATED <state> <now> <due>`, `REPLAY <id>`, `MISMATCH` or `PARENT <state, or gone>`.

@@ -64,19 +64,15 @@ local function pass(id, bytes)
   end
 end
 
--- Those of these tasks whose specs are not too large, and beside them how many bytes these have.
-local function light_of(ids)
-  local light, sizes, count = {}, {}, 0
-  for _, id in ipairs(ids) do
-    local size = FRAME + redis.call('HSTRLEN', specs, id)
-    if size > whole then
-      pass(id, size)
-    else
-      count = count + 1
-      light[count], sizes[count] = id, size
-    end
+-- How many bytes the task has in an answer at the most.
+local function size_of(task)
+  local shown = #task.rest
+  local size = FRAME + spec_size(task) + (shown < SHOWN and shown or SHOWN)
+  if task.approval ~= '-' then
+    local _, of_approval = approval_and_size(task.approval, true)
+    size = size + of_approval
   end
-  return light, sizes
+  return size
 end
 
 -- Chooses tasks that have room from place `first` on; false if there is nothing more to choose.
@@ -85,20 +81,10 @@ local function choose(first)
   if #ids == 0 then
     return false
   end
-  local light, sizes = light_of(ids)
-  if #light > 0 then
-    fetch(light)
-  end
-  for nth, id in ipairs(light) do
-    local task, size = known[id], sizes[nth]
-    if task then
-      local shown = #task.rest
-      size = size + (shown < SHOWN and shown or SHOWN)
-      if task.approval ~= '-' then
-        local _, of_approval = approval_and_size(task.approval, true)
-        size = size + of_approval
-      end
-    end
+  fetch(ids)
+  for _, id in ipairs(ids) do
+    local task = known[id]
+    local size = task and size_of(task) or FRAME
     if size > whole then
       pass(id, size)
     elseif used + size > room then

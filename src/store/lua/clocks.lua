@@ -260,7 +260,8 @@ end
 
 -- The first attempt begins, which ends the start clock.
 local function started(task)
-  local begin, start, stands = string.match(task.rest, '^[^\n]*\n%S+ (%S+) (%S+) %S+ %S+ (%S+)')
+  local line = string.find(task.rest, '\n', 1, true)
+  local begin, start, stands = string.match(task.rest, '^%S+ (%S+) (%S+) %S+ %S+ (%S+)', line + 1)
   local group = group_of(task)
   measure('wait', group, NOW - begin - (stands == '1' and 0 or detail(task).human))
   if start ~= '-' then

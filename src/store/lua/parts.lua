@@ -3,6 +3,14 @@
 -- What a task, or an approval, has in an answer beside what is measured, bytes.
 local FRAME = 2048
 
+-- How many bytes the spec has.
+local function spec_size(task)
+  if detail(task).version == '1' then
+    return tonumber(task.bytes)
+  end
+  return redis.call('HSTRLEN', P .. 'specs', task.id)
+end
+
 -- The fields of an approval that hold payloads.
 local LARGE = { original = true, changes = true, action = true }
 

@@ -96,7 +96,10 @@ local IDLE = 60000
 
 -- Has the reaper look at the agent at this time, or before. So the agent is in the roster.
 local function look_at(agent, at)
-  watched[agent] = math.min(watched[agent] or at, at)
+  local planned = watched[agent]
+  if not planned or at < planned then
+    watched[agent] = at
+  end
 end
 
 local function ring(bell, count)
@@ -106,7 +109,7 @@ end
 -- A task's record is one string, so that a batch is read by one call and written by one:
 --
 --   state n attempt rank since approval holder said timer human sla retries lost limit due version ended
---   agent type priority trace traceparent max_retries timeout parent source cascade
+--   agent type priority trace traceparent bytes max_retries timeout parent source cascade
 --   actions begin start finish percent stands target
 --   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]      one line for each of `n` transitions
 --
@@ -121,6 +124,7 @@ end
 --   human    how long it has waited for humans while it could have gone on, ms; the wait under way apart
 --   sla      what became of its clocks, a sum; see `clocks.lua`
 --   version  of the content: 1, and one more for every time that an approver changed the payload
+--   bytes    how many its spec has in version 1
 --   cascade  what becomes of it when its parent is cancelled, `cancel` or `continue`; `-`: it has none
 --   ended    rank of the role of the human who ended the task; `-` if no human did
 --   actions  what is done when a threshold passes, each `<bit of the threshold><action>[:<argument>]`, joined by commas;
@@ -132,16 +136,19 @@ end
 --   target   the promise in the client's words, a JSON string in which `\u0020` stands for a space
 local known, changed = {}, {}
 
+-- What the second line begins with.
+local FACTS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)'
+
 local function parse(id, record)
   local state, n, attempt, rank, since, approval, holder, said, more =
     string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ()')
   local line = string.find(record, '\n', more, true)
   local detail, rest = string.sub(record, more, line - 1), string.sub(record, line + 1)
-  local agent, type, priority, trace, traceparent = string.match(rest, '^(%S+) (%S+) (%S+) (%S+) (%S+)')
+  local agent, type, priority, trace, traceparent, bytes = string.match(rest, FACTS)
   return {
     id = id, state = state, n = tonumber(n), attempt = tonumber(attempt), rank = rank, since = since, approval = approval,
     holder = holder, said = said, detail = detail, rest = rest,
-    agent = agent, type = type, priority = priority,
+    agent = agent, type = type, priority = priority, bytes = bytes,
     trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
     -- Room for what comes later: a table that grows costs more than all of this.
     details = nil, promise = nil, head = nil, added = nil, more = nil,
@@ -163,7 +170,7 @@ end
 
 -- The rarely needed part of the second line: max_retries, timeout, parent.
 local function facts(task)
-  return string.match(task.rest, '^%S+ %S+ %S+ %S+ %S+ (%S+) (%S+) (%S+)')
+  return string.match(task.rest, '^%S+ %S+ %S+ %S+ %S+ %S+ (%S+) (%S+) (%S+)')
 end
 
 -- Reads the tasks of these ids, of which there must be some; load() then gives each.

@@ -29,7 +29,7 @@ for first = 1, #all, AT_ONCE do
     local task = known[id]
     if task then
       local approval, size = approval_and_size(task.approval, has_all)
-      size = size + FRAME + #task.rest + (has_specs and redis.call('HSTRLEN', P .. 'specs', id) or 0)
+      size = size + FRAME + #task.rest + (has_specs and spec_size(task) or 0)
         + (has_results and redis.call('HSTRLEN', P .. 'results', id) or 0)
       if used > 0 and used + size > budget then
         answer[2] = first + nth - 2

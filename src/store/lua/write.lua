@@ -23,11 +23,12 @@ local EVENT_FRAME = 64
 local EVENTS_KEPT, EVENTS_BYTES = string.match(ARGV[3], '^(%d+) (%d+)$')
 EVENTS_BYTES = tonumber(EVENTS_BYTES)
 
--- The log is trimmed whenever so many bytes more were written, to the byte budget and one entry.
-local TRIM_STEP = math.max(EVENTS_BYTES / 1024, 1)
+-- Whenever so many bytes more were written, the log is marked and trimmed.
+local MARK_STEP = math.min(EVENTS_BYTES / 256, 131072)
 
--- How many entries are looked at for one trim at the most, and how many at once.
-local TRIMMED, TRIMMED_AT_ONCE = 512, 8
+-- How many marks one trim passes at the most: several only where the budget has become smaller. Some ten thousand
+-- entries stand between so many, which takes a few ms.
+local MARKS_PASSED = 32
 
 -- Adds to the numbers of a hash: pairs of field and how many more. What is no number there counts as 0.
 local function add(key, fields, amounts)
@@ -132,11 +133,20 @@ local function abort(code, command, key, why)
   error({ err = code .. ' ' .. command .. ' on ' .. key .. ': ' .. why })
 end
 
+-- Whether a text is a number, each looked at once: the tasks of a batch share most of their scores.
+local IS_NUMBER = setmetatable({}, {
+  __index = function(texts, text)
+    local number = tonumber(text)
+    local is_number = number ~= nil and number == number
+    texts[text] = is_number
+    return is_number
+  end,
+})
+
 -- Ends the script if a score could be refused.
 local function check_scores(key, list)
   for nth = 1, #list, 2 do
-    local score = tonumber(list[nth])
-    if not score or score ~= score then
+    if not IS_NUMBER[list[nth]] then
       abort('ERR', 'ZADD', key, 'a score is not a number')
     end
   end
@@ -161,63 +171,50 @@ local function check()
   end
 end
 
--- How many bytes were ever written to the log. Each entry says in its field `b` how many these were with it, so that
--- the bytes of the log are known from its first entry, however it came to be the first.
+-- How many bytes were ever written to the log, at the least: if the number is lost, as many as at the newest mark.
 local function logged()
-  local total = redis.call('GET', P .. 'logged')
-  if not total then
-    local newest = redis.call('XREVRANGE', P .. 'events', '+', '-', 'COUNT', 1)[1]
-    total = newest and newest[2][1] == 'b' and newest[2][2]
-  end
-  return tonumber(total or 0) or 0
+  return tonumber(redis.call('GET', P .. 'logged')
+    or redis.call('ZRANGE', P .. 'marks', -1, -1, 'WITHSCORES')[2] or 0) or 0
 end
 
--- Has the oldest entries go that are beyond the byte budget once the log has `total`, if they are not too many for one
--- call.
+-- Has the oldest entries go that are beyond the byte budget once the log has `total`: all before the first mark that is
+-- within, or some of them if they are many.
 local function trim(total)
-  local from, kept = '-', nil
-  for _ = 1, TRIMMED / TRIMMED_AT_ONCE do
-    local part = redis.call('XRANGE', P .. 'events', from, '+', 'COUNT', TRIMMED_AT_ONCE)
-    for _, each in ipairs(part) do
-      local is_first = not kept and from == '-'
-      kept = each[1]
-      if each[2][1] == 'b' and tonumber(each[2][2]) > total - EVENTS_BYTES then
-        if not is_first then
-          write('XTRIM', P .. 'events', { 'MINID', '=', kept })
-        end
-        return
-      end
-    end
-    if #part < TRIMMED_AT_ONCE then
-      break
-    end
-    from = '(' .. kept
-  end
-  if kept then
-    write('XTRIM', P .. 'events', { 'MINID', '=', kept })
+  local marks = P .. 'marks'
+  local beyond = redis.call('ZCOUNT', marks, '-inf', '(' .. TEXT[total - EVENTS_BYTES])
+  if beyond > 0 then
+    local passed = math.min(beyond, MARKS_PASSED)
+    local first = redis.call('ZRANGE', marks, passed, passed)[1] or redis.call('ZRANGE', marks, -1, -1)[1]
+    write('XTRIM', P .. 'events', { 'MINID', '=', first })
+    write('ZREMRANGEBYRANK', marks, { 0, passed - 1 })
   end
 end
 
--- The entries that the events are to become, each: its first and last event, and what is logged with it.
+-- A mark of the log: how many bytes were written before an entry, and its id, which log() puts there.
+local mark
+
+-- The entries that the events are to become, each: its first and its last event.
 local function weigh()
   if #said == 0 then
     return {}
   end
   local before = logged()
-  local total, entries, size = before, {}, 0
+  local total, entries, size = before, {}, ENTRY_BYTES
   local last
   for nth = 1, #said do
     local bytes = #entry[nth * 2] + EVENT_FRAME
-    if not last or nth - last.first == EVENTS_PER_ENTRY or size + bytes > ENTRY_BYTES then
-      last, size = { first = nth }, 0
+    size, total = size + bytes, total + bytes
+    if size > ENTRY_BYTES or nth - last.first == EVENTS_PER_ENTRY then
+      last, size = { first = nth }, bytes
       entries[#entries + 1] = last
     end
-    size, total = size + bytes, total + bytes
-    last.last, last.total = nth, total
+    last.last = nth
   end
   write('SET', P .. 'logged', { TEXT[total] })
-  if math.floor(total / TRIM_STEP) > math.floor(before / TRIM_STEP) then
+  if math.floor(total / MARK_STEP) > math.floor(before / MARK_STEP) then
     trim(total)
+    mark = { TEXT[before], '' }
+    write('ZADD', P .. 'marks', mark)
   end
   return entries
 end
@@ -227,8 +224,11 @@ local function log(entries)
   -- `*` never goes back even if the clock does; a moved clock names its time itself.
   local at = tonumber(ARGV[1]) == 0 and '*' or TEXT[NOW] .. '-*'
   for _, each in ipairs(entries) do
-    each.id = redis.call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_KEPT, at, 'b', TEXT[each.total],
+    each.id = redis.call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_KEPT, at,
       unpack(entry, each.first * 2 - 1, each.last * 2))
+  end
+  if mark then
+    mark[2] = entries[1].id
   end
 end
 

@@ -164,9 +164,7 @@ async fn events(redis: &Redis) -> Vec<Value> {
             redis.ask(&["XRANGE", "orchestrator:{0}:events", &from, "+", "COUNT", "20"]).await;
         let Some((last, _)) = page.last() else { return events };
         from = format!("({last}");
-        // The field `b` counts the bytes of the log; every other one is an event.
-        let fields = page.iter().flat_map(|(_, fields)| fields).filter(|(name, _)| name != "b");
-        let texts = fields.map(|(_, text)| format!("{{{text}"));
+        let texts = page.iter().flat_map(|(_, fields)| fields).map(|(_, text)| format!("{{{text}"));
         events.extend(texts.map(|text| serde_json::from_str::<Value>(&text).unwrap()));
     }
 }

@@ -34,13 +34,14 @@ const USER: [&str; 10] = [
 ];
 
 /// Parts of the keys that stay when there is no task any more; the last expire by themselves.
-const STAYS: [&str; 13] = [
+const STAYS: [&str; 14] = [
     ":layout",
     ":open",
     ":roster",
     ":sessions:",
     ":events",
     ":logged",
+    ":marks",
     ":audit",
     ":credentials",
     ":examiner",

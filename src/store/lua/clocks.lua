@@ -233,7 +233,7 @@ end
 
 -- What the report tells apart.
 local function group_of(task)
-  return string.match(task.rest, '^%S+ %S+ %S+')
+  return task.agent .. ' ' .. task.type .. ' ' .. task.priority
 end
 
 -- Adds a time to a histogram.

@@ -23,7 +23,7 @@ local function raise(task, steps, highest)
     task.rank = TEXT[task.rank + starts[old] - starts[new]]
   end
   task.rest = string.gsub(task.rest, '^(%S+ %S+) %S+', '%1 ' .. new)
-  task.priority, task.head = new, nil
+  task.priority = new
   if task.state == 'pending' or task.state == 'assigned' then
     append(come, set_of(task.state, task.agent), task.rank, task.id)
   end

@@ -151,7 +151,7 @@ local function parse(id, record)
     agent = agent, type = type, priority = priority, bytes = bytes,
     trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
     -- Room for what comes later: a table that grows costs more than all of this.
-    details = nil, promise = nil, head = nil, added = nil, more = nil,
+    details = nil, promise = nil, added = nil, more = nil,
   }
 end
 
@@ -256,26 +256,24 @@ local function barred_report(task, verb, attempt, holder, said)
   return 'LEASE ' .. task.attempt
 end
 
--- What the events of a task have in common, from after the type to before the payload.
-local function head(task)
-  if not task.head then
-    task.head = '","priority":"' .. EVENT_PRIORITY[task.priority] .. '","source_agent":"orchestrator","trace_id":'
-      .. (task.trace and '"' .. task.trace .. '"' or 'null') .. ',"task_id":'
-      .. (task.id and '"' .. task.id .. '"' or 'null') .. ',"payload":'
-  end
-  return task.head
-end
+-- What the events of tasks with the same priority have in common after the type, each made once.
+local HEADS = setmetatable({}, {
+  __index = function(heads, priority)
+    local head = '","priority":"' .. EVENT_PRIORITY[priority] .. '","source_agent":"orchestrator","trace_id":'
+    heads[priority] = head
+    return head
+  end,
+})
 
-local function trace_of(task)
-  return task.traceparent and '"traceparent":"' .. task.traceparent .. '"' or ''
-end
-
--- Announces something about the task, or about none if it has no id; `payload` is JSON.
+-- Announces something about the task, or about none if it has no id; `payload` is JSON. In one piece: every string that a
+-- script makes costs by its length.
 local function say(event, task, payload)
   local size = #said + 1
   said[size] = event
   entry[size * 2 - 1], entry[size * 2] = 'e',
-    '"event_type":"' .. event .. head(task) .. payload .. ',"metadata":{' .. trace_of(task) .. '}}'
+    '"event_type":"' .. event .. HEADS[task.priority] .. (task.trace and '"' .. task.trace .. '"' or 'null')
+      .. (task.id and ',"task_id":"' .. task.id .. '","payload":' or ',"task_id":null,"payload":') .. payload
+      .. (task.traceparent and ',"metadata":{"traceparent":"' .. task.traceparent .. '"}}' or ',"metadata":{}}')
 end
 
 -- Announces that an agent came or went; its sessions of the first partition speak for all.
@@ -304,6 +302,17 @@ local function shorten(task)
   task.rest = string.sub(rest, 1, first - 1) .. string.sub(rest, last)
 end
 
+-- What the newest transition had in common with others of its call, so that those of a batch are put together once.
+local alike = {}
+
+-- Whether this transition is like the newest one, but for its task.
+local function is_alike(task, verb, from, reason, event, more, actor)
+  return alike.verb == verb and alike.from == from and alike.state == task.state
+    and alike.attempt == task.attempt and alike.agent == task.agent and alike.type == task.type
+    and alike.priority == task.priority and alike.actor == actor and alike.event == event
+    and alike.reason == reason and alike.more == more
+end
+
 -- Adds to the task's timeline what `verb` did to it, and announces it.
 --
 -- from    the state that it was in, or nil
@@ -312,23 +321,27 @@ end
 -- more    more members of the event's payload, JSON from the comma on, or nil
 -- actor   who did it, where it is not the caller
 local function note(task, verb, from, reason, event, more, actor)
-  actor = actor or ACTOR
+  actor, event = actor or ACTOR, event or RULES[verb].event
+  if not is_alike(task, verb, from, reason, event, more, actor) then
+    local attempt = TEXT[task.attempt]
+    alike = {
+      verb = verb, from = from, state = task.state, attempt = task.attempt, agent = task.agent,
+      type = task.type, priority = task.priority, actor = actor, event = event, reason = reason, more = more,
+      line = '\n' .. TEXT[NOW] .. ' ' .. verb .. ' ' .. task.state .. ' ' .. actor .. ' ' .. attempt
+        .. (reason and ' ' .. reason or ''),
+      payload = '{"type":"' .. task.type .. '","status":"' .. task.state .. '","previous_status":'
+        .. (from and '"' .. from .. '"' or 'null') .. ',"verb":"' .. verb .. '","agent":"' .. task.agent
+        .. '","attempt":' .. attempt .. ',"actor":"' .. actor .. '","reason":' .. (reason or 'null')
+        .. (more or '') .. '}',
+    }
+  end
   task.n = task.n + 1
-  local attempt = TEXT[task.attempt]
-  task.added = (task.added or '') .. '\n' .. TEXT[NOW] .. ' ' .. verb .. ' ' .. task.state .. ' ' .. actor .. ' ' .. attempt
-    .. (reason and ' ' .. reason or '')
+  task.added = task.added and task.added .. alike.line or alike.line
   if task.n > TIMELINE or #task.rest + #task.added > TIMELINE_BYTES then
     shorten(task)
   end
   changed[task.id] = task
-  -- In one piece: every string that a script makes costs by its length.
-  event = event or RULES[verb].event
-  local size = #said + 1
-  said[size] = event
-  entry[size * 2 - 1], entry[size * 2] = 'e', '"event_type":"' .. event .. head(task) .. '{"type":"' .. task.type
-    .. '","status":"' .. task.state .. '","previous_status":' .. (from and '"' .. from .. '"' or 'null') .. ',"verb":"'
-    .. verb .. '","agent":"' .. task.agent .. '","attempt":' .. attempt .. ',"actor":"' .. actor
-    .. '","reason":' .. (reason or 'null') .. (more or '') .. '},"metadata":{' .. trace_of(task) .. '}}'
+  say(event, task, alike.payload)
 end
 
 -- RFC 3339 of seconds since 1970 without the zone, each made once; the calendar is Hinnant's days-to-civil algorithm.

@@ -42,6 +42,15 @@ end
 -- Whole nodes of the stream only, which costs little: the log keeps up to a hundred entries more.
 write('XTRIM', P .. 'events', { 'MINID', '~', TEXT[NOW - ARGV[7]] })
 trim(logged())
+local unneeded = {}
+for _, id in ipairs(redis.call('ZRANGE', P .. 'marks', 0, ARGV[5] - 1)) do
+  if tonumber(string.match(id, '^%d+')) < NOW - ARGV[7] then
+    unneeded[#unneeded + 1] = id
+  end
+end
+if #unneeded > 0 then
+  write('ZREM', P .. 'marks', unneeded)
+end
 -- What is left of the audit log still proves what it follows on.
 local old = redis.call('XRANGE', P .. 'audit', '-', TEXT[NOW - ARGV[8]], 'COUNT', ARGV[5])
 if #old > 0 then

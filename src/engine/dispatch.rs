@@ -13,6 +13,10 @@ use crate::store::{self, Room, Sessions, Store, Taken};
 use super::returns::{LostClaim, Returns, Undelivered, lasts};
 use super::{Claim, Engine, Error};
 
+/// How many bytes several tasks may have in one answer: to read more would hold Redis, and other clients, for tens of
+/// milliseconds. One task alone may be larger.
+const SEVERAL_BYTES: usize = 1 << 20;
+
 impl Engine {
     /// Leases the best tasks of the agent's subject, as many as the answer has room for, and waits for the first if
     /// there is none.
@@ -140,13 +144,22 @@ struct Look {
 impl Look {
     /// `None`: there is no place for the agent.
     async fn look(&self) -> Result<Option<Found>, store::Error> {
-        let (mut found, mut left) = (Found::default(), self.room);
+        let mut found = Found::default();
+        let mut left = self.room.min(SEVERAL_BYTES);
         for partition in self.store.partitions() {
             let more = self.claim.max - found.tasks.len() as u32;
             if more == 0 || found.is_full {
                 break;
             }
-            match self.look_at(partition, more, left).await {
+            let mut answer = self.look_at(partition, more, left).await;
+            let is_first_large = |taken: &Taken| taken.is_full && taken.tasks.is_empty();
+            if found.tasks.is_empty()
+                && left < self.room
+                && answer.as_ref().is_ok_and(|taken| taken.as_ref().is_some_and(is_first_large))
+            {
+                answer = self.look_at(partition, 1, self.room).await;
+            }
+            match answer {
                 Ok(Some(taken)) => {
                     left = left.saturating_sub(taken.bytes);
                     found.is_full = taken.is_full;

@@ -14,6 +14,10 @@ use super::traffic::Cause;
 #[derive(Clone, Copy, Debug)]
 pub struct MaxBody(pub usize);
 
+/// The largest body, in bytes, of a request that is answered between those of other clients. To read a larger one, to
+/// compare and to store what it holds may take tens of milliseconds.
+pub const LIGHT_BODY: usize = 64 << 10;
+
 /// The bytes of a body, and the share that they take for as long as any clone of them is there.
 struct Held {
     bytes: Vec<u8>,
@@ -58,6 +62,10 @@ pub async fn read(request: &Request, body: &mut RequestBody) -> Result<Bytes, Re
     }
     if let Some(peer) = peer {
         peer.body_is_read();
+    }
+    if held.bytes.len() > LIGHT_BODY {
+        // From here on the request is answered aside: see `sockets::serve`.
+        tokio::task::yield_now().await;
     }
     Ok(Bytes::from_owner(held))
 }

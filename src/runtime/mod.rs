@@ -1,6 +1,7 @@
 //! What any long-running process needs. Knows nothing of tasks, agents or the store's content.
 
 pub mod address;
+pub mod aside;
 pub mod backoff;
 pub mod chain;
 pub mod panic;

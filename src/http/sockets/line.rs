@@ -31,6 +31,10 @@ const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// From when on a client that is waited for counts as one that holds its seat for nothing.
 const HOLDING: Duration = Duration::from_secs(1);
 
+/// How many bytes that nobody needs are read at once, and the pause after them: 6 MB/s.
+const SCRAP: usize = 64 << 10;
+const SCRAP_PAUSE: Duration = Duration::from_millis(10);
+
 /// Where a connection is in its exchange of requests and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -149,6 +153,11 @@ impl Line {
     pub fn body_is_read(&self) {
         self.enter(Phase::Work);
         self.work_begins.notify_one();
+    }
+
+    /// Whether a request is there and is being answered.
+    pub fn is_working(&self) -> bool {
+        self.lock().phase == Phase::Work
     }
 
     /// An answer begins, of which `bytes` are counted; `receipt` is kept until the client has it.
@@ -309,7 +318,8 @@ impl Line {
     }
 
     /// Sends `last` and the end, and reads on for `patience` at most, so that the client can read
-    /// what was sent before its connection is reset.
+    /// what was sent before its connection is reset. It reads slowly: what it drops must not take the
+    /// CPU of other clients.
     pub async fn say_goodbye(&self, last: &[u8], patience: Duration) {
         // A fresh connection takes a small answer at once; a client that did not read gets none.
         if !last.is_empty() && self.stream.try_write(last).ok() != Some(last.len()) {
@@ -319,12 +329,12 @@ impl Line {
             return;
         }
         let read_on = async {
-            let mut scrap = [0; 4_096];
+            let mut scrap = vec![0; SCRAP];
             while self.stream.readable().await.is_ok() {
                 match self.stream.try_read(&mut scrap) {
                     Ok(0) => return,
                     Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-                    Ok(_) | Err(_) => {}
+                    Ok(_) | Err(_) => sleep(SCRAP_PAUSE).await,
                 }
             }
         };

@@ -17,8 +17,10 @@ use poem::{Endpoint, Request, Response};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::runtime::aside::aside;
 use crate::runtime::receipt::Receipt;
 
+use super::super::body::LIGHT_BODY;
 use super::super::error::Refusal;
 use super::super::front;
 use super::super::peer::Peer;
@@ -107,6 +109,8 @@ async fn answer(
     desk: Arc<Desk>,
 ) -> Result<hyper::Response<impl Body<Data = Bytes, Error = std::io::Error>>, Gone> {
     let can_pass_over = request.version() == Version::HTTP_11;
+    let most = request.body().size_hint().upper();
+    let is_heavy = most.is_none_or(|bytes| bytes > LIGHT_BODY as u64);
     let peer = Peer::new(Arc::clone(&desk.traffic), Arc::clone(&line));
     request.extensions_mut().insert(peer);
     let ends = (LocalAddr(line.local.into()), RemoteAddr(line.remote.into()));
@@ -115,9 +119,10 @@ async fn answer(
         desk.traffic.count(Cause::Full);
         front::alone(Refusal::overloaded())
     } else {
+        let answering = desk.endpoint.get_response(request);
         tokio::select! {
             biased;
-            response = desk.endpoint.get_response(request) => response,
+            response = aside(|| is_heavy && line.is_working(), answering) => response,
             () = line.is_gone(can_pass_over) => return Err(Gone),
         }
     };

@@ -1,4 +1,4 @@
-//! A human's decision on a task: who may make it, on what, and what comes of silence.
+//! A human's decision on a task: who may make it, about what, and what happens when it expires.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -11,23 +11,23 @@ use super::ids::{ApprovalId, TaskId};
 use super::principal::Role;
 use super::task::Millis;
 
-/// Where a request for a decision stands.
+/// The status of an approval. Only `pending` can change; the other four are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ApprovalStatus {
-    /// Nobody has decided.
+    /// The approval waits for a decision or for the next approver of its quorum.
     Pending,
-    /// Somebody said yes.
+    /// As many approvers as the quorum needs approved it.
     Approved,
-    /// Somebody said no.
+    /// One approver rejected it, which is enough for every quorum.
     Rejected,
-    /// Nobody answered in time, which means no.
+    /// Its time ran out without a decision, which counts as a rejection.
     Expired,
-    /// The task was called off before anybody decided.
+    /// The task was cancelled before enough approvers had decided on this approval.
     Cancelled,
 }
 
 impl ApprovalStatus {
-    /// Every status; each is a sorted set in the store.
+    /// Every status. The store keeps one sorted set of approvals for each.
     pub const ALL: [Self; 5] =
         [Self::Pending, Self::Approved, Self::Rejected, Self::Expired, Self::Cancelled];
 
@@ -51,20 +51,20 @@ impl FromStr for ApprovalStatus {
     }
 }
 
-/// The word names no [`ApprovalStatus`].
+/// The error of reading a word that is not the name of an [`ApprovalStatus`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of pending, approved, rejected, expired, cancelled")]
 pub struct UnknownStatus;
 
-/// What happens to an approval that nobody decided in time.
+/// What happens when the last level of an approval has not decided in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnExpiry {
     /// The task is cancelled.
     Reject,
-    /// The task stays blocked until somebody decides.
+    /// The task stays blocked until an approver decides, however long that takes.
     Hold,
-    /// Others are asked; if they are silent too, the task is cancelled.
+    /// The next level is asked. If the last level does not decide either, the task is cancelled.
     Escalate,
 }
 
@@ -79,76 +79,80 @@ impl OnExpiry {
     }
 }
 
-/// The members of each group of deciders, as `key:<name>` or `user:<sub>`; each stands for a person.
+/// The members of each group of approvers, as `key:<name>` or `user:<sub>`. Each member stands for
+/// a person.
 pub type Groups = BTreeMap<String, Vec<String>>;
 
-/// Who is asked, and for how long.
+/// The approvers who are asked together, and how long they have to decide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Level {
-    /// Callers of these roles may decide. With no role and no group: everybody whose role may decide at all.
+    /// Callers with one of these roles may decide. If there is neither a role nor a group, every
+    /// caller may whose role can decide approvals.
     #[serde(default)]
     pub roles: Vec<Role>,
-    /// Members of these groups may decide.
+    /// Members of these groups may decide, in addition to callers with one of the roles.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// How long they are waited for.
+    /// How many milliseconds this level has before the approval escalates or expires.
     pub expires_after_ms: Millis,
 }
 
 impl Level {
-    /// Whether everybody is asked whose role may decide at all.
-    pub fn is_anybody(&self) -> bool {
+    /// Whether every caller may decide whose role can decide approvals at all.
+    pub fn asks_everyone(&self) -> bool {
         self.roles.is_empty() && self.groups.is_empty()
     }
 }
 
-/// How a decision is made. An approval keeps the terms that it was asked under, whatever the configuration says later.
+/// How a decision is made. An approval keeps the terms under which it was requested, even if the
+/// configuration changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
-    /// Who is asked at first and, when they are silent, after them: at least one.
+    /// The levels in the order in which they are asked, at least one.
     pub levels: Vec<Level>,
-    /// How many must say yes, 1 to 20. One no is enough.
+    /// How many people must approve, 1 to 20. One rejection is always enough.
     pub quorum: u32,
-    /// Whether a person who wrote the payload is not among those who say yes to it.
+    /// Whether a person who edited the payload is barred from approving that payload.
     pub four_eyes: bool,
-    /// What silence means.
+    /// What happens when a level has not decided before its time runs out.
     pub on_expiry: OnExpiry,
-    /// How often those who are asked are reminded; none: never.
+    /// The interval of reminders to the level that is asked. `None` if there are no reminders.
     pub remind_every_ms: Option<Millis>,
 }
 
 impl Terms {
-    /// The level of this number; past the last: the last.
+    /// Returns the level of this number, from 0. Numbers past the end give the last level.
     pub fn level(&self, number: usize) -> Option<&Level> {
         self.levels.get(number).or(self.levels.last())
     }
 }
 
-/// What the configuration says of terms; what it leaves out is as for every approval.
+/// The terms as the configuration gives them. A value that is left out comes from the settings for
+/// all approvals.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TermsSetting {
-    /// See [`Level::roles`].
+    /// The roles of the first level; see [`Level::roles`]. Empty by default.
     pub roles: Vec<Role>,
-    /// See [`Level::groups`].
+    /// The groups of the first level; see [`Level::groups`]. Empty by default.
     pub groups: Vec<String>,
-    /// See [`Terms::quorum`]; 1 if left out.
+    /// How many people must approve; see [`Terms::quorum`]. 1 if it is left out.
     pub quorum: Option<u32>,
-    /// See [`Terms::four_eyes`].
+    /// Whether editors may not approve their own text; see [`Terms::four_eyes`].
     pub four_eyes: bool,
-    /// How long the first level is waited for.
+    /// How many milliseconds the first level has to decide.
     pub expires_after_ms: Option<Millis>,
-    /// What happens then.
+    /// What happens when the first level has not decided in that time.
     pub on_expiry: Option<OnExpiry>,
-    /// Who is asked after that, with `escalate`.
+    /// The levels that are asked after the first one, if `on_expiry` is `escalate`.
     pub escalate_to: Vec<Level>,
-    /// See [`Terms::remind_every_ms`]; 0: never.
+    /// The interval of reminders; see [`Terms::remind_every_ms`]. 0 turns them off.
     pub remind_every_ms: Option<Millis>,
 }
 
 impl TermsSetting {
-    /// The terms, given what holds for every approval.
+    /// Returns the complete terms. The arguments replace what this setting leaves out.
     pub fn resolve(&self, expires_after_ms: Millis, on_expiry: OnExpiry) -> Terms {
         let first = Level {
             roles: self.roles.clone(),
@@ -165,18 +169,18 @@ impl TermsSetting {
     }
 }
 
-/// What a request for a decision is about.
+/// What an approval is about: the whole task, or one step of its agent.
 #[derive(Clone, Debug)]
 pub enum Asked {
-    /// Whether the task may run at all: the policy asks.
+    /// Whether the task may run at all. The policy requires this approval at submission.
     Gate,
-    /// Whether the agent that works on it may take a step.
+    /// Whether the agent that holds the task may take a step. The agent requested this approval.
     Step {
-        /// Why it asks.
+        /// Why the agent asks, in its own words; shown to approvers.
         reason: String,
-        /// What it wants to do: any JSON.
+        /// What the agent wants to do: any JSON. `None` if it gave only a reason.
         action: Option<Box<RawValue>>,
-        /// What a no leads to.
+        /// What happens to the task if the request is rejected or expires.
         on_rejection: OnRejection,
     },
 }
@@ -191,13 +195,13 @@ impl Asked {
     }
 }
 
-/// What a no to a step that an agent asked about leads to.
+/// What happens to the task when an approval request of its agent is rejected or expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnRejection {
     /// The task is cancelled.
     #[default]
     Cancel,
-    /// The agent gets the task back, and is told.
+    /// The task returns to its agent, which reads the rejection and continues without the step.
     Return,
 }
 
@@ -222,107 +226,109 @@ impl FromStr for OnRejection {
     }
 }
 
-/// The word names no [`OnRejection`].
+/// The error of reading a word that is not the name of an [`OnRejection`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of cancel, return")]
 pub struct UnknownOnRejection;
 
-/// One yes.
+/// One approval by one person, of the several that a quorum needs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Vote {
-    /// Who.
+    /// The approver, as [`super::principal::Principal`] is displayed.
     pub by: String,
-    /// When, RFC 3339.
+    /// When the approver approved, as an RFC 3339 time in UTC.
     pub at: String,
-    /// What he said.
+    /// What the approver wrote about it. `None` if the call had no comment.
     pub comment: Option<String>,
 }
 
-/// A payload that an approver changed.
+/// The change of a payload by an approver, compared with the submitted payload.
 #[derive(Clone, Debug)]
 pub struct Edit {
-    /// Who did, last.
+    /// The approver who made the newest change of the payload.
     pub by: String,
     /// The payload as it was submitted.
     pub original: Box<RawValue>,
-    /// Where the payload differs from that: a list of [`super::content::Change`]s.
+    /// Where the current payload differs from it: a list of [`super::content::Change`]s.
     pub changes: Box<RawValue>,
 }
 
-/// A request for a decision, and the decision.
+/// A request for a decision on a task and, once it is made, the decision.
 #[derive(Clone, Debug)]
 pub struct Approval {
-    /// Its name for ever.
+    /// The identifier. It never changes and is never used again.
     pub id: ApprovalId,
     /// The task that waits for it.
     pub task: TaskId,
-    /// What it is about.
+    /// What approvers decide on: the whole task or one step.
     pub asked: Asked,
-    /// Where it stands.
+    /// The status; only a pending approval can be decided.
     pub status: ApprovalStatus,
-    /// The policy rule that asked for it.
+    /// The name of the policy rule that required it, which approvers see as the reason.
     pub rule: String,
-    /// What exactly is decided on: see [`super::content::Content::digest`].
+    /// The digest of exactly what is decided on: see [`super::content::Content::digest`].
     pub digest: String,
-    /// How it is decided.
+    /// The terms under which it was requested, which stay the same.
     pub terms: Terms,
-    /// Which of the levels is asked, from 0.
+    /// The number of the level that is asked now, from 0.
     pub level: usize,
-    /// Who said yes so far.
+    /// The approvals so far, oldest first; fewer than the quorum while it is pending.
     pub votes: Vec<Vote>,
-    /// What an approver changed, if one did.
+    /// The change of the payload. `None` if no approver changed it.
     pub edit: Option<Edit>,
-    /// Who wrote which payload in place of the submitted one, for this approval or one before it.
+    /// The authors of payloads that replaced the submitted one, for this approval or an earlier one
+    /// of the task.
     pub authors: Vec<Author>,
-    /// One more for every time that votes, content or those who are asked change.
+    /// A counter that grows with every change of the votes, the content or the level asked.
     pub revision: u64,
-    /// Who submitted the task, or the agent that asked; may not decide.
+    /// The caller who submitted the task, or the agent that requested it. This person may not
+    /// decide.
     pub requested_by: String,
-    /// When it was asked for.
+    /// When the approval was requested, in milliseconds since 1970.
     pub requested_at: Millis,
-    /// When the wait for this level ends; none: never.
+    /// When the time of the current level runs out. `None` if the approval never expires.
     pub expires_at: Option<Millis>,
-    /// Who decided; `orchestrator` for an expiry.
+    /// The approver whose decision was final; `orchestrator` if the approval expired.
     pub decided_by: Option<String>,
-    /// When.
+    /// When the final decision was made. `None` while it is pending.
     pub decided_at: Option<Millis>,
-    /// What the decider said.
+    /// What the approver wrote about the final decision, if anything.
     pub comment: Option<String>,
-    /// The approval of the same task before this one.
+    /// The approval of the same task before this one. `None` if this is the first.
     pub previous: Option<ApprovalId>,
 }
 
-/// A decision on an approval.
+/// A decision on an approval, as a caller sends it.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// Yes or no.
+    /// Whether the caller approves or rejects.
     pub verdict: Verdict,
-    /// At most 1,000 characters; of a no, stands on the task as its error.
+    /// A comment of at most 1,000 characters. For a rejection, it becomes the error of the task.
     pub comment: Option<String>,
-    /// The digest of what the decider saw: the decision is refused if there is something else to decide by now. None:
-    /// whatever was submitted; not enough once an approver has changed it.
+    /// The digest of what the approver saw. The decision is refused if the content has changed
+    /// since. `None` means the submitted content, and is refused once an approver has edited it.
     pub digest: Option<String>,
 }
 
-/// Yes or no.
+/// The two possible decisions on an approval.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// Yes; with a payload: to that one.
+    /// The approver approves; with a payload, exactly that payload.
     Approve {
-        /// A JSON object in place of the payload.
+        /// A JSON object that replaces the payload of the task before it runs.
         payload: Option<Box<RawValue>>,
     },
-    /// No.
+    /// The approver rejects, which is enough for every quorum.
     Reject,
 }
 
 impl Decision {
-    /// Yes, as it stands.
+    /// Returns an approval of the content as the approver sees it, without an edit or a digest.
     pub fn approve(comment: Option<String>) -> Self {
         Self { verdict: Verdict::Approve { payload: None }, comment, digest: None }
     }
 
-    /// No.
+    /// Returns a rejection, whose reason becomes the error of a cancelled task.
     pub fn reject(reason: Option<String>) -> Self {
         Self { verdict: Verdict::Reject, comment: reason, digest: None }
     }

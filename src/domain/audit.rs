@@ -1,4 +1,5 @@
-//! The audit log: who did what that somebody must answer for, each entry bound to the one before it by its hash.
+//! The audit log: who did what to tasks, approvals, agents and credentials. The hash of each entry
+//! binds it to the entry before it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,58 +9,60 @@ use super::ids::Partition;
 use super::principal::Role;
 use super::task::Millis;
 
-/// What the first entry of a chain follows on.
+/// The value of [`AuditEntry::previous`] in the first entry of a chain.
 pub const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// One entry.
+/// One entry of the audit log: one action of one actor on one subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// In whose chain it is.
+    /// The partition whose chain the entry belongs to.
     pub partition: Partition,
-    /// Its number there, from 1 on without a gap.
+    /// The number of the entry in its chain, from 1 on without a gap.
     pub sequence: u64,
-    /// When; never before the entry before it.
+    /// When the action happened, in milliseconds since 1970; never earlier than the entry before
+    /// it.
     pub at: Millis,
-    /// Who, as [`super::principal::Principal`] is shown, or `orchestrator`.
+    /// Who acted, as [`super::principal::Principal`] is displayed, or `orchestrator`.
     pub actor: String,
-    /// From where, as [`super::principal::Origin`] is shown; empty: not known.
+    /// The address of the caller, as [`super::principal::Origin`] is displayed. Empty if it is
+    /// unknown.
     pub origin: String,
-    /// What was done: vote, edit, approve, reject, retarget, cancel, requeue, pause, resume, key.added, key.removed,
-    /// key.changed.
+    /// What was done: vote, edit, approve, reject, retarget, cancel, requeue, pause, resume,
+    /// key.added, key.removed, key.changed.
     pub action: String,
-    /// To what, such as `task:<id>`, `approval:<id>`, `agent:<name>`, `key:<name>`.
+    /// What the action changed, such as `task:<id>`, `approval:<id>`, `agent:<name>`, `key:<name>`.
     pub subject: String,
-    /// What more there is to say, by name.
+    /// Further facts by name, such as `reason` or `comment`; often empty.
     pub detail: BTreeMap<String, String>,
-    /// The hash of the entry before it; [`NO_HASH`]: there was none.
+    /// The hash of the entry before it; [`NO_HASH`] if this is the first entry.
     pub previous: String,
     /// SHA-256 over `previous` and all of the above, hexadecimal.
     pub hash: String,
 }
 
-/// Where a partition's chain begins and ends.
+/// The two ends of a partition's chain: what a verifier compares the entries with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditChain {
-    /// Whose.
+    /// The partition that this chain belongs to.
     pub partition: Partition,
-    /// The newest entry's number; 0: there was never one.
+    /// The number of the newest entry; 0 if there was never one.
     pub sequence: u64,
-    /// The newest entry's hash.
+    /// The hash of the newest entry; [`NO_HASH`] if there was never one.
     pub hash: String,
-    /// The number of the newest entry that is gone because its retention was over; 0: none is gone.
+    /// The number of the newest entry that was deleted after its retention; 0 if none was.
     pub trimmed: u64,
-    /// That entry's hash, which the oldest one kept follows on.
+    /// The hash of that deleted entry, which the oldest kept entry follows.
     pub trimmed_hash: String,
 }
 
-/// Where an entry stands among those of all partitions, which are ordered by time.
+/// The cursor of an entry in the list of all partitions, which is ordered by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AuditPlace {
-    /// The entry's time.
+    /// The time of the entry, in milliseconds since 1970.
     pub at: Millis,
-    /// Its partition, which decides between equal times.
+    /// The partition of the entry, which orders entries of the same time.
     pub partition: Partition,
-    /// Its place among the partition's entries of that time, from 0.
+    /// The rank of the entry among the entries of its partition with the same time, from 0.
     pub nth: u64,
 }
 
@@ -69,7 +72,7 @@ impl fmt::Display for AuditPlace {
     }
 }
 
-/// The text is no [`AuditPlace`].
+/// The error of reading a text that is not an [`AuditPlace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not a cursor that a page gave")]
 pub struct NotAPlace;
@@ -78,44 +81,44 @@ impl FromStr for AuditPlace {
     type Err = NotAPlace;
 
     fn from_str(text: &str) -> Result<Self, NotAPlace> {
-        let mut words = text.splitn(3, '-');
-        let mut number = || words.next().and_then(|word| word.parse::<u64>().ok()).ok_or(NotAPlace);
-        let (at, partition, nth) = (number()?, number()?, number()?);
-        Ok(Self { at, partition: Partition(u8::try_from(partition).map_err(|_| NotAPlace)?), nth })
+        let words: Vec<&str> = text.splitn(3, '-').collect();
+        let [at, partition, nth] = words.as_slice() else { return Err(NotAPlace) };
+        Ok(Self {
+            at: at.parse().map_err(|_| NotAPlace)?,
+            partition: Partition(partition.parse().map_err(|_| NotAPlace)?),
+            nth: nth.parse().map_err(|_| NotAPlace)?,
+        })
     }
 }
 
-/// Which entries to list; every part that is given must hold.
+/// Which entries to list: those that match every part that is given.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
-    /// By this actor.
+    /// Only entries of this actor. `None` if every actor matches.
     pub actor: Option<String>,
-    /// Of this action.
+    /// Only entries of this action. `None` if every action matches.
     pub action: Option<String>,
-    /// About this subject.
+    /// Only entries about this subject. `None` if every subject matches.
     pub subject: Option<String>,
 }
 
 impl AuditFilter {
-    /// Whether every part of it holds.
+    /// Returns whether the entry matches every part that is given.
     pub fn matches(&self, entry: &AuditEntry) -> bool {
-        let holds = |wanted: &Option<String>, is: &String| {
-            wanted.as_ref().is_none_or(|wanted| wanted == is)
-        };
-        holds(&self.actor, &entry.actor)
-            && holds(&self.action, &entry.action)
-            && holds(&self.subject, &entry.subject)
+        self.actor.as_ref().is_none_or(|actor| *actor == entry.actor)
+            && self.action.as_ref().is_none_or(|action| *action == entry.action)
+            && self.subject.as_ref().is_none_or(|subject| *subject == entry.subject)
     }
 }
 
-/// A credential that a gateway was told to accept, without its secret.
+/// A credential that the settings of a gateway accept, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
-    /// `key:<name>` or `secret:jwt`.
+    /// The name of the credential: `key:<name>`, or `secret:jwt` for the secret of all tokens.
     pub subject: String,
-    /// The role; none: each token brings its own.
+    /// The role that the credential gives. `None` if each token names its own role.
     pub role: Option<Role>,
-    /// The first 16 digits of the secret's SHA-256: enough to see that it is another.
+    /// The first 16 hexadecimal digits of the SHA-256 of the secret: enough to notice a change.
     pub fingerprint: String,
 }
 

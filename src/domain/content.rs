@@ -1,6 +1,7 @@
-//! What a human says yes to: the digest of a task's content, and how two payloads differ.
+//! What a human approves: the digest of a task's content, and how two payloads differ.
 //!
-//! Nothing here rounds a number or drops a repeated key: an agent might read what a digest would not tell apart.
+//! This module never rounds a number or drops a repeated key. Otherwise an agent could read a
+//! difference that the digest does not show.
 
 use std::fmt::Write as _;
 
@@ -15,31 +16,33 @@ mod tree;
 pub use diff::{Change, changes};
 use tree::Node;
 
-/// What will run, as far as a human decides on it.
+/// The part of a task that a human decides on: what runs, and where.
 #[derive(Clone, Copy, Debug)]
 pub struct Content<'c> {
-    /// The task's type.
+    /// The type of the task, which decides how its agent reads the payload.
     pub kind: &'c Name,
-    /// The agent that will get it.
+    /// The agent to which the routing rules gave the task.
     pub agent: &'c Name,
-    /// 1, and one more for every time that the payload was changed.
+    /// The version of the payload: 1, and one more for every edit by an approver.
     pub version: u32,
-    /// What to do.
+    /// The payload as the agent receives it, byte for byte.
     pub payload: &'c RawValue,
-    /// The step that the agent asks about, if it does.
+    /// The step that the agent asks about. `None` if the whole task is decided on.
     pub action: Option<&'c RawValue>,
 }
 
 impl Content<'_> {
-    /// SHA-256, hexadecimal, of the canonical JSON of `{action, agent, payload, type, version}`; without an action, of
-    /// the other four. See [`canonical`].
+    /// Returns the hexadecimal SHA-256 of the canonical JSON of `{action, agent, payload, type,
+    /// version}`, without the member `action` if there is none. See [`canonical`].
     pub fn digest(&self) -> String {
         let mut text = String::from("{");
         if let Some(action) = self.action {
             let _ = write!(text, r#""action":{},"#, canonical(action));
         }
-        // The names are such that they need no escapes. Writing to a String cannot fail.
-        let (agent, kind, version) = (self.agent, self.kind, self.version);
+        // Names need no escapes in JSON. Writing to a String cannot fail.
+        let agent = self.agent;
+        let kind = self.kind;
+        let version = self.version;
         let payload = canonical(self.payload);
         let _ = write!(
             text,
@@ -49,27 +52,30 @@ impl Content<'_> {
     }
 }
 
-/// JSON without outer space, the keys of each object sorted by their UTF-8 bytes, strings with as few escapes as JSON
-/// allows, numbers as they were written. Keys that are given twice stay, in their order.
+/// Returns the canonical form of valid JSON: no white space between tokens, the keys of each object
+/// sorted by their UTF-8 bytes, strings with as few escapes as JSON allows, numbers as they were
+/// written. Repeated keys stay, in their order.
 ///
-/// For JSON whose numbers are whole this is what RFC 8785 makes of it, as long as no key has characters beyond U+FFFF.
+/// For JSON with whole numbers only, and no character beyond U+FFFF in a key, this is the form of
+/// RFC 8785.
 pub fn canonical(json: &RawValue) -> String {
     let mut text = String::with_capacity(json.get().len());
     Node::read(json).write(&mut text);
     text
 }
 
-/// SHA-256, hexadecimal, of [`canonical`] JSON in which every number has one form too: the same for all texts that say
-/// the same, and another for numbers whose decimal values differ in any digit.
+/// Returns the hexadecimal SHA-256 of [`canonical`] JSON in which every number has one form too.
+/// Two texts have the same digest exactly if they have the same meaning: numbers are compared by
+/// their decimal value, without rounding.
 ///
-/// * `json`: valid; nested so deep at most that a reader may recurse.
+/// * `json`: valid JSON, nested no deeper than a recursive reader can follow.
 pub fn value_digest(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     Node::read_values(json).write(&mut text);
     hex(&Sha256::digest(text))
 }
 
-/// Hexadecimal digits.
+/// Returns two lower-case hexadecimal digits for each byte.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a String cannot fail.

@@ -1,5 +1,5 @@
-//! Who may decide on an approval. Every rule is about people and about content, not about credentials and calls: see
-//! [`People`].
+//! Who may decide on an approval. The rules compare people and content, not credentials and calls:
+//! see [`People`].
 
 use std::collections::BTreeSet;
 
@@ -12,48 +12,50 @@ use super::people::{Identity, People};
 use super::principal::Principal;
 use super::task::Task;
 
-/// The author's entry that stands for every content; see [`Author::payload`].
+/// The value of [`Author::payload`] that matches every payload.
 const EVERY_PAYLOAD: &str = "*";
 
-/// An approver who wrote a payload.
+/// An approver who replaced the payload of a task, and the digest of the new payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Author {
-    /// What was written, as [`payload_digest`] tells it; `*` for an author of more payloads than are kept.
+    /// The payload, by its [`payload_digest`]; `*` for an author of more payloads than the store
+    /// keeps.
     pub payload: String,
-    /// Who wrote it, as the store keeps actors.
+    /// The author, as the store keeps actors: see [`super::people`].
     pub by: String,
 }
 
-/// What tells one payload from another, whoever wrote it and in which version: SHA-256, hexadecimal, of its canonical
-/// JSON.
+/// Returns the hexadecimal SHA-256 of the canonical JSON of a payload. It depends on neither its
+/// author nor its version.
 pub fn payload_digest(payload: &RawValue) -> String {
     hex(&Sha256::digest(canonical(payload)))
 }
 
-/// Why a person may not decide.
+/// The reason why a person may not decide on an approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bar {
-    /// Others are asked: these, in words.
+    /// The approval asks other approvers, who are described by this text.
     NotAsked(String),
-    /// The person submitted the task, or asked.
+    /// The person submitted the task or requested the approval.
     Own,
-    /// Four eyes are wanted, and the person wrote the payload.
+    /// The terms require four eyes, and the person edited the payload.
     OwnContent,
-    /// The person has approved this before.
+    /// The person has already approved this, so a second approval adds nothing.
     Voted,
 }
 
-/// Who there is: people, and the groups that they are in.
+/// The people of the configuration and the groups they belong to.
 #[derive(Clone, Copy, Debug)]
 pub struct Directory<'d> {
-    /// Which credentials are one person's.
+    /// Which credentials belong to one person; see [`People::identity`].
     pub people: &'d People,
-    /// The members of groups, by [`super::people::credential`].
+    /// The members of each group, in the form that [`super::people::credential`] reads.
     pub groups: &'d Groups,
 }
 
 impl Directory<'_> {
-    /// Why `caller`, whose role may decide approvals at all, may not decide so; none: nothing speaks against it.
+    /// Returns why `caller`, whose role may decide approvals, may not make this decision. `None` if
+    /// the caller may.
     pub fn bar(
         &self,
         caller: &Principal,
@@ -78,7 +80,7 @@ impl Directory<'_> {
         has_voted.then_some(Bar::Voted)
     }
 
-    /// Whether the caller submitted the task, or asked for the approval.
+    /// Returns whether the caller submitted the task or requested the approval.
     pub fn is_own(&self, caller: &Principal, approval: &Approval, task: &Task) -> bool {
         let caller = self.people.identity(caller.subject());
         [&task.submitted_by, &approval.requested_by]
@@ -86,7 +88,7 @@ impl Directory<'_> {
             .any(|actor| self.people.is(&caller, actor))
     }
 
-    /// Whether the person wrote what the task holds now, in any call for any of its approvals.
+    /// Whether the person edited the payload to what it is now, for any approval of the task.
     fn has_written(&self, person: &Identity, approval: &Approval, task: &Task) -> bool {
         if approval.authors.is_empty() {
             return false;
@@ -98,22 +100,22 @@ impl Directory<'_> {
         })
     }
 
-    /// Whether `caller` is one of those whom `level` asks.
+    /// Returns whether `level` asks `caller`, by role or by group.
     pub fn includes(&self, level: &Level, caller: &Principal) -> bool {
-        level.is_anybody()
+        level.asks_everyone()
             || level.roles.contains(&caller.role())
             || self.members(level).contains(&self.people.identity(caller.subject()))
     }
 
-    /// The people in the groups of `level`.
+    /// Returns the people in the groups of `level`, each once. Callers with one of its roles are
+    /// not included.
     pub fn members(&self, level: &Level) -> BTreeSet<Identity> {
-        let groups = level.groups.iter();
-        groups.flat_map(|group| self.people.members(self.groups, group)).collect()
+        level.groups.iter().flat_map(|group| self.people.members(self.groups, group)).collect()
     }
 
-    /// Whom `level` asks, in words.
+    /// Returns a text for users that says which approvers `level` asks.
     pub fn describe(&self, level: &Level) -> String {
-        if level.is_anybody() {
+        if level.asks_everyone() {
             return "every caller whose role may decide approvals".to_owned();
         }
         let roles = level.roles.iter().map(|role| format!("role {}", role.as_str()));
@@ -124,11 +126,15 @@ impl Directory<'_> {
         roles.chain(groups).collect::<Vec<_>>().join(", ")
     }
 
-    /// What is wrong with those whom `level` asks, so many of whom must approve; empty: nothing.
+    /// Returns what is wrong with `level` if `quorum` people must approve: unknown or empty groups,
+    /// and too few members. Empty if it can reach the quorum.
     pub fn faults(&self, level: &Level, quorum: u32) -> Vec<String> {
-        let of_group =
-            |group: &String| self.fault_of(group).map(|fault| format!("group `{group}` {fault}"));
-        let mut faults: Vec<_> = level.groups.iter().filter_map(of_group).collect();
+        let mut faults = Vec::new();
+        for group in &level.groups {
+            if let Some(fault) = self.fault_of(group) {
+                faults.push(format!("group `{group}` {fault}"));
+            }
+        }
         let left = self.members(level).len();
         if level.roles.is_empty() && !level.groups.is_empty() && left < quorum as usize {
             let groups = level.groups.join("`, `");
@@ -168,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_asks_roles_and_people_in_groups_or_anybody() {
+    fn a_level_asks_roles_and_people_in_groups_or_everyone() {
         let (people, groups) = (People::default(), groups());
         let directory = Directory { people: &people, groups: &groups };
         let caller =

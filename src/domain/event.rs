@@ -1,4 +1,4 @@
-//! Events: everything that happens, for anybody who subscribes.
+//! Events: what happens to tasks, approvals and agents, and what clients publish.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use super::ids::{EventId, TaskId};
 use super::json::sole_member;
 use super::task::Priority;
 
-/// The event types that are known from the start; others of the same form may be published too.
+/// The event types that the product knows. Clients may publish other types of the same form.
 pub const KNOWN_TYPES: &[&str] = &[
     "task.created",
     "task.assigned",
@@ -55,35 +55,38 @@ pub const KNOWN_TYPES: &[&str] = &[
     "agent.resumed",
 ];
 
-/// What an event type looks like; stands in error messages and in the API document.
+/// The regular expression of event types, which error messages and the API document show.
 pub const TYPE_PATTERN: &str = "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$";
 
-/// The longest event type, in bytes: it is part of a channel's and a subject's name.
+/// The longest event type, in bytes. It is part of the names of channels and NATS subjects.
 pub const MAX_TYPE_BYTES: usize = 128;
 
-/// Whether `text` is an event type: at least two words of `a-z 0-9 _`, joined by dots.
+/// Returns whether `text` is an event type: at least two words of `a-z 0-9 _`, joined by dots.
 pub fn is_event_type(text: &str) -> bool {
-    let is_word = |word: &str| {
-        word.starts_with(|first: char| first.is_ascii_lowercase())
-            && word
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-    };
-    text.len() <= MAX_TYPE_BYTES && text.contains('.') && text.split('.').all(is_word)
+    text.len() <= MAX_TYPE_BYTES && text.contains('.') && text.split('.').all(is_type_word)
 }
 
-/// Which event types a subscriber wants: `deploy.succeeded`, all of a family with `deploy.*`, or all with `*`.
+/// Whether `word` is a part of an event type: a lower-case letter, then any of `a-z 0-9 _`.
+fn is_type_word(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_lowercase())
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// The event types that a subscriber receives: one such as `deploy.succeeded`, a family with
+/// `deploy.*`, or all with `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypePattern {
     /// Every type.
     All,
-    /// Every type that begins with this, the dot included.
+    /// Every type that begins with this text, which ends with a dot.
     Family(String),
-    /// This type.
+    /// Exactly this type, and no other.
     One(String),
 }
 
-/// The text is not a [`TypePattern`].
+/// The error of reading a text that is not a [`TypePattern`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an event type such as `deploy.succeeded`, a family such as `deploy.*`, or `*`")]
 pub struct NotAPattern;
@@ -94,7 +97,7 @@ impl FromStr for TypePattern {
     fn from_str(text: &str) -> Result<Self, NotAPattern> {
         match text.strip_suffix('*') {
             Some("") => Ok(Self::All),
-            // A family is what a type is, cut after one of its dots.
+            // A family is the beginning of a type, cut after one of its dots.
             Some(family) if family.ends_with('.') && is_event_type(&format!("{family}x")) => {
                 Ok(Self::Family(family.to_owned()))
             }
@@ -105,7 +108,7 @@ impl FromStr for TypePattern {
 }
 
 impl TypePattern {
-    /// Whether events of `event_type` are wanted.
+    /// Returns whether the pattern includes events of the type `event_type`.
     pub fn matches(&self, event_type: &str) -> bool {
         match self {
             Self::All => true,
@@ -115,29 +118,30 @@ impl TypePattern {
     }
 }
 
-/// An event of the log.
+/// An event as it was read from the log of its partition.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Where it stands in the log.
+    /// The identifier, which is also the cursor of the event in the log.
     pub id: EventId,
-    /// What happened.
+    /// What happened: a type that satisfies [`is_event_type`].
     pub event_type: String,
-    /// Who said so.
+    /// The agent or caller that caused or published the event.
     pub source_agent: String,
-    /// The task that it is about.
+    /// The task that the event is about. `None` if it concerns no task.
     pub task_id: Option<TaskId>,
-    /// The W3C trace context of the task's submission.
+    /// The W3C trace context of the task's submission. `None` if it had none.
     pub traceparent: Option<String>,
-    /// The whole event as JSON, as every channel shows it.
+    /// The whole event as JSON, in the form that HTTP, SSE and NATS deliver.
     pub json: String,
 }
 
 impl Event {
-    /// Reads the event at `id` of the log from its JSON after id and time: from `"event_type"` to the closing brace.
+    /// Reads the event at `id` of the log from the rest of its JSON: from `"event_type"` to the
+    /// closing brace. The id and the time are added.
     ///
     /// # Errors
     ///
-    /// If that is no event.
+    /// Returns an error if the text is not the rest of an event.
     pub fn read(id: EventId, tail: &str) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct Head<'t> {
@@ -146,41 +150,43 @@ impl Event {
             #[serde(borrow)]
             source_agent: Cow<'t, str>,
             task_id: Option<TaskId>,
-            // What a client chose is passed over by the same reader that accepted it.
+            // The reader that accepted the client's metadata also skips it here.
             #[serde(borrow, default)]
             metadata: Option<&'t RawValue>,
         }
 
         let json = format!(r#"{{"event_id":"{id}","timestamp":"{}",{tail}"#, id.timestamp());
         let head: Head<'_> = serde_json::from_str(&json)?;
-        // A client's metadata may hold anything under this name.
+        // A client's metadata may contain any value under this name.
         let trace = head.metadata.and_then(|metadata| sole_member(metadata, "traceparent"));
         let traceparent = trace.and_then(|trace| serde_json::from_str(trace.get()).ok());
-        let (event_type, source_agent) =
-            (head.event_type.into_owned(), head.source_agent.into_owned());
+        let event_type = head.event_type.into_owned();
+        let source_agent = head.source_agent.into_owned();
         Ok(Self { id, event_type, source_agent, task_id: head.task_id, traceparent, json })
     }
 
-    /// The event as a CloudEvent 1.0 in structured mode; its `data` is the whole event.
+    /// Returns the event as a CloudEvent 1.0 in structured mode, whose `data` is the whole event.
     pub fn to_cloud_event(&self) -> String {
         let subject = self.task_id.map(|id| format!(r#","subject":"{id}""#)).unwrap_or_default();
         let trace = self.traceparent.as_ref().filter(|trace| is_traceparent(trace));
         let trace = trace.map(|trace| format!(r#","traceparent":"{trace}""#)).unwrap_or_default();
-        format!(
-            r#"{{"specversion":"1.0","id":"{}","source":{},"type":"{}","time":"{}","datacontenttype":"application/json"{subject}{trace},"data":{}}}"#,
-            self.id,
-            serde_json::Value::from(self.cloud_source()),
-            self.event_type,
-            self.id.timestamp(),
-            self.json,
-        )
+        let id = self.id;
+        let source = serde_json::Value::from(self.cloud_source());
+        let event_type = &self.event_type;
+        let time = self.id.timestamp();
+        let head = format!(r#""specversion":"1.0","id":"{id}","source":{source}"#);
+        let kind = format!(r#""type":"{event_type}","time":"{time}""#);
+        let data = &self.json;
+        let data = format!(r#""datacontenttype":"application/json"{subject}{trace},"data":{data}"#);
+        format!("{{{head},{kind},{data}}}")
     }
 
-    /// What CloudEvents calls the source: a URI reference of who said so.
+    /// Returns the CloudEvents attribute `source`: a URI reference that names the source agent.
     pub fn cloud_source(&self) -> String {
         let mut source = "/orchestrator/".to_owned();
         for byte in self.source_agent.bytes() {
-            // What a segment of a URI's path may hold; an admin may publish for a source of any name.
+            // The bytes that a segment of a URI path may contain. An admin may publish for a source
+            // of any name.
             if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
                 source.push(char::from(byte));
             } else {
@@ -191,27 +197,36 @@ impl Event {
     }
 }
 
-/// Whether `text` is a W3C trace context of version 00.
+/// Returns whether `text` is a W3C trace context of version 00.
 pub fn is_traceparent(text: &str) -> bool {
     trace_id_of(text).is_some()
 }
 
-/// The trace id of a W3C trace context of version 00: `00-<32 hex>-<16 hex>-<2 hex>`, no id all zero.
+/// Returns the trace id of a W3C trace context of version 00: `00-<32 hex>-<16 hex>-<2 hex>`.
+/// `None` for any other text, and if an id is all zero.
 pub fn trace_id_of(traceparent: &str) -> Option<&str> {
-    let is_hex = |part: &str, length| {
-        part.len() == length
-            && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|byte| byte != b'0');
     match *traceparent.split('-').collect::<Vec<_>>().as_slice() {
-        ["00", trace, span, flags] if is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2) => {
+        ["00", trace, span, flags]
+            if is_trace_part(trace, 32) && is_trace_part(span, 16) && is_hex(flags, 2) =>
+        {
             Some(trace)
         }
         _ => None,
     }
 }
 
-/// How urgent an event is.
+/// Whether `part` is an id of a trace context: so many hexadecimal digits, not all of them zero.
+fn is_trace_part(part: &str, length: usize) -> bool {
+    is_hex(part, length) && part.bytes().any(|byte| byte != b'0')
+}
+
+/// Whether `part` has `length` characters, all of them lower-case hexadecimal digits.
+fn is_hex(part: &str, length: usize) -> bool {
+    part.len() == length
+        && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// How urgent an event is. An event about a task takes it from the task's priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventPriority {
     /// Of a P0 task.
@@ -250,19 +265,20 @@ impl From<Priority> for EventPriority {
 /// An event that a client publishes.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
-    /// What happened, by [`is_event_type`].
+    /// What happened: a type that satisfies [`is_event_type`].
     pub event_type: String,
-    /// Who says so; none: the caller. Somebody else's name is refused.
+    /// The source of the event. `None` means the caller; another caller's name is refused.
     pub source_agent: Option<String>,
-    /// A JSON object, kept byte for byte.
+    /// The content of the event: a JSON object, kept byte for byte.
     pub payload: Box<RawValue>,
-    /// The task that it is about.
+    /// The task that the event is about. `None` if it concerns no task.
     pub task_id: Option<TaskId>,
-    /// Joins it with the client's traces: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    /// The client's own trace id: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub trace_id: Option<String>,
-    /// How urgent.
+    /// How urgent the event is; `medium` if the client does not say.
     pub priority: EventPriority,
-    /// A JSON object, kept byte for byte but for `external`, which is shown as true: no transition of ours made it.
+    /// A JSON object, kept byte for byte except for `external`. That member is shown as true,
+    /// because no transition of a task made the event.
     pub metadata: Option<Box<RawValue>>,
 }
 

@@ -1,4 +1,4 @@
-//! How words of people are compared: by what a reader sees, not by their bytes.
+//! The comparison of names and words: by what a reader sees, not by their bytes.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,11 @@ use icu_normalizer::ComposingNormalizer;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// `text` as it is compared: without invisible characters (default-ignorable and format characters), in Unicode's form
-/// NFKC, case folded, without outer space.
+/// Returns the form in which `text` is compared: without invisible characters (default-ignorable
+/// and format characters), in Unicode form NFKC, case folded, without white space at its ends.
 ///
-/// Letters of two scripts that look alike stay different. Control characters stay; see [`has_control`].
+/// Letters of two scripts stay different even if they look alike. Control characters stay; see
+/// [`has_control`].
 pub fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.trim().to_ascii_lowercase();
@@ -18,12 +19,13 @@ pub fn folded(text: &str) -> String {
     let normalizer = ComposingNormalizer::new_nfkc();
     let visible = visible(text);
     let folded = CaseMapper::new().fold_string(&normalizer.normalize(&visible)).into_owned();
-    // To fold may undo the form, and the form may bring out what is invisible.
+    // Case folding can undo the form, and the form can produce invisible characters.
     let normal = normalizer.normalize(&folded).into_owned();
     self::visible(&normal).trim().to_owned()
 }
 
-/// Whether `text` holds a control character other than a tab or the end of a line, at which readers may cut it off.
+/// Returns whether `text` has a control character other than a tab or a line break. Some readers
+/// cut a text off there.
 pub fn has_control(text: &str) -> bool {
     text.chars().any(|letter| letter.is_control() && !matches!(letter, '\t' | '\n' | '\r'))
 }

@@ -1,4 +1,4 @@
-//! Identifiers: UUIDv7, whose last byte says in which partition the thing lives.
+//! Identifiers: UUIDv7, whose last byte names the partition of the task, approval or event.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use super::time;
 /// The most partitions that the last byte of an id can name.
 pub const MAX_PARTITIONS: u16 = 256;
 
-/// One slice of the keyspace; all keys of a task live in the partition of its id.
+/// A group of keys on one hash slot. All keys of a task are in the partition of its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition(pub u8);
 
@@ -29,14 +29,14 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A fresh id that lives in `partition`.
+            /// Returns a new id in `partition`, made of the current time and random bits.
             pub fn new(partition: Partition) -> Self {
                 let mut bytes = Uuid::now_v7().into_bytes();
                 bytes[15] = partition.0;
                 Self(Uuid::from_bytes(bytes))
             }
 
-            /// Where the thing that bears this id lives.
+            /// Returns the partition in which the task or approval is stored.
             pub fn partition(&self) -> Partition {
                 Partition(self.0.as_bytes()[15])
             }
@@ -59,42 +59,44 @@ macro_rules! id {
 }
 
 id!(
-    /// Names one task for ever.
+    /// The identifier of a task. It never changes and is never used again.
     TaskId
 );
 id!(
-    /// Names one request for a human's decision; lives in the partition of its task.
+    /// The identifier of an approval, in the partition of its task.
     ApprovalId
 );
 
-/// Where an event stands in the log, as a UUIDv7: strictly increasing within a partition.
+/// The identifier of an event, which is also its cursor in the log: a UUIDv7 that strictly
+/// increases within a partition.
 ///
-/// Its time is the time of the log entry; its other bits hold the entry's sequence, the event's
-/// place within the entry and the partition. So the id needs no storage and a reader can resume from it.
+/// Its time is the time of the log entry. Its other bits hold the sequence of the entry, the index
+/// of the event in the entry, and the partition. So the id needs no storage, and a reader can
+/// resume from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId {
-    /// Milliseconds since 1970, the first half of the log entry's id.
+    /// The time in milliseconds since 1970: the first half of the log entry's id.
     pub at_ms: u64,
-    /// The second half of the log entry's id.
+    /// The second half of the log entry's id, which orders entries of the same millisecond.
     pub sequence: u32,
-    /// The event's place in its entry: a batch writes one entry for all its tasks.
+    /// The index of the event in its entry: a batch writes one entry for all its tasks.
     pub index: u16,
-    /// The log that it is in.
+    /// The partition whose log the event is in.
     pub partition: Partition,
 }
 
 impl EventId {
-    /// Before every event of the partition.
+    /// Returns the cursor before every event of `partition`.
     pub fn first(partition: Partition) -> Self {
         Self { at_ms: 0, sequence: 0, index: 0, partition }
     }
 
-    /// RFC 3339 of its time, UTC, milliseconds.
+    /// Returns the time as RFC 3339 in UTC with milliseconds.
     pub fn timestamp(self) -> String {
         time::written(self.at_ms)
     }
 
-    /// The id as it is shown: `tttttttt-tttt-7000-80ss-ssssssiiiipp`, all hexadecimal.
+    /// Returns the id as clients see it: `tttttttt-tttt-7000-80ss-ssssssiiiipp`, all hexadecimal.
     pub fn to_uuid(self) -> Uuid {
         let low = 0x80u64 << 56
             | u64::from(self.sequence) << 24

@@ -1,8 +1,9 @@
-//! JSON text that a client sent, read without a change: its members, and what makes it dear to read.
+//! JSON text that a client sent, read without a change: its members, and what makes it expensive to
+//! read.
 //!
-//! Everything here takes JSON that is known to be valid, and no text fails: a lone surrogate, a number of any size
-//! or a repeated key is passed on as it stands. What accepts such a text and what delivers it read it by the same
-//! functions.
+//! Every function here takes valid JSON and never fails: a lone surrogate, a number of any size and
+//! a repeated key pass through unchanged. The code that accepts such a text and the code that
+//! delivers it use the same functions.
 
 use std::borrow::Cow;
 
@@ -10,19 +11,20 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The longest number that is accepted, in characters: as many as the longest double needs, written out in full.
+/// The longest accepted number, in characters: the largest double, written out in full, fits.
 pub const MAX_NUMBER: usize = 400;
 
-/// One member of an object, as it stands in the text.
+/// One member of an object, exactly as it is written in the text.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'t> {
     key: &'t RawValue,
-    /// The value, without the space around it.
+    /// The value as it is written, without the white space around it.
     pub value: &'t RawValue,
 }
 
 impl Member<'_> {
-    /// Whether the key is `name`, however it is escaped. A key with a lone surrogate is no name.
+    /// Returns whether the key is `name`, however it is escaped. A key with a lone surrogate equals
+    /// no name.
     pub fn is(&self, name: &str) -> bool {
         let key = self.key.get();
         if !key.contains('\\') {
@@ -32,12 +34,13 @@ impl Member<'_> {
     }
 }
 
-/// The members of an object, in order, the repeated ones too; none of a value that is no object.
+/// Returns the members of an object in order, repeated ones included. Empty for any other value.
 pub fn members(object: &RawValue) -> Vec<Member<'_>> {
     serde_json::from_str::<Members<'_>>(object.get()).map(|members| members.0).unwrap_or_default()
 }
 
-/// The value of the member `name`. `None` if there is none, or several: readers differ in which they take.
+/// Returns the value of the member `name`. `None` if it is absent or repeated: readers disagree on
+/// which of several values counts.
 pub fn sole_member<'t>(object: &'t RawValue, name: &str) -> Option<&'t RawValue> {
     let members = members(object);
     let mut named = members.iter().filter(|member| member.is(name));
@@ -47,8 +50,9 @@ pub fn sole_member<'t>(object: &'t RawValue, name: &str) -> Option<&'t RawValue>
     }
 }
 
-/// The object with the member `name` set to `value`: every member of that name gets the value in its place, and
-/// without one the member goes before the others. All other bytes stay as they are.
+/// Returns the object with the member `name` set to `value`. Every member of that name gets the
+/// value; if there is none, the member is added before the others. All other bytes stay as they
+/// are.
 pub fn with_member(object: &RawValue, name: &str, value: &str) -> String {
     let text = object.get();
     let mut written = String::with_capacity(text.len() + name.len() + value.len() + 4);
@@ -70,8 +74,9 @@ pub fn with_member(object: &RawValue, name: &str, value: &str) -> String {
     written
 }
 
-/// The text with every line break between its tokens written as a line feed: an event stream ends its lines at
-/// carriage returns too, so it could not deliver one. Strings have none that is not escaped.
+/// Returns the text with a line feed for every line break between its tokens. An event stream ends
+/// its lines at carriage returns too, so it cannot deliver one. Strings contain line breaks only as
+/// escapes.
 pub fn with_line_feeds(json: &RawValue) -> Cow<'_, str> {
     let text = json.get();
     if !text.contains('\r') {
@@ -80,7 +85,7 @@ pub fn with_line_feeds(json: &RawValue) -> Cow<'_, str> {
     Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
-/// Whether brackets nest deeper than `most`.
+/// Returns whether brackets nest deeper than `most`. Brackets in strings do not count.
 pub fn is_deeper_than(json: &str, most: usize) -> bool {
     let mut depth = 0usize;
     outside_strings(json).any(|byte| {
@@ -93,7 +98,7 @@ pub fn is_deeper_than(json: &str, most: usize) -> bool {
     })
 }
 
-/// Whether a number has more than `most` characters. Takes text that may not be JSON.
+/// Returns whether a number has more than `most` characters. The text need not be valid JSON.
 pub fn has_number_over(json: &str, most: usize) -> bool {
     if !has_run_over(json.as_bytes(), most) {
         return false;
@@ -109,8 +114,8 @@ fn is_of_number(byte: u8) -> bool {
     byte.is_ascii_digit() || b"+-.eE".contains(&byte)
 }
 
-/// Whether more than `most` characters of numbers stand in a row, in a string or not. One of them stands at a multiple
-/// of `most`, so that few bytes are looked at.
+/// Whether more than `most` number characters follow each other, in a string or not. Such a run
+/// contains a multiple of `most`, so only a few bytes need a look.
 fn has_run_over(text: &[u8], most: usize) -> bool {
     let places = (0..text.len()).step_by(most.max(1));
     places.filter(|at| is_of_number(text[*at])).any(|at| {
@@ -120,9 +125,10 @@ fn has_run_over(text: &[u8], most: usize) -> bool {
     })
 }
 
-/// The bytes outside of strings; the quotes of these are among them.
+/// Returns the bytes outside of strings, and the quotes of the strings.
 fn outside_strings(json: &str) -> impl Iterator<Item = u8> {
-    let (mut is_text, mut is_escaped) = (false, false);
+    let mut is_text = false;
+    let mut is_escaped = false;
     json.bytes().filter(move |byte| {
         if !is_text {
             is_text = *byte == b'"';
@@ -138,19 +144,19 @@ fn outside_strings(json: &str) -> impl Iterator<Item = u8> {
     })
 }
 
-/// The text of a JSON string, in which U+FFFD stands for each half of a character that is not whole: a program that
-/// cuts a text to a length may cut an emoji in two. `None` if `json` is no string.
+/// Returns the text of a JSON string, with U+FFFD for each lone surrogate: a program that truncates
+/// a text may cut an emoji in two. `None` if `json` is not a string.
 pub fn lossy_string(json: &RawValue) -> Option<String> {
     if let Ok(text) = serde_json::from_str(json.get()) {
         return Some(text);
     }
-    // Bytes, where serde reads a lone surrogate as the three bytes that UTF-8 would have for it.
+    // Read as bytes, in which serde writes a lone surrogate as the three bytes of its UTF-8 form.
     let mut deserializer = serde_json::Deserializer::from_str(json.get());
     let bytes = deserializer.deserialize_byte_buf(Bytes).ok()?;
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
-        // A surrogate is invalid at each of its three bytes, of which only the first begins a character.
+        // Each of the three bytes of a surrogate is invalid, but only the first begins a character.
         if chunk.invalid().iter().any(|byte| !matches!(byte, 0x80..=0xBF)) {
             text.push(char::REPLACEMENT_CHARACTER);
         }

@@ -1,4 +1,5 @@
-//! What proves that a report comes from the worker that claimed the task, and whether two reports are the same.
+//! The proof that a report comes from the worker that claimed the task, and the comparison of two
+//! reports.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -8,29 +9,30 @@ use sha2::{Digest, Sha256};
 use super::lifecycle::Verb;
 use super::task::{Attempt, Outcome};
 
-/// The token of one claim, which every report on its tasks carries; no two claims have the same.
+/// The token of one claim, which every report on its tasks carries. Each claim has its own.
 ///
-/// `Debug` does not show it, and the store has only its [`Lease::seal`].
+/// `Debug` does not show the token, and the store keeps only its [`Lease::seal`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Lease(String);
 
 impl Lease {
-    /// The token of these random bits: 22 characters of `A-Z a-z 0-9 - _`.
+    /// Returns the token for these random bits: 22 characters of `A-Z a-z 0-9 - _`.
     pub fn new(bits: [u8; 16]) -> Self {
         Self(base64url(&bits))
     }
 
-    /// What a caller sent as its token.
+    /// Wraps the text that a caller sent as its token, without any check.
     pub fn from_caller(text: String) -> Self {
         Self(text)
     }
 
-    /// The token, for the answer to the claim and nothing else.
+    /// Returns the secret token, for the response to the claim and for nothing else.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What the store keeps of it: 22 characters that only this token gives, and only with the caller `actor`.
+    /// Returns what the store keeps: 22 characters that depend on the token and on the caller
+    /// `actor`.
     pub fn seal(&self, actor: &str) -> String {
         let hash = Sha256::new().chain_update(actor).chain_update("\n").chain_update(&self.0);
         base64url(&hash.finalize()[..16])
@@ -43,17 +45,17 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// What shows that a caller holds a task.
+/// How a caller proves that it holds a task.
 #[derive(Clone, Copy, Debug)]
 pub enum Proof<'r> {
-    /// The attempt, and the token that the claim was answered with.
+    /// The attempt number and the token from the response to the claim.
     Lease(Attempt, &'r Lease),
-    /// Its name: the caller took the task itself.
+    /// The name of the caller, which took the task itself instead of claiming it.
     Caller,
 }
 
 impl Outcome {
-    /// The verb that reports it.
+    /// Returns the verb by which an agent reports this outcome.
     pub fn verb(&self) -> Verb {
         match self {
             Self::Completed { .. } => Verb::Complete,
@@ -62,8 +64,8 @@ impl Outcome {
         }
     }
 
-    /// Tells one report on an attempt from another, 12 characters: of two outcomes, or of two results that differ in a
-    /// byte.
+    /// Returns 12 characters that identify the report. Two outcomes differ in them, and two results
+    /// that differ in any byte.
     pub fn digest(&self) -> String {
         match self {
             Self::Completed { result } => digest(&["completed", text(result.as_deref())]),
@@ -80,7 +82,7 @@ fn text(result: Option<&serde_json::value::RawValue>) -> &str {
     result.map_or("", serde_json::value::RawValue::get)
 }
 
-/// 72 bits of SHA-256 of these parts, 12 characters.
+/// Returns 72 bits of SHA-256 over the parts and their lengths, as 12 characters.
 pub fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -90,7 +92,7 @@ pub fn digest(parts: &[&str]) -> String {
     base64url(&hash.finalize()[..9])
 }
 
-/// Base64 of RFC 4648, for URLs and without padding.
+/// Encodes as Base64 of RFC 4648, in the alphabet for URLs and without padding.
 fn base64url(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

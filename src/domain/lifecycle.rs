@@ -1,7 +1,7 @@
-//! Where a task can be and what moves it: one table.
+//! The states of a task and the verbs that move it, as one table.
 //!
-//! The store's scripts hold no state names of their own; they are given the rows of [`RULES`].
-//! A verb has the same name here, in its script, in its event, in the metrics and in the API.
+//! The store's scripts get the rows of [`RULES`] as a table, so that both sides apply the same
+//! rules. A verb has one name here, in its script, in the metrics and in timelines.
 
 use State::{Assigned, Blocked, Cancelled, Completed, Failed, InProgress, Pending, Scheduled};
 use Verb::{
@@ -10,25 +10,27 @@ use Verb::{
     Route, Submit, Take, Violate, Vote, Warn,
 };
 
-/// Where a task is. A task is in exactly one state, and every state is a sorted set; the
-/// comment says what that set is ordered by.
+/// The state of a task. A task is in exactly one state. Each state is a sorted set in the store,
+/// and the comment of each state says by what the set is ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
-    /// Waits for a human. Asked at, ms.
+    /// Waits for an approval. Ordered by when the approval was requested, ms.
     Blocked,
-    /// Waits for its time. Due at, ms.
+    /// Waits for its start time or for the end of a back-off. Ordered by when it is due, ms.
     Scheduled,
-    /// In the priority queue. Submitted at minus the priority's head start, ms.
+    /// Waits in the priority queue for a router. Ordered by submission minus the head start of the
+    /// priority, ms.
     Pending,
-    /// In its agent's subject, one set per agent. The same as `Pending`.
+    /// Waits in the subject of its agent, one set per agent. Ordered like `Pending`.
     Assigned,
-    /// Leased by an agent. Lease until, ms.
+    /// Leased to an agent that works on it. Ordered by the end of the lease, ms.
     InProgress,
-    /// Done. Finished at, ms.
+    /// The agent reported a result. Ordered by when the task ended, ms.
     Completed,
-    /// Given up (the dead letters). Finished at, ms.
+    /// No further attempt follows (the dead letters). Ordered by when the task ended, ms.
     Failed,
-    /// Called off. Finished at, ms.
+    /// A caller, a rejection, an expiry or an SLA rule cancelled it. Ordered by when the task
+    /// ended, ms.
     Cancelled,
 }
 
@@ -51,12 +53,12 @@ impl State {
         }
     }
 
-    /// The state of this name, if there is one.
+    /// Returns the state with this name. `None` if there is none.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
 
-    /// Whether the task's story is over, unless somebody requeues it.
+    /// Returns whether the state is final. Only `requeue` leaves a final state.
     pub fn is_terminal(self) -> bool {
         TERMINAL.contains(&self)
     }
@@ -68,79 +70,80 @@ impl std::fmt::Display for State {
     }
 }
 
-/// What can be done to a task.
+/// What can happen to a task. The rules for each verb are its row of [`RULES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verb {
-    /// A client hands the task in.
+    /// A client submits the task, and the gateway accepts it.
     Submit,
-    /// The agent that holds it asks a human before a risky step.
+    /// The agent that holds the task requests an approval before a risky step.
     Ask,
-    /// A human says yes, and others must too.
+    /// An approver approves, but the quorum needs further approvals.
     Vote,
-    /// A human changes what will run.
+    /// An approver changes the payload before the task runs.
     Edit,
-    /// Nobody answered in time, so others are asked.
+    /// The current level did not decide in time, so the next level is asked.
     Escalate,
-    /// An admin has other humans asked.
+    /// An admin changes which approvers a pending approval asks.
     Retarget,
-    /// A human says yes, and that is enough.
+    /// An approver approves, and the quorum is complete.
     Approve,
-    /// A human says no.
+    /// An approver rejects the task or the step of its agent.
     Reject,
-    /// Nobody answered in time, which means no.
+    /// The approval expires without a decision, which counts as a rejection.
     Lapse,
-    /// Its time has come.
+    /// The start time or the end of the back-off has come.
     Promote,
-    /// A router puts it into its agent's subject.
+    /// A router puts the task into the subject of its agent.
     Route,
     /// An agent takes the best task of its subject under a lease.
     Claim,
-    /// Its content is not what was approved: it stays where it is, behind all others.
+    /// The content differs from what was approved. The task keeps its state but goes behind all
+    /// others.
     Park,
     /// A caller takes this very task under a long lease (`PATCH …/status` to `in_progress`).
     Take,
-    /// The agent is still at it.
+    /// The agent reports that it still works on the task, which extends the lease.
     Extend,
-    /// The agent finished it.
+    /// The agent reports that the task is done, with its result.
     Complete,
     /// The attempt failed; another one follows after a back-off.
     Retry,
     /// The last attempt failed, or trying again makes no sense.
     Fail,
-    /// The agent gives it back untouched.
+    /// The agent returns the task without having worked on it.
     Release,
-    /// The lease ended in silence.
+    /// The lease ended without a report: the lease is lost.
     Reap,
-    /// Somebody calls it off.
+    /// A caller cancels the task, or its parent was cancelled.
     Cancel,
-    /// So much of its time to start or to finish has passed.
+    /// The warning threshold of the time to start or to finish has passed.
     Warn,
-    /// All of its time to start or to finish has passed.
+    /// The deadline to start or to finish has passed.
     Violate,
-    /// A rule for deadlines tells somebody.
+    /// An SLA rule publishes a notification for a recipient.
     Notify,
-    /// A rule for deadlines raises its priority.
+    /// An SLA rule raises the priority of a waiting task.
     Reprioritize,
-    /// A rule for deadlines calls it off.
+    /// An SLA rule cancels the task at a threshold.
     Expire,
-    /// Somebody wants a failed or cancelled task done after all.
+    /// A caller retries a failed or cancelled task. The API and the command line call this `retry`.
     Requeue,
-    /// Kept long enough; the task is forgotten.
+    /// The retention of the ended task is over, and the store deletes it.
     Prune,
-    /// The doctor found something of it lost: its payload, or that it was approved.
+    /// The doctor repaired a task whose payload or approval was lost.
     Mend,
 }
 
-/// One verb: the states it may start from and those it may lead to.
+/// The rule for one verb: the states it may start from and those it may lead to.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
-    /// The verb; each has one row.
+    /// The verb. Each verb has exactly one row in the table.
     pub verb: Verb,
-    /// Where the task must be.
+    /// The states in which the verb is allowed. Empty for `submit`.
     pub from: &'static [State],
-    /// Where it may go. Empty: it stays where it is, or (`prune`) is gone.
+    /// The states it may lead to. Empty if the task keeps its state or, for `prune`, is deleted.
     pub to: &'static [State],
-    /// The type of the event that the move is announced by.
+    /// The type of the event that announces the verb. Empty if there is no event.
     pub event: &'static str,
 }
 
@@ -148,12 +151,13 @@ const OPEN: &[State] = &[Blocked, Scheduled, Pending, Assigned, InProgress];
 const WAITING: &[State] = &[Blocked, Scheduled, Pending, Assigned];
 const TERMINAL: &[State] = &[Completed, Failed, Cancelled];
 
-/// The whole state machine.
+/// The whole state machine, one row per verb in the order of [`Verb`].
 ///
-/// `reap` leads to `failed` past the lost cap and, when the attempt ran out of its `timeout_ms`,
-/// to where a failed attempt leads. Decisions lead to `assigned` where the agent asked: it gets the task back with the
-/// answer, a no only if it wants to hear it. An approved task is `scheduled` while its start time is ahead; a
-/// requeued one is `blocked` again if it needs an approval or had one: an approval serves one run.
+/// `reap` leads to `failed` after too many lost leases. If the attempt exceeded its `timeout_ms`,
+/// it leads where a failed attempt leads. The decisions lead to `assigned` if the agent requested
+/// the approval: the agent gets the task back with the decision, and with a rejection only if it
+/// asked for that. An approved task is `scheduled` while its start time is ahead. A requeued task
+/// is `blocked` again if it needs or had an approval, because an approval is valid for one run.
 #[rustfmt::skip]
 pub const RULES: &[Rule] = &[
     Rule { verb: Submit,   from: &[],                  to: &[Blocked, Scheduled, Pending], event: "task.created" },
@@ -223,9 +227,9 @@ impl Verb {
         }
     }
 
-    /// This verb's row of [`RULES`].
+    /// Returns the row of [`RULES`] for this verb.
     pub fn rule(self) -> &'static Rule {
-        // The rows stand in the order of the enum; a test holds that.
+        // The rows are in the order of the enum, as a test verifies.
         &RULES[self as usize]
     }
 }

@@ -1,7 +1,7 @@
 //! The rules of the product, pure: no I/O, no async, no clock.
 //!
-//! Everything here can be tested by calling it. What a task may do next is the one table in
-//! [`lifecycle`]; nothing else decides it.
+//! All of it can be tested by plain calls. The table in [`lifecycle`] alone decides what may happen
+//! next to a task.
 
 pub mod approval;
 pub mod audit;

@@ -6,17 +6,17 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What every name looks like; stands in error messages and in the API document.
+/// The regular expression of names, which error messages and the API document show.
 pub const PATTERN: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
 
 /// A task type, agent or source: 1 to 64 of `a-z 0-9 . _ -`, the first a letter or digit.
 ///
-/// Such a name is safe as it is in a Redis key, a NATS subject, a URL and a JSON string.
+/// Such a name needs no escape in a Redis key, a NATS subject, a URL or a JSON string.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
 
-/// The text is not a [`Name`].
+/// The error of reading a text that is not a [`Name`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must match {PATTERN}")]
 pub struct NotAName;
@@ -33,12 +33,15 @@ impl TryFrom<String> for Name {
 
     fn try_from(text: String) -> Result<Self, NotAName> {
         let bytes = text.as_bytes();
-        let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let is_valid = (1..=64).contains(&bytes.len())
-            && is_word(&bytes[0])
-            && bytes.iter().all(|byte| is_word(byte) || b"._-".contains(byte));
+            && is_letter_or_digit(bytes[0])
+            && bytes.iter().all(|byte| is_letter_or_digit(*byte) || b"._-".contains(byte));
         if is_valid { Ok(Self(text)) } else { Err(NotAName) }
     }
+}
+
+fn is_letter_or_digit(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }
 
 impl FromStr for Name {
@@ -55,16 +58,17 @@ impl From<Name> for String {
     }
 }
 
-/// What a deployment's names begin with where it shares a server with others: 1 to 64 of `a-z 0-9 _ -`, the first a
-/// letter or digit. No character of it parts names in Redis or NATS, so no prefix can lie within another's names.
+/// The beginning of all names of a deployment that shares a server with others: 1 to 64 of `a-z 0-9
+/// _ -`, the first a letter or digit. No character of a prefix separates names in Redis or NATS, so
+/// the names of two prefixes never overlap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Prefix(String);
 
-/// What every prefix looks like.
+/// The regular expression of prefixes, which error messages show.
 pub const PREFIX_PATTERN: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
 
-/// The text is not a [`Prefix`].
+/// The error of reading a text that is not a [`Prefix`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must match {PREFIX_PATTERN}")]
 pub struct NotAPrefix;
@@ -105,20 +109,22 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// What every worker's name looks like; stands in error messages and in the API document.
+/// The regular expression of worker names, which error messages and the API document show.
 pub const WORKER_PATTERN: &str = "^[!#-,.-\\[\\]-~][!#-\\[\\]-~]{0,127}$";
 
-/// What a process of an agent calls itself, such as `MacBook-Pro.local`: 1 to 128 visible ASCII characters other than
-/// `"` and `\`, the first no `-`. It is no principal's: it does not begin with `key:` or `user:`.
+/// The name that a process of an agent gives itself, such as `MacBook-Pro.local`: 1 to 128 visible
+/// ASCII characters other than `"` and `\`, not beginning with `-`. It cannot be the name of a
+/// principal: it does not begin with `key:` or `user:`.
 ///
-/// Such a name is safe as it is in a record and a JSON string.
+/// Such a name needs no escape in a record or a JSON string.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Worker(String);
 
-/// The text is not a [`Worker`].
+/// The error of reading a text that is not a [`Worker`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must have 1 to 128 visible ASCII characters without `\"` and `\\`, and begin with none of `-`, `key:` and `user:`"
+    "must have 1 to 128 visible ASCII characters without `\"` and `\\`, and begin with none of \
+     `-`, `key:` and `user:`"
 )]
 pub struct NotAWorker;
 
@@ -133,10 +139,16 @@ impl FromStr for Worker {
     type Err = NotAWorker;
 
     fn from_str(text: &str) -> Result<Self, NotAWorker> {
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\".contains(&byte);
-        let is_taken = ["-", "key:", "user:"].iter().any(|begin| text.starts_with(begin));
-        let is_valid = (1..=128).contains(&text.len()) && text.bytes().all(is_plain) && !is_taken;
-        if is_valid { Ok(Self(text.to_owned())) } else { Err(NotAWorker) }
+        if !(1..=128).contains(&text.len()) {
+            return Err(NotAWorker);
+        }
+        if ["-", "key:", "user:"].iter().any(|begin| text.starts_with(begin)) {
+            return Err(NotAWorker);
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte)) {
+            return Err(NotAWorker);
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 

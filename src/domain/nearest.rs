@@ -1,27 +1,32 @@
-//! The known word that an unknown one is most likely a slip of.
+//! Suggestions for misspelt words: the known word that an unknown one most likely means.
 
-/// The longest word that is compared, in characters: no known word is nearly as long, and comparing costs by length.
+/// The longest word that is compared, in characters. No known word is nearly as long, and the cost
+/// of a comparison grows with the length.
 const MAX_CHARS: usize = 64;
 
-/// The known word that `word` is most likely a slip of, or the beginning of; `None` if no known word is near.
+/// Returns the known word that `word` most likely misspells or begins. `None` if no known word is
+/// near.
 pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let length = word.chars().take(MAX_CHARS + 1).count();
     if length > MAX_CHARS {
         return None;
     }
     let word = word.to_lowercase();
-    let near = |known: &'k str| {
+    let mut best: Option<(usize, &'k str)> = None;
+    for known in known {
         let lower = known.to_lowercase();
         let is_begun = word.len() > 2 && lower.starts_with(&word);
         let distance = if is_begun { 1 } else { strsim::damerau_levenshtein(&word, &lower) };
-        // One slip in a short word, three in a long one: more would suggest what was not meant.
+        // One slip in a short word, three in a long one: more would suggest an unrelated word.
         let limit = (length.max(lower.chars().count()) / 3).clamp(1, 3);
-        (distance <= limit).then_some((distance, known))
-    };
-    known.filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+        if distance <= limit && best.is_none_or(|(nearest, _)| distance < nearest) {
+            best = Some((distance, known));
+        }
+    }
+    best.map(|(_, known)| known)
 }
 
-/// Says of an unknown word which known one was meant, or which there are.
+/// Returns a hint for an unknown word: the nearest known word if there is one, else all of them.
 pub fn hint<'k>(word: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
     if let Some(meant) = nearest(word, known.clone()) {
         return format!("did you mean `{meant}`?");

@@ -1,19 +1,19 @@
-//! What becomes of a task when the task that it is a part of is cancelled.
+//! The effect on a task when the task that it is a part of is cancelled.
 
 use std::str::FromStr;
 
-/// What becomes of a task whose parent is cancelled.
+/// What happens to a task when its parent is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnParentCancel {
-    /// Nothing: it goes on.
+    /// The task continues as if it had no parent.
     #[default]
     Continue,
-    /// It is cancelled too, unless it has ended.
+    /// The task is cancelled too, unless it has already ended.
     Cancel,
 }
 
 impl OnParentCancel {
-    /// Both.
+    /// Both values, in the order in which the API lists them.
     pub const ALL: [Self; 2] = [Self::Continue, Self::Cancel];
 
     /// The word on the wire and in the store.
@@ -33,7 +33,7 @@ impl FromStr for OnParentCancel {
     }
 }
 
-/// The word names no [`OnParentCancel`].
+/// The error of reading a word that is not the name of an [`OnParentCancel`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of continue, cancel")]
 pub struct UnknownOnParentCancel;

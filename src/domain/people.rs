@@ -1,4 +1,5 @@
-//! Who is who: which credentials are one person's, and which sources each may submit in the name of.
+//! People: which credentials belong to one person, and in the name of which sources each may
+//! submit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,27 +8,30 @@ use super::folded::folded;
 use super::name::Name;
 use super::principal::{Principal, Subject};
 
-/// The source of a submission that names none, which every credential may use unless it has a list of its own.
+/// The source of a submission that names none. Every credential may use it unless it has its own
+/// list of sources.
 pub const DEFAULT_SOURCE: &str = "user";
 
-/// The entry of a list of sources that stands for all of them.
+/// The entry in a list of sources that allows all of them.
 pub const ANY_SOURCE: &str = "*";
 
-/// A person, as rules about people compare them. Two credentials of one identity are one person.
+/// A person, as the rules about people compare them. All credentials with one identity are one
+/// person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity(String);
 
 impl Identity {
-    /// The person of this name; see [`folded`].
+    /// Returns the identity for this name, compared as in [`folded`].
     pub fn of(name: &str) -> Self {
         Self(folded(name))
     }
 }
 
-/// What the configuration says of credentials beside their secrets.
+/// What the configuration says about credentials, apart from their secrets.
 ///
-/// It is asked when a rule is applied, not when an actor is stored: that two credentials are one person holds from the
-/// moment at which an operator says so, for everything that waits.
+/// Rules consult it when they are applied, not when an actor is stored. So a change of the
+/// settings, such as two credentials that become one person, also applies to everything that
+/// already waits.
 #[derive(Clone, Debug, Default)]
 pub struct People {
     identities: BTreeMap<Subject, Identity>,
@@ -35,8 +39,8 @@ pub struct People {
 }
 
 impl People {
-    /// Reads the tables `[auth.identities]` and `[auth.sources]`: a credential by [`credential`], and the name of its
-    /// person, or its sources.
+    /// Reads the tables `[auth.identities]` and `[auth.sources]`, which give each credential the
+    /// name of its person or its sources. [`credential`] says how a credential is written.
     pub fn new(
         identities: &BTreeMap<String, String>,
         sources: &BTreeMap<String, Vec<String>>,
@@ -48,24 +52,25 @@ impl People {
         Self { identities: identities.collect(), sources: sources.collect() }
     }
 
-    /// The person that a credential is of: by default its name without kind.
+    /// Returns the person of a credential. By default, it is the person with the bare name of the
+    /// credential.
     pub fn identity(&self, subject: &Subject) -> Identity {
         let configured = self.identities.get(&subject.folded());
         configured.cloned().unwrap_or_else(|| Identity::of(subject.name()))
     }
 
-    /// Whether `actor`, as the store keeps it, is this person.
+    /// Returns whether `actor`, as the store keeps it, is this person.
     pub fn is(&self, person: &Identity, actor: &str) -> bool {
         Subject::of_actor(actor).is_some_and(|subject| self.identity(&subject) == *person)
     }
 
-    /// The people of a group; empty: it has none, or is not configured.
+    /// Returns the people of a group. Empty if it has no members or is not configured.
     pub fn members(&self, groups: &Groups, group: &str) -> BTreeSet<Identity> {
         let members = groups.get(group).into_iter().flatten();
         members.map(|member| self.identity(&credential(member))).collect()
     }
 
-    /// The sources that `caller` may submit in the name of; see [`ANY_SOURCE`].
+    /// Returns the sources in whose name `caller` may submit; see [`ANY_SOURCE`].
     pub fn sources(&self, caller: &Principal) -> Vec<String> {
         let subject = caller.subject();
         let configured = self.sources.get(&subject.folded());
@@ -76,7 +81,8 @@ impl People {
     }
 }
 
-/// The credential that the configuration means: `user:<sub>` is that of a token; `key:<name>`, or a name alone, a key.
+/// Returns the credential that a text in the configuration names: `user:<sub>` is the bearer of a
+/// token; `key:<name>` or a bare name is an API key.
 pub fn credential(text: &str) -> Subject {
     match text.split_once(':') {
         Some(("user", name)) => Subject::User(name.to_owned()),

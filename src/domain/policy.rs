@@ -1,4 +1,4 @@
-//! Conditions over a submission, and the policy that says which tasks a human must approve.
+//! Conditions on a submission, and the policy that decides which tasks need an approval.
 
 mod field;
 
@@ -11,18 +11,18 @@ use super::task::{NewTask, Priority, Task};
 
 pub use field::FieldTest;
 
-/// What rules look at of a task.
+/// The parts of a task that conditions can test.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'t> {
-    /// Its type.
+    /// The type of the task, for `types`.
     pub kind: &'t Name,
-    /// Its priority.
+    /// The priority, for `priorities`. A change of it can lead to another decision.
     pub priority: Priority,
-    /// Where it comes from.
+    /// The source of the submission, for `sources`.
     pub source: &'t Name,
-    /// What to do.
+    /// The payload, for field tests that begin with `payload.`.
     pub payload: &'t RawValue,
-    /// What comes back with it.
+    /// The metadata, for field tests that begin with `metadata.`. `None` if there is none.
     pub metadata: Option<&'t RawValue>,
 }
 
@@ -50,35 +50,37 @@ impl<'t> From<&'t Task> for Facts<'t> {
     }
 }
 
-/// When a rule applies: every part that is given must hold.
+/// When a rule applies: all parts that are given must hold.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Condition {
-    /// The task has one of these types; empty: any.
+    /// The types of which the task must have one. Empty if every type matches.
     pub types: Vec<Name>,
-    /// The task has one of these priorities; empty: any.
+    /// The priorities of which the task must have one. Empty if every priority matches.
     pub priorities: Vec<Priority>,
-    /// The task comes from one of these sources; empty: any.
+    /// The sources of which the task must name one. Empty if every source matches.
     pub sources: Vec<Name>,
-    /// Each of these fields of the payload or the metadata is as said.
+    /// Tests of fields of the payload or the metadata, all of which must hold.
     #[serde(rename = "where")]
     pub fields: Vec<FieldTest>,
 }
 
-/// What came of a test.
+/// The result of a test of a condition or a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The condition holds.
     Yes,
-    /// It does not.
+    /// The condition does not hold for this task.
     No,
-    /// It cannot be told: the field is an object, a list or a text with control characters, or its name is given twice or
-    /// in another spelling (`Environment` for `environment`), which some readers take for it.
+    /// The condition cannot be evaluated: the field is an object, a list or a text with control
+    /// characters, or its name is repeated or spelt differently (`Environment` for `environment`),
+    /// which some readers take for the name.
     Unclear,
 }
 
 impl Condition {
-    /// Whether the condition holds for `task`.
+    /// Returns whether the condition holds for `task`. One field that does not match makes it `No`,
+    /// even if another is unclear.
     pub fn test<'t>(&self, task: impl Into<Facts<'t>>) -> Verdict {
         let task = task.into();
         let lists = (self.types.is_empty() || self.types.contains(task.kind))
@@ -95,24 +97,25 @@ impl Condition {
         })
     }
 
-    /// What is wrong with the condition's field tests, if anything.
+    /// Checks the field tests of the condition. The error says which is wrong and why.
     pub fn check(&self) -> Result<(), String> {
         self.fields.iter().try_for_each(FieldTest::check)
     }
 }
 
-/// One reason to ask a human, or not to: the first rule that applies decides.
+/// One rule of the policy. The first rule that applies decides whether a task needs an approval.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalRule {
-    /// What approvers are shown as the reason.
+    /// The name of the rule, which approvers see as the reason.
     pub name: String,
-    /// When it applies.
+    /// The tasks to which the rule applies; empty for all of them.
     pub when: Condition,
-    /// Whether it asks; false: tasks to which it applies need no approval, whatever later rules say.
+    /// Whether the rule requires an approval. With false, the tasks to which it applies need none,
+    /// even if later rules would require one.
     #[serde(default = "yes")]
     pub required: bool,
-    /// Who decides, and how.
+    /// The approvers and how they decide, if the rule requires an approval.
     #[serde(default)]
     pub terms: TermsSetting,
 }
@@ -121,8 +124,8 @@ fn yes() -> bool {
     true
 }
 
-/// The rule that asks for an approval of `task`. A rule that cannot be evaluated asks, also one that would wave it
-/// through.
+/// Returns the rule that requires an approval of `task`. `None` if it needs none. A rule that
+/// cannot be evaluated requires an approval, even one with `required = false`.
 pub fn required_approval<'r, 't>(
     rules: &'r [ApprovalRule],
     task: impl Into<Facts<'t>>,
@@ -135,17 +138,23 @@ pub fn required_approval<'r, 't>(
     (rule.required || verdict == Verdict::Unclear).then_some(rule)
 }
 
-/// The most urgent priority that `task` may be raised to: no step on the way needs an approval, other than the one that
-/// the task needs as it is.
+/// Returns the most urgent priority to which `task` may be raised: no step on the way needs an
+/// approval other than the one that the task needs already.
 pub fn highest_priority<'t>(rules: &[ApprovalRule], task: impl Into<Facts<'t>>) -> Priority {
     let task = task.into();
     let asked = |priority| {
         required_approval(rules, Facts { priority, ..task }).map(|rule| rule.name.as_str())
     };
     let own = asked(task.priority);
-    let is_free = |priority: &Priority| asked(*priority).is_none_or(|rule| own == Some(rule));
-    let steps = Priority::ALL.into_iter().rev().filter(|priority| *priority < task.priority);
-    steps.take_while(is_free).last().unwrap_or(task.priority)
+    let mut highest = task.priority;
+    for priority in Priority::ALL.into_iter().rev().filter(|priority| *priority < task.priority) {
+        let other = asked(priority);
+        if other.is_some() && other != own {
+            break;
+        }
+        highest = priority;
+    }
+    highest
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Who is calling, and what the caller's role allows.
+//! The caller of an operation, and what the caller's role allows.
 
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folded::folded;
 
-/// What a caller may do, in four steps.
+/// What a caller may do: one of four roles, each a set of [`Scope`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -18,28 +18,28 @@ pub enum Role {
     Agent,
     /// A user who also decides approvals.
     Approver,
-    /// Everything.
+    /// Every scope, including pausing agents and cancelling any task.
     Admin,
 }
 
-/// One thing that a call may need.
+/// A permission that an operation requires and a role includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// See tasks, agents and figures.
+    /// Read tasks, the state of agents, queue figures and reports.
     TasksRead,
     /// Submit, cancel and requeue tasks.
     TasksWrite,
-    /// Read the event log.
+    /// Read the event log and follow it as a stream.
     EventsRead,
-    /// Publish events.
+    /// Publish events of the caller's own to the log.
     EventsPublish,
-    /// See approvals.
+    /// Read approvals and the content that they are about.
     ApprovalsRead,
-    /// Approve and reject.
+    /// Approve and reject, with or without an edit of the payload.
     ApprovalsDecide,
-    /// Claim tasks and report on them.
+    /// Claim tasks, extend leases and report the outcome of attempts.
     Agent,
-    /// Pause agents and the like.
+    /// Pause and resume agents, retarget approvals and read the audit log.
     Admin,
 }
 
@@ -60,10 +60,10 @@ impl Scope {
 }
 
 impl Role {
-    /// Every role.
+    /// Every role, in ascending order of [`Role::rank`].
     pub const ALL: [Self; 4] = [Self::User, Self::Agent, Self::Approver, Self::Admin];
 
-    /// Whether this role holds `scope`.
+    /// Returns whether a caller with this role has `scope`.
     pub fn allows(self, scope: Scope) -> bool {
         let reads = matches!(scope, Scope::TasksRead | Scope::EventsRead | Scope::ApprovalsRead);
         match self {
@@ -76,10 +76,12 @@ impl Role {
         }
     }
 
-    /// The lowest role that a human decides in: what a caller of it or of a higher one ended, no agent reopens.
+    /// The lowest role in which a human decides. What a caller of this or a higher role ended, no
+    /// agent can reopen.
     pub const HUMAN: Self = Self::Approver;
 
-    /// Its place in the order of roles, from 0. What a human ended, only a caller of no lower rank reopens.
+    /// Returns the position of the role in ascending order, from 0. A task that a human ended can
+    /// be reopened only by a caller of at least the same rank.
     pub fn rank(self) -> u8 {
         match self {
             Self::User => 0,
@@ -89,7 +91,7 @@ impl Role {
         }
     }
 
-    /// The role of this rank.
+    /// Returns the role of this rank. `None` if there is none.
     pub fn of_rank(rank: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.rank() == rank)
     }
@@ -113,12 +115,13 @@ impl FromStr for Role {
     }
 }
 
-/// The word names no [`Role`].
+/// The error of reading a word that is not the name of a [`Role`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of user, agent, approver, admin")]
 pub struct UnknownRole;
 
-/// An authenticated caller. Where he calls from is no part of who he is.
+/// An authenticated caller. Two principals are equal if their subject and role are, wherever they
+/// call from.
 #[derive(Clone, Debug)]
 pub struct Principal {
     subject: Subject,
@@ -134,18 +137,18 @@ impl PartialEq for Principal {
 
 impl Eq for Principal {}
 
-/// Where a call comes from, as far as we can know ourselves.
+/// The origin of a call, as far as the gateway itself can observe it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The other end of an HTTP connection: the caller's own address, or that of the proxy before us. What a header
-    /// says of it is the client's word and is not believed.
+    /// The peer of the HTTP connection: the caller's own address, or that of the proxy before the
+    /// gateway. Headers that claim another origin are ignored, because the client writes them.
     Peer(SocketAddr),
-    /// A request over NATS.
+    /// A request over NATS, which does not tell the address.
     Nats,
 }
 
 impl fmt::Display for Origin {
-    /// The address with its port, or `nats`: what the audit log keeps.
+    /// Writes the address with its port, or `nats`, as the audit log keeps it.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Peer(address) => {
@@ -156,37 +159,38 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What a caller is called: the name of an API key or the `sub` of a token.
+/// The name of a caller: the name of an API key or the `sub` of a token.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
-    /// An API key of this name.
+    /// The caller has the API key of this name.
     Key(String),
-    /// The bearer of a token with this `sub`.
+    /// The caller bears a token with this `sub`.
     User(String),
 }
 
 /// The longest name of a caller, in characters.
 pub const MAX_NAME: usize = 256;
 
-/// What acts when no caller does, as timelines and events name it; no caller has this name, in any spelling.
+/// The actor of what happens without a caller, as timelines and events name it. No caller can have
+/// this name, in any spelling.
 pub const ORCHESTRATOR: &str = "orchestrator";
 
-/// The name of a caller cannot be used.
+/// The error of a caller's name that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a caller's name has 1 to 256 characters, a visible one among them and no control character, and is not \
-     `orchestrator`"
+    "a caller's name has 1 to 256 characters, a visible one among them and no control character, \
+     and is not `orchestrator`"
 )]
 pub struct NotASubject;
 
 impl Subject {
-    /// The bare name.
+    /// Returns the name without its kind: `ops` for `key:ops`.
     pub fn name(&self) -> &str {
         let (Self::Key(name) | Self::User(name)) = self;
         name
     }
 
-    /// The same with its name as it is compared.
+    /// Returns the subject with its name [`folded`], as subjects are compared.
     pub fn folded(&self) -> Self {
         match self {
             Self::Key(name) => Self::Key(folded(name)),
@@ -194,7 +198,8 @@ impl Subject {
         }
     }
 
-    /// Reads what [`fmt::Display`] writes; none: `actor` is no caller, such as `orchestrator`.
+    /// Reads what [`fmt::Display`] writes. `None` if `actor` is not a caller, such as
+    /// `orchestrator`.
     pub fn of_actor(actor: &str) -> Option<Self> {
         let (kind, word) = actor.split_once(':')?;
         let name = decoded(word)?;
@@ -207,9 +212,9 @@ impl Subject {
 }
 
 impl fmt::Display for Subject {
-    /// The name with its kind, `key:ops` or `user:alice`: one word, which stands as it is in a record, a JSON string, a
-    /// log line and an answer. Every byte of the name that could break one of them is percent-encoded, as is `%`, so
-    /// that no two names are written alike.
+    /// Writes the name with its kind, `key:ops` or `user:alice`: one word that needs no escape in a
+    /// record, a JSON string, a log line or a response. Every byte of the name that would need one
+    /// is percent-encoded, as is `%`, so that no two names are written alike.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(if matches!(self, Self::Key(_)) { "key:" } else { "user:" })?;
         for byte in self.name().bytes() {
@@ -223,7 +228,7 @@ impl fmt::Display for Subject {
     }
 }
 
-/// The name that a word of [`Subject`]'s stands for.
+/// Decodes the percent-encoding of [`Subject`]. `None` if it is malformed.
 fn decoded(word: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(word.len());
     let mut rest = word.as_bytes();
@@ -240,52 +245,51 @@ fn decoded(word: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Whether a name is that of what acts when no caller does, however it is spelled.
+/// Returns whether the name is [`ORCHESTRATOR`] in any spelling.
 pub fn is_orchestrator(name: &str) -> bool {
     folded(name) == ORCHESTRATOR
 }
 
 impl Principal {
-    /// A caller of this name and role.
+    /// Makes a caller with this name and role, whose origin is not known.
     pub fn new(subject: Subject, role: Role) -> Result<Self, NotASubject> {
         let name = subject.name();
-        let is_breaking =
-            |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
         let is_usable = (1..=MAX_NAME).contains(&name.chars().count())
-            && !name.contains(is_breaking)
+            && !name.contains(|letter: char| letter.is_control())
+            && !name.contains(['\u{2028}', '\u{2029}'])
             && !folded(name).is_empty()
             && !is_orchestrator(name);
         if is_usable { Ok(Self { subject, role, origin: None }) } else { Err(NotASubject) }
     }
 
-    /// The same caller, calling from there.
+    /// Returns the same caller with this origin; `None` if it is not known.
     pub fn at(self, origin: Option<Origin>) -> Self {
         Self { origin, ..self }
     }
 
-    /// Where the call comes from, in words; empty if that is not known.
+    /// Returns the origin of the call as text. Empty if it is not known.
     pub fn origin(&self) -> String {
         self.origin.map(|origin| origin.to_string()).unwrap_or_default()
     }
 
-    /// What the caller is called, with its kind.
+    /// Returns the caller's name together with its kind.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// The bare name, which an event's `source_agent` may carry.
+    /// Returns the name without its kind, which an event's `source_agent` may carry.
     pub fn name(&self) -> &str {
         self.subject.name()
     }
 
-    /// What the role allows.
+    /// Returns the role, which decides what the caller may do.
     pub fn role(&self) -> Role {
         self.role
     }
 }
 
 impl fmt::Display for Principal {
-    /// The name with its kind: what timelines and approvals keep. See [`Subject`].
+    /// Writes the name with its kind, as timelines and approvals keep it: see [`Subject`].
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.subject.fmt(formatter)
     }
@@ -345,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_is_the_same_wherever_he_calls_from() {
+    fn a_caller_is_the_same_from_every_origin() {
         let alice = Principal::new(Subject::User("alice".to_owned()), Role::User).unwrap();
         let peer = "[::ffff:10.0.0.7]:4711".parse().unwrap();
         let elsewhere = alice.clone().at(Some(Origin::Peer(peer)));

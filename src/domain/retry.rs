@@ -1,11 +1,11 @@
-//! How long to wait before a failed task is tried again.
+//! The back-off: how long a failed task waits before its next attempt.
 
 use serde::Deserialize;
 
 use super::task::Millis;
 
-/// Exponential back-off: `base_ms · 2^(failures − 1)`, at most `max_ms`, of which a random half is taken off
-/// so that tasks that failed together do not come back together.
+/// Exponential back-off: `base_ms · 2^(failures − 1)`, at most `max_ms`. A random part of up to one
+/// half is subtracted so that tasks that failed together do not return together.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backoff {
@@ -16,7 +16,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after `failures` (from 1) failed attempts; `chance` is a random number from 0 to 1.
+    /// Returns the wait in milliseconds after `failures` (from 1) failed attempts. `chance` is a
+    /// random number from 0 to 1.
     pub fn wait_ms(&self, failures: u32, chance: f64) -> Millis {
         let doubled = 2u64.saturating_pow(failures.saturating_sub(1)).saturating_mul(self.base_ms);
         let full = doubled.min(self.max_ms) as f64;

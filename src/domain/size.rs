@@ -1,4 +1,5 @@
-//! About how many bytes things take in an answer, so that it can be cut before it is written.
+//! Estimates of how many bytes things take in a response, so that a page can be cut before it is
+//! written.
 
 use serde_json::value::RawValue;
 
@@ -7,39 +8,46 @@ use super::audit::AuditEntry;
 use super::task::Task;
 use super::text::stored_bytes;
 
-/// What a task has in an answer beside what its client and its agents said, in bytes.
+/// The size of a task in a response without the texts of its client and its agents, in bytes.
 const FRAME_BYTES: usize = 2_048;
 
+fn json_bytes(json: &RawValue) -> usize {
+    json.get().len()
+}
+
 impl Task {
-    /// About how many bytes the task takes in an answer.
+    /// Returns about how many bytes the task takes in a response.
     pub fn bytes(&self) -> usize {
-        let optional =
-            |json: &Option<Box<RawValue>>| json.as_ref().map_or(0, |json| json.get().len());
-        let parts = self.payload.get().len() + optional(&self.metadata) + optional(&self.result);
+        let metadata = self.metadata.as_deref().map_or(0, json_bytes);
+        let result = self.result.as_deref().map_or(0, json_bytes);
         let error = self.error.as_deref().map_or(0, stored_bytes);
-        parts + error + self.asked.as_ref().map_or(0, |asked| asked.bytes()) + FRAME_BYTES
+        let approval = self.asked.as_ref().map_or(0, |approval| approval.bytes());
+        json_bytes(&self.payload) + metadata + result + error + approval + FRAME_BYTES
     }
 }
 
 impl Approval {
-    /// About how many bytes the approval takes in an answer.
+    /// Returns about how many bytes the approval takes in a response.
     pub fn bytes(&self) -> usize {
-        let edit = self.edit.as_ref();
-        let edit = edit.map_or(0, |edit| edit.original.get().len() + edit.changes.get().len());
+        let edit = match &self.edit {
+            Some(edit) => json_bytes(&edit.original) + json_bytes(&edit.changes),
+            None => 0,
+        };
         let asked = match &self.asked {
             Asked::Gate => 0,
             Asked::Step { reason, action, .. } => {
-                stored_bytes(reason) + action.as_ref().map_or(0, |action| action.get().len())
+                stored_bytes(reason) + action.as_deref().map_or(0, json_bytes)
             }
         };
-        let said = |text: &Option<String>| text.as_deref().map_or(0, stored_bytes);
-        let votes = self.votes.iter().map(|vote| said(&vote.comment) + 256).sum::<usize>();
-        edit + asked + votes + said(&self.comment) + 2_048
+        let comments = self.votes.iter().filter_map(|vote| vote.comment.as_deref());
+        let votes = comments.map(stored_bytes).sum::<usize>() + 256 * self.votes.len();
+        let comment = self.comment.as_deref().map_or(0, stored_bytes);
+        edit + asked + votes + comment + 2_048
     }
 }
 
 impl AuditEntry {
-    /// About how many bytes the entry takes in an answer.
+    /// Returns about how many bytes the entry takes in a response.
     pub fn bytes(&self) -> usize {
         let detail = self.detail.iter().map(|(name, text)| name.len() + stored_bytes(text));
         detail.sum::<usize>() + self.actor.len() + self.subject.len() + 512

@@ -1,4 +1,4 @@
-//! A task: what a client hands in, and what becomes of it.
+//! A task: what a client submits, and what becomes of it.
 
 use std::str::FromStr;
 
@@ -14,16 +14,17 @@ use super::name::Name;
 pub use super::parent::OnParentCancel;
 use super::sla::{Clock, Reached, Sla, SlaState};
 
-/// Milliseconds since 1970 by the store's clock.
+/// A time in milliseconds since 1970 by the store's clock, or a duration in milliseconds.
 pub type Millis = u64;
 
-/// The number of an attempt, from 1; every report carries it beside the [`Lease`]. 0: never claimed.
+/// The number of an attempt, from 1. Every report carries it beside the [`Lease`]. 0 means that the
+/// task was never claimed.
 pub type Attempt = u32;
 
-/// How urgent a task is. Lower is sooner.
+/// How urgent a task is. A lower number comes sooner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Priority {
-    /// Critical: always first.
+    /// Critical: the router takes these tasks before all others.
     P0,
     /// High.
     P1,
@@ -56,150 +57,155 @@ impl FromStr for Priority {
     }
 }
 
-/// The word names no [`Priority`].
+/// The error of reading a word that is not the name of a [`Priority`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of P0, P1, P2, P3")]
 pub struct UnknownPriority;
 
-/// When a task may start.
+/// The earliest time at which a task may be given to an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Start {
-    /// As soon as an agent is free.
+    /// The task may start as soon as an agent is free.
     #[default]
     Now,
-    /// This long after the submission, by the store's clock.
+    /// The task may start so many milliseconds after the submission, by the store's clock.
     After(Millis),
-    /// At this time; one that has passed means now.
+    /// The task may start at this time. A time in the past means now.
     At(Millis),
 }
 
 /// A submission that has been read and found well-formed.
 #[derive(Clone, Debug)]
 pub struct NewTask {
-    /// What kind of work it is; decides who does it.
+    /// The type of work, from which the routing rules choose the agent.
     pub kind: Name,
-    /// What to do: a JSON object that nobody here looks into, kept byte for byte.
+    /// What to do: a JSON object, kept byte for byte. Only conditions of rules read it.
     pub payload: Box<RawValue>,
-    /// What else the client wants to know about it later: a JSON object, kept byte for byte.
+    /// The client's own data about the task: a JSON object, kept byte for byte.
     pub metadata: Option<Box<RawValue>>,
-    /// How urgent.
+    /// How urgent the task is among all tasks of its agent.
     pub priority: Priority,
-    /// Which part of the client's world it comes from.
+    /// The system or person in whose name the client submits, such as `github`.
     pub source: Name,
-    /// What was promised in time.
+    /// The deadlines of the task. `None` if it has no SLA.
     pub sla: Option<Sla>,
-    /// When it may start.
+    /// When the task may start: now, after a delay or at a time.
     pub start: Start,
-    /// The task that this one is a part of; both live in one partition, unless an idempotency key chooses another.
+    /// The task that this one is a part of. Both are in one partition, unless an idempotency key
+    /// requires another.
     pub parent: Option<TaskId>,
-    /// What becomes of it when that one is cancelled.
+    /// What happens to this task when its parent is cancelled.
     pub on_parent_cancel: OnParentCancel,
-    /// Joins it with the client's traces: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    /// The client's own trace id: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub trace_id: Option<String>,
-    /// The W3C trace context of the submission.
+    /// The W3C trace context of the submission. `None` if the client sent none.
     pub traceparent: Option<String>,
-    /// How many failed attempts are followed by another, 0 to 100.
+    /// How many failed attempts are followed by another attempt, 0 to 100.
     pub max_retries: u32,
-    /// How long one attempt may take in all, 1 s to 7 days; none: as long as it is extended.
+    /// How long one attempt may take in all, 1 s to 7 days. `None` if it may take as long as its
+    /// lease is extended.
     pub timeout_ms: Option<Millis>,
-    /// The client's name for this submission, and a digest of the body that came with it.
+    /// The idempotency key of the submission. `None` if repeating it creates a second task.
     pub idempotency: Option<Idempotency>,
 }
 
-/// Makes a submission safe to repeat.
+/// What makes a submission safe to repeat: a second one with the same key returns the first task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idempotency {
-    /// What the client sent as `Idempotency-Key`: 1 to 255 printable ASCII characters.
+    /// The value of the header `Idempotency-Key`: 1 to 255 printable ASCII characters.
     pub key: String,
-    /// SHA-256 of the body, hexadecimal: the same key with another body is refused.
+    /// The hexadecimal SHA-256 of the body. The same key with another body is refused.
     pub digest: String,
 }
 
-/// A task as the store knows it.
+/// A task as it was read from the store: what was submitted and what has happened since.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Its name for ever.
+    /// The identifier. It never changes and is never used again.
     pub id: TaskId,
-    /// What kind of work it is.
+    /// The type of work, from which the routing rules chose the agent.
     pub kind: Name,
-    /// How urgent.
+    /// How urgent the task is. An SLA rule can raise it while the task waits.
     pub priority: Priority,
-    /// Which part of the client's world it comes from.
+    /// The system or person in whose name the client submitted it.
     pub source: Name,
-    /// Where it is.
+    /// The current state, which only the verbs of [`super::lifecycle::RULES`] change.
     pub state: State,
-    /// What to do, as the client sent it.
+    /// What to do: the payload of the client, or that of the approver who edited it.
     pub payload: Box<RawValue>,
-    /// What else the client sent with it.
+    /// The client's own data about the task. `None` if it sent none.
     pub metadata: Option<Box<RawValue>>,
-    /// What was promised in time.
+    /// The deadlines of the task. `None` if it has no SLA.
     pub sla: Option<Sla>,
-    /// The agent that it is meant for, by the routing rules at submission.
+    /// The agent that the routing rules chose at submission.
     pub agent: Name,
-    /// The task that this one is a part of.
+    /// The task that this one is a part of. `None` if it has no parent.
     pub parent: Option<TaskId>,
-    /// What becomes of it when that one is cancelled.
+    /// What happens to this task when its parent is cancelled.
     pub on_parent_cancel: OnParentCancel,
-    /// Joins it with the client's traces.
+    /// The client's own trace id. `None` if the client sent none.
     pub trace_id: Option<String>,
-    /// The W3C trace context of the submission.
+    /// The W3C trace context of the submission. `None` if the client sent none.
     pub traceparent: Option<String>,
-    /// Who handed it in, as [`super::principal::Principal`] is shown.
+    /// The caller who submitted it, as [`super::principal::Principal`] is displayed.
     pub submitted_by: String,
-    /// When it was accepted.
+    /// When the store accepted the submission, in milliseconds since 1970.
     pub created_at: Millis,
-    /// When it may start, while that is ahead.
+    /// When the task may start or be tried again. `None` unless that time is ahead.
     pub scheduled_for: Option<Millis>,
-    /// The number of the attempt that holds or last held it.
+    /// The number of the current or the last attempt; 0 if there was none.
     pub attempt: Attempt,
-    /// Failed attempts since the submission or the last requeue.
+    /// The number of failed attempts since the submission or the last requeue.
     pub retry_count: u32,
-    /// How many failed attempts are followed by another.
+    /// How many failed attempts are followed by another attempt, 0 to 100.
     pub max_retries: u32,
-    /// Leases that ended in silence since the submission or the last requeue.
+    /// The number of lost leases since the submission or the last requeue.
     pub lost_count: u32,
-    /// How long one attempt may take in all.
+    /// How long one attempt may take in all. `None` if there is no such limit.
     pub timeout_ms: Option<Millis>,
-    /// The caller that took the task itself, while it holds it; none: it is held by a claim, or not at all.
+    /// The caller that took the task itself and holds it. `None` if the task is held by a claim or
+    /// by no caller.
     pub holder: Option<String>,
-    /// Until when, while it is in progress.
+    /// The end of the current lease. `None` unless the task is in progress.
     pub lease_until: Option<Millis>,
-    /// Why the last attempt failed, or why the task was called off.
+    /// Why the last attempt failed, or why the task was cancelled. `None` if neither happened.
     pub error: Option<String>,
-    /// What the agent reported: any JSON, byte for byte.
+    /// The result that the agent reported: any JSON, byte for byte.
     pub result: Option<Box<RawValue>>,
-    /// What the agent last said of its progress.
+    /// The progress that the agent last reported. `None` if it reported none.
     pub progress: Option<Progress>,
-    /// Its newest approval.
+    /// The identifier of the newest approval. `None` if the task never needed one.
     pub approval: Option<ApprovalId>,
-    /// That approval, where the task was read with it.
+    /// That approval, if the task was read together with it.
     pub asked: Option<Box<Approval>>,
-    /// Its transitions, oldest first: the submission and the newest, at most [`TIMELINE`].
+    /// The transitions, oldest first: the submission and the newest ones, at most [`TIMELINE`].
     pub timeline: Vec<Transition>,
-    /// Of its content: 1, and one more for every time that an approver changed the payload.
+    /// The version of the payload: 1, and one more for every edit by an approver.
     pub version: u32,
-    /// When it came to its state.
+    /// When the task came to its current state, in milliseconds since 1970.
     pub since: Millis,
-    /// How long it has waited for humans while it could have gone on, the wait under way apart.
+    /// How long the task has waited for approvals while it could have run, without the current
+    /// wait.
     pub human_ms: Millis,
-    /// Since when its clocks run: when it may or might start, or was requeued, and later by what does not count.
+    /// The start of its clocks: when it could first start or was requeued, moved later by the time
+    /// that does not count.
     pub clocks_since: Millis,
-    /// What became of its clocks.
+    /// The thresholds of its clocks that were announced so far.
     pub reached: Reached,
-    /// The store's time when this was read.
+    /// The store's time at which this task was read, in milliseconds since 1970.
     pub observed_at: Millis,
 }
 
-/// How many transitions a task's timeline keeps: enough for every task that is not bounced about by
-/// a program, and a bound on the memory of one that is.
+/// How many transitions a timeline keeps: enough for every task that no program moves back and
+/// forth, and a bound on memory for one that is.
 pub const TIMELINE: u32 = 128;
 
-/// How many bytes of transitions it keeps, as they are stored: the oldest go first, but never the submission nor the
-/// newest.
+/// How many bytes of transitions a timeline keeps, as they are stored. The oldest are dropped
+/// first, but never the submission or the newest.
 pub const TIMELINE_BYTES: u32 = 65_536;
 
 impl Task {
-    /// What a human decides on: with an `action`, whether the agent may take that step.
+    /// Returns what an approver decides on: the task, or with an `action` that step of the agent.
     pub fn content<'t>(&'t self, action: Option<&'t RawValue>) -> Content<'t> {
         Content {
             kind: &self.kind,
@@ -210,115 +216,116 @@ impl Task {
         }
     }
 
-    /// When it last came to `state`, as far as the timeline goes back.
+    /// When the task last came to `state`. `None` if the timeline does not go back so far.
     fn came_to(&self, state: State) -> Option<Millis> {
-        let is_move = |one: &&Transition| one.to == state && !one.verb.rule().to.is_empty();
-        self.timeline.iter().rev().find(is_move).map(|transition| transition.at)
+        let moves = self.timeline.iter().filter(|entry| !entry.verb.rule().to.is_empty());
+        moves.rev().find(|entry| entry.to == state).map(|entry| entry.at)
     }
 
-    /// When it last entered its agent's subject.
+    /// Returns when the task last entered its agent's subject. `None` if it never did.
     pub fn assigned_at(&self) -> Option<Millis> {
         self.came_to(State::Assigned)
     }
 
-    /// When its newest attempt began.
+    /// Returns when the newest attempt began. `None` if there was none.
     pub fn started_at(&self) -> Option<Millis> {
         self.came_to(State::InProgress)
     }
 
-    /// When it ended.
+    /// Returns when the task ended. `None` if its state is not final.
     pub fn completed_at(&self) -> Option<Millis> {
         self.state.is_terminal().then_some(self.since)
     }
 
-    /// How the promise of `clock` stands.
+    /// Returns the state of `clock` of the task's SLA.
     pub fn sla_state(&self, clock: Clock) -> SlaState {
         self.reached.state(clock, self.state.is_terminal())
     }
 
-    /// How long it has waited for humans while it could have gone on, the wait under way included.
+    /// Returns how many milliseconds the task has waited for approvals while it could have run,
+    /// including the current wait.
     pub fn waiting_for_human_ms(&self) -> Millis {
         let under_way = self.observed_at.saturating_sub(self.since.max(self.clocks_since));
         self.human_ms + if self.state == State::Blocked { under_way } else { 0 }
     }
 
-    /// The agent subject that it is or was in; none before a router put it there.
+    /// Returns the agent in whose subject the task is or was. `None` before a router put it there.
     pub fn assigned_to(&self) -> Option<&Name> {
         let reached = matches!(self.state, State::Assigned | State::InProgress);
         (reached || self.assigned_at().is_some() || self.attempt > 0).then_some(&self.agent)
     }
 }
 
-/// What an agent says of its progress.
+/// The progress of an attempt, as the agent reports it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// 0 to 100.
+    /// The finished part of the work in percent, 0 to 100.
     pub percent: f64,
-    /// At most 500 characters.
+    /// What the agent does at the moment, in at most 500 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
-/// One entry of a task's timeline.
+/// One entry of a task's timeline: a verb that was applied to the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// When.
+    /// When it happened, in milliseconds since 1970 by the store's clock.
     pub at: Millis,
-    /// What was done.
+    /// The verb, which decides the type of the event too.
     pub verb: Verb,
-    /// Where the task went.
+    /// The state after the verb, which can be the state before it.
     pub to: State,
-    /// Who did it: a principal, or `orchestrator`.
+    /// The actor: a principal, or `orchestrator` if no caller acted.
     pub actor: String,
-    /// The attempt that was current.
+    /// The number of the attempt that was current; 0 before the first claim.
     pub attempt: Attempt,
-    /// Why, where somebody said so.
+    /// The reason that the actor gave. `None` if there was none.
     pub reason: Option<String>,
 }
 
-/// A task that an agent holds.
+/// A task that an agent has just claimed, with its lease.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// The task, already in progress.
+    /// The task, which is already in progress with its new attempt number.
     pub task: Task,
-    /// Until when the agent may stay silent.
+    /// The time before which the agent must report or extend the lease.
     pub lease_until: Millis,
-    /// What every report on the attempt carries.
+    /// The token that every report on this attempt must carry.
     pub lease: Lease,
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt, as its agent reports it.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Done, with any JSON as the result.
+    /// The work is done, with any JSON as the result.
     Completed {
-        /// What the agent found or made.
+        /// What the agent found or made. `None` if there is nothing to keep.
         result: Option<Box<RawValue>>,
     },
-    /// It did not work.
+    /// The attempt failed; the task is tried again if that makes sense and a retry is left.
     Failed {
-        /// Why, 1 to 8,192 bytes.
+        /// The reason of the failure in 1 to 8,192 bytes, which the task shows as its error.
         error: String,
         /// Whether another attempt makes sense.
         is_retryable: bool,
-        /// How long to wait before it, instead of the usual back-off.
+        /// How many milliseconds to wait before the next attempt. `None` means the usual back-off.
         retry_after_ms: Option<Millis>,
-        /// What the agent found on the way.
+        /// What the agent found before it failed. `None` if there is nothing to keep.
         result: Option<Box<RawValue>>,
     },
-    /// Given back untouched; costs nothing.
+    /// The agent returns the task without having worked on it. It costs no retry.
     Released,
 }
 
 /// An agent's report on one attempt.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Which task.
+    /// The task that the agent reports on.
     pub id: TaskId,
-    /// Which attempt; a stale one is refused.
+    /// The number of the attempt. A report with an earlier number is refused.
     pub attempt: Attempt,
-    /// The token of the claim; a wrong one is refused like a stale attempt.
+    /// The token from the claim. A wrong one is refused like an earlier attempt.
     pub lease: Lease,
-    /// How it ended.
+    /// The outcome of the attempt: completed, failed or released.
     pub outcome: Outcome,
 }

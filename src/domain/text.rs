@@ -1,21 +1,23 @@
-//! How large a text is where it is kept, and texts cut to a size.
+//! The size of texts as they are stored, and texts cut to a size.
 //!
-//! Every text that a client sends is kept as a JSON string, where a control character takes six bytes. So texts are bounded
-//! twice: in characters, which a person counts, and in bytes as they are kept, which fill the store.
+//! The store keeps every text of a client as a JSON string, in which a control character takes six
+//! bytes. So each text has two bounds: in characters, which people count, and in stored bytes,
+//! which fill the store.
 
-/// The bounds of a text.
+/// The two bounds of a text; it must satisfy both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// The most characters.
+    /// The largest number of characters (Unicode scalar values).
     pub chars: usize,
-    /// The most bytes as [`stored_bytes`] counts them.
+    /// The largest number of bytes, as [`stored_bytes`] counts them.
     pub bytes: usize,
 }
 
-/// What stands at the end of a text that was cut.
+/// The mark at the end of a text that was cut.
 pub const CUT: &str = "… (cut)";
 
-/// How many bytes `character` takes at most in a JSON string: serde_json leaves `/` and DEL as they are, Lua's cjson does not.
+/// Returns how many bytes `character` takes at most in a JSON string: serde_json writes `/` and DEL
+/// as they are, Lua's cjson escapes them.
 fn stored_bytes_of(character: char) -> usize {
     match character {
         '"' | '\\' | '/' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
@@ -24,18 +26,19 @@ fn stored_bytes_of(character: char) -> usize {
     }
 }
 
-/// How many bytes `text` takes at most in a JSON string, without the quotes.
+/// Returns how many bytes `text` takes at most in a JSON string, without the quotes.
 pub fn stored_bytes(text: &str) -> usize {
     text.chars().map(stored_bytes_of).sum()
 }
 
 impl Bound {
-    /// Whether `text` keeps to both bounds.
+    /// Returns whether `text` satisfies both bounds.
     pub fn holds(self, text: &str) -> bool {
         text.chars().count() <= self.chars && stored_bytes(text) <= self.bytes
     }
 
-    /// `text`, cut between two characters where it is too long, and marked with [`CUT`] then.
+    /// Returns `text` unchanged if it satisfies both bounds. Otherwise cuts it between two
+    /// characters and appends [`CUT`], so that the result satisfies them.
     pub fn cut(self, mut text: String) -> String {
         if self.holds(&text) {
             return text;

@@ -1,4 +1,4 @@
-//! Points in time as text: RFC 3339, read by one function and written by one.
+//! Times as text in RFC 3339: one function reads them and one writes them.
 
 use std::ops::RangeInclusive;
 
@@ -6,20 +6,22 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::task::Millis;
 
-/// The times that a client may name, in ms since 1970: from 1970 to the end of 2125.
+/// The times that a client may name, in milliseconds since 1970: from 1970 to the end of 2125.
 pub const NAMEABLE: RangeInclusive<Millis> = 0..=4_922_899_199_999;
 
-/// What a time must look like, in words for the client.
+/// The message for a time that cannot be read, after the name of its field.
 pub const EXPECTED: &str =
     "must be an RFC 3339 time with an offset, from 1970 to 2125, such as 2026-01-31T09:30:00Z";
 
-/// The last millisecond that RFC 3339 can write, whose years have four digits.
+/// The last millisecond that RFC 3339 can express, whose years have four digits.
 const LAST: Millis = 253_402_300_799_999;
 
-/// Reads a time as RFC 3339 defines it, `2026-01-31T10:30:00.5+01:00`, and cuts it to the millisecond.
+/// Reads a time as RFC 3339 defines it, such as `2026-01-31T10:30:00.5+01:00`, and truncates it to
+/// the millisecond.
 ///
-/// `t` and `z` may be small, as the standard says. `None` for anything else: no offset, a space for the `T`, more than
-/// nine digits of a second, second 60 (not every reader knows leap seconds), or a time outside of [`NAMEABLE`].
+/// `t` and `z` may be lower case, as the standard says. `None` for any other text: without an
+/// offset, with a space for the `T`, with more than nine digits of a second, with second 60 (not
+/// every reader knows leap seconds), or for a time outside of [`NAMEABLE`].
 pub fn read(text: &str) -> Option<Millis> {
     if !has_shape(text.as_bytes()) {
         return None;
@@ -29,37 +31,39 @@ pub fn read(text: &str) -> Option<Millis> {
     NAMEABLE.contains(&millis).then_some(millis)
 }
 
-/// The time in UTC with milliseconds; of what lies beyond the year 9999 its last millisecond.
+/// Writes the time in UTC with milliseconds. Times beyond the year 9999 give its last millisecond.
 pub fn written(at_ms: Millis) -> String {
     let time = i64::try_from(at_ms.min(LAST)).ok().and_then(DateTime::from_timestamp_millis);
     time.unwrap_or(DateTime::<Utc>::UNIX_EPOCH).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Whether each character stands where RFC 3339 wants one of its kind; what the numbers are is not looked at, but for
-/// second 60.
+/// Whether each character has the kind that RFC 3339 requires at its position. Of the numbers, only
+/// second 60 is checked.
 fn has_shape(text: &[u8]) -> bool {
     let Some((date_time, rest)) = text.split_at_checked(19) else { return false };
     if !matches(date_time, b"0000-00-00T00:00:00") || date_time.ends_with(b"60") {
         return false;
     }
-    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let offset = match rest.strip_prefix(b".") {
-        None => rest,
-        Some(fraction) => match digits(fraction) {
-            count @ 1..=9 => &fraction[count..],
-            _ => return false,
-        },
-    };
+    let mut offset = rest;
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if !(1..=9).contains(&digits) {
+            return false;
+        }
+        offset = &fraction[digits..];
+    }
     matches(offset, b"Z") || matches(offset, b"+00:00") || matches(offset, b"-00:00")
 }
 
 /// Whether `text` is `pattern` with any digit for a `0` and any case of a letter.
 fn matches(text: &[u8], pattern: &[u8]) -> bool {
-    let is_like = |(byte, wanted): (&u8, &u8)| match wanted {
+    if text.len() != pattern.len() {
+        return false;
+    }
+    text.iter().zip(pattern).all(|(byte, wanted)| match wanted {
         b'0' => byte.is_ascii_digit(),
         wanted => byte.eq_ignore_ascii_case(wanted),
-    };
-    text.len() == pattern.len() && text.iter().zip(pattern).all(is_like)
+    })
 }
 
 #[cfg(test)]

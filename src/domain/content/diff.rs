@@ -1,4 +1,4 @@
-//! Where two payloads differ.
+//! The places at which two payloads differ, which approvers see after an edit.
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -11,37 +11,41 @@ use super::tree::{Key, Node};
 /// One place at which two payloads differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// Where: a JSON Pointer.
+    /// A JSON Pointer to the place; empty for the whole payload.
     pub pointer: String,
-    /// What stood there, as JSON; none: nothing.
+    /// The value before the change, as JSON. `None` if the place did not exist.
     #[serde(with = "embedded")]
     pub before: Option<String>,
-    /// What stands there, as JSON; none: nothing.
+    /// The value after the change, as JSON. `None` if the place no longer exists.
     #[serde(with = "embedded")]
     pub after: Option<String>,
-    /// How many more changes there are that are not listed: those of the last entry of a long list.
+    /// How many further changes are not listed; above 0 only in the last entry of a long list.
     #[serde(skip_serializing_if = "is_zero")]
     pub omitted: usize,
 }
 
-/// The most changes that are listed.
 const MAX_CHANGES: usize = 1_000;
 
-/// The most bytes that the listed changes may have together: pointers and both values.
+/// The largest size of all listed changes together, in bytes of their pointers and values.
 const MAX_CHANGES_BYTES: usize = 256 * 1024;
 
-/// Where `after` differs from `before`, in the order of the keys: the smallest parts that do. Lists are compared place
-/// by place, objects with a repeated key as a whole.
+/// Returns the smallest parts in which `after` differs from `before`, in the order of the keys.
+/// Lists are compared index by index, objects with a repeated key as a whole.
 ///
-/// The list is bounded: what exceeds 1,000 changes or 256 KiB is counted in a last entry, which points at the whole.
+/// The list has at most 1,000 changes and 256 KiB. Its last entry counts the changes beyond, with
+/// an empty pointer.
 pub fn changes(before: &RawValue, after: &RawValue) -> Vec<Change> {
     let before = Node::read(before);
     let after = Node::read(after);
     let mut diff = Diff::default();
     diff.compare(Some(&before), Some(&after));
     if diff.omitted > 0 {
-        let (pointer, omitted) = (String::new(), diff.omitted);
-        diff.changes.push(Change { pointer, before: None, after: None, omitted });
+        diff.changes.push(Change {
+            pointer: String::new(),
+            before: None,
+            after: None,
+            omitted: diff.omitted,
+        });
     }
     diff.changes
 }
@@ -50,13 +54,13 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// The differences found so far.
+/// The differences found so far, and the place at which the comparison is.
 #[derive(Default)]
 struct Diff<'n> {
-    /// The keys and places that lead to where the comparison is.
+    /// The keys and indexes from the root to the compared values.
     path: Vec<Segment<'n>>,
     changes: Vec<Change>,
-    /// Of what is in `changes`.
+    /// The size of `changes`: the bytes of their pointers and values.
     bytes: usize,
     omitted: usize,
 }
@@ -65,6 +69,16 @@ struct Diff<'n> {
 enum Segment<'n> {
     Key(&'n Key),
     Place(usize),
+}
+
+impl Segment<'_> {
+    /// About how many bytes the segment takes in a JSON Pointer.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Key(key) => key.text().len() + 1,
+            Self::Place(_) => 8,
+        }
+    }
 }
 
 impl<'n> Diff<'n> {
@@ -85,9 +99,10 @@ impl<'n> Diff<'n> {
         }
     }
 
-    /// Both are sorted by key, so one walk over the two finds what each key has on either side.
+    /// Compares two objects. Both are sorted by key, so one walk over the two pairs their members.
     fn compare_fields(&mut self, old: &'n [(Key, Node)], new: &'n [(Key, Node)]) {
-        let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+        let mut old = old.iter().peekable();
+        let mut new = new.iter().peekable();
         loop {
             let order = match (old.peek(), new.peek()) {
                 (Some((one, _)), Some((other, _))) => one.cmp(other),
@@ -98,8 +113,9 @@ impl<'n> Diff<'n> {
             let before = if order.is_le() { old.next() } else { None };
             let after = if order.is_ge() { new.next() } else { None };
             if let Some((key, _)) = before.or(after) {
-                let value = |field: &'n (Key, Node)| &field.1;
-                self.compare_at(Segment::Key(key), before.map(value), after.map(value));
+                let before = before.map(|(_, value)| value);
+                let after = after.map(|(_, value)| value);
+                self.compare_at(Segment::Key(key), before, after);
             }
         }
     }
@@ -116,16 +132,13 @@ impl<'n> Diff<'n> {
     }
 
     fn note(&mut self, before: Option<&Node>, after: Option<&Node>) {
-        let length = |segment: &Segment<'_>| match segment {
-            Segment::Key(key) => key.text().len() + 1,
-            Segment::Place(_) => 8,
-        };
-        let pointed: usize = self.path.iter().map(length).sum();
+        let pointed: usize = self.path.iter().map(Segment::bytes).sum();
         if self.changes.len() >= MAX_CHANGES || self.bytes + pointed > MAX_CHANGES_BYTES {
             self.omitted += 1;
             return;
         }
-        let (before, after) = (before.map(Node::json), after.map(Node::json));
+        let before = before.map(Node::json);
+        let after = after.map(Node::json);
         let shown: usize = [&before, &after].into_iter().flatten().map(String::len).sum();
         if self.bytes + pointed + shown > MAX_CHANGES_BYTES {
             self.omitted += 1;
@@ -146,7 +159,7 @@ impl<'n> Diff<'n> {
     }
 }
 
-/// JSON within JSON.
+/// Serializes a text that already is JSON as a part of the surrounding JSON.
 mod embedded {
     use serde::{Serialize, Serializer};
     use serde_json::value::RawValue;

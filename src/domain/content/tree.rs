@@ -1,4 +1,4 @@
-//! A JSON text as a tree, from which nothing is lost but space and the order of keys.
+//! A JSON text as a tree, which loses nothing but white space and the order of keys.
 
 use std::fmt::Write as _;
 
@@ -10,13 +10,14 @@ const NINE_DIGITS: i32 = 999_999_999;
 /// A JSON value, its leaves as canonical text.
 #[derive(PartialEq, Eq)]
 pub(super) enum Node {
-    /// Sorted by key; a key is as [`Key::read`] says.
+    /// The members, sorted by key; see [`Key::read`].
     Object(Vec<(Key, Node)>),
     Array(Vec<Node>),
     Leaf(String),
 }
 
-/// A key of an object: its characters, by which it is sorted; of one that has a lone surrogate, the text as it stands.
+/// A key of an object. Keys are sorted by their characters. A key with a lone surrogate keeps its
+/// JSON text.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Text(String),
@@ -26,7 +27,7 @@ pub(super) enum Key {
 impl Key {
     fn read(json: &str) -> Self {
         match json.get(1..json.len().saturating_sub(1)) {
-            // Without an escape it is what it looks like.
+            // Without an escape, the text between the quotes is the key.
             Some(text) if !json.contains('\\') => Self::Text(text.to_owned()),
             _ => serde_json::from_str(json).map_or_else(|_| Self::Raw(json.to_owned()), Self::Text),
         }
@@ -51,12 +52,12 @@ impl Key {
 struct Reader<'t> {
     text: &'t str,
     at: usize,
-    /// Whether two ways to write one number become the same leaf.
+    /// Whether two spellings of one number become the same leaf.
     joins_numbers: bool,
 }
 
 impl<'t> Reader<'t> {
-    /// The next byte that is no space.
+    /// Skips white space and returns the next byte without consuming it. `None` at the end.
     fn peek(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
         let space = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -64,7 +65,7 @@ impl<'t> Reader<'t> {
         rest.get(space).copied()
     }
 
-    /// Passes over `,` and `:`, and over the bracket that ends the list; whether one more item follows.
+    /// Skips `,` and `:`, and the bracket that ends the list. Returns whether another item follows.
     fn has_more(&mut self) -> bool {
         let next = self.peek();
         if next.is_none() || matches!(next, Some(b'}' | b']')) {
@@ -77,28 +78,25 @@ impl<'t> Reader<'t> {
         true
     }
 
-    /// A string, a number or a word, as it stands.
+    /// Consumes and returns a string, a number or a literal exactly as it is written.
     fn token(&mut self) -> &'t str {
         let begin = self.at;
         let bytes = &self.text.as_bytes()[begin..];
         let length = if bytes.first() == Some(&b'"') {
-            let mut is_escaped = false;
-            let is_end = |byte: &u8| {
-                let is_end = *byte == b'"' && !is_escaped;
-                is_escaped = *byte == b'\\' && !is_escaped;
-                is_end
-            };
-            bytes[1..].iter().position(is_end).map_or(bytes.len(), |nth| nth + 2)
+            string_length(bytes)
         } else {
-            let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-            // At least one, so that no text keeps a reader in its place.
-            bytes.iter().take_while(is_part).count().max(1)
+            let parts = bytes
+                .iter()
+                .take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+            // At least one, so that the reader always moves on.
+            parts.count().max(1)
         };
         self.at = (begin + length).min(self.text.len());
         self.text.get(begin..self.at).unwrap_or_default()
     }
 
-    /// The gateway bounds how deep what is read here nests, so this cannot recurse for long.
+    /// Reads one value. The gateway bounds the depth of what is read here, and so of this
+    /// recursion.
     fn node(&mut self) -> Node {
         match self.peek() {
             Some(b'{') => {
@@ -143,7 +141,7 @@ impl Node {
         Reader { text: json.get(), at: 0, joins_numbers: false }.node()
     }
 
-    /// The same with one leaf for all ways to write a number: [`decimal`].
+    /// Reads JSON with one leaf for all spellings of a number: see [`decimal`].
     pub(super) fn read_values(json: &str) -> Self {
         Reader { text: json, at: 0, joins_numbers: true }.node()
     }
@@ -184,12 +182,28 @@ impl Node {
     }
 }
 
+/// Returns the length in bytes of the JSON string that `bytes` begin with, both quotes included.
+fn string_length(bytes: &[u8]) -> usize {
+    let mut is_escaped = false;
+    for (at, byte) in bytes.iter().enumerate().skip(1) {
+        if is_escaped {
+            is_escaped = false;
+        } else if *byte == b'"' {
+            return at + 1;
+        } else {
+            is_escaped = *byte == b'\\';
+        }
+    }
+    bytes.len()
+}
+
 fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A number as its significant digits and a power of ten: `1`, `1.0` and `10e-1` are `1e0`, and both zeros are `0`.
-/// Nothing is rounded. `None` for a word, and for an exponent of more than nine digits.
+/// Returns a number as its significant digits and a power of ten, without rounding: `1`, `1.0` and
+/// `10e-1` give `1e0`, and both zeros give `0`. `None` for a literal such as `true`, and for an
+/// exponent of more than nine digits.
 fn decimal(token: &str) -> Option<String> {
     let (sign, number) = token.strip_prefix('-').map_or(("", token), |number| ("-", number));
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));

@@ -11,48 +11,52 @@ use serde_json::value::RawValue;
 use super::{Facts, Verdict};
 use crate::domain::folded::{folded, has_control};
 
-/// What a field of the payload or the metadata must be, or must not be. Text is compared as [`folded`].
+/// What a field of the payload or the metadata must be, or must not be. Texts are compared as
+/// [`folded`].
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FieldTest {
-    /// `payload.<name>` or `metadata.<name>`, one level deep.
+    /// The name of the field: `payload.<name>` or `metadata.<name>`, one level deep.
     pub field: String,
-    /// The test holds if the field is one of these strings, numbers or booleans; `true` and `"true"` are the same.
+    /// The values of which the field must be one: strings, numbers or booleans. `true` and `"true"`
+    /// are the same.
     pub equals: Vec<Value>,
-    /// The test holds unless the field is one of these strings, numbers or booleans, of the same JSON type.
+    /// The values of which the field must not be one: strings, numbers or booleans, compared with
+    /// their JSON type.
     pub unless: Vec<Value>,
-    /// Whether the test holds for a field that is absent or null; if left out, with `unless` only.
+    /// Whether the test holds for a field that is absent or null. If left out, it does with
+    /// `unless` only.
     pub or_missing: Option<bool>,
 }
 
 impl FieldTest {
     pub(super) fn check(&self) -> Result<(), String> {
-        let fault = |what: &str| Err(format!("`{}`: {what}", self.field));
-        if self.path().is_none() {
-            return fault("a field is `payload.<name>` or `metadata.<name>`");
+        match self.fault() {
+            Some(fault) => Err(format!("`{}`: {fault}", self.field)),
+            None => Ok(()),
         }
-        let is_scalar =
-            |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
-        if !self.equals.iter().chain(&self.unless).all(is_scalar) {
-            return fault("equals and unless hold strings, numbers and booleans");
-        }
-        if self
-            .unless
-            .iter()
-            .any(|value| value.as_str().is_some_and(|text| folded(text).is_empty()))
-        {
-            return fault("an empty text in unless would be a word for nothing");
-        }
-        if !self.equals.is_empty() && !self.unless.is_empty() {
-            return fault("a test has either equals or unless");
-        }
-        if self.equals.is_empty() && self.unless.is_empty() && !self.holds_if_missing() {
-            return fault("a test needs equals, unless or or_missing");
-        }
-        Ok(())
     }
 
-    /// Whether the test holds for a field that is absent or null.
+    fn fault(&self) -> Option<&'static str> {
+        if self.path().is_none() {
+            return Some("a field must be `payload.<name>` or `metadata.<name>`");
+        }
+        if !self.equals.iter().chain(&self.unless).all(is_scalar) {
+            return Some("equals and unless must hold strings, numbers and booleans only");
+        }
+        if self.unless.iter().filter_map(Value::as_str).any(|text| folded(text).is_empty()) {
+            return Some("unless must not hold an empty text");
+        }
+        if !self.equals.is_empty() && !self.unless.is_empty() {
+            return Some("a test must have either equals or unless, not both");
+        }
+        if self.equals.is_empty() && self.unless.is_empty() && !self.holds_if_missing() {
+            return Some("a test needs equals, unless or or_missing");
+        }
+        None
+    }
+
+    /// Returns whether the test holds for a field that is absent or null.
     pub fn holds_if_missing(&self) -> bool {
         self.or_missing.unwrap_or(!self.unless.is_empty())
     }
@@ -78,31 +82,40 @@ impl FieldTest {
     }
 }
 
-/// Whether a configured scalar and a given one mean the same: `true` and `"true"`, `Production` and `production`.
+/// Whether a configured scalar and a given one mean the same across types: `true` and `"true"`,
+/// `Production` and `production`.
 fn is_same(configured: &Value, given: &Value) -> bool {
-    let text = |value: &Value| match value {
-        Value::String(text) => folded(text),
-        other => other.to_string(),
-    };
-    text(configured) == text(given)
+    compared_text(configured) == compared_text(given)
 }
 
-/// The same, where `true` and `"true"` differ: what is harmless is exactly what is named.
+fn compared_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => folded(text),
+        other => other.to_string(),
+    }
+}
+
+fn is_scalar(value: &Value) -> bool {
+    value.is_string() || value.is_number() || value.is_boolean()
+}
+
+/// Whether both mean the same and have one JSON type: only exactly what `unless` names is harmless.
 fn is_same_of_type(configured: &Value, given: &Value) -> bool {
     configured == given
         || (configured.is_string() && given.is_string() && is_same(configured, given))
 }
 
-/// What an object gives to a name.
+/// What a lookup of a member by its name finds.
 #[derive(Default)]
 struct Found {
-    /// None: no key is the name.
+    /// The value of the first key that is the name. `None` if there is no such key.
     value: Option<Value>,
-    /// Whether readers differ in which value they take: two keys are the name, or one is another spelling of it.
+    /// Whether readers disagree on the value: two keys are the name, or one is another spelling of
+    /// it.
     is_ambiguous: bool,
 }
 
-/// What `object` gives to the key `name`, without building the rest of it.
+/// Finds the member `name` of `object` without building the other members.
 fn lookup(object: &RawValue, name: &str) -> Result<Found, serde_json::Error> {
     struct Fields<'n> {
         name: &'n str,

@@ -1,4 +1,4 @@
-//! What was promised in time: that a task starts, and that it is finished.
+//! SLA: the deadlines of a task to start and to finish, and what happens when they pass.
 
 mod report;
 mod rule;
@@ -10,33 +10,37 @@ use super::task::Millis;
 pub use report::{Figures, Group, Histogram};
 pub use rule::{Action, Clock, SlaRule, Threshold, actions};
 
-/// A task's promises in time.
+/// The SLA of a task: its deadlines, and when to warn of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sla {
-    /// The promise in the client's words, such as `4h`: at most 64 characters.
+    /// The target in the client's words, such as `4h`: at most 64 characters.
     pub target: Option<String>,
-    /// When the task must be finished.
+    /// When the task must be finished, in milliseconds since 1970. `None` if there is no such
+    /// deadline.
     pub deadline: Option<Millis>,
-    /// How long after it may start the task must be finished; a submission gives this or the deadline.
+    /// How many milliseconds after its possible start the task must be finished. A submission gives
+    /// this or the deadline.
     pub within_ms: Option<Millis>,
-    /// When the first attempt must have begun.
+    /// When the first attempt must have begun, in milliseconds since 1970. `None` if there is no
+    /// such deadline.
     pub start_deadline: Option<Millis>,
-    /// How long after it may start the first attempt must have begun; a submission gives this or the deadline.
+    /// How many milliseconds after its possible start the first attempt must have begun. A
+    /// submission gives this or the deadline.
     pub start_within_ms: Option<Millis>,
-    /// After how much of the time to warn, in percent, 1 to 100.
+    /// The part of the time after which to warn, in percent, 1 to 100.
     pub alert_threshold: u8,
 }
 
-/// How a promise stands.
+/// The state of one clock of a task's SLA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlaState {
-    /// There is time.
+    /// The clock runs, and neither threshold was announced.
     OnTrack,
-    /// The warning was announced.
+    /// The warning was announced, and there is still time.
     Warned,
-    /// The violation was announced.
+    /// The violation was announced. This state is final for the clock.
     Violated,
-    /// What was promised came in time.
+    /// The task started or finished before a violation was announced.
     Met,
 }
 
@@ -52,10 +56,11 @@ impl SlaState {
     }
 }
 
-/// What became of a task's clocks since they run: a sum of bits, which the store's scripts keep.
+/// The thresholds that were announced for a task's clocks: a sum of bits, which the store's scripts
+/// keep.
 ///
-/// Nothing here looks at the time: a promise is violated when that was announced, which is at most a second after
-/// its deadline, and at the latest when the task ends.
+/// It does not depend on the current time. A clock counts as violated once that was announced, at
+/// most a second after the deadline, and at the latest when the task ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reached(u16);
 
@@ -66,7 +71,7 @@ impl Reached {
         self.0 & threshold.bit(clock) != 0
     }
 
-    /// How the promise of `clock` stands for a task that has ended or not.
+    /// Returns the state of `clock` for a task that has ended or has not.
     pub fn state(self, clock: Clock, has_ended: bool) -> SlaState {
         let is_over = has_ended || clock == Clock::Start && self.0 & Self::STARTED != 0;
         if self.has(clock, Threshold::Violation) {
@@ -89,14 +94,15 @@ impl FromStr for Reached {
     }
 }
 
-/// For how long the figures of an hour are kept, in seconds: 32 days, one more than a report may look back.
+/// How long the figures of an hour are kept, in seconds: 32 days, one more than a report covers.
 pub const REPORT_KEPT_S: u64 = 32 * 24 * 3_600;
 
-/// The shortest and the longest time that may be promised, in milliseconds: 1 s to a year.
+/// The range of targets in milliseconds: from one second to a year of 365 days.
 pub const TARGET_MS: std::ops::RangeInclusive<Millis> = 1_000..=365 * 24 * 3_600_000;
 
-/// The time that a client's words mean, if they mean one within [`TARGET_MS`]: whole numbers with units, the largest
-/// first, such as `90s`, `4h` or `1h30m`, or an ISO 8601 duration of days, hours, minutes and seconds such as `PT4H` or
+/// Returns the milliseconds that a client's words mean. `None` if they mean no time within
+/// [`TARGET_MS`]. They are whole numbers with units, the largest first, such as `90s`, `4h` or
+/// `1h30m`, or an ISO 8601 duration of days, hours, minutes and seconds such as `PT4H` or
 /// `P1DT12H`.
 pub fn target_ms(words: &str) -> Option<Millis> {
     let words = words.trim();
@@ -107,22 +113,21 @@ pub fn target_ms(words: &str) -> Option<Millis> {
     TARGET_MS.contains(&ms).then_some(ms)
 }
 
-/// `1DT12H30M5S`, of which any part may be left out, but not all.
+/// Reads `1DT12H30M5S`, the part after `P` of a duration. Any part may be left out, but not all.
 fn iso_ms(text: &str) -> Option<Millis> {
     if text.contains(|letter: char| letter.is_ascii_lowercase()) {
         return None;
     }
     let text = text.to_ascii_lowercase();
-    let (date, time) =
-        text.split_once('t').map_or((text.as_str(), None), |(date, time)| (date, Some(time)));
-    match (date, time) {
-        ("", Some(time)) => sum_ms(time, "hms"),
-        (date, None) => sum_ms(date, "d"),
-        (date, Some(time)) => sum_ms(date, "d")?.checked_add(sum_ms(time, "hms")?),
+    match text.split_once('t') {
+        None => sum_ms(&text, "d"),
+        Some(("", time)) => sum_ms(time, "hms"),
+        Some((date, time)) => sum_ms(date, "d")?.checked_add(sum_ms(time, "hms")?),
     }
 }
 
-/// Numbers with units, at least one, each unit once and in their order.
+/// Adds up numbers with units: at least one number, each unit at most once, in the order of
+/// `units`.
 fn sum_ms(text: &str, mut units: &str) -> Option<Millis> {
     let mut sum: Option<Millis> = None;
     for part in text.split_inclusive(|letter: char| !letter.is_ascii_digit()) {
@@ -133,7 +138,6 @@ fn sum_ms(text: &str, mut units: &str) -> Option<Millis> {
     sum
 }
 
-/// One number and one unit.
 fn part_ms(part: &str, units: &str) -> Option<Millis> {
     let unit = part.chars().last().filter(|unit| units.contains(*unit))?;
     let number = part.strip_suffix(unit)?;

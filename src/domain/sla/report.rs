@@ -1,52 +1,55 @@
-//! How promises were kept over a time: counts, and times in histograms of fixed buckets.
+//! SLA reports: counts over a period, and durations in histograms with fixed buckets.
 
 use std::collections::BTreeMap;
 
 use crate::domain::name::Name;
 use crate::domain::task::{Millis, Priority};
 
-/// Whom figures are of; none: all of them.
+/// The tasks that figures are about. A part that is `None` includes all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group {
-    /// Tasks of this type.
+    /// Only tasks of this type. `None` if tasks of every type count.
     pub kind: Option<Name>,
-    /// Tasks of this priority.
+    /// Only tasks of this priority. `None` if tasks of every priority count.
     pub priority: Option<Priority>,
-    /// Tasks of this agent.
+    /// Only tasks of this agent. `None` if tasks of every agent count.
     pub agent: Option<Name>,
 }
 
-/// What became of the tasks of a group: those that ended within a time, and those that were first started within it.
+/// The figures of a group over a period: of tasks that ended within it, and of tasks that were
+/// first started within it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// How many ended completed, …
+    /// How many tasks ended as completed, whether in time or not.
     pub completed: u64,
-    /// … failed, …
+    /// How many tasks ended as failed, after all their attempts.
     pub failed: u64,
-    /// … or cancelled.
+    /// How many tasks ended as cancelled, for any reason.
     pub cancelled: u64,
-    /// Completed in time, of those with a time to finish.
+    /// How many tasks with a deadline to finish were completed in time.
     pub met: u64,
-    /// Ended after the warning of their time to finish; met or not.
+    /// How many tasks ended after the warning of their deadline to finish, met or not.
     pub warned: u64,
-    /// Ended after their time to finish, however they ended.
+    /// How many tasks ended after their deadline to finish, in any final state.
     pub violated: u64,
-    /// Started in time, of those with a time to start.
+    /// How many tasks with a deadline to start were started in time.
     pub start_met: u64,
-    /// Started, or ended without a start, after the warning of their time to start.
+    /// How many tasks started, or ended without a start, after the warning of their deadline to
+    /// start.
     pub start_warned: u64,
-    /// The same after their time to start.
+    /// How many tasks started, or ended without a start, after their deadline to start.
     pub start_violated: u64,
-    /// From when a task could start to its first start, without the wait for humans.
+    /// The time from when a task could start to its first start, without the wait for approvals.
     pub wait: Histogram,
-    /// The last attempt of tasks that were completed or failed.
+    /// The duration of the last attempt of tasks that were completed or failed.
     pub run: Histogram,
-    /// The wait for humans of those that waited for any.
+    /// The wait for approvals, of the tasks that waited for any.
     pub human: Histogram,
 }
 
 impl Figures {
-    /// Adds what the store counted under a name such as `met`, or `run 17`; a name that is not known counts nothing.
+    /// Adds what the store counted under a name such as `met` or `run 17`. Unknown names are
+    /// ignored.
     pub fn add(&mut self, figure: &str, count: u64) {
         if let Some((histogram, bucket)) = figure.split_once(' ') {
             let histogram = match histogram {
@@ -75,38 +78,41 @@ impl Figures {
         *sum += count;
     }
 
-    /// The share of the promises to finish that were kept: met of met and violated, in percent; none: there were none.
+    /// Returns the share of deadlines to finish that were met, of all met and violated, in percent.
+    /// `None` if there were none.
     pub fn attainment_percent(&self) -> Option<f64> {
         percent(self.met, self.violated)
     }
 
-    /// The same of the promises to start.
+    /// Returns the share of deadlines to start that were met, in percent. `None` if there were
+    /// none.
     pub fn start_attainment_percent(&self) -> Option<f64> {
         percent(self.start_met, self.start_violated)
     }
 }
 
-/// Two digits behind the point, and never 100 if one was violated.
+/// Rounds down to two decimal places, so that one violation never gives 100.
 fn percent(met: u64, violated: u64) -> Option<f64> {
     let sum = met + violated;
     (sum > 0).then(|| (met as f64 / sum as f64 * 10_000.0).floor() / 100.0)
 }
 
-/// Times in buckets of which each is 2^(1/4), some 19 %, longer than the one before; the first begins at 1 ms.
+/// Durations in buckets, each 2^(1/4), about 19 %, longer than the one before. The first begins at
+/// 1 ms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram(BTreeMap<u16, u64>);
 
-/// How many buckets there are for each doubling; the store's scripts count by the same.
+/// The number of buckets for each doubling, which is the same in the store's scripts.
 const PER_OCTAVE: f64 = 4.0;
 
 impl Histogram {
-    /// How many times it holds.
+    /// Returns how many durations the histogram holds in all its buckets.
     pub fn count(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// A time that `percent` of them do not exceed: the middle of its bucket, and so at most 9.1 % off; none: it is
-    /// empty.
+    /// Returns a duration that `percent` of them do not exceed. It is the middle of its bucket, so
+    /// at most 9.1 % off. `None` if the histogram is empty.
     pub fn percentile(&self, percent: f64) -> Option<Millis> {
         let rank = (percent / 100.0 * self.count() as f64).ceil().max(1.0) as u64;
         let mut seen = 0;

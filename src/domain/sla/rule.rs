@@ -1,4 +1,4 @@
-//! What is done when a threshold passes: rules of the configuration, evaluated once, at submission.
+//! SLA rules: what to do when a threshold passes. They are evaluated once, at submission.
 
 use serde::Deserialize;
 
@@ -6,28 +6,28 @@ use crate::domain::name::Name;
 use crate::domain::policy::{ApprovalRule, Condition, Verdict, highest_priority};
 use crate::domain::task::NewTask;
 
-/// One of a task's two clocks.
+/// One of the two clocks of a task's SLA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clock {
-    /// Ends when the first attempt begins.
+    /// Runs from the possible start until the first attempt begins.
     Start,
-    /// Ends when the task does.
+    /// Runs from the possible start until the task is completed, failed or cancelled.
     Finish,
 }
 
-/// A point on a clock that is announced.
+/// A point on a clock that an event announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Threshold {
-    /// So much of the time has passed.
+    /// The part of the time that `alert_threshold` gives has passed.
     Warning,
-    /// All of it has.
+    /// All of the time has passed: the deadline is missed.
     Violation,
 }
 
 impl Threshold {
-    /// Its bit in the record's word `sla`; see `clocks.lua`.
+    /// The bit of this threshold in the record's word `sla`: see `clocks.lua`.
     pub(super) fn bit(self, clock: Clock) -> u16 {
         match (clock, self) {
             (Clock::Start, Self::Warning) => 1,
@@ -38,17 +38,18 @@ impl Threshold {
     }
 }
 
-/// What is done.
+/// What a rule does to the task when a threshold passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// The priority goes one step up, as long as no agent has the task, and never to one that needs another approval.
+    /// The priority is raised by one step while no agent holds the task, but never to a priority
+    /// that needs another approval.
     Raise,
-    /// Somebody is told, by an event of its own.
+    /// An event of its own notifies the recipient of the rule.
     Notify,
-    /// The approval that it waits for goes to its next level, if there is one.
+    /// The pending approval of the task goes to its next level, if there is one.
     Escalate,
-    /// The task is cancelled, wherever it is.
+    /// The task is cancelled from any open state, even from progress.
     Cancel,
 }
 
@@ -64,27 +65,29 @@ impl Action {
     }
 }
 
-/// What to do when a threshold passes.
+/// A rule of the settings: what to do when a threshold of a task passes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlaRule {
-    /// Which threshold.
+    /// The threshold at which the rule acts: the warning or the violation.
     pub on: Threshold,
-    /// Of which clock; none: of both.
+    /// The clock on which the threshold passes. `None` if the rule covers both.
     pub clock: Option<Clock>,
-    /// For which tasks; a condition that cannot be evaluated does not hold.
+    /// The tasks to which the rule applies. A condition that cannot be evaluated does not hold.
     #[serde(default)]
     pub when: Condition,
-    /// What.
+    /// What the rule does to the task at that threshold.
     pub action: Action,
-    /// Whom to tell, for [`Action::Notify`] and only there.
+    /// The recipient of the notification. Required for [`Action::Notify`] and refused for the
+    /// others.
     pub to: Option<Name>,
 }
 
-/// What the rules ask for when `task`'s thresholds pass, as a record keeps it: each `<bit><action>[:<argument>]`, joined
-/// by commas; empty: nothing. Kept with the task, so that its consequences are as absolute as its deadlines.
+/// Returns what the rules do when thresholds of `task` pass, as a record keeps it: each
+/// `<bit><action>[:<argument>]`, joined by commas. Empty if they do nothing. The record keeps it so
+/// that later changes of the rules do not affect the task.
 ///
-/// * `approvals`: what a raised priority must not run into.
+/// * `approvals`: the rules whose approvals a raised priority must not require.
 pub fn actions(rules: &[SlaRule], approvals: &[ApprovalRule], task: &NewTask) -> String {
     let mut words: Vec<String> = Vec::new();
     for rule in rules.iter().filter(|rule| rule.when.test(task) == Verdict::Yes) {

@@ -1,4 +1,4 @@
-//! Humans decide.
+//! Approvals: listing and reading them, decisions of approvers, and approval requests of agents.
 
 use serde_json::value::RawValue;
 
@@ -18,15 +18,17 @@ use crate::store::{Decided, Gate, NewContent};
 use super::tasks::{read_cursor, refuse, write_cursor};
 use super::{Engine, Error, PAGE_BYTES, Page};
 
-/// What stands in place of a rule's name where an agent asks.
+/// The rule name of approvals that an agent requested.
 pub(super) const ASKED_BY_AGENT: &str = "asked by the agent";
 
 impl Engine {
-    /// A page of approvals, newest first: pending ones by their expiry, others by their decision.
+    /// Returns a page of approvals, newest first: pending ones by their expiry, others by their
+    /// decision.
     ///
-    /// * `statuses`: which; empty: all.
-    /// * `limit`: 1 to 200. A page may be short though more follow: it has at most [`PAGE_BYTES`] and one approval.
-    /// * `has_all`: also what holds payloads, which is empty without.
+    /// * `statuses`: the statuses to list; all if it is empty.
+    /// * `limit`: 1 to 200. A page can be shorter although more follow: it has at most
+    ///   [`PAGE_BYTES`] and one approval.
+    /// * `has_all`: whether to read the parts that hold payloads too; they are empty otherwise.
     pub async fn approvals(
         &self,
         statuses: &[ApprovalStatus],
@@ -47,7 +49,7 @@ impl Engine {
         Ok(Page { items: items.collect(), next_cursor })
     }
 
-    /// The approval, and the task that it is for.
+    /// Returns the approval and the task that it is for.
     pub async fn approval(&self, id: ApprovalId) -> Result<(Approval, Task), Error> {
         if !self.store.has(id.partition()) {
             return Err(Error::UnknownApproval(id));
@@ -58,14 +60,17 @@ impl Engine {
         Ok((approval, task))
     }
 
-    /// Decides. Exactly one decision stands; whoever comes later is told whose. A yes counts towards the quorum.
+    /// Records a decision. Exactly one decision is final; a later one is refused with the name of
+    /// the first approver. An approval counts towards the quorum. Two credentials of one person
+    /// count as one caller.
     ///
     /// # Errors
     ///
-    /// [`Error::NotAsked`] if others are to decide, [`Error::OwnSubmission`] if the caller submitted the task or asked,
-    /// [`Error::OwnContent`] if four eyes are wanted and the caller wrote the content, [`Error::AlreadyVoted`] if the
-    /// caller said yes before, [`Error::ContentChanged`] if there is something else to decide than what the caller saw,
-    /// [`Error::AlreadyDecided`] if there is a decision. Two credentials of one person are one caller.
+    /// [`Error::NotAsked`] if the approval asks other approvers, [`Error::OwnSubmission`] if the
+    /// caller submitted the task or requested the approval, [`Error::OwnContent`] if four eyes are
+    /// required and the caller edited the content, [`Error::AlreadyVoted`] if the caller approved
+    /// it before, [`Error::ContentChanged`] if the content is not what the caller saw,
+    /// [`Error::AlreadyDecided`] if there is a final decision.
     pub async fn decide(
         &self,
         caller: &Principal,
@@ -84,7 +89,7 @@ impl Engine {
                 None => {}
             }
             let is_seen = match &decision.digest {
-                // A caller who does not say what it saw may have seen what was submitted.
+                // A caller that sends no digest may have seen the submitted content only.
                 None => approval.edit.is_none(),
                 Some(digest) => *digest == approval.digest || !is_open,
             };
@@ -102,7 +107,8 @@ impl Engine {
         }
     }
 
-    /// The approval after a change of it; none: something else changed it first, so that it must be looked at again.
+    /// Returns the approval after a change. `None` if another change came first, so the caller must
+    /// read it again.
     pub(super) async fn outcome(
         &self,
         approval: &Approval,
@@ -121,7 +127,7 @@ impl Engine {
         }
     }
 
-    /// Hands a decision to the store, with the digest of what will run if the decider changes that.
+    /// Passes a decision to the store, with the digest of the new content if the approver edits it.
     async fn judge(
         &self,
         caller: &Principal,
@@ -145,13 +151,15 @@ impl Engine {
         Ok(self.store.decide(approval, caller, decision, Some(&edit)).await?)
     }
 
-    /// A request in place of one that is lost: every caller whose role may decide at all may decide it.
+    /// Returns an approval in place of a lost one. Every caller whose role can decide approvals may
+    /// decide it.
     pub(super) fn lost_gate(&self, partition: Partition) -> Gate {
         self.plain_gate(partition, "the first request for an approval was lost")
     }
 
-    /// What the rules of today ask for before `task` may run again; none: nothing. A task that was to be approved once
-    /// is never let through because its rule is gone.
+    /// Returns the approval that the current rules require before `task` may run again. `None` if
+    /// it needs none. A task that needed an approval before needs one again, even if its rule no
+    /// longer exists.
     pub(super) fn gate_of_today(&self, task: &Task) -> Option<Gate> {
         let settings = &self.settings.approvals;
         let partition = task.id.partition();
@@ -175,13 +183,13 @@ impl Engine {
         Gate { id: ApprovalId::new(partition), digest: String::new(), rule: rule.to_owned(), terms }
     }
 
-    /// The agent that holds the task asks whether it may take a step. Its lease ends; the answer is on the task when it
-    /// is claimed again.
+    /// Records an approval request of the agent that holds the task. Its lease ends, and the
+    /// decision is on the task when the task is claimed again.
     ///
     /// # Errors
     ///
-    /// As for every report: [`Error::LeaseLost`], [`Error::TaskCancelled`], [`Error::Illegal`]; and
-    /// [`Error::AsksExhausted`] or [`Error::AskedTooSoon`], which leave the lease as it is.
+    /// Those of every report: [`Error::LeaseLost`], [`Error::TaskCancelled`], [`Error::Illegal`].
+    /// Also [`Error::AsksExhausted`] and [`Error::AskedTooSoon`], which leave the lease as it is.
     pub async fn ask(
         &self,
         caller: &Principal,
@@ -196,16 +204,17 @@ impl Engine {
         {
             first.expires_after_ms = expires;
         }
-        // An event holds it in one line.
+        // In canonical form, the event holds it in one line.
         let action = question.action.as_deref().map(content::canonical);
         let digest = task.content(question.action.as_deref()).digest();
         let rule = ASKED_BY_AGENT.to_owned();
         let gate = Gate { id: ApprovalId::new(id.partition()), digest, rule, terms };
-        let asks = (question.reason.as_str(), action.as_deref(), question.on_rejection);
-        let said = question.digest();
-        let proof = (Proof::Lease(attempt, lease), said.as_str());
-        let (actor, bounds) = (caller.to_string(), settings.ask_bounds());
-        let answer = self.store.ask(id, &actor, proof, &gate, asks, &bounds).await?;
+        let request = (question.reason.as_str(), action.as_deref(), question.on_rejection);
+        let digest = question.digest();
+        let proof = (Proof::Lease(attempt, lease), digest.as_str());
+        let actor = caller.to_string();
+        let bounds = settings.ask_bounds();
+        let answer = self.store.ask(id, &actor, proof, &gate, request, &bounds).await?;
         refuse(id, Verb::Ask, attempt, answer)?;
         let task = self.task(id).await?;
         match task.approval {
@@ -215,21 +224,21 @@ impl Engine {
     }
 }
 
-/// What an agent asks a human.
+/// An approval request of an agent that holds a task.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Why, 1 to 1,000 characters.
+    /// Why the agent asks, in 1 to 1,000 characters.
     pub reason: String,
-    /// What it wants to do: any JSON.
+    /// What the agent wants to do: any JSON. `None` if the reason says it all.
     pub action: Option<Box<RawValue>>,
-    /// What a no leads to.
+    /// What happens to the task if the request is rejected or expires.
     pub on_rejection: OnRejection,
-    /// How long those who are asked first are waited for; none: as configured.
+    /// How many milliseconds the first level has to decide. `None` means the configured time.
     pub expires_after_ms: Option<Millis>,
 }
 
 impl Question {
-    /// Tells one question from another, also from every outcome: `?` and 12 characters.
+    /// Identifies the request among all reports on an attempt: `?` and 12 characters.
     fn digest(&self) -> String {
         let action = self.action.as_ref().map_or("", |action| action.get());
         let expires = format!("{:?}", self.expires_after_ms);

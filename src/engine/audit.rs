@@ -1,4 +1,4 @@
-//! Who did what that somebody must answer for.
+//! The audit log: reading it, and recording changes of the credentials.
 
 use crate::domain::audit::{
     AuditChain, AuditEntry, AuditFilter, AuditPlace, Credential, NotAPlace,
@@ -7,30 +7,39 @@ use crate::domain::audit::{
 use super::tasks::LOOKED_AT;
 use super::{Engine, Error, Fault, PAGE_BYTES, Page};
 
+fn read_place(text: &str) -> Result<AuditPlace, Error> {
+    text.parse()
+        .map_err(|error: NotAPlace| Error::Invalid(vec![Fault::new("cursor", error.to_string())]))
+}
+
 impl Engine {
-    /// A page of the audit log of all partitions, newest first, and where each partition's chain begins and ends.
+    /// Returns a page of the audit log of all partitions, newest first, and the two ends of each
+    /// partition's chain.
     ///
-    /// * `limit`: 1 to 200. A page may be short though more follow: `next_cursor` tells.
+    /// * `limit`: 1 to 200. A page can be shorter although more follow: `next_cursor` tells.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the cursor is not one of ours.
+    /// [`Error::Invalid`] if the cursor is not from a page of this log.
     pub async fn audit(
         &self,
         filter: &AuditFilter,
         limit: usize,
         cursor: Option<&str>,
     ) -> Result<(Page<AuditEntry>, Vec<AuditChain>), Error> {
-        let invalid =
-            |error: NotAPlace| Error::Invalid(vec![Fault::new("cursor", error.to_string())]);
-        let mut from = cursor.map(str::parse::<AuditPlace>).transpose().map_err(invalid)?;
-        let (mut items, mut looked_at) = (Vec::new(), 0);
+        let mut from = match cursor {
+            Some(text) => Some(read_place(text)?),
+            None => None,
+        };
+        let mut items = Vec::new();
+        let mut looked_at = 0;
         let mut room = PAGE_BYTES;
         loop {
             let (rows, chains) = self.store.list_audit(from, limit).await?;
             looked_at += rows.len();
-            // Of what was found, only what still fits is looked at; the next page goes on from there.
-            let (found, mut is_last) = (rows.len(), rows.len() < limit);
+            // Only the rows that still fit are read; the next page continues after them.
+            let found = rows.len();
+            let mut is_last = found < limit;
             for (nth, (place, entry)) in rows.into_iter().enumerate() {
                 from = Some(place);
                 if filter.matches(&entry) {
@@ -49,11 +58,11 @@ impl Engine {
         }
     }
 
-    /// Notes in the audit log what has changed about the credentials that a gateway accepts.
+    /// Records in the audit log how the credentials differ from those that were last recorded.
     pub async fn note_credentials(&self, credentials: &[Credential]) -> Result<(), Error> {
         let noted = self.store.note_credentials(credentials).await?;
         if noted > 0 {
-            tracing::info!(changes = noted, "the credentials have changed");
+            tracing::info!(changes = noted, "credentials changed");
         }
         Ok(())
     }

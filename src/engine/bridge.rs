@@ -1,4 +1,5 @@
-//! What the bridge to the outside needs: a lease, the log behind a cursor, and the cursor moved.
+//! The bridge to NATS: its lease on a partition, the events after its cursor, and moving that
+//! cursor.
 
 use std::sync::Arc;
 
@@ -10,37 +11,40 @@ use crate::domain::task::Millis;
 
 use super::{Engine, Error};
 
-/// How long a bridge may be silent before another one takes over, in milliseconds. More than NATS may take for a
-/// batch, or a slow NATS would pass the lease around.
+/// How long a bridge may be silent before another one takes over, in milliseconds. It is more than
+/// NATS may take for a batch; otherwise a slow NATS would move the lease from one bridge to the
+/// next.
 const LEASE_MS: Millis = 6_000;
 
-/// How many log entries one step publishes; an entry has up to 64 KiB, or one event.
+/// How many log entries one step publishes. An entry has up to 64 KiB, or one event.
 const ENTRIES: usize = 10;
 
-/// What a bridge is to publish next of one partition.
+/// What a bridge must publish next of one partition.
 #[derive(Clone, Debug)]
 pub struct Unpublished {
-    /// How far the log has been published.
+    /// The cursor up to which the log has been published.
     pub cursor: EventId,
-    /// Whether the lease was somebody else's before, so that what NATS has behind the cursor is not known.
+    /// Whether another bridge held the lease before, so that it is unknown what NATS has after the
+    /// cursor.
     pub is_new: bool,
-    /// The events behind the cursor, in order; empty: there are none now.
+    /// The events after the cursor, in order. Empty if there are none yet.
     pub events: Vec<Arc<Event>>,
 }
 
 impl Engine {
-    /// The partitions that bridges share among them.
+    /// Returns the partitions that all bridges share among them.
     ///
     /// # Errors
     ///
-    /// If this is the first use and the store does not answer.
+    /// Returns an error if this is the first use and the store does not answer.
     pub async fn bridged_partitions(&self) -> Result<Vec<Partition>, Error> {
-        // Whoever waits for the bell needs somebody to ring it.
+        // Without a subscription, nothing wakes a waiting bridge.
         drop(self.store.subscribe().await?);
         Ok(self.store.partitions().collect())
     }
 
-    /// The next events of a partition whose lease `holder` has or gets now; none: another bridge has it.
+    /// Returns the next events of a partition if `holder` has its lease or gets it now. `None` if
+    /// another bridge has it.
     pub async fn unpublished(
         &self,
         partition: Partition,
@@ -53,7 +57,10 @@ impl Engine {
         if part.events.is_empty() && !part.is_seamless {
             let end = self.store.log_bounds(partition).await?.last;
             if end < lease.cursor {
-                tracing::error!(%partition, "the event log has gone back behind what NATS has; the bridge goes on from its end");
+                tracing::error!(
+                    %partition,
+                    "event log ends before what NATS has; bridge continues from its end"
+                );
                 let published = Some((end, 0));
                 self.store.hold_bridge(partition, holder, LEASE_MS, published).await?;
                 return Ok(Some(Unpublished { cursor: end, is_new: true, events: Vec::new() }));
@@ -63,9 +70,9 @@ impl Engine {
         Ok(Some(Unpublished { cursor: lease.cursor, is_new: lease.is_new, events }))
     }
 
-    /// Notes that the partition's log has been published up to `published`, `truncated` events of it without their
-    /// payloads; whether `holder` still had the lease.
-    /// If not, somebody else goes on from where the cursor stood.
+    /// Records that the log of the partition has been published up to `published`, `truncated`
+    /// events of it without their payloads. Returns whether `holder` still had the lease. If not,
+    /// another bridge continues from the old cursor.
     pub async fn published(
         &self,
         holder: &str,
@@ -77,7 +84,8 @@ impl Engine {
         Ok(self.store.hold_bridge(partition, holder, LEASE_MS, published).await?.is_some())
     }
 
-    /// How far the bridge is behind the log at worst, in milliseconds; none: no bridge ever ran.
+    /// Returns the largest lag of the bridge behind a partition's log, in milliseconds. `None` if
+    /// no bridge ever ran.
     pub async fn bridge_lag_ms(&self) -> Result<Option<Millis>, Error> {
         let mut worst = None;
         for partition in self.store.partitions() {
@@ -86,7 +94,7 @@ impl Engine {
         Ok(worst)
     }
 
-    /// Rings whenever the log has grown.
+    /// Returns the wake-up that fires whenever the log has grown.
     pub fn log_bell(&self) -> Arc<Notify> {
         self.store.log_bell()
     }

@@ -1,4 +1,4 @@
-//! Whether those who are asked are there, and having others decide in their place.
+//! Approvers: whether those who are asked exist, and retargeting an approval to others.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -13,48 +13,48 @@ use crate::store::Gate;
 use super::approvals::ASKED_BY_AGENT;
 use super::{Engine, Error, Fault};
 
-/// How many open approvals a look for missing deciders reads at the most.
+/// How many pending approvals are read at most to look for missing approvers.
 const LOOKED_AT: usize = 10_000;
 
-/// How many of them it reads at once.
+/// How many approvals are read in one call to the store.
 const PAGE: usize = 200;
 
-/// How many approvals are named for each thing that is wrong.
+/// How many approvals are named for each fault.
 const NAMED: usize = 5;
 
-/// The bounds of [`Terms::quorum`].
+/// The range of [`Terms::quorum`] that settings and retargeting accept.
 pub const QUORUM: RangeInclusive<u32> = 1..=20;
 
-/// Open approvals that ask people who are not there.
+/// Pending approvals with one common fault: they ask people who do not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreachable {
-    /// What is wrong, such as "group `oncall` is not configured".
+    /// The fault as a text, such as "group `oncall` is not configured".
     pub fault: String,
-    /// How many approvals it concerns.
+    /// How many pending approvals have this fault.
     pub count: usize,
-    /// The first of them, at most five.
+    /// The first of these approvals, at most five.
     pub first: Vec<ApprovalId>,
 }
 
-/// Who decides from now on.
+/// The approvers to whom an approval is retargeted.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// Those whom this approval rule asks, on its terms of today.
+    /// The approvers of this approval rule, under its current terms.
     Rule(String),
-    /// These; the other terms stay.
+    /// The approvers given here. All other terms of the approval stay.
     People {
-        /// See [`Level::roles`].
+        /// The roles that may decide; see [`Level::roles`].
         roles: Vec<Role>,
-        /// See [`Level::groups`].
+        /// The groups whose members may decide; see [`Level::groups`].
         groups: Vec<String>,
-        /// See [`Terms::quorum`]; none: as it is.
+        /// How many people must approve; see [`Terms::quorum`]. `None` keeps the number.
         quorum: Option<u32>,
     },
 }
 
 impl Engine {
-    /// What keeps open approvals from being decided: groups that are not configured or empty, and quorums that are
-    /// larger than the groups. Looks at no more than 10,000 approvals.
+    /// Returns what prevents pending approvals from being decided: groups that are not configured
+    /// or empty, and quorums larger than their groups. Reads at most 10,000 approvals.
     pub async fn unreachable(&self) -> Result<Vec<Unreachable>, Error> {
         let directory = self.settings.directory();
         let mut found: BTreeMap<String, (usize, Vec<ApprovalId>)> = BTreeMap::new();
@@ -84,7 +84,7 @@ impl Engine {
         Ok(found.map(|(fault, (count, first))| Unreachable { fault, count, first }).collect())
     }
 
-    /// Says in the log what [`Engine::unreachable`] finds.
+    /// Logs a warning for everything that [`Engine::unreachable`] finds.
     pub async fn warn_of_unreachable(&self) -> Result<(), Error> {
         for Unreachable { fault, count, first } in self.unreachable().await? {
             let first: Vec<_> = first.iter().map(ApprovalId::to_string).collect();
@@ -93,18 +93,21 @@ impl Engine {
                 fault,
                 approvals = count,
                 first,
-                "open approvals ask people who are not there; `orchestrator approvals retarget` has others decide"
+                "pending approvals ask approvers who do not exist; \
+                 retarget them with `orchestrator approvals retarget`"
             );
         }
         Ok(())
     }
 
-    /// Has others decide on an open approval. What was said under the old terms no longer counts.
+    /// Retargets a pending approval to other approvers. Approvals given under the old terms no
+    /// longer count.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if nobody could decide under the new terms, [`Error::OwnSubmission`] if the caller submitted
-    /// the task or asked, [`Error::AlreadyDecided`] if there is a decision.
+    /// [`Error::Invalid`] if no approver could decide under the new terms, [`Error::OwnSubmission`]
+    /// if the caller submitted the task or requested the approval, [`Error::AlreadyDecided`] if
+    /// there is a final decision.
     pub async fn retarget(
         &self,
         caller: &Principal,
@@ -118,44 +121,41 @@ impl Engine {
             if is_open && self.settings.directory().is_own(caller, &approval, &task) {
                 return Err(Error::OwnSubmission(id));
             }
-            let terms = self.terms_for(&approval, &target).map_err(|fault| {
-                let (pointer, detail) = fault;
-                Error::Invalid(vec![Fault::new(pointer, detail)])
-            })?;
-            let (digest, rule) = (approval.digest.clone(), approval.rule.clone());
+            let terms =
+                self.terms_for(&approval, &target).map_err(|fault| Error::Invalid(vec![fault]))?;
+            let digest = approval.digest.clone();
+            let rule = approval.rule.clone();
             let gate = Gate { id, digest, rule, terms };
             let done = self.store.retarget(&approval, caller, &gate, reason.as_deref()).await?;
             if let Some(done) = self.outcome(&approval, Verb::Retarget, done).await? {
-                tracing::info!(approval.id = %id, %caller, "others are asked to decide");
+                tracing::info!(approval.id = %id, %caller, "approval retargeted");
                 return Ok(done);
             }
         }
     }
 
-    /// The terms that `target` means; or which field of it is wrong, and why.
-    fn terms_for(
-        &self,
-        approval: &Approval,
-        target: &Target,
-    ) -> Result<Terms, (&'static str, String)> {
+    /// Returns the terms for `target`. The error says which field of it is wrong and why.
+    fn terms_for(&self, approval: &Approval, target: &Target) -> Result<Terms, Fault> {
         let settings = &self.settings.approvals;
         let (roles, groups, quorum) = match target {
             Target::Rule(name) if name == ASKED_BY_AGENT => {
                 return Ok(settings.terms_of(&settings.asked));
             }
             Target::Rule(name) => {
-                let rule = settings.rules.iter().find(|rule| rule.name == *name);
+                if let Some(rule) = settings.rules.iter().find(|rule| rule.name == *name) {
+                    return Ok(settings.terms_of(&rule.terms));
+                }
                 let known: Vec<_> = settings.rules.iter().map(|rule| rule.name.as_str()).collect();
-                let unknown =
-                    || ("/rule", format!("no rule is called so; known are {}", known.join(", ")));
-                return rule.map(|rule| settings.terms_of(&rule.terms)).ok_or_else(unknown);
+                let detail = format!("unknown approval rule; known rules: {}", known.join(", "));
+                return Err(Fault::new("/rule", detail));
             }
             Target::People { roles, groups, quorum } => {
                 (roles, groups, quorum.unwrap_or(approval.terms.quorum))
             }
         };
         if let Some(role) = roles.iter().find(|role| !role.allows(Scope::ApprovalsDecide)) {
-            return Err(("/roles", format!("the role {} never decides", role.as_str())));
+            let detail = format!("the role {} cannot decide approvals", role.as_str());
+            return Err(Fault::new("/roles", detail));
         }
         let expires_after_ms =
             approval.terms.level(approval.level).map(|level| level.expires_after_ms);
@@ -165,9 +165,9 @@ impl Engine {
             expires_after_ms: expires_after_ms.unwrap_or(settings.expires_after_ms),
         };
         if let Some(fault) = self.settings.directory().faults(&level, quorum).into_iter().next() {
-            return Err(("/groups", fault));
+            return Err(Fault::new("/groups", fault));
         }
-        // There is no other level left to escalate to, which means a rejection.
+        // No other level is left to escalate to, so the expiry is a rejection.
         let on_expiry = match approval.terms.on_expiry {
             OnExpiry::Escalate => OnExpiry::Reject,
             other => other,

@@ -1,4 +1,4 @@
-//! Giving tasks to agents that ask.
+//! Claims: leasing tasks to agents, and giving them back if the response does not arrive.
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -18,29 +18,30 @@ use super::{Claim, Engine, Error};
 const SEVERAL_BYTES: usize = 1 << 20;
 
 impl Engine {
-    /// Leases the best tasks of the agent's subject, as many as the answer has room for, and waits for the first if
-    /// there is none.
+    /// Leases the best tasks of the agent's subject, as many as the response has room for. If there
+    /// is none, waits for the first.
     ///
-    /// Empty: nothing came in time, the agent is paused, or the process stops.
+    /// Returns an empty list if no task came in time, the agent is paused, or the process stops.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownAgent`] or [`Error::TooManyAgents`] if the agent is not admitted; [`Error::TaskTooLarge`] if
-    /// nothing came in time but tasks that no answer to this claim has room for. They wait for other claims.
+    /// [`Error::UnknownAgent`] or [`Error::TooManyAgents`] if the agent is not admitted;
+    /// [`Error::TaskTooLarge`] if the only tasks that came in time are larger than a response to
+    /// this claim may be. They wait for other claims.
     pub async fn claim(&self, caller: &Principal, claim: Claim) -> Result<Vec<Claimed>, Error> {
         let actor = caller.to_string();
         let most_agents = self.admit(&claim.agent).await?;
         let deadline = Instant::now() + claim.wait;
         let bell = self.store.bells().bell(&format!("agent:{}", claim.agent));
         loop {
-            // Listen before looking: a task that comes while we look must not be missed.
+            // Listen before looking: a task that comes meanwhile must not be missed.
             let rung = bell.notified();
             tokio::pin!(rung);
             rung.as_mut().enable();
             let found = self.claim_now(&actor, &claim, most_agents).await?;
             if !found.tasks.is_empty() {
                 if found.is_full || found.tasks.len() == claim.max as usize {
-                    // There may be more: the next one who waits shall look.
+                    // More tasks may wait, so the next waiting call looks too.
                     bell.notify_one();
                 }
                 return Ok(found.tasks);
@@ -60,30 +61,32 @@ impl Engine {
         }
     }
 
-    /// What gives `claimed` back if the answer does not reach `caller`. It may be called anywhere.
+    /// Returns what to call if the response does not reach `caller`: it gives `claimed` back. It
+    /// may be called on any thread.
     pub fn undo_claim(
         &self,
         caller: &Principal,
         claimed: &[Claimed],
     ) -> impl FnOnce() + Send + use<> {
-        let (store, returns) = (self.store.clone(), self.returns.clone());
-        let (tracker, undelivered) =
-            (self.tracker.clone(), Undelivered::new(&caller.to_string(), claimed));
+        let store = self.store.clone();
+        let returns = self.returns.clone();
+        let tracker = self.tracker.clone();
+        let undelivered = Undelivered::new(&caller.to_string(), claimed);
         move || {
-            // Without a runtime the process has ended, and the leases end by themselves.
+            // Without a runtime the process has ended, and the leases end on their own.
             if Handle::try_current().is_ok() {
                 tracker.spawn(async move { returns.give_back(&store, undelivered).await });
             }
         }
     }
 
-    /// How many bytes the tasks of the answer may have.
+    /// The largest size of all tasks in the response together, in bytes.
     fn room_of(&self, claim: &Claim) -> usize {
         claim.room.unwrap_or(usize::MAX).min(self.settings.agents.max_claim_bytes)
     }
 
-    /// One look at every partition, apart from the caller: if the caller is gone by the time the store answers,
-    /// what was claimed for it goes back at once.
+    /// Looks at every partition once, in a task of its own: if the caller has gone by the time the
+    /// store answers, the claimed tasks go back at once.
     async fn claim_now(
         &self,
         actor: &str,
@@ -93,7 +96,6 @@ impl Engine {
         let (answer, answered) = oneshot::channel();
         let agent = claim.agent.clone();
         let settings = &self.settings.agents;
-        let (live_ms, most) = (settings.session_ms, settings.max_sessions);
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).map_err(|error| Error::Unavailable(Box::new(error)))?;
         let look = Look {
@@ -104,7 +106,11 @@ impl Engine {
             room: self.room_of(claim),
             lease: Lease::new(bits),
             lease_ms: claim.lease_ms.unwrap_or(settings.lease_ms),
-            sessions: Sessions { live_ms, most, most_agents },
+            sessions: Sessions {
+                live_ms: settings.session_ms,
+                most: settings.max_sessions,
+                most_agents,
+            },
         };
         self.tracker.spawn(async move {
             let found = look.look().await;
@@ -113,23 +119,23 @@ impl Engine {
                 look.returns.give_back(&look.store, undelivered).await;
             }
         });
-        let gone = || Error::Unavailable("the claim was given up".into());
-        let found = answered.await.map_err(|_| gone())??;
+        let found =
+            answered.await.map_err(|_| Error::Unavailable("the claim was given up".into()))??;
         found.ok_or(Error::TooManyAgents { agent, most: most_agents.unwrap_or_default() })
     }
 }
 
-/// What one look found.
+/// The tasks that one look at the partitions leased.
 #[derive(Default)]
 struct Found {
     tasks: Vec<Claimed>,
-    /// Whether more wait that had no room beside them.
+    /// Whether further tasks wait that did not fit into the response.
     is_full: bool,
-    /// A task that no answer to this claim has room for, and its bytes.
+    /// A task larger than any response to this claim may be, and its size in bytes.
     too_large: Option<(TaskId, usize)>,
 }
 
-/// One look at every partition.
+/// One look at every partition for one claim.
 struct Look {
     store: Store,
     returns: Returns,
@@ -142,7 +148,7 @@ struct Look {
 }
 
 impl Look {
-    /// `None`: there is no place for the agent.
+    /// Returns `None` if there is no place for the agent.
     async fn look(&self) -> Result<Option<Found>, store::Error> {
         let mut found = Found::default();
         let mut left = self.room.min(SEVERAL_BYTES);
@@ -167,7 +173,7 @@ impl Look {
                     found.tasks.extend(taken.tasks);
                 }
                 Ok(None) if found.tasks.is_empty() => return Ok(None),
-                // What one partition gave is not lost because another one does not answer.
+                // The tasks of one partition are not lost because another does not answer.
                 Err(error) if found.tasks.is_empty() => return Err(error),
                 Ok(None) | Err(_) => break,
             }

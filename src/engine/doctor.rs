@@ -1,4 +1,4 @@
-//! Whether the store is sound, and putting it right.
+//! The doctor: checks the integrity of the store and repairs it.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,15 @@ use crate::store::{Examination, Gate};
 use super::{Engine, Error, Finding, Remedy};
 
 impl Engine {
-    /// Every invariant of the keyspace that does not hold; correct while the fleet works.
+    /// Returns every violated invariant of the keyspace. The result is correct even while the fleet
+    /// works.
     pub async fn doctor(&self) -> Result<Vec<Finding>, Error> {
         self.examine_all(None).await
     }
 
-    /// The same, and mends what can be mended: each finding tells what was done. Safe to repeat and to be stopped; a
-    /// second run finds only what could not be mended. No mend leads a task past an approval that it needs.
+    /// Checks the store and repairs what it can: each finding says what was done. It is safe to
+    /// repeat and to interrupt; a second run finds only what cannot be repaired. No repair lets a
+    /// task run without an approval that it needs.
     pub async fn repair(&self) -> Result<Vec<Finding>, Error> {
         let findings = self.examine_all(Some(&self.lost_gate(Partition(0)))).await?;
         for Finding { subject, what, remedy } in &findings {
@@ -23,9 +25,9 @@ impl Engine {
                     tracing::warn!(subject, what, how, "the store was mended")
                 }
                 Some(Remedy::Left(why)) => {
-                    tracing::error!(subject, what, why, "the store cannot be mended here")
+                    tracing::error!(subject, what, why, "store cannot be repaired here")
                 }
-                None => tracing::error!(subject, what, "the store was not mended here"),
+                None => tracing::error!(subject, what, "store not repaired"),
             }
         }
         Ok(findings)
@@ -37,7 +39,7 @@ impl Engine {
         while !examination.is_over() {
             findings.extend(self.store.examine(&mut examination).await?);
         }
-        // Last: what was mended may have changed how many tasks are open.
+        // Last, because the repairs may have changed how many tasks are open.
         for partition in self.store.partitions() {
             findings.extend(self.store.recount(partition, repair.is_some()).await?);
         }

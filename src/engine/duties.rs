@@ -1,7 +1,6 @@
-//! What must be done without anybody asking; each call does one bounded step.
+//! The steps of the background workers. Each call does one bounded step.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -10,11 +9,12 @@ use crate::store::Sweep;
 
 use super::{Engine, Error, Swept};
 
-/// How many tasks a step moves at most in each partition: one script stays under 5 ms of Redis.
+/// How many tasks a step moves at most in each partition, so that one script takes less than 5 ms
+/// of Redis.
 const BATCH: u32 = 100;
 
 impl Engine {
-    /// Puts pending tasks into their agents' subjects, the most urgent first.
+    /// Moves pending tasks into the subjects of their agents, the most urgent first.
     pub async fn route(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
@@ -24,7 +24,7 @@ impl Engine {
         Ok(swept)
     }
 
-    /// Puts scheduled tasks whose time has come into the queue.
+    /// Moves scheduled tasks whose time has come into the priority queue.
     pub async fn promote(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
@@ -33,7 +33,7 @@ impl Engine {
         Ok(swept)
     }
 
-    /// Takes back tasks whose lease ended in silence.
+    /// Returns tasks with a lost lease to their subjects, or fails those that lost too many.
     pub async fn reap(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
@@ -47,7 +47,7 @@ impl Engine {
         Ok(swept)
     }
 
-    /// Cancels the children of cancelled tasks that are to end with them.
+    /// Cancels the children of cancelled tasks that were submitted to end with their parent.
     pub async fn cascade(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
@@ -61,7 +61,7 @@ impl Engine {
         Ok(swept)
     }
 
-    /// The same for the children of one task, wherever they live.
+    /// Cancels such children of one task in every partition.
     pub(super) async fn cascade_from(&self, parent: TaskId) -> Result<(), Error> {
         for partition in self.store.partitions() {
             let mut from = 0;
@@ -76,7 +76,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks others, or ends tasks, where nobody decided on an approval in time; reminds those who are to decide.
+    /// Escalates or expires approvals that were not decided in time, and reminds approvers.
     pub async fn lapse(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
@@ -85,7 +85,7 @@ impl Engine {
         Ok(swept)
     }
 
-    /// Announces the deadlines that are near or have passed, and does what the rules ask for.
+    /// Announces deadlines that are near or have passed, and applies the SLA rules.
     pub async fn deadlines(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
@@ -98,7 +98,7 @@ impl Engine {
         Ok(swept)
     }
 
-    /// Forgets tasks that ended long ago, and events and entries of the audit log from long ago.
+    /// Deletes ended tasks, events and audit entries whose retention is over.
     pub async fn prune(&self) -> Result<Swept, Error> {
         let mut swept = Swept::nothing();
         for partition in self.store.partitions() {
@@ -112,22 +112,22 @@ impl Engine {
         Ok(swept)
     }
 
-    /// Rings when a task became pending.
+    /// Returns the wake-up that fires when a task becomes pending.
     pub fn router_bell(&self) -> Arc<Notify> {
         self.store.bells().bell("router")
     }
 
-    /// Rings when a task has a deadline that is near.
+    /// Returns the wake-up that fires when a task gets a deadline that is near.
     pub fn deadlines_bell(&self) -> Arc<Notify> {
         self.store.bells().bell("deadlines")
     }
 
-    /// Rings when a task was cancelled.
+    /// Returns the wake-up that fires when a task with children is cancelled.
     pub fn cascade_bell(&self) -> Arc<Notify> {
         self.store.bells().bell("cascade")
     }
 
-    /// Rings when a task was scheduled.
+    /// Returns the wake-up that fires when a task is scheduled.
     pub fn promoter_bell(&self) -> Arc<Notify> {
         self.store.bells().bell("promoter")
     }
@@ -141,9 +141,8 @@ impl Swept {
     fn add(&mut self, sweep: Sweep) {
         self.moved += sweep.moved;
         self.is_more |= sweep.moved >= BATCH as usize;
-        let soonest = |one: Duration, other: Duration| one.min(other);
         self.next_in = match (self.next_in, sweep.next_in) {
-            (Some(one), Some(other)) => Some(soonest(one, other)),
+            (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
     }

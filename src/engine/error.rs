@@ -1,4 +1,4 @@
-//! Why a use case could not be carried out.
+//! The errors of the use cases.
 
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::{ApprovalId, TaskId};
@@ -8,27 +8,28 @@ use crate::domain::principal::Role;
 use crate::domain::task::{Attempt, Millis};
 use crate::store;
 
-/// One field of a request that is wrong.
+/// A field of a request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where: a JSON Pointer into the body, such as `/priority`.
+    /// A JSON Pointer into the body, such as `/priority`.
     pub pointer: String,
-    /// What is wrong and what is expected.
+    /// What is wrong with the value and what is expected instead.
     pub detail: String,
 }
 
 impl Fault {
-    /// A fault of the field at `pointer`.
+    /// Makes a fault of the field at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
-/// Why it was refused or failed. Nothing was changed, except where a variant says that it is unknown.
+/// Why a call was refused or failed. It changed nothing, unless the variant says that this is
+/// unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request is readable but fields of it are wrong.
-    #[error("{} field(s) of the request are wrong", .0.len())]
+    /// The request can be read, but fields of it are wrong.
+    #[error("{} field(s) of the request are invalid", .0.len())]
     Invalid(Vec<Fault>),
     /// No task has this id, or it was pruned.
     #[error("there is no task {0}")]
@@ -36,185 +37,184 @@ pub enum Error {
     /// No approval has this id, or it was pruned with its task.
     #[error("there is no approval {0}")]
     UnknownApproval(ApprovalId),
-    /// No routing rule names this agent and it owns nothing.
-    #[error("there is no agent {agent}; known are {}", names(known))]
+    /// No routing rule names this agent, and it has no tasks or sessions.
+    #[error("unknown agent {agent}; known agents: {}", names(known))]
     UnknownAgent {
-        /// What was asked for.
+        /// The agent that the caller named.
         agent: Name,
-        /// What there is.
+        /// The agents that routing rules name, in order.
         known: Vec<Name>,
     },
-    /// There are so many agents that another one that no routing rule names has no place.
-    #[error("there are {most} agents, and no routing rule names {agent}")]
+    /// The limit of agents is reached, so an agent that no routing rule names is not admitted.
+    #[error("no routing rule names agent {agent}, and the limit of {most} agents is reached")]
     TooManyAgents {
-        /// What was asked for.
+        /// The agent that the caller named.
         agent: Name,
-        /// How many there may be.
+        /// The largest number of agents that the settings allow.
         most: u32,
     },
-    /// Nothing came in time but tasks that no answer to the claim has room for. They wait for other claims.
-    #[error("task {task} has {bytes} bytes, and an answer here has room for {room}")]
+    /// The only tasks that came in time are larger than a response to the claim may be. They wait
+    /// for other claims.
+    #[error("task {task} has {bytes} bytes, but the response has room for {room}")]
     TaskTooLarge {
-        /// One of them.
+        /// One of the tasks that are too large.
         task: TaskId,
-        /// How many bytes it has in an answer at the most.
+        /// The largest size of the task in a response, in bytes.
         bytes: usize,
-        /// How many the answer may have.
+        /// How many bytes the response may have.
         room: usize,
     },
     /// The parent of a submission has ended.
     #[error("the parent task {parent} is {state}")]
     FinalParent {
-        /// The parent.
+        /// The parent that the submission names.
         parent: TaskId,
-        /// How it ended.
+        /// The final state of the parent.
         state: State,
     },
     /// The task is in a state that this verb may not start from.
-    #[error("task {id} is {state}, which {verb} does not start from")]
+    #[error("task {id} is {state}; {verb} is not allowed in this state")]
     Illegal {
-        /// The task.
+        /// The task that the call was about.
         id: TaskId,
-        /// Where it is.
+        /// The state of the task.
         state: State,
-        /// What was wanted.
+        /// The verb that is not allowed in this state.
         verb: Verb,
     },
     /// The caller's attempt no longer holds the lease.
-    #[error("attempt {attempt} of task {id} does not hold its lease; the newest attempt is {held}")]
+    #[error("attempt {attempt} of task {id} lost its lease; the newest attempt is {held}")]
     LeaseLost {
-        /// The task.
+        /// The task that the call was about.
         id: TaskId,
-        /// The caller's attempt.
+        /// The number of the attempt that the caller sent.
         attempt: Attempt,
-        /// The newest attempt.
+        /// The number of the newest attempt of the task.
         held: Attempt,
     },
     /// The task was cancelled while the agent worked on it.
     #[error("task {0} was cancelled")]
     TaskCancelled(TaskId),
-    /// The caller shows no lease, and did not take the task itself.
+    /// The caller proves no lease and did not take the task itself.
     #[error("task {id} is held by {}", holder.as_deref().unwrap_or("the worker that claimed it"))]
     NotHolder {
-        /// The task.
+        /// The task that the call was about.
         id: TaskId,
-        /// The caller that took it; none: a worker claimed it.
+        /// The caller that took the task. `None` if a worker claimed it.
         holder: Option<String>,
     },
-    /// A human ended the task, and the caller's role is lower.
+    /// A human ended the task, and the caller's role has a lower rank.
     #[error("task {id} was ended by a caller of role {}", role.as_str())]
     EndedByHuman {
-        /// The task.
+        /// The task that the call was about.
         id: TaskId,
-        /// The human's role.
+        /// The role of the caller who ended it.
         role: Role,
     },
-    /// Agents have made humans decide about the task as often as they may.
-    #[error(
-        "humans were asked about task {id} {asks} times, as often as agents may have them asked"
-    )]
+    /// Agents requested as many approvals for the task as the settings allow.
+    #[error("agents requested {asks} approvals for task {id}, which is the limit")]
     AsksExhausted {
-        /// The task.
+        /// The task that the call was about.
         id: TaskId,
-        /// How often.
+        /// How many approvals agents requested for it.
         asks: u32,
     },
-    /// Agents had humans asked about the task a moment ago.
-    #[error(
-        "humans were asked about task {id} a moment ago; they may be asked again in {wait_ms} ms"
-    )]
+    /// An agent requested an approval for the task too short a time ago.
+    #[error("task {id} had an approval request a moment ago; try again in {wait_ms} ms")]
     AskedTooSoon {
-        /// The task.
+        /// The task that the call was about.
         id: TaskId,
-        /// How long to wait.
+        /// How many milliseconds to wait before the next request.
         wait_ms: Millis,
     },
-    /// The attempt was ended by a report that differs from this one.
+    /// A report that differs from this one has ended the attempt.
     #[error("another report has ended this attempt of task {id}")]
     ResultMismatch {
-        /// The task.
+        /// The task that the call was about.
         id: TaskId,
     },
-    /// The approval has its decision.
+    /// The approval has a final decision or is cancelled.
     #[error("approval {id} was {} by {by}", status.as_str())]
     AlreadyDecided {
-        /// The approval.
+        /// The approval that the call was about.
         id: ApprovalId,
-        /// What came of it.
+        /// The final status of the approval.
         status: ApprovalStatus,
-        /// Who decided.
+        /// The actor of the final decision; `orchestrator` for an expiry.
         by: String,
-        /// When.
+        /// When it was decided, in milliseconds since 1970.
         at: Millis,
     },
-    /// The task's content is not what its approval is for.
+    /// The content of the task differs from what was approved.
     #[error("the content of task {0} is not what was approved")]
     Uncleared(TaskId),
-    /// The caller is none of those who are asked.
+    /// The caller is not among the approvers whom the approval asks.
     #[error("approval {id} asks {asked}")]
     NotAsked {
-        /// The approval.
+        /// The approval that the call was about.
         id: ApprovalId,
-        /// Who is asked, in words.
+        /// A text that says which approvers are asked.
         asked: String,
     },
-    /// Four eyes are wanted, and the caller wrote what there is to approve.
-    #[error("the caller wrote the content that approval {0} is for")]
+    /// Four eyes are required, and the caller edited the content.
+    #[error("the caller edited the content of approval {0}")]
     OwnContent(ApprovalId),
-    /// The caller has said yes before, perhaps with another credential; others must.
-    #[error("the caller has approved {0} before")]
+    /// The caller has approved before, perhaps with another credential. The quorum needs another
+    /// person.
+    #[error("the caller has already approved approval {0}")]
     AlreadyVoted(ApprovalId),
-    /// There is something else to decide than the decision was about.
-    #[error("what approval {id} is for was changed; its digest is {digest}")]
+    /// The content has changed since the caller saw it.
+    #[error("the content of approval {id} has changed; its digest is now {digest}")]
     ContentChanged {
-        /// The approval.
+        /// The approval that the call was about.
         id: ApprovalId,
-        /// Of what there is to decide.
+        /// The digest of the current content.
         digest: String,
     },
-    /// Nobody decides on what he submitted himself, or asked for.
+    /// The caller submitted the task or requested the approval, and so cannot decide on it.
     #[error("approval {0} is for the caller's own submission")]
     OwnSubmission(ApprovalId),
-    /// An event may not be published in somebody else's name.
+    /// The caller may not publish an event in the name of another source.
     #[error("the caller is {caller} and may not publish as {source_agent}")]
     ForeignSource {
-        /// Who it was to come from.
+        /// The source that the event names.
         source_agent: String,
-        /// Who called.
+        /// The name of the caller.
         caller: String,
     },
-    /// The caller has published as many bytes of events as it may for now.
-    #[error("the caller has published as much as it may within a minute")]
+    /// The caller has published as many bytes of events as the settings allow.
+    #[error("the caller has reached its limit of published bytes per minute")]
     ShareUsed {
-        /// When it may again.
+        /// How many milliseconds to wait before publishing again.
         wait_ms: Millis,
     },
     /// The idempotency key was used for another body.
     #[error("idempotency key {key} was used with another body")]
     IdempotencyMismatch {
-        /// The key.
+        /// The key that the client sent.
         key: String,
     },
-    /// The store takes nothing in, because its memory is full.
+    /// The store accepts no writes, because its memory is full.
     #[error("the store is full")]
     Full,
-    /// The write is done, but too few replicas of the store had it in time: a failover could lose it.
-    #[error("only {reached} of {wanted} replicas of the store have the write")]
+    /// The write is done, but too few replicas of the store confirmed it in time: a failover could
+    /// lose it.
+    #[error("only {reached} of {wanted} replicas of the store confirmed the write")]
     NotReplicated {
-        /// How many had it.
+        /// How many replicas confirmed the write in time.
         reached: u16,
-        /// How many are to have it.
+        /// How many replicas must confirm a write.
         wanted: u16,
     },
-    /// The store did not answer. Whether a write happened is unknown.
+    /// The store did not answer. It is unknown whether a write happened.
     #[error("the store did not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The store was written by a program with other rules, or its server or our settings for it do not do. Nothing was
-    /// written.
-    #[error("this program cannot work on the store")]
+    /// The store belongs to an incompatible version, or its server or the settings for it are
+    /// unsuitable. Nothing was written.
+    #[error("this version cannot use the store")]
     Foreign(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The store holds something that this version cannot read.
-    #[error("the store holds something unreadable")]
+    /// The store holds data that this version cannot read.
+    #[error("the store holds unreadable data")]
     Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

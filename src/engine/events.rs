@@ -1,4 +1,4 @@
-//! Events from outside join the log.
+//! Publishing events of clients to the log.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use crate::domain::principal::{Principal, Role, is_orchestrator};
 
 use super::{Engine, Error};
 
-/// An event's JSON from `event_type` on; id and time are the log's.
+/// The JSON of an event from `event_type` on. The log adds the id and the time.
 #[derive(Serialize)]
 struct Body<'e> {
     event_type: &'e str,
@@ -23,16 +23,20 @@ struct Body<'e> {
     metadata: &'e RawValue,
 }
 
-/// What an event has beside its payload and metadata at the most, in bytes.
+/// The largest size of an event without its payload and metadata, in bytes.
 const EVENT_FRAME: usize = 2_048;
 
+fn raw(text: String) -> Result<Box<RawValue>, Error> {
+    RawValue::from_string(text).map_err(|error| Error::Corrupt(error.into()))
+}
+
 impl Engine {
-    /// Publishes an event; returns its id.
+    /// Publishes an event and returns its id.
     ///
     /// # Errors
     ///
-    /// [`Error::ShareUsed`] if the caller has published as much as it may for now, [`Error::ForeignSource`] if it is to come
-    /// from another than the caller, who is no admin, or from the orchestrator itself.
+    /// [`Error::ShareUsed`] if the caller has reached its limit, [`Error::ForeignSource`] if the
+    /// event names another source and the caller is not an admin, or if it names the orchestrator.
     pub async fn publish(&self, caller: &Principal, event: NewEvent) -> Result<Uuid, Error> {
         let source_agent = event.source_agent.as_deref().unwrap_or(caller.name());
         let is_own = source_agent == caller.name() || caller.role() == Role::Admin;
@@ -40,10 +44,11 @@ impl Engine {
             let caller = caller.name().to_owned();
             return Err(Error::ForeignSource { source_agent: source_agent.to_owned(), caller });
         }
-        let unreadable = |error: serde_json::Error| Error::Corrupt(error.into());
-        let raw = |text: String| RawValue::from_string(text).map_err(unreadable);
-        // No transition of ours made this event, and a client cannot say otherwise.
-        let metadata = event.metadata.map_or_else(|| raw("{}".to_owned()), Ok)?;
+        // A client's event always says that no transition of a task made it.
+        let metadata = match event.metadata {
+            Some(metadata) => metadata,
+            None => raw("{}".to_owned())?,
+        };
         let metadata = raw(with_member(&metadata, "external", "true"))?;
         let body = Body {
             event_type: &event.event_type,
@@ -54,11 +59,11 @@ impl Engine {
             payload: &raw(with_line_feeds(&event.payload).into_owned())?,
             metadata: &raw(with_line_feeds(&metadata).into_owned())?,
         };
-        let json = serde_json::to_string(&body).map_err(unreadable)?;
+        let json = serde_json::to_string(&body).map_err(|error| Error::Corrupt(error.into()))?;
         let own =
             event.task_id.map(|id| id.partition()).filter(|partition| self.store.has(*partition));
         let partition = own.unwrap_or_else(|| self.store.partition_of(fastrand::u64(..)));
-        // The scripts continue an object that they opened with the event's id and time.
+        // The scripts continue an object that begins with the event's id and time.
         let json = json.strip_prefix('{').unwrap_or(&json);
         let settings = &self.settings.events;
         let all = settings.publish_bytes_per_minute;

@@ -1,4 +1,5 @@
-//! Examining the store without end: what the doctor does, slowly, by one process of the fleet at a time.
+//! The background doctor: checks the store all the time, slowly, in one process of the fleet at a
+//! time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,29 +9,31 @@ use crate::store::{Examination, Finding, Turn};
 
 use super::{Engine, Error};
 
-/// How long an examiner may be silent before another one begins anew, in milliseconds.
+/// How long a doctor may be silent before another process starts a new check, in milliseconds.
 const LEASE_MS: Millis = 30_000;
 
-/// The pause between two pieces: what an examination takes of Redis stays below a few percent.
+/// The pause between two parts of a check, which keeps its share of Redis below a few percent.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How many findings are remembered so that each is logged once; beyond it a broken store is no news.
+/// How many findings are remembered so that each is logged once. In a store with more, further
+/// findings tell nothing new.
 const REMEMBERED: usize = 1_000;
 
-/// The round of one examiner.
+/// The state of one process's background check.
 #[derive(Default)]
 pub struct Round {
     examination: Option<Examination>,
-    /// What this round found so far.
+    /// The findings of the current check so far.
     found: BTreeSet<Finding>,
-    /// What the round before found.
+    /// The findings of the previous check.
     known: BTreeSet<Finding>,
-    /// How many were logged that the store was not told of yet.
+    /// How many findings were logged but not yet counted in the store.
     untold: usize,
 }
 
 impl Engine {
-    /// Examines the next piece, if it is `holder`'s turn; says how long to rest.
+    /// Checks the next part if it is `holder`'s turn. Returns how long to rest before the next
+    /// call.
     pub async fn examine_on(&self, holder: &str, round: &mut Round) -> Result<Duration, Error> {
         let ended = match &round.examination {
             Some(examination) if examination.is_over() => {
@@ -50,12 +53,13 @@ impl Engine {
         }
         match turn {
             Turn::Rest(rest) => {
-                // Somebody else took over, who begins anew.
+                // Another process took over and starts a new check.
                 round.examination = None;
                 return Ok(rest);
             }
             Turn::Begin => {
-                (round.examination, round.found) = (Some(Examination::new(None)), BTreeSet::new())
+                round.examination = Some(Examination::new(None));
+                round.found = BTreeSet::new();
             }
             Turn::GoOn => {}
         }
@@ -69,7 +73,7 @@ impl Engine {
 }
 
 impl Round {
-    /// Logs what is news.
+    /// Logs and remembers findings that the previous check did not have.
     fn note(&mut self, findings: impl IntoIterator<Item = Finding>) {
         for finding in findings {
             if self.found.len() >= REMEMBERED || self.found.contains(&finding) {
@@ -80,7 +84,7 @@ impl Round {
                 tracing::error!(
                     subject,
                     what,
-                    "something is wrong in the store; `orchestrator doctor --repair` mends it"
+                    "store integrity violated; repair it with `orchestrator doctor --repair`"
                 );
                 self.untold += 1;
             }
@@ -91,8 +95,9 @@ impl Round {
     fn end(&mut self) {
         let found = std::mem::take(&mut self.found);
         for Finding { subject, what, .. } in self.known.difference(&found) {
-            tracing::info!(subject, what, "this is right again in the store");
+            tracing::info!(subject, what, "store finding resolved");
         }
-        (self.known, self.examination) = (found, None);
+        self.known = found;
+        self.examination = None;
     }
 }

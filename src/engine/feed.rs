@@ -1,4 +1,4 @@
-//! Reading the event log: a page, or a feed that goes on for ever and can be resumed.
+//! Reading the event log: in pages, or as an endless feed that can be resumed.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -12,23 +12,23 @@ use crate::store::{Latest, Store};
 
 use super::{Engine, Error, Fault, PAGE_BYTES};
 
-/// How many log entries a reader that catches up takes at once; an entry has up to 64 KiB, or one event.
+/// How many log entries one read of the past takes. An entry has up to 64 KiB, or one event.
 const ENTRIES: usize = 20;
 
-/// How many events one page looks at before it comes back short.
+/// How many events one page looks at before it is returned short.
 const LOOKED_AT: usize = 20_000;
 
-/// How many live events a reader of the past lets gather before it reads them from the log too.
+/// How many live events a reader of the past lets accumulate before it reads them from the log too.
 const FAR_BEHIND: usize = 4_096;
 
-/// Which events a reader wants; every part that is given must hold.
+/// Which events a reader receives: those that match every part that is given.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
-    /// Of one of these types; empty: any.
+    /// The types of events. Empty if every type matches.
     pub types: Vec<TypePattern>,
-    /// About this task.
+    /// Only events about this task. `None` if every event matches.
     pub task_id: Option<TaskId>,
-    /// From this source.
+    /// Only events from this source. `None` if every source matches.
     pub source_agent: Option<String>,
 }
 
@@ -41,28 +41,30 @@ impl EventFilter {
     }
 }
 
-/// Where a reader stands: after one event of each partition. Opaque to clients.
+/// The cursor of a reader: the last event read of each partition. Opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position(Vec<EventId>);
 
 impl Position {
-    /// `<ms>-<sequence>-<index>` of each partition in hexadecimal, joined by dots.
+    /// Reads `<ms>-<sequence>-<index>` of each partition in hexadecimal, joined by dots.
     fn read(text: &str) -> Option<Self> {
-        let part = |(nth, part): (usize, &str)| {
-            let mut numbers = part.split('-');
-            let mut next =
-                || numbers.next().and_then(|number| u64::from_str_radix(number, 16).ok());
-            let (at_ms, sequence, index) = (next()?, next()?, next()?);
+        let mut ids = Vec::new();
+        for (nth, part) in text.split('.').enumerate() {
+            let numbers: Vec<&str> = part.split('-').collect();
+            let [at_ms, sequence, index] = numbers.as_slice() else { return None };
             let id = EventId {
-                at_ms,
-                sequence: sequence.try_into().ok()?,
-                index: index.try_into().ok()?,
+                at_ms: u64::from_str_radix(at_ms, 16).ok()?,
+                sequence: u32::from_str_radix(sequence, 16).ok()?,
+                index: u16::from_str_radix(index, 16).ok()?,
                 partition: Partition(nth.try_into().ok()?),
             };
-            // Beyond 48 bits lies no time that an id can name.
-            (numbers.next().is_none() && at_ms < 1 << 48).then_some(id)
-        };
-        text.split('.').enumerate().map(part).collect::<Option<_>>().map(Self)
+            // An id cannot hold a time of more than 48 bits.
+            if id.at_ms >= 1 << 48 {
+                return None;
+            }
+            ids.push(id);
+        }
+        Some(Self(ids))
     }
 }
 
@@ -78,40 +80,40 @@ impl std::fmt::Display for Position {
     }
 }
 
-/// What a feed has to say.
+/// An item of a feed.
 #[derive(Clone, Debug)]
 pub enum Heard {
-    /// An event, and where the reader stands after it.
+    /// An event, and the cursor after it.
     Event(Arc<Event>, Position),
-    /// Events between the reader's position and this one were trimmed from the log.
+    /// Events between the reader's last cursor and this one were trimmed from the log.
     Gap(Position),
-    /// The reader was too slow and is cut off; it can resume from its last position.
+    /// The reader was too slow and is disconnected. It can resume from its last cursor.
     TooSlow,
-    /// The process stops; the reader can resume elsewhere.
+    /// The process stops. The reader can resume on another one.
     Stopping,
 }
 
-/// The log from some position on, then live, without a seam.
+/// The events from a cursor on: first the past from the log, then live ones, without a gap between.
 pub struct Feed {
     engine: Engine,
     filter: EventFilter,
     position: Position,
     live: Live,
     backlog: VecDeque<Arc<Event>>,
-    /// Whether events before the backlog were trimmed, and nobody was told yet.
+    /// Whether events before the backlog were trimmed and the reader does not know it yet.
     gap: bool,
 }
 
-/// The live end of the log as one reader sees it.
+/// The live end of the log for one reader.
 struct Live {
     events: broadcast::Receiver<Latest>,
-    /// Up to where the log must be read, for each partition; a reader that is there is done with the past.
+    /// The end of the past in each partition: up to it, events are read from the log.
     from: Vec<EventId>,
 }
 
 impl Live {
     async fn join(store: &Store) -> Result<Self, Error> {
-        // The live end first: what comes while the past is read must not be missed.
+        // Subscribe first: events that come while the past is read must not be missed.
         let events = store.subscribe().await?;
         let mut from = Vec::new();
         for partition in ordered(store) {
@@ -121,41 +123,43 @@ impl Live {
     }
 }
 
-/// A part of the log.
+/// A page of the event log.
 #[derive(Clone, Debug)]
 pub struct EventPage {
     /// The events, oldest first.
     pub events: Vec<Arc<Event>>,
-    /// Where to go on; more may come there later.
+    /// The cursor after the page, from which reading can continue now or later.
     pub next: Position,
-    /// Whether the log goes on there now.
+    /// Whether more events follow now.
     pub has_more: bool,
-    /// Whether events after the given position were trimmed.
+    /// Whether events after the given cursor were trimmed, so that the page begins later.
     pub has_gap: bool,
 }
 
 impl Engine {
-    /// The events after `after` (none: from now on) that `filter` wants.
+    /// Returns a feed of the events after the cursor `after` that match `filter`. `None` starts
+    /// with the next event.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if `after` is neither a position nor the id of an event.
+    /// [`Error::Invalid`] if `after` is neither a cursor nor the id of an event.
     pub async fn feed(&self, filter: EventFilter, after: Option<&str>) -> Result<Feed, Error> {
         let given = after.map(|text| self.position(text)).transpose()?;
         let live = Live::join(&self.store).await?;
         let mut position = given.unwrap_or_else(|| Position(live.from.clone()));
-        // A position ahead of the log is of a log that is lost.
-        let (mut gap, own) = (false, after.and_then(event_id).map(|id| id.partition));
+        // A cursor after the end of the log belongs to a log that was lost.
+        let own = after.and_then(event_id).map(|id| id.partition);
+        let mut gap = false;
         for (id, end) in position.0.iter_mut().zip(&live.from) {
-            // Of the other partitions an event's id says only when it was.
+            // For the other partitions, an event's id gives only the time.
             let is_known = own.is_none_or(|own| own == end.partition);
             gap |= step_back(id, *end) && is_known;
         }
         Ok(Feed { engine: self.clone(), filter, position, live, backlog: VecDeque::new(), gap })
     }
 
-    /// The same after the last id that a stream gave, which may have been another server's: then the events from now
-    /// on, after a gap.
+    /// Returns a feed after the last id that a client received. If another server gave it, the feed
+    /// begins with a gap and continues with the next event.
     pub async fn feed_from_last_id(
         &self,
         filter: EventFilter,
@@ -170,12 +174,12 @@ impl Engine {
         }
     }
 
-    /// Up to `limit` (1 to 200) events after `after` (none: from the start of the log), oldest first; at most
-    /// [`PAGE_BYTES`] and one event.
+    /// Returns up to `limit` (1 to 200) events after the cursor `after`, oldest first, at most
+    /// [`PAGE_BYTES`] and one event. `None` starts at the beginning of the log.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if `after` is neither a position nor the id of an event.
+    /// [`Error::Invalid`] if `after` is neither a cursor nor the id of an event.
     pub async fn event_page(
         &self,
         filter: &EventFilter,
@@ -186,11 +190,12 @@ impl Engine {
             Some(text) => self.position(text)?,
             None => Position(ordered(&self.store).into_iter().map(EventId::first).collect()),
         };
-        let (mut events, mut has_gap) = (Vec::new(), false);
+        let mut events = Vec::new();
+        let mut has_gap = false;
         let mut ahead: Vec<VecDeque<Arc<Event>>> = vec![VecDeque::new(); next.0.len()];
         let mut is_read = vec![false; next.0.len()];
         let mut room = PAGE_BYTES;
-        // What is read ahead of all partitions together is bounded too.
+        // The events read ahead of all partitions together are bounded too.
         let at_once = (ENTRIES / next.0.len()).max(1);
         for looked_at in 0.. {
             for nth in 0..next.0.len() {
@@ -201,12 +206,9 @@ impl Engine {
                     ahead[nth].extend(found);
                 }
             }
-            let place =
-                |event: &Arc<Event>| (event.id.at_ms, event.id.sequence, event.id.partition);
-            let oldest = ahead
-                .iter_mut()
-                .filter(|ahead| !ahead.is_empty())
-                .min_by_key(|ahead| ahead.front().map(place));
+            let oldest = ahead.iter_mut().filter(|ahead| !ahead.is_empty()).min_by_key(|ahead| {
+                ahead.front().map(|event| (event.id.at_ms, event.id.sequence, event.id.partition))
+            });
             let Some(oldest) = oldest else { break };
             if events.len() == limit || looked_at == LOOKED_AT || room == 0 {
                 return Ok(EventPage { events, next, has_more: true, has_gap });
@@ -222,48 +224,41 @@ impl Engine {
         Ok(EventPage { events, next, has_more: false, has_gap })
     }
 
-    /// Reads a position, or takes the id of an event for one: with several partitions the others then start where
-    /// that event's time was, so that nothing is missed and some may come twice.
+    /// Reads a cursor, or makes one from the id of an event. With several partitions, the others
+    /// then start at the time of that event, so that none is missed and some may come twice.
     fn position(&self, text: &str) -> Result<Position, Error> {
         let partitions = ordered(&self.store);
-        let invalid = || {
-            Error::Invalid(vec![Fault::new(
-                "after",
-                "is neither a position of a feed nor an event's id",
-            )])
-        };
         if let Some(id) = event_id(text).filter(|id| self.store.has(id.partition)) {
-            // The last that can have come before that event's time.
-            let before = |partition| EventId {
-                at_ms: id.at_ms.saturating_sub(1),
-                sequence: u32::MAX,
-                index: u16::MAX,
-                partition,
-            };
-            let start = |partition| if partition == id.partition { id } else { before(partition) };
-            return Ok(Position(partitions.into_iter().map(start).collect()));
+            let start = partitions.into_iter().map(|partition| {
+                if partition == id.partition { id } else { last_before(id.at_ms, partition) }
+            });
+            return Ok(Position(start.collect()));
         }
-        Position::read(text)
-            .filter(|position| position.0.len() == partitions.len())
-            .ok_or_else(invalid)
+        match Position::read(text) {
+            Some(position) if position.0.len() == partitions.len() => Ok(position),
+            Some(_) | None => Err(Error::Invalid(vec![Fault::new(
+                "after",
+                "is neither a cursor of a feed nor the id of an event",
+            )])),
+        }
     }
 
-    /// Some of the events after `from`, and whether others between were trimmed.
+    /// Reads some of the events after `from`. Also returns whether others between were trimmed.
     async fn read_on(
         &self,
         from: EventId,
         entries: usize,
     ) -> Result<(Vec<Arc<Event>>, bool), Error> {
         let part = self.store.read_log(from, entries).await?;
-        // If the log lacks an event that a place names, the place is another log's.
+        // If the log does not have the event that a cursor names, the cursor is from another log.
         let names_event = from.at_ms > 0 && from.sequence < u32::MAX;
         let has_gap = !part.is_seamless
             && (names_event && !part.events.is_empty() || self.was_trimmed_after(from).await?);
         Ok((part.events, has_gap))
     }
 
-    /// Whether events after `id` were trimmed from its partition's log. When in doubt yes: an unneeded gap costs a
-    /// look, a missed one an event.
+    /// Returns whether events after `id` were trimmed from the log of its partition. In doubt it
+    /// returns true: a needless gap costs one look, a missed one an event.
     pub async fn was_trimmed_after(&self, id: EventId) -> Result<bool, Error> {
         let bounds = self.store.log_bounds(id.partition).await?;
         let is_behind = match bounds.first {
@@ -277,21 +272,21 @@ impl Engine {
 }
 
 impl Feed {
-    /// Where the reader stands.
+    /// Returns the cursor after the last item.
     pub fn position(&self) -> &Position {
         &self.position
     }
 
-    /// The next thing there is to say; waits for it, and can be given up at any time without losing anything.
-    /// Nothing follows [`Heard::TooSlow`] and [`Heard::Stopping`].
+    /// Waits for the next item and returns it. The call can be cancelled at any time without losing
+    /// an item. No item follows [`Heard::TooSlow`] and [`Heard::Stopping`].
     ///
     /// # Errors
     ///
-    /// If the log cannot be read; the reader can resume from its last position.
+    /// Returns an error if the log cannot be read. The reader can resume from its last cursor.
     pub async fn next(&mut self) -> Result<Heard, Error> {
         let stop = self.engine.stop.clone();
         loop {
-            // Here too: a long past with nothing in it for this reader must not hold up the stop.
+            // Checked here too: a long past without a match must not delay the stop.
             if stop.is_cancelled() {
                 return Ok(Heard::Stopping);
             }
@@ -330,19 +325,19 @@ impl Feed {
         }
     }
 
-    /// Reads on in the past, if any of it is left; whether it was.
+    /// Reads more of the past, if any is left. Returns whether there was some.
     async fn catch_up(&mut self) -> Result<bool, Error> {
-        let is_behind = |(nth, from): (usize, &EventId)| self.position.0[nth] < *from;
-        let Some(nth) = self.live.from.iter().enumerate().position(is_behind) else {
+        let mut ends = self.position.0.iter().zip(&self.live.from);
+        let Some(nth) = ends.position(|(position, from)| position < from) else {
             return Ok(false);
         };
         if self.live.events.len() >= FAR_BEHIND {
-            // The reader is not slow, its past is long: the live end waits for it further on.
+            // The reader is not slow, but its past is long: the live end moves further on.
             self.live = Live::join(&self.engine.store).await?;
         }
         let (found, is_trimmed) = self.engine.read_on(self.position.0[nth], ENTRIES).await?;
         if found.is_empty() {
-            // The rest was trimmed, or the last entry has no more events.
+            // The rest was trimmed, or the last entry holds no further events.
             self.position.0[nth] = self.live.from[nth];
         }
         self.gap = is_trimmed;
@@ -351,12 +346,12 @@ impl Feed {
     }
 }
 
-/// The event that a text names.
+/// The event id that the text is. `None` for any other text.
 fn event_id(text: &str) -> Option<EventId> {
     text.parse().ok().and_then(|uuid: uuid::Uuid| EventId::try_from(uuid).ok())
 }
 
-/// Puts a position that is ahead of the log's end back to it; whether it was.
+/// Clamps the cursor to the end of the log. Returns whether it was ahead.
 fn step_back(position: &mut EventId, end: EventId) -> bool {
     let is_ahead = *position > end;
     if is_ahead {
@@ -365,7 +360,12 @@ fn step_back(position: &mut EventId, end: EventId) -> bool {
     is_ahead
 }
 
-/// The partitions in their order, which positions rely on.
+/// The last id that an event before `at_ms` can have in `partition`.
+fn last_before(at_ms: u64, partition: Partition) -> EventId {
+    EventId { at_ms: at_ms.saturating_sub(1), sequence: u32::MAX, index: u16::MAX, partition }
+}
+
+/// Returns the partitions in ascending order, the order of the ids in a cursor.
 fn ordered(store: &Store) -> Vec<Partition> {
     let mut partitions: Vec<_> = store.partitions().collect();
     partitions.sort();

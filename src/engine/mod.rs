@@ -48,141 +48,145 @@ pub use report::{GroupBy, Report as SlaReport};
 pub use settings::*;
 pub use waiting::Waiting;
 
-/// What a submission led to.
+/// The result of an accepted submission.
 #[derive(Clone, Debug)]
 pub struct Submitted {
-    /// The task as it is now.
+    /// The task as it is now, after this or the earlier submission.
     pub task: Task,
     /// Whether an earlier submission with the same idempotency key created it.
     pub is_replay: bool,
 }
 
-/// Which tasks to list; every part that is given must hold.
+/// Which tasks to list: those that match every part that is given.
 #[derive(Clone, Debug, Default)]
 pub struct TaskFilter {
-    /// Tasks in this state.
+    /// Only tasks in this state. `None` if every state matches.
     pub state: Option<State>,
-    /// Tasks of this type.
+    /// Only tasks of this type. `None` if every type matches.
     pub kind: Option<Name>,
-    /// Tasks that are or were in this agent's subject.
+    /// Only tasks that are or were in this agent's subject. `None` if every agent matches.
     pub agent: Option<Name>,
-    /// Tasks of this priority.
+    /// Only tasks of this priority. `None` if every priority matches.
     pub priority: Option<Priority>,
-    /// The children of this task.
+    /// Only the children of this task. `None` if every task matches.
     pub parent: Option<TaskId>,
-    /// What is shown of them; what is left out is empty.
+    /// The parts to read of each task. The others stay empty.
     pub parts: Parts,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// The items, newest first.
+    /// The items of the page, newest first.
     pub items: Vec<T>,
-    /// Where the next page begins; none: this was the last.
+    /// The cursor of the next page. `None` if this is the last.
     pub next_cursor: Option<String>,
 }
 
-/// How many bytes a page has at the most before its last item, whatever number of items was asked for.
+/// The largest size in bytes of a page without its last item, for any `limit`.
 pub const PAGE_BYTES: usize = 1 << 20;
 
-/// What an agent asks for.
+/// A claim of an agent: a call for tasks of its subject.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// The subject.
+    /// The agent from whose subject the tasks come.
     pub agent: Name,
-    /// Which of the agent's processes asks.
+    /// The name of the agent's process that claims.
     pub worker: Worker,
-    /// 1 to 100 tasks.
+    /// The largest number of tasks to return, 1 to 100.
     pub max: u32,
-    /// How long to wait for the first, at most 60 s.
+    /// How long to wait for the first task, at most 60 s.
     pub wait: Duration,
-    /// How long the agent may stay silent, 1 s to 1 h; none: as configured.
+    /// How long the lease lasts without an extension, 1 s to 1 h. `None` means the configured time.
     pub lease_ms: Option<Millis>,
-    /// How many bytes the tasks may have where what carries the answer has a bound; `None`: as configured.
+    /// The largest size of the tasks in bytes, if the channel of the response has a limit. `None`
+    /// means the configured size.
     pub room: Option<usize>,
 }
 
-/// What `PATCH /tasks/{id}/status` asks for.
+/// A change that a caller requests with `PATCH /tasks/{id}/status`.
 #[derive(Clone, Debug)]
 pub enum StatusChange {
     /// The caller takes the task under a long lease.
     InProgress,
-    /// The caller, which took it, completed it or gives it up for good.
+    /// The caller took the task before, and now reports its outcome.
     Ended(Outcome),
-    /// The same as cancelling it.
+    /// The caller cancels the task, as with `POST /tasks/{id}/cancel`.
     Cancelled {
-        /// At most 1,000 characters.
+        /// Why, in at most 1,000 characters. `None` if the caller gave no reason.
         reason: Option<String>,
     },
 }
 
-/// How an agent's subject stands.
+/// The state of an agent and its subject.
 #[derive(Clone, Debug)]
 pub struct AgentStatus {
-    /// The agent.
+    /// The name of the agent, which is also that of its subject.
     pub agent: Name,
-    /// Tasks that wait in the subject.
+    /// How many tasks wait in the subject for a claim.
     pub depth: u64,
-    /// Tasks under a lease.
+    /// How many tasks the agent holds under a lease.
     pub in_progress: u64,
-    /// How many of the agent's processes called lately.
+    /// How many processes of the agent have a live session.
     pub session_count: u64,
-    /// Those that called last, newest first, at most a hundred; none: it was not asked for them.
+    /// The sessions with the newest calls, newest first, at most a hundred. `None` if they were not
+    /// requested.
     pub sessions: Option<Vec<Session>>,
-    /// When any of them called last; none: never, or long ago.
+    /// When a process of the agent last called. `None` if none did, or if that was long ago.
     pub last_seen: Option<Millis>,
-    /// Whether claims are answered with nothing.
+    /// Whether the agent is paused, so that its claims return nothing.
     pub is_paused: bool,
 }
 
-/// One process of an agent.
+/// The live session of one process of an agent.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// What it calls itself.
+    /// The name that the process gave itself in its claims.
     pub worker: Worker,
-    /// When it called last.
+    /// When the process last called, in milliseconds since 1970.
     pub last_seen: Millis,
 }
 
-/// How the whole fleet stands.
+/// The numbers of tasks and agents of the whole fleet.
 #[derive(Clone, Debug)]
 pub struct Stats {
-    /// Tasks in each state.
+    /// The number of tasks in each state, in the order of a task's life.
     pub by_status: Vec<(State, u64)>,
-    /// Open tasks of each priority.
+    /// The number of open tasks of each priority, the most urgent first.
     pub by_priority: Vec<(Priority, u64)>,
-    /// Every agent, by name.
+    /// Every agent that a routing rule names or that has tasks or sessions, by name.
     pub by_agent: Vec<AgentStatus>,
-    /// How long the head of the priority queue has waited; none: the queue is empty.
+    /// How long the head of the priority queue has waited, in milliseconds. `None` if the queue is
+    /// empty.
     pub oldest_pending_ms: Option<Millis>,
-    /// The store's time.
+    /// The store's time at which this was read, in milliseconds since 1970.
     pub at: Millis,
 }
 
-/// Where a submission would go.
+/// What would happen to a submission.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// Who would get it; none: no rule applies and it would be refused.
+    /// The agent that would get the task. `None` if no routing rule applies, so the submission
+    /// would be refused.
     pub agent: Option<Name>,
-    /// The number of the rule, from 0.
+    /// The number of the routing rule that applies, from 0.
     pub rule: Option<usize>,
-    /// The approval rule that would hold it, if any.
+    /// The approval rule that would block the task. `None` if it needs no approval.
     pub approval_rule: Option<String>,
 }
 
-/// What one bounded step of a duty did.
+/// The result of one bounded step of a background worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swept {
-    /// How many tasks it moved.
+    /// How many tasks the step moved or changed.
     pub moved: usize,
-    /// Whether more are waiting right now.
+    /// Whether more tasks are due now, so that the next step should follow at once.
     pub is_more: bool,
-    /// When the next one falls due, from now; none: nothing is waiting.
+    /// How long until the next task is due. `None` if no task waits.
     pub next_in: Option<Duration>,
 }
 
-/// The use cases over one store. Cheap to clone.
+/// The use cases over one store. A clone is cheap and shares everything.
 #[derive(Clone)]
 pub struct Engine {
     store: Store,
@@ -194,7 +198,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// The use cases over `store`; `stop` ends every wait when the process ends.
+    /// Starts the use cases over `store`. `stop` ends every wait when the process ends.
     pub fn new(store: Store, settings: Settings, stop: CancellationToken) -> Self {
         let tracker = TaskTracker::new();
         let settings = Arc::new(settings);
@@ -203,23 +207,24 @@ impl Engine {
         Self { store, settings, committer, returns, tracker, stop }
     }
 
-    /// What the engine was told.
+    /// Returns the settings with which the engine was started.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The store, for its end, and for tests and benchmarks that look beneath.
+    /// Returns the store, for closing it, and for tests and benchmarks.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// A moment to look again without a notification; spread out so that waiters do not look together.
+    /// Returns when to look again without a notification. It is random, so that waiting calls do
+    /// not all look at once.
     fn slow_poll(&self) -> Instant {
         let ms = self.settings.queue.slow_poll_ms;
         Instant::now() + Duration::from_millis(fastrand::u64(ms * 3 / 4..=ms * 5 / 4))
     }
 
-    /// Ends every wait when the process stops.
+    /// Returns the token that ends every wait when the process stops.
     pub fn stop(&self) -> &CancellationToken {
         &self.stop
     }

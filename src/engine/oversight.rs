@@ -1,4 +1,4 @@
-//! How the fleet stands.
+//! The state of the fleet: numbers of tasks, agents, health, and pausing agents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -12,21 +12,21 @@ use crate::store::AgentRow;
 
 use super::{AgentStatus, Engine, Error, Session, Stats};
 
-/// How long ago the store may have answered for it to count as connected.
+/// How long the last answer of the store counts as proof of a connection.
 const LATELY: Duration = Duration::from_secs(2);
 
-/// The most sessions that are shown of an agent.
 const SHOWN_SESSIONS: usize = 100;
 
 impl Engine {
-    /// How the whole fleet stands, at a cost that does not depend on the number of tasks.
+    /// Returns the numbers of tasks and agents, at a cost that does not depend on the number of
+    /// tasks.
     pub async fn stats(&self) -> Result<Stats, Error> {
         let mut rows = Vec::new();
         let mut agents = Vec::new();
         for partition in self.store.partitions() {
             let session_ms = self.settings.agents.session_ms;
             let mut row = self.store.stats(partition, session_ms, 0).await?;
-            // A scan may give the same agent twice.
+            // A scan can return the same agent twice.
             let mut found = BTreeMap::new();
             let mut some = std::mem::take(&mut row.agents);
             let mut cursor = row.cursor;
@@ -36,7 +36,8 @@ impl Engine {
                     break;
                 }
                 let next = self.store.stats(partition, session_ms, cursor).await?;
-                (some, cursor) = (next.agents, next.cursor);
+                some = next.agents;
+                cursor = next.cursor;
             }
             agents.extend(found.into_values());
             rows.push(row);
@@ -63,16 +64,16 @@ impl Engine {
         })
     }
 
-    /// Every agent that a routing rule names or that owns something, by name.
+    /// Returns every agent that a routing rule names or that has tasks or sessions, by name.
     pub async fn agents(&self) -> Result<Vec<AgentStatus>, Error> {
         Ok(self.stats().await?.by_agent)
     }
 
-    /// One agent, with its newest sessions.
+    /// Returns one agent with its newest sessions.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownAgent`] if no routing rule names it and it owns nothing.
+    /// [`Error::UnknownAgent`] if no routing rule names the agent and it has no tasks or sessions.
     pub async fn agent(&self, agent: &Name) -> Result<AgentStatus, Error> {
         if !self.is_routed(agent) && !self.store.standing(agent).await?.is_known {
             return Err(self.unknown_agent(agent));
@@ -98,12 +99,13 @@ impl Engine {
         Ok(status)
     }
 
-    /// Whether the agent may call; how many agents there may be for it to be new, none: it has a place.
+    /// Checks that the agent may call. Returns the limit of agents that a new agent must keep to,
+    /// or `None` if the agent is admitted already.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownAgent`] if no rule names it and it owns nothing, or [`Error::TooManyAgents`] where
-    /// `agents.allow_unrouted` would admit it.
+    /// [`Error::UnknownAgent`] if no rule names the agent and it has no tasks or sessions, or
+    /// [`Error::TooManyAgents`] if only the limit of agents keeps it out.
     pub async fn admit(&self, agent: &Name) -> Result<Option<u32>, Error> {
         if self.is_routed(agent) {
             return Ok(None);
@@ -128,7 +130,7 @@ impl Engine {
         Error::UnknownAgent { agent: agent.clone(), known: known.into_iter().collect() }
     }
 
-    /// Answers the agent's claims with nothing until it is resumed; what it holds goes on.
+    /// Pauses an agent: claims return nothing until it is resumed; tasks in progress continue.
     pub async fn pause(&self, caller: &Principal, agent: &Name) -> Result<AgentStatus, Error> {
         self.agent(agent).await?;
         self.store.pause(agent, caller).await?;
@@ -136,34 +138,35 @@ impl Engine {
         self.agent(agent).await
     }
 
-    /// Lets the agent claim again.
+    /// Resumes an agent, so that it can claim again.
     pub async fn resume(&self, caller: &Principal, agent: &Name) -> Result<AgentStatus, Error> {
         let before = self.agent(agent).await?;
         self.store.resume(agent, caller).await?;
         tracing::info!(agent.id = %agent, %caller, "agent resumed");
-        // One that owns nothing else may be gone from now on.
+        // An agent that had nothing but the pause may be gone now.
         match self.agent(agent).await {
             Err(Error::UnknownAgent { .. }) => Ok(AgentStatus { is_paused: false, ..before }),
             status => status,
         }
     }
 
-    /// One round trip to the store that writes nothing; returns the store's time.
+    /// Makes one round trip to the store without a write. Returns the store's time.
     pub async fn check(&self) -> Result<Millis, Error> {
         Ok(self.store.now().await?)
     }
 
-    /// Whether a store round trip succeeded lately; asks nobody.
+    /// Returns whether the store answered within the last seconds, without calling it.
     pub fn has_answered_lately(&self) -> bool {
         self.store.last_answer() < LATELY
     }
 
-    /// Whether the store took a write within the last second, or does now; takes 2 s at the most.
+    /// Returns whether the store accepted a write within the last second, or does so now. It takes
+    /// 2 s at most.
     pub async fn is_ready(&self) -> bool {
         self.store.is_ready().await
     }
 
-    /// The agents of all partitions together.
+    /// Adds up the agents of all partitions, including those that only a routing rule names.
     fn by_agent(&self, rows: &[AgentRow]) -> Vec<AgentStatus> {
         let mut agents: BTreeMap<Name, AgentStatus> = BTreeMap::new();
         for rule in &self.settings.routing.rules {
@@ -179,7 +182,8 @@ impl Engine {
     }
 }
 
-/// The sum of what the partitions count under `word`; a count that is being corrected is never shown below zero.
+/// The sum of what the partitions count under `word`. A count under correction is never shown below
+/// zero.
 fn sum<'r>(counts: impl Iterator<Item = &'r (String, u64)>, word: &str) -> u64 {
     counts.filter(|(name, _)| name == word).map(|(_, count)| count).sum()
 }
@@ -201,7 +205,7 @@ impl AgentStatus {
         self.depth += row.depth;
         self.in_progress += row.in_progress;
         self.is_paused |= row.is_paused;
-        // A process calls every partition, one after another.
+        // A process calls every partition, one after the other.
         self.session_count = self.session_count.max(row.sessions);
         self.last_seen = self.last_seen.max(row.last_seen);
     }

@@ -1,4 +1,4 @@
-//! What agents say about the tasks that they hold.
+//! Reports of agents: outcomes, progress and extensions of leases.
 
 use crate::domain::ids::{Partition, TaskId};
 use crate::domain::lease::{Lease, Proof};
@@ -10,16 +10,20 @@ use crate::store::Row;
 use super::tasks::refuse;
 use super::{Engine, Error};
 
-/// The most failures for which the back-off is told apart: with any sensible base it has reached its maximum by then.
+/// The largest number of failures with a back-off of its own. With any sensible base, it has
+/// reached its maximum by then.
 const WAITS: u32 = 24;
 
-/// The most reports in one script: about 2 ms of Redis, so that nobody waits long behind it.
+/// The largest number of reports in one script: about 2 ms of Redis, so that no call waits long
+/// behind it.
 const BATCH: usize = 100;
 
 impl Engine {
-    /// Ends attempts; one result for each report, in order: the state that the task is in now, or the refusal.
+    /// Ends attempts. Returns one result for each report, in order: the new state of the task, or
+    /// the refusal.
     ///
-    /// A report that was accepted before is accepted again and changes nothing; one that differs from it is refused.
+    /// A report that was accepted before is accepted again and changes nothing. One that differs
+    /// from it is refused.
     pub async fn report(
         &self,
         caller: &Principal,
@@ -49,11 +53,11 @@ impl Engine {
                 for piece in mine.chunks(BATCH) {
                     let rows: Vec<_> = piece.iter().map(|nth| row(&reports[*nth])).collect();
                     let waits = if verb == Verb::Fail { self.waits() } else { String::new() };
-                    let told = self
+                    let results = self
                         .store
                         .report(partition, &actor, verb, &rows, (&waits, caller.role()))
                         .await?;
-                    for (nth, answer) in piece.iter().zip(told) {
+                    for (nth, answer) in piece.iter().zip(results) {
                         let report = &reports[*nth];
                         answers[*nth] = Some(refuse(report.id, verb, report.attempt, answer));
                     }
@@ -63,9 +67,10 @@ impl Engine {
         Ok(answers.into_iter().flatten().collect())
     }
 
-    /// Extends a lease and notes the progress; returns until when the lease is.
+    /// Extends a lease and records the progress. Returns the new end of the lease.
     ///
-    /// * `extend_ms`: from now, 1 s to 1 h; none: as configured. The task's own timeout bounds it.
+    /// * `extend_ms`: how long from now, 1 s to 1 h. `None` means the configured time. The task's
+    ///   own timeout limits it.
     pub async fn extend(
         &self,
         caller: &Principal,
@@ -87,7 +92,7 @@ impl Engine {
         }
     }
 
-    /// The waits after 1, 2, … failures, jittered, for the scripts to choose from.
+    /// Returns the waits after 1, 2, … failures, with jitter, from which the scripts choose.
     pub(super) fn waits(&self) -> String {
         let chance = fastrand::f64();
         let waits = (1..=WAITS)

@@ -1,4 +1,4 @@
-//! How the promises were kept: figures of whole hours, at a cost that does not depend on the number of tasks.
+//! SLA reports: figures of whole hours, at a cost that does not depend on the number of tasks.
 
 use std::collections::BTreeMap;
 
@@ -9,40 +9,42 @@ use super::{Engine, Error, Fault};
 
 const HOUR_MS: Millis = 3_600_000;
 
-/// How many hours a report looks back if it is not told: a day.
+/// How many hours a report covers by default: a day.
 const USUAL_HOURS: Millis = 24;
 
-/// How many hours a report may cover: 31 days. The store keeps the figures of a day more.
+/// How many hours a report may cover: 31 days. The store keeps the figures for one day more.
 const MOST_HOURS: Millis = 31 * 24;
 
-/// What a report tells apart.
+/// By what a report groups its figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupBy {
-    /// One group for each type.
+    /// Whether each type has a group of its own.
     pub kind: bool,
-    /// One for each priority.
+    /// Whether each priority has a group of its own.
     pub priority: bool,
-    /// One for each agent.
+    /// Whether each agent has a group of its own.
     pub agent: bool,
 }
 
-/// Figures of whole hours.
+/// The figures of a period of whole hours.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// From the beginning of this hour, …
+    /// The beginning of the first hour, in milliseconds since 1970.
     pub from: Millis,
-    /// … to the beginning of this one.
+    /// The end of the last hour, in milliseconds since 1970.
     pub to: Millis,
-    /// Each group that has figures, in order.
+    /// The groups that have figures, in ascending order.
     pub groups: Vec<(Group, Figures)>,
-    /// All of them together.
+    /// The figures of all tasks of the period together.
     pub total: Figures,
 }
 
 impl Engine {
-    /// How the promises of the tasks were kept that ended, or were first started, between two times.
+    /// Reports how deadlines were met by tasks that ended, or were first started, between two
+    /// times.
     ///
-    /// The times are widened to whole hours. Without them, it is the 24 hours up to the end of this one.
+    /// The period is extended to whole hours. Without times, it is the 24 hours up to the end of
+    /// the current one.
     ///
     /// # Errors
     ///
@@ -68,7 +70,8 @@ impl Engine {
                 "must be at most 31 days before `to`",
             )]));
         }
-        let (mut groups, mut total) = (BTreeMap::<Group, Figures>::new(), Figures::default());
+        let mut groups = BTreeMap::<Group, Figures>::new();
+        let mut total = Figures::default();
         for partition in self.store.partitions() {
             for (group, figure, count) in self.store.counted(partition, start..end).await? {
                 total.add(&figure, count);

@@ -1,7 +1,8 @@
-//! Claimed tasks that did not reach their agents go back, which counts as no lost lease.
+//! Returns claimed tasks that did not reach their agents. They do not count as lost leases.
 //!
-//! Either the answer is there and its caller is gone: then it is known which tasks go back. Or the store's answer did
-//! not come: then only the claim's lease is known, and the store looks for what it leased.
+//! Either the answer of the store arrived but its caller is gone: then the tasks to return are
+//! known. Or the answer of the store did not arrive: then only the claim's lease is known, and the
+//! store looks for what it leased.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,76 +23,71 @@ use crate::domain::task::{Attempt, Claimed, Millis, Outcome};
 use crate::runtime::backoff::Backoff;
 use crate::store::{self, Row, Store};
 
-/// How many claims without an answer are remembered; what more of them leased ends with its leases.
+/// How many claims without an answer are remembered. The leases of further ones end on their own.
 const MOST: usize = 4_096;
 
-/// How many claims the store looks for at once.
+/// How many claims one call to the store looks for.
 const AT_ONCE: usize = 200;
 
-/// The first wait after the store did not answer, and the longest.
+/// The first and the longest wait after the store did not answer.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// A claim in one partition whose answer did not come.
+/// A claim in one partition whose answer did not arrive.
 #[derive(Debug)]
 pub(super) struct LostClaim {
-    /// Where.
     pub partition: Partition,
-    /// For which agent.
     pub agent: Name,
-    /// Its lease as the store keeps it.
+    /// The lease as the store keeps it.
     pub seal: String,
-    /// Tasks of the lease that an answer named after all.
+    /// Tasks of the lease that arrived after all, with another answer.
     pub kept: Vec<TaskId>,
-    /// When its leases have ended by themselves.
+    /// When the leases have ended on their own.
     pub until: Instant,
 }
 
-/// Gives back. Cheap to clone.
+/// Returns undelivered tasks to their subjects. A clone is cheap and shares everything.
 #[derive(Clone)]
 pub(super) struct Returns {
     lost: Sender<LostClaim>,
-    /// How many claims had no place.
+    /// How many claims were dropped because too many were waiting.
     forgotten: Arc<AtomicU64>,
 }
 
 impl Returns {
-    /// Works until every clone is gone, or until `stop` where the store does not answer.
+    /// Starts the search for lost claims. It ends when every clone is gone, or with `stop` if the
+    /// store does not answer.
     pub(super) fn start(store: &Store, tracker: &TaskTracker, stop: &CancellationToken) -> Self {
         let (lost, found) = mpsc::channel(MOST);
         let forgotten = Arc::<AtomicU64>::default();
         let store = store.clone();
-        let search =
-            Search { store, found, waiting: Vec::new(), forgotten: Arc::clone(&forgotten) };
+        let dropped = Arc::clone(&forgotten);
+        let search = Search { store, found, waiting: Vec::new(), forgotten: dropped };
         tracker.spawn(search.run(stop.clone()));
         Self { lost, forgotten }
     }
 
-    /// Has the store look for what the claim leased.
+    /// Makes the store look for the tasks that the claim leased.
     pub(super) fn look_for(&self, claim: LostClaim) {
         if self.lost.try_send(claim).is_err() {
             self.forgotten.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Gives tasks back whose agent never heard of them.
+    /// Returns tasks of which their agent does not know.
     pub(super) async fn give_back(&self, store: &Store, undelivered: Undelivered) {
         let Undelivered { actor, leases } = undelivered;
         if leases.is_empty() {
             return;
         }
-        tracing::info!(
-            caller = actor,
-            tasks = leases.len(),
-            "claim not delivered, tasks given back"
-        );
+        tracing::info!(caller = actor, tasks = leases.len(), "claim not delivered, tasks returned");
         let mut partitions = BTreeMap::<Partition, Vec<&Leased>>::new();
         for leased in &leases {
             partitions.entry(leased.id.partition()).or_default().push(leased);
         }
         for (partition, leases) in partitions {
             if let Err(error) = release(store, partition, &actor, &leases).await {
-                tracing::warn!(%error, "undelivered tasks could not be given back yet");
+                tracing::warn!(%error, "undelivered tasks not returned yet, retrying");
                 self.look_for_each(partition, &actor, &leases);
             }
         }
@@ -110,7 +106,6 @@ impl Returns {
     }
 }
 
-/// What holds a claimed task.
 #[derive(Clone, Debug)]
 struct Leased {
     id: TaskId,
@@ -120,7 +115,7 @@ struct Leased {
     lasts: Duration,
 }
 
-/// Claimed tasks that do not reach their agent.
+/// Claimed tasks that did not reach their agent.
 #[derive(Clone, Debug)]
 pub(super) struct Undelivered {
     actor: String,
@@ -128,7 +123,6 @@ pub(super) struct Undelivered {
 }
 
 impl Undelivered {
-    /// What `actor` claimed.
     pub(super) fn new(actor: &str, claimed: &[Claimed]) -> Self {
         let leases = claimed.iter().map(|one| Leased {
             id: one.task.id,
@@ -141,7 +135,7 @@ impl Undelivered {
     }
 }
 
-/// How long it makes sense to look for a lease of so many ms.
+/// Returns how long a search for a lease of `lease_ms` makes sense.
 pub(super) fn lasts(lease_ms: Millis) -> Duration {
     Duration::from_millis(lease_ms)
 }
@@ -161,7 +155,7 @@ async fn release(
     store.report(partition, actor, Verb::Release, &rows, ("", Role::Agent)).await.map(drop)
 }
 
-/// Has the store look for claims as they are lost.
+/// The search for the tasks of lost claims.
 struct Search {
     store: Store,
     found: Receiver<LostClaim>,
@@ -195,7 +189,7 @@ impl Search {
         }
     }
 
-    /// Looks for every claim that waits, those of one agent together.
+    /// Looks for all waiting claims, those of one agent in one call.
     async fn look(&mut self) {
         let mut agents = BTreeMap::<(Partition, Name), Vec<LostClaim>>::new();
         for claim in self.waiting.drain(..) {
@@ -209,10 +203,10 @@ impl Search {
                 match self.store.give_back(partition, &agent, &seals, &kept).await {
                     Ok(0) => {}
                     Ok(tasks) => {
-                        tracing::warn!(%agent, tasks, "claim not answered in time, tasks given back");
+                        tracing::warn!(%agent, tasks, "claim not answered in time, tasks returned");
                     }
                     Err(error) => {
-                        tracing::debug!(%error, "claims not answered in time, looked for later");
+                        tracing::debug!(%error, "search for unanswered claims failed, retrying");
                         self.waiting.extend(some);
                     }
                 }
@@ -220,7 +214,7 @@ impl Search {
         }
     }
 
-    /// Gives up those whose leases have ended.
+    /// Drops claims whose leases have ended.
     fn forget(&mut self) {
         let now = Instant::now();
         let before = self.waiting.len();
@@ -228,7 +222,7 @@ impl Search {
         let late = (before - self.waiting.len()) as u64;
         let claims = late + self.forgotten.swap(0, Ordering::Relaxed);
         if claims > 0 {
-            tracing::warn!(claims, "claims without an answer given up, their leases end");
+            tracing::warn!(claims, "search for unanswered claims given up, their leases end");
         }
     }
 }

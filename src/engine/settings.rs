@@ -1,4 +1,4 @@
-//! What an operator can set about the use cases.
+//! The settings of the use cases, which an operator can change.
 
 use std::collections::BTreeMap;
 
@@ -14,76 +14,81 @@ use crate::domain::routing::RoutingRule;
 use crate::domain::sla::SlaRule;
 use crate::domain::task::{Millis, Priority};
 
-/// Everything that the engine is told; each part is a section of the configuration.
+/// All settings of the engine. Each part is a section of the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `[tasks]`
+    /// The section `[tasks]`: what may be submitted and how often it is tried.
     pub tasks: Tasks,
-    /// `[queue]`
+    /// The section `[queue]`: the order in which tasks are routed.
     pub queue: Queue,
-    /// `[agents]`
+    /// The section `[agents]`: leases, sessions and limits of agents.
     pub agents: Agents,
-    /// `[routing]`
+    /// The section `[routing]`: which agent gets which tasks.
     pub routing: Routing,
-    /// `[approvals]`
+    /// The section `[approvals]`: what needs an approval, and from whom.
     pub approvals: Approvals,
-    /// `[sla]`
+    /// The section `[sla]`: default targets and what happens when they pass.
     pub sla: SlaSettings,
-    /// `[events]`
+    /// The section `[events]`: limits of what clients publish.
     pub events: Events,
-    /// `[retention]`
+    /// The section `[retention]`: how long ended tasks and logs are kept.
     pub retention: Retention,
-    /// `[doctor]`
+    /// The section `[doctor]`: how often the background doctor checks the store.
     pub doctor: Doctor,
-    /// `[auth.identities]` and `[auth.sources]`
+    /// The sections `[auth.identities]` and `[auth.sources]`: which credentials belong to one
+    /// person, and their sources.
     pub people: People,
 }
 
 impl Settings {
-    /// The largest answer about one task, in bytes: its payload, metadata and result, the payload as it was before an
-    /// approver changed it, and the rest, which is bounded by itself.
+    /// Returns the largest response about one task, in bytes: its payload, metadata and result, the
+    /// payload before an approver edited it, and the rest, which has its own bounds.
     pub fn largest_task_bytes(&self) -> usize {
         4 * self.tasks.max_payload_bytes + (1 << 20)
     }
 
-    /// Who there is to decide.
+    /// Returns the people and groups that approvals can ask.
     pub fn directory(&self) -> Directory<'_> {
         Directory { people: &self.people, groups: &self.approvals.groups }
     }
 }
 
-/// What may be submitted.
+/// The section `[tasks]`: what may be submitted.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tasks {
-    /// The task types; any other is refused.
+    /// The known task types. A submission of any other is refused.
     pub types: Vec<Name>,
-    /// Failed attempts that are followed by another, unless the submission says otherwise.
+    /// How many failed attempts are followed by another, unless the submission says otherwise.
     pub max_retries: u32,
-    /// The wait between them.
+    /// The waits between these attempts.
     pub backoff: Backoff,
-    /// The largest payload or result, in bytes.
+    /// The largest payload or result of a task, in bytes.
     pub max_payload_bytes: usize,
-    /// How long an idempotency key is remembered.
+    /// How many milliseconds an idempotency key is remembered.
     pub idempotency_ms: Millis,
 }
 
-/// Why a task of type `kind` is refused where `types` are known; none: it is one of them.
+/// Returns why a task of type `kind` is refused. `None` if it is one of `types`.
 pub fn unknown_type(types: &[Name], kind: &Name) -> Option<String> {
-    let known = || types.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
-    (!types.contains(kind)).then(|| format!("unknown task type; known are {}", known()))
+    if types.contains(kind) {
+        return None;
+    }
+    let known = types.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+    Some(format!("unknown task type `{kind}`; known types: {known}"))
 }
 
-/// In which order tasks are taken.
+/// The section `[queue]`: the order in which tasks are routed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
-    /// How much earlier than submitted a task of this priority counts as: the bound on how long
-    /// a task waits behind later ones of that priority.
+    /// How much earlier than its submission a task of this priority counts. This bounds how long it
+    /// waits behind later ones of that priority.
     pub head_start_ms: HeadStart,
-    /// How long a waiting call trusts its notification before it looks by itself, in milliseconds, give or take a
-    /// quarter: the longest that a lost notification delays a call. Less costs Redis a call per waiter that often.
-    /// No setting: tests that show that the notification woke a call set it to more than they wait.
+    /// How long a waiting call relies on its notification before it looks again, in milliseconds,
+    /// plus or minus a quarter: the longest delay by a lost notification. A lower value costs Redis
+    /// one call per waiting call so often. It is not a setting: tests of the notification set it to
+    /// more than they wait.
     #[serde(skip, default = "slow_poll_ms")]
     pub slow_poll_ms: Millis,
 }
@@ -92,7 +97,7 @@ fn slow_poll_ms() -> Millis {
     5_000
 }
 
-/// A head start for each priority, in milliseconds.
+/// The head start of each priority, in milliseconds.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "one field a priority")]
@@ -108,12 +113,12 @@ pub struct HeadStart {
 }
 
 impl HeadStart {
-    /// Those of every priority, the most urgent first.
+    /// Returns the head starts of all priorities, the most urgent first.
     pub fn all(&self) -> [Millis; 4] {
         Priority::ALL.map(|priority| self.of(priority))
     }
 
-    /// The head start of `priority`.
+    /// Returns the head start of `priority` in milliseconds.
     pub fn of(&self, priority: Priority) -> Millis {
         match priority {
             Priority::P0 => self.p0,
@@ -124,116 +129,122 @@ impl HeadStart {
     }
 }
 
-/// How agents hold tasks.
+/// The section `[agents]`: how agents hold tasks.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agents {
-    /// How long an agent may stay silent, unless its claim says otherwise.
+    /// How long a lease lasts without an extension, unless the claim says otherwise.
     pub lease_ms: Millis,
-    /// The lease of a caller that took a task by `PATCH /tasks/{id}/status`.
+    /// How long the lease lasts of a caller that took a task by `PATCH /tasks/{id}/status`.
     pub patch_lease_ms: Millis,
-    /// How many lost leases fail a task.
+    /// After how many lost leases a task fails.
     pub max_lost: u32,
-    /// How long after its last call a session still counts as live.
+    /// How many milliseconds after its last call a session still counts as live.
     pub session_ms: Millis,
-    /// How many sessions of an agent are remembered: those that called last.
+    /// How many sessions of an agent are kept: those with the newest calls.
     pub max_sessions: u32,
-    /// Whether an agent that no routing rule names may call.
+    /// Whether an agent that no routing rule names may claim tasks.
     pub allow_unrouted: bool,
-    /// How many agents there may be for another one that no rule names to be let in.
+    /// The limit of agents: up to it, a new agent that no rule names is admitted.
     pub max_agents: u32,
-    /// The most bytes of tasks in the answer to a claim.
+    /// The largest size of the tasks in the response to a claim, in bytes.
     pub max_claim_bytes: usize,
 }
 
-/// Who does what.
+/// The section `[routing]`: which agent gets which tasks.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Routing {
-    /// The first rule that applies decides.
+    /// The rules in order. The first rule that applies decides.
     pub rules: Vec<RoutingRule>,
 }
 
-/// What a human must approve.
+/// The section `[approvals]`: which tasks need an approval, and from whom.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approvals {
-    /// The first rule that applies, or cannot be evaluated, decides.
+    /// The rules in order. The first rule that applies, or cannot be evaluated, decides.
     pub rules: Vec<ApprovalRule>,
-    /// How long an approval waits for a decision, where its terms do not say.
+    /// How many milliseconds an approval waits for a decision, unless its terms say otherwise.
     pub expires_after_ms: Millis,
-    /// What happens then, where its terms do not say.
+    /// What happens when that time is over, unless its terms say otherwise.
     pub on_expiry: OnExpiry,
-    /// How often agents may make humans decide about one task, by a question or a retry, before a human retries it.
+    /// How many approvals agents may cause for one task, by requests or retries, before a human
+    /// must retry it.
     pub max_asks: u32,
-    /// How long after the first time they may again; doubled with every time.
+    /// How many milliseconds after the first such approval the next is possible. The time doubles
+    /// with each.
     pub ask_backoff_ms: Millis,
-    /// The longest such wait.
+    /// The longest time between two such approvals, in milliseconds.
     pub ask_backoff_max_ms: Millis,
-    /// The terms of what agents ask while they work.
+    /// The terms of approvals that agents request while they work.
     pub asked: TermsSetting,
-    /// The members of each group that terms may name.
+    /// The members of each group that terms can name.
     pub groups: Groups,
 }
 
 impl Approvals {
-    /// The bounds on asking as the store takes them.
+    /// Returns the limits of approval requests in the form that the store expects.
     pub(super) fn ask_bounds(&self) -> String {
         format!("{},{},{}", self.max_asks, self.ask_backoff_ms, self.ask_backoff_max_ms)
     }
 
-    /// These terms, with what holds for every approval where they do not say.
+    /// Returns complete terms, in which the settings for all approvals replace what `setting`
+    /// leaves out.
     pub fn terms_of(&self, setting: &TermsSetting) -> Terms {
         setting.resolve(self.expires_after_ms, self.on_expiry)
     }
 }
 
-/// What is promised in time where the submission does not say.
+/// The section `[sla]`: the deadlines of tasks whose submission does not give any.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlaSettings {
-    /// After how much of the time to warn, in percent.
+    /// The part of the time after which to warn, in percent.
     pub warn_at_percent: u8,
-    /// Whether clocks stand still while a task waits for a human.
+    /// Whether clocks stop while a task waits for an approval.
     pub exclude_approval_time: bool,
-    /// The time to finish, by priority (`P0`) or by type and priority (`deploy/P0`), in milliseconds.
+    /// The time to finish in milliseconds, by priority (`P0`) or by type and priority
+    /// (`deploy/P0`).
     pub targets: BTreeMap<String, Millis>,
-    /// The time until the first attempt begins, by the same keys.
+    /// The time until the first attempt begins, in milliseconds, by the same keys.
     pub start_targets: BTreeMap<String, Millis>,
-    /// What to do when a threshold passes: every rule that applies.
+    /// What to do when a threshold passes. Every rule that applies acts.
     pub rules: Vec<SlaRule>,
 }
 
-/// What may be published.
+/// The section `[events]`: limits of what clients publish.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Events {
-    /// The largest payload and metadata of an event from outside together, in bytes.
+    /// The largest size of the payload and metadata of a published event together, in bytes.
     pub max_publish_bytes: usize,
     /// How many bytes of events a caller may publish within a minute.
     pub publish_bytes_per_minute: u64,
 }
 
-/// How long things are kept.
+/// The section `[retention]`: how long ended tasks and logs are kept.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
-    /// A completed, failed or cancelled task, with its approval.
+    /// How many milliseconds a completed, failed or cancelled task is kept, with its approvals.
     pub finished_ms: Millis,
-    /// About how many entries of the event log; a batch of tasks that moved together is one entry.
+    /// About how many entries of the event log are kept. A batch of tasks that moved together is
+    /// one entry.
     pub events: u64,
-    /// How many bytes of the event log, of all partitions together.
+    /// How many bytes of the event log are kept, of all partitions together.
     pub events_bytes: u64,
-    /// An entry of the event log.
+    /// How many milliseconds an entry of the event log is kept.
     pub events_ms: Millis,
-    /// An entry of the audit log.
+    /// How many milliseconds an entry of the audit log is kept.
     pub audit_ms: Millis,
 }
 
-/// How the store is examined while the fleet works.
+/// The section `[doctor]`: the background check of the store.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Doctor {
-    /// How long after the beginning of a round over the whole store the next one begins; 0: there are none.
+    /// How many milliseconds after the beginning of a check of the whole store the next one begins.
+    /// 0 turns the checks off.
     pub every_ms: Millis,
 }

@@ -1,4 +1,4 @@
-//! Taking tasks in: who does it, whether a human must approve, and into which partition it goes.
+//! Submissions: which agent gets a task, whether it needs an approval, and its partition.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,16 +20,17 @@ use crate::store::{self, Gate, NewRecord, ParentState, Store, SubmitAnswer};
 
 use super::{Engine, Error, Explanation, Fault, Settings, Submitted, unknown_type};
 
-/// The most tasks in one script: about 2 ms of Redis, so that nobody waits long behind it.
+/// The largest number of tasks in one script: about 2 ms of Redis, so that no call waits long
+/// behind it.
 const BATCH: usize = 100;
 
 impl Engine {
-    /// Takes tasks in: each is accepted, or refused for itself. Accepted means stored.
+    /// Submits tasks. Each is accepted or refused on its own, and an accepted task is stored.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] or [`Error::Full`] for the whole call if the store took none of them or it is
-    /// unknown which; a repetition with the same idempotency keys finds out.
+    /// [`Error::Unavailable`] or [`Error::Full`] for the whole call if the store accepted none of
+    /// them or it is unknown which. A second call with the same idempotency keys finds out.
     pub async fn submit(
         &self,
         caller: &Principal,
@@ -45,10 +46,10 @@ impl Engine {
                 Ok(mut record) => {
                     record.parent_elsewhere = self.parent_elsewhere(&record).await?;
                     let partition = record.id.partition();
-                    let is_open = |(known, batch): &&mut (Partition, Vec<_>)| {
-                        *known == partition && batch.len() < BATCH
-                    };
-                    match batches.iter_mut().find(is_open) {
+                    let open = batches
+                        .iter_mut()
+                        .find(|(known, batch)| *known == partition && batch.len() < BATCH);
+                    match open {
                         Some((_, batch)) => batch.push((nth, record)),
                         None => batches.push((partition, vec![(nth, record)])),
                     }
@@ -81,7 +82,7 @@ impl Engine {
         Ok(answers.into_iter().flatten().collect())
     }
 
-    /// Where the parent of a task stands that lives in another partition; none: there is none there.
+    /// Reads the state of a parent that is in another partition. `None` if there is no such parent.
     async fn parent_elsewhere(&self, record: &NewRecord) -> Result<Option<ParentState>, Error> {
         let home = record.id.partition();
         let Some(parent) = record.new.parent.filter(|parent| parent.partition() != home) else {
@@ -91,11 +92,12 @@ impl Engine {
         Ok(Some(found.map(|parent| parent.state)))
     }
 
-    /// A parent in another partition may have been cancelled between the look at it and the task's storing.
+    /// Cancels the task if its parent in another partition was cancelled while the task was being
+    /// stored.
     async fn check_parent_again(&self, task: &Task) -> Result<(), Error> {
-        let is_elsewhere = |parent: &TaskId| parent.partition() != task.id.partition();
-        let Some(parent) = task.parent.filter(is_elsewhere) else { return Ok(()) };
-        if task.on_parent_cancel == OnParentCancel::Continue {
+        let Some(parent) = task.parent else { return Ok(()) };
+        let is_elsewhere = parent.partition() != task.id.partition();
+        if !is_elsewhere || task.on_parent_cancel == OnParentCancel::Continue {
             return Ok(());
         }
         let found = self.store.read(parent).await?;
@@ -105,7 +107,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Decides everything about a submission that does not need the store.
+    /// Decides everything about a submission that does not depend on the store.
     fn prepare(
         &self,
         caller: &Principal,
@@ -133,7 +135,7 @@ impl Engine {
             .as_ref()
             .map(|idempotency| Sha256::digest(format!("{caller}\n{}", idempotency.key)));
         let partition = match (&key_hash, new.parent) {
-            // The same key must find the same partition, whatever else the body says.
+            // The same key must lead to the same partition for every body.
             (Some(hash), _) => {
                 self.store.partition_of(u64::from(hash[0]) << 8 | u64::from(hash[1]))
             }
@@ -150,8 +152,12 @@ impl Engine {
                 payload: &new.payload,
                 action: None,
             };
-            let (digest, terms) = (content.digest(), settings.approvals.terms_of(&asks.terms));
-            Gate { id: ApprovalId::new(partition), digest, rule: asks.name.clone(), terms }
+            Gate {
+                id: ApprovalId::new(partition),
+                digest: content.digest(),
+                rule: asks.name.clone(),
+                terms: settings.approvals.terms_of(&asks.terms),
+            }
         });
         new.sla = promise(settings, &new);
         let actions = sla::actions(&settings.sla.rules, &settings.approvals.rules, &new);
@@ -170,7 +176,8 @@ impl Engine {
         })
     }
 
-    /// Where a submission would go and what would hold it, without taking it in.
+    /// Returns which agent would get a submission and which approval it would need, without
+    /// submitting it.
     pub fn explain(&self, task: &NewTask) -> Explanation {
         let route = routing::route(&self.settings.routing.rules, task);
         let approval = policy::required_approval(&self.settings.approvals.rules, task);
@@ -182,38 +189,36 @@ impl Engine {
     }
 }
 
-/// Why `caller` may not submit in the name of `source`; none: it may. Rules trust a source, so a caller must not choose
-/// it freely.
+/// Returns why `caller` may not submit in the name of `source`. `None` if it may. Rules trust a
+/// source, so a caller must not be free to choose it.
 fn foreign_source(people: &People, caller: &Principal, source: &Name) -> Option<String> {
     let allowed = people.sources(caller);
     if allowed.iter().any(|known| known == source.as_str() || known == ANY_SOURCE) {
         return None;
     }
     let known = allowed.join(", ");
-    Some(format!("is not a source of {caller}; known are {known}; `auth.sources` can name others"))
+    Some(format!(
+        "is not a source of {caller}; its sources: {known}; add others under `auth.sources`"
+    ))
 }
 
-/// The refusal of a task whose parent has ended in `state`, or is not there.
+/// Returns the refusal of a task whose parent is unknown, or has ended in `state`.
 fn no_parent(parent: Option<TaskId>, state: Option<State>) -> Error {
     let named = parent.map(|id| id.to_string()).unwrap_or_default();
     match (parent, state) {
         (Some(parent), Some(state)) => Error::FinalParent { parent, state },
         _ => {
-            let detail = format!("there is no task {named}");
+            let detail = format!("unknown task {named}");
             Error::Invalid(vec![Fault::new("/parent_task_id", detail)])
         }
     }
 }
 
-/// What is promised in time, on either clock: the submission's word, else the configured target of its type and
-/// priority, or of its priority.
+/// Returns the deadlines of a submission for both clocks: its own, else the configured target of
+/// its type and priority, else that of its priority.
 fn promise(settings: &Settings, new: &NewTask) -> Option<Sla> {
-    let configured = |targets: &BTreeMap<String, Millis>| {
-        let target = targets.get(&format!("{}/{}", new.kind, new.priority.as_str()));
-        target.or_else(|| targets.get(new.priority.as_str())).copied()
-    };
-    let (within_ms, start_within_ms) =
-        (configured(&settings.sla.targets), configured(&settings.sla.start_targets));
+    let within_ms = configured_ms(&settings.sla.targets, new);
+    let start_within_ms = configured_ms(&settings.sla.start_targets, new);
     match &new.sla {
         Some(sla) => {
             let within_ms = sla.within_ms.or(within_ms).filter(|_| sla.deadline.is_none());
@@ -232,12 +237,21 @@ fn promise(settings: &Settings, new: &NewTask) -> Option<Sla> {
     }
 }
 
-/// Joins submissions that meet into one call to the store: what comes in while one call is on its way goes with
-/// the next.
+fn configured_ms(targets: &BTreeMap<String, Millis>, new: &NewTask) -> Option<Millis> {
+    let target = targets.get(&format!("{}/{}", new.kind, new.priority.as_str()));
+    target.or_else(|| targets.get(new.priority.as_str())).copied()
+}
+
+/// Joins concurrent submissions into one call to the store: those that arrive during one call go
+/// with the next.
 #[derive(Clone)]
 pub(super) struct Committer {
     queues: Arc<Vec<mpsc::Sender<Commit>>>,
     remember_ms: u64,
+}
+
+fn queue_ended() -> Error {
+    Error::Unavailable("the queue of submissions has ended".into())
 }
 
 struct Commit {
@@ -246,13 +260,15 @@ struct Commit {
 }
 
 impl Committer {
-    /// One queue and one call at a time for each partition, until every clone of the engine is gone.
+    /// Starts one queue for each partition, with one call at a time, until every clone of the
+    /// engine is gone.
     pub(super) fn start(store: &Store, settings: &Settings, tracker: &TaskTracker) -> Self {
         let remember_ms = settings.tasks.idempotency_ms;
         let mut partitions: Vec<_> = store.partitions().collect();
         partitions.sort();
         let queues = partitions.into_iter().map(|partition| {
-            // Twice a batch: one on its way, one being gathered; more would only hide that Redis is behind.
+            // Twice a batch: one being stored and one being collected. A longer queue would only
+            // hide that Redis is slow.
             let (queue, mut commits) = mpsc::channel::<Commit>(2 * BATCH);
             let store = store.clone();
             tracker.spawn(async move {
@@ -261,7 +277,7 @@ impl Committer {
                     let (records, askers): (Vec<_>, Vec<_>) =
                         batch.drain(..).map(|commit| (commit.record, commit.answer)).unzip();
                     let answers = store.submit(partition, records, remember_ms).await;
-                    // Whoever no longer waits for the answer has hung up; the task is stored all the same.
+                    // A caller that no longer waits has hung up; the task is stored all the same.
                     match answers {
                         Ok(answers) => {
                             askers.into_iter().zip(answers).for_each(|(asker, answer)| {
@@ -282,7 +298,8 @@ impl Committer {
         Self { queues: Arc::new(queues.collect()), remember_ms }
     }
 
-    /// Stores the records of one partition: a single one together with others that come now, several at once.
+    /// Stores the records of one partition: a single one together with other submissions of the
+    /// moment, several in one call.
     async fn commit(
         &self,
         store: &Store,
@@ -292,12 +309,11 @@ impl Committer {
         if records.len() != 1 {
             return Ok(store.submit(partition, records, self.remember_ms).await?);
         }
-        let gone = || Error::Unavailable("the queue of submissions has ended".into());
         let (answer, answered) = oneshot::channel();
-        let record = records.pop().ok_or_else(gone)?;
+        let record = records.pop().ok_or_else(queue_ended)?;
         let queue = &self.queues[usize::from(partition.0)];
-        queue.send(Commit { record, answer }).await.map_err(|_| gone())?;
-        match answered.await.map_err(|_| gone())? {
+        queue.send(Commit { record, answer }).await.map_err(|_| queue_ended())?;
+        match answered.await.map_err(|_| queue_ended())? {
             Ok(answer) => Ok(vec![answer]),
             Err(error) => match *error {
                 store::Error::Full => Err(Error::Full),

@@ -1,4 +1,5 @@
-//! Reading tasks, calling them off, putting them back, and the status calls of callers that never claimed.
+//! Tasks: reading, listing, cancelling and retrying them, and status changes by callers that never
+//! claimed.
 
 use std::time::Duration;
 
@@ -14,15 +15,15 @@ use crate::store::{Answer, Row};
 
 use super::{Engine, Error, Fault, PAGE_BYTES, Page, StatusChange, TaskFilter};
 
-/// How many tasks one page looks at before it comes back short: a rare match in a large store must not hold the
-/// call for long.
+/// How many tasks one page looks at before it is returned short: a rare match in a large store must
+/// not delay the call for long.
 pub(super) const LOOKED_AT: usize = 2_000;
 
-/// A page with less room than this, in bytes, is full.
+/// The remaining room, in bytes, below which a page counts as full.
 pub(super) const LEAST_ROOM: usize = 16 << 10;
 
 impl Engine {
-    /// The task as it is now.
+    /// Returns the task as it is now.
     pub async fn task(&self, id: TaskId) -> Result<Task, Error> {
         if !self.store.has(id.partition()) {
             return Err(Error::UnknownTask(id));
@@ -30,12 +31,13 @@ impl Engine {
         self.store.read(id).await?.ok_or(Error::UnknownTask(id))
     }
 
-    /// The task once it is terminal, or as it is when `wait` (at most 60 s) is over or the process stops.
+    /// Waits until the state of the task is final, and returns it; earlier if `wait` (at most 60 s)
+    /// is over or the process stops.
     pub async fn task_when_finished(&self, id: TaskId, wait: Duration) -> Result<Task, Error> {
         let deadline = Instant::now() + wait;
         let bell = self.store.bells().task(id);
         loop {
-            // Listen before looking: an end that comes while we look must not be missed.
+            // Listen before looking: an end that comes meanwhile must not be missed.
             let rung = bell.bell().notified();
             tokio::pin!(rung);
             rung.as_mut().enable();
@@ -51,14 +53,14 @@ impl Engine {
         }
     }
 
-    /// A page of tasks, newest first; with a state, newest in that state first.
+    /// Returns a page of tasks, newest first; with a state, the newest in that state first.
     ///
-    /// * `limit`: 1 to 200. A page may be short though more follow: `next_cursor` tells. It has at most [`PAGE_BYTES`] and
-    ///   one task.
+    /// * `limit`: 1 to 200. A page can be shorter although more follow: `next_cursor` tells. It has
+    ///   at most [`PAGE_BYTES`] and one task.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the cursor is not one of ours.
+    /// [`Error::Invalid`] if the cursor is not from a page of this list.
     pub async fn tasks(
         &self,
         filter: &TaskFilter,
@@ -94,7 +96,7 @@ impl Engine {
             if is_last {
                 return Ok(Page { items, next_cursor: None });
             }
-            // What was cut once would be cut again, to ever less.
+            // A second cut would leave ever less room.
             let is_full = room < LEAST_ROOM || (listed.is_cut && !items.is_empty());
             if items.len() == limit || looked_at >= LOOKED_AT || is_full {
                 return Ok(Page {
@@ -105,7 +107,7 @@ impl Engine {
         }
     }
 
-    /// Calls the task off, wherever it is; final at once.
+    /// Cancels the task in any open state. The cancellation is final at once.
     pub async fn cancel(
         &self,
         caller: &Principal,
@@ -117,13 +119,14 @@ impl Engine {
         self.accepted(id, Verb::Cancel, answer).await
     }
 
-    /// Puts a failed or cancelled task back, its counters at zero. An approval serves one run: a task that needs one, or
-    /// had one, is blocked again, under the rules of today, since those of its submission may name people who are gone.
+    /// Requeues a failed or cancelled task with its counters at zero; the API calls this `retry`.
+    /// An approval is valid for one run: a task that needs or had one is blocked again, under the
+    /// current rules, because the old ones may name people who have left.
     ///
     /// # Errors
     ///
     /// [`Error::EndedByHuman`] if a human of a higher role ended it; [`Error::AsksExhausted`] or
-    /// [`Error::AskedTooSoon`] if an agent has humans asked again and again.
+    /// [`Error::AskedTooSoon`] if agents cause too many approvals.
     pub async fn requeue(&self, caller: &Principal, id: TaskId) -> Result<Task, Error> {
         self.known(id)?;
         let head_starts = self.settings.queue.head_start_ms.all();
@@ -138,9 +141,9 @@ impl Engine {
         }
     }
 
-    /// What `PATCH /tasks/{id}/status` does for callers that never claimed.
+    /// Changes the status of a task for `PATCH /tasks/{id}/status`, for callers that never claimed.
     ///
-    /// `in_progress` leases the very task to the caller; its outcome is then the caller's alone to report.
+    /// `in_progress` leases this task to the caller. Only this caller can then report its outcome.
     pub async fn change_status(
         &self,
         caller: &Principal,
@@ -156,8 +159,8 @@ impl Engine {
                 self.accepted(id, Verb::Take, answer).await
             }
             StatusChange::Ended(outcome) => {
-                let (verb, row) =
-                    (outcome.verb(), Row { id, proof: Proof::Caller, outcome: &outcome });
+                let verb = outcome.verb();
+                let row = Row { id, proof: Proof::Caller, outcome: &outcome };
                 let answers = self
                     .store
                     .report(id.partition(), &actor, verb, &[row], (&self.waits(), caller.role()))
@@ -168,24 +171,24 @@ impl Engine {
         }
     }
 
-    /// Refuses an id that names a partition that there is not.
+    /// Refuses an id whose partition does not exist.
     pub(super) fn known(&self, id: TaskId) -> Result<(), Error> {
         if self.store.has(id.partition()) { Ok(()) } else { Err(Error::UnknownTask(id)) }
     }
 
-    /// The task after an accepted verb, or the refusal.
+    /// Returns the task after an accepted verb, or the refusal.
     async fn accepted(&self, id: TaskId, verb: Verb, answer: Answer) -> Result<Task, Error> {
         refuse(id, verb, 0, answer)?;
         self.task(id).await
     }
 }
 
-/// The only answer of a call that carried one task.
+/// Returns the only answer of a call for one task.
 fn single(answers: Vec<Answer>) -> Result<Answer, Error> {
     answers.into_iter().next().ok_or_else(|| Error::Corrupt("a script gave no answer".into()))
 }
 
-/// The state that an accepted verb led to, or the refusal.
+/// Returns the state after an accepted verb, or the refusal.
 pub(super) fn refuse(
     id: TaskId,
     verb: Verb,
@@ -208,7 +211,7 @@ pub(super) fn refuse(
 }
 
 impl TaskFilter {
-    /// Which list of the store is read: a place in one says nothing of another.
+    /// Returns the name of the list that is read. A cursor of one list means nothing in another.
     fn list(&self) -> String {
         match (self.parent, self.state, &self.agent) {
             (Some(parent), _, _) => format!("children-{parent}"),
@@ -227,20 +230,24 @@ impl TaskFilter {
     }
 }
 
-/// `<list>_<score>_<member>`: opaque to clients.
+/// Writes a cursor as `<list>_<score>_<member>`, opaque to clients.
 pub(super) fn write_cursor(list: &str, place: &Place) -> String {
     format!("{list}_{}_{}", place.score, place.member)
 }
 
-/// The place in this very list.
+/// Reads a cursor of this list.
 pub(super) fn read_cursor(list: &str, text: &str) -> Result<Place, Error> {
-    let invalid = || {
-        Error::Invalid(vec![Fault::new("cursor", "is not a cursor that a page of this list gave")])
-    };
-    let mut words = text.rsplitn(3, '_');
-    let mut word = || words.next().ok_or_else(invalid);
-    let (member, score, of) = (word()?, word()?, word()?);
-    let score: f64 = score.parse().map_err(|_| invalid())?;
-    let is_ours = of == list && score.is_finite() && member.parse::<uuid::Uuid>().is_ok();
-    is_ours.then(|| Place { score, member: member.to_owned() }).ok_or_else(invalid)
+    parse_cursor(list, text).ok_or_else(|| {
+        Error::Invalid(vec![Fault::new("cursor", "is not a cursor from a page of this list")])
+    })
+}
+
+fn parse_cursor(list: &str, text: &str) -> Option<Place> {
+    let words: Vec<&str> = text.rsplitn(3, '_').collect();
+    let [member, score, of] = words.as_slice() else { return None };
+    let score: f64 = score.parse().ok()?;
+    if *of != list || !score.is_finite() || member.parse::<uuid::Uuid>().is_err() {
+        return None;
+    }
+    Some(Place { score, member: (*member).to_owned() })
 }

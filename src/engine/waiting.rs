@@ -1,4 +1,4 @@
-//! What an open task waits for, so that nobody has to guess.
+//! What an open task waits for, shown with the task.
 
 use crate::domain::approval::{ApprovalStatus, Asked};
 use crate::domain::ids::{ApprovalId, TaskId};
@@ -8,59 +8,61 @@ use crate::domain::task::{Millis, Task};
 
 use super::{Engine, Error};
 
-/// What a task waits for.
+/// The reason why a task does not run at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// A human.
+    /// The task waits for the decision of an approver.
     Approval {
-        /// The approval.
+        /// The approval that is pending.
         id: ApprovalId,
-        /// Who is asked, in words.
+        /// A text that says which approvers are asked.
         asked: String,
-        /// Whether its agent asked, or the policy.
+        /// Whether the agent requested the approval; otherwise the policy requires it.
         is_ask: bool,
-        /// When silence is no longer waited for; none: never.
+        /// When the approval escalates or expires, in milliseconds since 1970. `None` if it never
+        /// does.
         until: Option<Millis>,
     },
-    /// Its time.
+    /// The task waits for its start time or for the end of a back-off.
     Time {
-        /// When that is.
+        /// When the task may start, in milliseconds since 1970.
         until: Millis,
-        /// Whether an attempt failed before, so that this is its back-off.
+        /// Whether an attempt failed before, so that the wait is its back-off.
         is_retry: bool,
     },
-    /// Nothing: its content is not what was approved, so no agent gets it.
+    /// The task cannot run: its content differs from what was approved, so no agent gets it.
     Content {
-        /// The approval that is for something else.
+        /// The approval, which is for other content. `None` if there is none.
         approval: Option<ApprovalId>,
     },
-    /// A router.
+    /// The task waits in the priority queue for a router.
     Router {
-        /// Tasks before it in the priority queue.
+        /// How many tasks are before it in the priority queue.
         ahead: u64,
     },
-    /// Its agent.
+    /// The task waits in the subject for a claim of its agent.
     Agent {
-        /// Which.
+        /// The name of the agent.
         agent: Name,
-        /// Tasks before it in the agent's subject.
+        /// How many tasks are before it in the subject.
         ahead: u64,
-        /// Whether the agent is paused.
+        /// Whether the agent is paused, so that its claims return nothing.
         is_paused: bool,
-        /// Processes of the agent that called lately.
+        /// How many processes of the agent have a live session.
         sessions: u64,
     },
 }
 
 impl Engine {
-    /// The task as it is now, and what it waits for; none: it is at work, or over.
+    /// Returns the task as it is now, and what it waits for. `None` if it is in progress or has
+    /// ended.
     pub async fn task_explained(&self, id: TaskId) -> Result<(Task, Option<Waiting>), Error> {
         let task = self.task(id).await?;
         let waiting = self.waiting(&task).await?;
         Ok((task, waiting))
     }
 
-    /// What `task` waits for.
+    /// Returns what `task` waits for. `None` if it is in progress or has ended.
     pub async fn waiting(&self, task: &Task) -> Result<Option<Waiting>, Error> {
         let directory = self.settings.directory();
         let is_parked = task.timeline.last().is_some_and(|last| last.verb == Verb::Park);

@@ -83,7 +83,7 @@ async fn an_agent_whose_rule_is_gone_still_gets_the_tasks_that_it_has() {
     fleet.complete(&held[0]).await.unwrap();
     let refused = later.claim(&fleet.people.agent, fleet.ask_for("faq_agent", 1)).await;
 
-    assert!(refused.unwrap_err().to_string().contains("known are dev_agent, ops_agent"));
+    assert!(refused.unwrap_err().to_string().contains("known agents: dev_agent, ops_agent"));
     fleet.finish().await;
 }
 

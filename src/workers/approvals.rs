@@ -1,17 +1,17 @@
-//! Ends approvals that nobody decided in time.
+//! Escalates and expires approvals that were not decided in time, and reminds their approvers.
 
 use std::time::Duration;
 
 use super::{Step, Worker};
 use crate::engine::{self, Engine};
 
-/// Ends approvals that nobody decided in time.
+/// The duty that calls [`Engine::lapse`], at least once a second.
 pub struct Lapser {
     engine: Engine,
 }
 
 impl Lapser {
-    /// A duty over this engine.
+    /// Makes the duty over this engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
@@ -19,7 +19,7 @@ impl Lapser {
 
 impl Worker for Lapser {
     const NAME: &'static str = "lapser";
-    // An expiry is to be announced within a second or so.
+    // An expiry must be announced within about a second.
     const REST: Duration = Duration::from_secs(1);
     type Error = engine::Error;
 

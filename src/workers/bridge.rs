@@ -1,4 +1,5 @@
-//! Carries the event log to NATS. Any number run; one at a time has the lease of a partition.
+//! Publishes the event log to NATS. Any number of bridges may run; one at a time holds the lease of
+//! a partition.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,54 +13,57 @@ use crate::domain::ids::Partition;
 use crate::engine::{self, Engine};
 use crate::transport::{self, Publisher};
 
-/// Carries the event log to NATS.
+/// The duty that publishes the event log to NATS, partition by partition.
 pub struct Bridge {
     engine: Engine,
     publisher: Publisher,
-    /// Which bridge this is, for the lease.
+    /// The name of this bridge, which holds the leases.
     name: String,
-    /// The partitions of which NATS has nothing behind the cursor, for certain.
+    /// The partitions for which NATS certainly has no event after the cursor.
     sure: Mutex<BTreeSet<Partition>>,
 }
 
-/// Why a step of the bridge fails.
+/// The reason why a step of the bridge failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store is away.
+    /// The store does not answer, or the log cannot be read.
     #[error("the log cannot be read")]
     Log(#[from] engine::Error),
-    /// NATS is away, or refuses.
+    /// NATS does not answer, or refuses the events.
     #[error("events wait in the log")]
     Nats(#[from] transport::Error),
 }
 
 impl Bridge {
-    /// A bridge from the log of `engine` to `publisher`.
+    /// Makes a bridge from the log of `engine` to `publisher`.
     pub fn new(engine: Engine, publisher: Publisher) -> Self {
         Self { engine, publisher, name: Uuid::now_v7().to_string(), sure: Mutex::default() }
     }
 
-    /// Publishes the next events of a partition; whether there were any.
+    /// Publishes the next events of a partition. Returns whether there were any.
     async fn carry(&self, partition: Partition) -> Result<bool, Error> {
         let next = self.engine.unpublished(partition, &self.name).await;
-        // The answer that is missing may have said that the lease was somebody else's meanwhile.
+        // Another bridge may have held the lease meanwhile, which the lost answer would have said.
         if next.is_err() {
             self.sure().remove(&partition);
         }
         let next = next?;
         let Some(next) = next.filter(|next| !next.events.is_empty()) else { return Ok(false) };
-        // Unsure again until the cursor is noted, however this ends.
+        // Not certain again until the cursor is recorded, however this call ends.
         let is_sure = self.sure().remove(&partition) && !next.is_new;
         if !is_sure && next.cursor.at_ms > 0 && self.engine.was_trimmed_after(next.cursor).await? {
-            tracing::error!(%partition, "events were trimmed from the log before NATS had them; see `retention.events`");
+            tracing::error!(
+                %partition,
+                "events were trimmed from the log before NATS had them; raise `retention.events`"
+            );
         }
         let (count, result) =
             self.publisher.publish(&next.events, (!is_sure).then_some(next.cursor)).await;
-        // What NATS has is noted also when the rest failed, so that it is not sent again.
+        // The cursor is recorded even if the rest failed, so that nothing is sent again.
         if let Some(last) = next.events[..count].last()
             && !self.engine.published(&self.name, last.id, self.publisher.take_truncated()).await?
         {
-            tracing::warn!(%partition, "the bridge lost its lease to another one");
+            tracing::warn!(%partition, "bridge lost its lease to another one");
             return Ok(true);
         }
         result?;
@@ -74,7 +78,8 @@ impl Bridge {
 
 impl Worker for Bridge {
     const NAME: &'static str = "bridge";
-    // The bell rings for every event; the rest only keeps the lease, and finds one that has lapsed.
+    // The notification comes for every event. The rest only keeps the lease, and finds an expired
+    // one.
     const REST: Duration = Duration::from_secs(1);
     type Error = Error;
 

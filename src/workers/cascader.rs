@@ -1,4 +1,4 @@
-//! Cancels the children of cancelled tasks that are to end with them.
+//! Cancels the children of cancelled tasks that were submitted to end with their parent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use tokio::sync::Notify;
 use super::{Step, Worker};
 use crate::engine::{self, Engine};
 
-/// Cancels the children of cancelled tasks that are to end with them.
+/// The duty that calls [`Engine::cascade`] whenever a task with children is cancelled.
 pub struct Cascader {
     engine: Engine,
 }
 
 impl Cascader {
-    /// A duty over this engine.
+    /// Makes the duty over this engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
@@ -22,7 +22,7 @@ impl Cascader {
 
 impl Worker for Cascader {
     const NAME: &'static str = "cascader";
-    // It is woken; this is how long a lost wake-up goes unnoticed.
+    // A notification wakes it. A lost one goes unnoticed for this long.
     const REST: Duration = Duration::from_secs(5);
     type Error = engine::Error;
 

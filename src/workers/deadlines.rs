@@ -1,4 +1,4 @@
-//! Announces deadlines that are near or have passed, and does what the rules ask for then.
+//! Announces deadlines that are near or have passed, and applies the SLA rules.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use tokio::sync::Notify;
 use super::{Step, Worker};
 use crate::engine::{self, Engine};
 
-/// How long the store belongs to others after a full batch, though more is due: an announcement may take a second, a
-/// claim should not. A full batch takes some 4 ms of Redis.
+/// How long other calls have the store after a full batch, even if more is due: an announcement may
+/// take a second, a claim should not. A full batch takes about 4 ms of Redis.
 const BREATH: Duration = Duration::from_millis(10);
 
-/// How long the next announcements are waited for at least, so that those of many deadlines go together.
+/// The shortest wait for the next announcements, so that those of many deadlines go together.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Announces deadlines that are near or have passed, and does what the rules ask for then.
+/// The duty that calls [`Engine::deadlines`] when the next deadline is due.
 pub struct Deadlines {
     engine: Engine,
 }
 
 impl Deadlines {
-    /// A duty over this engine.
+    /// Makes the duty over this engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
@@ -29,8 +29,8 @@ impl Deadlines {
 
 impl Worker for Deadlines {
     const NAME: &'static str = "deadlines";
-    // A step says when the next is due; the bell rings for a deadline that comes before the rest is over. See `SOON`
-    // in clocks.lua.
+    // A step returns when the next is due. A notification comes for a deadline before the rest is
+    // over: see `SOON` in clocks.lua.
     const REST: Duration = Duration::from_secs(1);
     type Error = engine::Error;
 

@@ -1,4 +1,5 @@
-//! Looks for what is wrong in the store, all the time and slowly; one worker of the fleet does it at a time.
+//! The background doctor: checks the store all the time, slowly, in one worker of the fleet at a
+//! time.
 
 use std::time::Duration;
 
@@ -8,16 +9,16 @@ use uuid::Uuid;
 use super::{Step, Worker};
 use crate::engine::{self, Engine, Round};
 
-/// Looks for what is wrong in the store, all the time and slowly.
+/// The duty that calls [`Engine::examine_on`], one part of the store at a time.
 pub struct Examiner {
     engine: Engine,
-    /// Which examiner this is, for the turn.
+    /// The name under which this process takes its turn.
     name: String,
     round: Mutex<Round>,
 }
 
 impl Examiner {
-    /// A duty over this engine.
+    /// Makes the duty over this engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine, name: Uuid::now_v7().to_string(), round: Mutex::default() }
     }
@@ -25,7 +26,7 @@ impl Examiner {
 
 impl Worker for Examiner {
     const NAME: &'static str = "examiner";
-    // Whose turn it is, is asked this often at the least; a turn ends half as soon when its holder dies.
+    // The turn is asked for at least this often. It ends after half this time if its holder dies.
     const REST: Duration = Duration::from_secs(60);
     type Error = engine::Error;
 

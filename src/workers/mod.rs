@@ -1,8 +1,8 @@
 //! The background duties of a worker process.
 //!
-//! Each duty is one bounded step that takes no input: what there is to do is read from the store, so a lost
-//! wake-up, a restart and a second process all take the same path. Waiting, waking, failing and stopping are
-//! the [`supervisor`]'s alone.
+//! Each duty is one bounded step without input. It reads from the store what there is to do, so a
+//! lost wake-up, a restart and a second process all take the same path. Only the [`supervisor`]
+//! waits, wakes, retries and stops.
 
 mod approvals;
 mod bridge;
@@ -33,39 +33,40 @@ pub use reaper::Reaper;
 pub use router::Router;
 pub use supervisor::Supervisor;
 
-/// One background duty.
+/// A background duty: a step that the supervisor repeats.
 pub trait Worker: Send + Sync + 'static {
-    /// The name in logs, metrics and the status page; stable and lower case.
+    /// The name in logs, metrics and the status page. It is stable and in lower case.
     const NAME: &'static str;
-    /// How long to rest when there was nothing to do and nobody woke us: the longest time for which a lost
-    /// wake-up goes unnoticed.
+    /// How long to rest after a step that found nothing to do, unless a notification comes: the
+    /// longest time for which a lost one goes unnoticed.
     const REST: Duration;
-    /// Why a step fails.
+    /// The error of a failed step, after which the supervisor retries.
     type Error: std::error::Error + Send + Sync;
 
-    /// Does one bounded piece of work and says whether there may be more.
+    /// Does one bounded piece of work. Returns whether there may be more.
     fn step(&self) -> impl Future<Output = Result<Step, Self::Error>> + Send;
 
-    /// Rings when there may be something to do before the rest is over; none: nobody rings for this duty.
+    /// Returns the notification that ends a rest early. `None` if nothing wakes this duty.
     fn bell(&self) -> Option<Arc<Notify>> {
         None
     }
 }
 
-/// What came of a step.
+/// The result of a step, from which the supervisor decides when the next follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Something was done and more may be waiting: step again at once.
+    /// The step did something and more may wait: the next step follows at once.
     Busy,
-    /// Nothing is left to do for now.
+    /// Nothing is left to do for now, so the full rest follows.
     Idle,
-    /// Nothing is left to do until this much later, or until the rest is over if that is sooner.
+    /// Nothing is left to do for this long. The rest ends the wait if it is shorter.
     IdleFor(Duration),
 }
 
 impl From<Swept> for Step {
     fn from(swept: Swept) -> Self {
-        // A sweep that moved nothing must not be repeated at once, whatever it says: it would spin.
+        // A sweep that moved nothing must not be repeated at once, even if it reports more: it
+        // would spin.
         match swept.next_in {
             _ if swept.is_more && swept.moved > 0 => Self::Busy,
             Some(next) => Self::IdleFor(next),
@@ -74,7 +75,7 @@ impl From<Swept> for Step {
     }
 }
 
-/// Starts every duty over `engine`.
+/// Starts every duty over `engine`. The background doctor starts only if the settings turn it on.
 pub fn start_all(supervisor: &Supervisor, engine: &Engine) {
     supervisor.start(Router::new(engine.clone()));
     supervisor.start(Promoter::new(engine.clone()));

@@ -8,13 +8,13 @@ use tokio::sync::Notify;
 use super::{Step, Worker};
 use crate::engine::{self, Engine};
 
-/// Moves scheduled tasks to the priority queue when their time has come.
+/// The duty that calls [`Engine::promote`] when the next scheduled task is due.
 pub struct Promoter {
     engine: Engine,
 }
 
 impl Promoter {
-    /// A duty over this engine.
+    /// Makes the duty over this engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
@@ -22,7 +22,8 @@ impl Promoter {
 
 impl Worker for Promoter {
     const NAME: &'static str = "promoter";
-    // A step says when the next is due; the rest covers one that was scheduled since and whose bell was missed.
+    // A step returns when the next is due. The rest covers a task scheduled since whose
+    // notification was lost.
     const REST: Duration = Duration::from_secs(1);
     type Error = engine::Error;
 

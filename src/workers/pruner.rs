@@ -1,17 +1,17 @@
-//! Removes finished tasks and old events once their retention is over.
+//! Deletes ended tasks, events and audit entries once their retention is over.
 
 use std::time::Duration;
 
 use super::{Step, Worker};
 use crate::engine::{self, Engine};
 
-/// Removes finished tasks and old events once their retention is over.
+/// The duty that calls [`Engine::prune`] every ten seconds.
 pub struct Pruner {
     engine: Engine,
 }
 
 impl Pruner {
-    /// A duty over this engine.
+    /// Makes the duty over this engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
@@ -19,7 +19,7 @@ impl Pruner {
 
 impl Worker for Pruner {
     const NAME: &'static str = "pruner";
-    // Retention is counted in days; ten seconds more do not matter.
+    // Retention is counted in days, so ten seconds more do not matter.
     const REST: Duration = Duration::from_secs(10);
     type Error = engine::Error;
 

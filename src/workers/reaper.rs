@@ -1,17 +1,18 @@
-//! Takes tasks back from agents whose lease has run out.
+//! Returns tasks with a lost lease to their subjects. A lease is lost when it ends without a report
+//! or an extension.
 
 use std::time::Duration;
 
 use super::{Step, Worker};
 use crate::engine::{self, Engine};
 
-/// Takes tasks back from agents whose lease has run out.
+/// The duty that calls [`Engine::reap`] twice a second.
 pub struct Reaper {
     engine: Engine,
 }
 
 impl Reaper {
-    /// A duty over this engine.
+    /// Makes the duty over this engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
@@ -19,7 +20,7 @@ impl Reaper {
 
 impl Worker for Reaper {
     const NAME: &'static str = "reaper";
-    // A task is to be back within a second of its lease's end.
+    // A task must be back in its subject within a second of the end of its lease.
     const REST: Duration = Duration::from_millis(500);
     type Error = engine::Error;
 

@@ -1,4 +1,4 @@
-//! Takes tasks from the priority queue to their agents' subjects, best first.
+//! Moves tasks from the priority queue to the subjects of their agents, the most urgent first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use tokio::sync::Notify;
 use super::{Step, Worker};
 use crate::engine::{self, Engine};
 
-/// Takes tasks from the priority queue to their agents' subjects, best first.
+/// The duty that calls [`Engine::route`] whenever a task becomes pending.
 pub struct Router {
     engine: Engine,
 }
 
 impl Router {
-    /// A duty over this engine.
+    /// Makes the duty over this engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
@@ -22,7 +22,7 @@ impl Router {
 
 impl Worker for Router {
     const NAME: &'static str = "router";
-    // The bell rings for every task; the rest only covers a bell that was missed.
+    // The notification comes for every task. The rest only covers a lost one.
     const REST: Duration = Duration::from_secs(2);
     type Error = engine::Error;
 

@@ -1,4 +1,4 @@
-//! Runs the duties: waits, wakes, backs off, survives panics and stops. A duty knows none of this.
+//! Runs the duties: waits, wakes, backs off, catches panics and stops. A duty knows none of this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -18,28 +18,29 @@ use crate::runtime::panic;
 /// The first wait after a failed step.
 const BACKOFF_BASE: Duration = Duration::from_millis(100);
 
-/// The longest wait after a failed step. Longer would delay what falls due when the store is back; shorter would
-/// press a store that is down.
+/// The longest wait after a failed step. A longer one would delay work when the store is back; a
+/// shorter one would press a store that is down.
 const BACKOFF_CAP: Duration = Duration::from_secs(2);
 
-/// The shortest rest: a duty whose next piece is always due now, and never done, must not spin.
+/// The shortest rest: a duty whose next piece is always due and never done must not spin.
 const REST_MIN: Duration = Duration::from_millis(5);
 
-/// How many reasons of one lasting fault are logged: a reason with an id in it is always another one.
+/// How many reasons of one lasting failure are logged: a reason that contains an id is new every
+/// time.
 const REASONS_MAX: usize = 8;
 
-/// How a duty is doing.
+/// The health of one duty, as counted since the start of the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
-    /// Steps that ended well.
+    /// How many steps succeeded, whether they found something to do or not.
     pub steps: u64,
-    /// Steps that failed.
+    /// How many steps failed with an error.
     pub faults: u64,
-    /// Steps that panicked: each is a bug.
+    /// How many steps panicked. Each is a bug.
     pub panics: u64,
-    /// Why the last step failed; none: it did not.
+    /// The error of the last step. `None` if it succeeded.
     pub failing: Option<String>,
-    /// Whether it has stopped.
+    /// Whether the duty has stopped and takes no further steps.
     pub has_stopped: bool,
 }
 
@@ -52,16 +53,16 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor whose duties end between two steps once `stop` is cancelled.
+    /// Makes a supervisor whose duties end between two steps once `stop` is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
         Self { stop, ..Self::default() }
     }
 
-    /// Runs `worker` until the stop.
+    /// Starts `worker`, which runs until the stop.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// If it is called outside of a tokio runtime.
     pub fn start<W: Worker>(&self, worker: W) {
         let round =
             Round { stop: self.stop.clone(), pulses: Arc::clone(&self.pulses), name: W::NAME };
@@ -69,15 +70,15 @@ impl Supervisor {
         self.tracker.spawn(round.run(worker));
     }
 
-    /// How each duty is doing, by name.
+    /// Returns the health of each duty by its name.
     pub fn pulses(&self) -> BTreeMap<&'static str, Pulse> {
         self.pulses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Stops the duties and waits for their steps to end, at most `grace`.
+    /// Stops the duties and waits for their current steps to end, at most `grace`.
     ///
-    /// Returns the names of those that did not end in time. They are left to die with the process: what they had
-    /// begun is taken up by another worker, because every step can be repeated.
+    /// Returns the names of those that did not end in time. They end with the process. Another
+    /// worker continues their work, because every step can be repeated.
     pub async fn finish(self, grace: Duration) -> Vec<&'static str> {
         self.stop.cancel();
         self.tracker.close();
@@ -91,20 +92,18 @@ impl Supervisor {
             .map(|(name, _)| name)
             .collect();
         for name in &left {
-            tracing::warn!(worker.name = name, grace = ?grace, "the duty did not end in time and is left behind");
+            tracing::warn!(worker.name = name, ?grace, "worker did not end in time, dropped");
         }
         left
     }
 }
 
-/// The run of one duty.
 struct Round {
     stop: CancellationToken,
     pulses: Arc<Mutex<BTreeMap<&'static str, Pulse>>>,
     name: &'static str,
 }
 
-/// Why a step came to nothing.
 enum Failure {
     Fault(String),
     Panic(String),
@@ -116,7 +115,7 @@ impl Round {
         let mut backoff = Backoff::new(BACKOFF_BASE, BACKOFF_CAP);
         let mut trouble = None;
         while !self.stop.is_cancelled() {
-            // Listen before looking: a wake-up that arrives while we look must not be lost.
+            // Listen before looking: a notification that comes meanwhile must not be lost.
             let woken = bell.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
@@ -146,7 +145,8 @@ impl Round {
         self.note(|pulse| pulse.has_stopped = true);
     }
 
-    /// Waits after a failure. The bell does not cut this short: a busy fleet would ring us into a store that is down.
+    /// Waits after a failure. A notification does not end this wait: those of a busy fleet would
+    /// press a store that is down.
     async fn hold_back(&self, wait: Duration) {
         tokio::select! {
             () = self.stop.cancelled() => {}
@@ -166,46 +166,55 @@ impl Round {
         });
         if let Some(Trouble { since, failures, .. }) = trouble.take() {
             let duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-            tracing::info!(worker.name = self.name, failures, duration_ms, "the duty works again");
+            tracing::info!(worker.name = self.name, failures, duration_ms, "worker recovered");
         }
     }
 
-    /// Logs a fault that lasts once for each of its reasons: not in a loop.
+    /// Records a failure, and logs it once for each reason while it lasts.
     fn note_failure(&self, failure: Failure, trouble: &mut Option<Trouble>) {
         let (why, is_panic) = match failure {
             Failure::Fault(why) => (why, false),
             Failure::Panic(why) => (why, true),
         };
         self.note(|pulse| {
-            *(if is_panic { &mut pulse.panics } else { &mut pulse.faults }) += 1;
+            if is_panic {
+                pulse.panics += 1;
+            } else {
+                pulse.faults += 1;
+            }
             pulse.failing = Some(why.clone());
         });
         let known = trouble.get_or_insert_with(|| Trouble {
             since: Instant::now(),
             failures: 0,
-            said: BTreeSet::new(),
+            logged: BTreeSet::new(),
         });
         known.failures += 1;
-        if known.said.len() >= REASONS_MAX || !known.said.insert(why.clone()) {
+        if known.logged.len() >= REASONS_MAX || !known.logged.insert(why.clone()) {
             return;
         }
         if is_panic {
-            tracing::error!(worker.name = self.name, error = %why, "the duty panicked and is tried again; this is a bug");
+            tracing::error!(
+                worker.name = self.name,
+                error = %why,
+                "worker step panicked, retrying; this is a bug"
+            );
         } else {
-            tracing::warn!(worker.name = self.name, error = %why, "the duty fails and is tried again");
+            tracing::warn!(worker.name = self.name, error = %why, "worker step failed, retrying");
         }
     }
 }
 
-/// A row of failures that has not ended.
+/// A series of failures without a success between them.
 struct Trouble {
     since: Instant,
     failures: u64,
-    /// The reasons that were logged.
-    said: BTreeSet<String>,
+    /// The reasons that were logged already.
+    logged: BTreeSet<String>,
 }
 
-/// One step, with its panic caught. The duty keeps nothing between steps that a panic could leave half done.
+/// Runs one step and catches its panic. The duty keeps nothing between steps that a panic could
+/// leave half done.
 async fn attempt<W: Worker>(worker: &W) -> Result<Step, Failure> {
     // The call is inside the block, so that a panic before the first await is caught too.
     let step = AssertUnwindSafe(async { worker.step().await }).catch_unwind();

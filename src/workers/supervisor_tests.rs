@@ -1,4 +1,4 @@
-//! The supervisor with a duty of straw, in paused time: no test here waits.
+//! Tests of the supervisor with a fake duty, in paused time: no test here waits.
 
 use std::collections::VecDeque;
 
@@ -10,24 +10,24 @@ use super::*;
 #[error("the store is away")]
 struct Away;
 
-/// What a step of the straw duty is to do.
+/// What a step of the fake duty does.
 enum Play {
     Go(Step),
     Fail,
     Panic,
-    /// Take this long, then be idle.
+    /// Takes this long, then is idle.
     Work(Duration),
 }
 
-/// Plays its script, then is idle for ever; reports when each step began.
-struct Straw {
+/// Plays its script, then stays idle; reports when each step began.
+struct FakeDuty {
     script: Mutex<VecDeque<Play>>,
     began: mpsc::UnboundedSender<Instant>,
     bell: Arc<Notify>,
 }
 
-impl Worker for Straw {
-    const NAME: &'static str = "straw";
+impl Worker for FakeDuty {
+    const NAME: &'static str = "fake";
     const REST: Duration = Duration::from_secs(10);
     type Error = Away;
 
@@ -37,7 +37,7 @@ impl Worker for Straw {
         match play {
             Some(Play::Go(step)) => Ok(step),
             Some(Play::Fail) => Err(Away),
-            Some(Play::Panic) => panic!("straw burns"),
+            Some(Play::Panic) => panic!("the fake duty panics"),
             Some(Play::Work(time)) => {
                 sleep(time).await;
                 Ok(Step::Idle)
@@ -63,7 +63,7 @@ impl Stage {
         let (sender, began) = mpsc::unbounded_channel();
         let bell = Arc::new(Notify::new());
         let supervisor = Supervisor::default();
-        supervisor.start(Straw {
+        supervisor.start(FakeDuty {
             script: Mutex::new(script.into()),
             began: sender,
             bell: Arc::clone(&bell),
@@ -77,7 +77,7 @@ impl Stage {
     }
 
     fn pulse(&self) -> Pulse {
-        self.supervisor.pulses()["straw"].clone()
+        self.supervisor.pulses()["fake"].clone()
     }
 }
 
@@ -125,7 +125,7 @@ async fn a_bell_that_rings_during_a_step_is_not_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_duty_backs_off_whoever_rings_and_recovers() {
+async fn a_failing_duty_backs_off_despite_wake_ups_and_recovers() {
     let mut stage = Stage::play([Play::Fail, Play::Fail, Play::Fail]);
     stage.next().await;
     stage.bell.notify_one();
@@ -172,6 +172,6 @@ async fn a_duty_that_outlives_the_grace_is_named() {
 
     let left = stage.supervisor.finish(Duration::from_secs(20)).await;
 
-    assert_eq!(left, ["straw"]);
+    assert_eq!(left, ["fake"]);
     assert_eq!(stage.opened.elapsed().as_secs(), 20);
 }

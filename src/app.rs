@@ -1,6 +1,6 @@
 //! The composition root: settings → store → engine → roles, and the stop in the opposite order.
 //!
-//! Every process of ours is a [`Running`]: a gateway, a worker, or both over one engine.
+//! Every process is a [`Running`]: a gateway, a worker, or both over one engine.
 
 mod bench;
 pub mod bridge;
@@ -29,16 +29,17 @@ use crate::store::{self, Store};
 use crate::transport;
 use crate::workers::{self, Supervisor};
 
-/// How long the duties' last steps may take at the stop: more than one answer of a slow store.
+/// How long the last steps of the background duties may take at the stop: more than one answer of a
+/// slow store.
 const WORKER_GRACE: Duration = Duration::from_secs(5);
 
-/// How long a look at whom open approvals ask may take at the start.
+/// How long the check of the approvers of pending approvals may take at the start.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// How much longer than its own grace a gateway is waited for before it is left behind.
+/// How much longer than its own grace period a gateway may take before the process ends without it.
 const GATEWAY_SLACK: Duration = Duration::from_secs(1);
 
-/// The exit code of a process that was told twice to stop, as shells count it.
+/// The exit code after a second signal to stop, as shells count it.
 const INTERRUPTED: u8 = 130;
 
 /// Why a command failed.
@@ -49,7 +50,7 @@ pub enum Error {
     Log(#[from] telemetry::Error),
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
-    #[error("cannot write the answer")]
+    #[error("cannot write to the standard output")]
     Output(#[source] io::Error),
     #[error("cannot make a random key")]
     Random(#[source] getrandom::Error),
@@ -59,23 +60,24 @@ pub enum Error {
     Store(#[source] engine::Error),
     #[error("cannot start the gateway")]
     Bind(#[from] http::Error),
-    #[error("no NATS is named: set `nats.url` (NATS_URL)")]
+    #[error("no NATS server is configured: set `nats.url` (NATS_URL)")]
     NoNats,
     #[error("cannot use NATS")]
     Nats(#[from] transport::Error),
     #[error("the gateway failed")]
     Gateway(#[source] io::Error),
-    #[error("cannot tell the story")]
+    #[error("the demo failed")]
     Demo(#[from] cli::demo::Error),
-    #[error("cannot measure")]
+    #[error("the benchmark failed")]
     Bench(#[from] cli::bench::Error),
 }
 
-/// Does what the command line asks for.
+/// Runs the command of the command line.
 ///
 /// # Errors
 ///
-/// If it cannot be done; findings of the doctor are no error but an exit code of 1.
+/// Returns an error if the command fails. Findings of the doctor are not an error but give exit
+/// code 1.
 pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error> {
     match command {
         Command::Settings => say(&settings.shown()).map(|()| ExitCode::SUCCESS),
@@ -103,18 +105,17 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
     }
 }
 
-/// What a process does.
+/// The roles of one process; at least one is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
-    /// Answers HTTP.
+    /// Whether the process serves the HTTP API.
     pub gateway: bool,
-    /// Does the background duties.
+    /// Whether the process runs the background duties.
     pub worker: bool,
-    /// Speaks NATS.
+    /// Whether the process publishes events to NATS and answers requests from there.
     pub bridge: bool,
 }
 
-/// Runs `roles` until a signal.
 async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
     if roles.gateway
         && settings.http.auth.jwt_secret.is_none()
@@ -136,7 +137,8 @@ async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
     .await
 }
 
-/// Starts log and signals, then does `work`, which is to end soon after the first signal. A second one drops it.
+/// Starts the log and listens for signals, then runs `work`, which must end soon after the first
+/// signal. A second one drops it.
 async fn until_told(
     log: &telemetry::Settings,
     work: impl AsyncFnOnce(&CancellationToken) -> Result<ExitCode, Error>,
@@ -149,7 +151,8 @@ async fn until_told(
     }
 }
 
-/// The log of a command whose output is its own: nothing below `level`, unless somebody wants more.
+/// The log settings of a command with its own output: nothing below `level`, unless the settings
+/// name a level.
 fn quiet_log(settings: &Settings, level: &str) -> telemetry::Settings {
     let mut log = settings.log.clone();
     if !settings.names_a_log_level() {
@@ -158,11 +161,11 @@ fn quiet_log(settings: &Settings, level: &str) -> telemetry::Settings {
     log
 }
 
-/// The parts of a running process.
+/// The parts of a running process, which [`Running::finish`] stops in order.
 pub struct Running {
     engine: Engine,
     gateway: JoinSet<io::Result<()>>,
-    /// Answers requests over NATS, and the connection that it and the bridge use.
+    /// The task that answers requests over NATS.
     nats: JoinSet<()>,
     nats_client: Option<transport::Client>,
     address: Option<SocketAddr>,
@@ -173,11 +176,11 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits for the store, then starts `roles` over it. `stop` ends the wait; none: it did.
+    /// Waits for the store, then starts `roles` over it. Returns `None` if `stop` ended the wait.
     ///
     /// # Errors
     ///
-    /// If the store cannot be used or the gateway cannot listen.
+    /// Returns an error if the store cannot be used or the gateway cannot listen.
     pub async fn start(
         settings: &Settings,
         roles: Roles,
@@ -185,8 +188,8 @@ impl Running {
     ) -> Result<Option<Self>, Error> {
         let Some(engine) = open_engine(settings, stop).await? else { return Ok(None) };
         let http = &settings.http.http;
-        let (drain, grace) =
-            (Duration::from_millis(http.drain_ms), Duration::from_millis(http.grace_ms));
+        let drain = Duration::from_millis(http.drain_ms);
+        let grace = Duration::from_millis(http.grace_ms);
         let mut running = Self {
             engine: engine.clone(),
             gateway: JoinSet::new(),
@@ -206,9 +209,9 @@ impl Running {
             running.gateway.spawn(gateway.serve());
             match timeout(LOOK, engine.warn_of_unreachable()).await {
                 Ok(Err(error)) => {
-                    tracing::warn!(error = %Chain(&error), "cannot look who is asked")
+                    tracing::warn!(error = %Chain(&error), "cannot check the approvers")
                 }
-                Err(_) => tracing::warn!("looking at who is asked takes long and is given up"),
+                Err(_) => tracing::warn!("check of the approvers takes too long, skipped"),
                 Ok(Ok(())) => {}
             }
         }
@@ -222,49 +225,53 @@ impl Running {
         Ok(Some(running))
     }
 
-    /// Where the gateway listens; none: this process has none.
+    /// Returns the address of the gateway. `None` if this process has none.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
-    /// The use cases.
+    /// Returns the use cases over the store of this process.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Returns when `stop` is cancelled, or when the gateway ended by itself.
+    /// Waits until `stop` is cancelled, or until the gateway ends on its own.
     ///
     /// # Errors
     ///
-    /// If the gateway failed.
+    /// Returns an error if the gateway failed.
     pub async fn until(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         tokio::select! {
             () = stop.cancelled() => Ok(()),
-            Some(ended) = self.gateway.join_next() => ended.unwrap_or_else(|error| Err(error.into())).map_err(Error::Gateway),
+            Some(ended) = self.gateway.join_next() => {
+                ended.unwrap_or_else(|error| Err(error.into())).map_err(Error::Gateway)
+            }
         }
     }
 
-    /// Stops everything in order: readiness says no, waits and streams end, requests drain, duties stop. Senders
-    /// go before receivers. What does not end in time is named in the log and left: leases make that safe.
+    /// Stops everything in order: readiness fails, waits and streams end, requests drain, duties
+    /// stop. Senders stop before receivers. Parts that do not end in time are logged and dropped,
+    /// which leases make safe.
     pub async fn finish(mut self) {
         self.stop.cancel();
         if !self.gateway.is_empty() {
-            // Until load balancers look elsewhere, long-polls go on: ended ones would only be asked again at once.
+            // Long-polls continue until load balancers choose other gateways: clients would repeat
+            // them at once.
             sleep(self.drain).await;
         }
         self.engine.stop().cancel();
         match timeout(self.gateway_grace, self.gateway.join_next()).await {
             Ok(Some(Ok(Err(error)))) => {
-                tracing::warn!(error = %Chain(&error), "the gateway stopped with a fault")
+                tracing::warn!(error = %Chain(&error), "gateway stopped with an error")
             }
             Ok(Some(Err(error))) => {
-                tracing::error!(error = %Chain(&error), "the gateway stopped with a panic")
+                tracing::error!(error = %Chain(&error), "gateway stopped with a panic")
             }
             Ok(None | Some(Ok(Ok(())))) => {}
-            Err(_) => tracing::warn!("the gateway did not end in time and is left behind"),
+            Err(_) => tracing::warn!("gateway did not end in time, dropped"),
         }
         if timeout(self.gateway_grace, self.nats.join_next()).await.is_err() {
-            tracing::warn!("requests over NATS did not end in time and are left behind");
+            tracing::warn!("requests over NATS did not end in time, dropped");
         }
         self.supervisor.finish(WORKER_GRACE).await;
         if let Some(client) = self.nats_client {
@@ -275,7 +282,8 @@ impl Running {
     }
 }
 
-/// Connects to the store, for as long as it takes; says once what it waits for. None: `stop` came first.
+/// Connects to the store, however long it takes, and logs once what it waits for. Returns `None` if
+/// `stop` came first.
 async fn open_engine(
     settings: &Settings,
     stop: &CancellationToken,
@@ -285,7 +293,7 @@ async fn open_engine(
         match connect(settings).await {
             Ok(engine) => {
                 if backoff.failures() > 0 {
-                    tracing::info!("the store answers");
+                    tracing::info!("store connected");
                 }
                 return Ok(Some(engine));
             }
@@ -304,7 +312,7 @@ async fn open_engine(
     }
 }
 
-/// Connects to the store and builds the use cases over it.
+/// Connects to the store once and starts the use cases over it.
 async fn connect(settings: &Settings) -> Result<Engine, engine::Error> {
     let store = store::Settings {
         events_kept: settings.engine.retention.events,
@@ -312,16 +320,15 @@ async fn connect(settings: &Settings) -> Result<Engine, engine::Error> {
         ..settings.store.clone()
     };
     let store = Store::open(store).await?;
-    // A stop token of its own: waits end only after the drain, see `Running::finish`.
+    // A stop token of its own, because waits end only after the drain: see `Running::finish`.
     Ok(Engine::new(store, settings.engine.clone(), CancellationToken::new()))
 }
 
-/// The API document as JSON, or as YAML.
 fn api_document(yaml: bool) -> String {
     if yaml { openapi::yaml() } else { format!("{:#}\n", openapi::document()) }
 }
 
-/// The doctor: one look, no waiting. What is mended stands in the log too.
+/// Runs the doctor once, without waiting for the store. The log names repairs too.
 async fn examine(settings: &Settings, is_repair: bool) -> Result<ExitCode, Error> {
     telemetry::start(&settings.log)?;
     let engine = connect(settings).await.map_err(Error::Store)?;
@@ -332,7 +339,6 @@ async fn examine(settings: &Settings, is_repair: bool) -> Result<ExitCode, Error
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Writes an answer to stdout.
 fn say(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Error::Output)

@@ -8,13 +8,13 @@ use orchestrator::cli::{Arguments, Asked};
 use orchestrator::runtime::chain::Chain;
 use orchestrator::settings::{self, Settings, Variables};
 
-/// The exit code for settings that cannot be used, as for a command line that cannot.
+/// The exit code for invalid settings, the same as for an invalid command line.
 const USAGE: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // TLS connections panic without a provider. An error would mean that there is one already.
+    // TLS connections panic without a provider. An error means that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let command = match arguments.command {
         Asked::Operator(command) => command,
@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
     let settings = match Settings::read(arguments.config.as_deref(), &variables()) {
         Ok(settings) => settings,
         Err(error) => {
-            // A list of faults has a line for each; anything else goes on one line with its causes.
+            // A list of faults has one line for each. Any other error is one line with its causes.
             match &error {
                 settings::Error::Invalid(_) => eprintln!("orchestrator: {error}"),
                 other => eprintln!("orchestrator: {}", Chain(other)),
@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
     })
 }
 
-/// The environment; what is not UTF-8 is none of ours.
+/// Returns the environment variables. Those that are not UTF-8 are ignored.
 fn variables() -> Variables {
     let pairs = std::env::vars_os().map(|(name, text)| (name.into_string(), text.into_string()));
     pairs

@@ -1,4 +1,4 @@
-//! `orchestrator bench`: gives the bench its engines, with the settings that come built in.
+//! `orchestrator bench`: opens engines for the benchmarks, with the default settings.
 
 use std::process::ExitCode;
 
@@ -9,12 +9,12 @@ use crate::cli::bench::{self, Open, Options};
 use crate::engine;
 use crate::settings::Settings;
 
-/// Measures until it is done or `stop` is cancelled.
+/// Runs the benchmarks until they are done or `stop` is cancelled.
 pub(super) async fn run(options: &Options, stop: &CancellationToken) -> Result<ExitCode, Error> {
     let open: Open = Box::new(|url| Box::pin(open(url)));
     tokio::select! {
         done = bench::run(options, open) => done.map(|()| ExitCode::SUCCESS).map_err(Error::from),
-        // Dropping the bench ends the processes that it started.
+        // Dropping the benchmarks ends the processes that they started.
         () = stop.cancelled() => Ok(ExitCode::from(INTERRUPTED)),
     }
 }

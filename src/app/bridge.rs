@@ -1,4 +1,4 @@
-//! The role that speaks NATS: the bridge of events, and the answering of requests.
+//! The role for NATS: publishing events, and answering requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::settings::Settings;
 use crate::transport::{self, Answer, Call, Client, Handler, Publisher, Service, TaskVerb};
 use crate::workers::Bridge;
 
-/// How long the last messages may take to leave.
+/// How long sending the last messages may take.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Starts the bridge and, where a caller could show a credential, the answering of requests.
+/// Starts the bridge and, if a credential is configured, the answering of requests.
 pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<(), Error> {
     let client = transport::connect(&settings.nats).await?;
     let publisher = Publisher::new(client.clone(), settings.nats.clone());
@@ -38,18 +38,18 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
             let largest = running.engine.settings().largest_task_bytes();
             running.nats.spawn(answer(client, (prefix, largest), api, running.stop.clone()));
         }
-        // Whoever only bridges needs none.
+        // Publishing events needs no credential.
         Err(http::Error::NoCredential) => {
-            tracing::info!("no credential is set, so no requests are answered over NATS")
+            tracing::info!("no credential is set, requests over NATS are not answered")
         }
         Err(error) => return Err(error.into()),
     }
     Ok(())
 }
 
-/// Answers requests until `stop`.
+/// Answers requests over NATS until `stop` is cancelled.
 ///
-/// * `largest`: how many bytes the largest task has.
+/// * `largest`: the size of the largest task in bytes.
 async fn answer(
     client: Client,
     (prefix, largest): (Prefix, usize),
@@ -73,7 +73,7 @@ async fn answer(
         match Service::start(&client, &prefix, task_verbs()).await {
             Ok(service) => {
                 if backoff.failures() > 0 {
-                    tracing::info!("requests over NATS are answered");
+                    tracing::info!("answering requests over NATS");
                 }
                 return tokio::select! {
                     () = service.run(handler, stop) => {}
@@ -81,7 +81,8 @@ async fn answer(
                 };
             }
             Err(error) if backoff.failures() == 0 => {
-                tracing::error!(error = %Chain(&error), "requests over NATS are not answered yet");
+                let error = Chain(&error);
+                tracing::error!(%error, "cannot answer requests over NATS yet, retrying");
             }
             Err(_) => {}
         }
@@ -92,28 +93,29 @@ async fn answer(
     }
 }
 
-/// Says if there may be tasks that no message has room for; never returns.
+/// Logs a warning if tasks can be larger than a NATS message. Never returns.
 async fn compare_sizes(client: &Client, largest: usize) {
-    // What the server takes is known once there is a connection.
+    // The limit of the server is known once there is a connection.
     let is_connected = client.flush().await.is_ok();
     let room = transport::room_of(client);
     if is_connected && largest > room {
         tracing::warn!(
             nats.room = room,
             task.bytes = largest,
-            "the max_payload of NATS is less than the largest task: larger tasks are claimed over HTTP only"
+            "max_payload of NATS is smaller than the largest task; \
+             larger tasks can be claimed over HTTP only"
         );
     }
     std::future::pending().await
 }
 
-/// The calls on a task that the API has: each can be made over NATS too.
+/// Returns the calls on a task that the HTTP API offers. Each can be made over NATS too.
 pub fn task_verbs() -> Vec<TaskVerb> {
     let verbs = openapi::task_calls().into_iter();
     verbs.map(|(name, method)| TaskVerb { name, method }).collect()
 }
 
-/// Lets the last messages leave.
+/// Sends the remaining messages before the process ends.
 pub(super) async fn drain(client: Client) {
     if timeout(DRAIN, client.drain()).await.is_err() {
         tracing::debug!("NATS did not drain in time");

@@ -1,4 +1,4 @@
-//! `orchestrator demo`: a gateway and a worker in this process, and the story told over them.
+//! `orchestrator demo`: a gateway and a worker in this process, and a story that uses them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::cli::demo;
 use crate::runtime::secret::Secret;
 use crate::settings::Settings;
 
-/// Tells the story; fails unless every task of it was completed.
+/// Runs the story. The exit code is a failure unless every task of it was completed.
 pub(super) async fn run(
     mut settings: Settings,
     stop: &CancellationToken,
@@ -28,12 +28,12 @@ pub(super) async fn run(
         keys.insert(name, key);
     }
     settings.http.http.port = 0;
-    // Nothing is to be kept: a store is used only if one is named.
+    // Nothing is kept, so a store is used only if the settings name one.
     let home = if settings.names_a_store() { Home::NamedOr(PathBuf::new()) } else { Home::Memory };
-    let told = dev::during(&home, settings, stop, async |dev| {
+    let story = dev::during(&home, settings, stop, async |dev| {
         demo::run(&dev.url(), |name| keys.get(name).cloned().unwrap_or_default()).await
     });
-    match told.await? {
+    match story.await? {
         Some(Ok(true)) => Ok(ExitCode::SUCCESS),
         Some(Ok(false)) => Ok(ExitCode::FAILURE),
         Some(Err(error)) => Err(error.into()),

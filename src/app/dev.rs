@@ -1,4 +1,4 @@
-//! `orchestrator dev`: everything in one process on this machine. The demo and the bench start here too.
+//! `orchestrator dev`: everything in one process on this machine. The demo starts here too.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,22 +12,23 @@ use crate::runtime::redis_server::{Options, RedisServer};
 use crate::runtime::secret::Secret;
 use crate::settings::Settings;
 
-/// What the fresh key is called in timelines and logs.
+/// The name of the new key in timelines and logs.
 const KEY_NAME: &str = "dev_admin";
 
-/// How long the private Redis may take to write what it has.
+/// How long the private Redis may take to write its data at the stop.
 const REDIS_GRACE: Duration = Duration::from_secs(10);
 
-/// Which store an all-in-one process is to use.
+/// Which store an all-in-one process uses.
 #[derive(Clone, Debug)]
 pub enum Home {
-    /// The one that the settings name, or else a private one that keeps its data in this directory.
+    /// The store that the settings name, or else a private one that keeps its data in this
+    /// directory.
     NamedOr(PathBuf),
-    /// A private one in memory: nothing is left behind.
+    /// A private store in memory, which leaves nothing on disk.
     Memory,
 }
 
-/// A gateway and a worker in this process, for callers on this machine.
+/// A gateway and a worker in this process, for callers on this machine only.
 pub struct Dev {
     running: Running,
     redis: Option<RedisServer>,
@@ -37,13 +38,14 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Starts it with the settings given, except that it listens on 127.0.0.1 and knows one more admin key.
+    /// Starts both with the given settings, except that the gateway listens on 127.0.0.1 and
+    /// accepts one more admin key.
     ///
-    /// None: `stop` was cancelled while it waited for the store.
+    /// Returns `None` if `stop` was cancelled while it waited for the store.
     ///
     /// # Errors
     ///
-    /// If there is no store to be had, or the port is taken.
+    /// Returns an error if no store can be used, or if the port is taken.
     pub async fn start(
         home: &Home,
         mut settings: Settings,
@@ -74,26 +76,26 @@ impl Dev {
         Ok(Some(Self { running, redis, store, address, key }))
     }
 
-    /// Where it is, such as `http://127.0.0.1:8000`.
+    /// Returns the address of the gateway, such as `http://127.0.0.1:8000`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The admin key that only this run knows.
+    /// Returns the admin key, which is new in every run.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The parts that run.
+    /// Returns the running parts, so that the caller can wait for them.
     pub fn running(&mut self) -> &mut Running {
         &mut self.running
     }
 
-    /// Stops everything in order, the private Redis last.
+    /// Stops all parts in order, the private Redis last.
     ///
     /// # Errors
     ///
-    /// If the private Redis cannot be watched while it stops.
+    /// Returns an error if the private Redis cannot be watched while it stops.
     pub async fn finish(self) -> Result<(), Error> {
         self.running.finish().await;
         match self.redis {
@@ -103,13 +105,14 @@ impl Dev {
     }
 }
 
-/// Starts it, does `work` with it, and stops it in order whatever came of the work.
+/// Starts a gateway and a worker, runs `work` with them, and stops them in order whether it
+/// succeeded or not.
 ///
-/// None: `stop` was cancelled first.
+/// Returns `None` if `stop` was cancelled first.
 ///
 /// # Errors
 ///
-/// If it cannot be started or stopped.
+/// Returns an error if a part cannot be started or stopped.
 pub async fn during<T>(
     home: &Home,
     settings: Settings,
@@ -125,7 +128,7 @@ pub async fn during<T>(
     Ok(done)
 }
 
-/// Runs it until `stop`.
+/// Runs a gateway and a worker until `stop` is cancelled.
 pub(super) async fn run(
     options: &cli::Dev,
     mut settings: Settings,
@@ -143,7 +146,7 @@ pub(super) async fn run(
 }
 
 async fn private_redis(dir: Option<PathBuf>) -> Result<RedisServer, Error> {
-    // Its own group: a Ctrl-C must not take it from under us while requests drain.
+    // A process group of its own, so that Ctrl-C does not end it while requests drain.
     let options = Options { dir, has_own_group: true, ..Options::default() };
     Ok(RedisServer::start(&options).await?)
 }
@@ -155,7 +158,7 @@ fn describe(home: &Home) -> String {
     }
 }
 
-/// A key that nobody can guess: 192 random bits.
+/// Returns a new random key of 192 bits, in hexadecimal.
 pub(super) fn fresh_key() -> Result<String, Error> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;

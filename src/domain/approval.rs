@@ -339,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn terms_take_from_every_approvals_what_their_rule_leaves_out() {
+    fn terms_take_missing_values_from_the_defaults() {
         let json = r#"{"quorum": 2, "on_expiry": "escalate", "escalate_to": [{"roles": ["admin"], "expires_after_ms": 5}]}"#;
         let setting: TermsSetting = serde_json::from_str(json).unwrap();
 

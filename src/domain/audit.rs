@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_comes_back_from_its_text_and_nothing_else_does() {
+    fn only_a_written_cursor_is_read_back() {
         let place = AuditPlace { at: 1_764_000_000_000, partition: Partition(7), nth: 12 };
 
         assert_eq!(place.to_string().parse(), Ok(place));

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn people_who_are_not_there_are_a_fault_of_the_level() {
+    fn missing_people_are_a_fault_of_the_level() {
         let (people, groups) = (People::default(), groups());
         let directory = Directory { people: &people, groups: &groups };
 

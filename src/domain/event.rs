@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_clients_metadata_makes_an_event_unreadable() {
+    fn no_client_metadata_makes_an_event_unreadable() {
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         for (metadata, expected) in [
             (r#"{"traceparent":1e400}"#.to_owned(), None),
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_shown_with_its_place_and_time() {
+    fn an_event_has_its_id_and_time() {
         let id =
             EventId { at_ms: 1_764_000_000_123, sequence: 0, index: 2, partition: Partition(0) };
         let tail = r#""event_type":"pr.merged","source_agent":"dev","task_id":null,"payload":{"n":1e400},"metadata":{}}"#;

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_cut_a_text_off_is_a_control_character() {
+    fn tabs_and_line_breaks_are_not_control_characters() {
         assert!(has_control("staging\0") && has_control("\u{8}") && has_control("\u{85}"));
         assert!(!has_control("two\r\n\tlines\u{200b}"));
     }

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_id_is_a_uuid_v7_and_comes_back() {
+    fn an_event_id_is_a_uuid_v7_and_is_read_back() {
         let id = EventId {
             at_ms: 1_764_000_000_000,
             sequence: 9_000_000,

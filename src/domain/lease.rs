@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_that_differ_in_anything_have_other_digests() {
+    fn different_reports_have_different_digests() {
         let outcomes = [
             Outcome::Completed { result: None },
             completed("null"),

@@ -151,6 +151,15 @@ const OPEN: &[State] = &[Blocked, Scheduled, Pending, Assigned, InProgress];
 const WAITING: &[State] = &[Blocked, Scheduled, Pending, Assigned];
 const TERMINAL: &[State] = &[Completed, Failed, Cancelled];
 
+const fn rule(
+    verb: Verb,
+    from: &'static [State],
+    to: &'static [State],
+    event: &'static str,
+) -> Rule {
+    Rule { verb, from, to, event }
+}
+
 /// The whole state machine, one row per verb in the order of [`Verb`].
 ///
 /// `reap` leads to `failed` after too many lost leases. If the attempt exceeded its `timeout_ms`,
@@ -160,35 +169,35 @@ const TERMINAL: &[State] = &[Completed, Failed, Cancelled];
 /// is `blocked` again if it needs or had an approval, because an approval is valid for one run.
 #[rustfmt::skip]
 pub const RULES: &[Rule] = &[
-    Rule { verb: Submit,   from: &[],                  to: &[Blocked, Scheduled, Pending], event: "task.created" },
-    Rule { verb: Ask,      from: &[InProgress],        to: &[Blocked],                     event: "approval.requested" },
-    Rule { verb: Vote,     from: &[Blocked],           to: &[],                            event: "approval.voted" },
-    Rule { verb: Edit,     from: &[Blocked],           to: &[],                            event: "approval.changed" },
-    Rule { verb: Escalate, from: &[Blocked],           to: &[],                            event: "approval.escalated" },
-    Rule { verb: Retarget, from: &[Blocked],           to: &[],                            event: "approval.retargeted" },
-    Rule { verb: Approve,  from: &[Blocked],           to: &[Pending, Scheduled, Assigned], event: "approval.approved" },
-    Rule { verb: Reject,   from: &[Blocked],           to: &[Cancelled, Assigned],         event: "task.cancelled" },
-    Rule { verb: Lapse,    from: &[Blocked],           to: &[Cancelled, Assigned],         event: "task.cancelled" },
-    Rule { verb: Promote,  from: &[Scheduled],         to: &[Pending],                     event: "task.promoted" },
-    Rule { verb: Route,    from: &[Pending],           to: &[Assigned],                    event: "task.assigned" },
-    Rule { verb: Claim,    from: &[Assigned],          to: &[InProgress],                  event: "task.started" },
-    Rule { verb: Park,     from: &[Pending, Assigned], to: &[],                            event: "approval.mismatch" },
-    Rule { verb: Take,     from: &[Pending, Assigned], to: &[InProgress],                  event: "task.started" },
-    Rule { verb: Extend,   from: &[InProgress],        to: &[],                            event: "task.progress" },
-    Rule { verb: Complete, from: &[InProgress],        to: &[Completed],                   event: "task.completed" },
-    Rule { verb: Retry,    from: &[InProgress],        to: &[Scheduled],                   event: "task.retrying" },
-    Rule { verb: Fail,     from: &[InProgress],        to: &[Failed],                      event: "task.failed" },
-    Rule { verb: Release,  from: &[InProgress],        to: &[Assigned],                    event: "task.released" },
-    Rule { verb: Reap,     from: &[InProgress],        to: &[Assigned, Scheduled, Failed], event: "task.lost" },
-    Rule { verb: Cancel,   from: OPEN,                 to: &[Cancelled],                   event: "task.cancelled" },
-    Rule { verb: Warn,     from: OPEN,                 to: &[],                            event: "sla.warning" },
-    Rule { verb: Violate,  from: OPEN,                 to: &[],                            event: "sla.violation" },
-    Rule { verb: Notify,   from: OPEN,                 to: &[],                            event: "sla.notification" },
-    Rule { verb: Reprioritize, from: WAITING,          to: &[],                            event: "task.reprioritized" },
-    Rule { verb: Expire,   from: OPEN,                 to: &[Cancelled],                   event: "task.cancelled" },
-    Rule { verb: Requeue,  from: &[Failed, Cancelled], to: &[Pending, Blocked],            event: "task.requeued" },
-    Rule { verb: Prune,    from: TERMINAL,             to: &[],                            event: "" },
-    Rule { verb: Mend,     from: OPEN,                 to: &[Blocked, Failed],             event: "task.failed" },
+    rule(Submit,       &[],                  &[Blocked, Scheduled, Pending], "task.created"),
+    rule(Ask,          &[InProgress],        &[Blocked],                     "approval.requested"),
+    rule(Vote,         &[Blocked],           &[],                            "approval.voted"),
+    rule(Edit,         &[Blocked],           &[],                            "approval.changed"),
+    rule(Escalate,     &[Blocked],           &[],                            "approval.escalated"),
+    rule(Retarget,     &[Blocked],           &[],                            "approval.retargeted"),
+    rule(Approve,      &[Blocked],           &[Pending, Scheduled, Assigned], "approval.approved"),
+    rule(Reject,       &[Blocked],           &[Cancelled, Assigned],         "task.cancelled"),
+    rule(Lapse,        &[Blocked],           &[Cancelled, Assigned],         "task.cancelled"),
+    rule(Promote,      &[Scheduled],         &[Pending],                     "task.promoted"),
+    rule(Route,        &[Pending],           &[Assigned],                    "task.assigned"),
+    rule(Claim,        &[Assigned],          &[InProgress],                  "task.started"),
+    rule(Park,         &[Pending, Assigned], &[],                            "approval.mismatch"),
+    rule(Take,         &[Pending, Assigned], &[InProgress],                  "task.started"),
+    rule(Extend,       &[InProgress],        &[],                            "task.progress"),
+    rule(Complete,     &[InProgress],        &[Completed],                   "task.completed"),
+    rule(Retry,        &[InProgress],        &[Scheduled],                   "task.retrying"),
+    rule(Fail,         &[InProgress],        &[Failed],                      "task.failed"),
+    rule(Release,      &[InProgress],        &[Assigned],                    "task.released"),
+    rule(Reap,         &[InProgress],        &[Assigned, Scheduled, Failed], "task.lost"),
+    rule(Cancel,       OPEN,                 &[Cancelled],                   "task.cancelled"),
+    rule(Warn,         OPEN,                 &[],                            "sla.warning"),
+    rule(Violate,      OPEN,                 &[],                            "sla.violation"),
+    rule(Notify,       OPEN,                 &[],                            "sla.notification"),
+    rule(Reprioritize, WAITING,              &[],                            "task.reprioritized"),
+    rule(Expire,       OPEN,                 &[Cancelled],                   "task.cancelled"),
+    rule(Requeue,      &[Failed, Cancelled], &[Pending, Blocked],            "task.requeued"),
+    rule(Prune,        TERMINAL,             &[],                            ""),
+    rule(Mend,         OPEN,                 &[Blocked, Failed],             "task.failed"),
 ];
 
 impl Verb {

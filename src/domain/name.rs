@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_parts_nothing_in_redis_or_nats() {
+    fn a_prefix_has_no_separator_of_redis_or_nats() {
         for good in ["a", "orchestrator", "acme-prod_2"] {
             assert!(Prefix::from_str(good).is_ok(), "{good}");
         }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_may_be_called_as_its_machine_is() {
+    fn a_worker_can_have_the_name_of_its_machine() {
         for good in ["MacBook-Pro.local", "w1", "DESKTOP-7F3K2", "celery@host:4711/2", "[::1]:80"] {
             assert!(Worker::from_str(good).is_ok(), "{good}");
         }

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_told_from_another_word() {
+    fn a_misspelt_word_gets_a_suggestion() {
         let known = ["lease_ms", "max_lost", "session_ms"];
 
         assert_eq!(nearest("lease_sm", known.into_iter()), Some("lease_ms"));
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_like_nothing_known_is_answered_with_all_that_is() {
+    fn an_unrelated_word_gets_all_known_words() {
         assert_eq!(hint("prioritty", ["priority"].into_iter()), "did you mean `priority`?");
         assert_eq!(hint("zzz", ["priority", "type"].into_iter()), "known: priority, type");
         assert_eq!(hint("zzz", [].into_iter()), "none is");

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_is_the_person_of_its_name_unless_told_otherwise() {
+    fn a_credential_is_the_person_of_its_name_by_default() {
         let people = people(&[("ops", "Alice"), ("user:auth0|5F7C", "alice")], &[]);
         let alice = Identity::of("alice");
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_submits_in_its_own_name_and_as_user_unless_told_otherwise() {
+    fn a_credential_has_its_name_and_user_as_default_sources() {
         let people = people(&[], &[("crew", &["github", "slack"]), ("user:root", &["*"])]);
         let sources = |subject| people.sources(&Principal::new(subject, Role::Agent).unwrap());
 

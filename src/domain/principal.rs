@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_identity_providers_are_usable_and_stored_as_one_safe_word() {
+    fn names_of_identity_providers_are_stored_as_one_word() {
         let arn = "arn:aws:sts::123456789012:assumed-role/Role/session";
         for (name, word) in [
             ("auth0|5f7c8ec7c33c6c004bbafe82", "auth0|5f7c8ec7c33c6c004bbafe82"),
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_readers_could_not_tell_is_refused() {
+    fn a_name_that_readers_would_confuse_is_refused() {
         let long = "x".repeat(257);
         let reserved = ["orchestrator", "Orchestrator", " ORCHESTRATOR ", "orches\u{200b}trator"];
         let fullwidth = "\u{ff4f}rchestrator";

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_doubles_up_to_its_cap_and_jitter_takes_off_at_most_half() {
+    fn the_wait_doubles_to_its_cap_minus_up_to_half_jitter() {
         let backoff = Backoff { base_ms: 1_000, max_ms: 60_000 };
 
         assert_eq!(backoff.wait_ms(1, 0.0), 1_000);

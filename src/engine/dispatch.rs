@@ -32,17 +32,17 @@ impl Engine {
         let actor = caller.to_string();
         let most_agents = self.admit(&claim.agent).await?;
         let deadline = Instant::now() + claim.wait;
-        let bell = self.store.bells().bell(&format!("agent:{}", claim.agent));
+        let wake = self.store.bells().bell(&format!("agent:{}", claim.agent));
         loop {
             // Listen before looking: a task that comes meanwhile must not be missed.
-            let rung = bell.notified();
-            tokio::pin!(rung);
-            rung.as_mut().enable();
+            let woken = wake.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
             let found = self.claim_now(&actor, &claim, most_agents).await?;
             if !found.tasks.is_empty() {
                 if found.is_full || found.tasks.len() == claim.max as usize {
                     // More tasks may wait, so the next waiting call looks too.
-                    bell.notify_one();
+                    wake.notify_one();
                 }
                 return Ok(found.tasks);
             }
@@ -54,7 +54,7 @@ impl Engine {
                 };
             }
             tokio::select! {
-                () = rung => {}
+                () = woken => {}
                 () = tokio::time::sleep_until(deadline.min(self.slow_poll())) => {}
                 () = self.stop.cancelled() => {}
             }

@@ -377,7 +377,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_comes_back_and_a_made_up_one_does_not() {
+    fn a_written_cursor_is_read_back_and_an_invalid_one_is_not() {
         let position = Position(vec![
             EventId { at_ms: 1_764_000_000_123, sequence: 7, index: 99, partition: Partition(0) },
             EventId::first(Partition(1)),

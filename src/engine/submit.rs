@@ -159,7 +159,7 @@ impl Engine {
                 terms: settings.approvals.terms_of(&asks.terms),
             }
         });
-        new.sla = promise(settings, &new);
+        new.sla = deadlines(settings, &new);
         let actions = sla::actions(&settings.sla.rules, &settings.approvals.rules, &new);
         Ok(NewRecord {
             id: TaskId::new(partition),
@@ -216,7 +216,7 @@ fn no_parent(parent: Option<TaskId>, state: Option<State>) -> Error {
 
 /// Returns the deadlines of a submission for both clocks: its own, else the configured target of
 /// its type and priority, else that of its priority.
-fn promise(settings: &Settings, new: &NewTask) -> Option<Sla> {
+fn deadlines(settings: &Settings, new: &NewTask) -> Option<Sla> {
     let within_ms = configured_ms(&settings.sla.targets, new);
     let start_within_ms = configured_ms(&settings.sla.start_targets, new);
     match &new.sla {

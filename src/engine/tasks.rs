@@ -35,18 +35,18 @@ impl Engine {
     /// is over or the process stops.
     pub async fn task_when_finished(&self, id: TaskId, wait: Duration) -> Result<Task, Error> {
         let deadline = Instant::now() + wait;
-        let bell = self.store.bells().task(id);
+        let wake = self.store.bells().task(id);
         loop {
             // Listen before looking: an end that comes meanwhile must not be missed.
-            let rung = bell.bell().notified();
-            tokio::pin!(rung);
-            rung.as_mut().enable();
+            let woken = wake.bell().notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
             let task = self.task(id).await?;
             if task.state.is_terminal() || Instant::now() >= deadline || self.stop.is_cancelled() {
                 return Ok(task);
             }
             tokio::select! {
-                () = rung => {}
+                () = woken => {}
                 () = tokio::time::sleep_until(deadline.min(self.slow_poll())) => {}
                 () = self.stop.cancelled() => {}
             }

@@ -82,7 +82,7 @@ impl Stage {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_duty_steps_on_at_once_and_an_idle_one_rests() {
+async fn a_busy_duty_continues_at_once_and_an_idle_one_rests() {
     let next = Duration::from_millis(30);
     let mut stage =
         Stage::play([Play::Go(Step::Busy), Play::Go(Step::IdleFor(next)), Play::Go(Step::Idle)]);
@@ -94,7 +94,7 @@ async fn a_busy_duty_steps_on_at_once_and_an_idle_one_rests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rest_is_never_longer_than_the_duty_allows_nor_so_short_that_it_spins() {
+async fn a_rest_is_within_the_limits_of_the_duty() {
     let far = Play::Go(Step::IdleFor(Duration::from_secs(999)));
     let mut stage = Stage::play([Play::Go(Step::IdleFor(Duration::ZERO)), far]);
     stage.next().await;
@@ -105,7 +105,7 @@ async fn a_rest_is_never_longer_than_the_duty_allows_nor_so_short_that_it_spins(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_bell_ends_a_rest_at_once() {
+async fn a_notification_ends_a_rest_at_once() {
     let mut stage = Stage::play([]);
     stage.next().await;
 
@@ -115,7 +115,7 @@ async fn the_bell_ends_a_rest_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bell_that_rings_during_a_step_is_not_lost() {
+async fn a_notification_during_a_step_is_not_lost() {
     let mut stage = Stage::play([Play::Work(Duration::from_secs(1))]);
     stage.next().await;
 
@@ -125,7 +125,7 @@ async fn a_bell_that_rings_during_a_step_is_not_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_duty_backs_off_despite_wake_ups_and_recovers() {
+async fn a_failing_duty_backs_off_despite_notifications() {
     let mut stage = Stage::play([Play::Fail, Play::Fail, Play::Fail]);
     stage.next().await;
     stage.bell.notify_one();
@@ -142,7 +142,7 @@ async fn a_failing_duty_backs_off_despite_wake_ups_and_recovers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_duty_that_panics_goes_on_and_the_panic_is_counted() {
+async fn a_panicking_duty_continues_and_the_panic_is_counted() {
     let mut stage = Stage::play([Play::Panic]);
     stage.next().await;
 
@@ -154,7 +154,7 @@ async fn a_duty_that_panics_goes_on_and_the_panic_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_lets_the_step_end_and_starts_no_other() {
+async fn a_stop_waits_for_the_step_and_starts_no_other() {
     let mut stage = Stage::play([Play::Work(Duration::from_secs(3))]);
     stage.next().await;
 
@@ -166,7 +166,7 @@ async fn a_stop_lets_the_step_end_and_starts_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_duty_that_outlives_the_grace_is_named() {
+async fn a_duty_that_exceeds_the_grace_period_is_named() {
     let mut stage = Stage::play([Play::Work(Duration::from_secs(60))]);
     stage.next().await;
 

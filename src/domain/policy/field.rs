@@ -164,7 +164,7 @@ mod tests {
     use crate::domain::task::Priority;
 
     #[test]
-    fn only_what_is_named_as_harmless_is_harmless() {
+    fn only_named_values_are_harmless() {
         for (payload, expected) in [
             (r#"{"environment": "staging"}"#, Verdict::No),
             (r#"{"environment": " Staging\n"}"#, Verdict::No),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_word_is_met_in_every_spelling() {
+    fn a_named_word_matches_in_every_spelling() {
         let json = r#"{"where": [{"field": "payload.environment", "equals": ["production"], "or_missing": true}]}"#;
         let condition: Condition = serde_json::from_str(json).unwrap();
         let verdict = |payload: &str| condition.test(&task("faq", Priority::P2, payload, None));

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_promise_is_warned_then_violated_and_met_only_in_time() {
+    fn a_clock_is_warned_then_violated_and_met_only_in_time() {
         let state =
             |sum: &str, clock, has_ended| sum.parse::<Reached>().unwrap().state(clock, has_ended);
 
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_mean_a_time_are_told_from_others() {
+    fn a_target_is_read_and_other_words_are_not() {
         for (words, ms) in [
             ("90s", 90_000),
             ("15m", 900_000),

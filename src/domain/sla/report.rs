@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_that_is_not_known_counts_nothing() {
+    fn an_unknown_figure_is_ignored() {
         let mut figures = Figures::default();
 
         figures.add("unheard_of", 7);

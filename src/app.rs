@@ -335,7 +335,7 @@ async fn examine(settings: &Settings, is_repair: bool) -> Result<ExitCode, Error
     let findings = if is_repair { engine.repair().await } else { engine.doctor().await };
     let findings = findings.map_err(Error::Store)?;
     say(&cli::doctor::text(&findings))?;
-    let is_sound = findings.iter().all(cli::doctor::is_mended);
+    let is_sound = findings.iter().all(cli::doctor::is_repaired);
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use orchestrator::app;
-use orchestrator::cli::{Arguments, Asked};
+use orchestrator::cli::{Arguments, Invocation};
 use orchestrator::runtime::chain::Chain;
 use orchestrator::settings::{self, Settings, Variables};
 
@@ -17,8 +17,8 @@ async fn main() -> ExitCode {
     // TLS connections panic without a provider. An error means that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let command = match arguments.command {
-        Asked::Operator(command) => command,
-        Asked::User(command) => return command.run().await,
+        Invocation::Operator(command) => command,
+        Invocation::User(command) => return command.run().await,
     };
     let settings = match Settings::read(arguments.config.as_deref(), &variables()) {
         Ok(settings) => settings,

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_another_one() {
+    fn every_new_key_is_different() {
         let key = fresh_key().unwrap();
 
         assert_eq!(key.len(), 48);

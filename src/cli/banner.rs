@@ -1,6 +1,8 @@
-//! What `orchestrator dev` says once it is up: where it is, with which key, and a command to try.
+//! The text that `orchestrator dev` prints once it runs: its address, its key, and a command to
+//! try.
 
-/// The text for a gateway at `url`, such as `http://127.0.0.1:8000`, and its fresh admin key.
+/// Returns the text for a gateway at `url`, such as `http://127.0.0.1:8000`, its new admin key, and
+/// a description of its store.
 pub fn text(url: &str, key: &str, store: &str) -> String {
     format!(
         "\

@@ -1,5 +1,5 @@
-//! A client of the public API: JSON in, JSON out, refusals as errors. It knows no call by name: paths and bodies
-//! are its callers' business.
+//! A client of the public API: JSON in, JSON out, refusals as errors. It knows no operation by
+//! name: its callers give paths and bodies.
 
 use std::time::Duration;
 
@@ -10,46 +10,47 @@ use serde_json::Value;
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long an answer may take: more than the longest long-poll, 60 s.
+/// How long an answer may take: more than the longest long-poll of 60 s.
 const ANSWER_LIMIT: Duration = Duration::from_secs(75);
 
-/// How long a stream of events may last: as good as for ever.
+/// How long a stream of events may last: practically without end.
 const STREAM_LIMIT: Duration = Duration::from_secs(365 * 86_400);
 
-/// Why a call has no answer to give.
+/// The reason why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody answered. Whether the call was carried out is unknown.
+    /// The service did not answer. It is unknown whether the call was carried out.
     #[error("{url} is unreachable")]
     Unreachable {
-        /// What was called.
+        /// The URL of the call.
         url: String,
-        /// Why not.
+        /// The cause, as the HTTP library reports it.
         #[source]
         source: reqwest::Error,
     },
-    /// The service refused the call; nothing was changed.
+    /// The service refused the call and changed nothing.
     #[error("{status}: {detail}")]
     Refused {
-        /// The HTTP status.
+        /// The HTTP status of the answer.
         status: u16,
-        /// The cause, a URI such as `urn:orchestrator:problem:lease-lost`; empty if the answer is no problem.
+        /// The type of the problem, a URI such as `urn:orchestrator:problem:lease-lost`. Empty if
+        /// the answer is not a problem document.
         kind: String,
-        /// What happened and what to do.
+        /// What happened and what to do, with every wrong field.
         detail: String,
     },
-    /// The answer is not what was expected: this is no orchestrator, or a much newer one.
-    #[error("{url} answered with something else than expected")]
+    /// The answer cannot be read: the service is not an orchestrator, or a much newer one.
+    #[error("{url} gave an unexpected answer; is it an orchestrator?")]
     Unreadable {
-        /// What was called.
+        /// The URL of the call.
         url: String,
-        /// What is wrong with it.
+        /// What is wrong with the answer.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// Calls one service in one caller's name. Cheap to clone; clones share their connections.
+/// A client of one service for one caller. A clone is cheap and shares the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -58,11 +59,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the service at `base`, such as `http://127.0.0.1:8000`; `key` is the caller's API key.
+    /// Makes a client of the service at `base`, such as `http://127.0.0.1:8000`. `key` is the
+    /// caller's API key; `None` for calls without one.
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`] if the system has no means for a client at all.
+    /// [`Error::Unreachable`] if the system cannot provide an HTTP client at all.
     pub fn new(base: &str, key: Option<&str>) -> Result<Self, Error> {
         let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_LIMIT)
@@ -74,30 +76,30 @@ impl Client {
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key: key.map(str::to_owned) })
     }
 
-    /// The same connections in another caller's name.
+    /// Returns a client for another caller over the same connections.
     pub fn with_key(&self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
-    /// Where the service is, without a slash at the end.
+    /// Returns the URL of the service, without a slash at the end.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Reads `path`, such as `/tasks?limit=10`.
+    /// Sends a `GET` for `path`, such as `/tasks?limit=10`, and returns the answer.
     ///
     /// # Errors
     ///
-    /// [`Error`]; so for its siblings.
+    /// Every [`Error`] can occur, as for all calls.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         self.call(reqwest::Method::GET, path, None::<&Value>).await
     }
 
-    /// Posts `body` to `path`.
+    /// Posts `body` to `path` as JSON, and returns the answer.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// Every [`Error`] can occur.
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -106,11 +108,11 @@ impl Client {
         self.call(reqwest::Method::POST, path, Some(body)).await
     }
 
-    /// Calls `path` by any method, with a body or without.
+    /// Calls `path` with any method, with a JSON body or without, and returns the answer.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// Every [`Error`] can occur.
     pub async fn call<T: DeserializeOwned>(
         &self,
         method: reqwest::Method,
@@ -127,11 +129,11 @@ impl Client {
             .map_err(|source| Error::Unreadable { url: self.url(path), source })
     }
 
-    /// Opens the stream of events at `path`, which lasts for as long as both sides want.
+    /// Opens the stream of events at `path`, which lasts until one side closes it.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// Every [`Error`] can occur.
     pub async fn follow(&self, path: &str) -> Result<Stream, Error> {
         let request = self
             .http
@@ -145,7 +147,7 @@ impl Client {
         })
     }
 
-    /// The answer, unless it is a refusal.
+    /// Sends a request and returns the answer, or a refusal as an error.
     async fn send(
         &self,
         path: &str,
@@ -172,7 +174,7 @@ impl Client {
     }
 }
 
-/// A stream of events that is being read.
+/// An open stream of events, which is read piece by piece.
 #[derive(Debug)]
 pub struct Stream {
     answer: reqwest::Response,
@@ -181,7 +183,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The next piece as it comes, wherever the network cut it; none: the service has ended the stream.
+    /// Waits for the next piece, which can begin and end in the middle of an event. `None` if the
+    /// service has ended the stream.
     ///
     /// # Errors
     ///
@@ -191,26 +194,28 @@ impl Stream {
     }
 }
 
-/// Reads a problem by RFC 9457; an answer that is none speaks for itself.
+/// Reads a problem document (RFC 9457). Any other body is quoted as the detail.
 fn refusal(status: u16, body: &[u8]) -> Error {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |name: &str| problem[name].as_str().map(str::to_owned);
+    let mut detail = match problem["detail"].as_str().or(problem["title"].as_str()) {
+        Some(detail) => detail.to_owned(),
+        None if body.is_empty() => "the answer has no body".to_owned(),
+        None => String::from_utf8_lossy(body).chars().take(200).collect(),
+    };
     let faults = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let faults: Vec<_> = faults
-        .iter()
-        .map(|fault| {
-            let part = |name: &str| fault[name].as_str().unwrap_or_default();
-            format!("{} {}", part("pointer"), part("detail")).trim().to_owned()
-        })
-        .collect();
-    let mut detail = text("detail").or_else(|| text("title")).unwrap_or_else(|| match body {
-        [] => "the answer has no body".to_owned(),
-        body => String::from_utf8_lossy(body).chars().take(200).collect(),
-    });
+    let faults: Vec<_> = faults.iter().map(fault).collect();
     if !faults.is_empty() {
         detail = format!("{detail} ({})", faults.join("; "));
     }
-    Error::Refused { status, kind: text("type").unwrap_or_default(), detail }
+    let kind = problem["type"].as_str().unwrap_or_default().to_owned();
+    Error::Refused { status, kind, detail }
+}
+
+/// Returns one wrong field of a problem document as its pointer and its detail.
+fn fault(fault: &Value) -> String {
+    let pointer = fault["pointer"].as_str().unwrap_or_default();
+    let detail = fault["detail"].as_str().unwrap_or_default();
+    format!("{pointer} {detail}").trim().to_owned()
 }
 
 #[cfg(test)]
@@ -218,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_tells_its_status_its_detail_and_every_wrong_field() {
+    fn a_refusal_names_status_detail_and_every_wrong_field() {
         let body = br#"{"type": "urn:orchestrator:problem:invalid-fields", "title": "Fields of the body are wrong",
             "status": 422, "detail": "2 fields are wrong", "errors": [{"pointer": "/type", "detail": "is missing"},
             {"pointer": "/priority", "detail": "must be one of P0, P1, P2, P3"}]}"#;
@@ -231,13 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_somebody_else_is_shown_as_it_is() {
+    fn an_answer_without_a_problem_is_quoted() {
         assert_eq!(refusal(502, b"Bad gateway").to_string(), "502: Bad gateway");
         assert_eq!(refusal(500, b"").to_string(), "500: the answer has no body");
     }
 
     #[tokio::test]
-    async fn a_service_that_is_not_there_is_unreachable() {
+    async fn a_missing_service_is_unreachable() {
         let client = Client::new("http://127.0.0.1:1/", None).unwrap();
 
         let error = client.get::<Value>("/stats").await.unwrap_err();

@@ -1,20 +1,20 @@
-//! What `orchestrator doctor` says of the store.
+//! The output of `orchestrator doctor`.
 
 use crate::engine::{Finding, Remedy};
 
-/// The findings, one a line with what was done about it, and how many there are.
+/// Returns the findings, one per line with what was done about it, and their number.
 pub fn text(findings: &[Finding]) -> String {
     if findings.is_empty() {
         return "The store is consistent.\n".to_owned();
     }
     let lines: String = findings.iter().map(line).collect();
     let count = findings.len();
-    let mended = findings.iter().filter(|finding| is_mended(finding)).count();
-    let of_these = match findings.iter().any(|finding| finding.remedy.is_some()) {
-        true => format!(", {mended} mended"),
-        false => String::new(),
-    };
-    format!("{lines}{count} finding{}{of_these}.\n", if count == 1 { "" } else { "s" })
+    let mended = findings.iter().filter(|finding| is_repaired(finding)).count();
+    let noun = if count == 1 { "finding" } else { "findings" };
+    if findings.iter().all(|finding| finding.remedy.is_none()) {
+        return format!("{lines}{count} {noun}.\n");
+    }
+    format!("{lines}{count} {noun}, {mended} mended.\n")
 }
 
 fn line(finding: &Finding) -> String {
@@ -26,8 +26,8 @@ fn line(finding: &Finding) -> String {
     }
 }
 
-/// Whether nothing is left to be done about it.
-pub fn is_mended(finding: &Finding) -> bool {
+/// Returns whether the doctor repaired what it found, so that nothing is left to do.
+pub fn is_repaired(finding: &Finding) -> bool {
     matches!(finding.remedy, Some(Remedy::Mended(_)))
 }
 
@@ -43,12 +43,12 @@ mod tests {
             remedy,
         };
         let mended = finding(Some(Remedy::Mended("taken out of one".to_owned())));
-        let left = finding(Some(Remedy::Left("nobody knows".to_owned())));
+        let left = finding(Some(Remedy::Left("its record is gone".to_owned())));
 
         assert_eq!(text(&[]), "The store is consistent.\n");
         assert_eq!(text(&[finding(None)]), "task 1: is in two states\n1 finding.\n");
         let both = "task 1: is in two states – mended: taken out of one\n\
-            task 1: is in two states – not mended: nobody knows\n2 findings, 1 mended.\n";
+            task 1: is in two states – not mended: its record is gone\n2 findings, 1 mended.\n";
         assert_eq!(text(&[mended, left]), both);
     }
 }

@@ -1,5 +1,5 @@
-//! The command line: what may be asked for. What is done about it is `app`'s business; the commands that
-//! speak HTTP do it themselves, like any client.
+//! The command line: its commands and options. `app` runs the commands of operators; those of users
+//! call the HTTP API themselves.
 
 pub mod banner;
 pub mod bench;
@@ -19,73 +19,75 @@ pub struct Arguments {
     /// Read settings from this file instead of config/<ORCHESTRATOR_ENV>.toml.
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
-    pub command: Asked,
+    pub command: Invocation,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, refused or something was found, 2 wrong usage or settings, 3 the \
-    service is unreachable.";
+const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure, refusal or findings, \
+    2 invalid usage or settings, 3 service unreachable.";
 
-/// Who asks for something.
+/// A command, by who runs it.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Asked {
-    /// An operator: what this process is to do with the fleet's settings.
+pub enum Invocation {
+    /// A command of an operator: what this process does with the settings of the fleet.
     #[command(flatten)]
     Operator(Command),
-    /// A user of a service that runs elsewhere.
+    /// A command of a user of a service that runs elsewhere.
     #[command(flatten)]
     User(user::Command),
 }
 
-/// What the program can do.
+/// The commands of operators.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Run gateway and worker in one process on this machine, with a Redis of its own if none is named.
+    /// Run gateway and worker in one process on this machine, with a private Redis unless one is
+    /// configured.
     ///
-    /// Listens on 127.0.0.1 only, and prints its address and a fresh admin key. The Redis keeps its data from one
-    /// run to the next; set REDIS_URL to use another one.
+    /// Listens on 127.0.0.1 only, and prints its address and a new admin key. The private Redis
+    /// keeps its data between runs; set REDIS_URL to use another Redis.
     Dev(Dev),
-    /// Tell a story: an alert, an approved bugfix, an approved deployment, and what was learnt from it.
+    /// Run a demo: an alert, an approved bugfix, an approved deployment, and an article about it.
     ///
-    /// Three small agents and a human use the API like anybody, over a private Redis in memory or over an empty one
-    /// that REDIS_URL names. Exits 0 when every task was completed.
+    /// Three small agents and an approver use the API like any client, over a private Redis in
+    /// memory or over an empty one that REDIS_URL names. Exits 0 if every task was completed.
     Demo,
-    /// Run the HTTP gateway; any number of them over one Redis.
+    /// Run the HTTP gateway. Any number of gateways can share one Redis.
     Gateway,
-    /// Run the background duties; any number of them over one Redis.
+    /// Run the background duties. Any number of workers can share one Redis.
     Worker,
-    /// Carry events to NATS and answer requests from there; any number of them over one Redis.
+    /// Publish events to NATS and answer requests from there. Any number of bridges can share one
+    /// Redis.
     Bridge,
-    /// Show the settings in force and where each comes from, with secrets as ***.
+    /// Show the effective settings and the source of each, with secrets as ***.
     Settings,
-    /// Print the OpenAPI document.
+    /// Print the OpenAPI document of the HTTP API.
     Openapi {
-        /// As YAML instead of JSON.
+        /// Print YAML instead of JSON.
         #[arg(long)]
         yaml: bool,
     },
-    /// Measure: figures to stdout, one JSON object a line; progress to stderr.
+    /// Run benchmarks: figures go to stdout, one JSON object per line, progress to stderr.
     ///
     /// Starts a private Redis in memory, a gateway and a worker for each figure.
     Bench(bench::Options),
-    /// Check that everything in the store fits together; exits 1 if something does not.
+    /// Check the integrity of the store; exits 1 if there are findings.
     ///
-    /// The fleet may go on working. With --repair it exits 0 if all that was found is mended.
+    /// The fleet can keep working. With --repair, exits 0 if everything found was repaired.
     Doctor {
-        /// Mend what can be mended, and say what was done.
+        /// Repair what can be repaired, and say what was done.
         #[arg(long)]
         repair: bool,
     },
 }
 
-/// What `dev` can be told.
+/// The options of `orchestrator dev`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Dev {
     /// Listen on this port; 0 lets the system choose. Default: http.port, 8000.
     #[arg(long)]
     pub port: Option<u16>,
-    /// Where the private Redis keeps its data.
+    /// The directory in which the private Redis keeps its data.
     #[arg(long, value_name = "DIR", default_value = ".orchestrator")]
     pub data: PathBuf,
 }

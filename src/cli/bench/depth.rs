@@ -1,52 +1,53 @@
-//! What each step of a task's life costs at different depths of the queue.
+//! The cost of each step of a task's life at different depths of the queue.
 
 use std::time::Instant;
 
 use super::Error;
-use super::bed::{Bed, Ground};
 use super::figure::{Figure, Reporter, median};
 use super::life::batches;
 use super::load::{AGENT, BATCH, Caller, check, shares, side_by_side};
+use super::setup::{Setup, Setups};
 
-/// The depths, as far as they are allowed.
+/// The depths to measure, up to the largest that the options allow.
 const DEPTHS: [u64; 3] = [1_000, 100_000, 1_000_000];
 
-/// Tasks that are taken through each step in a round; they leave the depth as it was.
+/// How many tasks pass through each step in a round. They leave the depth as it was.
 const SAMPLE: u64 = 5_000;
 
-/// How many callers fill the queue.
 const FILLERS: u64 = 2;
 
-/// How many tasks go in before the log is emptied: it is not what is measured, and would fill the memory.
+/// How many tasks are submitted before the log is emptied: it is not measured here and would fill
+/// the memory.
 const LOG_EVERY: u64 = 50_000;
 
 const STEPS: [&str; 4] = ["submit", "route", "claim", "complete"];
 
-/// What a step cost: time and Redis's CPU for each task, in µs.
+/// The cost of a step: time and CPU time of Redis for each task, in µs.
 type Cost = (f64, f64);
 
-/// `<step>_at_<depth>` for each step and depth, and `<step>_deepest_vs_1000`.
+/// Measures `<step>_at_<depth>` for each step and depth, and `<step>_at_<depth>_vs_1000`.
 pub(super) async fn measure(
-    ground: &Ground,
+    setups: &Setups,
     reporter: &Reporter,
     deepest: u64,
     rounds: u8,
 ) -> Result<(), Error> {
-    let bed = ground.store().await?;
-    let caller = Caller::new(&bed.engine)?;
-    let (mut filled, mut shallow) = (0, None);
+    let setup = setups.store().await?;
+    let caller = Caller::new(&setup.engine)?;
+    let mut filled = 0;
+    let mut shallow = None;
     for depth in DEPTHS.into_iter().filter(|depth| *depth <= deepest) {
         reporter.progress(&format!("  filling to {depth} …"));
-        fill(&bed, &caller, depth - filled).await?;
+        fill(&setup, &caller, depth - filled).await?;
         filled = depth;
         let mut costs: [Vec<Cost>; 4] = Default::default();
-        // The first round warms caches up.
+        // The first round fills the caches.
         for round in 0..=rounds {
-            for (found, cost) in costs.iter_mut().zip(sample(&bed, &caller).await?) {
+            for (found, cost) in costs.iter_mut().zip(sample(&setup, &caller).await?) {
                 found.extend((round > 0).then_some(cost));
             }
         }
-        check("the depth afterwards", depth_of(&bed).await?, depth)?;
+        check("the depth afterwards", depth_of(&setup).await?, depth)?;
         let cpu = costs
             .each_ref()
             .map(|costs| median(&costs.iter().map(|(_, cpu)| *cpu).collect::<Vec<_>>()));
@@ -70,11 +71,11 @@ pub(super) async fn measure(
             }
         }
     }
-    bed.end().await
+    setup.end().await
 }
 
-/// Puts `count` more tasks into the agent's subject.
-async fn fill(bed: &Bed, caller: &Caller, count: u64) -> Result<(), Error> {
+/// Adds `count` tasks to the agent's subject.
+async fn fill(setup: &Setup, caller: &Caller, count: u64) -> Result<(), Error> {
     let mut left = count;
     while left > 0 {
         let part = left.min(LOG_EVERY);
@@ -90,18 +91,20 @@ async fn fill(bed: &Bed, caller: &Caller, count: u64) -> Result<(), Error> {
         });
         side_by_side(fillers).await?;
         while caller.route().await? > 0 {}
-        bed.engine.forget_events().await?;
+        setup.engine.forget_events().await?;
         left -= part;
     }
     Ok(())
 }
 
-/// Takes the sample through its life, one step after the other, and says what each cost.
-async fn sample(bed: &Bed, caller: &Caller) -> Result<[Cost; 4], Error> {
+/// Takes a sample through its life, one step after the other. Returns the cost of each step.
+async fn sample(setup: &Setup, caller: &Caller) -> Result<[Cost; 4], Error> {
     let mut costs = [(0.0, 0.0); 4];
-    let (mut claimed, mut routed) = (Vec::new(), 0);
+    let mut claimed = Vec::new();
+    let mut routed = 0;
     for (step, cost) in STEPS.into_iter().zip(&mut costs) {
-        let (before, began) = (bed.engine.spent().await?, Instant::now());
+        let before = setup.engine.spent().await?;
+        let began = Instant::now();
         for batch in batches(SAMPLE) {
             match step {
                 "submit" => caller.submit(batch).await?,
@@ -110,18 +113,18 @@ async fn sample(bed: &Bed, caller: &Caller) -> Result<[Cost; 4], Error> {
                 _ => drop(caller.complete(claimed.pop().unwrap_or_default()).await?),
             }
         }
-        let took = began.elapsed();
-        let after = bed.engine.spent().await?;
-        let each = |micros: f64| micros / SAMPLE as f64;
-        *cost = (each(took.as_secs_f64() * 1e6), each((after.cpu_us - before.cpu_us) as f64));
+        let time_us = began.elapsed().as_secs_f64() * 1e6;
+        let after = setup.engine.spent().await?;
+        let cpu_us = (after.cpu_us - before.cpu_us) as f64;
+        *cost = (time_us / SAMPLE as f64, cpu_us / SAMPLE as f64);
     }
     check("routed tasks", routed, SAMPLE)?;
-    bed.engine.forget_events().await?;
+    setup.engine.forget_events().await?;
     Ok(costs)
 }
 
-async fn depth_of(bed: &Bed) -> Result<u64, Error> {
-    let agents = bed.engine.agents().await?;
+async fn depth_of(setup: &Setup) -> Result<u64, Error> {
+    let agents = setup.engine.agents().await?;
     Ok(agents
         .iter()
         .filter(|status| status.agent.as_str() == AGENT)

@@ -1,4 +1,4 @@
-//! Figures: how they are summed up and how they are written.
+//! Figures: how rounds are summarised and how a figure is written.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// One figure: a line of the answer.
+/// One figure, which is one line of the output.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Figure {
     pub(super) name: String,
     pub(super) value: f64,
     pub(super) unit: &'static str,
-    /// How many tasks or calls it comes from.
+    /// The number of tasks or calls that it was computed from.
     pub(super) n: u64,
     pub(super) redis_cpu_us_per_task: Option<f64>,
     pub(super) conditions: Map<String, Value>,
@@ -31,7 +31,7 @@ impl Figure {
         }
     }
 
-    /// The median of what the rounds gave, with the extremes beside it.
+    /// Returns the median of the rounds, with the extremes as conditions.
     pub(super) fn of_rounds(
         name: impl Into<String>,
         values: &[f64],
@@ -72,17 +72,17 @@ impl Reporter {
     }
 
     pub(super) fn progress(&self, text: &str) {
-        // Whoever closed stderr does not want to know.
+        // A caller that closed stderr does not want the progress.
         let _ = writeln!(io::stderr(), "{text}");
     }
 }
 
-/// Three digits behind the point: more would be noise.
+/// Rounds to three decimal places; more would be noise.
 fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// The median; 0 of nothing.
+/// Returns the median; 0 if there are no values.
 pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -94,7 +94,8 @@ pub(super) fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// The smallest of `sorted` that `percent` of them do not exceed, in ms; 0 of nothing.
+/// Returns the smallest of `sorted` that `percent` of them do not exceed, in ms; 0 if there are
+/// none.
 pub(super) fn percentile_ms(sorted: &[Duration], percent: f64) -> f64 {
     let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
     sorted

@@ -8,36 +8,36 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::Error;
-use super::bed::{Bed, Fleet, Ground, Used};
 use super::figure::{Figure, Reporter, median};
 use super::load::{self, AGENT, BATCH, Caller, PAYLOAD_BYTES, check, shares, side_by_side};
+use super::setup::{Fleet, Setup, Setups, Usage};
 use super::wire::Wire;
 
-/// How many callers work side by side: enough to keep Redis busy while answers are read.
+/// How many callers work in parallel: enough to keep Redis busy while they read answers.
 const CALLERS: u64 = 4;
 
-/// Submitters and agents over HTTP.
+/// The number of connections that submit, and of those that work, over HTTP.
 const SUBMITTERS: u64 = 2;
 const AGENTS: u64 = 2;
 
-/// How long an agent waits for the next tasks before it looks whether all are done.
+/// How long an agent waits for tasks before it checks whether all are done.
 const WAIT_MS: u64 = 1_000;
 
-/// How long any load here may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// `full_life_store`, `naive_full_life` and their ratio.
+/// Measures `full_life_store`, `naive_full_life` and their ratio.
 pub(super) async fn store(
-    ground: &Ground,
+    setups: &Setups,
     reporter: &Reporter,
     count: u64,
     rounds: u8,
 ) -> Result<(), Error> {
-    let (mut ours, mut naive) = (Vec::new(), Vec::new());
-    // In turns, so that a noisy minute meets both.
+    let mut ours = Vec::new();
+    let mut naive = Vec::new();
+    // Interleaved, so that a noisy minute affects both.
     for _ in 0..rounds {
-        ours.push(in_turn(ground, count, false).await?);
-        naive.push(in_turn(ground, count, true).await?);
+        ours.push(in_turn(setups, count, false).await?);
+        naive.push(in_turn(setups, count, true).await?);
     }
     let ratios: Vec<_> = ours.iter().zip(&naive).map(|(ours, naive)| ours.1 / naive.1).collect();
     for (name, rounds) in [("full_life_store", &ours), ("naive_full_life", &naive)] {
@@ -56,34 +56,37 @@ pub(super) async fn store(
     Ok(())
 }
 
-/// One round; returns tasks a second and Redis's CPU per task in µs.
-async fn in_turn(ground: &Ground, count: u64, is_naive: bool) -> Result<(f64, f64), Error> {
-    let bed = ground.store().await?;
-    let caller = Caller::new(&bed.engine)?;
-    // The scripts are loaded by their first call.
+/// Runs one round. Returns tasks per second, and CPU time of Redis per task in µs.
+async fn in_turn(setups: &Setups, count: u64, is_naive: bool) -> Result<(f64, f64), Error> {
+    let setup = setups.store().await?;
+    let caller = Caller::new(&setup.engine)?;
+    // The first call loads the scripts.
     if is_naive {
-        bed.engine.naive_life(1, &load::payload()).await?
+        setup.engine.naive_life(1, &load::payload()).await?
     } else {
         live(caller.clone(), 1).await.map(drop)?
     }
-    let before = bed.used().await?;
+    let before = setup.usage().await?;
     let lives = shares(count, CALLERS).map(|share| {
-        let (engine, caller) = (bed.engine.clone(), caller.clone());
+        let engine = setup.engine.clone();
+        let caller = caller.clone();
         async move {
             if is_naive { live_naively(&engine, share).await } else { live(caller, share).await }
         }
     });
     let done =
         timeout(LIMIT, side_by_side(lives)).await.map_err(|_| Error::TooLong("a full life"))??;
-    let after = bed.used().await?;
+    let after = setup.usage().await?;
     check("completed tasks", done.iter().sum(), count)?;
-    bed.end().await?;
+    setup.end().await?;
     Ok((rate(&before, after.at, count), after.redis_us_since(&before, count)))
 }
 
-/// Takes `count` tasks through their lives, a batch at a time. Callers take each other's tasks on the way.
+/// Takes `count` tasks through their lives, a batch at a time. A caller may get tasks of other
+/// callers.
 async fn live(caller: Caller, count: u64) -> Result<u64, Error> {
-    let (mut submitted, mut done) = (0, 0);
+    let mut submitted = 0;
+    let mut done = 0;
     while done < count {
         let batch = BATCH.min(count - submitted);
         if batch > 0 {
@@ -105,30 +108,32 @@ async fn live_naively(engine: &crate::engine::Engine, count: u64) -> Result<u64,
     Ok(count)
 }
 
-/// `count` in batches.
+/// Splits `count` into batches of at most [`BATCH`].
 pub(super) fn batches(count: u64) -> impl Iterator<Item = u64> {
     (0..count.div_ceil(BATCH)).map(move |nth| BATCH.min(count - nth * BATCH))
 }
 
-/// `full_life_batch`.
+/// Measures `full_life_batch`: whole lives over HTTP.
 pub(super) async fn batch(
-    ground: &Ground,
+    setups: &Setups,
     reporter: &Reporter,
     count: u64,
     rounds: u8,
 ) -> Result<(), Error> {
-    let (mut rates, mut costs, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rates = Vec::new();
+    let mut costs = Vec::new();
+    let mut shares = Vec::new();
     for _ in 0..rounds {
-        let bed = ground.fleet().await?;
-        let before = bed.used().await?;
-        let last = timeout(LIMIT, over_http(bed.fleet()?, count))
+        let setup = setups.fleet().await?;
+        let before = setup.usage().await?;
+        let last = timeout(LIMIT, over_http(setup.fleet()?, count))
             .await
             .map_err(|_| Error::TooLong("a full life"))??;
-        let after = bed.used().await?;
+        let after = setup.usage().await?;
         rates.push(rate(&before, last, count));
         costs.push(after.redis_us_since(&before, count));
         shares.push(cpu_us(&before, &after, count));
-        settle(bed).await?;
+        settle(setup).await?;
     }
     let [gateway, worker, load] =
         [0, 1, 2].map(|part| median(&shares.iter().map(|share| share[part]).collect::<Vec<_>>()));
@@ -143,7 +148,7 @@ pub(super) async fn batch(
     Ok(())
 }
 
-/// Submits and completes `count` tasks; returns when the last was completed.
+/// Submits and completes `count` tasks. Returns when the last was completed.
 async fn over_http(fleet: &Fleet, count: u64) -> Result<Instant, Error> {
     let completed = Arc::new(AtomicU64::new(0));
     let mut loads: Vec<futures_util::future::BoxFuture<'static, Result<Instant, Error>>> =
@@ -187,7 +192,7 @@ struct Claimed<'a> {
     tasks: Vec<Held<'a>>,
 }
 
-/// A task under a lease.
+/// A claimed task, as the gateway answers.
 #[derive(Deserialize)]
 pub(super) struct Held<'a> {
     #[serde(borrow)]
@@ -201,7 +206,8 @@ struct Id<'a> {
     task_id: &'a str,
 }
 
-/// Claims and completes until all are completed; returns when this agent completed its last.
+/// Claims and completes tasks until all are completed. Returns when this agent completed its last
+/// one.
 async fn work(
     mut wire: Wire,
     nth: u64,
@@ -210,7 +216,8 @@ async fn work(
 ) -> Result<Instant, Error> {
     let path = format!("/agents/{AGENT}/results");
     let claim = format!(r#""claim":{{"worker":"bench-{nth}","max":{BATCH},"wait_ms":{WAIT_MS}}}"#);
-    let (mut outcomes, mut last) = (Vec::<String>::new(), Instant::now());
+    let mut outcomes = Vec::<String>::new();
+    let mut last = Instant::now();
     while completed.load(Ordering::Relaxed) < count {
         let body = format!(r#"{{"outcomes":[{}],{claim}}}"#, outcomes.join(","));
         let answer: Answer<'_> = serde_json::from_slice(wire.post(&path, body.as_bytes()).await?)?;
@@ -225,34 +232,35 @@ async fn work(
     Ok(last)
 }
 
-/// What completes each of these, as JSON.
+/// Returns the outcomes that complete these tasks, as JSON.
 pub(super) fn outcomes_of<'a>(held: impl Iterator<Item = Held<'a>>) -> Vec<String> {
-    let outcome = |held: Held<'_>| {
-        let (id, attempt, lease) = (held.task.task_id, held.attempt, held.lease);
-        format!(
-            r#"{{"task_id":"{id}","attempt":{attempt},"lease":"{lease}","outcome":"completed","result":{{"ok":true}}}}"#
-        )
-    };
-    held.map(outcome).collect()
+    held.map(|held| {
+        let id = held.task.task_id;
+        let attempt = held.attempt;
+        let lease = held.lease;
+        let holder = format!(r#""task_id":"{id}","attempt":{attempt},"lease":"{lease}""#);
+        format!(r#"{{{holder},"outcome":"completed","result":{{"ok":true}}}}"#)
+    })
+    .collect()
 }
 
-/// Tasks a second from `before` to `end`.
-pub(super) fn rate(before: &Used, end: Instant, count: u64) -> f64 {
+/// Returns the tasks per second from `before` to `end`.
+pub(super) fn rate(before: &Usage, end: Instant, count: u64) -> f64 {
     count as f64 / end.duration_since(before.at).as_secs_f64()
 }
 
-/// The CPU of gateway, worker and load for each task, in µs.
-pub(super) fn cpu_us(before: &Used, after: &Used, count: u64) -> [f64; 3] {
+/// Returns the CPU time of gateway, worker and load for each task, in µs.
+pub(super) fn cpu_us(before: &Usage, after: &Usage, count: u64) -> [f64; 3] {
     let spent =
         [after.gateway - before.gateway, after.worker - before.worker, after.load - before.load];
     spent.map(|time| (time.as_micros() as f64 / count as f64 * 10.0).round() / 10.0)
 }
 
-/// Ends a bed whose doctor must find nothing.
-async fn settle(bed: Bed) -> Result<(), Error> {
-    let findings = bed.engine.doctor().await?.len() as u64;
+/// Ends a setup after the doctor found nothing in its store.
+async fn settle(setup: Setup) -> Result<(), Error> {
+    let findings = setup.engine.doctor().await?.len() as u64;
     check("the doctor's findings", findings, 0)?;
-    bed.end().await
+    setup.end().await
 }
 
 #[cfg(test)]

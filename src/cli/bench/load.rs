@@ -1,4 +1,4 @@
-//! What the loads are made of: tasks, batches, and running several at once.
+//! The parts of the loads: tasks, batches, and running several loads in parallel.
 
 use std::str::FromStr;
 
@@ -12,41 +12,40 @@ use crate::domain::sla::Sla;
 use crate::domain::task::{Claimed, NewTask, OnParentCancel, Outcome, Priority, Report, Start};
 use crate::engine::{self, Claim, Engine};
 
-/// Tasks in one call.
+/// The number of tasks in one call.
 pub(super) const BATCH: u64 = 100;
 
 /// The size of a task's payload, in bytes of JSON.
 pub(super) const PAYLOAD_BYTES: usize = 300;
 
-/// The type of the tasks, which needs no approval, and the agent that they go to.
+/// The type of the tasks, which needs no approval, and the agent that gets them.
 pub(super) const KIND: &str = "faq";
 pub(super) const AGENT: &str = "faq_agent";
 
-/// A type of tasks that go to another agent.
+/// A type of tasks that another agent gets.
 pub(super) const OTHER_KIND: &str = "bugfix";
 
-/// A payload of [`PAYLOAD_BYTES`].
+/// Returns a payload of [`PAYLOAD_BYTES`] bytes.
 pub(super) fn payload() -> String {
-    let (head, tail) = (
-        r#"{"question":"How do I reset my password?","user":"u-48213","locale":"en","context":""#,
-        r#""}"#,
-    );
+    let head =
+        r#"{"question":"How do I reset my password?","user":"u-48213","locale":"en","context":""#;
+    let tail = r#""}"#;
     let filling = "lorem ipsum dolor sit amet ".repeat(12);
     format!("{head}{}{tail}", &filling[..PAYLOAD_BYTES - head.len() - tail.len()])
 }
 
-/// The body of `POST /tasks`.
+/// Returns the body of `POST /tasks` for one task.
 pub(super) fn submission() -> String {
     format!(r#"{{"type":"{KIND}","priority":"P2","payload":{}}}"#, payload())
 }
 
-/// The body of `POST /tasks/batch`.
+/// Returns the body of `POST /tasks/batch` for `count` tasks.
 pub(super) fn submissions(count: u64) -> String {
     let tasks: Vec<_> = (0..count).map(|_| submission()).collect();
     format!(r#"{{"tasks":[{}]}}"#, tasks.join(","))
 }
 
-/// Who calls an engine in this process, and what he submits and claims.
+/// A caller of an engine in this process, with the task and the claim that it repeats.
 #[derive(Clone)]
 pub(super) struct Caller {
     engine: Engine,
@@ -57,7 +56,6 @@ pub(super) struct Caller {
 
 impl Caller {
     pub(super) fn new(engine: &Engine) -> Result<Self, Error> {
-        let name = |word: &str| Name::from_str(word).map_err(unexpected::<NotAName>);
         let task = NewTask {
             kind: name(KIND)?,
             payload: RawValue::from_string(payload())?,
@@ -87,21 +85,20 @@ impl Caller {
         Ok(Self { engine: engine.clone(), principal, task, claim })
     }
 
-    /// Submits `count` tasks in one call.
     pub(super) async fn submit(&self, count: u64) -> Result<(), Error> {
         self.submit_these((0..count).map(|_| self.task.clone()).collect()).await
     }
 
-    /// Submits a task of [`OTHER_KIND`] for each of these promises, in batches.
-    pub(super) async fn submit_promised(&self, promises: &[Sla]) -> Result<(), Error> {
-        let kind = Name::from_str(OTHER_KIND).map_err(unexpected::<NotAName>)?;
-        for batch in promises.chunks(BATCH as usize) {
-            let task = |sla: &Sla| NewTask {
+    /// Submits a task of [`OTHER_KIND`] for each of these SLAs, in batches.
+    pub(super) async fn submit_with_slas(&self, slas: &[Sla]) -> Result<(), Error> {
+        let kind = name(OTHER_KIND)?;
+        for batch in slas.chunks(BATCH as usize) {
+            let tasks = batch.iter().map(|sla| NewTask {
                 kind: kind.clone(),
                 sla: Some(sla.clone()),
                 ..self.task.clone()
-            };
-            self.submit_these(batch.iter().map(task).collect()).await?;
+            });
+            self.submit_these(tasks.collect()).await?;
         }
         Ok(())
     }
@@ -113,30 +110,27 @@ impl Caller {
         Ok(())
     }
 
-    /// Routes a batch; returns how many.
+    /// Routes a batch. Returns how many tasks were routed.
     pub(super) async fn route(&self) -> Result<u64, Error> {
         Ok(self.engine.route().await?.moved as u64)
     }
 
-    /// Claims up to `most`, at most a batch.
+    /// Claims up to `most` tasks, at most a batch.
     pub(super) async fn claim(&self, most: u64) -> Result<Vec<Claimed>, Error> {
         let claim = Claim { max: most.min(BATCH) as u32, ..self.claim.clone() };
         Ok(self.engine.claim(&self.principal, claim).await?)
     }
 
-    /// Completes what was claimed; returns how many.
     pub(super) async fn complete(&self, claimed: Vec<Claimed>) -> Result<u64, Error> {
-        let report = |held: Claimed| {
-            let result = RawValue::from_string(r#"{"ok":true}"#.to_owned()).ok();
-            Report {
-                id: held.task.id,
-                attempt: held.task.attempt,
-                lease: held.lease,
-                outcome: Outcome::Completed { result },
-            }
-        };
-        let answers =
-            self.engine.report(&self.principal, claimed.into_iter().map(report).collect()).await?;
+        let reports = claimed.into_iter().map(|held| Report {
+            id: held.task.id,
+            attempt: held.task.attempt,
+            lease: held.lease,
+            outcome: Outcome::Completed {
+                result: RawValue::from_string(r#"{"ok":true}"#.to_owned()).ok(),
+            },
+        });
+        let answers = self.engine.report(&self.principal, reports.collect()).await?;
         let count = answers.len() as u64;
         for answer in answers {
             answer?;
@@ -145,15 +139,19 @@ impl Caller {
     }
 }
 
+fn name(word: &str) -> Result<Name, Error> {
+    Name::from_str(word).map_err(unexpected::<NotAName>)
+}
+
 fn unexpected<E: std::error::Error + Send + Sync + 'static>(error: E) -> Error {
     Error::Engine(engine::Error::Corrupt(Box::new(error)))
 }
 
-/// Runs loads side by side; returns what each gave.
+/// Runs loads in parallel and returns the result of each, in the order in which they end.
 ///
 /// # Errors
 ///
-/// The first that one of them met; the others are dropped.
+/// Returns the first error of a load; the other loads are dropped.
 pub(super) async fn side_by_side<T: Send + 'static>(
     loads: impl IntoIterator<Item = impl Future<Output = Result<T, Error>> + Send + 'static>,
 ) -> Result<Vec<T>, Error> {
@@ -165,12 +163,12 @@ pub(super) async fn side_by_side<T: Send + 'static>(
     Ok(done)
 }
 
-/// `count` cut into `parts` that differ by one at most.
+/// Splits `count` into `parts` that differ by one at most.
 pub(super) fn shares(count: u64, parts: u64) -> impl Iterator<Item = u64> {
     (0..parts).map(move |nth| count / parts + u64::from(nth < count % parts))
 }
 
-/// Compares what came out with what went in.
+/// Returns an error unless the counted number is the expected one.
 pub(super) fn check(what: &'static str, found: u64, expected: u64) -> Result<(), Error> {
     if found == expected { Ok(()) } else { Err(Error::Miscount { what, found, expected }) }
 }
@@ -180,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_has_the_size_that_is_told() {
+    fn a_payload_has_the_stated_size() {
         assert_eq!(payload().len(), PAYLOAD_BYTES);
         serde_json::from_str::<serde_json::Value>(&submissions(3)).unwrap();
     }

@@ -1,10 +1,9 @@
-//! `orchestrator bench`: how fast, how soon, how small, measured on this machine.
+//! `orchestrator bench`: throughput, latency and memory, measured on this machine.
 //!
-//! Each figure gets a store of its own and, where it goes over HTTP, a gateway and a worker as child processes with
-//! the settings that come built in. Loads are bounded in count and time and never leave this machine. Figures go to
-//! stdout, one JSON object a line; what is going on goes to stderr.
+//! Each figure gets a store of its own and, if it goes over HTTP, a gateway and a worker as child
+//! processes with the default settings. Loads are bounded in count and time and never leave this
+//! machine. Figures go to stdout, one JSON object per line; progress goes to stderr.
 
-mod bed;
 mod depth;
 mod figure;
 mod idle;
@@ -12,6 +11,7 @@ mod life;
 mod load;
 mod memory;
 mod pickup;
+mod setup;
 mod submit;
 mod timers;
 mod wire;
@@ -23,86 +23,98 @@ use futures_util::future::BoxFuture;
 
 use crate::engine::{self, Engine};
 use crate::runtime::redis_server;
-use bed::Ground;
 use figure::Reporter;
+use setup::Setups;
 
-/// What is to be measured.
+/// What to measure, and how large the loads are.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// Use this Redis, which must be empty, instead of private ones. It is emptied afterwards.
     #[arg(long, value_name = "URL")]
     pub redis_url: Option<String>,
-    /// Only these figures.
+    /// Measure only these figures.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<Name>,
-    /// The most tasks in any figure.
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
+    /// Use at most this many tasks for a figure.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000_000,
+        value_parser = clap::value_parser!(u64).range(100..=10_000_000)
+    )]
     pub tasks: u64,
-    /// How often to measure; the median is shown, with the extremes beside it.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
+    /// Measure this many rounds; the output shows the median and the extremes.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u8).range(1..=20)
+    )]
     pub rounds: u8,
-    /// A short run: small loads, one round. Shows that everything works, not how fast.
+    /// Run briefly, with small loads and one round: shows that everything works, not how fast.
     #[arg(long)]
     pub quick: bool,
 }
 
-/// A group of figures.
+/// A group of figures that are measured together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Name {
-    /// Submit, route, claim, complete through the engine in this process, and the same in a naive store.
+    /// Submit, route, claim and complete through the engine in this process, and the same in a
+    /// naive store.
     FullLifeStore,
-    /// Submit, route, claim, complete through the HTTP batch calls.
+    /// Submit, route, claim and complete through the HTTP batch calls.
     FullLifeBatch,
-    /// `POST /tasks`, one by one.
+    /// Submit tasks one by one with `POST /tasks`.
     SubmitSingle,
-    /// `POST /tasks/batch`.
+    /// Submit tasks in batches with `POST /tasks/batch`.
     SubmitBatch,
-    /// How soon a waiting agent has a task.
+    /// Time until a waiting agent has a task.
     Pickup,
-    /// How much memory a queued task takes.
+    /// Memory of a queued task in Redis.
     MemoryPerTask,
-    /// What submitting and claiming cost at different depths of the queue.
+    /// Cost of submitting and claiming at different depths of the queue.
     Depth,
-    /// Ten thousand deadlines that pass within one second, and what claims notice of them.
+    /// Ten thousand deadlines that pass within one second, and their effect on claims.
     Timers,
-    /// What it costs to do nothing.
+    /// CPU, commands and memory of an idle fleet.
     Idle,
 }
 
-/// Why there is no figure.
+/// The reason why a figure could not be measured.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant is")]
 pub enum Error {
     #[error("cannot run a private Redis")]
     PrivateRedis(#[from] redis_server::Error),
     #[error(
-        "the Redis at --redis-url is not empty; the bench empties what it uses, so it takes only an empty one"
+        "the Redis at --redis-url is not empty; the benchmarks delete everything in it, so name an \
+         empty one"
     )]
     NotEmpty,
     #[error("the store failed")]
     Engine(#[from] engine::Error),
-    #[error("cannot {action} a process of our own")]
+    #[error("cannot {action} a child process")]
     Process { action: &'static str, source: io::Error },
     #[error("the {0} process was not ready in time")]
     NotReady(&'static str),
-    #[error("a call of the gateway failed")]
+    #[error("a call to the gateway failed")]
     Io(#[from] io::Error),
     #[error("the gateway answered {status}: {body}")]
     Refused { status: u16, body: String },
     #[error("the gateway's answer cannot be read")]
     Answer(#[from] serde_json::Error),
-    #[error("{what} came to {found} instead of {expected}")]
+    #[error("{what}: counted {found} instead of {expected}")]
     Miscount { what: &'static str, found: u64, expected: u64 },
     #[error("{0} took too long")]
     TooLong(&'static str),
 }
 
-/// Opens an engine over the store at a URL.
+/// A function that opens an engine over the store at a URL.
 pub type Open =
     Box<dyn Fn(String) -> BoxFuture<'static, Result<Engine, engine::Error>> + Send + Sync>;
 
-/// How large the loads are.
+/// The sizes of the loads of each figure.
 #[derive(Clone, Copy, Debug)]
 struct Scale {
     rounds: u8,
@@ -154,36 +166,36 @@ impl Scale {
     }
 }
 
-/// Measures what is asked for.
+/// Measures the figures that the options name, or all of them.
 ///
 /// # Errors
 ///
-/// If a load cannot be run, or the counts afterwards are not what they must be.
+/// Returns an error if a load cannot be run, or if the counts afterwards are wrong.
 pub async fn run(options: &Options, open: Open) -> Result<(), Error> {
     let scale = Scale::of(options);
-    let ground = Ground::new(options.redis_url.clone(), open);
+    let setups = Setups::new(options.redis_url.clone(), open);
     let reporter = Reporter;
     let names = if options.only.is_empty() { Name::value_variants() } else { &options.only };
     for name in names {
         reporter.progress(&format!("{name:?} …"));
         match name {
             Name::FullLifeStore => {
-                life::store(&ground, &reporter, scale.life, scale.rounds).await?
+                life::store(&setups, &reporter, scale.life, scale.rounds).await?
             }
             Name::FullLifeBatch => {
-                life::batch(&ground, &reporter, scale.life, scale.rounds).await?
+                life::batch(&setups, &reporter, scale.life, scale.rounds).await?
             }
             Name::SubmitSingle => {
-                submit::single(&ground, &reporter, scale.single, scale.rounds).await?
+                submit::single(&setups, &reporter, scale.single, scale.rounds).await?
             }
             Name::SubmitBatch => {
-                submit::batch(&ground, &reporter, scale.batch, scale.rounds).await?
+                submit::batch(&setups, &reporter, scale.batch, scale.rounds).await?
             }
-            Name::Pickup => pickup::measure(&ground, &reporter, scale.pickup_s).await?,
-            Name::MemoryPerTask => memory::measure(&ground, &reporter, scale.memory).await?,
-            Name::Depth => depth::measure(&ground, &reporter, scale.deepest, scale.rounds).await?,
-            Name::Timers => timers::measure(&ground, &reporter, scale.timers, scale.rounds).await?,
-            Name::Idle => idle::measure(&ground, &reporter, scale.idle_s).await?,
+            Name::Pickup => pickup::measure(&setups, &reporter, scale.pickup_s).await?,
+            Name::MemoryPerTask => memory::measure(&setups, &reporter, scale.memory).await?,
+            Name::Depth => depth::measure(&setups, &reporter, scale.deepest, scale.rounds).await?,
+            Name::Timers => timers::measure(&setups, &reporter, scale.timers, scale.rounds).await?,
+            Name::Idle => idle::measure(&setups, &reporter, scale.idle_s).await?,
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! How soon a waiting agent has a task: open loop, so that a slow answer does not slow the load down.
+//! The time until a waiting agent has a task, under an open load: slow answers do not slow the load
+//! down.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,24 +10,24 @@ use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, timeout};
 
 use super::Error;
-use super::bed::{Fleet, Ground};
 use super::figure::{Figure, Reporter, percentile_ms};
 use super::load::{self, AGENT, PAYLOAD_BYTES, check, side_by_side};
+use super::setup::{Fleet, Setups};
 use super::wire::Wire;
 
-/// Submissions a second.
+/// The number of submissions per second.
 const RATE: u64 = 100;
 
-/// How many agents wait: one must always be free while the others report.
+/// How many agents claim: one must always wait while the others report.
 const AGENTS: u64 = 4;
 
-/// How many connections the submissions take turns on: more than are ever on their way at once.
+/// How many connections submit in turn: more than there are concurrent submissions.
 const SUBMITTERS: u64 = 8;
 
-/// Tasks before the first that counts: they load scripts and warm caches.
+/// How many tasks are not counted at the start: they load scripts and fill caches.
 const WARM_UP: u64 = 20;
 
-/// What one side saw of a task: when it sent its request and when it had the answer.
+/// For each task, when one side sent its request and when it had the answer.
 type Seen = HashMap<String, (Instant, Instant)>;
 
 #[derive(Deserialize)]
@@ -46,27 +47,30 @@ struct Submitted {
     task_id: String,
 }
 
-/// `pickup_*` from the submission's answer to the claim's, and `end_to_end_*` from the sending of the submission.
+/// Measures `pickup_*` from the answer to the submission to the answer to the claim, and
+/// `end_to_end_*` from the sending of the submission.
 pub(super) async fn measure(
-    ground: &Ground,
+    setups: &Setups,
     reporter: &Reporter,
     seconds: u64,
 ) -> Result<(), Error> {
-    let bed = ground.fleet().await?;
+    let setup = setups.fleet().await?;
     let count = WARM_UP + RATE * seconds;
-    let before = bed.used().await?;
+    let before = setup.usage().await?;
     let limit = Duration::from_secs(seconds + 30);
-    let (submitted, claimed) =
-        timeout(limit, run(bed.fleet()?, count)).await.map_err(|_| Error::TooLong("pickup"))??;
-    let after = bed.used().await?;
-    bed.end().await?;
+    let (submitted, claimed) = timeout(limit, run(setup.fleet()?, count))
+        .await
+        .map_err(|_| Error::TooLong("pickup"))??;
+    let after = setup.usage().await?;
+    setup.end().await?;
     check("claimed tasks", claimed.len() as u64, count)?;
     let mut order: Vec<_> = submitted.iter().collect();
     order.sort_by_key(|(_, (sent, _))| *sent);
-    let (mut pickup, mut end_to_end) = (Vec::new(), Vec::new());
+    let mut pickup = Vec::new();
+    let mut end_to_end = Vec::new();
     for (id, (sent, answered)) in order.into_iter().skip(WARM_UP as usize) {
         let Some((_, had)) = claimed.get(id) else { continue };
-        // The agent may have the task before the submitter has his answer.
+        // The agent can have the task before the submitter has its answer.
         pickup.push(had.saturating_duration_since(*answered));
         end_to_end.push(had.saturating_duration_since(*sent));
     }
@@ -97,13 +101,15 @@ async fn run(fleet: &Fleet, count: u64) -> Result<(Seen, Seen), Error> {
         submitters.push(submit(fleet.connect().await?, nth, count));
     }
     let (submitted, claimed) = tokio::try_join!(side_by_side(submitters), side_by_side(agents))?;
-    let join = |parts: Vec<Seen>| parts.into_iter().flatten().collect();
-    Ok((join(submitted), join(claimed)))
+    let submitted = submitted.into_iter().flatten().collect();
+    let claimed = claimed.into_iter().flatten().collect();
+    Ok((submitted, claimed))
 }
 
-/// Sends every [`SUBMITTERS`]th submission, each at its time.
+/// Sends every [`SUBMITTERS`]th submission, each at its scheduled time.
 async fn submit(mut wire: Wire, nth: u64, count: u64) -> Result<Seen, Error> {
-    let (mut seen, body) = (Seen::new(), load::submission());
+    let mut seen = Seen::new();
+    let body = load::submission();
     let start = tokio::time::Instant::now() + Duration::from_millis(200 + nth * 1_000 / RATE);
     let mut ticks =
         tokio::time::interval_at(start, Duration::from_millis(SUBMITTERS * 1_000 / RATE));
@@ -119,7 +125,7 @@ async fn submit(mut wire: Wire, nth: u64, count: u64) -> Result<Seen, Error> {
     Ok(seen)
 }
 
-/// Waits, claims and completes until all have been claimed.
+/// Waits for tasks, claims and completes them until all have been claimed.
 async fn work(
     mut wire: Wire,
     nth: u64,
@@ -136,7 +142,8 @@ async fn work(
         let Claimed { tasks } = serde_json::from_slice(answer)?;
         for held in tasks {
             claimed.fetch_add(1, Ordering::Relaxed);
-            let (attempt, lease) = (held.attempt, held.lease);
+            let attempt = held.attempt;
+            let lease = held.lease;
             let outcome =
                 format!(r#"{{"attempt":{attempt},"lease":"{lease}","result":{{"ok":true}}}}"#);
             wire.post(&format!("/tasks/{}/complete", held.task.task_id), outcome.as_bytes())

@@ -1,5 +1,5 @@
-//! What a figure is measured on: an empty store, an engine over it, and where needed a gateway and a worker as
-//! processes of their own, so that the CPU of each is known.
+//! The setup for one figure: an empty store, an engine over it, and, where needed, a gateway and a
+//! worker as processes of their own, so that the CPU time of each is known.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
@@ -19,37 +19,37 @@ use crate::runtime::redis_server::{Options, RedisServer};
 /// How long a child process may take until it is ready.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// How often a starting child is looked at.
-const GLANCE: Duration = Duration::from_millis(5);
+/// The interval at which a starting child process is checked.
+const POLL: Duration = Duration::from_millis(5);
 
-/// How long a child may take to stop.
+/// How long a child process may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Where beds are made.
-pub(super) struct Ground {
+/// Creates a setup for each figure, over the given Redis or over private ones.
+pub(super) struct Setups {
     redis_url: Option<String>,
     open: Open,
 }
 
-/// An empty store and what runs over it.
-pub(super) struct Bed {
+/// An empty store, and the processes that run over it.
+pub(super) struct Setup {
     redis: Option<RedisServer>,
     pub(super) engine: Engine,
     fleet: Option<Fleet>,
 }
 
-/// A gateway and a worker.
+/// A gateway and a worker as child processes.
 pub(super) struct Fleet {
     gateway: Child,
     worker: Child,
     pub(super) address: SocketAddr,
     key: String,
-    /// From the start of the gateway's process until it was ready.
+    /// The time from the start of the gateway's process until it was ready.
     pub(super) ready_in: Duration,
 }
 
-/// What the parts have used so far.
-pub(super) struct Used {
+/// The resources that the processes of a setup have used since their start.
+pub(super) struct Usage {
     pub(super) at: Instant,
     pub(super) redis: Spent,
     pub(super) gateway: Duration,
@@ -57,13 +57,13 @@ pub(super) struct Used {
     pub(super) load: Duration,
 }
 
-impl Ground {
+impl Setups {
     pub(super) fn new(redis_url: Option<String>, open: Open) -> Self {
         Self { redis_url, open }
     }
 
-    /// An empty store with an engine over it.
-    pub(super) async fn store(&self) -> Result<Bed, Error> {
+    /// Creates an empty store with an engine over it.
+    pub(super) async fn store(&self) -> Result<Setup, Error> {
         let redis = match &self.redis_url {
             Some(_) => None,
             None => Some(
@@ -79,36 +79,35 @@ impl Ground {
         if !engine.is_empty().await? {
             return Err(Error::NotEmpty);
         }
-        Ok(Bed { redis, engine, fleet: None })
+        Ok(Setup { redis, engine, fleet: None })
     }
 
-    /// The same with a gateway and a worker.
-    pub(super) async fn fleet(&self) -> Result<Bed, Error> {
-        let mut bed = self.store().await?;
+    /// Creates an empty store with an engine, a gateway and a worker over it.
+    pub(super) async fn fleet(&self) -> Result<Setup, Error> {
+        let mut setup = self.store().await?;
         let url = self
             .redis_url
             .clone()
-            .or_else(|| bed.redis.as_ref().map(RedisServer::url))
+            .or_else(|| setup.redis.as_ref().map(RedisServer::url))
             .unwrap_or_default();
-        bed.fleet = Some(Fleet::start(&url).await?);
-        Ok(bed)
+        setup.fleet = Some(Fleet::start(&url).await?);
+        Ok(setup)
     }
 }
 
-impl Bed {
+impl Setup {
     pub(super) fn fleet(&self) -> Result<&Fleet, Error> {
         self.fleet.as_ref().ok_or(Error::NotReady("gateway"))
     }
 
-    /// What has been used so far.
-    pub(super) async fn used(&self) -> Result<Used, Error> {
-        let cpu = |child: &Child| child.id().and_then(process::cpu_time).unwrap_or_default();
+    /// Returns the resources used so far.
+    pub(super) async fn usage(&self) -> Result<Usage, Error> {
         let fleet = self.fleet.as_ref();
-        Ok(Used {
+        Ok(Usage {
             at: Instant::now(),
             redis: self.engine.spent().await?,
-            gateway: fleet.map(|fleet| cpu(&fleet.gateway)).unwrap_or_default(),
-            worker: fleet.map(|fleet| cpu(&fleet.worker)).unwrap_or_default(),
+            gateway: fleet.map(|fleet| cpu_time(&fleet.gateway)).unwrap_or_default(),
+            worker: fleet.map(|fleet| cpu_time(&fleet.worker)).unwrap_or_default(),
             load: process::cpu_time(std::process::id()).unwrap_or_default(),
         })
     }
@@ -127,8 +126,12 @@ impl Bed {
     }
 }
 
-impl Used {
-    /// Redis's CPU since `before` for each of `tasks`, in microseconds.
+fn cpu_time(child: &Child) -> Duration {
+    child.id().and_then(process::cpu_time).unwrap_or_default()
+}
+
+impl Usage {
+    /// Returns the CPU time of Redis since `before` for each of `tasks`, in microseconds.
     pub(super) fn redis_us_since(&self, before: &Self, tasks: u64) -> f64 {
         (self.redis.cpu_us - before.redis.cpu_us) as f64 / tasks as f64
     }
@@ -151,17 +154,17 @@ impl Fleet {
             if has_ended || began.elapsed() > START_LIMIT {
                 return Err(Error::NotReady("gateway"));
             }
-            sleep(GLANCE).await;
+            sleep(POLL).await;
         }
         Ok(Self { gateway, worker, address, key, ready_in: began.elapsed() })
     }
 
-    /// A new connection to the gateway.
+    /// Opens a new connection to the gateway.
     pub(super) async fn connect(&self) -> Result<Wire, Error> {
         Wire::connect(self.address, &self.key).await
     }
 
-    /// What the gateway and the worker have in RAM, in bytes.
+    /// Returns the resident memory of the gateway and the worker, in bytes.
     pub(super) fn resident_bytes(&self) -> [u64; 2] {
         [&self.gateway, &self.worker]
             .map(|child| child.id().and_then(process::resident_bytes).unwrap_or_default())
@@ -174,7 +177,7 @@ impl Fleet {
                 .and_then(|pid| i32::try_from(pid).ok())
                 .and_then(rustix::process::Pid::from_raw);
             if let Some(pid) = pid {
-                // It may have ended by itself.
+                // It may have ended on its own.
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             }
             if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
@@ -185,7 +188,7 @@ impl Fleet {
     }
 }
 
-/// Starts this program in another role, with the settings that come built in.
+/// Starts this program in another role, with the default settings.
 fn spawn(
     role: &'static str,
     redis_url: &str,
@@ -203,7 +206,7 @@ fn spawn(
     command.spawn().map_err(failed)
 }
 
-/// An address that nobody listens on just now.
+/// Returns a local address on which no process listens at the moment.
 async fn free_address() -> Result<SocketAddr, Error> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?)
 }

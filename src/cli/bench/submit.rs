@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::Error;
-use super::bed::{Bed, Ground};
 use super::figure::{Figure, Reporter, median, percentile_ms};
 use super::life::{batches, cpu_us, rate};
 use super::load::{self, BATCH, PAYLOAD_BYTES, check, shares, side_by_side};
+use super::setup::{Setup, Setups};
 use super::wire::Wire;
 
-/// How many callers submit one by one: each alone, and as many as meet in one group commit.
+/// How many callers submit one by one: a single one, and as many as share one group commit.
 const CONNECTIONS: [u64; 2] = [1, 32];
 
 /// How many callers submit batches.
@@ -20,39 +20,39 @@ const BATCH_CONNECTIONS: u64 = 4;
 /// How long a load may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What the rounds of one load gave.
+/// The results of all rounds of one load.
 #[derive(Default)]
 struct Rounds {
     rates: Vec<f64>,
     redis_us: Vec<f64>,
     gateway_us: Vec<f64>,
     load_us: Vec<f64>,
-    /// How long each call took, in all rounds.
+    /// The duration of each call in all rounds.
     calls: Vec<Duration>,
 }
 
-/// `submit_single_1` and `submit_single_32`.
+/// Measures `submit_single_1` and `submit_single_32`.
 pub(super) async fn single(
-    ground: &Ground,
+    setups: &Setups,
     reporter: &Reporter,
     count: u64,
     rounds: u8,
 ) -> Result<(), Error> {
     for connections in CONNECTIONS {
-        // Alone, a caller waits for each answer: fewer calls say as much.
+        // A single caller waits for each answer, so fewer calls are enough.
         let count = if connections == 1 { (count / 4).max(1) } else { count };
         let body = load::submission();
         let found =
-            measure(ground, rounds, connections, count, count, |_| ("/tasks", body.clone()))
+            measure(setups, rounds, connections, count, count, |_| ("/tasks", body.clone()))
                 .await?;
         report(reporter, &format!("submit_single_{connections}"), connections, 1, count, found)?;
     }
     Ok(())
 }
 
-/// `submit_batch`.
+/// Measures `submit_batch`.
 pub(super) async fn batch(
-    ground: &Ground,
+    setups: &Setups,
     reporter: &Reporter,
     count: u64,
     rounds: u8,
@@ -60,16 +60,16 @@ pub(super) async fn batch(
     let calls = batches(count).count() as u64;
     let count = calls * BATCH;
     let body = load::submissions(BATCH);
-    let found = measure(ground, rounds, BATCH_CONNECTIONS, calls, count, |_| {
+    let found = measure(setups, rounds, BATCH_CONNECTIONS, calls, count, |_| {
         ("/tasks/batch", body.clone())
     })
     .await?;
     report(reporter, "submit_batch", BATCH_CONNECTIONS, BATCH, count, found)
 }
 
-/// Makes `calls` calls that submit `count` tasks in all, `rounds` times.
+/// Makes `calls` calls that submit `count` tasks in total, `rounds` times.
 async fn measure(
-    ground: &Ground,
+    setups: &Setups,
     rounds: u8,
     connections: u64,
     calls: u64,
@@ -78,32 +78,32 @@ async fn measure(
 ) -> Result<Rounds, Error> {
     let mut found = Rounds::default();
     for _ in 0..rounds {
-        let bed = ground.fleet().await?;
+        let setup = setups.fleet().await?;
         let mut loads = Vec::new();
         for share in shares(calls, connections) {
             let (path, body) = request(share);
-            loads.push(post(bed.fleet()?.connect().await?, path, body, share));
+            loads.push(post(setup.fleet()?.connect().await?, path, body, share));
         }
-        let before = bed.used().await?;
+        let before = setup.usage().await?;
         let took = timeout(LIMIT, side_by_side(loads))
             .await
             .map_err(|_| Error::TooLong("submitting"))??;
         let end = Instant::now();
-        // What the worker routes behind them is not the submission's cost: Redis is asked at once.
-        let after = bed.used().await?;
+        // Redis is read at once, because the routing that follows is not a cost of the submission.
+        let after = setup.usage().await?;
         found.rates.push(rate(&before, end, count));
         found.redis_us.push(after.redis_us_since(&before, count));
         let [gateway, _, load] = cpu_us(&before, &after, count);
         found.gateway_us.push(gateway);
         found.load_us.push(load);
         found.calls.extend(took.into_iter().flatten());
-        finish(bed, count).await?;
+        finish(setup, count).await?;
     }
     found.calls.sort();
     Ok(found)
 }
 
-/// Posts `body` so many times; returns how long each call took.
+/// Posts `body` in each of `calls` calls. Returns the duration of each.
 async fn post(
     mut wire: Wire,
     path: &'static str,
@@ -119,11 +119,11 @@ async fn post(
     Ok(took)
 }
 
-/// Every task that was accepted must be there.
-async fn finish(bed: Bed, count: u64) -> Result<(), Error> {
-    let stats = bed.engine.stats().await?;
+/// Ends a setup after it checked that every accepted task is stored.
+async fn finish(setup: Setup, count: u64) -> Result<(), Error> {
+    let stats = setup.engine.stats().await?;
     check("stored tasks", stats.by_priority.iter().map(|(_, count)| count).sum(), count)?;
-    bed.end().await
+    setup.end().await
 }
 
 fn report(

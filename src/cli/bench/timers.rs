@@ -1,4 +1,5 @@
-//! Ten thousand deadlines that pass within one second: how soon all of them are announced, and what agents notice.
+//! Ten thousand deadlines that pass within one second: how soon all are announced, and the effect
+//! on claims.
 
 use std::time::{Duration, Instant};
 
@@ -6,45 +7,45 @@ use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
 use super::Error;
-use super::bed::{Bed, Fleet, Ground};
 use super::figure::{Figure, Reporter, median, percentile_ms};
 use super::life::{Held, batches, outcomes_of};
 use super::load::{AGENT, Caller, check, side_by_side};
+use super::setup::{Fleet, Setup, Setups};
 use super::wire::Wire;
 use crate::domain::event::TypePattern;
 use crate::domain::sla::Sla;
 use crate::domain::time;
 use crate::engine::EventFilter;
 
-/// Over how long the deadlines are spread, in milliseconds.
+/// The period over which the deadlines are spread, in milliseconds.
 const SPREAD_MS: u64 = 1_000;
 
-/// How long the claims are watched before the first deadline passes, and again from then on.
+/// How long claims are measured without deadlines, and again from the first deadline on.
 const WATCHED: Duration = Duration::from_secs(2);
 
-/// How long after their submission the deadlines pass: time to watch the claims without them.
+/// How long after their submission the deadlines pass: time to measure the claims without them.
 const AHEAD_MS: u64 = 8_000;
 
 /// How many agents claim meanwhile, and how many tasks in one call.
 const AGENTS: u64 = 2;
 const CLAIM: u64 = 10;
 
-/// Tasks that the agents can claim for each deadline: more than they can do while they are watched.
+/// The number of claimable tasks for each deadline: more than the agents can do in the time.
 const CLAIMABLE: u64 = 8;
 
 /// How long announcements are waited for.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether all are announced.
-const GLANCE: Duration = Duration::from_millis(50);
+/// The interval at which the announcements and the routing are checked.
+const POLL: Duration = Duration::from_millis(50);
 
-/// What one watch saw: tasks a second, and how long each call took.
+/// The result of one measurement: tasks per second, and the duration of each call.
 struct Watched {
     rate: f64,
     calls: Vec<Duration>,
 }
 
-/// What of an announcement matters here.
+/// The parts of an announcement that are read here.
 #[derive(Deserialize)]
 struct Announced {
     payload: Due,
@@ -67,19 +68,23 @@ struct Claimed<'a> {
     tasks: Vec<Held<'a>>,
 }
 
-/// `timers_announced`, `timers_latest`, `claims_beside_timers` and `claims_slowdown`.
+/// Measures `timers_announced`, `timers_latest` and `claims_slowdown`.
 pub(super) async fn measure(
-    ground: &Ground,
+    setups: &Setups,
     reporter: &Reporter,
     count: u64,
     rounds: u8,
 ) -> Result<(), Error> {
-    let (mut took, mut latest, mut slower) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut rates, mut before, mut beside) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
+    let mut took = Vec::new();
+    let mut latest = Vec::new();
+    let mut slower = Vec::new();
+    let mut rates = [Vec::new(), Vec::new()];
+    let mut before = Vec::new();
+    let mut beside = Vec::new();
     for _ in 0..rounds {
-        let bed = ground.fleet().await?;
-        let (without, with, lags) = round(&bed, count).await?;
-        bed.end().await?;
+        let setup = setups.fleet().await?;
+        let (without, with, lags) = round(&setup, count).await?;
+        setup.end().await?;
         took.push(lags.iter().map(|(_, announced)| *announced).max().unwrap_or_default() as f64);
         latest.push(
             lags.iter()
@@ -113,57 +118,56 @@ pub(super) async fn measure(
     Ok(())
 }
 
-/// One round: the claims without and with deadlines that pass, and for each deadline when it passed and when it was
-/// announced, in ms after the first.
-async fn round(bed: &Bed, count: u64) -> Result<(Watched, Watched, Vec<(u64, u64)>), Error> {
-    let caller = Caller::new(&bed.engine)?;
+/// Runs one round: claims without passing deadlines and with them. Also returns for each deadline
+/// when it passed and when it was announced, in ms after the first.
+async fn round(setup: &Setup, count: u64) -> Result<(Watched, Watched, Vec<(u64, u64)>), Error> {
+    let caller = Caller::new(&setup.engine)?;
     let claimable = count * CLAIMABLE;
     for batch in batches(claimable) {
         caller.submit(batch).await?;
     }
-    let first = bed.engine.check().await? + AHEAD_MS;
-    let promises: Vec<_> = (0..count).map(|nth| promise(first + nth * SPREAD_MS / count)).collect();
-    caller.submit_promised(&promises).await?;
-    settle(bed, claimable + count).await?;
-    let without = watch(bed.fleet()?).await?;
-    bed.engine.forget_events().await?;
-    let now = bed.engine.check().await?;
+    let first = setup.engine.check().await? + AHEAD_MS;
+    let slas: Vec<_> = (0..count).map(|nth| sla(first + nth * SPREAD_MS / count)).collect();
+    caller.submit_with_slas(&slas).await?;
+    settle(setup, claimable + count).await?;
+    let without = watch(setup.fleet()?).await?;
+    setup.engine.forget_events().await?;
+    let now = setup.engine.check().await?;
     sleep(Duration::from_millis(first.saturating_sub(now))).await;
-    let with = watch(bed.fleet()?).await?;
-    let announced = timeout(LIMIT, announcements(bed, count, first)).await;
+    let with = watch(setup.fleet()?).await?;
+    let announced = timeout(LIMIT, announcements(setup, count, first)).await;
     let lags = announced.map_err(|_| Error::TooLong("announcing deadlines"))??;
     check("announced deadlines", lags.len() as u64, count)?;
     Ok((without, with, lags))
 }
 
-/// A deadline, warned of long before.
-fn promise(deadline: u64) -> Sla {
-    let (target, within_ms, start_deadline, start_within_ms) = (None, None, None, None);
+/// Returns an SLA whose warning passes long before its deadline.
+fn sla(deadline: u64) -> Sla {
     Sla {
-        target,
+        target: None,
         deadline: Some(deadline),
-        within_ms,
-        start_deadline,
-        start_within_ms,
+        within_ms: None,
+        start_deadline: None,
+        start_within_ms: None,
         alert_threshold: 1,
     }
 }
 
 /// Waits until all tasks are in their agents' subjects.
-async fn settle(bed: &Bed, count: u64) -> Result<(), Error> {
+async fn settle(setup: &Setup, count: u64) -> Result<(), Error> {
     let routed = async {
         loop {
-            let agents = bed.engine.agents().await?;
+            let agents = setup.engine.agents().await?;
             if agents.iter().map(|agent| agent.depth).sum::<u64>() == count {
                 return Ok(());
             }
-            sleep(GLANCE).await;
+            sleep(POLL).await;
         }
     };
     timeout(LIMIT, routed).await.map_err(|_| Error::TooLong("routing"))?
 }
 
-/// Claims and completes for a while.
+/// Claims and completes tasks for the time [`WATCHED`].
 async fn watch(fleet: &Fleet) -> Result<Watched, Error> {
     let mut agents = Vec::new();
     for nth in 0..AGENTS {
@@ -176,12 +180,14 @@ async fn watch(fleet: &Fleet) -> Result<Watched, Error> {
     Ok(Watched { rate, calls: done.into_iter().flat_map(|(_, calls)| calls).collect() })
 }
 
-/// One agent: completes what it holds and claims the next in the same call. Returns how many it claimed, and how long
-/// each call took.
+/// Runs one agent, which completes its tasks and claims the next in one call. Returns how many it
+/// claimed and how long each call took.
 async fn work(mut wire: Wire, nth: u64) -> Result<(u64, Vec<Duration>), Error> {
     let path = format!("/agents/{AGENT}/results");
     let claim = format!(r#""claim":{{"worker":"bench-{nth}","max":{CLAIM},"wait_ms":0}}"#);
-    let (mut outcomes, mut claimed, mut calls) = (Vec::<String>::new(), 0, Vec::new());
+    let mut outcomes = Vec::<String>::new();
+    let mut claimed = 0;
+    let mut calls = Vec::new();
     let began = Instant::now();
     while began.elapsed() < WATCHED || !outcomes.is_empty() {
         let is_over = began.elapsed() >= WATCHED;
@@ -196,13 +202,15 @@ async fn work(mut wire: Wire, nth: u64) -> Result<(u64, Vec<Duration>), Error> {
     Ok((claimed, calls))
 }
 
-/// When each deadline passed and when that was announced, in ms after the first, once all have been.
-async fn announcements(bed: &Bed, count: u64, first: u64) -> Result<Vec<(u64, u64)>, Error> {
+/// Waits until all deadlines are announced. Returns when each passed and when that was announced,
+/// in ms after the first.
+async fn announcements(setup: &Setup, count: u64, first: u64) -> Result<Vec<(u64, u64)>, Error> {
     let types = vec![TypePattern::One("sla.violation".to_owned())];
     let filter = EventFilter { types, ..EventFilter::default() };
-    let (mut seen, mut after) = (Vec::new(), None::<String>);
+    let mut seen = Vec::new();
+    let mut after = None::<String>;
     while (seen.len() as u64) < count {
-        let page = bed.engine.event_page(&filter, after.as_deref(), 200).await?;
+        let page = setup.engine.event_page(&filter, after.as_deref(), 200).await?;
         for event in &page.events {
             let one: Announced = serde_json::from_str(&event.json)?;
             let due_at = time::read(&one.payload.due_at).unwrap_or_default();
@@ -210,7 +218,7 @@ async fn announcements(bed: &Bed, count: u64, first: u64) -> Result<Vec<(u64, u6
         }
         after = Some(page.next.to_string());
         if !page.has_more {
-            sleep(GLANCE).await;
+            sleep(POLL).await;
         }
     }
     Ok(seen)

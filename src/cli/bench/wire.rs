@@ -1,5 +1,5 @@
-//! The load's own HTTP: one kept connection, requests written as they are, so that the load itself costs next to
-//! nothing beside what it measures.
+//! A minimal HTTP client for loads: one kept connection and prepared requests, so that the load
+//! costs little beside what it measures.
 
 use std::net::SocketAddr;
 
@@ -8,10 +8,10 @@ use tokio::net::TcpStream;
 
 use super::Error;
 
-/// A connection to the gateway; one request at a time.
+/// A connection to the gateway, for one request at a time.
 pub(super) struct Wire {
     stream: TcpStream,
-    /// What every request has after its first line.
+    /// The headers that every request has after its first line.
     headers: String,
     request: Vec<u8>,
     answer: Vec<u8>,
@@ -27,11 +27,11 @@ impl Wire {
         Ok(Self { stream, headers, request: Vec::new(), answer: Vec::new() })
     }
 
-    /// Posts `body` to `path`; returns the answer's body.
+    /// Posts `body` to `path` and returns the body of the answer.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for any other answer than a 2xx.
+    /// [`Error::Refused`] for every answer that is not a 2xx.
     pub(super) async fn post(&mut self, path: &str, body: &[u8]) -> Result<&[u8], Error> {
         self.request.clear();
         self.request.extend_from_slice(b"POST ");
@@ -50,7 +50,7 @@ impl Wire {
         }
     }
 
-    /// Reads an answer; returns its status and where its body is.
+    /// Reads an answer. Returns its status and the range of its body.
     async fn read(&mut self) -> Result<(u16, usize, usize), Error> {
         self.answer.clear();
         let mut head = None;
@@ -70,7 +70,7 @@ impl Wire {
     }
 }
 
-/// The status, where the body starts and how long it is; none: the head is not complete.
+/// Returns the status, the start of the body and its length. `None` if the head is incomplete.
 fn parse(answer: &[u8]) -> Option<(u16, usize, usize)> {
     let start = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&answer[..start]).ok()?;

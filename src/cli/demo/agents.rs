@@ -1,4 +1,4 @@
-//! The three agents: each claims from its own subject, works, and reports.
+//! The three agents: each claims tasks of its own subject, works on them and reports.
 
 use std::time::Duration;
 
@@ -6,21 +6,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::teller::Told;
+use super::teller::Notice;
 use super::{Caller, Error, Task};
 
-/// How long one step of work takes: long enough to be followed, short enough not to bore.
+/// How long one step of work takes: long enough to follow, short enough not to wait.
 const STEP: Duration = Duration::from_millis(120);
 
-/// A claim's answer.
 #[derive(Debug, Deserialize)]
 struct Claimed {
-    tasks: Vec<Handed>,
+    tasks: Vec<Held>,
 }
 
-/// A task under a lease.
+/// A claimed task with its attempt and lease.
 #[derive(Debug, Deserialize)]
-struct Handed {
+struct Held {
     task: Task,
     attempt: u32,
     lease: String,
@@ -38,11 +37,11 @@ pub(super) async fn serve(caller: Caller) -> Result<(), Error> {
     loop {
         let body = json!({ "worker": "demo", "max": 1, "wait_ms": 20_000 });
         let claimed: Claimed = agent.post(&claim, &body).await?;
-        for handed in claimed.tasks {
-            let result = agent.work(&handed).await?;
-            let (attempt, lease) = (handed.attempt, &handed.lease);
-            let body = json!({ "attempt": attempt, "lease": lease, "result": result });
-            agent.post::<Value>(&format!("/tasks/{}/complete", handed.task.task_id), &body).await?;
+        for held in claimed.tasks {
+            let result = agent.work(&held).await?;
+            let lease = &held.lease;
+            let body = json!({ "attempt": held.attempt, "lease": lease, "result": result });
+            agent.post::<Value>(&format!("/tasks/{}/complete", held.task.task_id), &body).await?;
         }
     }
 }
@@ -52,54 +51,51 @@ struct Agent {
 }
 
 impl Agent {
-    /// Does what the task asks for; returns its result.
-    async fn work(&self, handed: &Handed) -> Result<Value, Error> {
-        match handed.task.kind.as_str() {
-            "alert" => self.triage(handed).await,
-            "bugfix" => self.fix(handed).await,
-            "deploy" => self.deploy(handed).await,
-            _ => self.document(handed).await,
+    async fn work(&self, held: &Held) -> Result<Value, Error> {
+        match held.task.kind.as_str() {
+            "alert" => self.triage(held).await,
+            "bugfix" => self.fix(held).await,
+            "deploy" => self.deploy(held).await,
+            _ => self.document(held).await,
         }
     }
 
-    async fn triage(&self, handed: &Handed) -> Result<Value, Error> {
+    async fn triage(&self, held: &Held) -> Result<Value, Error> {
         let payload = json!({ "service": "checkout-api", "value": 0.072 });
-        self.publish(handed, "alert.triggered", payload, "checkout-api fails 7.2 % of requests")
+        self.publish(held, "alert.triggered", payload, "checkout-api fails 7.2 % of requests")
             .await?;
         sleep(STEP).await;
-        self.progress(handed, 60, "traced to release 2.14.0").await?;
+        self.progress(held, 60, "traced to release 2.14.0").await?;
         sleep(STEP).await;
         let payload =
             json!({ "service": "checkout-api", "suspect": "a null cart total since 2.14.0" });
-        let child = self.submit(handed, "bugfix", "P1", payload, "fix the null cart total").await?;
+        let child = self.submit(held, "bugfix", "P1", payload, "fix the null cart total").await?;
         Ok(json!({ "bugfix": child.task_id }))
     }
 
-    async fn fix(&self, handed: &Handed) -> Result<Value, Error> {
+    async fn fix(&self, held: &Held) -> Result<Value, Error> {
         sleep(STEP).await;
-        self.progress(handed, 50, "the failing case is a test now").await?;
+        self.progress(held, 50, "the failing case is a test now").await?;
         sleep(STEP).await;
-        self.publish(handed, "pr.opened", json!({ "pr": 1287 }), "#1287 Guard an empty cart")
-            .await?;
+        self.publish(held, "pr.opened", json!({ "pr": 1287 }), "#1287 Guard an empty cart").await?;
         sleep(STEP).await;
-        self.publish(handed, "pr.merged", json!({ "pr": 1287 }), "#1287, all checks green").await?;
+        self.publish(held, "pr.merged", json!({ "pr": 1287 }), "#1287, all checks green").await?;
         let payload =
             json!({ "service": "checkout-api", "version": "2.14.1", "environment": "production" });
-        let child = self
-            .submit(handed, "deploy", "P2", payload, "checkout-api 2.14.1 to production")
-            .await?;
+        let child =
+            self.submit(held, "deploy", "P2", payload, "checkout-api 2.14.1 to production").await?;
         Ok(json!({ "pr": 1287, "deploy": child.task_id }))
     }
 
-    async fn deploy(&self, handed: &Handed) -> Result<Value, Error> {
+    async fn deploy(&self, held: &Held) -> Result<Value, Error> {
         let version = json!({ "version": "2.14.1" });
-        self.publish(handed, "deploy.started", version.clone(), "checkout-api 2.14.1").await?;
+        self.publish(held, "deploy.started", version.clone(), "checkout-api 2.14.1").await?;
         sleep(STEP).await;
-        self.progress(handed, 50, "2 of 4 instances replaced").await?;
+        self.progress(held, 50, "2 of 4 instances replaced").await?;
         sleep(STEP).await;
-        self.publish(handed, "deploy.succeeded", version, "4 of 4 instances healthy").await?;
+        self.publish(held, "deploy.succeeded", version, "4 of 4 instances healthy").await?;
         self.publish(
-            handed,
+            held,
             "alert.resolved",
             json!({ "service": "checkout-api" }),
             "0.1 % of requests fail",
@@ -107,14 +103,14 @@ impl Agent {
         .await?;
         let payload = json!({ "article": "checkout-api runbook", "pr": 1287 });
         let child =
-            self.submit(handed, "kb_update", "P3", payload, "write down what happened").await?;
+            self.submit(held, "kb_update", "P3", payload, "write down what happened").await?;
         Ok(json!({ "version": "2.14.1", "kb_update": child.task_id }))
     }
 
-    async fn document(&self, handed: &Handed) -> Result<Value, Error> {
+    async fn document(&self, held: &Held) -> Result<Value, Error> {
         sleep(STEP).await;
-        let article = handed.task.payload["article"].clone();
-        self.publish(handed, "kb.updated", json!({ "article": article }), "checkout-api runbook")
+        let article = held.task.payload["article"].clone();
+        self.publish(held, "kb.updated", json!({ "article": article }), "checkout-api runbook")
             .await?;
         Ok(json!({ "article": article }))
     }
@@ -127,14 +123,13 @@ impl Agent {
         self.caller.client.post(path, body).await.map_err(self.caller.failed())
     }
 
-    /// Keeps the lease and says how far the work is.
-    async fn progress(&self, handed: &Handed, percent: u8, message: &str) -> Result<(), Error> {
+    async fn progress(&self, held: &Held, percent: u8, message: &str) -> Result<(), Error> {
         let progress = json!({ "percent": percent, "message": message });
-        let (attempt, lease) = (handed.attempt, &handed.lease);
-        let body = json!({ "attempt": attempt, "lease": lease, "progress": progress });
-        self.post::<Value>(&format!("/tasks/{}/heartbeat", handed.task.task_id), &body).await?;
-        self.caller.tell(Told::Progress {
-            task: handed.task.task_id.clone(),
+        let lease = &held.lease;
+        let body = json!({ "attempt": held.attempt, "lease": lease, "progress": progress });
+        self.post::<Value>(&format!("/tasks/{}/heartbeat", held.task.task_id), &body).await?;
+        self.caller.tell(Notice::Progress {
+            task: held.task.task_id.clone(),
             who: self.caller.name,
             what: format!("{percent} %"),
             why: message.to_owned(),
@@ -144,12 +139,12 @@ impl Agent {
 
     async fn publish(
         &self,
-        handed: &Handed,
+        held: &Held,
         event_type: &str,
         payload: Value,
         why: &str,
     ) -> Result<(), Error> {
-        let task = &handed.task;
+        let task = &held.task;
         let body = json!({
             "event_type": event_type,
             "payload": payload,
@@ -157,7 +152,7 @@ impl Agent {
             "trace_id": task.trace_id,
         });
         let published: Published = self.post("/events/publish", &body).await?;
-        self.caller.tell(Told::Published {
+        self.caller.tell(Notice::Published {
             task: task.task_id.clone(),
             who: self.caller.name,
             event_type: event_type.to_owned(),
@@ -167,24 +162,24 @@ impl Agent {
         Ok(())
     }
 
-    /// Submits a task that is a part of the one at hand.
+    /// Submits a child of the current task.
     async fn submit(
         &self,
-        handed: &Handed,
+        held: &Held,
         kind: &str,
         priority: &str,
         payload: Value,
         why: &str,
     ) -> Result<Task, Error> {
-        // A deployment is promised soon, and warned of while its approver still reads.
+        // A deployment has a short target, whose warning passes while its approver still reads.
         let (target, threshold) = if kind == "deploy" { ("4s", 3) } else { ("1h", 80) };
         let submission = json!({
             "sla_target": target,
             "alert_threshold": threshold,
             "type": kind,
             "priority": priority,
-            "parent_task_id": handed.task.task_id,
-            "trace_id": handed.task.trace_id,
+            "parent_task_id": held.task.task_id,
+            "trace_id": held.task.trace_id,
             "payload": payload,
         });
         self.caller.submit(&submission, why).await

@@ -1,4 +1,4 @@
-//! The human: looks at what waits for a decision, reads it, and says yes.
+//! The approver: lists pending approvals, reads each, and approves it.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::teller::Told;
+use super::teller::Notice;
 use super::{Caller, Error, Task};
 
-/// How often she looks.
-const GLANCE: Duration = Duration::from_millis(100);
+/// The interval at which the approver lists pending approvals.
+const POLL: Duration = Duration::from_millis(100);
 
-/// How long she reads.
+/// How long the approver reads before the decision.
 const READING: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Deserialize)]
@@ -32,7 +32,7 @@ struct Detail {
     task: Task,
 }
 
-/// Decides until it is dropped or a call fails.
+/// Approves pending approvals until it is dropped or a call fails.
 pub(super) async fn serve(caller: Caller) -> Result<(), Error> {
     loop {
         let pending: Pending =
@@ -40,14 +40,14 @@ pub(super) async fn serve(caller: Caller) -> Result<(), Error> {
         for approval in pending.items {
             decide(&caller, &approval).await?;
         }
-        sleep(GLANCE).await;
+        sleep(POLL).await;
     }
 }
 
 async fn decide(caller: &Caller, approval: &Approval) -> Result<(), Error> {
     let path = format!("/approvals/{}", approval.approval_id);
     let Detail { task } = caller.client.get(&path).await.map_err(caller.failed())?;
-    caller.tell(Told::Asked {
+    caller.tell(Notice::Asked {
         task: task.task_id,
         at: approval.requested_at.clone(),
         rule: approval.rule.clone(),

@@ -1,5 +1,5 @@
-//! `orchestrator demo`: an alert is found, fixed, approved and deployed by three small agents and a human, who use
-//! the public API like anybody.
+//! `orchestrator demo`: three small agents and an approver find, fix and deploy the cause of an
+//! alert. They use the public API like any client.
 
 mod agents;
 mod approver;
@@ -17,9 +17,10 @@ use tokio::time::timeout;
 
 use super::client::{self, Client};
 use crate::domain::principal::Role;
-use teller::{Teller, Told};
+use teller::{Notice, Teller};
 
-/// Who takes part, and in which role. The approver submits nothing: nobody approves his own task.
+/// The names and roles of the participants. The approver submits nothing, because a submitter
+/// cannot decide on the task.
 pub const CAST: [(&str, Role); 5] = [
     ("monitoring", Role::Agent),
     ("ops_agent", Role::Agent),
@@ -28,49 +29,50 @@ pub const CAST: [(&str, Role); 5] = [
     ("alice", Role::Approver),
 ];
 
-/// How many tasks the story has: alert, bugfix, deploy, kb_update.
+/// The number of tasks of the story: alert, bugfix, deploy, kb_update.
 const TASKS: usize = 4;
 
-/// How long the story may take; it needs about two seconds.
+/// How long the story may take. It needs about two seconds.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// Why the story could not be told.
+/// The reason why the demo failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A call of the API failed.
-    #[error("{who} could not go on")]
+    #[error("{who} cannot continue")]
     Call {
-        /// Who called.
+        /// The participant whose call failed.
         who: &'static str,
-        /// What came of it.
+        /// Why the call failed.
         #[source]
         source: client::Error,
     },
-    /// The store is somebody's: the demo's agents would take tasks that are not theirs.
+    /// The store is in use: the agents of the demo would claim tasks of its users.
     #[error(
-        "the store has {0} open task(s), which the demo's agents would take; let REDIS_URL name an empty one"
+        "the store has {0} open task(s), which the agents of the demo would claim; \
+         set REDIS_URL to an empty one"
     )]
     InUse(u64),
-    /// Somebody of the cast ended before the story did.
-    #[error("somebody of the cast fell silent")]
+    /// A participant ended before the story was over.
+    #[error("a participant ended unexpectedly")]
     Silent,
-    /// It did not come to its end in time.
-    #[error("the story did not come to its end within {LIMIT:?}")]
+    /// The tasks of the story did not end in time.
+    #[error("the demo did not finish within {LIMIT:?}")]
     TooLong,
-    /// The lines could not be written.
-    #[error("cannot write the story")]
+    /// The standard output does not accept the lines.
+    #[error("cannot write to the standard output")]
     Output(#[source] io::Error),
 }
 
-/// Somebody who calls the API and says what he does.
+/// A participant, which calls the API and reports what it does.
 #[derive(Clone)]
 struct Caller {
     name: &'static str,
     client: Client,
-    teller: mpsc::UnboundedSender<Told>,
+    teller: mpsc::UnboundedSender<Notice>,
 }
 
-/// A task as an answer has it; what else there is does not matter here.
+/// A task as an answer contains it; other members are ignored.
 #[derive(Clone, Debug, Deserialize)]
 struct Task {
     task_id: String,
@@ -81,9 +83,9 @@ struct Task {
 }
 
 impl Caller {
-    fn tell(&self, told: Told) {
-        // Nobody listens any more once the story is over.
-        let _ = self.teller.send(told);
+    fn tell(&self, notice: Notice) {
+        // The receiver is gone once the story is over.
+        let _ = self.teller.send(notice);
     }
 
     fn failed(&self) -> impl Fn(client::Error) -> Error + use<> {
@@ -93,7 +95,7 @@ impl Caller {
 
     async fn submit(&self, submission: &Value, why: &str) -> Result<Task, Error> {
         let task: Task = self.client.post("/tasks", submission).await.map_err(self.failed())?;
-        self.tell(Told::Submitted {
+        self.tell(Notice::Submitted {
             id: task.task_id.clone(),
             kind: task.kind.clone(),
             why: why.to_owned(),
@@ -102,20 +104,20 @@ impl Caller {
     }
 }
 
-/// Tells the story over the service at `url`; `key_of` gives the API key of each of [`CAST`].
+/// Runs the story over the service at `url`. `key_of` gives the API key of each of [`CAST`].
 ///
-/// True: every task was completed.
+/// Returns whether every task was completed.
 ///
 /// # Errors
 ///
-/// If the service refuses somebody, or the story takes longer than 15 s.
+/// Returns an error if the service refuses a call, or if the story takes longer than 15 s.
 pub async fn run(url: &str, key_of: impl Fn(&str) -> String) -> Result<bool, Error> {
-    let (sender, told) = mpsc::unbounded_channel();
-    let anybody =
+    let (sender, notices) = mpsc::unbounded_channel();
+    let client =
         Client::new(url, None).map_err(|source| Error::Call { who: "the demo", source })?;
     let caller = |name: &'static str| Caller {
         name,
-        client: anybody.with_key(&key_of(name)),
+        client: client.with_key(&key_of(name)),
         teller: sender.clone(),
     };
     let monitoring = caller("monitoring");
@@ -126,7 +128,7 @@ pub async fn run(url: &str, key_of: impl Fn(&str) -> String) -> Result<bool, Err
         cast.spawn(agents::serve(caller(agent)));
     }
     cast.spawn(approver::serve(caller("alice")));
-    let mut teller = Teller::new(monitoring.client.clone(), told, print::Printer::here());
+    let mut teller = Teller::new(monitoring.client.clone(), notices, print::Printer::here());
     teller.open(url).map_err(Error::Output)?;
     let tale = async {
         monitoring.submit(&alert(), "checkout-api: 7.2 % of requests fail").await?;
@@ -134,7 +136,9 @@ pub async fn run(url: &str, key_of: impl Fn(&str) -> String) -> Result<bool, Err
     };
     let ended = tokio::select! {
         ended = timeout(LIMIT, tale) => ended.unwrap_or(Err(Error::TooLong)),
-        Some(fault) = cast.join_next() => Err(fault.ok().and_then(Result::err).unwrap_or(Error::Silent)),
+        Some(ended) = cast.join_next() => {
+            Err(ended.ok().and_then(Result::err).unwrap_or(Error::Silent))
+        }
     };
     cast.shutdown().await;
     ended
@@ -146,7 +150,12 @@ fn alert() -> Value {
         "priority": "P2",
         "source": "monitoring",
         "trace_id": format!("demo-{:08x}", fastrand::u32(..)),
-        "payload": { "service": "checkout-api", "signal": "error_rate", "value": 0.072, "threshold": 0.01 },
+        "payload": {
+            "service": "checkout-api",
+            "signal": "error_rate",
+            "value": 0.072,
+            "threshold": 0.01,
+        },
     })
 }
 

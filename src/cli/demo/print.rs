@@ -1,8 +1,8 @@
-//! How the story looks: one aligned line for each thing that happens, in colour where somebody is looking.
+//! The output of the story: one aligned line for each thing that happens, in colour on a terminal.
 
 use std::io::{self, IsTerminal, Write};
 
-/// How a line is meant.
+/// The kind of a line, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mood {
     Plain,
@@ -12,14 +12,13 @@ pub(super) enum Mood {
     Event,
 }
 
-/// One thing that happened.
+/// One thing that happened to a task.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
-    /// When, ms since 1970.
+    /// When it happened, in milliseconds since 1970.
     pub(super) at: i64,
-    /// The type of the task that it is about.
+    /// The type of the task that the line is about.
     pub(super) kind: String,
-    /// The task's id.
     pub(super) id: String,
     pub(super) what: String,
     pub(super) who: String,
@@ -27,7 +26,8 @@ pub(super) struct Line {
     pub(super) mood: Mood,
 }
 
-/// How many of an id's last characters tell tasks apart: its first ones are the time.
+/// How many of an id's last characters are shown. Its first ones are the time, which is similar for
+/// all.
 const SHORT: usize = 8;
 
 pub(super) struct Printer {
@@ -36,7 +36,8 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// To standard output; coloured on a terminal unless `NO_COLOR` is set (no-color.org).
+    /// Makes a printer to standard output, with colours on a terminal unless `NO_COLOR` is set
+    /// (no-color.org).
     pub(super) fn here() -> Self {
         let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
@@ -49,16 +50,18 @@ impl Printer {
     pub(super) fn open(&mut self, url: &str) -> io::Result<()> {
         writeln!(
             self.out,
-            "A story over {url}: something breaks, and three agents and a human put it right.\n"
+            "A story over {url}: something breaks; three agents and a human repair it.\n"
         )?;
-        let (time, task, id, what, who) = ("time", "task", "id", "what", "who");
-        let head = format!("{time:>8}  {task:<10} {id:<SHORT$}  {what:<25} {who:<15} why");
+        let head = format!(
+            "{:>8}  {:<10} {:<SHORT$}  {:<25} {:<15} why",
+            "time", "task", "id", "what", "who"
+        );
         let head = self.paint(&head, "2");
         writeln!(self.out, "{head}")?;
         self.out.flush()
     }
 
-    /// Prints a line that happened `after_ms` after the story's first.
+    /// Prints a line for what happened `after_ms` after the first line.
     pub(super) fn line(&mut self, line: &Line, after_ms: i64) -> io::Result<()> {
         let time = self.paint(&format!("{:>6.3} s", after_ms as f64 / 1000.0), "2");
         let id = self.paint(&format!("{:<SHORT$}", short(&line.id)), "2");
@@ -85,8 +88,8 @@ impl Printer {
     ) -> io::Result<()> {
         let seconds = took_ms as f64 / 1000.0;
         let text = format!(
-            "{completed} of {count} tasks completed, {approvals} approved by a human, {events} events published, in \
-             {seconds:.1} s."
+            "{completed} of {count} tasks completed, {approvals} approved by a human, \
+             {events} events published, in {seconds:.1} s."
         );
         let text = self.paint(&text, if completed == count { "32" } else { "31" });
         writeln!(self.out, "\n{text}")?;
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_aligned_and_plain_where_nobody_looks() {
+    fn a_line_is_aligned_and_plain_without_a_terminal() {
         assert_eq!(
             printed(false),
             " 1.234 s  bugfix     7712abcd  approved → pending        key:alice\n"

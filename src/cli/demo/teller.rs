@@ -1,5 +1,5 @@
-//! Gathers what happens to the story's tasks, from their timelines and from what the cast says, and has it printed
-//! in the order in which it happened.
+//! Collects what happens to the tasks of the story, from their timelines and from the participants,
+//! and prints it in the order in which it happened.
 
 use std::io;
 use std::time::Duration;
@@ -14,12 +14,13 @@ use super::print::{Line, Mood, Printer};
 use crate::cli::client::Client;
 use crate::domain::time;
 
-/// How often the timelines are looked at: a reader does not notice the delay, the service does not notice the calls.
-const GLANCE: Duration = Duration::from_millis(50);
+/// The interval at which the timelines are read: too short for a reader to notice, and long enough
+/// for the service.
+const POLL: Duration = Duration::from_millis(50);
 
-/// What somebody of the cast says.
+/// What a participant reports about a task.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum Notice {
     Submitted { id: String, kind: String, why: String },
     Asked { task: String, at: String, rule: String },
     Progress { task: String, who: &'static str, what: String, why: String },
@@ -41,7 +42,7 @@ struct Transition {
     reason: Option<String>,
 }
 
-/// A task of the story, and how much of its timeline is known.
+/// A task of the story, and how many entries of its timeline are known.
 struct Followed {
     id: String,
     kind: String,
@@ -52,31 +53,30 @@ struct Followed {
 
 pub(super) struct Teller {
     client: Client,
-    told: mpsc::UnboundedReceiver<Told>,
+    notices: mpsc::UnboundedReceiver<Notice>,
     printer: Printer,
     tasks: Vec<Followed>,
-    /// Lines that are not printed yet, each with the round in which it came up.
+    /// Lines that are not printed yet, each with the round that found it.
     waiting: Vec<(u32, Line)>,
     round: u32,
     events: usize,
     approvals: usize,
-    /// When the first and the newest line happened, ms since 1970.
+    /// When the first and the newest line happened, in milliseconds since 1970.
     span: Option<(i64, i64)>,
 }
 
 impl Teller {
     pub(super) fn new(
         client: Client,
-        told: mpsc::UnboundedReceiver<Told>,
+        notices: mpsc::UnboundedReceiver<Notice>,
         printer: Printer,
     ) -> Self {
-        let (tasks, waiting) = (Vec::new(), Vec::new());
         Self {
             client,
-            told,
+            notices,
             printer,
-            tasks,
-            waiting,
+            tasks: Vec::new(),
+            waiting: Vec::new(),
             round: 0,
             events: 0,
             approvals: 0,
@@ -84,22 +84,22 @@ impl Teller {
         }
     }
 
-    /// Says what is to come.
     pub(super) fn open(&mut self, url: &str) -> io::Result<()> {
         self.printer.open(url)
     }
 
-    /// Follows the story until `count` tasks have ended, or one was not completed. True: all were completed.
+    /// Follows the story until `count` tasks are completed or one ends otherwise. Returns whether
+    /// all were completed.
     pub(super) async fn tell(&mut self, count: usize) -> Result<bool, Error> {
         loop {
             self.round += 1;
             self.look().await?;
-            while let Ok(told) = self.told.try_recv() {
-                self.take(told);
+            while let Ok(notice) = self.notices.try_recv() {
+                self.take(notice);
             }
-            let is = |status: &str| self.tasks.iter().filter(|task| task.status == status).count();
-            let (completed, given_up) = (is("completed"), is("failed") + is("cancelled"));
-            let is_over = given_up > 0 || completed == count;
+            let completed = self.count_of("completed");
+            let has_failed = self.count_of("failed") + self.count_of("cancelled") > 0;
+            let is_over = has_failed || completed == count;
             self.print(is_over).map_err(Error::Output)?;
             if is_over {
                 let (first, last) = self.span.unwrap_or_default();
@@ -109,8 +109,12 @@ impl Teller {
                     .map_err(Error::Output)?;
                 return Ok(completed == count);
             }
-            sleep(GLANCE).await;
+            sleep(POLL).await;
         }
+    }
+
+    fn count_of(&self, status: &str) -> usize {
+        self.tasks.iter().filter(|task| task.status == status).count()
     }
 
     /// Reads the timelines of the tasks that have not ended.
@@ -121,8 +125,9 @@ impl Teller {
                 continue;
             }
             let path = format!("/tasks/{}/events", task.id);
-            let failed = |source| Error::Call { who: "the teller", source };
-            let timeline: Timeline = self.client.get(&path).await.map_err(failed)?;
+            let answer = self.client.get(&path).await;
+            let timeline: Timeline =
+                answer.map_err(|source| Error::Call { who: "the teller", source })?;
             for transition in timeline.items.into_iter().skip(task.known) {
                 self.follow(nth, transition);
             }
@@ -146,7 +151,8 @@ impl Teller {
             _ => Mood::Plain,
         };
         self.approvals += usize::from(transition.verb == "approve");
-        let (done, status) = (done(&transition.verb), transition.status.replace('_', " "));
+        let done = done(&transition.verb);
+        let status = transition.status.replace('_', " ");
         let is_where_it_was = matches!(transition.verb.as_str(), "warn" | "violate");
         let what = if is_where_it_was || done == status {
             done.to_owned()
@@ -166,13 +172,13 @@ impl Teller {
         self.waiting.push((self.round, line));
     }
 
-    fn take(&mut self, told: Told) {
-        let (task, at, what, who, why, mood) = match told {
-            Told::Submitted { id, kind, why } => {
+    fn take(&mut self, notice: Notice) {
+        let (task, at, what, who, why, mood) = match notice {
+            Notice::Submitted { id, kind, why } => {
                 self.tasks.push(Followed { id, kind, why, known: 0, status: String::new() });
                 return;
             }
-            Told::Asked { task, at, rule } => {
+            Notice::Asked { task, at, rule } => {
                 let why = format!("rule: {rule}");
                 (
                     task,
@@ -183,11 +189,11 @@ impl Teller {
                     Mood::Waiting,
                 )
             }
-            Told::Progress { task, who, what, why } => {
+            Notice::Progress { task, who, what, why } => {
                 let now = born(Uuid::now_v7());
                 (task, now, format!("· {what}"), format!("key:{who}"), why, Mood::Plain)
             }
-            Told::Published { task, who, event_type, event_id, why } => {
+            Notice::Published { task, who, event_type, event_id, why } => {
                 self.events += 1;
                 (
                     task,
@@ -208,8 +214,8 @@ impl Teller {
         self.waiting.push((self.round, line));
     }
 
-    /// Prints what is known to be in order: up to the last line of an earlier round, because what happened before it
-    /// has come up by now. At the end, everything.
+    /// Prints the lines whose order is certain: up to the last line of an earlier round, because
+    /// everything before it has been found by now. At the end, prints all.
     fn print(&mut self, is_over: bool) -> io::Result<()> {
         self.waiting.sort_by_key(|(_, line)| line.at);
         let settled = self.waiting.iter().rposition(|(round, _)| is_over || *round < self.round);
@@ -222,7 +228,7 @@ impl Teller {
     }
 }
 
-/// What a verb has done.
+/// Returns what happened to the task, in a word or two.
 fn done(verb: &str) -> &str {
     match verb {
         "submit" => "submitted",
@@ -233,10 +239,10 @@ fn done(verb: &str) -> &str {
         "route" => "routed",
         "claim" | "take" => "claimed",
         "complete" => "completed",
-        "retry" => "to be retried",
+        "retry" => "retry scheduled",
         "fail" => "failed",
         "release" => "released",
-        "reap" => "taken back",
+        "reap" => "lease lost",
         "cancel" => "cancelled",
         "requeue" => "requeued",
         "warn" => "SLA warning",
@@ -245,12 +251,12 @@ fn done(verb: &str) -> &str {
     }
 }
 
-/// Milliseconds since 1970 of an RFC 3339 time; 0, if it is none.
+/// Returns the milliseconds since 1970 of an RFC 3339 time; 0 for any other text.
 fn millis(time: &str) -> i64 {
     time::read(time).and_then(|at_ms| i64::try_from(at_ms).ok()).unwrap_or_default()
 }
 
-/// When an event was logged, by its id (UUIDv7), ms since 1970.
+/// Returns when an event was logged, in milliseconds since 1970, from its id (UUIDv7).
 fn born(id: Uuid) -> i64 {
     (id.as_u128() >> 80) as i64
 }

@@ -1,4 +1,4 @@
-//! `orchestrator agents`: how they stand, and whether they may claim.
+//! `orchestrator agents`: lists, pauses and resumes agents.
 
 use std::process::ExitCode;
 
@@ -9,25 +9,25 @@ use super::json::Members;
 use super::{Error, Service};
 use crate::domain::name::Name;
 
-/// What can be done about agents.
+/// The commands for agents.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Show how each agent's subject stands.
+    /// List agents, with their waiting and current tasks.
     List {
         #[command(flatten)]
         service: Service,
     },
-    /// Give some nothing until they are resumed; what they hold goes on.
+    /// Pause agents: claims return nothing; tasks in progress continue.
     Pause {
-        /// The agents.
+        /// The agents to pause.
         #[arg(required = true)]
         agents: Vec<Name>,
         #[command(flatten)]
         service: Service,
     },
-    /// Let some claim again.
+    /// Resume paused agents, so that they can claim again.
     Resume {
-        /// The agents.
+        /// The agents to resume.
         #[arg(required = true)]
         agents: Vec<Name>,
         #[command(flatten)]
@@ -35,7 +35,7 @@ pub enum Command {
     },
 }
 
-/// The columns of a list, and the fields below them.
+/// The columns of a list: each heading and the member below it.
 const COLUMNS: &[(&str, &str)] = &[
     ("AGENT", "agent"),
     ("WAITING", "depth"),
@@ -45,14 +45,16 @@ const COLUMNS: &[(&str, &str)] = &[
 ];
 
 impl Command {
-    /// Does it.
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let (verb, agents, service) = match self {
             Self::List { service } => return service.list("/agents", COLUMNS).await,
             Self::Pause { agents, service } => ("pause", agents, service),
             Self::Resume { agents, service } => ("resume", agents, service),
         };
-        let state = |agent: &Members| format!("paused is {}", agent.word("paused"));
         service.each(&agents, |agent| format!("/agents/{agent}/{verb}"), &json!({}), state).await
     }
+}
+
+fn state(agent: &Members) -> String {
+    format!("paused is {}", agent.word("paused"))
 }

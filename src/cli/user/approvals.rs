@@ -1,4 +1,4 @@
-//! `orchestrator approvals`: what waits for a human, exactly what would run, and the decision.
+//! `orchestrator approvals`: lists approvals, shows exactly what would run, and decides.
 
 use std::process::ExitCode;
 
@@ -10,12 +10,13 @@ use uuid::Uuid;
 use super::json::Members;
 use super::{Error, Part, Service, read_json};
 
-/// What can be done about approvals.
+/// The commands for approvals.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Show which there are, the newest first.
+    /// List approvals, the newest first.
     List {
-        /// Only those of this status: pending, approved, rejected, expired, cancelled, or all.
+        /// List only approvals with this status: pending, approved, rejected, expired, cancelled,
+        /// or all.
         #[arg(long, default_value = "pending")]
         status: String,
         #[command(flatten)]
@@ -23,62 +24,70 @@ pub enum Command {
         #[command(flatten)]
         service: Service,
     },
-    /// Show all that is decided on, exactly as it would run; what could hide in it or act on the terminal is made visible.
+    /// Show everything that is decided on, exactly as it would run; hidden and control characters
+    /// are made visible.
     Show {
-        /// The approval.
+        /// The id of the approval.
         id: Uuid,
         #[command(flatten)]
         service: Service,
     },
-    /// Say yes: the task goes on, once as many have said yes as must.
+    /// Approve: the task continues once the quorum is complete.
     Approve {
-        /// The approvals, each decided for itself.
+        /// The ids of the approvals, each decided on its own.
         #[arg(required = true)]
         ids: Vec<Uuid>,
-        /// What to say about it, at most 1,000 characters.
+        /// A comment of at most 1,000 characters.
         #[arg(long)]
         comment: Option<String>,
-        /// What shall run in place of the payload: a file with a JSON object, or `-`; for one approval only.
+        /// Run this payload instead: a file with a JSON object, or `-` for the standard input; for
+        /// one approval only.
         #[arg(long)]
         payload: Option<String>,
-        /// The digest that `show` showed: refused if there is something else to decide by now.
+        /// The digest that `show` printed; the decision is refused if the content has changed
+        /// since.
         #[arg(long)]
         digest: Option<String>,
         #[command(flatten)]
         service: Service,
     },
-    /// Say no: the task is cancelled, or its agent is told if it asked to be.
+    /// Reject: the task is cancelled, or returns to its agent if the agent asked for that.
     Reject {
-        /// The approvals, each decided for itself.
+        /// The ids of the approvals, each decided on its own.
         #[arg(required = true)]
         ids: Vec<Uuid>,
-        /// Why, at most 1,000 characters; stands on the task as its error.
+        /// The reason, at most 1,000 characters; becomes the error of the task.
         #[arg(long)]
         reason: String,
-        /// The digest that `show` showed: refused if there is something else to decide by now.
+        /// The digest that `show` printed; the decision is refused if the content has changed
+        /// since.
         #[arg(long)]
         digest: Option<String>,
         #[command(flatten)]
         service: Service,
     },
-    /// Have others decide, for approvals whose deciders are gone; needs the role admin.
+    /// Retarget approvals whose approvers have left to other approvers; requires role admin.
     Retarget {
-        /// The approvals.
+        /// The ids of the approvals.
         #[arg(required = true)]
         ids: Vec<Uuid>,
-        /// The approval rule whose people decide, on its terms of today.
-        #[arg(long, conflicts_with_all = ["role", "group", "quorum"], required_unless_present_any = ["role", "group"])]
+        /// Ask the approvers of this approval rule, under its current terms.
+        #[arg(
+            long,
+            conflicts_with_all = ["role", "group", "quorum"],
+            required_unless_present_any = ["role", "group"]
+        )]
         rule: Option<String>,
-        /// A role whose callers decide; may be given several times.
+        /// Ask callers with this role; can be given several times.
         #[arg(long)]
         role: Vec<String>,
-        /// A group whose members decide; may be given several times.
+        /// Ask the members of this group; can be given several times.
         #[arg(long)]
         group: Vec<String>,
-        /// How many must approve, 1 to 20; as it is if left out.
+        /// How many people must approve, 1 to 20; unchanged by default.
         #[arg(long)]
         quorum: Option<u32>,
-        /// Why, at most 1,000 characters; stands in the audit log.
+        /// The reason, at most 1,000 characters; recorded in the audit log.
         #[arg(long)]
         reason: Option<String>,
         #[command(flatten)]
@@ -86,7 +95,7 @@ pub enum Command {
     },
 }
 
-/// The columns of a list, and the fields below them.
+/// The columns of a list: each heading and the member below it.
 const COLUMNS: &[(&str, &str)] = &[
     ("APPROVAL", "approval_id"),
     ("STATUS", "status"),
@@ -98,7 +107,6 @@ const COLUMNS: &[(&str, &str)] = &[
 ];
 
 impl Command {
-    /// Does it.
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         match self {
             Self::List { status, part, service } => {
@@ -108,19 +116,18 @@ impl Command {
             Self::Show { id, service } => service.show(&format!("/approvals/{id}")).await,
             Self::Approve { ids, comment, payload, digest, service } => {
                 if payload.is_some() && ids.len() > 1 {
-                    return Err(Error::Usage("--payload goes with one approval only".to_owned()));
+                    return Err(Error::Usage("--payload requires exactly one approval".to_owned()));
                 }
                 let payload = payload.map(|file| read_json(&file)).transpose()?;
                 decide(&service, &ids, "approve", &Decision { comment, digest, payload }).await
             }
             Self::Reject { ids, reason, digest, service } => {
-                let no = Decision { comment: Some(reason), digest, payload: None };
-                decide(&service, &ids, "reject", &no).await
+                let rejection = Decision { comment: Some(reason), digest, payload: None };
+                decide(&service, &ids, "reject", &rejection).await
             }
             Self::Retarget { ids, rule, role, group, quorum, reason, service } => {
-                let is_given = |words: &Vec<String>| !words.is_empty();
-                let roles = Some(role).filter(is_given);
-                let groups = Some(group).filter(is_given);
+                let roles = Some(role).filter(|role| !role.is_empty());
+                let groups = Some(group).filter(|group| !group.is_empty());
                 let target = Target { rule, roles, groups, quorum, reason };
                 decide(&service, &ids, "retarget", &target).await
             }
@@ -128,7 +135,7 @@ impl Command {
     }
 }
 
-/// A decision as the API takes it; a payload byte for byte.
+/// The body of a decision; the payload is sent byte for byte.
 #[derive(Serialize)]
 struct Decision {
     comment: Option<String>,
@@ -137,7 +144,7 @@ struct Decision {
     payload: Option<Box<RawValue>>,
 }
 
-/// Who decides from now on, as the API takes it.
+/// The body of a call to retarget an approval.
 #[derive(Serialize)]
 struct Target {
     rule: Option<String>,
@@ -153,14 +160,11 @@ async fn decide(
     verb: &str,
     body: &impl Serialize,
 ) -> Result<ExitCode, Error> {
-    let done = |approval: &Members| {
-        let task = approval.object("task");
-        format!(
-            "{}; task {} is {}",
-            approval.word("status"),
-            task.word("task_id"),
-            task.word("status")
-        )
-    };
-    service.each(ids, |id| format!("/approvals/{id}/{verb}"), body, done).await
+    service.each(ids, |id| format!("/approvals/{id}/{verb}"), body, result).await
+}
+
+fn result(approval: &Members) -> String {
+    let status = approval.word("status");
+    let task = approval.object("task");
+    format!("{status}; task {} is {}", task.word("task_id"), task.word("status"))
 }

@@ -1,4 +1,5 @@
-//! `orchestrator audit`: who did what, and whether the record of it is whole.
+//! `orchestrator audit`: shows who did what, and verifies that the record is complete and
+//! unchanged.
 
 use std::process::ExitCode;
 
@@ -10,18 +11,18 @@ use super::table::Table;
 use super::text::visible;
 use super::{Error, Part, Service, more, say};
 
-/// What can be asked of the audit log; needs an admin's key.
+/// The commands for the audit log; they require role admin.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Show entries, the newest first.
+    /// List entries, the newest first.
     List {
-        /// Only what this actor did, such as user:alice or key:ops.
+        /// List only what this actor did, such as user:alice or key:ops.
         #[arg(long)]
         actor: Option<String>,
-        /// Only this action, such as approve.
+        /// List only this action, such as approve.
         #[arg(long)]
         action: Option<String>,
-        /// Only what was done to this, such as `task:<id>`.
+        /// List only what was done to this subject, such as `task:<id>`.
         #[arg(long)]
         subject: Option<String>,
         #[command(flatten)]
@@ -29,12 +30,13 @@ pub enum Command {
         #[command(flatten)]
         service: Service,
     },
-    /// Read all of it, compute every hash again on this side, and name each entry that was changed or is missing.
+    /// Verify the whole log: compute every hash again on this side, and name each entry that is
+    /// changed or missing.
     ///
-    /// Exits 1 if there is one. Keep the head's hash elsewhere: whoever may write to Redis can write a whole chain anew,
-    /// but not one in which that hash is still met.
+    /// Exits 1 if there is one. Keep the head's hash elsewhere: an attacker with write access to
+    /// Redis can write a new chain, but not one that contains this hash.
     Verify {
-        /// A hash that must still be in the chain; may be given several times.
+        /// A hash that the chain must still contain; can be given several times.
         #[arg(long, value_name = "HASH")]
         expect: Vec<String>,
         #[command(flatten)]
@@ -43,7 +45,6 @@ pub enum Command {
 }
 
 impl Command {
-    /// Does it.
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         match self {
             Self::List { actor, action, subject, part, service } => {
@@ -86,8 +87,8 @@ fn entries(page: &Page) -> String {
     for entry in &page.items {
         let Entry { partition, sequence, at, actor, origin, action, subject, detail, .. } = entry;
         let detail: Vec<_> = detail.iter().map(|(name, text)| format!("{name}={text}")).collect();
-        let (number, origin) =
-            (format!("{partition}/{sequence}"), origin.as_deref().unwrap_or("-"));
+        let number = format!("{partition}/{sequence}");
+        let origin = origin.as_deref().unwrap_or("-");
         table.row([&number, at, actor, origin, action, subject, &detail.join(", ")].map(visible));
     }
     table.text() + &more(page.next_cursor.as_deref())

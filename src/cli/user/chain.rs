@@ -1,11 +1,12 @@
-//! Checking the audit log on this side: every hash is computed again from what the service shows.
+//! The verification of the audit log on this side: every hash is computed again from what the
+//! service returns.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A page of the audit log; its fields are the API's.
+/// A page of the audit log, with the members of the API.
 #[derive(Debug, Deserialize)]
 #[allow(missing_docs, reason = "the API document says what each field is")]
 pub struct Page {
@@ -14,7 +15,7 @@ pub struct Page {
     pub chains: Vec<Ends>,
 }
 
-/// An entry.
+/// An entry of the audit log, with the members of the API.
 #[derive(Clone, Debug, Deserialize)]
 #[allow(missing_docs, reason = "the API document says what each field is")]
 pub struct Entry {
@@ -30,7 +31,7 @@ pub struct Entry {
     pub hash: String,
 }
 
-/// Where a partition's chain begins and ends, as the service says.
+/// The two ends of a partition's chain, as the service reports them.
 #[derive(Clone, Debug, Deserialize)]
 #[allow(missing_docs, reason = "the API document says what each field is")]
 pub struct Ends {
@@ -42,9 +43,10 @@ pub struct Ends {
 }
 
 impl Entry {
-    /// What its hash must be.
+    /// Returns the hash that the entry must have.
     pub fn digest(&self) -> String {
-        let (partition, sequence) = (self.partition.to_string(), self.sequence.to_string());
+        let partition = self.partition.to_string();
+        let sequence = self.sequence.to_string();
         let origin = self.origin.as_deref().unwrap_or_default();
         let fixed = [
             &self.previous,
@@ -65,57 +67,57 @@ impl Entry {
     }
 }
 
-/// What was found, once all pages have been seen.
+/// The result of the verification of all pages.
 #[derive(Debug, Default, Serialize)]
 pub struct Findings {
-    /// Each partition's chain.
+    /// A summary of each partition's chain.
     pub chains: Vec<Summary>,
-    /// Everything that is wrong, in words.
+    /// A sentence for each fault; empty if the log is complete and unchanged.
     pub faults: Vec<String>,
 }
 
-/// One partition's chain.
+/// The summary of one partition's chain.
 #[derive(Debug, Default, Serialize)]
 pub struct Summary {
-    /// Whose.
+    /// The partition of the chain.
     pub partition: u8,
-    /// How many entries there are.
+    /// The number of entries that the service returned.
     pub entries: u64,
-    /// The oldest one's time.
+    /// The time of the oldest entry. `None` if there is no entry.
     pub from: Option<String>,
-    /// The newest one's time.
+    /// The time of the newest entry. `None` if there is no entry.
     pub to: Option<String>,
-    /// How many are gone because their retention was over.
+    /// The number of the last entry that was deleted after its retention; 0 if none was.
     pub trimmed: u64,
-    /// The newest one's number.
+    /// The number of the newest entry.
     pub sequence: u64,
-    /// The newest one's hash.
+    /// The hash of the newest entry, to keep elsewhere and expect later.
     pub head: String,
 }
 
-/// The walk down every chain, from the newest entry to the oldest.
+/// The verification of every chain, from the newest entry to the oldest.
 #[derive(Debug, Default)]
 pub struct Chains {
     walks: BTreeMap<u8, Walk>,
-    /// Hashes that must be there, and whether they were.
+    /// The hashes that must occur, and whether they did.
     expected: Vec<(String, bool)>,
     faults: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Walk {
-    /// As on the first page: what comes later is none of this walk's.
+    /// The ends as on the first page. Later entries do not belong to this verification.
     head: Ends,
     seen: Vec<u64>,
     newest: Option<String>,
-    /// The entry seen last.
+    /// The entry before this one in the order of reading.
     above: Option<Entry>,
-    /// Whether that one's hash was right; else what it says of the one before it proves nothing.
+    /// Whether the hash of that entry was correct. If not, its `previous` proves nothing.
     is_sound: bool,
 }
 
 impl Chains {
-    /// A walk on which these hashes must be met.
+    /// Starts a verification in which these hashes must occur.
     pub fn expecting(hashes: Vec<String>) -> Self {
         Self {
             expected: hashes.into_iter().map(|hash| (hash.to_lowercase(), false)).collect(),
@@ -123,17 +125,16 @@ impl Chains {
         }
     }
 
-    /// Takes the next page.
+    /// Verifies the next page.
     pub fn see(&mut self, page: &Page) {
         for head in &page.chains {
-            let fresh = || Walk {
+            self.walks.entry(head.partition).or_insert_with(|| Walk {
                 head: head.clone(),
                 seen: Vec::new(),
                 newest: None,
                 above: None,
                 is_sound: true,
-            };
-            self.walks.entry(head.partition).or_insert_with(fresh);
+            });
             self.meet(&head.trimmed_hash);
         }
         for entry in &page.items {
@@ -152,7 +153,7 @@ impl Chains {
         }
     }
 
-    /// What was found; `last`: the chains as of the last page.
+    /// Ends the verification and returns its result. `last` are the chains of the last page.
     pub fn finish(mut self, last: &[Ends]) -> Findings {
         let mut chains = Vec::new();
         for (partition, walk) in self.walks {
@@ -184,7 +185,7 @@ fn name(entry: &Entry) -> String {
 }
 
 impl Walk {
-    /// What is wrong with the next entry down.
+    /// Returns the faults of the next older entry.
     fn step(&mut self, entry: &Entry) -> impl Iterator<Item = String> + use<> {
         let mut faults = Vec::new();
         let is_sound = entry.digest() == entry.hash;
@@ -193,13 +194,13 @@ impl Walk {
             None => (self.head.sequence.saturating_add(1), &self.head.hash),
         };
         if !is_sound {
-            faults.push("was changed: its hash is not that of its content".to_owned());
+            faults.push("was changed: its hash does not match its content".to_owned());
         }
         if entry.sequence >= above {
             faults.push(match &self.above {
                 Some(above) => format!("stands out of order, before entry {}", above.sequence),
                 None => {
-                    format!("stands after the newest that is noted, entry {}", self.head.sequence)
+                    format!("stands after the newest known entry {}", self.head.sequence)
                 }
             });
         } else if is_sound
@@ -207,7 +208,7 @@ impl Walk {
             && entry.sequence.saturating_add(1) == above
             && entry.hash != *follows
         {
-            faults.push(format!("was changed: what comes after it follows on the hash {follows}"));
+            faults.push(format!("was changed: what comes after it follows the hash {follows}"));
         }
         self.seen.push(entry.sequence);
         self.newest.get_or_insert_with(|| entry.at.clone());
@@ -216,7 +217,8 @@ impl Walk {
         faults.into_iter()
     }
 
-    /// What is missing, and whether the oldest entry follows on what was trimmed.
+    /// Returns the missing entries, and a fault if the oldest entry does not follow the trimmed
+    /// one.
     fn ends(&self, trimmed: &Ends) -> Vec<String> {
         let mut faults = Vec::new();
         let mut seen = self.seen.clone();
@@ -236,12 +238,12 @@ impl Walk {
                 Some(&oldest.previous)
             }
             None if self.head.sequence == trimmed.trimmed => Some(&self.head.hash),
-            // Said above, or trimmed while this walk was on its way.
+            // Reported above, or trimmed during the verification.
             Some(_) | None => None,
         };
         if follows.is_some_and(|hash| *hash != trimmed.trimmed_hash) {
             faults.push(format!(
-                "the oldest entry does not follow on what was there before, {}",
+                "the oldest entry does not follow the deleted one with the hash {}",
                 trimmed.trimmed_hash
             ));
         }

@@ -56,7 +56,7 @@ fn entry(page: &mut Page, sequence: u64) -> &mut Entry {
 }
 
 #[test]
-fn a_sound_chain_is_summed_up() {
+fn a_valid_chain_has_a_summary_and_no_fault() {
     let page = chain(6);
     let mut chains = Chains::expecting(vec![page.items[3].hash.to_uppercase()]);
     chains.see(&page);
@@ -92,7 +92,7 @@ fn a_change_of_any_field_is_found() {
 }
 
 #[test]
-fn a_change_that_brings_its_hash_along_breaks_what_follows() {
+fn a_change_with_a_new_hash_breaks_the_next_entry() {
     let fault = fault_after(|page| {
         let changed = entry(page, 3);
         changed.actor = "user:mallory".to_owned();
@@ -109,7 +109,7 @@ fn a_change_that_brings_its_hash_along_breaks_what_follows() {
 }
 
 #[test]
-fn a_missing_entry_is_named_wherever_it_stood() {
+fn a_missing_entry_is_named_at_every_position() {
     let without = |gone: std::ops::RangeInclusive<u64>| {
         fault_after(|page| page.items.retain(|entry| !gone.contains(&entry.sequence)))
     };
@@ -130,11 +130,11 @@ fn an_entry_in_another_place_is_named() {
         let more = chain(7).items.remove(0);
         page.items.insert(0, more);
     });
-    assert_eq!(fault, "partition 0, entry 7: stands after the newest that is noted, entry 6");
+    assert_eq!(fault, "partition 0, entry 7: stands after the newest known entry 6");
 }
 
 #[test]
-fn what_retention_has_taken_leaves_a_chain_that_holds() {
+fn a_trimmed_chain_is_still_valid() {
     let trim = |page: &mut Page| {
         let gone = page.items.split_off(4);
         (page.chains[0].trimmed, page.chains[0].trimmed_hash) = (2, gone[0].hash.clone());
@@ -147,7 +147,10 @@ fn what_retention_has_taken_leaves_a_chain_that_holds() {
         trim(page);
         page.chains[0].trimmed_hash = NONE.to_owned();
     });
-    assert!(fault.starts_with("partition 0: the oldest entry does not follow on"), "{fault}");
+    assert!(
+        fault.starts_with("partition 0: the oldest entry does not follow the deleted"),
+        "{fault}"
+    );
 
     // Everything is gone, or went while the walk was on its way.
     let mut page = chain(6);
@@ -161,7 +164,7 @@ fn what_retention_has_taken_leaves_a_chain_that_holds() {
 }
 
 #[test]
-fn a_head_that_was_noted_elsewhere_must_be_met() {
+fn an_expected_hash_must_be_in_the_chain() {
     let page = chain(2);
     let mut chains = Chains::expecting(vec!["ab".repeat(32)]);
     chains.see(&page);
@@ -172,7 +175,7 @@ fn a_head_that_was_noted_elsewhere_must_be_met() {
 }
 
 #[test]
-fn the_example_of_the_api_document_is_a_sound_chain() {
+fn the_example_of_the_api_document_is_a_valid_chain() {
     let examples: serde_json::Value =
         serde_json::from_str(include_str!("../../http/openapi/examples.json")).unwrap();
     let page: Page =

@@ -1,16 +1,17 @@
-//! One thing with all its fields, as a human reads it before he decides.
+//! One object with all its members, as a human reads it before a decision.
 
 use serde_json::value::RawValue;
 
 use super::json::{Members, pretty};
 use super::text::{visible, visible_json, wrap};
 
-/// How far the names of fields stand from their values: so far that a digest fits into a line of 80.
+/// The width of the column of names, chosen so that a digest fits into a line of 80.
 const NAMES: usize = 15;
 
-/// Every member with something to say, in the service's order; a task within it below a heading of its own.
+/// Returns every member that is not null, in the service's order. A task within it follows below a
+/// heading of its own.
 ///
-/// * `width`: of the terminal, in columns.
+/// * `width`: the width of the terminal in columns.
 pub fn describe(Members(members): &Members, width: usize) -> String {
     let mut text = String::new();
     for (name, value) in members.iter().filter(|(_, value)| value.get() != "null") {
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_decided_on_is_shown_and_nothing_hides_in_it() {
+    fn every_field_is_shown_and_hidden_characters_are_visible() {
         let answer = r#"{"approval_id": "1", "rule": "urgent\u202e", "digest": "ab", "comment": null, "votes": [{"by": "x"}],
             "task": {"type": "deploy", "payload": {"n": 12345678901234567890, "a": "\u001b[2J\u200b", "n": 2}, "error": null}}"#;
         let members = serde_json::from_str(answer).unwrap();
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_can_pass_for_a_field_of_its_own() {
+    fn no_text_imitates_a_field() {
         let answer = format!(
             r#"{{"comment": "{}status          approved", "rule": "a\nstatus"}}"#,
             " ".repeat(24)

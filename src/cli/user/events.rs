@@ -1,4 +1,4 @@
-//! `orchestrator events`: follow what happens, and tell of it.
+//! `orchestrator events`: follows events as they happen, and publishes them.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -12,31 +12,31 @@ use super::json::Members;
 use super::text::visible_json;
 use super::{Error, Service, query, read_json, say};
 
-/// What can be done about events.
+/// The commands for events.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Show events as they happen, until the stream ends or this is interrupted.
+    /// Follow events as they happen, until the stream ends or the command is interrupted.
     Tail {
-        /// Only these types, such as deploy.* or task.completed, joined by commas.
+        /// Show only these types, such as deploy.* or task.completed, joined by commas.
         #[arg(long)]
         types: Option<String>,
-        /// Only what is about this task.
+        /// Show only events about this task.
         #[arg(long)]
         task: Option<Uuid>,
-        /// Begin after this event instead of now.
+        /// Begin after this event instead of with the next one.
         #[arg(long, value_name = "EVENT")]
         after: Option<Uuid>,
         #[command(flatten)]
         service: Service,
     },
-    /// Publish one.
+    /// Publish an event.
     Publish {
-        /// What happened, such as deploy.started.
+        /// The type of the event, such as deploy.started.
         event_type: String,
-        /// The file with what is to be said of it, a JSON object; `-` is the standard input. Left out: {}.
+        /// The file with the payload, a JSON object; `-` is the standard input. Default: {}.
         #[arg(long, value_name = "FILE")]
         payload: Option<String>,
-        /// The task that it is about.
+        /// The task that the event is about.
         #[arg(long)]
         task: Option<Uuid>,
         #[command(flatten)]
@@ -45,24 +45,20 @@ pub enum Command {
 }
 
 impl Command {
-    /// Does it.
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         match self {
             Self::Tail { types, task, after, service } => {
                 let [task, after] = [task, after].map(|id| id.map(|id| id.to_string()));
-                tail(
-                    &service,
-                    &query("/events", &[("types", types), ("task_id", task), ("after", after)]),
-                )
-                .await
+                let pairs = [("types", types), ("task_id", task), ("after", after)];
+                tail(&service, &query("/events", &pairs)).await
             }
             Self::Publish { event_type, payload, task, service } => {
                 let mut body = BTreeMap::from([("event_type", to_raw_value(&event_type)?)]);
-                body.insert(
-                    "payload",
-                    payload
-                        .map_or_else(|| Ok(to_raw_value(&json!({}))?), |file| read_json(&file))?,
-                );
+                let payload = match payload {
+                    Some(file) => read_json(&file)?,
+                    None => to_raw_value(&json!({}))?,
+                };
+                body.insert("payload", payload);
                 body.insert("task_id", to_raw_value(&task)?);
                 let answer: Box<RawValue> =
                     service.client()?.post("/events/publish", &body).await?;
@@ -72,8 +68,8 @@ impl Command {
     }
 }
 
-/// Follows the stream to its end. A line of it is `<field>: <value>`, and an event's are closed by an empty one; `data`
-/// may have several, which belong together.
+/// Follows the stream to its end. A line of it is `<field>: <value>`, and an empty line ends an
+/// event. An event can have several `data` lines, which belong together.
 async fn tail(service: &Service, path: &str) -> Result<ExitCode, Error> {
     let mut stream = service.client()?.follow(path).await?;
     let mut rest = Vec::new();
@@ -85,7 +81,8 @@ async fn tail(service: &Service, path: &str) -> Result<ExitCode, Error> {
         for line in String::from_utf8_lossy(&lines).split_terminator('\n') {
             let Some((name, data)) = block.add(line) else { continue };
             if service.json {
-                // One line for each event, as programs read it: a line feed stands between tokens only.
+                // One line for each event, as programs read it. Line feeds occur only between
+                // tokens.
                 say(&format!("{}\n", data.replace('\n', " ")))?;
             } else {
                 say(&shown(&name, &data)?)?;
@@ -95,7 +92,7 @@ async fn tail(service: &Service, path: &str) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What has come of one event of the stream.
+/// The lines of an event of the stream that have arrived.
 #[derive(Default)]
 struct Block {
     name: String,
@@ -103,7 +100,7 @@ struct Block {
 }
 
 impl Block {
-    /// Takes the next line; the name and the data of an event that is whole with it.
+    /// Adds the next line. Returns the name and the data of the event that the line completes.
     fn add(&mut self, line: &str) -> Option<(String, String)> {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -121,7 +118,7 @@ impl Block {
     }
 }
 
-/// One line for an event; what is none, such as `gap`, says itself what it is.
+/// Returns one line for an event. Other items, such as `gap`, are shown with their name.
 fn shown(name: &str, data: &str) -> Result<String, Error> {
     let event: Members = serde_json::from_str(data)?;
     if event.word("event_id") == "-" {

@@ -1,4 +1,4 @@
-//! JSON for people, token by token: numbers, repeated keys and their order stay as they are.
+//! JSON for people, token by token: numbers, repeated keys and the order of keys stay as they are.
 
 use std::fmt;
 
@@ -7,11 +7,12 @@ use serde_json::value::RawValue;
 
 use super::text::{visible, visible_json};
 
-/// The members of an object, in order, each as it stands there.
+/// The members of an object in order, each value exactly as it is written.
 pub struct Members(pub Vec<(String, Box<RawValue>)>);
 
 impl Members {
-    /// A member in one word: a text as it is, made visible; nothing as `-`; else its JSON.
+    /// Returns a member as one word: a text with hidden characters made visible, `-` for null or an
+    /// absent member, and the JSON of any other value.
     pub fn word(&self, name: &str) -> String {
         match self.get(name).map(RawValue::get) {
             None | Some("null") => "-".to_owned(),
@@ -20,7 +21,7 @@ impl Members {
         }
     }
 
-    /// A member that is an object; one that is none has no members.
+    /// Returns the members of a member that is an object. Any other value has no members.
     pub fn object(&self, name: &str) -> Self {
         self.get(name)
             .and_then(|json| serde_json::from_str(json.get()).ok())
@@ -56,10 +57,12 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// Valid JSON with a line for each member and item.
+/// Returns valid JSON with a line for each member and item.
 pub fn pretty(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
-    let (mut depth, mut is_text, mut is_escaped) = (0usize, false, false);
+    let mut depth = 0usize;
+    let mut is_text = false;
+    let mut is_escaped = false;
     let mut letters = json.chars().peekable();
     while let Some(letter) = letters.next() {
         if is_text {
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn members_come_in_order_and_as_often_as_they_are_there() {
+    fn members_keep_their_order_and_repetitions() {
         let all: Members =
             serde_json::from_str(r#"{"z": 1e400, "a": [2 ], "z": "3", "b": {"c": "\u202e"}}"#)
                 .unwrap();

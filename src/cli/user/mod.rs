@@ -1,6 +1,7 @@
-//! The commands of users: each speaks HTTP to a gateway, like any client, and needs none of the fleet's settings.
+//! The commands of users. Each calls a gateway over HTTP like any client and needs no settings of
+//! the fleet.
 //!
-//! Exit codes: 0 done, 1 refused or something was found, 2 wrong usage, 3 nobody answers.
+//! Exit codes: 0 success, 1 refusal or findings, 2 invalid usage, 3 service unreachable.
 
 mod agents;
 mod approvals;
@@ -28,38 +29,44 @@ use crate::runtime::chain::Chain;
 use json::Members;
 use table::Table;
 
-/// What users can ask for.
+/// The commands of users.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Hand in tasks, look at them, follow them, call them off.
+    /// Submit, inspect, follow and cancel tasks.
     #[command(subcommand)]
     Tasks(tasks::Command),
-    /// See what waits for a human, exactly what would run, and decide.
+    /// List approvals, show exactly what would run, and decide.
     #[command(subcommand)]
     Approvals(approvals::Command),
-    /// See who did what, and check that nobody changed the record of it.
+    /// Show who did what, and verify that the record is unchanged.
     #[command(subcommand)]
     Audit(audit::Command),
-    /// See how agents stand, pause and resume them.
+    /// List, pause and resume agents.
     #[command(subcommand)]
     Agents(agents::Command),
-    /// Follow what happens, and publish events.
+    /// Follow and publish events.
     #[command(subcommand)]
     Events(events::Command),
-    /// See how the promises in time were kept.
+    /// Show SLA attainment.
     #[command(subcommand)]
     Sla(sla::Command),
-    /// See how the whole fleet stands.
+    /// Show the numbers of tasks and agents.
     Stats(Service),
 }
 
-/// Where the service is, and how its answers are shown.
+/// The options of every user command: the service, and the form of the output.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Service {
-    /// The gateway. The API key comes from ORCHESTRATOR_API_KEY, never from the command line, which others can see.
-    #[arg(long, env = "ORCHESTRATOR_URL", default_value = "http://127.0.0.1:8000", value_parser = url)]
+    /// The URL of the gateway. The API key comes from ORCHESTRATOR_API_KEY, never from the command
+    /// line, which others can see.
+    #[arg(
+        long,
+        env = "ORCHESTRATOR_URL",
+        default_value = "http://127.0.0.1:8000",
+        value_parser = url
+    )]
     url: String,
-    /// Print the answer as JSON, as the API gives it.
+    /// Print the answer as JSON, exactly as the API returns it.
     #[arg(long)]
     json: bool,
 }
@@ -73,20 +80,20 @@ fn url(text: &str) -> Result<String, String> {
     is_one.then(|| text.to_owned()).ok_or_else(|| "expected http://<host>[:<port>]".to_owned())
 }
 
-/// Why a command did not do what it was asked for.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The call has no answer to give.
+    /// The service refused the call, did not answer, or gave an unexpected answer.
     #[error(transparent)]
     Call(#[from] client::Error),
-    /// What was given is not what it must be.
+    /// An argument or a file has an invalid value.
     #[error("{0}")]
     Usage(String),
-    /// What was answered cannot be shown.
+    /// The answer is not the JSON that the command expects.
     #[error("the answer cannot be read")]
     Answer(#[from] serde_json::Error),
-    /// The terminal, pipe or file does not take it.
-    #[error("cannot write the answer")]
+    /// The terminal, pipe or file does not accept the output.
+    #[error("cannot write to the standard output")]
     Output(#[from] io::Error),
 }
 
@@ -103,7 +110,7 @@ impl Error {
 }
 
 impl Command {
-    /// Does it, and says what went wrong if something did.
+    /// Runs the command. Prints an error to stderr and returns its exit code.
     pub async fn run(self) -> ExitCode {
         let done = match self {
             Self::Approvals(command) => command.run().await,
@@ -114,13 +121,13 @@ impl Command {
             Self::Sla(command) => command.run().await,
             Self::Stats(service) => service.show("/stats").await,
         };
-        done.unwrap_or_else(|error| complain(&error))
+        done.unwrap_or_else(|error| report(&error))
     }
 }
 
-/// Says why it was not done; returns the exit code for that.
-fn complain(error: &Error) -> ExitCode {
-    // What a service says of a refusal may quote anybody.
+/// Prints an error to stderr and returns its exit code.
+fn report(error: &Error) -> ExitCode {
+    // The detail of a refusal can quote any client.
     eprintln!("orchestrator: {}", text::visible(&Chain(error).to_string()));
     error.exit_code()
 }
@@ -130,7 +137,7 @@ impl Service {
         Ok(Client::new(&self.url, std::env::var(KEY).ok().as_deref())?)
     }
 
-    /// Shows an answer: as it came, or as `show` puts it.
+    /// Prints an answer: as JSON with `--json`, otherwise as `show` formats it.
     fn print<T: DeserializeOwned>(
         &self,
         answer: &RawValue,
@@ -144,19 +151,19 @@ impl Service {
         say(&text).map(|()| ExitCode::SUCCESS)
     }
 
-    /// Shows one thing with all its fields.
+    /// Prints one object with all its members.
     fn describe(&self, answer: &RawValue) -> Result<ExitCode, Error> {
         let width = text::terminal_width();
         self.print(answer, |members: Members| describe::describe(&members, width))
     }
 
-    /// Reads one thing and shows it with all its fields.
+    /// Reads one object from `path` and prints it with all its members.
     async fn show(&self, path: &str) -> Result<ExitCode, Error> {
         let answer: Box<RawValue> = self.client()?.get(path).await?;
         self.describe(&answer)
     }
 
-    /// Reads a page of a list and shows it as a table: headings, and the fields below them.
+    /// Reads a page of a list from `path` and prints it as a table with these headings and members.
     async fn list(&self, path: &str, columns: &[(&str, &str)]) -> Result<ExitCode, Error> {
         let page: Box<RawValue> = self.client()?.get(path).await?;
         self.print(&page, |page: Page| {
@@ -168,8 +175,8 @@ impl Service {
         })
     }
 
-    /// Posts `body` for each subject and says what came of it; one that is refused does not stop the others. The exit
-    /// code is that of the first that was refused.
+    /// Posts `body` for each subject and prints the result. A refusal does not stop the others; the
+    /// exit code is that of the first refusal.
     async fn each<T: fmt::Display>(
         &self,
         subjects: &[T],
@@ -186,7 +193,7 @@ impl Service {
                 }
                 Err(error) => {
                     eprint!("{subject}: ");
-                    code = code.or(Some(complain(&error.into())));
+                    code = code.or(Some(report(&error.into())));
                 }
             }
         }
@@ -194,7 +201,7 @@ impl Service {
     }
 }
 
-/// The JSON of a file, as it stands there; `-` is the standard input.
+/// Reads the JSON of a file without a change; `-` is the standard input.
 fn read_json(file: &str) -> Result<Box<RawValue>, Error> {
     let text =
         if file == "-" { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(file) };
@@ -203,48 +210,48 @@ fn read_json(file: &str) -> Result<Box<RawValue>, Error> {
         .map_err(|error| Error::Usage(format!("{file} is not JSON: {error}")))
 }
 
-/// A page of any list. Its items are never read as numbers: what a stranger's payload holds may be out of our range.
+/// A page of any list. Its items are never parsed as numbers, because a payload can hold numbers of
+/// any size.
 #[derive(Deserialize)]
 struct Page {
     items: Vec<Members>,
     next_cursor: Option<String>,
 }
 
-/// Which part of a list is shown.
+/// The options of every list: which page to show.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Part {
-    /// At most so many, 1 to 200.
+    /// Show at most this many, 1 to 200.
     #[arg(long, default_value_t = 50)]
     limit: u8,
-    /// Go on from here: the cursor that the part before gave.
+    /// Continue after the page that printed this cursor.
     #[arg(long)]
     cursor: Option<String>,
 }
 
 impl Part {
-    /// The path of this part, of what the pairs that have a value leave of the list.
+    /// Returns the path of this page, of the list that the pairs with a value select.
     fn path(&self, path: &str, pairs: &[(&str, Option<String>)]) -> String {
         let own = [("limit", Some(self.limit.to_string())), ("cursor", self.cursor.clone())];
         query(path, &[pairs, &own].concat())
     }
 }
 
-/// The path with a query of those pairs that have a value.
+/// Returns the path with a query of those pairs that have a value.
 fn query(path: &str, pairs: &[(&str, Option<String>)]) -> String {
     let given = pairs.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-    // The host is not used; that it could not be read would be a bug that the tests show.
+    // The host is not used. It can always be parsed, as the tests show.
     let url = reqwest::Url::parse_with_params("http://x", given).ok();
     format!("{path}?{}", url.as_ref().and_then(reqwest::Url::query).unwrap_or_default())
 }
 
-/// How to see what follows, if anything does.
+/// Returns how to show the next page. Empty if this is the last.
 fn more(next_cursor: Option<&str>) -> String {
     next_cursor
         .map(|cursor| format!("More follow: --cursor {}\n", text::visible(cursor)))
         .unwrap_or_default()
 }
 
-/// Writes to stdout.
 fn say(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;

@@ -1,4 +1,4 @@
-//! `orchestrator sla`: how the promises in time were kept.
+//! `orchestrator sla`: shows how many deadlines were met.
 
 use std::process::ExitCode;
 
@@ -10,18 +10,19 @@ use super::table::Table;
 use super::{Error, Service, query, text};
 use crate::domain::time;
 
-/// What can be asked about promises.
+/// The commands for SLAs.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Show how many promises were kept, and how long tasks waited and ran.
+    /// Show how many deadlines were met, and how long tasks waited and ran.
     Report {
-        /// From when on, such as 2026-01-31T00:00:00Z; a day before --to if left out. Whole hours count.
+        /// The beginning, such as 2026-01-31T00:00:00Z; default: a day before --to. Whole hours
+        /// count.
         #[arg(long, value_parser = time)]
         from: Option<String>,
-        /// Until when; the end of this hour if left out.
+        /// The end; default: the end of the current hour.
         #[arg(long, value_parser = time)]
         to: Option<String>,
-        /// What to tell apart: one or several of type, priority, agent, joined by commas.
+        /// What to group by: one or several of type, priority, agent, joined by commas.
         #[arg(long, default_value = "type,priority")]
         group_by: String,
         #[command(flatten)]
@@ -29,7 +30,7 @@ pub enum Command {
     },
 }
 
-/// The report as the API gives it.
+/// The report as the API returns it.
 #[derive(Deserialize)]
 struct Report {
     from: String,
@@ -69,13 +70,12 @@ struct Percentiles {
     p99: Option<u64>,
 }
 
-/// A time, as it goes into the query.
+/// Reads a time and writes it as the query expects it.
 fn time(text: &str) -> Result<String, &'static str> {
     time::read(text).map(time::written).ok_or(time::EXPECTED)
 }
 
 impl Command {
-    /// Does it.
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let Self::Report { from, to, group_by, service } = self;
         let path =
@@ -108,7 +108,8 @@ fn show(report: &Report) -> String {
         table.row(row(name.join(" "), &group.figures));
     }
     table.row(row("total".to_owned(), &report.total));
-    let (from, to) = (text::visible(&report.from), text::visible(&report.to));
+    let from = text::visible(&report.from);
+    let to = text::visible(&report.to);
     format!("{from} to {to}\n\n{}", table.text())
 }
 
@@ -130,7 +131,6 @@ fn row(name: String, figures: &Figures) -> [String; 12] {
     ]
 }
 
-/// A bar of ten places.
 fn bar(percent: f64) -> String {
     let full = (percent.clamp(0.0, 100.0) / 10.0).floor() as usize;
     format!("{}{}", "█".repeat(full), "░".repeat(10 - full))
@@ -141,7 +141,7 @@ fn percentiles(of: &Percentiles) -> String {
     all.join(" / ")
 }
 
-/// A duration for people: two digits or more of the unit that fits.
+/// Returns a duration for people, in the unit that gives at least one digit before the point.
 fn duration(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_has_a_line_a_group_with_a_bar_and_durations_for_people() {
+    fn a_report_has_one_line_per_group_and_readable_durations() {
         let figures = r#""completed": 4, "failed": 0, "cancelled": 1, "met": 3, "warned": 2, "violated": 1, "attainment_percent": 75.0,
             "wait_ms": {"count": 4, "p50": 90, "p95": 61000, "p99": 7200000}, "run_ms": {"count": 0, "p50": null, "p95": null, "p99": null},
             "human_ms": {"count": 0, "p50": null, "p95": null, "p99": null}"#;

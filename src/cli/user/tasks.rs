@@ -1,4 +1,4 @@
-//! `orchestrator tasks`: hand in, look, follow, call off, try again.
+//! `orchestrator tasks`: submits, shows, follows, cancels and retries tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -12,50 +12,51 @@ use uuid::Uuid;
 use super::json::Members;
 use super::{Error, Part, Service, read_json, say};
 
-/// How long one look at a task that is followed waits for its end, in milliseconds: so late at most is what happens shown.
+/// How long one call waits for the end of a followed task, in milliseconds: transitions are shown
+/// at most this late.
 const LOOK_MS: u32 = 1_000;
 
-/// What can be done with tasks.
+/// The commands for tasks.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Hand one in.
+    /// Submit a task.
     Submit {
-        /// What kind of work it is, such as bugfix.
+        /// The type of the task, such as bugfix.
         kind: String,
-        /// The file with what to do, a JSON object; `-` is the standard input. Left out: {}.
+        /// The file with the payload, a JSON object; `-` is the standard input. Default: {}.
         #[arg(long, value_name = "FILE")]
         payload: Option<String>,
-        /// The file with what else is to come back with the task, a JSON object.
+        /// The file with the metadata, a JSON object that is returned with the task.
         #[arg(long, value_name = "FILE")]
         metadata: Option<String>,
-        /// P0 to P3.
+        /// The priority, P0 (most urgent) to P3.
         #[arg(long, default_value = "P2")]
         priority: String,
-        /// How long to wait before it may start, in milliseconds.
+        /// The delay before the task may start, in milliseconds.
         #[arg(long, value_name = "MS")]
         delay_ms: Option<u64>,
         #[command(flatten)]
         service: Service,
     },
-    /// Show one with all its fields.
+    /// Show a task with all its fields.
     Get {
-        /// The task.
+        /// The id of the task.
         id: Uuid,
         #[command(flatten)]
         service: Service,
     },
-    /// Show which there are, the newest first.
+    /// List tasks, the newest first.
     List {
-        /// Only those of this status, such as in_progress.
+        /// List only tasks with this status, such as in_progress.
         #[arg(long)]
         status: Option<String>,
-        /// Only those of this type.
+        /// List only tasks of this type.
         #[arg(long = "type", value_name = "TYPE")]
         kind: Option<String>,
-        /// Only those for this agent.
+        /// List only tasks for this agent.
         #[arg(long)]
         agent: Option<String>,
-        /// Only those of this priority.
+        /// List only tasks of this priority.
         #[arg(long)]
         priority: Option<String>,
         #[command(flatten)]
@@ -63,27 +64,27 @@ pub enum Command {
         #[command(flatten)]
         service: Service,
     },
-    /// Show what happens to one until it has ended; exits 0 if it was completed, else 1.
+    /// Follow a task until it ends; exits 0 if it was completed, else 1.
     Watch {
-        /// The task.
+        /// The id of the task.
         id: Uuid,
         #[command(flatten)]
         service: Service,
     },
-    /// Call some off, at once and for good.
+    /// Cancel tasks; this is final at once.
     Cancel {
-        /// The tasks.
+        /// The ids of the tasks.
         #[arg(required = true)]
         ids: Vec<Uuid>,
-        /// Why, at most 1,000 characters.
+        /// The reason, at most 1,000 characters.
         #[arg(long)]
         reason: Option<String>,
         #[command(flatten)]
         service: Service,
     },
-    /// Put failed or cancelled ones back.
+    /// Retry failed or cancelled tasks.
     Retry {
-        /// The tasks.
+        /// The ids of the tasks.
         #[arg(required = true)]
         ids: Vec<Uuid>,
         #[command(flatten)]
@@ -91,7 +92,7 @@ pub enum Command {
     },
 }
 
-/// The columns of a list, and the fields below them.
+/// The columns of a list: each heading and the member below it.
 const COLUMNS: &[(&str, &str)] = &[
     ("TASK", "task_id"),
     ("TYPE", "type"),
@@ -103,24 +104,23 @@ const COLUMNS: &[(&str, &str)] = &[
 ];
 
 impl Command {
-    /// Does it.
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
-        let status = |task: &Members| task.word("status");
         match self {
             Self::Submit { kind, payload, metadata, priority, delay_ms, service } => {
                 let mut body = BTreeMap::from([
                     ("type", to_raw_value(&kind)?),
                     ("priority", to_raw_value(&priority)?),
                 ]);
-                body.insert(
-                    "payload",
-                    payload
-                        .map_or_else(|| Ok(to_raw_value(&json!({}))?), |file| read_json(&file))?,
-                );
-                body.insert(
-                    "metadata",
-                    metadata.map_or_else(|| Ok(to_raw_value(&())?), |file| read_json(&file))?,
-                );
+                let payload = match payload {
+                    Some(file) => read_json(&file)?,
+                    None => to_raw_value(&json!({}))?,
+                };
+                let metadata = match metadata {
+                    Some(file) => read_json(&file)?,
+                    None => to_raw_value(&())?,
+                };
+                body.insert("payload", payload);
+                body.insert("metadata", metadata);
                 body.insert("delay_ms", to_raw_value(&delay_ms)?);
                 let task: Box<RawValue> = service.client()?.post("/tasks", &body).await?;
                 service.describe(&task)
@@ -138,16 +138,20 @@ impl Command {
             Self::Watch { id, service } => watch(&service, id).await,
             Self::Cancel { ids, reason, service } => {
                 let body = json!({ "reason": reason });
-                service.each(&ids, |id| format!("/tasks/{id}/cancel"), &body, status).await
+                service.each(&ids, |id| format!("/tasks/{id}/cancel"), &body, status_of).await
             }
             Self::Retry { ids, service } => {
-                service.each(&ids, |id| format!("/tasks/{id}/retry"), &json!({}), status).await
+                service.each(&ids, |id| format!("/tasks/{id}/retry"), &json!({}), status_of).await
             }
         }
     }
 }
 
-/// A task's timeline; each transition as it came.
+fn status_of(task: &Members) -> String {
+    task.word("status")
+}
+
+/// A task's timeline, whose transitions stay as the service wrote them.
 #[derive(Deserialize)]
 struct Timeline {
     items: Vec<Box<RawValue>>,
@@ -158,7 +162,7 @@ async fn watch(service: &Service, id: Uuid) -> Result<ExitCode, Error> {
     let mut shown = BTreeSet::new();
     let mut wait_ms = 0;
     loop {
-        // The task before its timeline, so that the end of one that has ended is in it.
+        // The task is read before its timeline, so that the timeline of an ended task is complete.
         let task: Members = client.get(&format!("/tasks/{id}?wait_ms={wait_ms}")).await?;
         let timeline: Timeline = client.get(&format!("/tasks/{id}/events")).await?;
         for transition in timeline.items {

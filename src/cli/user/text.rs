@@ -1,6 +1,6 @@
-//! Texts of strangers on a terminal: nothing in them acts, and nothing in them hides.
+//! Texts of other people on a terminal: nothing in them controls the terminal or hides.
 
-/// What takes part in a text without being seen, though it is no control or format character.
+/// Characters that are invisible, although they are neither control nor format characters.
 const INVISIBLE: &[(char, char)] = &[
     ('\u{34f}', '\u{34f}'),
     ('\u{115f}', '\u{1160}'),
@@ -13,12 +13,13 @@ const INVISIBLE: &[(char, char)] = &[
     ('\u{e0100}', '\u{e01ef}'),
 ];
 
-/// The text on one line, with everything that acts or hides as `\n` or `\u{202e}`, and so `\` as `\\`.
+/// Returns the text on one line. Control and hidden characters are written as escapes such as `\n`
+/// or `\u{202e}`, and so `\` as `\\`.
 pub fn visible(text: &str) -> String {
     show(text, &['\'', '"'])
 }
 
-/// The same for JSON, whose lines and backslashes mean what they say.
+/// Returns JSON in the same form, but keeps its line breaks and backslashes, which belong to JSON.
 pub fn visible_json(json: &str) -> String {
     show(json, &['\'', '"', '\\', '\n'])
 }
@@ -32,7 +33,7 @@ fn show(text: &str, kept: &[char]) -> String {
         } else if INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&letter)) {
             shown.extend(letter.escape_unicode());
         } else {
-            // After another letter an accent is shown as what it is.
+            // After another letter, an accent is shown as it is.
             pair.clear();
             pair.extend(['x', letter]);
             shown.extend(pair.escape_debug().skip(1));
@@ -41,8 +42,8 @@ fn show(text: &str, kept: &[char]) -> String {
     shown
 }
 
-/// Breaks a line into pieces of at most `width` columns. What goes on after a break is marked, so that no text can pass
-/// for a line of ours; `indent`: how far in.
+/// Breaks a line into pieces of at most `width` columns. Each continuation is marked, so that no
+/// text can imitate a line of this program. `indent` is its indentation.
 pub fn wrap(line: &str, width: usize, indent: usize) -> String {
     let mark = format!("{}> ", " ".repeat(indent));
     let mut wrapped = String::new();
@@ -59,7 +60,7 @@ pub fn wrap(line: &str, width: usize, indent: usize) -> String {
     wrapped
 }
 
-/// The terminal's width in columns; 80 if there is none or it does not say.
+/// Returns the width of the terminal in columns; 80 if there is no terminal or it does not tell.
 pub fn terminal_width() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stdout());
     size.ok().map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(80)
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_or_hides_is_made_visible_and_what_people_write_stays() {
+    fn control_and_hidden_characters_become_visible() {
         for (text, shown) in [
             ("plain, \"quoted\" and 'so'", "plain, \"quoted\" and 'so'"),
             ("a\u{202e}b\u{2066}c", "a\\u{202e}b\\u{2066}c"),
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_broken_and_what_goes_on_is_marked() {
+    fn a_long_line_is_wrapped_and_continuations_are_marked() {
         assert_eq!(wrap("abcdefghij", 6, 1), "abcdef\n > ghi\n > j");
         assert_eq!(wrap("abc", 3, 0), "abc");
         assert_eq!(wrap("", 80, 2), "");

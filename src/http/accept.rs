@@ -1,8 +1,8 @@
-//! In which form a client wants events: what its `Accept` says.
+//! Content negotiation for events: the form that a client's `Accept` requests.
 //!
-//! One rule: `application/cloudevents+json` among the media types makes every event a CloudEvent, and
-//! `text/event-stream` makes the answer a stream; without the latter, any JSON makes it a page. Weights are not
-//! compared, but `q=0` refuses.
+//! `application/cloudevents+json` among the media types makes every event a CloudEvent, and
+//! `text/event-stream` makes the answer a stream; without the latter, any JSON makes it a page.
+//! Weights are not compared, but `q=0` refuses a type.
 
 use std::borrow::Cow;
 
@@ -14,24 +14,24 @@ use crate::domain::event::Event;
 
 use super::error::Refusal;
 
-/// A stream of events.
+/// The media type of a stream of events.
 pub const EVENT_STREAM: &str = "text/event-stream";
-/// A page of events.
+/// The media type of a page of events.
 pub const JSON: &str = "application/json";
-/// A page of CloudEvents.
+/// The media type of a page of CloudEvents.
 pub const CLOUD_EVENTS: &str = "application/cloudevents+json";
 
-/// How an event is written.
+/// The form in which an event is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// As everywhere in this API.
+    /// The JSON form that the rest of the API uses.
     Json,
-    /// As a CloudEvent 1.0 in structured mode.
+    /// A CloudEvent 1.0 in structured mode.
     CloudEvent,
 }
 
 impl Form {
-    /// The media type of a page.
+    /// The media type of a page of events in this form.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Json => JSON,
@@ -39,7 +39,7 @@ impl Form {
         }
     }
 
-    /// Writes `event`, byte for byte as every channel shows it.
+    /// Writes `event` in this form; every channel shows the same bytes.
     pub fn write(self, event: &Event) -> Cow<'_, str> {
         match self {
             Self::Json => Cow::Borrowed(&event.json),
@@ -48,17 +48,18 @@ impl Form {
     }
 }
 
-/// What the client takes.
+/// The answer that the client accepts: a stream or a page, and the form of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// A stream.
+    /// A stream of events.
     Stream(Form),
-    /// A page.
+    /// A page of events.
     Page(Form),
 }
 
 impl Accepted {
-    /// What the values of `Accept` ask for; none: nothing that there is.
+    /// Reads the values of `Accept`; `None` if they name no form on offer. No header accepts a
+    /// stream.
     fn read<'h>(values: impl Iterator<Item = &'h str>) -> Option<Self> {
         let ranges: Vec<_> =
             values.flat_map(|value| value.split(',')).filter_map(media_range).collect();
@@ -77,18 +78,18 @@ impl Accepted {
     }
 }
 
-/// The media range in `part` of an `Accept`, lower case; none: it says nothing, or that it is not taken.
+/// The media range in `part` of an `Accept`, in lower case; `None` if the part is empty.
 fn media_range(part: &str) -> Option<String> {
     let mut pieces = part.split(';').map(str::trim);
     let range = pieces.next().filter(|range| !range.is_empty())?.to_ascii_lowercase();
     let weight =
         pieces.find_map(|piece| piece.strip_prefix("q=").or_else(|| piece.strip_prefix("Q=")));
     let is_refused = weight.is_some_and(|weight| weight.parse() == Ok(0.0));
-    // A range that is refused stands for one that there is not, so that `Accept` does not count as empty.
+    // A refused range becomes an empty one, so that the client's `Accept` does not count as empty.
     Some(if is_refused { String::new() } else { range })
 }
 
-/// The document says it by the media types of the answer.
+/// The document lists the media types of the answer instead of a parameter.
 impl<'a> ApiExtractor<'a> for Accepted {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::PoemExtractor];
     type ParamType = ();

@@ -1,4 +1,4 @@
-//! Agents: their subjects, claims, batches of outcomes, pauses.
+//! The calls on agents: their subjects, claims, batches of outcomes, pauses.
 
 use poem_openapi::OpenApi;
 use poem_openapi::param::Path;
@@ -17,14 +17,14 @@ use super::request::{ClaimRequest, Empty, Limits, Outcomes};
 use super::text::Text;
 use super::view::{AgentPage, AgentView, OutcomeResult, OutcomesResult, TasksClaimed};
 
-/// About how many bytes the entry of one outcome has in an answer at the most.
+/// About the most bytes that the result of one outcome has in an answer.
 const RESULT_BYTES: usize = 1_024;
 
 /// The calls on agents.
 pub struct Agents {
-    /// Does the work.
+    /// The engine, which does the work.
     pub engine: Engine,
-    /// What bodies are measured against.
+    /// The limits that request bodies are checked against.
     pub limits: Limits,
 }
 
@@ -49,8 +49,8 @@ impl Agents {
 
     /// Claim tasks
     ///
-    /// Hands out the best tasks of the agent's subject, the highest priority first, each under a lease.
-    /// Waits for the first of them up to `wait_ms`; an empty list means that none came.
+    /// Returns the first tasks of the agent's subject, highest priority first, each under a lease.
+    /// Waits up to `wait_ms` for the first task; an empty list means that none came.
     #[oai(path = "/agents/:agent/claim", method = "post", operation_id = "claim_tasks")]
     async fn claim(
         &self,
@@ -67,7 +67,8 @@ impl Agents {
 
     /// Report many outcomes, and claim the next tasks
     ///
-    /// Each outcome is taken or refused for itself; the results are in the order of the outcomes.
+    /// Each outcome is accepted or refused on its own; the results are in the order of the
+    /// outcomes.
     #[oai(path = "/agents/:agent/results", method = "post", operation_id = "report_outcomes")]
     async fn results(
         &self,
@@ -86,20 +87,21 @@ impl Agents {
         self.engine.admit(&agent.0.0).await?;
         let attempts: Vec<_> = reports.iter().map(|report| (report.id, report.attempt)).collect();
         let outcomes = self.engine.report(&caller, reports).await?;
-        let results = attempts
+        let results: Vec<OutcomeResult> = attempts
             .into_iter()
             .zip(outcomes)
-            .map(|((id, attempt), result)| (id, attempt, result).into());
-        let results: Vec<OutcomeResult> = results.collect();
-        let taken = serialized_bytes(&results, &peer);
-        let claim = claim.map(|claim| (claim, taken));
+            .map(|((id, attempt), result)| (id, attempt, result).into())
+            .collect();
+        let used = serialized_bytes(&results, &peer);
+        let claim = claim.map(|claim| (claim, used));
         let (claimed, receipt, claim_problem) = self.claim_next(&caller, &peer, claim).await;
         Ok(HandedOver { answer: Json(OutcomesResult { results, claimed, claim_problem }), receipt })
     }
 
     /// Pause an agent
     ///
-    /// Its claims are answered with nothing until it is resumed; what it holds goes on. Durable.
+    /// Its claims return nothing until it is resumed; tasks in progress continue. The pause
+    /// survives restarts.
     #[oai(path = "/agents/:agent/pause", method = "post", operation_id = "pause_agent")]
     async fn pause(
         &self,
@@ -127,34 +129,34 @@ impl Agents {
 }
 
 impl Agents {
-    /// Claims after outcomes were taken. A claim that fails must not hide that they were: the agent would
-    /// report them again and be told that its leases are lost.
+    /// Claims after outcomes were recorded. A failed claim must not hide the results: the agent
+    /// would report its outcomes again and get `lease-lost`.
     async fn claim_next(
         &self,
         caller: &Principal,
         peer: &Peer,
         claim: Option<(Claim, usize)>,
     ) -> (Option<TasksClaimed>, Option<Receipt>, Option<Problem>) {
-        let Some((claim, taken)) = claim else { return (None, None, None) };
-        match self.claim_for(caller, peer, claim, taken).await {
+        let Some((claim, used)) = claim else { return (None, None, None) };
+        match self.claim_for(caller, peer, claim, used).await {
             Ok((claimed, receipt)) => (Some(claimed), receipt, None),
             Err(refusal) => (None, None, Some(refusal.into_problem("/claim"))),
         }
     }
 
-    /// Claims; a claim that waits takes a place among the caller's waits. What was claimed goes back
-    /// if the answer does not arrive.
+    /// Claims tasks; a claim that waits counts against the caller's waits. If the answer does not
+    /// arrive, the claimed tasks go back.
     ///
-    /// * `taken`: how many bytes of the answer are taken already.
+    /// * `used`: how many bytes of the answer are already used.
     async fn claim_for(
         &self,
         caller: &Principal,
         peer: &Peer,
         claim: Claim,
-        taken: usize,
+        used: usize,
     ) -> Result<(TasksClaimed, Option<Receipt>), Refusal> {
         let _place = if claim.wait.is_zero() { None } else { peer.wait().map(Some)? };
-        let room = peer.room().map(|room| room.saturating_sub(taken));
+        let room = peer.room().map(|room| room.saturating_sub(used));
         let claimed = self.engine.claim(caller, Claim { room, ..claim }).await?;
         let undo = self.engine.undo_claim(caller, &claimed);
         let receipt = (!claimed.is_empty()).then(|| Receipt::new(undo));
@@ -162,7 +164,7 @@ impl Agents {
     }
 }
 
-/// How many bytes these results have in the answer; 0 where what carries it has no bound.
+/// How many bytes these results have in the answer; 0 if the transport has no bound.
 fn serialized_bytes(results: &[OutcomeResult], peer: &Peer) -> usize {
     if peer.room().is_none() {
         return 0;

@@ -1,4 +1,4 @@
-//! Approvals: what waits for a human, and what humans decided.
+//! The calls on approvals: list them, read one, decide, and move one to other approvers.
 
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
@@ -18,9 +18,9 @@ use super::view::{ApprovalDetail, ApprovalPage, DecisionResult, DecisionsResult}
 
 /// The calls on approvals.
 pub struct Approvals {
-    /// Does the work.
+    /// The engine, which does the work.
     pub engine: Engine,
-    /// What bodies are measured against.
+    /// The limits that request bodies are checked against.
     pub limits: Limits,
 }
 
@@ -32,18 +32,19 @@ type Include = Query<Option<Text<ApprovalParts>>>;
 impl Approvals {
     /// List approvals
     ///
-    /// Newest first. A page may be short though more follow: go by `next_cursor`.
+    /// Newest first. A page may be short and still have a next one: follow `next_cursor`.
     #[oai(path = "/approvals", method = "get", operation_id = "list_approvals")]
     async fn list(
         &self,
         _caller: Caller<ApprovalsRead>,
         /// Only approvals of this status.
         status: Query<Option<Text<ApprovalStatus>>>,
-        /// Send `payload` for approvals that carry `action`, `original_payload` and `changes`, which are absent without.
+        /// Send `payload` to get `action`, `original_payload` and `changes` of each approval; left
+        /// out, they are absent.
         include: Include,
         /// The most items of the page; 50 if left out.
         limit: Limit,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<ApprovalPage>, Refusal> {
         self.page(status.0.map(|word| word.0).as_slice(), include, limit, cursor).await
@@ -54,11 +55,12 @@ impl Approvals {
     async fn pending(
         &self,
         _caller: Caller<ApprovalsRead>,
-        /// Send `payload` for approvals that carry `action`, `original_payload` and `changes`, which are absent without.
+        /// Send `payload` to get `action`, `original_payload` and `changes` of each approval; left
+        /// out, they are absent.
         include: Include,
         /// The most items of the page; 50 if left out.
         limit: Limit,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<ApprovalPage>, Refusal> {
         self.page(&[ApprovalStatus::Pending], include, limit, cursor).await
@@ -69,15 +71,16 @@ impl Approvals {
     async fn history(
         &self,
         _caller: Caller<ApprovalsRead>,
-        /// Send `payload` for approvals that carry `action`, `original_payload` and `changes`, which are absent without.
+        /// Send `payload` to get `action`, `original_payload` and `changes` of each approval; left
+        /// out, they are absent.
         include: Include,
         /// The most items of the page; 50 if left out.
         limit: Limit,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<ApprovalPage>, Refusal> {
-        let is_decided = |status: &ApprovalStatus| *status != ApprovalStatus::Pending;
-        let decided: Vec<_> = ApprovalStatus::ALL.into_iter().filter(is_decided).collect();
+        let mut decided = ApprovalStatus::ALL.to_vec();
+        decided.retain(|status| *status != ApprovalStatus::Pending);
         self.page(&decided, include, limit, cursor).await
     }
 
@@ -94,10 +97,11 @@ impl Approvals {
 
     /// Approve
     ///
-    /// The task goes on, unless the quorum needs more who say yes. Only those who are asked may, and no person approves
-    /// an own task or question, whichever credential submits, asks or approves. With a `payload`, that one will run; the
-    /// task and the approval show what differs; with `four_eyes`, the person who wrote it cannot approve it.
-    /// A second decision is refused with `already-decided`, which says by whom and when.
+    /// The task continues, unless the quorum needs more approvals. Only the approvers of the
+    /// current level may approve, and no person may approve their own task or request, with any
+    /// credential. With a `payload`, that payload will run; the task and the approval show the
+    /// difference; with `four_eyes`, the approver who wrote it cannot approve it. A second decision
+    /// is refused with `already-decided`, which names who decided and when.
     #[oai(path = "/approvals/:id/approve", method = "post", operation_id = "approve")]
     async fn approve(
         &self,
@@ -112,15 +116,15 @@ impl Approvals {
 
     /// Reject
     ///
-    /// The task is cancelled, and the reason stands on it as its error; an agent that asked to hear a no gets its task
-    /// back instead.
+    /// The task is cancelled with the reason as its error. If its agent chose `return`, the agent
+    /// gets the task back instead.
     #[oai(path = "/approvals/:id/reject", method = "post", operation_id = "reject")]
     async fn reject(
         &self,
         caller: Caller<ApprovalsDecide>,
         /// The approval.
         id: Path<Text<ApprovalId>>,
-        /// Why, if the body does not say.
+        /// Why, if the body has no reason.
         reason: Query<Option<String>>,
         body: OptionalBody<Reject>,
     ) -> Result<Json<ApprovalDetail>, Refusal> {
@@ -128,11 +132,12 @@ impl Approvals {
         Ok(Json(self.engine.decide(&caller, id.0.0, decision).await?.into()))
     }
 
-    /// Have others decide
+    /// Move an approval to other approvers
     ///
-    /// For an approval whose deciders are gone: a group that is no longer configured, or has fewer people than must say
-    /// yes. From then on those decide whom the rule, roles or groups name; earlier approvals no longer count. A caller
-    /// cannot do this for its own task or question.
+    /// For an approval whose approvers are gone: a group that is no longer configured, or has fewer
+    /// members than the quorum needs. From then on the approvers of the rule, roles or groups
+    /// decide; earlier votes no longer count. A caller cannot move the approval of its own task or
+    /// request.
     #[oai(path = "/approvals/:id/retarget", method = "post", operation_id = "retarget_approval")]
     async fn retarget(
         &self,
@@ -147,7 +152,8 @@ impl Approvals {
 
     /// Decide on up to 100 approvals
     ///
-    /// Each decision is taken or refused for itself; the results are in their order.
+    /// Each decision is accepted or refused on its own; the results are in the order of the
+    /// decisions.
     #[oai(path = "/approvals/decide", method = "post", operation_id = "decide_approvals")]
     async fn decide(
         &self,
@@ -175,8 +181,11 @@ impl Approvals {
     ) -> Result<Json<ApprovalPage>, Refusal> {
         let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
         let has_all = include.0.is_some();
-        let refused = |error| Refusal::of_parameter("cursor", error);
-        let page = self.engine.approvals(statuses, limit, cursor.0.as_deref(), has_all).await;
-        Ok(Json(ApprovalPage::new(page.map_err(refused)?, has_all)))
+        let page = self
+            .engine
+            .approvals(statuses, limit, cursor.0.as_deref(), has_all)
+            .await
+            .map_err(|error| Refusal::of_parameter("cursor", error))?;
+        Ok(Json(ApprovalPage::new(page, has_all)))
     }
 }

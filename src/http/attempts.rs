@@ -1,4 +1,4 @@
-//! Single attempts as agents report on them: a sign of life, an outcome.
+//! The calls on one attempt: heartbeat, outcome, approval request.
 
 use poem_openapi::param::Path;
 use poem_openapi::{ApiResponse, OpenApi};
@@ -16,19 +16,20 @@ use super::request::{Ask, Completion, Failure, Heartbeat, Limits, Release};
 use super::text::Text;
 use super::view::{ApprovalDetail, LeaseView, Reported, at};
 
-/// The calls on an attempt.
+/// The calls on one attempt of a task.
 pub struct Attempts {
-    /// Does the work.
+    /// The engine, which does the work.
     pub engine: Engine,
-    /// What bodies are measured against.
+    /// The limits that request bodies are checked against.
     pub limits: Limits,
 }
 
 #[OpenApi(tag = "Tag::Agents")]
 impl Attempts {
-    /// Say that the agent is still at it
+    /// Send a heartbeat
     ///
-    /// Extends the lease. Refused with `lease-lost` or `task-cancelled` when the agent should stop.
+    /// Extends the lease. A refusal with `lease-lost` or `task-cancelled` means that the agent must
+    /// stop.
     #[oai(path = "/tasks/:id/heartbeat", method = "post", operation_id = "extend_lease")]
     async fn heartbeat(
         &self,
@@ -57,7 +58,8 @@ impl Attempts {
 
     /// Report an attempt as failed
     ///
-    /// Another attempt follows after a back-off, unless it was the last or `retryable` is false.
+    /// Another attempt follows after a back-off, unless this was the last one or `retryable` is
+    /// false.
     #[oai(path = "/tasks/:id/fail", method = "post", operation_id = "fail_task")]
     async fn fail(
         &self,
@@ -69,9 +71,9 @@ impl Attempts {
         self.report(&caller, body.value.into_report(id.0.0, &self.limits)?).await
     }
 
-    /// Give an attempt back untouched
+    /// Release an attempt
     ///
-    /// It costs the task nothing: another agent may claim it at once.
+    /// The task loses nothing: its retries stay, and an agent may claim it at once.
     #[oai(path = "/tasks/:id/release", method = "post", operation_id = "release_task")]
     async fn release(
         &self,
@@ -83,11 +85,11 @@ impl Attempts {
         self.report(&caller, body.value.into_report(id.0.0)?).await
     }
 
-    /// Ask a human before a risky step
+    /// Request an approval before a risky step
     ///
-    /// The task is blocked and the lease ends. The answer is on the task, as its `approval`, when it is claimed again:
-    /// a yes always; a no only with `on_rejection` as `return`, else it cancels the task. An agent may ask again and
-    /// again.
+    /// The task is blocked and the lease ends. When the task is claimed again, its `approval` shows
+    /// the decision: always an approval; a rejection only with `on_rejection` as `return`,
+    /// otherwise it cancels the task. An agent may request several approvals, one after another.
     #[oai(path = "/tasks/:id/approval", method = "post", operation_id = "ask_approval")]
     async fn ask(
         &self,
@@ -104,14 +106,14 @@ impl Attempts {
     }
 }
 
-/// The answer to an agent that asks.
+/// The answer to an approval request of an agent.
 #[derive(ApiResponse)]
 pub enum AskResponse {
-    /// Humans are asked.
+    /// The approval is requested, and the task waits for the decision.
     #[oai(status = 201)]
     Asked(
         Json<ApprovalDetail>,
-        /// Where the approval is.
+        /// The path of the approval.
         #[oai(header = "Location")]
         String,
     ),
@@ -119,7 +121,8 @@ pub enum AskResponse {
 
 impl Attempts {
     async fn report(&self, caller: &Principal, report: Report) -> Result<Json<Reported>, Refusal> {
-        let (id, attempt) = (report.id, report.attempt);
+        let id = report.id;
+        let attempt = report.attempt;
         let results = self.engine.report(caller, vec![report]).await?;
         let state = results.into_iter().next().ok_or_else(Refusal::internal)??;
         Ok(Json(Reported { task_id: Text(id), attempt, status: Text(state) }))

@@ -1,4 +1,4 @@
-//! The audit log: who did what that somebody must answer for.
+//! The call on the audit log: who did what.
 
 use poem_openapi::OpenApi;
 use poem_openapi::param::Query;
@@ -16,37 +16,40 @@ use super::view::AuditPage;
 
 /// The calls on the audit log.
 pub struct Audit {
-    /// Does the work.
+    /// The engine, which does the work.
     pub engine: Engine,
 }
 
 #[OpenApi(tag = "Tag::Operation")]
 impl Audit {
-    /// See who did what
+    /// Read the audit log
     ///
-    /// Every decision on an approval, cancel, retry, pause, resume and change of credentials, newest first. Each entry
-    /// is bound to the one before it by its hash, so that nobody can change one, take one out or put one in without
-    /// changing every hash after it. Nothing but `retention.audit_ms` removes an entry. A page may be short though more
-    /// follow: go by `next_cursor`.
+    /// Every decision on an approval, cancel, retry, pause, resume and change of credentials,
+    /// newest first. The hash of each entry covers the previous entry's hash, so no entry can be
+    /// changed, removed or inserted without changing every hash after it. Only `retention.audit_ms`
+    /// removes entries. A page may be short and still have a next one: follow `next_cursor`.
     #[oai(path = "/admin/audit", method = "get", operation_id = "read_audit_log")]
     async fn read(
         &self,
         _caller: Caller<Admin>,
-        /// Only what this actor did, such as `user:alice` or `key:ops`.
+        /// Only actions of this actor, such as `user:alice` or `key:ops`.
         actor: Query<Option<String>>,
-        /// Only this action, such as `approve`.
+        /// Only actions of this kind, such as `approve`.
         action: Query<Option<String>>,
-        /// Only what was done to this, such as `task:019ab3c4-7d2e-7000-8000-0000000000a0`.
+        /// Only actions on this subject, such as `task:019ab3c4-7d2e-7000-8000-0000000000a0`.
         subject: Query<Option<String>>,
         /// The most items of the page; 50 if left out.
         limit: Query<Option<Text<PageLimit>>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<AuditPage>, Refusal> {
         let filter = AuditFilter { actor: actor.0, action: action.0, subject: subject.0 };
         let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
-        let refused = |error| Refusal::of_parameter("cursor", error);
-        let page = self.engine.audit(&filter, limit, cursor.0.as_deref()).await;
-        Ok(Json(page.map_err(refused)?.into()))
+        let page = self
+            .engine
+            .audit(&filter, limit, cursor.0.as_deref())
+            .await
+            .map_err(|error| Refusal::of_parameter("cursor", error))?;
+        Ok(Json(page.into()))
     }
 }

@@ -1,7 +1,7 @@
 //! Who is calling: a token (JWT, HS256) or an API key, and whether the role allows the call.
 //!
-//! Every guarded handler takes a [`Caller`] of the scope that it needs; that one argument checks the
-//! credential, the scope, and writes both into the API document.
+//! Every guarded handler takes a [`Caller`] of the scope that it needs. That one argument checks
+//! the credential and the scope, and writes both into the API document.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use poem::http::header::AUTHORIZATION;
 use poem::{Request, RequestBody};
-use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -22,27 +22,30 @@ use super::error::Refusal;
 use super::peer::Peer;
 use super::settings::{Auth, Error};
 mod header;
+mod schemes;
 
-/// The shortest secret for tokens, in bytes: HS256 is as strong as its 256-bit hash only from here on.
+/// The shortest secret for tokens, in bytes: a shorter one is weaker than the 256-bit hash of
+/// HS256.
 const MIN_SECRET_BYTES: usize = 32;
 
-/// The shortest API key, in characters: nobody guesses 16 random ones over a network.
+/// The shortest API key, in characters: 16 random characters cannot be guessed over a network.
 const MIN_KEY_CHARS: usize = 16;
 
-/// How far the clock of a token's issuer may be off, in seconds.
+/// How far the clock of a token's issuer may differ from ours, in seconds.
 const LEEWAY_SECONDS: u64 = 10;
 
-/// The header that carries an API key.
+/// The name of the header that carries an API key, in lower case.
 pub const API_KEY_HEADER: &str = "x-api-key";
 
-/// Knows every credential.
+/// Authenticates requests: holds the secret for tokens and every API key.
 pub struct Guard {
     tokens: Option<(DecodingKey, Validation)>,
-    /// By the key's SHA-256, so that the time of a look-up says nothing of how much of a key was right.
+    /// Keyed by the SHA-256 of the API key, so that the time of a look-up does not reveal how much
+    /// of a key was right.
     keys: HashMap<[u8; 32], Arc<Principal>>,
 }
 
-/// What we read of a token.
+/// The claims of a token that the gateway reads; it ignores any other.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
@@ -50,11 +53,12 @@ struct Claims {
 }
 
 impl Guard {
-    /// Takes the credentials of `settings`.
+    /// Reads the credentials in `settings`.
     ///
     /// # Errors
     ///
-    /// There is none, or one is too weak or malformed; the error says which and what is expected.
+    /// No credential is configured, or one is too weak or malformed; the error names it and says
+    /// what is expected.
     pub fn new(settings: &Auth) -> Result<Self, Error> {
         let tokens =
             settings.jwt_secret.as_ref().map(|secret| token_key(secret.expose())).transpose()?;
@@ -72,14 +76,14 @@ impl Guard {
         Ok(Self { tokens, keys })
     }
 
-    /// The caller that a request's headers prove. A token wins over an API key.
+    /// Authenticates the caller by the request's headers. A token wins over an API key.
     fn authenticate(&self, request: &Request) -> Result<Arc<Principal>, Refusal> {
         let bearer = request.header(AUTHORIZATION).and_then(header::bearer_token);
         match (bearer, request.header(API_KEY_HEADER)) {
             (Some(token), _) => self.token(token),
             (None, Some(key)) => self.keys.get(&sha256(key)).cloned().ok_or_else(|| {
                 Refusal::unauthenticated(
-                    "The API key is unknown. Check `X-API-Key`; the key may have been changed.",
+                    "Unknown API key. Check `X-API-Key`; the key may have been changed.",
                 )
             }),
             (None, None) => Err(Refusal::unauthenticated(
@@ -90,25 +94,26 @@ impl Guard {
 
     fn token(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
         let Some((key, validation)) = &self.tokens else {
-            return Err(Refusal::unauthenticated("Tokens are not accepted here. Use an API key."));
+            return Err(Refusal::unauthenticated(
+                "This gateway accepts no tokens. Use an API key.",
+            ));
         };
         let read = jsonwebtoken::decode::<Claims>(token, key, validation).map_err(|error| {
             tracing::debug!(%error, "token refused");
             Refusal::unauthenticated(
-                "The token is no good. It must be signed by HS256 with our secret, be within `exp`, and carry `sub` and \
-                 a `role` of user, agent, approver or admin.",
+                "Invalid token. It must be signed by HS256 with the secret of this gateway, be \
+                 within `exp`, and carry `sub` and a `role` of user, agent, approver or admin.",
             )
         })?;
         header::check(&read.header)?;
         Principal::new(Subject::User(read.claims.sub), read.claims.role).map(Arc::new).map_err(
-            |error| {
-                Refusal::unauthenticated(&format!("The token's `sub` cannot be used: {error}."))
-            },
+            |error| Refusal::unauthenticated(&format!("The token's `sub` is not valid: {error}.")),
         )
     }
 }
 
-/// Where a request comes from. What its headers say of that is not believed: any client can write them.
+/// Where a request comes from. Headers such as `X-Forwarded-For` do not count: any client can set
+/// them.
 fn origin(request: &Request) -> Option<Origin> {
     let inside = request.extensions().get::<Origin>().copied();
     inside.or_else(|| request.remote_addr().as_socket_addr().copied().map(Origin::Peer))
@@ -120,19 +125,19 @@ fn sha256(text: &str) -> [u8; 32] {
 
 fn token_key(secret: &str) -> Result<(DecodingKey, Validation), Error> {
     if secret.len() < MIN_SECRET_BYTES {
-        let why = format!("has {} bytes; at least {MIN_SECRET_BYTES} are needed", secret.len());
+        let why = format!("has {} bytes; use at least {MIN_SECRET_BYTES}", secret.len());
         return Err(Error::refused("auth.jwt_secret", why));
     }
     let mut validation = Validation::new(Algorithm::HS256);
     validation.leeway = LEEWAY_SECONDS;
     validation.validate_nbf = true;
-    // The secret alone says whom a token is for: there is no setting to compare an audience with.
+    // The secret alone determines the audience of a token: no setting names one.
     validation.validate_aud = false;
     validation.set_required_spec_claims(&["exp", "sub"]);
     Ok((DecodingKey::from_secret(secret.as_bytes()), validation))
 }
 
-/// Reads `<key>:<role>`, the setting of the key called `name`.
+/// Reads `<key>:<role>`, the configured value of the key called `name`.
 fn api_key(name: &str, setting: &str) -> Result<([u8; 32], Principal), Error> {
     let refused = |why: String| Error::refused(format!("auth.api_keys.{name}"), why);
     let (key, role) =
@@ -153,16 +158,12 @@ fn api_key(name: &str, setting: &str) -> Result<([u8; 32], Principal), Error> {
     Ok((sha256(key), principal))
 }
 
-/// What `settings` accept, to be noted in the audit log.
+/// The credentials in `settings`, in the form that the audit log notes.
 ///
 /// # Errors
 ///
-/// One is malformed, as for [`Guard::new`].
+/// A credential is malformed, as for [`Guard::new`].
 pub fn credentials(settings: &Auth) -> Result<Vec<Credential>, Error> {
-    let credential = |subject, role, digest: [u8; 32]| {
-        let fingerprint = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        Credential { subject, role, fingerprint }
-    };
     let secret = settings.jwt_secret.iter().map(|secret| {
         let digest = sha256(secret.expose());
         Ok(credential("secret:jwt".to_owned(), None, digest))
@@ -174,9 +175,14 @@ pub fn credentials(settings: &Auth) -> Result<Vec<Credential>, Error> {
     secret.chain(keys).collect()
 }
 
-/// What a handler needs of its caller.
+fn credential(subject: String, role: Option<Role>, digest: [u8; 32]) -> Credential {
+    let fingerprint = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    Credential { subject, role, fingerprint }
+}
+
+/// The scope that a handler requires of its caller, as a type.
 pub trait Need: Send + Sync + 'static {
-    /// The scope.
+    /// The scope that the caller's role must have.
     const SCOPE: Scope;
 }
 
@@ -193,25 +199,25 @@ macro_rules! needs {
 }
 
 needs! {
-    /// See tasks, agents and figures.
+    /// The caller may read tasks, agents, figures and SLA reports.
     TasksRead
-    /// Submit, cancel and requeue tasks.
+    /// The caller may submit, cancel and retry tasks.
     TasksWrite
-    /// Follow events.
+    /// The caller may read and follow events.
     EventsRead
-    /// Publish events.
+    /// The caller may publish events.
     EventsPublish
-    /// See approvals.
+    /// The caller may read approvals.
     ApprovalsRead
-    /// Approve and reject.
+    /// The caller may approve, reject and retarget approvals.
     ApprovalsDecide
-    /// Claim tasks and report on them.
+    /// The caller may claim tasks and report on them.
     Agent
-    /// Pause agents and see the rules.
+    /// The caller may pause agents and read the rules and the audit log.
     Admin
 }
 
-/// An authenticated caller whose role has the scope `N`.
+/// An authenticated caller whose role has the scope `N`; it dereferences to the principal.
 #[derive(Debug)]
 pub struct Caller<N> {
     principal: Principal,
@@ -226,42 +232,18 @@ impl<N> std::ops::Deref for Caller<N> {
     }
 }
 
-/// The schemes' names in the API document.
-const BEARER: &str = "Bearer";
-const API_KEY: &str = "ApiKey";
-
 impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
     type ParamType = ();
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        let scheme = |ty, description| MetaSecurityScheme {
-            ty,
-            description: Some(description),
-            name: None,
-            key_in: None,
-            scheme: None,
-            bearer_format: None,
-            flows: None,
-            openid_connect_url: None,
-        };
-        let token = "A JWT signed by HS256 with `exp`, `sub` and `role` (user, agent, approver, admin). It wins over a key.";
-        let bearer = scheme("http", token);
-        registry.create_security_scheme(
-            BEARER,
-            MetaSecurityScheme { scheme: Some("bearer"), bearer_format: Some("JWT"), ..bearer },
-        );
-        let key = scheme("apiKey", "A key that the operator gave out; its role is set with it.");
-        registry.create_security_scheme(
-            API_KEY,
-            MetaSecurityScheme { name: Some("X-API-Key"), key_in: Some("header"), ..key },
-        );
+        schemes::register(registry);
     }
 
-    /// Either scheme, and the scope, which the document's repair moves to where it belongs.
+    /// Both schemes and the scope; the document's repair moves the scope to where it belongs.
     fn security_schemes() -> Vec<&'static str> {
-        vec![BEARER, API_KEY, N::SCOPE.as_str()]
+        vec![schemes::BEARER, schemes::API_KEY, N::SCOPE.as_str()]
     }
 
     async fn from_request(
@@ -271,7 +253,7 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
     ) -> poem::Result<Self> {
         let guard = request
             .data::<Arc<Guard>>()
-            .ok_or_else(|| Refusal::unauthenticated("No credential is known here."))?;
+            .ok_or_else(|| Refusal::unauthenticated("No credential is configured here."))?;
         let principal = guard.authenticate(request)?;
         Peer::note(request, &principal);
         if !principal.role().allows(N::SCOPE) {

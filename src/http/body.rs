@@ -1,4 +1,4 @@
-//! Reading the body of a request: within a deadline, a size, and what all bodies may hold together.
+//! Reads the body of a request within a deadline, a size, and the memory budget of all bodies.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -10,15 +10,15 @@ use super::peer::Peer;
 use super::shares::{Exhausted, Share};
 use super::traffic::Cause;
 
-/// The largest body that is read, in bytes; every request carries it.
+/// The largest body that is read, in bytes; every request carries it as data.
 #[derive(Clone, Copy, Debug)]
 pub struct MaxBody(pub usize);
 
-/// The largest body, in bytes, of a request that is answered between those of other clients. To read a larger one, to
-/// compare and to store what it holds may take tens of milliseconds.
+/// The largest body, in bytes, of a request that shares its thread with other requests. A larger
+/// one may take tens of milliseconds of CPU to read, to compare and to store.
 pub const LIGHT_BODY: usize = 64 << 10;
 
-/// The bytes of a body, and the share that they take for as long as any clone of them is there.
+/// The bytes of a body, with their share of the budget until the last clone is dropped.
 struct Held {
     bytes: Vec<u8>,
     share: Option<Share>,
@@ -30,16 +30,17 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// Reads the whole body. What it takes of the budget is what has arrived, whatever was announced.
+/// Reads the whole body. It counts against the budget with the bytes that arrived, not with the
+/// length that was announced.
 ///
 /// # Errors
 ///
-/// 400 if it ends early, 408 if it comes too slowly, 413 if it is too large, 429 or 503 if there is no
-/// room for it.
+/// 400 if the body ends early, 408 if it arrives too slowly, 413 if it is too large, 429 or 503 if
+/// there is no room for it.
 pub async fn read(request: &Request, body: &mut RequestBody) -> Result<Bytes, Refusal> {
     let peer = request.data::<Peer>();
     let most = request.data::<MaxBody>().map_or(usize::MAX, |most| most.0);
-    let body = body.take().map_err(|_| Refusal::unreadable("The body was read already."))?;
+    let body = body.take().map_err(|_| Refusal::unreadable("The body was already read."))?;
     let mut chunks = body.into_bytes_stream();
     let mut held = Held { bytes: Vec::new(), share: peer.map(Peer::bytes) };
     let began = Instant::now();
@@ -70,16 +71,17 @@ pub async fn read(request: &Request, body: &mut RequestBody) -> Result<Bytes, Re
     Ok(Bytes::from_owner(held))
 }
 
-/// When the next bytes must be there, after `read` bytes.
+/// When the next bytes must arrive, after `read` bytes have arrived.
 fn deadline(peer: &Peer, began: Instant, read: usize) -> Instant {
     let deadlines = &peer.traffic().deadlines;
     let read = u64::try_from(read).unwrap_or(u64::MAX);
     began + deadlines.body.min(deadlines.allowed(deadlines.header, read))
 }
 
-/// Makes room for `more` bytes, taken from the budget before from the memory.
+/// Makes room for `more` bytes: takes them from the budget before allocating.
 fn make_room(held: &mut Held, more: usize, most: usize) -> Result<(), Exhausted> {
-    let (has, needed) = (held.bytes.capacity(), held.bytes.len() + more);
+    let has = held.bytes.capacity();
+    let needed = held.bytes.len() + more;
     if needed <= has {
         return Ok(());
     }

@@ -1,7 +1,8 @@
-//! How a request is refused: the one file that knows status codes of refusals.
+//! How a request is refused: only this module knows which status a refusal has.
 //!
-//! Whatever goes wrong, in the engine, in the framework or in a panic, becomes a [`Refusal`] and leaves
-//! as `application/problem+json` (RFC 9457). A 5xx says nothing of what is inside; the log does.
+//! An error of the engine or the framework, and a panic, becomes a [`Refusal`] and leaves as
+//! `application/problem+json` (RFC 9457). A 5xx tells the client nothing about the inside; the log
+//! does.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -21,149 +22,85 @@ use crate::domain::principal::{Role, Scope};
 use crate::engine::{self, Fault};
 use crate::runtime::chain::Chain;
 
+mod cause;
 mod limits;
 mod refused;
 
+use self::cause::Cause;
 use super::json::respond;
 use super::openapi::Template;
 use super::text::{Text, Time};
 
-/// When to try again after a 429 or 503, in seconds: about as long as a failover of the store takes.
+/// How many seconds after a 429 or 503 to try again: about as long as a failover of the store
+/// takes.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
-/// Why a request was refused, by RFC 9457.
+/// Why a request was refused, as a problem document of RFC 9457.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct Problem {
     /// The cause, a stable URI such as `urn:orchestrator:problem:lease-lost`.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     pub kind: String,
-    /// The cause in words, the same for every occurrence.
+    /// The title of the cause, the same for every occurrence.
     pub title: String,
-    /// The HTTP status.
+    /// The HTTP status of the answer, or of the item that it belongs to.
     pub status: u16,
-    /// What happened and what to do.
+    /// What happened in this case and what the client can do about it.
     pub detail: String,
-    /// The id of the request, which the log carries too.
+    /// The id of the request, which the log lines of the request carry too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// Every field that is wrong.
+    /// Every field of the body that is wrong, each with its place; empty for other causes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[oai(default)]
     pub errors: Vec<FieldError>,
-    /// Where the task is.
+    /// The status of the task, if the cause is the task's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_status: Option<Text<State>>,
-    /// The newest attempt of the task.
+    /// The newest attempt of the task, if the caller's attempt is no longer current.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_attempt: Option<u32>,
-    /// What was decided.
+    /// The status of the approval, if the approval is already decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval_status: Option<Text<ApprovalStatus>>,
-    /// The digest of what there is to decide.
+    /// The digest of the content that the approval is now about, if that has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// Who decided.
+    /// Who decided, if the approval is already decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
-    /// When.
+    /// When the approval was decided, if it is already decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<Text<Time>>,
 }
 
-/// One field that is wrong.
+/// One field of a body that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Object)]
 pub struct FieldError {
-    /// Where: a JSON Pointer into the body; empty: the body as a whole.
+    /// A JSON Pointer to the field in the body; empty if the whole body is wrong.
     pub pointer: String,
-    /// What is wrong and what is expected.
+    /// What is wrong with the field and what is expected instead.
     pub detail: String,
 }
 
-/// Every cause: its status, the last word of its URI, its title.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[rustfmt::skip]
-enum Cause {
-    Unreadable, Unauthenticated, MissingScope, OwnSubmission, OwnContent, ForeignSource, OriginRefused, UnknownRoute, UnknownTask,
-    UnknownApproval, UnknownAgent, TooManyAgents, MethodNotAllowed, NotAcceptable, FinalParent, IllegalTransition, LeaseLost, TaskCancelled,
-    NotHolder, ResultMismatch, EndedByHuman, AsksExhausted, AskedTooSoon, AlreadyDecided, AlreadyVoted, NotAsked, ContentChanged, Uncleared, TooLarge, AnswerTooLarge, UnsupportedMediaType, InvalidFields,
-    IdempotencyMismatch, RequestTimeout, UriTooLong, HeadTooLarge, HttpVersion, TooManyWaits, TooManyBytes, Overloaded, ShareUsed,
-    Other(StatusCode), Internal, StoreFull, StoreUnavailable, NotReplicated,
-}
-
-impl Cause {
-    #[rustfmt::skip]
-    fn row(self) -> (StatusCode, &'static str, &'static str) {
-        use StatusCode as S;
-        match self {
-            Self::Unreadable           => (S::BAD_REQUEST,            "unreadable-request",     "The request cannot be read"),
-            Self::Unauthenticated      => (S::UNAUTHORIZED,           "unauthenticated",        "Nobody is authenticated"),
-            Self::MissingScope         => (S::FORBIDDEN,              "missing-scope",          "The role does not allow this"),
-            Self::NotAsked             => (S::FORBIDDEN,              "not-asked",              "Others are asked to decide"),
-            Self::OwnSubmission        => (S::FORBIDDEN,              "own-submission",         "Nobody decides on his own task"),
-            Self::OwnContent           => (S::FORBIDDEN,              "own-content",            "You cannot approve your own content"),
-            Self::ForeignSource        => (S::FORBIDDEN,              "foreign-source",         "The event's source is somebody else"),
-            Self::EndedByHuman         => (S::FORBIDDEN,              "ended-by-human",         "A human ended the task"),
-            Self::OriginRefused        => (S::FORBIDDEN,              "origin-refused",         "The web origin is not allowed"),
-            Self::UnknownRoute         => (S::NOT_FOUND,              "not-found",              "There is nothing here"),
-            Self::UnknownTask          => (S::NOT_FOUND,              "unknown-task",           "There is no such task"),
-            Self::UnknownApproval      => (S::NOT_FOUND,              "unknown-approval",       "There is no such approval"),
-            Self::UnknownAgent         => (S::NOT_FOUND,              "unknown-agent",          "There is no such agent"),
-            Self::TooManyAgents        => (S::TOO_MANY_REQUESTS,      "too-many-agents",        "There are too many agents"),
-            Self::MethodNotAllowed     => (S::METHOD_NOT_ALLOWED,     "method-not-allowed",     "The method is not allowed here"),
-            Self::NotAcceptable        => (S::NOT_ACCEPTABLE,         "not-acceptable",         "There is no such form of the answer"),
-            Self::FinalParent          => (S::CONFLICT,               "final-parent",           "The parent task has ended"),
-            Self::IllegalTransition    => (S::CONFLICT,               "illegal-transition",     "The task's status does not allow this"),
-            Self::LeaseLost            => (S::CONFLICT,               "lease-lost",             "The attempt no longer holds the task"),
-            Self::TaskCancelled        => (S::CONFLICT,               "task-cancelled",         "The task was cancelled"),
-            Self::NotHolder            => (S::CONFLICT,               "not-holder",             "Somebody else holds the task"),
-            Self::ResultMismatch       => (S::CONFLICT,               "result-mismatch",        "Another report ended the attempt"),
-            Self::AsksExhausted        => (S::CONFLICT,               "asks-exhausted",         "Humans were asked as often as agents may have them asked"),
-            Self::AskedTooSoon         => (S::TOO_MANY_REQUESTS,      "asked-too-soon",         "Humans were asked a moment ago"),
-            Self::AlreadyDecided       => (S::CONFLICT,               "already-decided",        "The approval has its decision"),
-            Self::AlreadyVoted         => (S::CONFLICT,               "already-voted",          "The caller has approved before"),
-            Self::ContentChanged       => (S::CONFLICT,               "content-changed",        "There is something else to decide"),
-            Self::Uncleared            => (S::CONFLICT,               "approval-mismatch",      "The content is not what was approved"),
-            Self::TooLarge             => (S::PAYLOAD_TOO_LARGE,      "body-too-large",         "The body is too large"),
-            Self::AnswerTooLarge       => (S::PAYLOAD_TOO_LARGE,      "answer-too-large",       "The answer is too large"),
-            Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not JSON"),
-            Self::InvalidFields        => (S::UNPROCESSABLE_ENTITY,   "invalid-fields",         "Fields of the body are wrong"),
-            Self::IdempotencyMismatch  => (S::UNPROCESSABLE_ENTITY,   "idempotency-mismatch",   "The key belongs to another body"),
-            Self::RequestTimeout       => (S::REQUEST_TIMEOUT,        "request-timeout",        "The request came too slowly"),
-            Self::UriTooLong           => (S::URI_TOO_LONG,           "uri-too-long",           "The URI is too long"),
-            Self::HeadTooLarge         => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", "The headers are too large"),
-            Self::HttpVersion          => (S::HTTP_VERSION_NOT_SUPPORTED, "http-version",       "HTTP/1.1 is required"),
-            Self::TooManyWaits         => (S::TOO_MANY_REQUESTS,      "too-many-waits",         "Too many calls of the caller wait"),
-            Self::TooManyBytes         => (S::TOO_MANY_REQUESTS,      "too-many-bytes",         "Too many bytes of the caller are held"),
-            Self::Overloaded           => (S::SERVICE_UNAVAILABLE,    "overloaded",             "The gateway is at its capacity"),
-            Self::ShareUsed            => (S::TOO_MANY_REQUESTS,      "share-used",             "The caller has published its share"),
-            Self::Internal             => (S::INTERNAL_SERVER_ERROR,  "internal-error",         "Something is wrong here"),
-            Self::StoreFull            => (S::SERVICE_UNAVAILABLE,    "store-full",             "The store is full"),
-            Self::StoreUnavailable     => (S::SERVICE_UNAVAILABLE,    "store-unavailable",      "The store does not answer"),
-            Self::NotReplicated        => (S::SERVICE_UNAVAILABLE,    "not-replicated",         "Too few replicas have the write"),
-            Self::Other(status)        => (status,                    "refused",                status.canonical_reason().unwrap_or("Refused")),
-        }
-    }
-}
-
-/// A refused request.
+/// A request that was refused: the cause, and the problem document that the client gets.
 #[derive(Debug)]
 pub struct Refusal {
     cause: Cause,
     problem: Box<Problem>,
-    /// The methods that the path does have, for a 405.
     allow: Option<String>,
-    /// When to try again, in seconds, for a 429.
+    /// How many seconds to wait before trying again, for a 429.
     retry_after: Option<u32>,
 }
 
 impl Refusal {
     fn new(cause: Cause, detail: impl Into<String>) -> Self {
-        let (status, word, title) = cause.row();
+        let (word, title) = cause.word_and_title();
         let problem = Problem {
             kind: format!("urn:orchestrator:problem:{word}"),
             title: title.to_owned(),
-            status: status.as_u16(),
+            status: cause.status().as_u16(),
             detail: detail.into(),
             instance: None,
             errors: Vec::new(),
@@ -177,17 +114,19 @@ impl Refusal {
         Self { cause, problem: Box::new(problem), allow: None, retry_after: None }
     }
 
-    /// 400: the request cannot be understood at all.
+    /// 400: the request cannot be read at all; `detail` says why.
     pub fn unreadable(detail: impl Into<String>) -> Self {
         Self::new(Cause::Unreadable, detail)
     }
 
-    /// 400: the query parameter or header `name` is wrong; `reason` continues the sentence that begins with it.
+    /// 400: the query parameter or header `name` is wrong; `reason` continues the sentence that
+    /// begins with its name.
     pub fn parameter(name: &str, reason: &str) -> Self {
         Self::unreadable(format!("The query parameter or header `{name}` {reason}."))
     }
 
-    /// What the engine refused, where a field that is wrong is the query parameter or header `name`.
+    /// Turns an engine error into a refusal. An invalid field becomes a 400 for the query parameter
+    /// or header `name`.
     pub fn of_parameter(name: &str, error: engine::Error) -> Self {
         match error {
             engine::Error::Invalid(faults) => {
@@ -197,7 +136,7 @@ impl Refusal {
         }
     }
 
-    /// 406: none of the forms that the client takes is one of `offered`.
+    /// 406: the client's `Accept` names none of the `offered` media types.
     pub fn not_acceptable(offered: &[&str]) -> Self {
         Self::new(
             Cause::NotAcceptable,
@@ -205,18 +144,20 @@ impl Refusal {
         )
     }
 
-    /// 401: there is no credential, or it is no good.
+    /// 401: the credential is missing or invalid; `detail` says which and what to send.
     pub fn unauthenticated(detail: &str) -> Self {
         Self::new(Cause::Unauthenticated, detail)
     }
 
     /// 403: the caller's role lacks the scope.
     pub fn missing_scope(role: Role, scope: Scope) -> Self {
-        let (role, scope) = (role.as_str(), scope.as_str());
+        let role = role.as_str();
+        let scope = scope.as_str();
         Self::new(
             Cause::MissingScope,
             format!(
-                "This needs the scope `{scope}`, which the role `{role}` does not have. Use a credential of a role that does."
+                "This requires the scope `{scope}`, which the role `{role}` does not have. \
+                 Use a credential of a role that has it."
             ),
         )
     }
@@ -229,7 +170,7 @@ impl Refusal {
         )
     }
 
-    /// 415: the body is not said to be JSON.
+    /// 415: the `Content-Type` is not JSON; `found` is what the client sent.
     pub fn unsupported_media_type(found: &str) -> Self {
         Self::new(
             Cause::UnsupportedMediaType,
@@ -237,29 +178,32 @@ impl Refusal {
         )
     }
 
-    /// 422: fields are wrong.
+    /// 422: fields of the body are wrong, each of which `faults` describes.
     pub fn invalid(faults: Vec<Fault>) -> Self {
-        let to_error = |fault: Fault| FieldError { pointer: fault.pointer, detail: fault.detail };
         let mut refusal =
             Self::new(Cause::InvalidFields, "Correct the fields in `errors` and send it again.");
-        refusal.problem.errors = faults.into_iter().map(to_error).collect();
+        refusal.problem.errors = faults
+            .into_iter()
+            .map(|fault| FieldError { pointer: fault.pointer, detail: fault.detail })
+            .collect();
         refusal
     }
 
-    /// 422: the body as a whole is not what it should be.
+    /// 422: the body as a whole is not what the call expects.
     pub fn invalid_body(detail: impl Into<String>) -> Self {
         Self::invalid(vec![Fault::new("", detail)])
     }
 
-    /// 500: a fault of ours, of which the client is told nothing.
+    /// 500: a bug or a fault of the service, of which the client learns only the request id.
     pub fn internal() -> Self {
         Self::new(
             Cause::Internal,
-            "This is a fault of the service. Its log tells more under this request's id.",
+            "A fault of the service. Its log has more about it under this request's id.",
         )
     }
 
-    /// What the client is shown, for a refusal that is one of many in an answer.
+    /// The problem document of a refused item in an answer of many. The pointers of its errors are
+    /// prefixed with `base`, the item's place in the body.
     pub fn into_problem(mut self, base: &str) -> Problem {
         for error in &mut self.problem.errors {
             if !error.pointer.starts_with(base) {
@@ -269,7 +213,7 @@ impl Refusal {
         *self.problem
     }
 
-    /// What the framework or an extractor refused at `path`.
+    /// Turns an error of the framework or an extractor, for a request to `path`, into a refusal.
     pub fn from_framework(error: poem::Error, path: &str) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(refusal) => return refusal,
@@ -316,10 +260,10 @@ impl Refusal {
         }
     }
 
-    /// The answer, with the id of its request.
+    /// The answer to the client, with the id of its request as `instance`.
     pub fn into_response_for(mut self, request_id: &str) -> Response {
         self.problem.instance = Some(request_id.to_owned());
-        let (status, ..) = self.cause.row();
+        let status = self.cause.status();
         let mut response = respond(status, CONTENT_TYPE, &self.problem);
         let headers = response.headers_mut();
         let is_passing =
@@ -341,7 +285,7 @@ impl Refusal {
     }
 }
 
-/// What a [`super::text::Word`] said, without what the framework put around it.
+/// The reason that a [`super::text::Word`] gave, without the text that the framework adds to it.
 fn plain_reason(reason: &str) -> &str {
     let inner = reason.split(" (occurred while parsing").next().unwrap_or(reason);
     match inner.strip_prefix("failed to parse \"").and_then(|rest| rest.split_once("\": ")) {
@@ -361,14 +305,15 @@ impl StdError for Refusal {}
 
 impl ResponseError for Refusal {
     fn status(&self) -> StatusCode {
-        self.cause.row().0
+        self.cause.status()
     }
 }
 
 /// The media type of every refusal.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// One entry for any refusal: the document's repair puts the statuses in its place that a call can have.
+/// One entry for any refusal; the document's repair replaces it by the statuses that each call can
+/// have.
 impl ApiResponse for Refusal {
     fn meta() -> MetaResponses {
         let content =

@@ -1,4 +1,4 @@
-//! Events: following them, and publishing.
+//! The calls on events: follow them, read the log, publish.
 
 use std::time::Duration;
 
@@ -26,22 +26,23 @@ use super::stream::EventsResponse;
 use super::tasks::DEFAULT_PAGE;
 use super::text::{EventSource, PageLimit, Text, TypePatterns};
 
-/// The header by which a stream is resumed.
+/// The header with which a client resumes a stream, in lower case.
 pub const LAST_EVENT_ID: &str = "last-event-id";
 
 /// The calls on events.
 pub struct Events {
-    /// Does the work.
+    /// The engine, which does the work.
     pub engine: Engine,
-    /// What bodies are measured against.
+    /// The limits that request bodies are checked against.
     pub limits: Limits,
-    /// After how much silence a stream says something.
+    /// How long a stream is silent before it sends a heartbeat comment.
     pub heartbeat: Duration,
 }
 
-/// What a request carries as `Last-Event-ID`; empty is the same as none.
+/// The value of `Last-Event-ID`; `None` if the request has none or an empty one.
 ///
-/// The framework's own header parameter passes over a value that is not ASCII, and the client would miss events.
+/// The framework's own header parameter ignores a value that is not ASCII, and the client would
+/// miss events.
 #[derive(Debug)]
 pub struct LastEventId(Option<String>);
 
@@ -66,24 +67,21 @@ impl<'a> ApiExtractor<'a> for LastEventId {
         _: ExtractParamOptions<String>,
     ) -> poem::Result<Self> {
         let header = request.headers().get(LAST_EVENT_ID).filter(|header| !header.is_empty());
-        let unreadable = |_| Refusal::parameter("Last-Event-ID", "must be ASCII");
-        Ok(Self(
-            header
-                .map(|header| header.to_str())
-                .transpose()
-                .map_err(unreadable)?
-                .map(str::to_owned),
-        ))
+        let Some(header) = header else { return Ok(Self(None)) };
+        match header.to_str() {
+            Ok(id) => Ok(Self(Some(id.to_owned()))),
+            Err(_) => Err(Refusal::parameter("Last-Event-ID", "must be ASCII").into()),
+        }
     }
 }
 
-/// An event that is on its way.
+/// A published event, which is stored and on its way to subscribers.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "PublishedEvent")]
 pub struct Published {
-    /// Its name for ever, which subscribers see too.
+    /// The id of the event, which subscribers see too.
     pub event_id: Uuid,
-    /// What happened.
+    /// The type of the event.
     pub event_type: String,
 }
 
@@ -99,17 +97,20 @@ pub enum PublishResponse {
 impl Events {
     /// Follow events, or read the log
     ///
-    /// As `text/event-stream`, which is also the default: all events from now on, or after the given place, for
-    /// ever. Each has its type as `event`, itself as `data` (one line for each of its lines, which a reader joins by line
-    /// feeds), and as `id` the place after it: a client that sends the last one as `Last-Event-ID`, as an EventSource does by itself, misses none and gets none twice.
-    /// Silence is broken by heartbeat comments. Four names are not types of events: `gap` (events after your place
-    /// were trimmed from the log, or it is not a place of this log), and before the stream ends `cut-off` (you read too slowly), `stopping` (this
-    /// process stops) and `error` (the log cannot be read).
+    /// As `text/event-stream`, which is also the default: all events from now on, or after the
+    /// given cursor, without end. Each has its type as `event`, the event itself as `data` (one
+    /// `data` line for each of its lines, which a reader joins by line feeds), and the cursor after
+    /// it as `id`. A client that sends the last `id` as `Last-Event-ID`, as an EventSource does,
+    /// misses no event and gets none twice. Heartbeat comments break a silence. Four names are not
+    /// types of events: `gap` (events after your cursor were trimmed from the log, or it is no
+    /// cursor of this log), and before the stream ends `cut-off` (you read too slowly), `stopping`
+    /// (this process stops) and `error` (the log cannot be read).
     ///
-    /// As `application/json`: a page of the log, from its start or after the given place.
+    /// As `application/json`: a page of the log, from its start or after the given cursor.
     ///
-    /// With `application/cloudevents+json` in `Accept` every event is a CloudEvent 1.0 in structured mode, whose `data`
-    /// is the event: in a stream if `text/event-stream` is in `Accept` too, else in a page.
+    /// With `application/cloudevents+json` in `Accept` every event is a CloudEvent 1.0 in
+    /// structured mode, whose `data` is the event: in a stream if `text/event-stream` is in
+    /// `Accept` too, otherwise in a page.
     #[oai(path = "/events", method = "get", operation_id = "read_events")]
     #[allow(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn read(
@@ -117,18 +118,20 @@ impl Events {
         _caller: Caller<EventsRead>,
         peer: Peer,
         accepted: Accepted,
-        /// Only events of these types: types, families such as `deploy.*`, or `*`, at most 64, joined by commas.
+        /// Only events of these types: types, families such as `deploy.*`, or `*`, at most 64,
+        /// joined by commas.
         types: Query<Option<Text<TypePatterns>>>,
         /// Only events about this task.
         task_id: Query<Option<Text<TaskId>>>,
         /// Only events from this source agent.
         source: Query<Option<Text<EventSource>>>,
-        /// Only events after this place: the `id` of a stream, the `next_cursor` of a page, or an event's id. With
-        /// several partitions (`store.partitions`) those of the others after an event's id may come twice.
+        /// Only events after this cursor: the `id` of a stream, the `next_cursor` of a page, or an
+        /// event's id. With several partitions (`store.partitions`), events of the other partitions
+        /// may come twice after an event's id.
         after: Query<Option<String>>,
         /// The most items of a page; 50 if left out. A stream has no end.
         limit: Query<Option<Text<PageLimit>>>,
-        /// As `after`, which it wins over.
+        /// The same as `after`; wins if both are given.
         #[oai(name = "Last-Event-ID")]
         last_event_id: LastEventId,
     ) -> Result<EventsResponse, Refusal> {
@@ -139,7 +142,6 @@ impl Events {
         };
         let last_id = last_event_id.0;
         let name = if last_id.is_some() { "Last-Event-ID" } else { "after" };
-        let refused = |error| Refusal::of_parameter(name, error);
         match accepted {
             Accepted::Stream(form) => {
                 let reader = (peer.clone(), peer.wait()?);
@@ -147,7 +149,8 @@ impl Events {
                     Some(last_id) => self.engine.feed_from_last_id(filter, &last_id).await,
                     None => self.engine.feed(filter, after.0.as_deref()).await,
                 };
-                let feed = Box::new(feed.map_err(refused)?);
+                let feed = feed.map_err(|error| Refusal::of_parameter(name, error))?;
+                let feed = Box::new(feed);
                 Ok(EventsResponse::Stream { feed, form, heartbeat: self.heartbeat, reader })
             }
             Accepted::Page(form) => {
@@ -156,7 +159,7 @@ impl Events {
                     .engine
                     .event_page(&filter, last_id.or(after.0).as_deref(), limit)
                     .await
-                    .map_err(refused)?;
+                    .map_err(|error| Refusal::of_parameter(name, error))?;
                 Ok(EventsResponse::Page { page, form })
             }
         }
@@ -164,8 +167,8 @@ impl Events {
 
     /// Publish an event
     ///
-    /// It comes from you: `source_agent` may not be somebody else's name. An event of one of our own types,
-    /// such as `task.completed`, changes nothing and is marked as external.
+    /// The event comes from the caller: `source_agent` may not name another. An event of a built-in
+    /// type, such as `task.completed`, changes no task and is marked as external.
     #[oai(path = "/events/publish", method = "post", operation_id = "publish_event")]
     async fn publish(
         &self,

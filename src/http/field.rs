@@ -1,11 +1,11 @@
 //! The fields of a request body: each is missing, given or wrong, and none hides another's fault.
 //!
-//! A request type is a plain struct of [`Field`]s that serde reads in one pass over the bytes. Reading
-//! never stops at a field of the wrong type: what is wrong with it is kept, and [`Faults`] collects
-//! all of that, together with what only a comparison of fields can find, for one answer.
+//! A request type is a plain struct of [`Field`]s that serde reads in one pass over the bytes.
+//! Reading does not stop at a field of the wrong type: its fault is kept, and [`Faults`] collects
+//! all of them, together with those that only a comparison of fields can find, for one answer.
 //!
-//! What a request can make of an answer is bounded here too: a list is read no further than its bound ([`List`]; there is
-//! no reader of an unbounded one), and a body is told of [`MAX_FAULTS`] faults.
+//! The size of the answer is bounded too: a list is read no further than its bound ([`List`]; there
+//! is no reader of an unbounded one), and an answer names at most [`MAX_FAULTS`] faults.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -27,24 +27,25 @@ mod list;
 
 pub use list::List;
 
-/// A value that a field may have.
+/// A type that a field of a request body may have.
 pub trait Readable: Sized {
-    /// Reads valid JSON; the error says what is expected, such as `must be a string`.
+    /// Reads valid JSON. The error says what is expected, such as `must be a string`.
     fn read(raw: &RawValue) -> Result<Self, String>;
 }
 
-/// A JSON object whose fields are all [`Field`]s, so that reading it fails only when it is no object.
+/// A JSON object whose fields are all [`Field`]s, so that reading fails only if the JSON is no
+/// object.
 pub trait Fields: DeserializeOwned {}
 
-/// One field of a request.
+/// One field of a request body.
 #[derive(Clone, Debug, Default)]
 pub enum Field<T> {
-    /// It is not there.
+    /// The body does not have the field.
     #[default]
     Missing,
-    /// It is there and has the right type.
+    /// The field has a value of the right type.
     Given(T),
-    /// It is there and cannot be read; what is expected.
+    /// The field has a value that cannot be read; the text says what is expected.
     Wrong(String),
 }
 
@@ -55,29 +56,30 @@ impl<'de, T: Readable> Deserialize<'de> for Field<T> {
     }
 }
 
-/// How many faults of one body are reported; of the others only how many there are.
+/// How many faults of one body are reported; the rest are only counted.
 pub const MAX_FAULTS: usize = 100;
 
-/// What is wrong with a request body, field by field.
+/// The faults of a request body, each with a JSON Pointer to its field.
 #[derive(Debug, Default)]
 pub struct Faults {
-    /// Where the object that is being read stands in the body; empty: it is the body.
+    /// The place in the body of the object that is being read; empty for the body itself.
     base: String,
-    /// The first [`MAX_FAULTS`].
     found: Vec<Fault>,
-    /// How many more there are.
+    /// How many faults were found beyond the first [`MAX_FAULTS`].
     more: usize,
 }
 
 impl Faults {
-    /// These faults of the object at `base`, a JSON Pointer such as `/tasks/3`. Their own pointers begin at the body.
+    /// Starts with these faults of the object at `base`, a JSON Pointer such as `/tasks/3`. Their
+    /// own pointers begin at the body.
     pub fn of(base: &str, faults: impl IntoIterator<Item = Fault>) -> Self {
         let mut faults = faults.into_iter();
         let found: Vec<_> = faults.by_ref().take(MAX_FAULTS).collect();
         Self { base: base.to_owned(), found, more: faults.count() }
     }
 
-    /// Notes that the field `name` is wrong.
+    /// Notes that the field `name` is wrong; `detail` continues a sentence that begins with the
+    /// name.
     pub fn add(&mut self, name: &str, detail: impl Into<String>) {
         if self.found.len() == MAX_FAULTS {
             self.more += 1;
@@ -86,7 +88,7 @@ impl Faults {
         self.found.push(Fault::new(format!("{}/{name}", self.base), detail));
     }
 
-    /// The value of a field that must be there.
+    /// Returns the value of a required field. `None` if it is missing or wrong, which is noted.
     pub fn required<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
         match field {
             Field::Given(value) => Some(value),
@@ -101,7 +103,7 @@ impl Faults {
         }
     }
 
-    /// The value of a field that may be missing or `null`.
+    /// Returns the value of a field that may be missing or `null`. A wrong value is noted.
     pub fn optional<T>(&mut self, name: &str, field: Field<Option<T>>) -> Option<T> {
         match field {
             Field::Given(value) => value,
@@ -113,7 +115,7 @@ impl Faults {
         }
     }
 
-    /// Passes `value` on if it lies in `range`, and notes the fault if not.
+    /// Returns `value` if it is in `range`; notes the fault if not.
     pub fn within<T: PartialOrd + std::fmt::Display>(
         &mut self,
         name: &str,
@@ -128,7 +130,7 @@ impl Faults {
         None
     }
 
-    /// Passes `text` on if it is not empty and keeps to `bound`, and notes the fault if not.
+    /// Returns `text` if it is not empty and within `bound`; notes the fault if not.
     pub fn short(&mut self, name: &str, text: Option<String>, bound: Bound) -> Option<String> {
         let text = text?;
         if !text.is_empty() && bound.holds(&text) {
@@ -138,14 +140,14 @@ impl Faults {
         let mut detail = format!("must have 1 to {chars} characters");
         if text.chars().count() <= chars && !text.is_empty() {
             let found = stored_bytes(&text);
-            let why = "as they are kept, where a control character takes 6";
+            let why = "in stored form, where a control character takes 6";
             let _ = write!(detail, " and at most {bytes} bytes {why}; it has {found}");
         }
         self.add(name, detail);
         None
     }
 
-    /// Passes `json` on if it has at most `most` bytes, and notes the fault if not.
+    /// Returns `json` if it has at most `most` bytes; notes the fault if not.
     pub fn sized(
         &mut self,
         name: &str,
@@ -160,7 +162,8 @@ impl Faults {
         None
     }
 
-    /// Reads the object in the field `name`, whose faults point below that field.
+    /// Reads the object in the field `name` with `read`; the pointers of its faults begin at that
+    /// field.
     pub fn inside<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.base.len();
         self.base.push('/');
@@ -170,11 +173,11 @@ impl Faults {
         value
     }
 
-    /// What was read, unless anything is wrong with it.
+    /// Returns `value` if no fault was noted.
     ///
     /// # Errors
     ///
-    /// All that was noted. A value is missing only when a fault says why.
+    /// All faults that were noted. `value` is `None` only if a fault says why.
     pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Refusal> {
         if self.more > 0 {
             self.found.push(Fault::new(self.base, format!("has {} more faults", self.more)));
@@ -188,7 +191,7 @@ impl Faults {
 
 impl<T: Fields> Readable for T {
     fn read(raw: &RawValue) -> Result<Self, String> {
-        // Serde would take a list as a struct's fields in order; a client would be surprised.
+        // Serde would read a list as a struct's fields in order, which a client does not expect.
         if !raw.get().starts_with('{') {
             return Err("must be an object".to_owned());
         }
@@ -212,8 +215,8 @@ macro_rules! readable {
     )* };
 }
 
-/// Half a character, as a program leaves that cuts a text to a length, becomes U+FFFD: what people and agents say must
-/// get through.
+/// Half a character, which remains if a program cuts a text to a length, becomes U+FFFD: texts of
+/// people and agents must not be refused for it.
 impl Readable for String {
     fn read(raw: &RawValue) -> Result<Self, String> {
         lossy_string(raw).ok_or_else(|| "must be a string".to_owned())
@@ -228,7 +231,7 @@ readable! {
     u8: "must be a whole number, 0 or more",
 }
 
-/// What serde found, without its place: a pointer says that better.
+/// The message of serde without line and column: a JSON Pointer is the better place.
 pub(super) fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or(&text).to_owned()
@@ -260,7 +263,7 @@ impl<T: Type> Type for Field<T> {
     }
 }
 
-/// The document's derive asks for this; requests are read by serde.
+/// The document's derive requires this impl; requests are read by serde.
 impl<T: Type + Readable> ParseFromJSON for Field<T> {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         let Some(value) = value else { return Ok(Self::Missing) };
@@ -268,7 +271,7 @@ impl<T: Type + Readable> ParseFromJSON for Field<T> {
     }
 }
 
-/// The document's derive asks for this; a request is never written.
+/// The document's derive requires this impl; a request is never written.
 impl<T: Type> ToJSON for Field<T> {
     fn to_json(&self) -> Option<Value> {
         None

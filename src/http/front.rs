@@ -1,4 +1,4 @@
-//! What every request passes on its way in and out: its id, the log line, and the shape of refusals.
+//! The outermost layers of every request: its id, its log line, and the form of refusals.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -11,23 +11,22 @@ use uuid::Uuid;
 
 use super::error::Refusal;
 
-/// The header that carries a request's id, both ways.
+/// The header that carries a request's id in both directions, in lower case.
 pub const REQUEST_ID: &str = "x-request-id";
 
-/// The longest id that is taken from a client, in bytes.
+/// The longest request id that is accepted from a client, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
 #[derive(Clone)]
 struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The client's own id if it can stand in a log, else a fresh one.
+    /// The client's own id if it is safe in a log line, otherwise a fresh one.
     fn of(request: &Request) -> Self {
-        let is_usable = |id: &&HeaderValue| {
-            (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-        };
-        let own = request.headers().get(REQUEST_ID).filter(is_usable).cloned();
-        own.map_or_else(Self::fresh, Self)
+        match request.headers().get(REQUEST_ID) {
+            Some(id) if is_usable(id) => Self(id.clone()),
+            Some(_) | None => Self::fresh(),
+        }
     }
 
     fn fresh() -> Self {
@@ -40,7 +39,11 @@ impl RequestId {
     }
 }
 
-/// The refusal of what does not get as far as the API, with an id of its own.
+fn is_usable(id: &HeaderValue) -> bool {
+    (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+/// The response to a request that does not reach the API, with an id of its own.
 pub fn alone(refusal: Refusal) -> Response {
     let id = RequestId::fresh();
     let mut response = refusal.into_response_for(id.as_str());
@@ -48,7 +51,7 @@ pub fn alone(refusal: Refusal) -> Response {
     response
 }
 
-/// Gives every request an id, returns it with the answer and logs both. The outermost layer.
+/// The outermost layer: gives every request an id, returns it with the answer and logs both.
 pub struct Identified<E>(pub E);
 
 impl<E: Endpoint<Output = Response>> Endpoint for Identified<E> {
@@ -57,9 +60,10 @@ impl<E: Endpoint<Output = Response>> Endpoint for Identified<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let began = Instant::now();
         let id = RequestId::of(&request);
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
         request.extensions_mut().insert(id.clone());
-        // Of the level of errors, so that the id stands on their lines however quiet the log is set.
+        // A span of level error, so that the id stands on error lines at every log level.
         let span = tracing::error_span!("request", request.id = id.as_str());
         let mut response = self.0.get_response(request).instrument(span).await;
         tracing::debug!(
@@ -75,7 +79,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Identified<E> {
     }
 }
 
-/// Turns everything that goes wrong below into a problem.
+/// A layer that turns every error and panic below it into a problem document.
 pub struct Refusing<E>(pub E);
 
 impl<E: Endpoint> Endpoint for Refusing<E> {
@@ -90,11 +94,11 @@ impl<E: Endpoint> Endpoint for Refusing<E> {
         let path = request.uri().path().to_owned();
         let refusal = match AssertUnwindSafe(self.0.call(request)).catch_unwind().await {
             Ok(Ok(response)) => return Ok(response.into_response()),
-            // A response that was passed as an error is complete already.
+            // A response that was passed as an error is already complete.
             Ok(Err(error)) if error.is_from_response() => return Ok(error.into_response()),
             Ok(Err(error)) => Refusal::from_framework(error, &path),
             Err(panic) => {
-                tracing::error!(http.path = path, panic = said(&*panic), "handler panicked");
+                tracing::error!(http.path = path, panic = message_of(&*panic), "handler panicked");
                 Refusal::internal()
             }
         };
@@ -102,7 +106,7 @@ impl<E: Endpoint> Endpoint for Refusing<E> {
     }
 }
 
-fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+fn message_of(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

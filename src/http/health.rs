@@ -1,4 +1,4 @@
-//! Whether the service lives and whether it can be sent requests; what it is and how it is used.
+//! The calls without a credential: liveness, readiness, the version and the API document.
 
 use bytes::Bytes;
 use poem_openapi::payload::Binary;
@@ -13,45 +13,45 @@ use super::openapi::{self, Tag};
 
 /// The calls that need no credential.
 pub struct Health {
-    /// Asked for the store.
+    /// The engine, which knows whether the store takes writes.
     pub engine: Engine,
-    /// Whether the process is about to end.
+    /// Cancelled once the process is asked to stop.
     pub stop: CancellationToken,
 }
 
-/// What this is.
+/// The name and version of this service.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct Service {
-    /// Always `MorningAI Orchestrator`.
+    /// The name of the service, always `MorningAI Orchestrator`.
     pub service: String,
-    /// Its version.
+    /// The version of the service.
     pub version: String,
-    /// Always `running`.
+    /// The status of the service, always `running`.
     pub status: String,
 }
 
-/// How the service is.
+/// The health of the service.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Health")]
 pub struct HealthView {
-    /// healthy or unhealthy.
+    /// Either healthy or unhealthy.
     pub status: String,
-    /// connected or disconnected.
+    /// Either connected or disconnected.
     pub redis: String,
-    /// Its version.
+    /// The version of the service.
     pub version: String,
-    /// How far the bridge to NATS is behind the event log, in milliseconds of the log's time; null: no bridge ever
-    /// ran, or it was not asked.
+    /// How far the bridge to NATS is behind the event log, in milliseconds of the log's time; null
+    /// if no bridge ever ran, or if this call does not check it.
     pub bridge_lag_ms: Option<u64>,
 }
 
-/// How the service is.
+/// The health of the service.
 #[derive(ApiResponse)]
 pub enum HealthResponse {
-    /// It is well.
+    /// The service is healthy.
     #[oai(status = 200)]
     Healthy(Json<HealthView>),
-    /// It is not.
+    /// The service is unhealthy, or is stopping.
     #[oai(status = 503)]
     Unhealthy(Json<HealthView>),
 }
@@ -68,33 +68,33 @@ impl HealthResponse {
     }
 }
 
-/// This document as a page.
+/// The API document as a page.
 #[derive(ApiResponse)]
 pub enum Page {
-    /// A page that needs no other.
+    /// A page that loads nothing from other sites.
     #[oai(status = 200, content_type = "text/html; charset=utf-8")]
     Html(Binary<Bytes>),
 }
 
-/// This document as JSON.
+/// The API document as JSON.
 #[derive(ApiResponse)]
 pub enum DocumentJson {
-    /// OpenAPI 3.0.
+    /// The document in OpenAPI 3.0.
     #[oai(status = 200, content_type = "application/json")]
     Json(Binary<Bytes>),
 }
 
-/// This document as YAML.
+/// The API document as YAML.
 #[derive(ApiResponse)]
 pub enum DocumentYaml {
-    /// OpenAPI 3.0.
+    /// The document in OpenAPI 3.0.
     #[oai(status = 200, content_type = "application/yaml")]
     Yaml(Binary<Bytes>),
 }
 
 #[OpenApi(tag = "Tag::Service")]
 impl Health {
-    /// See what this is
+    /// Get the name and version
     #[oai(path = "/", method = "get", operation_id = "get_service")]
     async fn service(&self) -> Json<Service> {
         Json(Service {
@@ -104,30 +104,31 @@ impl Health {
         })
     }
 
-    /// See how the service is
+    /// Check the health
     ///
-    /// Healthy means that the store takes writes.
+    /// Healthy means that the store accepts writes.
     #[oai(path = "/health", method = "get", operation_id = "get_health")]
     async fn health(&self) -> HealthResponse {
         let is_connected = self.engine.is_ready().await;
         HealthResponse::new(is_connected, is_connected, None)
     }
 
-    /// See whether the process lives
+    /// Check that the process is alive
     ///
-    /// Asks nobody: restart the process when this does not answer, and only then.
+    /// Depends on no other system: restart the process if this call gets no answer, and only then.
     #[oai(path = "/health/live", method = "get", operation_id = "get_liveness")]
     async fn live(&self) -> HealthResponse {
         HealthResponse::new(true, self.engine.has_answered_lately(), None)
     }
 
-    /// See whether requests may be sent here
+    /// Check that the process is ready for requests
     ///
-    /// 503 while the store takes no writes, and from the moment that the process is asked to stop.
+    /// 503 while the store accepts no writes, and from the moment that the process is asked to
+    /// stop.
     #[oai(path = "/health/ready", method = "get", operation_id = "get_readiness")]
     async fn ready(&self) -> HealthResponse {
         let is_connected = self.engine.is_ready().await;
-        // A bridge that is behind makes this process no less able to answer.
+        // A bridge that is behind does not affect how this process answers.
         let lag =
             if is_connected { self.engine.bridge_lag_ms().await.ok().flatten() } else { None };
         HealthResponse::new(is_connected && !self.stop.is_cancelled(), is_connected, lag)

@@ -1,4 +1,4 @@
-//! The same API for callers that do not come over HTTP: their requests pass the same layers.
+//! The API for callers inside the process: their requests pass the same layers as over HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::peer::Peer;
 use super::traffic::Traffic;
 use super::{Error, Settings};
 
-/// The whole API, to be called from inside the process. Cheap to clone.
+/// The whole API, for calls from inside the process. It is cheap to clone.
 #[derive(Clone)]
 pub struct Inside {
     api: Arc<BoxEndpoint<'static>>,
@@ -29,13 +29,13 @@ pub struct Inside {
 }
 
 impl Inside {
-    /// The API over `engine`; notes in the audit log what has changed about the credentials.
+    /// Builds the API over `engine`, and notes in the audit log which credentials changed.
     ///
-    /// * `origin`: where its callers are, for that log.
+    /// * `origin`: where the calls come from, for the audit log.
     ///
     /// # Errors
     ///
-    /// A credential is missing or weak, a setting is refused, or the store refuses.
+    /// A credential is missing, weak or malformed, a setting is refused, or the store refuses.
     pub async fn new(
         engine: Engine,
         settings: &Settings,
@@ -49,12 +49,13 @@ impl Inside {
         Ok(Self { api: Arc::new(endpoint), origin, traffic })
     }
 
-    /// Answers one request: status, body, and the receipt of what it hands over, if it does.
+    /// Answers one request: returns status, body, and the receipt of what the answer hands over, if
+    /// it does.
     ///
     /// * `path`: with its query, percent-encoded where needed.
     /// * `body`: JSON, or empty.
-    /// * `room`: how many bytes the body of the answer may have. One that has more becomes a refusal, or is answered
-    ///   without its large members where the call has changed something.
+    /// * `room`: how many bytes the body of the answer may have. A larger answer becomes a refusal;
+    ///   if the call changed something, it is sent without its large members instead.
     pub async fn answer(
         &self,
         method: &str,
@@ -65,7 +66,7 @@ impl Inside {
     ) -> (u16, Bytes, Option<Receipt>) {
         let is_read = method == "GET";
         let (Ok(method), Ok(uri)) = (method.parse::<Method>(), path.parse::<Uri>()) else {
-            return self.refuse("No call has this path.").await;
+            return self.refuse("The path is not valid.").await;
         };
         let mut request = Request::builder()
             .method(method)
@@ -95,7 +96,7 @@ impl Inside {
         read(Refusal::answer_too_large(body.len(), room, is_read).into_response_for(&id)).await
     }
 
-    /// Refuses what is no request: as [`Self::answer`] does.
+    /// Refuses what is not a valid request; the result is as of [`Self::answer`].
     pub async fn refuse(&self, why: impl Into<String>) -> (u16, Bytes, Option<Receipt>) {
         let id = Uuid::now_v7().to_string();
         read(Refusal::unreadable(why).into_response_for(&id)).await
@@ -105,14 +106,14 @@ impl Inside {
 /// The members of answers that may be large: what was submitted, and what belongs to it.
 const LARGE: [&str; 7] = ["payload", "metadata", "result", "approval", "action", "edit", "task"];
 
-/// The answer without its large members; `None`: it is no object.
+/// The answer without its large members; `None` if it is not an object.
 fn shortened(body: &[u8]) -> Option<Bytes> {
     let mut members: BTreeMap<String, &RawValue> = serde_json::from_slice(body).ok()?;
     members.retain(|name, _| !LARGE.contains(&name.as_str()));
     serde_json::to_vec(&members).ok().map(Bytes::from)
 }
 
-/// Status, body and receipt of an answer. What we wrote ourselves can be read.
+/// Reads status, body and receipt of an answer; a body made in this process can always be read.
 async fn read(mut response: Response) -> (u16, Bytes, Option<Receipt>) {
     let status = response.status().as_u16();
     let receipt = response.extensions_mut().remove::<Receipt>();

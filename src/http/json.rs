@@ -1,12 +1,12 @@
 //! JSON in and out: bodies are read straight from their bytes and written straight to bytes.
 //!
-//! No tree of values is built on the way, so what a client sent as `payload`, `metadata` or `result`
-//! comes back byte for byte: [`Raw`] and [`RawObject`] carry it.
+//! No tree of values is built on the way, so `payload`, `metadata` and `result` leave byte for byte
+//! as the client sent them: [`Raw`] and [`RawObject`] carry them.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use poem::http::{HeaderValue, StatusCode, header};
+use poem::http::{StatusCode, header};
 use poem::{Body as HttpBody, IntoResponse, Request, RequestBody, Response};
 use poem_openapi::payload::Payload;
 use poem_openapi::registry::{
@@ -29,56 +29,59 @@ use super::field::{Readable, plain};
 use super::settings::UnknownMembers;
 use super::unknown::{self, Unknown};
 
-/// The deepest nesting that is taken in: a reader that recurses must survive what we hand on.
+/// The deepest nesting that is accepted: recursive readers of the value must not overflow their
+/// stack.
 pub const MAX_DEPTH: usize = 64;
 
 const CONTENT_TYPE: &str = "application/json";
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// A request body.
+/// A request body that must be there, read into `T`.
 #[derive(Debug)]
 pub struct Body<T> {
-    /// What it says.
+    /// The value that the body holds.
     pub value: T,
     bytes: Bytes,
 }
 
 impl<T> Body<T> {
-    /// What it says, and the digest of it for a caller that needs one.
+    /// Splits the body into its value and a function that computes its digest, for callers that
+    /// need one.
     pub fn into_parts(self) -> (T, impl FnOnce() -> String) {
         (self.value, move || digest(std::str::from_utf8(&self.bytes).unwrap_or_default()))
     }
 }
 
-/// A request body that may be left out, which is the same as `{}`.
+/// A request body that may be left out, which means the same as `{}`.
 #[derive(Debug)]
 pub struct OptionalBody<T>(pub T);
 
-/// An answer with status 200.
+/// An answer with status 200 whose body is `T` as JSON.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
-/// Any JSON, byte for byte as it came.
+/// Any JSON value, kept byte for byte as it arrived.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Raw(pub Box<RawValue>);
 
-/// A JSON object, byte for byte as it came.
+/// A JSON object, kept byte for byte as it arrived.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct RawObject(pub Box<RawValue>);
 
-/// What tells a repeated submission from another one: [`value_digest`].
+/// The digest by which a repeated submission is recognized: [`value_digest`] of its body.
 pub fn digest(json: &str) -> String {
-    // What is known nests less deep; what is not known may be anything where the operator lets it pass.
+    // Known members nest less deep; unknown ones, where the operator accepts them, may nest at
+    // will.
     if is_deeper_than(json, 2 * MAX_DEPTH) {
         return value_digest(&serde_json::Value::from(json).to_string());
     }
     value_digest(json)
 }
 
-/// Reads one JSON object, and compares the names of its members with those that the document knows.
+/// Reads one JSON object and compares the names of its members with those in the API document.
 fn parse<T: unknown::Request + Type>(bytes: &[u8], policy: UnknownMembers) -> Result<T, Refusal> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| Refusal::unreadable("The body is not UTF-8."))?;
@@ -87,7 +90,7 @@ fn parse<T: unknown::Request + Type>(bytes: &[u8], policy: UnknownMembers) -> Re
                       as UTF-8 without one.";
         return Err(Refusal::unreadable(detail));
     }
-    // Reading one costs more than its length, here and wherever it is delivered.
+    // A number costs more to read than its length, here and wherever it is delivered.
     if has_number_over(text, MAX_NUMBER) {
         let detail = format!("has a number of more than {MAX_NUMBER} characters");
         return Err(Refusal::invalid_body(detail));
@@ -98,10 +101,9 @@ fn parse<T: unknown::Request + Type>(bytes: &[u8], policy: UnknownMembers) -> Re
     } else {
         Err(String::new())
     };
-    let unknown = || Unknown::find(&T::name(), text, policy);
     let detail = match read {
         Ok(mut value) => {
-            *value.unknown() = unknown();
+            *value.unknown() = Unknown::find(&T::name(), text, policy);
             return Ok(value);
         }
         Err(detail) => detail,
@@ -112,12 +114,12 @@ fn parse<T: unknown::Request + Type>(bytes: &[u8], policy: UnknownMembers) -> Re
     if !is_object {
         return Err(Refusal::invalid_body("must be an object"));
     }
-    // A member that is given twice is told with its place.
-    unknown().into_faults().finish(Some(()))?;
+    // A member that is given twice is reported with its place.
+    Unknown::find(&T::name(), text, policy).into_faults().finish(Some(()))?;
     Err(Refusal::invalid_body(detail))
 }
 
-/// What the operator wants to be done about members that are not known.
+/// How the operator wants unknown members of a body to be treated.
 fn policy(request: &Request) -> UnknownMembers {
     request.data::<UnknownMembers>().copied().unwrap_or_default()
 }
@@ -127,15 +129,16 @@ fn is_json(content_type: &str) -> bool {
     essence == CONTENT_TYPE || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// The body must be JSON as it is: what is compressed is refused, not read as if it were text.
+/// The body must be plain JSON: a compressed one is refused, not read as text.
 fn check_content_type(request: &Request) -> Result<(), Refusal> {
     for (name, plain) in
         [(header::CONTENT_ENCODING, "identity"), (header::TRANSFER_ENCODING, "chunked")]
     {
         let values = request.headers().get_all(&name).iter();
-        let is_plain =
-            |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(plain.as_bytes());
-        if let Some(value) = values.into_iter().find(|value| !is_plain(value)) {
+        let encoded = values
+            .into_iter()
+            .find(|value| !value.as_bytes().eq_ignore_ascii_case(plain.as_bytes()));
+        if let Some(value) = encoded {
             let found = String::from_utf8_lossy(value.as_bytes());
             return Err(Refusal::encoded_body(name.as_str(), &found));
         }
@@ -147,7 +150,7 @@ fn check_content_type(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// Describes a request body in the document; the two kinds differ in whether it must be there.
+/// Describes a request body in the API document; the two kinds differ in whether it is required.
 macro_rules! request_body {
     ($required:literal) => {
         const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -198,14 +201,14 @@ impl<'a, T: unknown::Request + Type + Default> ApiExtractor<'a> for OptionalBody
     }
 }
 
-/// The answer `value` with `status`.
+/// Builds an answer with this status, whose body is `value` as JSON.
 pub fn respond(status: StatusCode, content_type: &'static str, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(bytes) => Response::builder()
             .status(status)
             .content_type(content_type)
             .body(HttpBody::from_vec(bytes)),
-        // A view is made of strings, numbers and JSON: this would be a bug of a view.
+        // A view is made of strings, numbers and JSON, so a failure is a bug of a view.
         Err(error) => {
             tracing::error!(%error, "answer cannot be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -219,11 +222,11 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
     }
 }
 
-/// An answer that hands something over, with what is done if it does not arrive.
+/// An answer that hands a resource to the client, with the compensation if it does not arrive.
 pub struct HandedOver<T> {
-    /// The answer.
+    /// The answer to the client.
     pub answer: Json<T>,
-    /// What is done otherwise; `None`: it hands nothing over.
+    /// What to do if the answer does not arrive; `None` if it hands nothing over.
     pub receipt: Option<Receipt>,
 }
 
@@ -262,7 +265,8 @@ impl<T: Type> Payload for Json<T> {
 impl<T: Type> ApiResponse for Json<T> {
     fn meta() -> MetaResponses {
         let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
-        let (description, status) = ("Done", Some(StatusCode::OK.as_u16()));
+        let description = "Done";
+        let status = Some(StatusCode::OK.as_u16());
         let done =
             MetaResponse { description, status, status_range: None, content, headers: Vec::new() };
         MetaResponses { responses: vec![done] }

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what an operator watches, in the text format of Prometheus.
+//! `GET /metrics`: the figures that an operator watches, in the text format of Prometheus.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -17,29 +17,30 @@ use crate::runtime::process;
 use super::openapi::Tag;
 use super::traffic::Traffic;
 
-/// The media type of the format.
+/// The media type of Prometheus' text format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// How old the figures may be: anybody may ask, and however many do, the store is asked once in this time.
+/// How old the figures may be. The call needs no credential, so the store is read at most once in
+/// this time.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The figures of this gateway and its fleet.
+/// The figures of this gateway and of the fleet.
 pub struct Metrics {
-    /// Asked for the figures.
+    /// The engine, which reads the figures of the fleet.
     pub engine: Engine,
-    /// Whether they are shown at all.
+    /// Whether the call is enabled; if not, its path is unknown.
     pub is_on: bool,
-    /// What was shown last.
+    /// The last text, and when it was made.
     pub last: Mutex<Option<(Instant, String)>>,
-    /// What this gateway puts up with.
+    /// The budgets and counts of this gateway.
     pub traffic: Arc<Traffic>,
 }
 
 #[OpenApi(tag = "Tag::Service")]
 impl Metrics {
-    /// See the figures that matter
+    /// Get the metrics
     ///
-    /// For Prometheus, in its text format. `http.metrics` switches it off.
+    /// For Prometheus, in its text format. `http.metrics` disables this call.
     #[oai(path = "/metrics", method = "get", operation_id = "get_metrics")]
     async fn metrics(&self) -> poem::Result<Response<PlainText<String>>> {
         if !self.is_on {
@@ -58,11 +59,11 @@ impl Metrics {
     }
 }
 
-/// The metrics of one text, each with its help and type.
+/// The text of the metrics, each with its help and type.
 struct Exposition(String);
 
 impl Exposition {
-    /// One metric with its samples; without a sample it is left out.
+    /// Adds one metric with its samples; without a sample it is left out.
     fn metric(&mut self, kind: &str, name: &str, help: &str, samples: &[(&[(&str, &str)], f64)]) {
         if samples.is_empty() {
             return;
@@ -93,7 +94,7 @@ impl Exposition {
         self.metric("counter", name, help, &samples);
     }
 
-    /// A gauge with one label.
+    /// Adds a gauge with one label.
     fn gauges<'l>(
         &mut self,
         name: &str,
@@ -104,7 +105,7 @@ impl Exposition {
         self.labelled("gauge", name, help, label, values);
     }
 
-    /// A metric with one label.
+    /// Adds a metric with one label.
     fn labelled<'l>(
         &mut self,
         kind: &str,
@@ -119,7 +120,7 @@ impl Exposition {
     }
 }
 
-/// A label's value as the format has it.
+/// Escapes a label's value as the text format requires.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -128,11 +129,16 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }
 
-/// The whole text; without figures the store is away.
+/// Builds the whole text; `figures` is `None` while the store does not answer.
 fn text(figures: Option<&Figures>, traffic: &Traffic) -> String {
     let mut text = Exposition(String::new());
     let version: &[(&str, &str)] = &[("version", env!("CARGO_PKG_VERSION"))];
-    text.metric("gauge", "build_info", "Always 1; the version that answers.", &[(version, 1.0)]);
+    text.metric(
+        "gauge",
+        "build_info",
+        "Always 1; the label is the version of this gateway.",
+        &[(version, 1.0)],
+    );
     text.gauge("store_up", "Whether the store answered.", f64::from(u8::from(figures.is_some())));
     if let Some(figures) = figures {
         write_fleet(&mut text, figures);
@@ -141,7 +147,7 @@ fn text(figures: Option<&Figures>, traffic: &Traffic) -> String {
     write_traffic(&mut text, traffic);
     let own = std::process::id();
     let cpu = process::cpu_time(own).map(|time| time.as_secs_f64());
-    text.counter("process_cpu_seconds_total", "CPU that this process has used.", cpu);
+    text.counter("process_cpu_seconds_total", "CPU time that this process has used.", cpu);
     let resident = process::resident_bytes(own).map(|bytes| bytes as f64);
     text.gauge("process_resident_memory_bytes", "Memory that this process has in RAM.", resident);
     text.0
@@ -150,12 +156,12 @@ fn text(figures: Option<&Figures>, traffic: &Traffic) -> String {
 fn write_traffic(text: &mut Exposition, traffic: &Traffic) {
     let connections = traffic.connections.load(Ordering::Relaxed) as f64;
     text.gauge("http_connections", "Open connections of this gateway.", connections);
-    let help = "Long-polls and event streams that wait here.";
+    let help = "Long-polls and event streams that wait at this gateway.";
     text.gauge("http_waits", help, traffic.waits.taken() as f64);
-    let help = "Bytes of request bodies that are held.";
+    let help = "Bytes of request bodies that this gateway holds.";
     text.gauge("http_body_bytes", help, traffic.bodies.taken() as f64);
     let causes = traffic.counts().map(|(cause, count)| (cause.as_str(), count as f64));
-    let help = "Requests refused and connections cut to protect this gateway.";
+    let help = "Requests refused and connections cut to protect this gateway, by cause.";
     text.labelled("counter", "http_refused_total", help, "cause", causes);
 }
 
@@ -169,17 +175,22 @@ fn write_fleet(text: &mut Exposition, figures: &Figures) {
     let oldest = stats.oldest_pending_ms.map_or(0.0, seconds);
     text.gauge(
         "oldest_pending_seconds",
-        "How long the head of the priority queue has waited; 0: it is empty.",
+        "How long the head of the priority queue has waited; 0 if it is empty.",
         oldest,
     );
-    let agents = || stats.by_agent.iter();
-    let depth = agents().map(|one| (one.agent.as_str(), one.depth as f64));
+    let depth = stats.by_agent.iter().map(|one| (one.agent.as_str(), one.depth as f64));
     text.gauges("agent_depth", "Tasks that wait in the agent's subject.", "agent", depth);
-    let held = agents().map(|one| (one.agent.as_str(), one.in_progress as f64));
+    let held = stats.by_agent.iter().map(|one| (one.agent.as_str(), one.in_progress as f64));
     text.gauges("agent_in_progress", "Tasks that the agent holds.", "agent", held);
-    let sessions = agents().map(|one| (one.agent.as_str(), one.session_count as f64));
-    text.gauges("agent_sessions", "Processes of the agent that called lately.", "agent", sessions);
-    let paused = agents().map(|one| (one.agent.as_str(), f64::from(u8::from(one.is_paused))));
+    let sessions = stats.by_agent.iter().map(|one| (one.agent.as_str(), one.session_count as f64));
+    text.gauges(
+        "agent_sessions",
+        "Processes of the agent that called recently.",
+        "agent",
+        sessions,
+    );
+    let paused =
+        stats.by_agent.iter().map(|one| (one.agent.as_str(), f64::from(u8::from(one.is_paused))));
     text.gauges("agent_paused", "1 while the agent is paused.", "agent", paused);
 }
 
@@ -187,22 +198,29 @@ fn write_store(text: &mut Exposition, figures: &Figures) {
     let rounds = &figures.rounds;
     text.gauge(
         "examiner_findings",
-        "What was wrong in the store in the last round.",
+        "Findings of the doctor in its last check of the store.",
         rounds.findings as f64,
     );
-    text.counter("examiner_findings_total", "Findings that were logged.", rounds.found as f64);
-    text.counter("examiner_rounds_total", "Rounds over the whole store.", rounds.rounds as f64);
-    let help = "When the last round ended, since 1970.";
+    text.counter(
+        "examiner_findings_total",
+        "Findings that the doctor logged.",
+        rounds.found as f64,
+    );
+    text.counter(
+        "examiner_rounds_total",
+        "Checks of the whole store by the doctor.",
+        rounds.rounds as f64,
+    );
+    let help = "When the doctor's last check ended, in Unix time.";
     text.gauge("examiner_finished_timestamp_seconds", help, rounds.finished.map(seconds));
     let help = "How often this gateway found that the store had lost data.";
     text.counter("store_losses_total", help, figures.losses as f64);
-    let help = "Notifications that Redis did not let scripts make: its user lacks a channel.";
+    let help = "Notifications that Redis refused: its user lacks access to a channel.";
     let refused = figures.refused_notifications as f64;
     text.counter("notifications_refused_total", help, refused);
-    let help = "How far the bridge to NATS is behind the event log; none: no bridge ever ran.";
+    let help = "How far the bridge to NATS is behind the event log; absent if no bridge ever ran.";
     text.gauge("bridge_lag_seconds", help, figures.bridge_lag_ms.map(seconds));
-    let help =
-        "Events that went to NATS without their payloads: they are too large for its max_payload.";
+    let help = "Events sent to NATS without their payload, which is larger than its max_payload.";
     text.counter("bridge_truncated_events_total", help, figures.truncated_events as f64);
     let partitions: Vec<_> =
         figures.logs.iter().map(|(partition, bounds)| (partition.to_string(), bounds)).collect();
@@ -211,12 +229,17 @@ fn write_store(text: &mut Exposition, figures: &Figures) {
         .filter_map(|(name, bounds)| Some((name.as_str(), seconds(bounds.first?.at_ms))));
     text.gauges(
         "event_log_first_timestamp_seconds",
-        "The oldest event that is kept.",
+        "The time of the oldest event in the log.",
         "partition",
         first,
     );
     let last = partitions.iter().map(|(name, bounds)| (name.as_str(), seconds(bounds.last.at_ms)));
-    text.gauges("event_log_last_timestamp_seconds", "The newest event.", "partition", last);
+    text.gauges(
+        "event_log_last_timestamp_seconds",
+        "The time of the newest event in the log.",
+        "partition",
+        last,
+    );
 }
 
 #[cfg(test)]

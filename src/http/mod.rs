@@ -1,10 +1,10 @@
-//! The HTTP gateway: translation only. A handler decodes a request, makes one call to the engine and
-//! encodes what it says; it decides nothing.
+//! The HTTP gateway: translation only. A handler decodes a request, makes one call to the engine
+//! and encodes the result; it decides nothing.
 //!
-//! A request passes, from the outside in: [`sockets`] (its connection), [`front`] (its id, the shape of refusals), CORS if it is
-//! configured, [`auth`] (who calls, with which scope), [`json`] and [`request`] (what the body says, with
-//! every fault at once), the handler, and on the way out [`view`]. Only [`error`] knows which status a
-//! refusal has.
+//! A request passes, from the outside in: [`sockets`] (its connection), [`front`] (its id, the form
+//! of refusals), CORS if configured, [`auth`] (the caller and the scope), [`json`] and [`request`]
+//! (the body, with every fault at once), the handler, and on the way out [`view`]. Only [`error`]
+//! knows which status a refusal has.
 
 mod accept;
 mod agents;
@@ -63,7 +63,7 @@ pub use inside::Inside;
 pub use server::Gateway;
 pub use settings::{Auth, Error, Http, Settings, UnknownMembers};
 
-/// Every handler; the API document is made of these types.
+/// Every group of handlers; the API document is generated from these types.
 type Apis = (
     health::Health,
     metrics::Metrics,
@@ -76,11 +76,11 @@ type Apis = (
     oversight::Oversight,
 );
 
-/// The whole API over `engine`. `/health/ready` says 503 once `stop` is cancelled.
+/// Builds the whole API over `engine`. `/health/ready` returns 503 once `stop` is cancelled.
 ///
 /// # Errors
 ///
-/// A credential is missing or weak, or a setting is refused.
+/// A credential is missing, weak or malformed, or a CORS origin is malformed.
 fn endpoint(
     engine: Engine,
     settings: &Settings,
@@ -108,8 +108,8 @@ fn endpoint(
     shield(openapi::service(apis).into_endpoint(), settings)
 }
 
-/// Notes in the audit log what has changed about the credentials since a process was last told to accept some. A
-/// store that does not answer is waited for, until `stop`.
+/// Records in the audit log which credentials changed since the last start of a gateway. Waits for
+/// an unavailable store until `stop` is cancelled.
 async fn note_credentials(
     engine: &Engine,
     settings: &Settings,
@@ -120,7 +120,10 @@ async fn note_credentials(
     loop {
         match engine.note_credentials(&credentials).await {
             Err(error @ engine::Error::Unavailable(_)) if backoff.failures() == 0 => {
-                tracing::warn!(error = %Chain(&error), "waiting for the store to note the credentials");
+                tracing::warn!(
+                    error = %Chain(&error),
+                    "store unavailable, credentials not noted yet"
+                );
             }
             Err(engine::Error::Unavailable(_)) => {}
             done => return done.map_err(Error::Store),
@@ -132,7 +135,7 @@ async fn note_credentials(
     }
 }
 
-/// Puts around `api` what every call has in common.
+/// Wraps `api` in the layers that every call passes: authentication, refusals, CORS.
 fn shield(
     api: impl Endpoint + 'static,
     settings: &Settings,
@@ -142,7 +145,8 @@ fn shield(
     let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes)).data(policy);
     let refusing = Refusing(Understood { inner: guarded.map_to_response(), policy });
     Ok(match cors(&settings.http.cors_origins)? {
-        // The outer layer is for what CORS itself refuses; the inner one, so that a script can read a problem.
+        // The outer layer is for what CORS itself refuses; with the inner one a script can read
+        // the problem.
         Some(cors) => Identified(Refusing(refusing.with(cors))).boxed(),
         None => Identified(refusing).boxed(),
     })
@@ -162,18 +166,12 @@ const SENT_HEADERS: [&str; 8] = [
 const READ_HEADERS: [&str; 5] =
     [front::REQUEST_ID, "location", "idempotency-replayed", "retry-after", "www-authenticate"];
 
-/// Which web origins may call; none: no CORS at all. Cookies are never used, so credentials are not allowed
-/// and `*` is harmless.
+/// The CORS layer for these origins; `None` if there are none. Cookies are never used, so
+/// credentials are not allowed and `*` is harmless.
 fn cors(origins: &[String]) -> Result<Option<Cors>, Error> {
     if origins.is_empty() {
         return Ok(None);
     }
-    let is_origin = |origin: &&String| {
-        *origin == "*"
-            || origin
-                .split_once("://")
-                .is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'))
-    };
     if let Some(bad) = origins.iter().find(|origin| !is_origin(origin)) {
         let why =
             format!("holds `{bad}`; an origin is `https://host[:port]` without a path, or `*`");
@@ -186,6 +184,12 @@ fn cors(origins: &[String]) -> Result<Option<Cors>, Error> {
         READ_HEADERS.map(HeaderName::from_static).into_iter().fold(cors, Cors::expose_header);
     let is_any = origins.iter().any(|origin| origin == "*");
     Ok(Some(if is_any { cors.allow_origins_fn(|_| true) } else { cors.allow_origins(origins) }))
+}
+
+/// Whether `text` is `*` or a scheme and a host without a path.
+fn is_origin(text: &str) -> bool {
+    let Some((_, host)) = text.split_once("://") else { return text == "*" };
+    !host.is_empty() && !host.contains('/')
 }
 
 #[cfg(test)]

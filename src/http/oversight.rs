@@ -1,4 +1,4 @@
-//! What operators look at: figures and rules.
+//! The calls of operators: figures, SLA reports and rules.
 
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Header, Query};
@@ -15,33 +15,35 @@ use super::view::{ExplanationView, RulesView, SlaReportView, StatsView};
 
 /// The calls of operators.
 pub struct Oversight {
-    /// Does the work.
+    /// The engine, which does the work.
     pub engine: Engine,
-    /// What bodies are measured against.
+    /// The limits that request bodies are checked against.
     pub limits: Limits,
 }
 
 #[OpenApi(tag = "Tag::Operation")]
 impl Oversight {
-    /// See how the fleet stands
+    /// Get figures of the fleet
     #[oai(path = "/stats", method = "get", operation_id = "get_stats")]
     async fn stats(&self, _caller: Caller<TasksRead>) -> Result<Json<StatsView>, Refusal> {
         Ok(Json(self.engine.stats().await?.into()))
     }
 
-    /// See how the promises in time were kept
+    /// Get the SLA report
     ///
-    /// Counted by whole hours, for 32 days, at a cost that does not depend on the number of tasks. `from` and `to` are
-    /// widened to whole hours; a report covers at most 31 days.
+    /// How many tasks met their deadlines, counted by whole hours for 32 days. The cost does not
+    /// depend on the number of tasks. `from` and `to` are widened to whole hours; a report covers
+    /// at most 31 days.
     #[oai(path = "/sla/report", method = "get", operation_id = "get_sla_report")]
     async fn sla_report(
         &self,
         _caller: Caller<TasksRead>,
-        /// From when on; a day before `to` if left out.
+        /// The start of the report; a day before `to` if left out.
         from: Query<Option<Text<Time>>>,
-        /// Until when; the end of this hour if left out.
+        /// The end of the report; the end of this hour if left out.
         to: Query<Option<Text<Time>>>,
-        /// What to tell apart: one or several of `type`, `priority`, `agent`, joined by commas; nothing if left out.
+        /// The properties to group by: one or more of `type`, `priority`, `agent`, joined by
+        /// commas; no groups if left out.
         group_by: Query<Option<Text<GroupBy>>>,
     ) -> Result<Json<SlaReportView>, Refusal> {
         let [from, to] = [from.0, to.0].map(|time| time.map(|time| time.0.0));
@@ -50,20 +52,20 @@ impl Oversight {
         Ok(Json(report.map_err(|error| Refusal::of_parameter("from", error))?.into()))
     }
 
-    /// See the rules in force
+    /// Get the rules in force
     #[oai(path = "/admin/routing", method = "get", operation_id = "get_rules")]
     async fn rules(&self, _caller: Caller<Admin>) -> Result<Json<RulesView>, Refusal> {
         Ok(Json(self.engine.settings().into()))
     }
 
-    /// See where a submission would go, and why
+    /// Explain where a submission would go
     ///
-    /// Nothing is stored.
+    /// Returns the agent and the rules that decide. Stores nothing.
     #[oai(path = "/admin/routing/explain", method = "post", operation_id = "explain_routing")]
     async fn explain(
         &self,
         _caller: Caller<Admin>,
-        /// The W3C trace context; one that is not valid is ignored.
+        /// The W3C trace context; an invalid one is ignored.
         traceparent: Header<Option<String>>,
         body: Body<Submission>,
     ) -> Result<Json<ExplanationView>, Refusal> {

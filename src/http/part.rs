@@ -1,4 +1,4 @@
-//! The members of views that may be large: they are absent where nobody asked for them.
+//! The members of views that may be large: they are absent unless the client requests them.
 
 use std::borrow::Cow;
 
@@ -7,22 +7,22 @@ use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// A member that is shown, or left out.
+/// A large member of a view, which is present only if the client requested it.
 #[derive(Clone, Debug)]
 pub enum Part<T> {
-    /// It was not asked for.
+    /// The client did not request the member, so the view has none.
     LeftOut,
-    /// It was.
+    /// The client requested the member; this is its value.
     Shown(T),
 }
 
 impl<T> Part<T> {
-    /// Whether the member is absent.
+    /// Returns whether the member is absent.
     pub fn is_left_out(&self) -> bool {
         matches!(self, Self::LeftOut)
     }
 
-    /// Leaves the member out, unless it `is_wanted`.
+    /// Removes the member, unless `is_wanted`.
     pub fn keep_if(&mut self, is_wanted: bool) {
         if !is_wanted {
             *self = Self::LeftOut;
@@ -34,7 +34,7 @@ impl<T: Serialize> Serialize for Part<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Shown(value) => value.serialize(serializer),
-            // Views skip it.
+            // Views skip a member that is left out.
             Self::LeftOut => serializer.serialize_none(),
         }
     }
@@ -66,14 +66,14 @@ impl<T: Type> Type for Part<T> {
     }
 }
 
-/// The document's derive asks for this; a view is never read.
+/// The document's derive requires this impl; a view is never read.
 impl<T: ParseFromJSON> ParseFromJSON for Part<T> {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         T::parse_from_json(value).map(Self::Shown).map_err(ParseError::propagate)
     }
 }
 
-/// The document's derive asks for this; views are written by serde.
+/// The document's derive requires this impl; views are written by serde.
 impl<T: ToJSON> ToJSON for Part<T> {
     fn to_json(&self) -> Option<Value> {
         match self {

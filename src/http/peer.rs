@@ -1,4 +1,4 @@
-//! Who is at the other end of a request: its connection, and the principal once that is known.
+//! The other end of a request: its connection, and the principal once that is known.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,32 +19,30 @@ pub struct Peer(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     traffic: Arc<Traffic>,
-    /// `None` if the request came over NATS.
+    /// The connection; `None` if the request came over NATS.
     line: Option<Arc<Line>>,
-    /// How many bytes the answer may have; `None`: what carries it has no bound.
+    /// How many bytes the answer may have; `None` if the transport has no bound.
     room: Option<usize>,
     principal: OnceLock<Arc<str>>,
 }
 
 impl Peer {
-    /// A peer at the end of a connection, that has not shown a credential yet.
+    /// The peer of a connection, which has not shown a credential yet.
     pub fn new(traffic: Arc<Traffic>, line: Arc<Line>) -> Self {
-        let (line, room, principal) = (Some(line), None, OnceLock::new());
-        Self(Arc::new(Inner { traffic, line, room, principal }))
+        Self(Arc::new(Inner { traffic, line: Some(line), room: None, principal: OnceLock::new() }))
     }
 
-    /// A peer over NATS, to whom an answer may have `room` bytes.
+    /// A peer over NATS, whose answer may have `room` bytes.
     pub fn over_nats(traffic: Arc<Traffic>, room: usize) -> Self {
-        let (line, room, principal) = (None, Some(room), OnceLock::new());
-        Self(Arc::new(Inner { traffic, line, room, principal }))
+        Self(Arc::new(Inner { traffic, line: None, room: Some(room), principal: OnceLock::new() }))
     }
 
-    /// How many bytes the answer may have; `None`: what carries it has no bound.
+    /// How many bytes the answer may have; `None` if the transport has no bound.
     pub fn room(&self) -> Option<usize> {
         self.0.room
     }
 
-    /// Notes that the peer of `request` has proven to be `principal`.
+    /// Records that the peer of `request` has proven to be `principal`.
     pub fn note(request: &Request, principal: &Principal) {
         let Some(Self(inner)) = request.data::<Self>() else { return };
         // A second proof in one request is of the same credential.
@@ -54,15 +52,15 @@ impl Peer {
         }
     }
 
-    /// The whole body has arrived.
+    /// Records that the whole body has arrived.
     pub fn body_is_read(&self) {
         if let Some(line) = &self.0.line {
             line.body_is_read();
         }
     }
 
-    /// Returns when the client has ended its sending, after which something sent shows whether it is
-    /// there.
+    /// Returns when the client has closed its sending side. From then on only sending something
+    /// shows whether the client is still there.
     pub async fn ends_sending(&self) {
         match &self.0.line {
             Some(line) => line.ends_sending().await,
@@ -70,21 +68,21 @@ impl Peer {
         }
     }
 
-    /// The budgets and deadlines.
+    /// The budgets, deadlines and counts of the gateway.
     pub fn traffic(&self) -> &Arc<Traffic> {
         &self.0.traffic
     }
 
-    /// The principal's share of the bytes of bodies, of nothing yet.
+    /// An empty share of the principal in the budget of body bytes.
     pub fn bytes(&self) -> Share {
         self.0.traffic.bodies.share(self.principal())
     }
 
-    /// A place to wait, for as long as the share is kept.
+    /// Takes a place to wait, until the share is dropped.
     ///
     /// # Errors
     ///
-    /// 429 if the principal has too many.
+    /// 429 if the principal has too many waits.
     pub fn wait(&self) -> Result<Share, Refusal> {
         let mut place = self.0.traffic.waits.share(self.principal());
         match place.grow(1) {
@@ -101,7 +99,7 @@ impl Peer {
     }
 }
 
-/// For handlers that wait.
+/// For handlers that wait, and for those that hand something over.
 impl<'a> ApiExtractor<'a> for Peer {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::PoemExtractor];
     type ParamType = ();
@@ -112,7 +110,7 @@ impl<'a> ApiExtractor<'a> for Peer {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        // Every way in puts one there.
+        // Every transport puts a peer into its requests.
         Ok(request.data::<Self>().cloned().ok_or_else(Refusal::internal)?)
     }
 }

@@ -1,4 +1,4 @@
-//! The listening socket: binds, accepts with patience, and stops without dropping a request.
+//! The listening socket: binds, accepts with back-off, and stops without dropping a request.
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,11 +30,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Checks `settings`, listens, and notes in the audit log what has changed about the credentials.
+    /// Checks `settings`, listens, and notes in the audit log which credentials changed.
     ///
     /// # Errors
     ///
-    /// A credential is missing or weak, a setting is refused, the address is taken, or the store refuses.
+    /// A credential is missing, weak or malformed, a setting is refused, the address is taken, or
+    /// the store refuses.
     pub async fn bind(
         engine: Engine,
         settings: &Settings,
@@ -73,17 +74,18 @@ impl Gateway {
         })
     }
 
-    /// Where it listens, with the port that the system chose for port 0.
+    /// The address of the socket, with the port that the system chose for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until the stop token is cancelled; then `/health/ready` says 503 for the drain time, no
-    /// connection is accepted any more, and requests in flight have the grace time to finish.
+    /// Answers until the stop token is cancelled. Then `/health/ready` returns 503 for the drain
+    /// time, the gateway accepts no more connections, and requests in flight have the grace time to
+    /// finish.
     ///
     /// # Errors
     ///
-    /// None: a listening socket that cannot accept is tried again.
+    /// None: if the socket cannot accept, the gateway tries again.
     pub async fn serve(self) -> io::Result<()> {
         let seats = Arc::clone(&self.seats);
         tokio::select! {
@@ -121,12 +123,12 @@ const SEND_BUFFER: usize = 256 << 10;
 /// The first pause after a failed accept; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
-/// Long enough not to burn a core while the process is out of file descriptors, short enough to
-/// notice when one is free again.
+/// Long enough not to burn a core while the process has no file descriptors, short enough to notice
+/// soon when one is free again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts connections, each to a task of its own, and pauses when the system has no more sockets to
-/// give. Never returns.
+/// Accepts connections, each into a task of its own, and pauses while the system has no more
+/// sockets. Never returns.
 async fn accept(
     listener: &TcpListener,
     seats: &Arc<Seats>,
@@ -138,7 +140,7 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, remote)) => {
                 pause = FIRST_PAUSE;
-                // A peer that is gone already has no address any more.
+                // A peer that is already gone has no address.
                 let Ok(ends) = prepare(&stream).map(|local| (local, remote)) else { continue };
                 let seat = seats.take(stream, ends).await;
                 connections.spawn(sockets::serve(seat, Arc::clone(desk)));
@@ -153,8 +155,8 @@ async fn accept(
     }
 }
 
-/// Has small answers sent at once: otherwise one waits up to 40 ms for the acknowledgement of the one
-/// before. Returns the address at this end.
+/// Disables Nagle's algorithm: otherwise a small answer waits up to 40 ms for the acknowledgement
+/// of the previous one. Returns the local address.
 fn prepare(stream: &TcpStream) -> io::Result<SocketAddr> {
     stream.set_nodelay(true)?;
     stream.local_addr()

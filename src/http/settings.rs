@@ -1,4 +1,4 @@
-//! What an operator can set about the HTTP gateway: the sections `[http]` and `[auth]`.
+//! The settings of the HTTP gateway: the sections `[http]` and `[auth]`.
 
 use std::collections::BTreeMap;
 
@@ -7,58 +7,59 @@ use serde::Deserialize;
 use crate::engine;
 use crate::runtime::secret::Secret;
 
-/// Everything that the gateway is told.
+/// The settings of the gateway.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// `[http]`
+    /// The section `[http]`: where the gateway listens, and its limits.
     pub http: Http,
-    /// `[auth]`
+    /// The section `[auth]`: which callers the gateway accepts.
     pub auth: Auth,
 }
 
-/// Where the gateway listens and what it puts up with.
+/// Where the gateway listens, and the limits that protect it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// The address or name to listen on.
+    /// The address or host name to listen on.
     pub host: String,
-    /// The port; 0 lets the system choose one.
+    /// The port to listen on; 0 lets the system choose one.
     pub port: u16,
-    /// The web origins whose scripts may call; `*` is any. Empty: none, and no CORS header is sent.
+    /// The web origins whose scripts may call; `*` is any. If empty, no CORS header is sent.
     pub cors_origins: Vec<String>,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
-    /// What becomes of members and parameters that are not known.
+    /// How unknown members and query parameters are treated.
     pub unknown_members: UnknownMembers,
-    /// Whether `/metrics` shows figures, to anybody.
+    /// Whether `/metrics` returns figures; it needs no credential.
     pub metrics: bool,
-    /// How long a connection may stay unused between two requests, in milliseconds. More than the longest long-poll (60 s),
-    /// or that poll's connection cannot be used again.
+    /// How long a connection may stay unused between two requests, in milliseconds. Should exceed
+    /// the longest long-poll (60 s), or that poll's connection cannot be used again.
     pub idle_timeout_ms: u64,
     /// How long the head of a request may take from its first byte, in milliseconds, and how long a
     /// new connection may take to send one.
     pub header_timeout_ms: u64,
     /// How long a body may take as a whole, in milliseconds.
     pub body_timeout_ms: u64,
-    /// How long a client may read nothing of an answer that waits for it, in milliseconds.
+    /// How long a client may read nothing of an answer that is being sent to it, in milliseconds.
     pub write_timeout_ms: u64,
-    /// How many bytes a second a body or an answer must move at least, in the mean; 0: none.
+    /// How many bytes a second a body or an answer must move on average; 0 for no minimum.
     pub min_bytes_per_second: u64,
-    /// How many connections there may be, as far as the system gives descriptors.
+    /// How many connections may be open, as far as the system has descriptors.
     pub max_connections: usize,
-    /// How many of them may be of one address.
+    /// How many of the connections may come from one address.
     pub max_connections_per_address: usize,
     /// The largest head of a request, in bytes.
     pub max_header_bytes: usize,
-    /// How many bytes of bodies may be held at once; also, how many of answers that are not read.
+    /// How many bytes of bodies may be held at once; the same bound holds for answers that are not
+    /// read.
     pub max_inflight_bytes: usize,
     /// How many long-polls and event streams of one principal may wait at once.
     pub max_waits_per_principal: usize,
-    /// After how much silence an event stream sends a comment, in milliseconds, so that neither side nor a proxy
-    /// between takes it for dead.
+    /// How long an event stream may be silent before it sends a comment, in milliseconds, so that
+    /// neither side nor a proxy takes the connection for dead.
     pub heartbeat_ms: u64,
-    /// How long `/health/ready` says 503 before the gateway stops to accept connections, in
-    /// milliseconds, so that a load balancer looks elsewhere first.
+    /// How long `/health/ready` returns 503 before the gateway stops accepting connections, in
+    /// milliseconds, so that a load balancer stops sending requests first.
     pub drain_ms: u64,
     /// How long requests in flight may take to finish after that, in milliseconds.
     pub grace_ms: u64,
@@ -90,63 +91,68 @@ impl Default for Http {
     }
 }
 
-/// What becomes of members of a body and parameters of a query that are not known.
+/// How unknown members of a body and unknown parameters of a query are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownMembers {
-    /// The request is refused with the nearest known name.
+    /// The request is refused; the refusal names the nearest known name.
     #[default]
     Refuse,
-    /// They are passed over, for old clients that send more than is read.
+    /// They are ignored, for old clients that send more than the gateway reads.
     Ignore,
 }
 
-/// Who may call.
+/// The credentials that the gateway accepts.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
-    /// What tokens (JWT, HS256) are signed with: at least 32 bytes. None: no token is accepted.
+    /// The secret that signs tokens (JWT, HS256): at least 32 bytes. `None` if tokens are not
+    /// accepted.
     pub jwt_secret: Option<Secret>,
-    /// A caller's name to `<key>:<role>`.
+    /// The API keys: the name of each caller to `<key>:<role>`.
     pub api_keys: BTreeMap<String, Secret>,
-    /// A credential, see [`crate::domain::people::credential`], to the name of the person that it is of.
+    /// The persons behind credentials, see [`crate::domain::people::credential`]: credential to
+    /// name.
     pub identities: BTreeMap<String, String>,
-    /// A credential to the sources that it may submit in the name of; see [`crate::domain::people::People::sources`].
+    /// The sources that a credential may submit for; see
+    /// [`crate::domain::people::People::sources`].
     pub sources: BTreeMap<String, Vec<String>>,
 }
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody could call.
+    /// No credential is configured, so every call would be refused.
     #[error(
-        "no credential is set, so nobody could call: set `auth.jwt_secret` (ORCHESTRATOR_JWT_SECRET, at least 32 \
-         bytes) or a key in `auth.api_keys` (ORCHESTRATOR_API_KEY_<NAME>=<key>:<role>)"
+        "no credential is set, so every call would be refused: set `auth.jwt_secret` \
+         (ORCHESTRATOR_JWT_SECRET, at least 32 bytes) or a key in `auth.api_keys` \
+         (ORCHESTRATOR_API_KEY_<NAME>=<key>:<role>)"
     )]
     NoCredential,
-    /// A setting is refused.
+    /// A setting has a value that the gateway cannot use.
     #[error("`{key}` {why}")]
     Refused {
-        /// Which setting.
+        /// The path of the setting.
         key: String,
-        /// What is wrong and what is expected.
+        /// What is wrong with the value and what is expected instead.
         why: String,
     },
-    /// What has changed about the credentials cannot be noted in the audit log.
+    /// The changes of the credentials cannot be noted in the audit log.
     #[error("cannot note the credentials in the audit log")]
     Store(#[source] engine::Error),
-    /// The address cannot be listened on.
+    /// The gateway cannot listen on its address.
     #[error("cannot listen on {address} (`http.host`, `http.port`)")]
     Bind {
-        /// What was tried.
+        /// The address that was tried.
         address: String,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }
 
 impl Error {
-    /// The setting `key` is refused.
+    /// The error for a setting that cannot be used; `why` continues a sentence that begins with
+    /// `key`.
     pub(super) fn refused(key: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Refused { key: key.into(), why: why.into() }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How much there is, how much of it one principal may take, and what is taken.
+/// A budget: its total, the most that one principal may take, and what is taken.
 #[derive(Debug)]
 pub struct Shares {
     most: usize,
@@ -14,16 +14,17 @@ pub struct Shares {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// Only principals that have taken something: names that a client chooses cost nothing later.
+    /// Only principals that have taken something, so that names chosen by clients do not
+    /// accumulate.
     by: HashMap<Arc<str>, usize>,
 }
 
-/// Whose limit is reached.
+/// The limit that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exhausted {
-    /// The principal's own.
+    /// The limit of the principal.
     Own,
-    /// That of all together.
+    /// The limit of all principals together.
     All,
 }
 
@@ -33,23 +34,23 @@ impl Shares {
         Arc::new(Self { most, each, taken: Mutex::default() })
     }
 
-    /// A share of `principal`, of nothing yet.
+    /// An empty share of `principal`, which [`Share::grow`] fills.
     pub fn share(self: &Arc<Self>, principal: Arc<str>) -> Share {
         Share { shares: Arc::clone(self), principal, taken: 0 }
     }
 
-    /// How much is taken in all.
+    /// How much all principals have taken together.
     pub fn taken(&self) -> usize {
         self.lock().all
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        // Each holder adds and subtracts small numbers: nothing is left half done.
+        // Each holder adds and subtracts small numbers, so nothing is left half done.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What one request has taken. Dropped, it gives all of it back.
+/// What one request has taken of a budget. Dropping the share gives all of it back.
 #[derive(Debug)]
 pub struct Share {
     shares: Arc<Shares>,
@@ -58,11 +59,11 @@ pub struct Share {
 }
 
 impl Share {
-    /// Takes `more`.
+    /// Takes `more` of the budget.
     ///
     /// # Errors
     ///
-    /// A limit is reached; nothing is taken then.
+    /// A limit is reached, and nothing is taken.
     pub fn grow(&mut self, more: usize) -> Result<(), Exhausted> {
         let mut taken = self.shares.lock();
         let own = taken.by.get(&self.principal).copied().unwrap_or(0).saturating_add(more);

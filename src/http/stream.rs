@@ -1,4 +1,4 @@
-//! Events on the wire: a stream by the rules of `text/event-stream`, or a page.
+//! The answer to a reader of events: a stream of `text/event-stream`, or a page.
 
 use std::io;
 use std::time::Duration;
@@ -20,32 +20,32 @@ use super::peer::Peer;
 use super::shares::Share;
 use super::view::{CloudEventPage, EventPageView};
 
-/// How soon a client that lost its stream should come back, in milliseconds.
+/// How long a client waits before it reconnects a lost stream, in milliseconds.
 const RETRY_MS: u32 = 1_000;
 
-const TRIMMED: &str = "events after your position were trimmed from the log";
-const TOO_SLOW: &str = "you were too slow to be waited for; resume from your last id";
+const TRIMMED: &str = "events after your cursor were trimmed from the log";
+const TOO_SLOW: &str = "you read too slowly; resume from your last id";
 const STOPPING: &str = "this process stops; resume from your last id";
 const UNREADABLE: &str = "the log cannot be read now; resume from your last id";
 
 /// The answer to a reader of events.
 pub enum EventsResponse {
-    /// All from some place on, for ever.
+    /// All events from some cursor on, without end.
     Stream {
-        /// Where they come from.
+        /// The source of the events.
         feed: Box<Feed>,
-        /// How each is written.
+        /// The form in which each event is written.
         form: Form,
-        /// After how much silence to say something.
+        /// How long the stream may be silent before a heartbeat comment.
         heartbeat: Duration,
-        /// The reader, and its place among those that wait.
+        /// The client, and its place in the budget of waits.
         reader: (Peer, Share),
     },
     /// A part of the log.
     Page {
-        /// The part.
+        /// The events of the page, and the cursor after it.
         page: EventPage,
-        /// How each event is written.
+        /// The form in which each event is written.
         form: Form,
     },
 }
@@ -54,7 +54,7 @@ impl IntoResponse for EventsResponse {
     fn into_response(self) -> Response {
         let response = Response::builder().header(header::CACHE_CONTROL, "no-cache");
         match self {
-            // The second header keeps nginx from gathering events before it passes them on.
+            // The second header keeps nginx from buffering events.
             Self::Stream { feed, form, heartbeat, reader: (peer, place) } => {
                 response.content_type(EVENT_STREAM).header("x-accel-buffering", "no").body(
                     Speaker { feed, form, heartbeat, peer, is_alone: false, _place: place }
@@ -68,7 +68,7 @@ impl IntoResponse for EventsResponse {
     }
 }
 
-/// The page as JSON; its items are the bytes that the log keeps.
+/// Writes the page as JSON; its items are the bytes that the log keeps.
 fn write_page(page: &EventPage, form: Form) -> String {
     let items: Vec<_> = page.events.iter().map(|event| form.write(event)).collect();
     format!(
@@ -80,20 +80,21 @@ fn write_page(page: &EventPage, form: Form) -> String {
     )
 }
 
-/// Says what a feed has to say. Dropped, it takes the feed with it.
+/// Writes the events of a feed as the body of a stream, which owns the feed.
 struct Speaker {
     feed: Box<Feed>,
     form: Form,
     heartbeat: Duration,
     peer: Peer,
-    /// Whether the reader has ended its sending, and was sent something since then.
+    /// Whether the client has closed its sending side and was sent something since then.
     is_alone: bool,
     _place: Share,
 }
 
 impl Speaker {
     fn into_body(self) -> Body {
-        // At once, so that the client sees the stream open; the id, so that it can resume before the first event.
+        // Sent at once, so that the client sees the stream open and can resume before the first
+        // event.
         let opening = format!("retry: {RETRY_MS}\nid: {}\n\n", self.feed.position());
         let rest = stream::unfold(Some(self), async |speaker| {
             let mut speaker = speaker?;
@@ -104,23 +105,24 @@ impl Speaker {
         Body::from_bytes_stream(all.map(|text| Ok::<_, io::Error>(Bytes::from(text))))
     }
 
-    /// The next thing to say, and whether more follows.
+    /// The next text of the stream, and whether more follows.
     async fn next(&mut self) -> (String, bool) {
-        let heard = tokio::select! {
+        let item = tokio::select! {
             biased;
-            heard = timeout(self.heartbeat, self.feed.next()) => heard.ok(),
+            item = timeout(self.heartbeat, self.feed.next()) => item.ok(),
             () = self.peer.ends_sending(), if !self.is_alone => {
                 self.is_alone = true;
                 None
             }
         };
-        let Some(heard) = heard else {
-            // The id moves on with events that the filter keeps from this client, so that it resumes behind them.
+        let Some(item) = item else {
+            // The id advances past events that the filter hides from this client, so that it
+            // resumes after them.
             return (format!(": heartbeat\nid: {}\n\n", self.feed.position()), true);
         };
-        match heard {
+        match item {
             Ok(Heard::Event(event, position)) => {
-                // A payload may have line feeds between its tokens: a reader joins the lines by such again.
+                // A payload may have line feeds between its tokens: a reader joins the lines again.
                 let data = self.form.write(&event).replace('\n', "\ndata: ");
                 (format!("id: {position}\nevent: {}\ndata: {data}\n\n", event.event_type), true)
             }
@@ -134,7 +136,7 @@ impl Speaker {
         }
     }
 
-    /// Something about the stream itself. No type of event is one word.
+    /// A notice about the stream itself. Its name is one word, which no type of event is.
     fn notice(&self, name: &str, reason: &str) -> String {
         format!(
             "id: {}\nevent: {name}\ndata: {{\"reason\":\"{reason}\"}}\n\n",

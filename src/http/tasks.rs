@@ -1,4 +1,4 @@
-//! Tasks as clients see them: submit, find, follow, call off.
+//! The calls on tasks: submit, find, follow, cancel, retry.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::domain::ids::TaskId;
 use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::task::{Idempotency, NewTask, Priority};
-use crate::engine::{Engine, Fault, Submitted, TaskFilter};
+use crate::engine::{self, Engine, Fault, Submitted, TaskFilter};
 
 use super::auth::{self, Caller, TasksRead, TasksWrite};
 use super::error::Refusal;
@@ -22,17 +22,17 @@ use super::request::{
 use super::text::{PageLimit, TaskParts, Text, WaitMs};
 use super::view::{BatchItemResult, BatchResult, StatusChanged, TaskPage, TaskView, TimelinePage};
 
-/// The items of a page that does not say how many it wants.
+/// How many items a page has if the request does not say.
 pub const DEFAULT_PAGE: usize = 50;
 
-/// What a task has in the answer to its submission or its claim beside payload and metadata at the most, bytes.
+/// The most bytes of a task in an answer, beside its payload and metadata.
 const TASK_FRAME: usize = 16 << 10;
 
 /// The calls on tasks.
 pub struct Tasks {
-    /// Does the work.
+    /// The engine, which does the work.
     pub engine: Engine,
-    /// What bodies are measured against.
+    /// The limits that request bodies are checked against.
     pub limits: Limits,
 }
 
@@ -43,18 +43,18 @@ pub enum SubmitResponse {
     #[oai(status = 201)]
     Created(
         Json<TaskView>,
-        /// Where the task is.
+        /// The path of the task.
         #[oai(header = "Location")]
         String,
     ),
-    /// The same was submitted before; this is the task as it is now.
+    /// The task was submitted before with this key; this is its current state.
     #[oai(status = 200)]
     Replayed(
         Json<TaskView>,
-        /// Where the task is.
+        /// The path of the task.
         #[oai(header = "Location")]
         String,
-        /// Always true.
+        /// Always true: this answer repeats no work.
         #[oai(header = "Idempotency-Replayed")]
         bool,
     ),
@@ -76,67 +76,66 @@ impl From<Submitted> for SubmitResponse {
 impl Tasks {
     /// Submit a task
     ///
-    /// Accepted means stored. Send an `Idempotency-Key` and repeat the request as often as you like: the
-    /// task is created once, and a repetition is answered with what has become of it. The same key with another body is
-    /// refused; the order of members, space and the spelling of texts and numbers make no other body.
+    /// An accepted task is stored. With an `Idempotency-Key` the request can be repeated at will:
+    /// the task is created once, and a repetition returns its current state. The same key with
+    /// another body is refused; the order of members, white space and the spelling of texts and
+    /// numbers do not make a body different.
     #[oai(path = "/tasks", method = "post", operation_id = "submit_task")]
     async fn submit(
         &self,
         caller: Caller<TasksWrite>,
-        /// Makes it safe to send this again: 1 to 255 visible ASCII characters.
+        /// The key that makes it safe to repeat this request: 1 to 255 visible ASCII characters.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyHeader,
-        /// The W3C trace context; one that is not valid is ignored.
+        /// The W3C trace context; an invalid one is ignored.
         traceparent: Header<Option<String>>,
         peer: Peer,
         body: Body<Submission>,
     ) -> Result<SubmitResponse, Refusal> {
         let (submission, digest) = body.into_parts();
-        let idempotency = |own: Option<String>| {
+        let task = submission.into_task(&self.limits, Trace::of(traceparent.0), |own| {
             let key = key.0.or(own)?;
             Some(Idempotency { key, digest: digest() })
-        };
-        let task = submission.into_task(&self.limits, Trace::of(traceparent.0), idempotency)?;
+        })?;
         fits(&task, &peer)?;
         let submitted = self.engine.submit(&caller, vec![task]).await?;
-        let submitted = submitted.into_iter().next().ok_or_else(Refusal::internal)??;
-        Ok(submitted.into())
+        Ok(next_of(&mut submitted.into_iter())?.into())
     }
 
     /// Submit up to 1,000 tasks
     ///
-    /// Each is accepted or refused for itself; the results are in the order of the tasks, which they show without payload
-    /// and metadata. An item may carry an `idempotency_key`.
+    /// Each task is accepted or refused on its own; the results are in the order of the tasks,
+    /// which they show without payload and metadata. An item may carry an `idempotency_key`.
     #[oai(path = "/tasks/batch", method = "post", operation_id = "submit_tasks")]
     async fn submit_batch(
         &self,
         caller: Caller<TasksWrite>,
-        /// The W3C trace context; one that is not valid is ignored.
+        /// The W3C trace context; an invalid one is ignored.
         traceparent: Header<Option<String>>,
         body: Body<Batch>,
     ) -> Result<Json<BatchResult>, Refusal> {
         let items = body.value.into_tasks(&self.limits, &Trace::of(traceparent.0))?;
-        let (tasks, places): (Vec<NewTask>, Vec<Option<Refusal>>) = split(items);
+        let (tasks, places) = split(items);
         let submitted = self.engine.submit(&caller, tasks).await?;
         let mut submitted = submitted.into_iter();
-        let mut next = || {
-            submitted
-                .next()
-                .map_or_else(|| Err(Refusal::internal()), |one| one.map_err(Refusal::from))
-        };
-        let results = places.into_iter().enumerate().map(|(index, refused)| {
-            let result = refused.map_or_else(&mut next, Err);
-            result.map_or_else(
-                |refusal| BatchItemResult::refused(refusal, &format!("/tasks/{index}")),
-                BatchItemResult::from,
-            )
-        });
-        Ok(Json(BatchResult::new(results.collect())))
+        let mut results = Vec::with_capacity(places.len());
+        for (index, refused) in places.into_iter().enumerate() {
+            let result = match refused {
+                Some(refusal) => Err(refusal),
+                None => next_of(&mut submitted),
+            };
+            results.push(match result {
+                Ok(submitted) => submitted.into(),
+                Err(refusal) => BatchItemResult::refused(refusal, &format!("/tasks/{index}")),
+            });
+        }
+        Ok(Json(BatchResult::new(results)))
     }
 
     /// List tasks
     ///
-    /// Newest first. A page may be short though more follow: go by `next_cursor`. It has at most 1 MiB and one task.
+    /// Newest first. A page may be short and still have a next one: follow `next_cursor`. It has at
+    /// most 1 MiB and one task.
     #[oai(path = "/tasks", method = "get", operation_id = "list_tasks")]
     #[allow(clippy::too_many_arguments, reason = "one argument a query parameter")]
     async fn list(
@@ -153,12 +152,13 @@ impl Tasks {
         priority: Query<Option<Text<Priority>>>,
         /// Only parts of this task.
         parent_task_id: Query<Option<Text<TaskId>>>,
-        /// What the tasks carry besides: payload, metadata, result, joined by commas. Left out, these members are absent,
-        /// as are `action`, `original_payload` and `changes` of their approvals, which go with the payload.
+        /// The large members of each task to show: payload, metadata, result, joined by commas.
+        /// Those left out are absent, as are `action`, `original_payload` and `changes` of their
+        /// approvals, which go with the payload.
         include: Query<Option<Text<TaskParts>>>,
         /// The most items of the page; 50 if left out.
         limit: Query<Option<Text<PageLimit>>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<TaskPage>, Refusal> {
         let parts = include.0.map(|word| word.0.0).unwrap_or_default();
@@ -171,15 +171,18 @@ impl Tasks {
             parts,
         };
         let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
-        let refused = |error| Refusal::of_parameter("cursor", error);
-        let page = self.engine.tasks(&filter, limit, cursor.0.as_deref()).await.map_err(refused)?;
+        let page = self
+            .engine
+            .tasks(&filter, limit, cursor.0.as_deref())
+            .await
+            .map_err(|error| Refusal::of_parameter("cursor", error))?;
         Ok(Json(TaskPage::new(page, parts)))
     }
 
     /// Get a task
     ///
-    /// An open task says what it waits for: `why_waiting`. With `wait_ms` the answer comes when the task is completed, failed or cancelled, or when the
-    /// time is over, whichever is first.
+    /// For an open task, `why_waiting` says what it waits for. With `wait_ms` the answer comes when
+    /// the task is completed, failed or cancelled, or when that time is over.
     #[oai(path = "/tasks/:id", method = "get", operation_id = "get_task")]
     async fn get(
         &self,
@@ -187,7 +190,7 @@ impl Tasks {
         peer: Peer,
         /// The task.
         id: Path<Text<TaskId>>,
-        /// How long to wait for its end, in milliseconds.
+        /// How long to wait for the task to end, in milliseconds.
         wait_ms: Query<Option<Text<WaitMs>>>,
     ) -> Result<Json<TaskView>, Refusal> {
         let wait =
@@ -201,7 +204,7 @@ impl Tasks {
 
     /// Get a task's timeline
     ///
-    /// Every transition, who made it, when and why; the newest 128, oldest first.
+    /// Every transition, who made it, when and why: the newest 128, oldest first.
     #[oai(path = "/tasks/:id/events", method = "get", operation_id = "get_task_timeline")]
     async fn timeline(
         &self,
@@ -214,18 +217,18 @@ impl Tasks {
 
     /// Change a task's status
     ///
-    /// For callers that do not claim: `in_progress` takes a pending or assigned task under a long lease;
-    /// `completed` and `failed` need no attempt from the same caller; `failed` is final; `cancelled` is
-    /// the same as cancel. `status` and `error` may be query parameters instead.
+    /// For callers that do not claim: `in_progress` takes a pending or assigned task under a long
+    /// lease; `completed` and `failed` need no attempt from the same caller; `failed` is final;
+    /// `cancelled` is the same as cancel. `status` and `error` may be query parameters instead.
     #[oai(path = "/tasks/:id/status", method = "patch", operation_id = "change_task_status")]
     async fn change_status(
         &self,
         caller: Caller<auth::Agent>,
         /// The task.
         id: Path<Text<TaskId>>,
-        /// The status, if the body does not say.
+        /// The status, if the body has none.
         status: Query<Option<String>>,
-        /// Why it failed, if the body does not say.
+        /// The error, if the body has none.
         error: Query<Option<String>>,
         body: OptionalBody<StatusRequest>,
     ) -> Result<Json<StatusChanged>, Refusal> {
@@ -235,7 +238,7 @@ impl Tasks {
 
     /// Cancel a task
     ///
-    /// Final at once. An agent that works on it is told by its next call, which is refused with
+    /// The task is final at once. The next call of an agent that works on it is refused with
     /// `task-cancelled`.
     #[oai(path = "/tasks/:id/cancel", method = "post", operation_id = "cancel_task")]
     async fn cancel(
@@ -251,8 +254,8 @@ impl Tasks {
 
     /// Retry a failed or cancelled task
     ///
-    /// It is queued again with its counters at zero; if it needs an approval that it never got, it waits
-    /// for that again.
+    /// The task is queued again with its counters at zero. If it requires an approval that it never
+    /// got, it waits for one again.
     #[oai(path = "/tasks/:id/retry", method = "post", operation_id = "retry_task")]
     async fn retry(
         &self,
@@ -266,28 +269,39 @@ impl Tasks {
     }
 }
 
-/// Refuses a task that no answer to its client's calls and claims would have room for.
+/// Refuses a task that is too large for any answer to its client's calls and claims.
 fn fits(task: &NewTask, peer: &Peer) -> Result<(), Refusal> {
     let Some(room) = peer.room() else { return Ok(()) };
     let metadata = task.metadata.as_ref().map_or(0, |metadata| metadata.get().len());
-    let (found, most) = (task.payload.get().len() + metadata, room.saturating_sub(TASK_FRAME));
+    let found = task.payload.get().len() + metadata;
+    let most = room.saturating_sub(TASK_FRAME);
     if found <= most {
         return Ok(());
     }
-    let detail = format!("has {found} bytes with the metadata; at most {most} are taken over NATS");
+    let detail =
+        format!("has {found} bytes with the metadata; at most {most} are accepted over NATS");
     Err(Refusal::invalid(vec![Fault::new("/payload", detail)]))
 }
 
-/// The tasks of a batch, and for each of its places the refusal if it has no task.
+/// Takes the next result of the engine, which has one for each task.
+fn next_of(
+    submitted: &mut impl Iterator<Item = Result<Submitted, engine::Error>>,
+) -> Result<Submitted, Refusal> {
+    Ok(submitted.next().ok_or_else(Refusal::internal)??)
+}
+
+/// Splits a batch into its tasks and, for each of its places, the refusal if it has no task.
 fn split(items: Vec<Result<NewTask, Refusal>>) -> (Vec<NewTask>, Vec<Option<Refusal>>) {
     let mut tasks = Vec::with_capacity(items.len());
-    let place = |item| match item {
-        Ok(task) => {
-            tasks.push(task);
-            None
+    let mut places = Vec::with_capacity(items.len());
+    for item in items {
+        match item {
+            Ok(task) => {
+                tasks.push(task);
+                places.push(None);
+            }
+            Err(refusal) => places.push(Some(refusal)),
         }
-        Err(refusal) => Some(refusal),
-    };
-    let places = items.into_iter().map(place).collect();
+    }
     (tasks, places)
 }

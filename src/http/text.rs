@@ -1,7 +1,7 @@
-//! The domain's words as JSON strings, path and query parameters.
+//! The domain's words as JSON strings, path parameters and query parameters.
 //!
 //! [`Text`] is the one bridge between a domain type that is written as text and the traits of the
-//! API document: a type says in [`Word`] how it is read, written and described, and nothing else.
+//! API document. A type implements [`Word`], which says how it is read, written and described.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -35,42 +35,44 @@ pub use events::{EventSource, EventType, TypePatterns};
 pub use group::GroupName;
 pub use include::{ApprovalParts, TaskParts};
 
-/// A type that stands on the wire as text.
+/// A type whose form in requests and answers is a text.
 pub trait Word: Sized + Send + Sync + 'static {
-    /// Its name in the API document.
+    /// The name of the type in the API document.
     const NAME: &'static str;
-    /// Whether it is a component of its own there, so that generated clients have one type for it.
+    /// Whether the type is a component of the document, so that generated clients have one type for
+    /// it.
     const IS_COMPONENT: bool = false;
 
-    /// What the text looks like.
+    /// Describes the text in the API document: its format, pattern, length or list of words.
     fn schema() -> MetaSchema;
-    /// Reads the text; the error says what is expected, such as `must be one of …`.
+    /// Reads the text. The error says what is expected, such as `must be one of …`.
     fn read(text: &str) -> Result<Self, String>;
-    /// Writes the text.
+    /// Writes the value in the form that [`Self::read`] accepts.
     fn write(&self) -> Cow<'_, str>;
 }
 
-/// A [`Word`] in a request or an answer.
+/// A [`Word`] as a field or parameter of a request, or as a field of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text<T>(pub T);
 
-/// A point in time; see [`time::read`] and [`time::written`].
+/// A point in time, in the formats of [`time::read`] and [`time::written`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub Millis);
 
-/// A client's trace: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+/// The id of a client's trace: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Debug)]
 pub struct TraceId(pub String);
 
-/// How many items a page may have: 1 to 200.
+/// How many items a page may have, from 1 to 200.
 #[derive(Clone, Copy, Debug)]
 pub struct PageLimit(pub usize);
 
-/// How long to wait for something to happen: 0 to 60 s.
+/// How long to wait for an event or a task, in milliseconds, from 0 to 60,000.
 #[derive(Clone, Copy, Debug)]
 pub struct WaitMs(pub Millis);
 
-/// A client's name for a submission: 1 to 255 visible ASCII characters.
+/// A client's key for a submission, which makes repeating it safe: 1 to 255 visible ASCII
+/// characters.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey(pub String);
 
@@ -153,7 +155,8 @@ fn must_be_one_of(words: impl Iterator<Item = &'static str>) -> String {
     format!("must be one of {}", words.collect::<Vec<_>>().join(", "))
 }
 
-/// A closed list of words: named in the document, so that a generated client has one type for it.
+/// Implements [`Word`] for a closed list of words. The document names it, so that a generated
+/// client has one type for it.
 macro_rules! closed_word {
     ($type:ident, $name:literal, $all:expr) => {
         impl Word for $type {
@@ -197,7 +200,7 @@ closed_word!(Role, "Role", Role::ALL);
 closed_word!(EventPriority, "EventPriority", EVENT_PRIORITIES);
 closed_word!(SlaState, "SlaState", SLA_STATES);
 
-/// An id: a UUID, and nothing to say beyond that.
+/// Implements [`Word`] for an id, which is a UUID.
 macro_rules! id_word {
     ($($type:ident)*) => { $(
         impl Word for $type {
@@ -256,7 +259,7 @@ impl Word for Worker {
 impl Word for Verb {
     const NAME: &'static str = "Verb";
 
-    /// An open string: a verb may be added.
+    /// An open string, because later versions may add verbs.
     fn schema() -> MetaSchema {
         string()
     }
@@ -295,11 +298,13 @@ impl Word for TraceId {
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        let is_valid = (1..=64).contains(&text.len()) && text.bytes().all(is_safe);
-        is_valid
-            .then(|| Self(text.to_owned()))
-            .ok_or_else(|| "must have 1 to 64 of A-Z a-z 0-9 . _ -".to_owned())
+        let has_length = (1..=64).contains(&text.len());
+        let is_safe =
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if has_length && is_safe {
+            return Ok(Self(text.to_owned()));
+        }
+        Err("must have 1 to 64 of A-Z a-z 0-9 . _ -".to_owned())
     }
 
     fn write(&self) -> Cow<'_, str> {
@@ -316,11 +321,11 @@ impl Word for IdempotencyKey {
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let is_valid =
-            (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        is_valid
-            .then(|| Self(text.to_owned()))
-            .ok_or_else(|| "must have 1 to 255 visible ASCII characters".to_owned())
+        let has_length = (1..=255).contains(&text.len());
+        if has_length && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err("must have 1 to 255 visible ASCII characters".to_owned())
     }
 
     fn write(&self) -> Cow<'_, str> {
@@ -328,23 +333,27 @@ impl Word for IdempotencyKey {
     }
 }
 
-/// A whole number in a query string.
+/// Implements [`Word`] for a whole number of a query string.
 macro_rules! number_word {
     ($type:ident, $range:expr) => {
         impl Word for $type {
             const NAME: &'static str = stringify!($type);
 
             fn schema() -> MetaSchema {
-                let (minimum, maximum) = (Some(*$range.start() as f64), Some(*$range.end() as f64));
+                let minimum = Some(*$range.start() as f64);
+                let maximum = Some(*$range.end() as f64);
                 MetaSchema { minimum, maximum, ..MetaSchema::new("integer") }
             }
 
             fn read(text: &str) -> Result<Self, String> {
-                let number = text.parse().ok().filter(|number| $range.contains(number));
-                let (least, most) = ($range.start(), $range.end());
-                number
-                    .map(Self)
-                    .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+                match text.parse() {
+                    Ok(number) if $range.contains(&number) => Ok(Self(number)),
+                    Ok(_) | Err(_) => {
+                        let least = $range.start();
+                        let most = $range.end();
+                        Err(format!("must be a whole number from {least} to {most}"))
+                    }
+                }
             }
 
             fn write(&self) -> Cow<'_, str> {

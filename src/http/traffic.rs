@@ -1,4 +1,4 @@
-//! What the gateway puts up with: the budgets that requests share, and what was refused or cut.
+//! The limits of the gateway: the budgets that requests share, and counts of refusals and cuts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,26 +12,26 @@ use super::shares::Shares;
 pub enum Cause {
     /// The head of a request did not arrive within `http.header_timeout_ms`.
     HeaderTimeout,
-    /// The body of a request came too slowly.
+    /// The body of a request arrived too slowly.
     BodyTimeout,
     /// The client did not read its answer.
     WriteTimeout,
     /// The connection made room for a newer one.
     Evicted,
-    /// The answer made room for newer ones, while its client did not read it.
+    /// The answer, which its client did not read, made room for newer ones.
     AnswerBytes,
     /// There was no room for the connection.
     Full,
     /// The principal had too many waits.
     Waits,
-    /// Too many bytes of bodies were held.
+    /// The bodies being read held too many bytes.
     BodyBytes,
-    /// What came was not an HTTP/1 request.
+    /// The bytes received were not an HTTP/1 request.
     NotHttp,
 }
 
 impl Cause {
-    /// Every cause.
+    /// Every cause, in the order of their counts.
     pub const ALL: [Self; 9] = [
         Self::HeaderTimeout,
         Self::BodyTimeout,
@@ -44,7 +44,7 @@ impl Cause {
         Self::NotHttp,
     ];
 
-    /// The label of the metric.
+    /// The value of the cause's label in the metric.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::HeaderTimeout => "header_timeout",
@@ -63,20 +63,20 @@ impl Cause {
 /// The deadlines of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// For the head of a request.
+    /// How long the head of a request may take.
     pub header: Duration,
-    /// For a body as a whole.
+    /// How long a body may take as a whole.
     pub body: Duration,
-    /// For a client that reads nothing of its answer.
+    /// How long a client may read nothing of its answer.
     pub write: Duration,
-    /// Between two requests.
+    /// How long a connection may be unused between two requests.
     pub idle: Duration,
-    /// How many bytes a second a body or an answer must move at least, in the mean; 0: none.
+    /// How many bytes a second a body or an answer must move on average; 0 for no minimum.
     pub bytes_per_second: u64,
 }
 
 impl Deadlines {
-    /// How long may have passed at most once `bytes` were moved, where `first` is allowed for none.
+    /// How much time may have passed once `bytes` were moved, if `first` is allowed for none.
     pub fn allowed(&self, first: Duration, bytes: u64) -> Duration {
         let by_rate = bytes.saturating_mul(1_000).checked_div(self.bytes_per_second);
         by_rate.map_or(Duration::MAX, |ms| first.saturating_add(Duration::from_millis(ms)))
@@ -86,19 +86,19 @@ impl Deadlines {
 /// The budgets and counts of one gateway.
 #[derive(Debug)]
 pub struct Traffic {
-    /// The deadlines of connections.
+    /// The deadlines of its connections.
     pub deadlines: Deadlines,
-    /// Long-polls and event streams that wait, by principal.
+    /// The budget of long-polls and event streams that wait, by principal.
     pub waits: Arc<Shares>,
-    /// Bytes of bodies that are held, by principal.
+    /// The budget of bytes of request bodies, by principal.
     pub bodies: Arc<Shares>,
-    /// Open connections.
+    /// How many connections are open.
     pub connections: AtomicUsize,
     counts: [AtomicU64; Cause::ALL.len()],
 }
 
 impl Traffic {
-    /// As `http` says.
+    /// The budgets and deadlines that `http` configures, with all counts at 0.
     pub fn new(http: &Http) -> Arc<Self> {
         let bytes = http.max_inflight_bytes;
         Arc::new(Self {
@@ -109,12 +109,14 @@ impl Traffic {
                 idle: Duration::from_millis(http.idle_timeout_ms),
                 bytes_per_second: http.min_bytes_per_second,
             },
-            // A connection that waits cannot make room, so one principal's leave most of them free.
+            // A connection that waits cannot make room, so those of one principal leave most of
+            // them free.
             waits: Shares::new(
                 usize::MAX,
                 http.max_waits_per_principal.min((http.max_connections / 4).max(1)),
             ),
-            // The largest body must fit, and what one principal sends leaves room for others'.
+            // The largest body must fit, and the bodies of one principal leave room for those of
+            // others.
             bodies: Shares::new(bytes, (bytes / 4).max(http.max_body_bytes)),
             connections: AtomicUsize::new(0),
             counts: Default::default(),
@@ -126,10 +128,11 @@ impl Traffic {
         self.counts[cause as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many there were, by cause.
+    /// How many refusals and cuts there were, by cause.
     pub fn counts(&self) -> impl Iterator<Item = (Cause, u64)> {
-        let count = |cause| (cause, self.counts[cause as usize].load(Ordering::Relaxed));
-        Cause::ALL.into_iter().map(count)
+        Cause::ALL
+            .map(|cause| (cause, self.counts[cause as usize].load(Ordering::Relaxed)))
+            .into_iter()
     }
 }
 

@@ -1,7 +1,7 @@
-//! What a request says outside of its body is understood, or the request is refused: parameters of the query that the
-//! operation does not have or that come twice, headers that the operation does not take, a body where none is read.
+//! Refuses requests that say more outside of their body than the operation understands: unknown or
+//! repeated query parameters, headers that the operation does not take, a body where none is read.
 //!
-//! Which operation takes what is read from the API document, so that a new operation is held to it by itself.
+//! The API document says which operation takes what, so a new operation needs no code here.
 
 use poem::http::{HeaderMap, HeaderName, header};
 use poem::{Endpoint, Request, Response};
@@ -13,10 +13,11 @@ use super::openapi::{Operation, Template};
 use super::settings::UnknownMembers;
 use crate::domain::nearest::hint;
 
-/// The header that makes a submission safe to repeat.
+/// The header that makes a submission safe to repeat, in lower case.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Headers whose second value would be ignored, though it may be the one that was meant.
+/// Headers that may be sent only once: a second value would be ignored, though it may be the
+/// intended one.
 const ONCE: [HeaderName; 5] = [
     header::AUTHORIZATION,
     HeaderName::from_static(API_KEY_HEADER),
@@ -25,11 +26,11 @@ const ONCE: [HeaderName; 5] = [
     header::CONTENT_TYPE,
 ];
 
-/// Refuses what is not understood before the API sees it.
+/// A layer that refuses such requests before the API sees them.
 pub struct Understood<E> {
-    /// The API.
+    /// The endpoint behind this layer.
     pub inner: E,
-    /// Whether parameters that the operation does not have are refused.
+    /// Whether to refuse parameters that the operation does not have.
     pub policy: UnknownMembers,
 }
 
@@ -57,7 +58,7 @@ fn check(request: &Request, policy: UnknownMembers) -> Result<(), Refusal> {
     if query.is_empty() && keyed.is_none() && !has_body {
         return Ok(());
     }
-    // An unknown path or method is refused by the router.
+    // The router refuses an unknown path or method.
     let operation = Template::of(request.uri().path())
         .and_then(|template| template.operation(request.method().as_str()));
     let Some(operation) = operation else { return Ok(()) };
@@ -74,7 +75,7 @@ fn has_body(headers: &HeaderMap) -> bool {
     length.is_some_and(|length| length != "0") || headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-/// Whether a header is `Idempotency-Key`, or what some clients send in its place.
+/// Whether a header is `Idempotency-Key`, or one of the names that some clients send instead.
 fn is_idempotency(name: &str) -> bool {
     if !name.contains("idempoten") {
         return false;
@@ -90,8 +91,8 @@ fn check_key(name: &str, operation: &Operation) -> Result<(), Refusal> {
         return Err(Refusal::unreadable(format!("This call takes no header `{name}`. {items}")));
     }
     if name != IDEMPOTENCY_KEY {
-        let meant = "did you mean `Idempotency-Key`?";
-        return Err(Refusal::unreadable(format!("The header `{name}` is not known here; {meant}")));
+        let hint = "did you mean `Idempotency-Key`?";
+        return Err(Refusal::unreadable(format!("The header `{name}` is not known here; {hint}")));
     }
     Ok(())
 }
@@ -122,7 +123,7 @@ fn check_query(query: &str, operation: &Operation, policy: UnknownMembers) -> Re
     Ok(())
 }
 
-/// The text of a part of a query; `None` if it is not percent-encoded UTF-8.
+/// Decodes a part of a query; `None` if it is not percent-encoded UTF-8.
 fn decoded(part: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.bytes();

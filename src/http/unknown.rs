@@ -1,8 +1,8 @@
-//! Members of a request body that are not understood: the API document says which there are, at every level.
+//! Members of a request body that the API document does not have, at every level.
 //!
-//! A second pass over the bytes compares them with the shape of the body, which is made from the same types as the
-//! document, so that a new request has its shape by itself. Whatever the document leaves open (payloads, results) is
-//! passed over.
+//! A second pass over the bytes compares the members with the shape of the body. The shape comes
+//! from the same types as the document, so a new request type needs no code here. Parts that the
+//! document leaves open (payloads, results) are skipped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -19,16 +19,16 @@ use super::settings::UnknownMembers;
 use crate::domain::nearest::hint;
 use crate::engine::Fault;
 
-/// How many unknown members of one object are reported.
+/// How many unknown members of one object are reported; the rest are ignored.
 const MAX_REPORTED: usize = 10;
 
-/// How much of a member's name is shown, in characters.
+/// How much of an unknown member's name is shown, in characters.
 const MAX_SHOWN: usize = 64;
 
-/// A whole request body. It keeps what is wrong with the names of its members until its fields are read, so that all
-/// faults are reported at once.
+/// A whole request body. It keeps the faults in its members' names until its fields are read, so
+/// that all faults are reported at once.
 pub trait Request: Fields {
-    /// What was found.
+    /// The faults in the names of the body's members.
     fn unknown(&mut self) -> &mut Unknown;
 }
 
@@ -46,16 +46,16 @@ macro_rules! requests {
 }
 pub(super) use requests;
 
-/// What is wrong with the names of a body's members, in the order of the body.
+/// The faults in the names of a body's members, in the order of the body.
 #[derive(Debug, Default)]
 pub struct Unknown(VecDeque<Fault>);
 
 impl Unknown {
-    /// Compares `body`, which is JSON, with the shape that the document gives `schema`.
+    /// Compares `body`, which is valid JSON, with the shape of `schema` in the API document.
     pub fn find(schema: &str, body: &str, policy: UnknownMembers) -> Self {
         let mut found = VecDeque::new();
         let Some(shape) = shapes().get(schema) else { return Self(found) };
-        // Where a value that is no object stands in the place of one, the reader may stumble over it.
+        // A value that is no object in the place of one may make the fast pass fail.
         for is_careful in [false, true] {
             found.clear();
             let mut pointer = String::new();
@@ -71,12 +71,12 @@ impl Unknown {
         Self(found)
     }
 
-    /// The faults of the whole body.
+    /// Returns the faults of the whole body.
     pub fn into_faults(self) -> Faults {
         Faults::of("", self.0)
     }
 
-    /// The faults outside of the items of `list`, and those within.
+    /// Splits the faults into those outside of the items of `list`, and those within.
     pub fn split(self, list: &str) -> (Faults, Self) {
         let start = format!("/{list}/");
         let (within, outside) =
@@ -85,30 +85,27 @@ impl Unknown {
         (Faults::of("", outside), Self(within))
     }
 
-    /// Takes the faults of the item at `base`. Items are asked for in their order.
+    /// Takes the faults of the item at `base`. Items must be taken in their order.
     pub fn take(&mut self, base: &str) -> Faults {
-        let is_of_item = |fault: &Fault| {
-            fault.pointer.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'))
-        };
-        let count = self.0.iter().take_while(|fault| is_of_item(fault)).count();
+        let below = format!("{base}/");
+        let count = self.0.iter().take_while(|fault| fault.pointer.starts_with(&below)).count();
         Faults::of(base, self.0.drain(..count))
     }
 }
 
-/// What a value may hold, as far as names go.
+/// The names that a value may have, at every level.
 #[derive(Debug)]
 enum Shape {
-    /// It is not looked into.
+    /// The value is skipped: any content is valid.
     Any,
-    /// The schema of this name.
+    /// The value has the shape of the schema of this name.
     Named(String),
-    /// A list of such, of which so many are read.
+    /// A list of this shape, of which at most this many items are read.
     List(Box<Shape>, usize),
-    /// An object with these members.
+    /// An object with these members, each with its shape.
     Object(BTreeMap<String, Shape>),
 }
 
-/// The shape of every schema of the document.
 fn shapes() -> &'static BTreeMap<String, Shape> {
     static SHAPES: OnceLock<BTreeMap<String, Shape>> = OnceLock::new();
     SHAPES.get_or_init(|| {
@@ -123,7 +120,7 @@ impl Shape {
         if let Some(target) = schema["$ref"].as_str() {
             return Self::Named(target.rsplit('/').next().unwrap_or_default().to_owned());
         }
-        // A reference that may be null, or that has a remark, stands first in a list.
+        // A reference that may be null, or that has a description, is the first of such a list.
         for list in ["oneOf", "allOf"] {
             if let Some(first) = schema[list].get(0) {
                 return Self::of(first);
@@ -133,7 +130,7 @@ impl Shape {
             let members = members.iter().map(|(name, inner)| (name.clone(), Self::of(inner)));
             return Self::Object(members.collect());
         }
-        // An object without members is one that takes none; one that takes any says so.
+        // An object schema without members accepts none; one that accepts any says so.
         if schema["type"] == "object" && schema["additionalProperties"].is_null() {
             return Self::Object(BTreeMap::new());
         }
@@ -145,7 +142,7 @@ impl Shape {
         Self::Any
     }
 
-    /// The shape itself, where this is only its name.
+    /// Follows a reference to the shape that it names.
     fn resolved(&self) -> &Self {
         match self {
             Self::Named(name) => shapes().get(name).unwrap_or(&Self::Any),
@@ -154,14 +151,14 @@ impl Shape {
     }
 }
 
-/// Walks over one value.
+/// A visitor that walks over one value and notes the unknown names.
 struct Walk<'w> {
     shape: &'w Shape,
-    /// Where the value stands.
+    /// The JSON Pointer to the value.
     pointer: &'w mut String,
     found: &'w mut VecDeque<Fault>,
     policy: UnknownMembers,
-    /// Whether each value's text is looked at before it is read, which takes longer.
+    /// Whether to look at each value's text before reading it, which is slower but never fails.
     is_careful: bool,
 }
 
@@ -185,7 +182,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 }
 
 impl Walk<'_> {
-    /// Looks into an object or a list. A value of another kind is the business of the reader of the field.
+    /// Walks into an object or a list. Other values are checked by the reader of the field.
     fn open(self, json: &str) -> serde_json::Result<()> {
         if !json.trim_ascii_start().starts_with(['{', '[']) {
             return Ok(());
@@ -193,7 +190,7 @@ impl Walk<'_> {
         serde_json::Deserializer::from_str(json).deserialize_any(self)
     }
 
-    /// Goes on with what stands below this value under `name`.
+    /// The walk over the value below this one under `name`.
     fn below<'s>(&'s mut self, name: &str, shape: &'s Shape) -> Walk<'s> {
         self.pointer.push('/');
         self.pointer.push_str(name);
@@ -240,7 +237,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        // A list in the place of an object is not looked into; of one that is too long, the reader says so.
+        // A list in the place of an object is skipped; the reader reports one that is too long.
         let (shape, most) = match self.shape.resolved() {
             Shape::List(shape, most) => (&**shape, *most),
             _ => (self.shape, 0),
@@ -291,7 +288,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 }
 
-/// A member's name: the known one with its shape, or an unknown one.
+/// Reads a member's name: the known one with its shape, or an unknown one.
 struct Key<'w>(&'w BTreeMap<String, Shape>);
 
 impl<'de, 'w> DeserializeSeed<'de> for Key<'w> {

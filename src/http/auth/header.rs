@@ -1,39 +1,43 @@
-//! The header that carries a token, and the token's own: what it may ask of its reader.
+//! The header that carries a token, and the token's own header: whether this gateway reads the
+//! token as its issuer means it.
 
 use jsonwebtoken::Header;
 use serde_json::Value;
 
 use super::super::error::Refusal;
 
-/// The token of `Bearer <token>`; the scheme is read without regard to case.
+/// Returns the token of `Bearer <token>`, or `None` for another scheme. The case of the scheme does
+/// not matter.
 pub(super) fn bearer_token(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Refuses a token that its issuer means in another way than it would be read.
+/// Refuses a token whose header demands processing that this gateway does not do.
 pub(super) fn check(header: &Header) -> Result<(), Refusal> {
     if is_understood(header) {
         return Ok(());
     }
     Err(Refusal::unauthenticated(
-        "The token's header asks for what is not understood here: send one with `typ` JWT or none, and without `crit`, \
-         `cty`, `enc`, `zip` and `b64`.",
+        "The token's header demands unsupported processing: send one with `typ` JWT or none, \
+         and without `crit`, `cty`, `enc`, `zip` and `b64`.",
     ))
 }
 
-/// Whether a reader that knows signed tokens only reads the token as its issuer means it (RFC 7515, 4.1.11; RFC 7519, 5).
+/// Whether a plain signed token has the meaning that its issuer intends (RFC 7515, 4.1.11; RFC
+/// 7519, 5).
 fn is_understood(header: &Header) -> bool {
-    let is_jwt = |kind: &String| {
-        let kind = kind.to_ascii_lowercase();
-        matches!(kind.strip_prefix("application/").unwrap_or(&kind), "jwt" | "at+jwt")
-    };
-    header.typ.as_ref().is_none_or(is_jwt)
+    header.typ.as_deref().is_none_or(is_jwt)
         && header.crit.is_none()
         && header.cty.is_none()
         && header.enc.is_none()
         && header.zip.is_none()
         && matches!(header.extras.get::<Value>("b64"), Ok(None))
+}
+
+fn is_jwt(kind: &str) -> bool {
+    let kind = kind.to_ascii_lowercase();
+    matches!(kind.strip_prefix("application/").unwrap_or(&kind), "jwt" | "at+jwt")
 }
 
 #[cfg(test)]

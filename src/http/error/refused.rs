@@ -1,4 +1,4 @@
-//! How each refusal of the engine is said over HTTP.
+//! Maps each error of the engine to its refusal: the cause, and the advice to the client.
 
 use crate::domain::lifecycle::State;
 use crate::engine;
@@ -12,27 +12,29 @@ impl From<engine::Error> for Refusal {
     // No wildcard arm: a new error must be given its status here before it compiles.
     fn from(error: engine::Error) -> Self {
         use engine::Error;
-        let said = error.to_string();
-        let refuse =
-            |cause, advice: &str| Self::new(cause, format!("{}. {advice}", capital(&said)));
+        let happened = capital(&error.to_string());
+        let refuse = |cause, advice: &str| Self::new(cause, format!("{happened}. {advice}"));
         match error {
             Error::Invalid(faults) => Self::invalid(faults),
             Error::UnknownTask(_) => {
-                refuse(Cause::UnknownTask, "Check the id; finished tasks are kept for a time only.")
+                refuse(Cause::UnknownTask, "Check the id; final tasks are kept for a limited time.")
             }
-            Error::UnknownApproval(_) => {
-                refuse(Cause::UnknownApproval, "Check the id; it goes with its task.")
-            }
-            Error::UnknownAgent { .. } => {
-                refuse(Cause::UnknownAgent, "Use a known one, or add a routing rule for it.")
-            }
+            Error::UnknownApproval(_) => refuse(
+                Cause::UnknownApproval,
+                "Check the id; an approval is removed with its task.",
+            ),
+            Error::UnknownAgent { .. } => refuse(
+                Cause::UnknownAgent,
+                "Use a known agent, or add a routing rule for this one.",
+            ),
             Error::TooManyAgents { .. } => refuse(
                 Cause::TooManyAgents,
-                "Use a known one, or try again once others have owned nothing for a while.",
+                "Use a known agent, or try again once others have had no tasks for a while.",
             ),
             Error::TaskTooLarge { .. } => refuse(
                 Cause::AnswerTooLarge,
-                "It stays where it is. Claim it over HTTP, or have `agents.max_claim_bytes` or NATS's `max_payload` raised.",
+                "The task stays where it is. Claim it over HTTP, or raise \
+                 `agents.max_claim_bytes` or the `max_payload` of NATS.",
             ),
             Error::FinalParent { state, .. } => {
                 let mut refusal = refuse(
@@ -44,14 +46,14 @@ impl From<engine::Error> for Refusal {
             }
             Error::Illegal { state, .. } => {
                 let mut refusal =
-                    refuse(Cause::IllegalTransition, "Get the task to see what became of it.");
+                    refuse(Cause::IllegalTransition, "Get the task to see its status.");
                 refusal.problem.task_status = Some(Text(state));
                 refusal
             }
             Error::LeaseLost { held, .. } => {
                 let mut refusal = refuse(
                     Cause::LeaseLost,
-                    "Stop working on it; the work of this attempt is not taken.",
+                    "Stop working on it: the result of this attempt was not recorded.",
                 );
                 refusal.problem.current_attempt = Some(held);
                 refusal
@@ -62,39 +64,44 @@ impl From<engine::Error> for Refusal {
                 refusal
             }
             Error::NotHolder { .. } => {
-                refuse(Cause::NotHolder, "Only its holder may report on it.")
+                refuse(Cause::NotHolder, "Only the agent that holds the task may report on it.")
             }
             Error::EndedByHuman { role, .. } => {
-                let advice = format!("Have a caller of role {} or higher retry it.", role.as_str());
+                let advice = format!("A retry requires role {} or higher.", role.as_str());
                 refuse(Cause::EndedByHuman, &advice)
             }
             Error::AsksExhausted { .. } => refuse(
                 Cause::AsksExhausted,
-                "Go on without asking, or have an admin retry the task.",
+                "Continue without asking, or let an admin retry the task.",
             ),
             Error::AskedTooSoon { wait_ms, .. } => {
-                let mut refusal = refuse(Cause::AskedTooSoon, "Try again then.");
+                let mut refusal = refuse(
+                    Cause::AskedTooSoon,
+                    "Wait as long as `Retry-After` says, then try again.",
+                );
                 let seconds = u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
                 refusal.retry_after = Some(seconds);
                 refusal
             }
             Error::ResultMismatch { .. } => refuse(
                 Cause::ResultMismatch,
-                "The first report stands. Get the task to see what became of it.",
+                "The first report counts. Get the task to see its status.",
             ),
             Error::AlreadyDecided { status, by, at, .. } => {
-                let mut refusal = refuse(Cause::AlreadyDecided, "A decision stands.");
+                let mut refusal = refuse(Cause::AlreadyDecided, "A decision cannot be changed.");
                 refusal.problem.approval_status = Some(Text(status));
                 refusal.problem.decided_by = Some(by);
                 refusal.problem.decided_at = Some(Text(Time(at)));
                 refusal
             }
-            Error::NotAsked { .. } => refuse(Cause::NotAsked, "One of them must decide."),
-            Error::AlreadyVoted(_) => refuse(Cause::AlreadyVoted, "Others must say yes too."),
+            Error::NotAsked { .. } => refuse(Cause::NotAsked, "One of them must decide instead."),
+            Error::AlreadyVoted(_) => {
+                refuse(Cause::AlreadyVoted, "The quorum needs approvals of others.")
+            }
             Error::ContentChanged { digest, .. } => {
                 let mut refusal = refuse(
                     Cause::ContentChanged,
-                    "Look at it again, and send the `digest` of what you saw.",
+                    "Read the approval again, and send the `digest` that it shows now.",
                 );
                 refusal.problem.digest = Some(digest);
                 refusal
@@ -102,9 +109,11 @@ impl From<engine::Error> for Refusal {
             Error::Uncleared(_) => {
                 refuse(Cause::Uncleared, "Cancel the task, and submit it again.")
             }
-            Error::OwnSubmission(_) => refuse(Cause::OwnSubmission, "Somebody else must decide."),
+            Error::OwnSubmission(_) => {
+                refuse(Cause::OwnSubmission, "Another approver must decide.")
+            }
             Error::OwnContent(_) => {
-                refuse(Cause::OwnContent, "Its terms want four eyes: another person must approve.")
+                refuse(Cause::OwnContent, "Its terms require that another person approves.")
             }
             Error::ForeignSource { .. } => {
                 refuse(Cause::ForeignSource, "Leave `source_agent` out, or send your own name.")
@@ -112,7 +121,8 @@ impl From<engine::Error> for Refusal {
             Error::ShareUsed { wait_ms } => {
                 let mut refusal = refuse(
                     Cause::ShareUsed,
-                    "Wait as long as `Retry-After` says, and publish less: events.publish_bytes_per_minute.",
+                    "Wait as long as `Retry-After` says and publish less; the limit is \
+                     `events.publish_bytes_per_minute`.",
                 );
                 refusal.retry_after =
                     Some(u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(1).max(1));
@@ -124,14 +134,16 @@ impl From<engine::Error> for Refusal {
             Error::Full => refuse(Cause::StoreFull, "Nothing was stored. Try again later."),
             Error::NotReplicated { .. } => refuse(
                 Cause::NotReplicated,
-                "It is done, but a failover could lose it. Repeat the request, a submission with its `Idempotency-Key`.",
+                "It is done, but a failover could lose it. Repeat the request; repeat a submission \
+                 with its `Idempotency-Key`.",
             ),
             Error::Unavailable(_) | Error::Foreign(_) => {
-                // The store says once in the log since when it is away.
+                // The store logs once since when it is unavailable.
                 tracing::debug!(error = %Chain(&error), "store unavailable");
                 refuse(
                     Cause::StoreUnavailable,
-                    "Whether a write happened is unknown. Repeat the request, a submission with its `Idempotency-Key`.",
+                    "Whether the write happened is unknown. Repeat the request; repeat a \
+                     submission with its `Idempotency-Key`.",
                 )
             }
             Error::Corrupt(_) => {

@@ -1,4 +1,4 @@
-//! Lists in a request body, none of them without a bound.
+//! Lists in a request body, each of which has a bound.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,11 +12,11 @@ use serde_json::value::RawValue;
 
 use super::{Readable, plain};
 
-/// A list of at most `MOST` items.
+/// A list of at most `MOST` items; a longer one is refused.
 #[derive(Clone, Debug)]
 pub struct List<T, const MOST: usize>(pub Vec<T>);
 
-/// Stops at the first item that is one too many or cannot be read: what follows costs nothing.
+/// Stops at the first item that is one too many or cannot be read, so the rest costs nothing.
 impl<T: Readable, const MOST: usize> Readable for List<T, MOST> {
     fn read(raw: &RawValue) -> Result<Self, String> {
         if !raw.get().starts_with('[') {
@@ -27,7 +27,6 @@ impl<T: Readable, const MOST: usize> Readable for List<T, MOST> {
     }
 }
 
-/// Reads the items of a [`List`].
 struct Items<T, const MOST: usize>(PhantomData<T>);
 
 impl<'de, T: Readable, const MOST: usize> de::Visitor<'de> for Items<T, MOST> {
@@ -43,8 +42,8 @@ impl<'de, T: Readable, const MOST: usize> de::Visitor<'de> for Items<T, MOST> {
             if read.len() == MOST {
                 return Err(de::Error::custom(format!("must have at most {MOST} items")));
             }
-            let wrong = |detail| de::Error::custom(format!("item {} {detail}", read.len()));
-            let item = T::read(item).map_err(wrong)?;
+            let item = T::read(item)
+                .map_err(|detail| de::Error::custom(format!("item {} {detail}", read.len())))?;
             read.push(item);
         }
         Ok(List(read))

@@ -1,6 +1,7 @@
-//! The API document: built once from the handlers' types, repaired, and shown in three forms.
+//! The API document: built once from the handlers' types, repaired, and shown as JSON, YAML and a
+//! page.
 //!
-//! Nothing here needs an engine or a runtime, and the same build always writes the same bytes.
+//! Building it needs no engine or runtime, and the same build always writes the same bytes.
 
 mod repair;
 mod yaml;
@@ -19,26 +20,27 @@ use super::Apis;
 
 const TITLE: &str = "MorningAI Orchestrator";
 
-const DESCRIPTION: &str = "A task orchestrator and event bus for fleets of AI agents.\n\nErrors are RFC 9457 \
-    `application/problem+json`; `type` is stable. Every answer carries `X-Request-Id`. Lists are pages: go by \
-    `next_cursor`. Times are RFC 3339, UTC, milliseconds; a request may use any offset, and times from 1970 to 2125. What \
-    is not known in a request (members of the body at any level, parameters of the query) is refused, with the nearest \
-    known name.";
+const DESCRIPTION: &str = "A task orchestrator and event bus for fleets of AI agents.\n\n\
+    Errors are RFC 9457 `application/problem+json`; `type` is stable. Every answer carries \
+    `X-Request-Id`. Lists are pages: follow `next_cursor`. Times are RFC 3339, UTC, milliseconds; \
+    a request may use any offset, and times from 1970 to 2125. Unknown parts of a request \
+    (members of the body at any level, parameters of the query) are refused; the refusal names \
+    the nearest known name.";
 
 /// The chapters of the document.
 #[derive(Tags)]
 pub enum Tag {
-    /// Submit, find, follow and call off tasks.
+    /// Submit, find, follow, cancel and retry tasks.
     Tasks,
     /// Claim tasks and report on them.
     Agents,
-    /// Decide what needs a human.
+    /// Decide on tasks and steps that require an approval.
     Approvals,
-    /// Follow and publish what happens.
+    /// Follow, read and publish events.
     Events,
-    /// See figures and rules.
+    /// Read figures, reports, rules and the audit log.
     Operation,
-    /// What this is and how it is.
+    /// The version and health of the service, its metrics and this document.
     Service,
 }
 
@@ -57,7 +59,7 @@ impl OpenApi for Described {
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
 }
 
-/// Wraps `api` with what the document says of the service as a whole.
+/// Wraps `api` with the title, description and licence of the document.
 pub fn service<A: OpenApi>(api: A) -> OpenApiService<A, ()> {
     OpenApiService::new(api, TITLE, env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
@@ -65,9 +67,9 @@ pub fn service<A: OpenApi>(api: A) -> OpenApiService<A, ()> {
         .server("/")
 }
 
-/// The document as generators and linters accept it.
+/// The document, repaired so that generators and linters accept it.
 pub fn document() -> Value {
-    // The framework writes JSON; that it cannot be read again would be a bug that the tests show.
+    // The framework writes JSON; if it could not be read again, the tests would fail.
     repair::repair(serde_json::from_str(&service(Described).spec()).unwrap_or_default())
 }
 
@@ -86,18 +88,19 @@ pub fn json() -> Bytes {
     Bytes::from_static(text().as_bytes())
 }
 
-/// The document as YAML, written once.
+/// The document as YAML, built on the first call.
 pub fn yaml_bytes() -> Bytes {
     static YAML: OnceLock<String> = OnceLock::new();
     Bytes::from_static(YAML.get_or_init(yaml).as_bytes())
 }
 
-/// The document as a page that asks nobody else for anything.
+/// The document as a page that loads nothing from other sites.
 pub fn page() -> Bytes {
     static PAGE: OnceLock<String> = OnceLock::new();
     let page = PAGE.get_or_init(|| {
         let service = service(Described);
-        // The framework embeds its unrepaired document; `</` would end the script that ours stands in.
+        // The framework embeds its own document; `</` would end the script that holds the repaired
+        // one.
         let ours = text().replace("</", "<\\/");
         service.swagger_ui_html().replacen(&service.spec(), &ours, 1).replacen(
             "Swagger UI",
@@ -108,7 +111,8 @@ pub fn page() -> Bytes {
     Bytes::from_static(page.as_bytes())
 }
 
-/// The calls on one task, each by a name and its method: the last word of its path below `/tasks/{id}`, or `get`.
+/// The calls on one task: the name of each (the last word of its path below `/tasks/{id}`, or
+/// `get`), and its method.
 pub fn task_calls() -> Vec<(String, String)> {
     let document = document();
     let mut calls = Vec::new();
@@ -124,7 +128,7 @@ pub fn task_calls() -> Vec<(String, String)> {
     calls
 }
 
-/// One path of the document, to tell a client who missed it what it does have.
+/// One path of the document, from which a refusal tells the client what the path accepts.
 #[derive(Debug)]
 pub struct Template {
     segments: Vec<String>,
@@ -132,88 +136,90 @@ pub struct Template {
     operations: Vec<Operation>,
 }
 
-/// What one method of a path takes besides the path.
+/// What one method of a path accepts besides the path.
 #[derive(Debug)]
 pub struct Operation {
     method: String,
-    /// The parameters of the query.
+    /// The names of its query parameters.
     pub parameters: Vec<String>,
-    /// Whether it takes `Idempotency-Key`.
+    /// Whether it accepts the header `Idempotency-Key`.
     pub takes_key: bool,
-    /// Whether it takes a body.
+    /// Whether it accepts a body.
     pub takes_body: bool,
 }
 
 impl Operation {
     fn of(method: &str, operation: &Value) -> Self {
-        let parameters = operation["parameters"].as_array().into_iter().flatten();
-        let names = |place: &'static str| {
-            parameters
-                .clone()
-                .filter(move |one| one["in"] == place)
-                .filter_map(|one| one["name"].as_str())
-        };
         Self {
             method: method.to_uppercase(),
-            parameters: names("query").map(str::to_owned).collect(),
-            takes_key: names("header").any(|name| name.eq_ignore_ascii_case("Idempotency-Key")),
+            parameters: names(operation, "query").map(str::to_owned).collect(),
+            takes_key: names(operation, "header")
+                .any(|name| name.eq_ignore_ascii_case("Idempotency-Key")),
             takes_body: operation["requestBody"].is_object(),
         }
     }
 }
 
+/// The names of the parameters of `operation` in this place.
+fn names<'o>(operation: &'o Value, place: &str) -> impl Iterator<Item = &'o str> {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    parameters.filter(move |one| one["in"] == place).filter_map(|one| one["name"].as_str())
+}
+
 impl Template {
-    /// The template that `path` belongs to.
+    /// The template that `path` matches, or `None` if there is none.
     pub fn of(path: &str) -> Option<&'static Self> {
         static TEMPLATES: OnceLock<Vec<Template>> = OnceLock::new();
         let templates = TEMPLATES.get_or_init(Self::all);
         let given: Vec<_> = path.split('/').collect();
-        let fits = |template: &&Self| {
-            template.segments.len() == given.len()
-                && template
-                    .segments
-                    .iter()
-                    .zip(&given)
-                    .all(|(own, given)| own == given || own.starts_with('{'))
-        };
+        let fitting = templates.iter().filter(|template| template.fits(&given));
         // As in the router, a word wins over a parameter.
-        let n_parameters =
-            |template: &&Self| template.segments.iter().filter(|own| own.starts_with('{')).count();
-        templates.iter().filter(fits).min_by_key(n_parameters)
+        fitting.min_by_key(|template| {
+            template.segments.iter().filter(|own| own.starts_with('{')).count()
+        })
     }
 
     fn all() -> Vec<Self> {
         let document = document();
         let paths = document["paths"].as_object().into_iter().flatten();
-        let template = |(path, item): (&String, &Value)| {
-            let methods =
-                item.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase());
-            let mut methods: Vec<_> = methods.collect();
-            if methods.iter().any(|method| method == "GET") {
-                methods.push("HEAD".to_owned());
-            }
-            let operations = item.as_object().into_iter().flatten();
-            Self {
-                segments: path.split('/').map(str::to_owned).collect(),
-                allow: methods.join(", "),
-                operations: operations.map(|(method, one)| Operation::of(method, one)).collect(),
-            }
-        };
-        paths.map(template).collect()
+        paths.map(|(path, item)| Self::new(path, item)).collect()
     }
 
-    /// The name of its parameter.
+    fn new(path: &str, item: &Value) -> Self {
+        let item: Vec<_> = item.as_object().into_iter().flatten().collect();
+        let mut methods: Vec<_> = item.iter().map(|(method, _)| method.to_uppercase()).collect();
+        if methods.iter().any(|method| method == "GET") {
+            methods.push("HEAD".to_owned());
+        }
+        Self {
+            segments: path.split('/').map(str::to_owned).collect(),
+            allow: methods.join(", "),
+            operations: item.iter().map(|(method, one)| Operation::of(method, one)).collect(),
+        }
+    }
+
+    /// Whether a path of these segments has this template.
+    fn fits(&self, given: &[&str]) -> bool {
+        self.segments.len() == given.len()
+            && self
+                .segments
+                .iter()
+                .zip(given)
+                .all(|(own, given)| own == given || own.starts_with('{'))
+    }
+
+    /// The name of the path's parameter, or `None` if it has none.
     pub fn parameter(&self) -> Option<&str> {
         self.segments.iter().find_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
     }
 
-    /// The operation of this method; a `HEAD` is a `GET`.
+    /// The operation of this method, or `None` if the path has none; a `HEAD` counts as a `GET`.
     pub fn operation(&self, method: &str) -> Option<&Operation> {
         let method = if method == "HEAD" { "GET" } else { method };
         self.operations.iter().find(|operation| operation.method == method)
     }
 
-    /// The methods that it takes, for the header `Allow`.
+    /// The methods that the path accepts, for the header `Allow`.
     pub fn allow(&self) -> &str {
         &self.allow
     }

@@ -1,5 +1,5 @@
-//! Repairs what poem-openapi writes, so that linters accept the document and generators do not drop parts
-//! of it; and adds what its macros cannot say: refusals, scopes, nullable fields, examples.
+//! Repairs the document of poem-openapi, so that linters accept it and generators keep all of it;
+//! adds what the framework's macros cannot express: refusals, scopes, nullable fields, examples.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use super::super::request::{BOUNDS, TEXTS};
 
 type Object = Map<String, Value>;
 
-/// Examples by operation id.
+/// The examples of requests and answers, by operation id.
 const EXAMPLES: &str = include_str!("examples.json");
 
-/// The schemas whose members are left out when they have nothing to say: RFC 9457 and CloudEvents want it so.
+/// The schemas whose members are absent rather than null, as RFC 9457 and CloudEvents require.
 const SPARSE: [&str; 2] = ["Problem", "CloudEvent"];
 
-/// The members that are absent where nobody asks for them: schema, member.
+/// The members that are absent unless the client requests them: schema, member.
 const LEFT_OUT: [(&str, &str); 6] = [
     ("Task", "payload"),
     ("Task", "metadata"),
@@ -25,7 +25,7 @@ const LEFT_OUT: [(&str, &str); 6] = [
     ("ApprovalEdit", "changes"),
 ];
 
-/// The document, repaired.
+/// Returns the document, repaired.
 pub fn repair(mut document: Value) -> Value {
     document["openapi"] = json!("3.0.3");
     repair_schemas(&mut document);
@@ -42,8 +42,14 @@ pub fn repair(mut document: Value) -> Value {
         }
     }
     document["components"]["headers"] = json!({
-        "RequestId": {"description": "The id of the request, which the log carries too.", "schema": {"type": "string"}},
-        "RetryAfter": {"description": "When to try again, in seconds.", "schema": {"type": "integer"}},
+        "RequestId": {
+            "description": "The id of the request, which the log carries too.",
+            "schema": {"type": "string"}
+        },
+        "RetryAfter": {
+            "description": "When to try again, in seconds.",
+            "schema": {"type": "integer"}
+        },
         "WwwAuthenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
         "Allow": {"description": "The methods of this path.", "schema": {"type": "string"}}
     });
@@ -54,7 +60,7 @@ fn keys(value: &Value) -> BTreeSet<String> {
     value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default()
 }
 
-/// Walks everything and repairs each object for itself.
+/// Repairs each object of the document on its own.
 fn repair_schemas(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -74,7 +80,8 @@ fn repair_schemas(value: &mut Value) {
     }
 }
 
-/// `{description, allOf: [{$ref}, {description}]}` says everything twice, and some generators drop it.
+/// Unfolds `{description, allOf: [{$ref}, {description}]}`, which repeats itself and which some
+/// generators drop.
 fn unfold_all_of(map: &mut Object) {
     let Some(Value::Array(parts)) = map.get_mut("allOf") else { return };
     let is_note = parts.len() == 2
@@ -89,7 +96,7 @@ fn unfold_all_of(map: &mut Object) {
     }
 }
 
-/// Bounds of whole numbers are whole, and what we call unsigned is never negative.
+/// Makes the bounds of whole numbers whole, and unsigned numbers never negative.
 fn repair_number(map: &mut Object) {
     if map.get("type").and_then(Value::as_str) != Some("integer") {
         return;
@@ -113,8 +120,8 @@ fn repair_number(map: &mut Object) {
     }
 }
 
-/// A field that is not required may be `null`: in a request that is the same as left out; in a view it is what
-/// a field with nothing to say is written as, so there it is always present.
+/// Marks fields that are not required as nullable. In a request, `null` is the same as left out; a
+/// view always has the field, so there it is required too.
 fn show_nulls(document: &mut Value) {
     let mut sent = BTreeSet::new();
     for item in document["paths"].as_object().into_iter().flat_map(Object::values) {
@@ -136,7 +143,7 @@ fn show_nulls(document: &mut Value) {
     }
 }
 
-/// Marks what is not required, and returns all names.
+/// Marks the fields that are not required as nullable, and returns the names of all fields.
 fn show_nulls_of(schema: &mut Object) -> Vec<String> {
     let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
@@ -151,7 +158,8 @@ fn show_nulls_of(schema: &mut Object) -> Vec<String> {
         let target =
             target.or_else(|| property.remove("allOf").and_then(|parts| parts.get(0).cloned()));
         match target {
-            // `nullable` beside a reference means nothing to a strict reader: what is referred to is not.
+            // Strict readers ignore `nullable` beside a reference, because the target is not
+            // nullable.
             Some(target) => property
                 .insert("oneOf".to_owned(), json!([target, {"nullable": true, "enum": [null]}])),
             None => property.insert("nullable".to_owned(), json!(true)),
@@ -160,7 +168,7 @@ fn show_nulls_of(schema: &mut Object) -> Vec<String> {
     properties.keys().cloned().collect()
 }
 
-/// The bounds that requests are measured against.
+/// Adds the bounds that requests are checked against.
 fn add_bounds(document: &mut Value) {
     for (schema, field, least, most) in BOUNDS {
         let property =
@@ -180,7 +188,7 @@ fn add_bounds(document: &mut Value) {
     }
 }
 
-/// Every schema that `value` leads to.
+/// Collects the names of all schemas that `value` refers to, directly or not.
 fn collect(value: &Value, document: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
@@ -198,24 +206,24 @@ fn collect(value: &Value, document: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Scopes stand among the security schemes, where the handlers' macro can put them; they belong beside.
+/// Moves the scopes out of the security schemes, where the handlers' macro has to put them.
 fn move_scopes(operation: &mut Value, known: &BTreeSet<String>) {
     let Some(security) = operation.get_mut("security").and_then(Value::as_array_mut) else {
         operation["security"] = json!([]);
         return;
     };
-    let is_scheme = |entry: &Value| keys(entry).iter().all(|name| known.contains(name));
-    let (schemes, scopes): (Vec<_>, Vec<_>) = security.drain(..).partition(is_scheme);
+    let (schemes, scopes): (Vec<_>, Vec<_>) =
+        security.drain(..).partition(|entry| keys(entry).iter().all(|name| known.contains(name)));
     let scopes: Vec<_> = scopes.iter().flat_map(keys).collect();
     operation["security"] = json!(schemes);
     operation["x-required-scopes"] = json!(scopes);
 }
 
-/// The refusals that an operation can have, in the place of the one entry for any.
+/// Replaces the one entry for any refusal by those that the operation can have.
 fn list_refusals(method: &str, operation: &mut Value) {
     let has_body = operation.get("requestBody").is_some();
     let parameters: Vec<_> = operation["parameters"].as_array().cloned().unwrap_or_default();
-    let is_in = |place: &str| parameters.iter().any(|one| one["in"] == place);
+    let has_path_parameter = parameters.iter().any(|one| one["in"] == "path");
     let is_guarded = operation.get("x-required-scopes").is_some();
     if operation["parameters"].is_null()
         && let Some(map) = operation.as_object_mut()
@@ -234,26 +242,31 @@ fn list_refusals(method: &str, operation: &mut Value) {
             has_body || !parameters.is_empty(),
             "A parameter, a header or the JSON is unreadable.",
         ),
-        (401, is_guarded, "There is no credential, or it is no good."),
-        (403, is_guarded, "The caller may not do this."),
-        (404, is_in("path"), "There is no such thing."),
-        (406, is_negotiated, "No form of the answer is one that `Accept` names."),
-        (409, is_write && is_in("path"), "Its state does not allow this."),
-        (408, has_body, "The body came too slowly."),
+        (401, is_guarded, "The credential is missing or invalid."),
+        (403, is_guarded, "The caller's role, or a rule, forbids this call."),
+        (404, has_path_parameter, "The resource does not exist."),
+        (406, is_negotiated, "`Accept` names no media type of the answer."),
+        (
+            409,
+            is_write && has_path_parameter,
+            "The state of the resource does not allow this call.",
+        ),
+        (408, has_body, "The body arrived too slowly."),
         (413, has_body, "The body is too large."),
-        (415, has_body, "The body is not said to be JSON, or is compressed."),
-        (422, has_body, "Fields are wrong: all of them are named."),
+        (415, has_body, "The `Content-Type` is not JSON, or the body is compressed."),
+        (422, has_body, "Fields are invalid; `errors` names all of them."),
         (
             429,
             has_body || waits || makes_humans_decide,
-            "The caller does too much at a time: calls that wait, bytes of bodies or of events, questions to humans; \
-             try again after `Retry-After`.",
+            "The caller exceeds a limit: waiting calls, bytes of bodies or events, approval \
+             requests. Try again after `Retry-After`.",
         ),
         (500, true, "A fault of the service."),
         (
             503,
             is_guarded,
-            "The gateway has no room now; or the store is away or full, or too few replicas have the write; the same request may succeed later.",
+            "The gateway has no room, the store is unavailable or full, or too few replicas \
+             confirmed the write. The same request may succeed later.",
         ),
     ];
     let Some(responses) = operation["responses"].as_object_mut() else { return };
@@ -272,7 +285,8 @@ fn list_refusals(method: &str, operation: &mut Value) {
     }
 }
 
-/// Every answer carries the request's id; headers are spelt as they are sent; nothing goes undescribed.
+/// Adds the request's id to every response, spells headers as they are sent, and adds missing
+/// descriptions.
 fn finish_responses(operation: &mut Value) {
     for response in operation["responses"].as_object_mut().into_iter().flat_map(Object::values_mut)
     {
@@ -290,23 +304,25 @@ fn finish_responses(operation: &mut Value) {
         operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten()
     {
         if let Some(map) = parameter.as_object_mut() {
-            // Both say what is so without them.
+            // The values are the defaults.
             map.remove("deprecated");
             map.remove("explode");
         }
     }
 }
 
-/// `RETRY-AFTER` as `Retry-After`.
+fn capital(word: &str) -> String {
+    let (first, rest) = word.split_at(word.len().min(1));
+    format!("{}{}", first.to_uppercase(), rest.to_lowercase())
+}
+
+/// Writes `RETRY-AFTER` as `Retry-After`.
 fn capital_words(name: &str) -> String {
     if name == "WWW-Authenticate" {
         return name.to_owned();
     }
-    let capital = |word: &str| {
-        let (first, rest) = word.split_at(word.len().min(1));
-        format!("{}{}", first.to_uppercase(), rest.to_lowercase())
-    };
-    name.split('-').map(capital).collect::<Vec<_>>().join("-")
+    let words: Vec<_> = name.split('-').map(capital).collect();
+    words.join("-")
 }
 
 fn add_examples(operation: &mut Value, examples: &Value) {
@@ -317,7 +333,7 @@ fn add_examples(operation: &mut Value, examples: &Value) {
     {
         media["example"] = request.clone();
     }
-    // Examples of an answer that comes in several forms, by media type.
+    // Examples of an answer that has several forms, by media type.
     for (form, shown) in example["forms"].as_object().into_iter().flatten() {
         if let Some(media) = operation["responses"]["200"]["content"].get_mut(form) {
             media["example"] = shown.clone();

@@ -1,10 +1,11 @@
-//! Writes a JSON value as YAML: block style, and text in quotes wherever it could be read as anything else.
+//! Writes a JSON value as YAML: block style, with quotes around text that could be read as anything
+//! else.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-/// The value as a YAML document.
+/// Returns the value as a YAML document.
 pub fn write(value: &Value) -> String {
     let mut text = String::new();
     block(&mut text, value, 0);
@@ -16,7 +17,7 @@ fn block(text: &mut String, value: &Value, indent: usize) {
     match value {
         Value::Object(map) if !map.is_empty() => {
             for (index, (key, inner)) in map.iter().enumerate() {
-                // The first entry stands where the cursor is: at the margin, or behind a dash.
+                // The first entry stands at the cursor: at the margin, or behind a dash.
                 let margin = if index == 0 { 0 } else { indent };
                 let _ = write!(text, "{:margin$}{}:", "", scalar(key));
                 below(text, inner, indent);
@@ -56,7 +57,8 @@ fn below(text: &mut String, value: &Value, indent: usize) {
     }
 }
 
-/// A word as it is if no reader can take it for a number, a boolean or null; else as JSON, which is YAML.
+/// Returns the word itself if no reader can take it for a number, a boolean or null; otherwise as
+/// JSON, which is YAML.
 fn scalar(word: &str) -> String {
     let is_plain = word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/')
         && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./{}+".contains(&byte))

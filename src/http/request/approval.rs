@@ -1,4 +1,4 @@
-//! Decisions, and what agents ask.
+//! Decisions of approvers, and approval requests of agents.
 
 use std::ops::RangeInclusive;
 
@@ -19,25 +19,25 @@ use super::super::unknown::{Unknown, requests};
 use super::dispatch::{Held, read_held};
 use super::{Limits, REASON, RULE};
 
-/// The largest action of a question, in bytes: every event of its approval carries it.
+/// The largest `action` of an approval request, in bytes: every event of its approval carries it.
 const MAX_ACTION_BYTES: usize = 65_536;
 
-/// The most decisions of one request.
+/// The most decisions that one request may carry.
 const MAX_DECISIONS: usize = 100;
 
-/// How long an approval may wait, in milliseconds: 1 s to 1 year.
+/// The range of the time until an approval expires, in milliseconds: 1 s to 1 year.
 pub(super) const EXPIRES_MS: RangeInclusive<Millis> = 1_000..=365 * 24 * 3_600_000;
 
-/// Yes.
+/// Approves what the approval shows.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct Approve {
-    /// What the decider says, 1 to 1,000 characters.
+    /// A remark of the approver, 1 to 1,000 characters; shown with the approval.
     comment: Field<Option<String>>,
-    /// What shall run in place of the payload: a JSON object, nested at most 64 deep.
+    /// What runs instead of the submitted payload: a JSON object, nested at most 64 deep.
     payload: Field<Option<RawObject>>,
-    /// The digest of what the decider saw. Refused if there is something else to decide by now; needed once an approver
-    /// has changed the payload.
+    /// The digest that the approver saw. The decision is refused if the content has changed since
+    /// then. Required once an approver has changed the payload.
     digest: Field<Option<String>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -46,15 +46,15 @@ pub struct Approve {
 
 requests!(Approve);
 
-/// No.
+/// Rejects what the approval shows.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct Reject {
-    /// Why, 1 to 1,000 characters; stands on the task as its error.
+    /// Why, 1 to 1,000 characters; becomes the error of the task.
     reason: Field<Option<String>>,
-    /// The same as `reason`, which wins.
+    /// The same as `reason`, which wins if both are given.
     comment: Field<Option<String>>,
-    /// The digest of what the decider saw; see `approve`.
+    /// The digest that the approver saw; see `approve`.
     digest: Field<Option<String>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -63,11 +63,11 @@ pub struct Reject {
 
 requests!(Reject);
 
-/// Up to 100 decisions.
+/// Up to 100 decisions on approvals.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct Decisions {
-    /// The decisions; each is taken or refused for itself.
+    /// The decisions; each is accepted or refused on its own.
     decisions: Field<List<DecisionItem, MAX_DECISIONS>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -81,39 +81,42 @@ requests!(Decisions);
 #[serde(default)]
 #[oai(rename = "Decision")]
 pub struct DecisionItem {
-    /// The approval.
+    /// The approval to decide on.
     approval_id: Field<Text<ApprovalId>>,
-    /// `approve` or `reject`.
+    /// Either `approve` or `reject`.
     decision: Field<String>,
-    /// What the decider says, 1 to 1,000 characters; of a no, stands on the task as its error.
+    /// A remark of the approver, 1 to 1,000 characters; of a rejection, it becomes the error of the
+    /// task.
     comment: Field<Option<String>>,
-    /// What shall run in place of the payload, with `approve`: a JSON object, nested at most 64 deep.
+    /// With `approve`: what runs instead of the submitted payload, a JSON object nested at most 64
+    /// deep.
     payload: Field<Option<RawObject>>,
-    /// The digest of what the decider saw; see `approve`.
+    /// The digest that the approver saw; see `approve`.
     digest: Field<Option<String>>,
 }
 
 impl Fields for DecisionItem {}
 
-/// A decision with its approval, or what is wrong with it.
+/// A decision with its approval, or the refusal of a malformed one.
 type ReadDecision = Result<(ApprovalId, Decision), Refusal>;
 
-/// An agent asks a human before a risky step.
+/// An agent's request that a human approves a risky step before the agent takes it.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 #[oai(rename = "ApprovalRequest")]
 pub struct Ask {
     /// The attempt that the agent holds.
     attempt: Field<u32>,
-    /// The lease that the claim was answered with.
+    /// The lease that the claim returned with the attempt.
     lease: Field<String>,
-    /// Why it asks, 1 to 1,000 characters.
+    /// Why the agent needs an approval, 1 to 1,000 characters; shown to the approvers.
     reason: Field<String>,
-    /// What it wants to do: any JSON, at most 65,536 bytes.
+    /// The step that the agent wants to take: any JSON, at most 65,536 bytes.
     action: Field<Option<Raw>>,
-    /// What a no leads to: `cancel` ends the task, `return` gives it back to the agent; `cancel` if left out.
+    /// What a rejection leads to: `cancel` ends the task, `return` gives it back to the agent;
+    /// `cancel` if left out.
     on_rejection: Field<Option<Text<OnRejection>>>,
-    /// How long to wait for an answer, in milliseconds, 1 s to 1 year; as configured if left out.
+    /// How long to wait for a decision, in milliseconds, 1 s to 1 year; as configured if left out.
     expires_after_ms: Field<Option<u64>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -122,26 +125,26 @@ pub struct Ask {
 
 requests!(Ask);
 
-/// The most roles that may be asked instead: as many as there are.
+/// The most roles of a new target: as many as there are.
 const MAX_ROLES: usize = Role::ALL.len();
 
-/// The most groups that may be asked instead.
+/// The most groups of a new target.
 const MAX_GROUPS: usize = 20;
 
-/// Others are to decide.
+/// Moves an approval to other approvers.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct Retarget {
-    /// The approval rule whose people decide, on its terms of today; `asked by the agent` means `approvals.asked`. Not
-    /// together with `roles`, `groups` and `quorum`.
+    /// The approval rule whose approvers decide, on its current terms; `asked by the agent` means
+    /// `approvals.asked`. Not together with `roles`, `groups` and `quorum`.
     rule: Field<Option<String>>,
-    /// Callers of these roles decide.
+    /// The roles whose callers decide.
     roles: Field<Option<List<Text<Role>, MAX_ROLES>>>,
-    /// Members of these groups decide.
+    /// The groups whose members decide.
     groups: Field<Option<List<Text<GroupName>, MAX_GROUPS>>>,
-    /// How many must say yes, 1 to 20; as it is if left out.
+    /// How many approvers must approve, 1 to 20; unchanged if left out.
     quorum: Field<Option<u32>>,
-    /// Why, 1 to 1,000 characters; stands in the timeline and in the audit log.
+    /// Why, 1 to 1,000 characters; shown in the timeline and in the audit log.
     reason: Field<Option<String>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -156,17 +159,16 @@ fn read_comment(faults: &mut Faults, name: &str, comment: Option<String>) -> Opt
 
 fn read_digest(faults: &mut Faults, digest: Field<Option<String>>) -> Option<String> {
     let digest = faults.optional("digest", digest);
-    if digest
-        .as_ref()
-        .is_some_and(|text| text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()))
-    {
+    let is_digest =
+        |text: &String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if digest.as_ref().is_some_and(|text| !is_digest(text)) {
         faults.add("digest", "must be the 64 hexadecimal digits that the approval shows");
     }
     digest.map(|digest| digest.to_ascii_lowercase())
 }
 
 impl Approve {
-    /// The decision.
+    /// Returns the decision that this body makes.
     ///
     /// # Errors
     ///
@@ -191,7 +193,8 @@ impl Approve {
 }
 
 impl Reject {
-    /// The decision; `reason` is the query parameter, for a body that has none.
+    /// Returns the decision; `reason` is the query parameter, which a body without a reason falls
+    /// back to.
     ///
     /// # Errors
     ///
@@ -207,7 +210,7 @@ impl Reject {
 }
 
 impl Retarget {
-    /// Who decides from now on, and why.
+    /// Returns the new target, and the reason for the move.
     ///
     /// # Errors
     ///
@@ -243,7 +246,7 @@ impl Retarget {
 }
 
 impl Decisions {
-    /// Each decision, or what is wrong with it.
+    /// Returns each decision, or the refusal of a malformed one.
     ///
     /// # Errors
     ///
@@ -255,10 +258,11 @@ impl Decisions {
             faults.add("decisions", format!("must have 1 to {MAX_DECISIONS} items"));
         }
         let items = faults.finish(items)?;
-        let read = |(nth, item): (usize, DecisionItem)| {
-            item.read(unknown.take(&format!("/decisions/{nth}")), limits)
-        };
-        Ok(items.into_iter().enumerate().map(read).collect())
+        Ok(items
+            .into_iter()
+            .enumerate()
+            .map(|(nth, item)| item.read(unknown.take(&format!("/decisions/{nth}")), limits))
+            .collect())
     }
 }
 
@@ -266,12 +270,16 @@ impl DecisionItem {
     fn read(self, mut faults: Faults, limits: &Limits) -> Result<(ApprovalId, Decision), Refusal> {
         let id = faults.required("approval_id", self.approval_id);
         let word = faults.required("decision", self.decision);
-        let (comment, payload, digest) = (self.comment, self.payload, self.digest);
-        let approve = Approve { comment, payload, digest, unknown: Unknown::default() };
+        let approve = Approve {
+            comment: self.comment,
+            payload: self.payload,
+            digest: self.digest,
+            unknown: Unknown::default(),
+        };
         let mut decision = approve.read(&mut faults, limits);
         match (word.as_deref(), &decision.verdict) {
             (Some("reject"), Verdict::Approve { payload: Some(_) }) => {
-                faults.add("payload", "goes with `approve` only");
+                faults.add("payload", "is only allowed with `approve`");
             }
             (Some("reject"), _) => decision.verdict = Verdict::Reject,
             (Some("approve") | None, _) => {}
@@ -282,7 +290,7 @@ impl DecisionItem {
 }
 
 impl Ask {
-    /// The attempt that asks with its lease, and what.
+    /// Returns the attempt and lease of the agent, and its question.
     ///
     /// # Errors
     ///

@@ -17,15 +17,15 @@ use super::super::unknown::{Unknown, requests};
 use super::Limits;
 use super::submission::{Submission, Trace};
 
-/// The most tasks of one batch: one request must not hold up the others for long.
+/// The most tasks of one batch, so that one request does not delay the others for long.
 pub const MAX_BATCH: usize = 1_000;
 
-/// Up to 1,000 tasks to be done.
+/// Up to 1,000 tasks to submit.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 #[oai(rename = "SubmissionBatch")]
 pub struct Batch {
-    /// The tasks; each is accepted or refused for itself.
+    /// The tasks; each is accepted or refused on its own.
     tasks: Field<List<BatchItem, MAX_BATCH>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -34,12 +34,12 @@ pub struct Batch {
 
 requests!(Batch);
 
-/// Kept as text, so that each item's digest is of what was sent.
+/// One item, kept as text so that its digest covers exactly what the client sent.
 #[derive(Debug)]
 pub struct BatchItem(Box<RawValue>);
 
 impl Batch {
-    /// Each item's task, or what is wrong with the item.
+    /// Returns the task of each item, or the refusal of a malformed one.
     ///
     /// # Errors
     ///
@@ -73,9 +73,9 @@ fn read_item(
     trace: &Trace,
 ) -> Result<NewTask, Refusal> {
     let submission = Submission::read(item).map_err(Refusal::invalid_body)?;
-    let idempotency =
-        |key: Option<String>| key.map(|key| Idempotency { key, digest: digest(item.get()) });
-    submission.check(faults, limits, trace.clone(), idempotency)
+    submission.check(faults, limits, trace.clone(), |key| {
+        key.map(|key| Idempotency { key, digest: digest(item.get()) })
+    })
 }
 
 impl Readable for BatchItem {
@@ -84,7 +84,7 @@ impl Readable for BatchItem {
     }
 }
 
-/// The document shows what an item must be.
+/// In the API document an item is a submission.
 impl Type for BatchItem {
     const IS_REQUIRED: bool = true;
     type RawValueType = Self;

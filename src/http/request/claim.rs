@@ -1,4 +1,4 @@
-//! Claims of agents.
+//! Claims: how agents request tasks.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -16,23 +16,24 @@ use super::super::text::Text;
 use super::super::unknown::{Unknown, requests};
 use super::dispatch::LEASE_MS;
 
-/// How many tasks one claim may hand out.
+/// How many tasks one claim may return at most.
 pub(super) const CLAIM: RangeInclusive<u32> = 1..=100;
 
-/// How long a claim may wait, in milliseconds.
+/// The range of a claim's wait, in milliseconds: 0 to 60 s.
 pub(super) const WAIT_MS: RangeInclusive<Millis> = 0..=60_000;
 
-/// An agent asks for work.
+/// An agent's request for tasks of its subject.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct ClaimRequest {
-    /// What this process of the agent calls itself.
+    /// The name of the agent's process, which its sessions show.
     worker: Field<Text<Worker>>,
-    /// The most tasks to hand out, 1 to 100; 1 if left out.
+    /// The most tasks to return, 1 to 100; 1 if left out.
     max: Field<Option<u32>>,
-    /// How long to wait for the first, in milliseconds, at most 60,000; 0 if left out.
+    /// How long to wait for the first task, in milliseconds, at most 60,000; 0 if left out.
     wait_ms: Field<Option<u64>>,
-    /// How long the agent may stay silent, in milliseconds, 1 s to 1 h; as configured if left out.
+    /// How long each lease lasts without a heartbeat, in milliseconds, 1 s to 1 h; as configured
+    /// if left out.
     lease_ms: Field<Option<u64>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -42,7 +43,7 @@ pub struct ClaimRequest {
 requests!(ClaimRequest);
 
 impl ClaimRequest {
-    /// The claim of `agent`.
+    /// Returns the claim that `agent` makes with this body.
     ///
     /// # Errors
     ///
@@ -53,7 +54,7 @@ impl ClaimRequest {
         faults.finish(claim)
     }
 
-    /// Reads the claim as a part of a body; every fault is noted.
+    /// Reads the claim as a part of a larger body; every fault is noted in `faults`.
     pub(super) fn read(self, faults: &mut Faults, agent: Name) -> Option<Claim> {
         let worker = faults.required("worker", self.worker);
         let max = faults.optional("max", self.max);

@@ -1,4 +1,4 @@
-//! What agents send about the tasks that they hold: signs of life, outcomes.
+//! What agents send about the tasks that they hold: heartbeats and outcomes.
 
 use std::ops::RangeInclusive;
 
@@ -20,29 +20,29 @@ use super::super::unknown::{Unknown, requests};
 use super::claim::ClaimRequest;
 use super::{ERROR, LEASE, Limits, MESSAGE};
 
-/// The bounds of a lease, in milliseconds: 1 s to 1 h.
+/// The range of a lease, in milliseconds: 1 s to 1 h.
 pub(super) const LEASE_MS: RangeInclusive<Millis> = 1_000..=3_600_000;
 
-/// How long a retry may wait, in milliseconds: up to 7 days.
+/// The range of the wait before a retry that an agent may choose, in milliseconds: up to 7 days.
 pub(super) const RETRY_AFTER_MS: RangeInclusive<Millis> = 0..=7 * 24 * 3_600_000;
 
-/// The most outcomes of one request.
+/// The most outcomes that one request may carry.
 const MAX_OUTCOMES: usize = 1_000;
 
-/// What stands for the error of an agent that gives none.
+/// The error of a failed attempt whose agent gives none.
 pub(super) const NO_ERROR: &str = "the agent gave no reason";
 
-/// An agent is still at it.
+/// The agent is still working on the attempt; its lease is extended.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct Heartbeat {
     /// The attempt that the agent holds.
     attempt: Field<u32>,
-    /// The lease that the claim was answered with.
+    /// The lease that the claim returned with the attempt.
     lease: Field<String>,
-    /// How far it is.
+    /// The progress of the attempt, shown with the task.
     progress: Field<Option<ProgressRequest>>,
-    /// How long it may stay silent from now, in milliseconds, 1 s to 1 h; as configured if left out.
+    /// How long the lease lasts from now, in milliseconds, 1 s to 1 h; as configured if left out.
     extend_ms: Field<Option<u64>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -51,21 +51,22 @@ pub struct Heartbeat {
 
 requests!(Heartbeat);
 
-/// How far an agent is.
+/// The progress of an attempt.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 #[oai(rename = "ProgressReport")]
 pub struct ProgressRequest {
-    /// 0 to 100.
+    /// How much is done, in percent, 0 to 100.
     percent: Field<f64>,
-    /// What it is at. What is more than 500 characters, or 2,048 bytes as it is kept, is cut off.
+    /// What the agent is doing. Text beyond 500 characters, or 2,048 bytes in stored form, is cut
+    /// off.
     message: Field<Option<String>>,
 }
 
 impl Fields for ProgressRequest {}
 
 impl Heartbeat {
-    /// The attempt with its lease, how far it is, and for how long to extend the lease.
+    /// Returns the attempt and its lease, the progress, and by how much to extend the lease.
     ///
     /// # Errors
     ///
@@ -87,22 +88,22 @@ impl ProgressRequest {
         let percent = faults.required("percent", self.percent);
         let percent = faults.within("percent", percent, 0.0..=100.0);
         let message = faults.optional("message", self.message);
-        // A sign of life must not fail on what goes with it.
+        // A heartbeat must not fail because of its message.
         let message = message.map(|text| MESSAGE.cut(text));
         let message = faults.short("message", message, MESSAGE);
         Some(Progress { percent: percent?, message })
     }
 }
 
-/// The agent finished the attempt that it holds.
+/// The agent completed the attempt that it holds.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct Completion {
-    /// The attempt.
+    /// The attempt that the agent holds.
     attempt: Field<u32>,
-    /// The lease that the claim was answered with.
+    /// The lease that the claim returned with the attempt.
     lease: Field<String>,
-    /// What the agent found or made: any JSON, nested at most 64 deep.
+    /// The result of the task: any JSON, nested at most 64 deep.
     result: Field<Option<Raw>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -111,21 +112,22 @@ pub struct Completion {
 
 requests!(Completion);
 
-/// The attempt that the agent holds did not work.
+/// The attempt that the agent holds failed.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct Failure {
-    /// The attempt.
+    /// The attempt that the agent holds.
     attempt: Field<u32>,
-    /// The lease that the claim was answered with.
+    /// The lease that the claim returned with the attempt.
     lease: Field<String>,
-    /// Why. What is more than 8,192 bytes as it is kept is cut off.
+    /// Why the attempt failed. Text beyond 8,192 bytes in stored form is cut off.
     error: Field<Option<String>>,
-    /// Whether another attempt makes sense; true if left out.
+    /// Whether another attempt could succeed; true if left out.
     retryable: Field<Option<bool>>,
-    /// How long to wait before it, in milliseconds, instead of the usual back-off; at most 7 days.
+    /// How long to wait before the next attempt, in milliseconds, instead of the usual back-off; at
+    /// most 7 days.
     retry_after_ms: Field<Option<u64>>,
-    /// What the agent found on the way: any JSON.
+    /// What the agent found before it failed: any JSON.
     result: Field<Option<Raw>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -134,13 +136,13 @@ pub struct Failure {
 
 requests!(Failure);
 
-/// The agent gives the attempt back untouched.
+/// The agent returns the task without having worked on it.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct Release {
-    /// The attempt.
+    /// The attempt that the agent holds.
     attempt: Field<u32>,
-    /// The lease that the claim was answered with.
+    /// The lease that the claim returned with the attempt.
     lease: Field<String>,
     #[serde(skip)]
     #[oai(skip)]
@@ -150,11 +152,11 @@ pub struct Release {
 requests!(Release);
 
 impl Completion {
-    /// The report on task `id`.
+    /// Returns the report on task `id`.
     ///
     /// # Errors
     ///
-    /// Every field that is wrong; so for its siblings.
+    /// Every field that is wrong.
     pub fn into_report(self, id: TaskId, limits: &Limits) -> Result<Report, Refusal> {
         let mut faults = self.unknown.into_faults();
         let held = read_held(&mut faults, self.attempt, self.lease);
@@ -164,7 +166,7 @@ impl Completion {
 }
 
 impl Failure {
-    /// The report on task `id`.
+    /// Returns the report on task `id`.
     ///
     /// # Errors
     ///
@@ -179,7 +181,7 @@ impl Failure {
 }
 
 impl Release {
-    /// The report on task `id`.
+    /// Returns the report on task `id`.
     ///
     /// # Errors
     ///
@@ -192,7 +194,7 @@ impl Release {
     }
 }
 
-/// What shows that the agent holds the task.
+/// The attempt and the lease by which an agent proves that it holds the task.
 pub(super) type Held = (Attempt, Lease);
 
 pub(super) fn read_held(
@@ -232,20 +234,20 @@ fn read_failure(
     }
 }
 
-/// The error of a failed attempt, cut where it is too long: the report must get through. Some clients of the predecessor
-/// give none.
+/// The error of a failed attempt. Too long a text is cut, because the report must be accepted; some
+/// clients of the predecessor send none.
 pub(super) fn read_error(faults: &mut Faults, error: Field<Option<String>>) -> String {
     let error = faults.optional("error", error).filter(|error| !error.is_empty());
     ERROR.cut(error.unwrap_or_else(|| NO_ERROR.to_owned()))
 }
 
-/// Outcomes of several attempts, and a claim of the next.
+/// Outcomes of several attempts, and a claim of the next tasks.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct Outcomes {
-    /// The outcomes, at most 1,000; each is taken or refused for itself.
+    /// The outcomes, at most 1,000; each is accepted or refused on its own.
     outcomes: Field<List<OutcomeItem, MAX_OUTCOMES>>,
-    /// Claims the next tasks in the same call.
+    /// Claims the next tasks in the same call; none are claimed if left out.
     claim: Field<Option<ClaimRequest>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -254,33 +256,34 @@ pub struct Outcomes {
 
 requests!(Outcomes);
 
-/// How one attempt ended.
+/// The outcome of one attempt.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 #[oai(rename = "Outcome")]
 pub struct OutcomeItem {
-    /// Which task.
+    /// The task of the attempt.
     task_id: Field<Text<TaskId>>,
-    /// Which attempt; a stale one is refused.
+    /// The attempt that the agent holds; a stale one is refused.
     attempt: Field<u32>,
-    /// The lease that the claim was answered with.
+    /// The lease that the claim returned with the attempt.
     lease: Field<String>,
-    /// How it ended: completed, failed, released.
+    /// How the attempt ended: completed, failed, released.
     outcome: Field<String>,
-    /// What the agent found or made: any JSON.
+    /// The result of the task: any JSON.
     result: Field<Option<Raw>>,
-    /// Why it failed. What is more than 8,192 bytes as it is kept is cut off.
+    /// Why the attempt failed. Text beyond 8,192 bytes in stored form is cut off.
     error: Field<Option<String>>,
-    /// Whether another attempt makes sense; true if left out.
+    /// Whether another attempt could succeed; true if left out.
     retryable: Field<Option<bool>>,
-    /// How long to wait before it, in milliseconds, instead of the usual back-off; at most 7 days.
+    /// How long to wait before the next attempt, in milliseconds, instead of the usual back-off; at
+    /// most 7 days.
     retry_after_ms: Field<Option<u64>>,
 }
 
 impl Fields for OutcomeItem {}
 
 impl Outcomes {
-    /// The reports in order, and the claim of `agent`.
+    /// Returns the reports in order, and the claim of `agent`.
     ///
     /// # Errors
     ///
@@ -293,10 +296,11 @@ impl Outcomes {
         let mut faults = self.unknown.into_faults();
         let items =
             faults.required("outcomes", self.outcomes).map(|list| list.0).unwrap_or_default();
-        let read = |(index, item): (usize, OutcomeItem)| {
-            faults.inside(&format!("outcomes/{index}"), |faults| item.read(faults, limits))
-        };
-        let reports: Vec<_> = items.into_iter().enumerate().filter_map(read).collect();
+        let mut reports = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            let place = format!("outcomes/{index}");
+            reports.extend(faults.inside(&place, |faults| item.read(faults, limits)));
+        }
         let claim = faults.optional("claim", self.claim);
         let claim =
             claim.and_then(|claim| faults.inside("claim", |faults| claim.read(faults, agent)));

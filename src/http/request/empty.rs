@@ -1,4 +1,4 @@
-//! The body of a call that says all by its path.
+//! The body of a call whose path says everything.
 
 use poem_openapi::Object;
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::super::error::Refusal;
 use super::super::unknown::{Unknown, requests};
 
-/// Nothing: an object without members, which may be left out.
+/// No members: an empty object, which may be left out.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 #[oai(rename = "NoMembers")]
@@ -19,11 +19,11 @@ pub struct Empty {
 requests!(Empty);
 
 impl Empty {
-    /// Makes sure that nothing was said.
+    /// Checks that the body has no members.
     ///
     /// # Errors
     ///
-    /// Every member that there is.
+    /// Every member of the body.
     pub fn check(self) -> Result<(), Refusal> {
         self.unknown.into_faults().finish(Some(()))
     }

@@ -14,26 +14,30 @@ use super::super::text::{EventType, Text, TraceId};
 use super::super::unknown::{Unknown, requests};
 use super::{Limits, SOURCE};
 
-/// Something happened.
+/// An event to publish.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct PublishRequest {
-    /// What: any type of this form. Known: alert.triggered .ack .resolved, deploy.started .succeeded
-    /// .failed, pr.opened .merged, kb.updated .gap_detected, agent.online .offline, and those of tasks,
-    /// approvals and SLAs, which are marked as external when a client publishes them.
+    /// The type of the event: any of this form. Known: alert.triggered .ack .resolved,
+    /// deploy.started .succeeded .failed, pr.opened .merged, kb.updated .gap_detected, agent.online
+    /// .offline, and those of tasks, approvals and SLAs, which are marked as external if a client
+    /// publishes them.
     event_type: Field<Text<EventType>>,
-    /// Who says so: your own name, which is also what stands there if it is left out. `orchestrator` is reserved.
+    /// The source of the event: the caller's own name, which is also the default. `orchestrator` is
+    /// reserved.
     source_agent: Field<Option<String>>,
-    /// A JSON object, nested at most 64 deep, passed on byte for byte; line breaks between its tokens as line feeds. With the
-    /// metadata at most 65,536 bytes, unless configured otherwise.
+    /// A JSON object, nested at most 64 deep, passed on byte for byte, except that line breaks
+    /// between tokens become line feeds. Together with the metadata at most 65,536 bytes, unless
+    /// configured otherwise.
     payload: Field<RawObject>,
-    /// The task that it is about.
+    /// The task that the event is about.
     task_id: Field<Option<Text<TaskId>>>,
-    /// Joins it with your traces.
+    /// The id that joins the event with your traces.
     trace_id: Field<Option<Text<TraceId>>>,
-    /// How urgent it is; medium if left out.
+    /// How urgent the event is; medium if left out.
     priority: Field<Option<Text<EventPriority>>>,
-    /// What else subscribers should know: a JSON object, nested at most 64 deep. `external` is set to true.
+    /// More information for subscribers: a JSON object, nested at most 64 deep. `external` is set
+    /// to true.
     metadata: Field<Option<RawObject>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -43,7 +47,7 @@ pub struct PublishRequest {
 requests!(PublishRequest);
 
 impl PublishRequest {
-    /// The event.
+    /// Returns the event to publish.
     ///
     /// # Errors
     ///
@@ -59,8 +63,7 @@ impl PublishRequest {
         let priority =
             faults.optional("priority", self.priority).map_or(EventPriority::Medium, |word| word.0);
         let metadata = faults.optional("metadata", self.metadata).map(|object| object.0);
-        let size = |json: &Option<Box<RawValue>>| json.as_ref().map_or(0, |json| json.get().len());
-        let found = size(&payload) + size(&metadata);
+        let found = bytes(payload.as_deref()) + bytes(metadata.as_deref());
         let most = limits.max_event_bytes;
         if found > most {
             let detail =
@@ -78,4 +81,8 @@ impl PublishRequest {
         });
         faults.finish(event)
     }
+}
+
+fn bytes(json: Option<&RawValue>) -> usize {
+    json.map_or(0, |json| json.get().len())
 }

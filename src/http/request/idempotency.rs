@@ -8,9 +8,9 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use super::super::error::Refusal;
 use super::super::text::{IdempotencyKey, Text, Word};
 
-/// What a request carries as `Idempotency-Key`.
+/// The value of `Idempotency-Key`, or `None` if the request has no such header.
 ///
-/// The framework's own header parameter passes over a value that is not ASCII; the client would believe
+/// The framework's own header parameter ignores a value that is not ASCII; the client would believe
 /// that its submission is safe to repeat.
 #[derive(Debug)]
 pub struct IdempotencyHeader(pub Option<String>);

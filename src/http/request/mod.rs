@@ -30,7 +30,7 @@ use claim::{CLAIM, WAIT_MS};
 use dispatch::{LEASE_MS, RETRY_AFTER_MS};
 use submission::{DELAY_MS, MAX_RETRIES, THRESHOLD, TIMEOUT_MS};
 
-/// The bounds of whole numbers for the API document: schema, field, least, most.
+/// The bounds of whole numbers for the API document: schema, field, minimum, maximum.
 #[rustfmt::skip]
 pub const BOUNDS: &[(&str, &str, u64, u64)] = &[
     ("Submission",   "alert_threshold", *THRESHOLD.start() as u64,   *THRESHOLD.end() as u64),
@@ -47,31 +47,31 @@ pub const BOUNDS: &[(&str, &str, u64, u64)] = &[
     ("Outcome",      "retry_after_ms",  *RETRY_AFTER_MS.start(),     *RETRY_AFTER_MS.end()),
 ];
 
-/// A comment, or the reason for a decision, a cancel or a question.
+/// The bound of a comment, and of the reason for a decision, a cancellation or an approval request.
 pub(super) const REASON: Bound = Bound { chars: 1_000, bytes: 4_096 };
 
-/// Why an attempt failed.
+/// The bound of the error of a failed attempt.
 pub(super) const ERROR: Bound = Bound { chars: 8_192, bytes: 8_192 };
 
-/// What an agent is at.
+/// The bound of the message of a heartbeat.
 pub(super) const MESSAGE: Bound = Bound { chars: 500, bytes: 2_048 };
 
-/// A promise in time, in the client's words.
+/// The bound of an SLA target in the client's words.
 pub(super) const TARGET: Bound = Bound { chars: 64, bytes: 256 };
 
-/// Who publishes an event.
+/// The bound of the source of an event.
 pub(super) const SOURCE: Bound = Bound { chars: MAX_NAME, bytes: 4 * MAX_NAME };
 
-/// The name of an approval rule.
+/// The bound of the name of an approval rule.
 pub(super) const RULE: Bound = Bound { chars: 256, bytes: 1_024 };
 
-/// One of a few words, of which the longest is `in_progress`; any other is refused.
+/// The bound of a word from a closed list, whose longest is `in_progress`.
 const WORD: Bound = Bound { chars: 11, bytes: 11 };
 
-/// The lease of a claim, which has 22 characters.
+/// The bound of a lease, which has 22 characters.
 pub(super) const LEASE: Bound = Bound { chars: 64, bytes: 64 };
 
-/// SHA-256 in hexadecimal.
+/// The bound of a SHA-256 digest in hexadecimal.
 const DIGEST: Bound = Bound { chars: 64, bytes: 64 };
 
 /// The bounds of texts for the API document: schema, field, bound.
@@ -105,7 +105,7 @@ pub const TEXTS: &[(&str, &str, Bound)] = &[
     ("Decision",        "digest",       DIGEST),
 ];
 
-/// What a body is measured against: the parts of the engine's settings that reading one needs.
+/// The parts of the engine's settings that checking a body needs.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The task types that may be submitted.
@@ -114,9 +114,9 @@ pub struct Limits {
     pub max_json_bytes: usize,
     /// The largest payload and metadata of an event together, in bytes.
     pub max_event_bytes: usize,
-    /// How many failed attempts are followed by another, where the submission does not say.
+    /// How many failed attempts are retried, if the submission does not say.
     pub max_retries: u32,
-    /// After how much of the time to warn, in percent, where the submission does not say.
+    /// At what part of the SLA time to warn, in percent, if the submission does not say.
     pub warn_at_percent: u8,
 }
 

@@ -1,4 +1,4 @@
-//! The change of a status as the predecessor's clients ask for it.
+//! The change of a task's status, in the form that the predecessor's clients use.
 
 use poem_openapi::Object;
 use serde::Deserialize;
@@ -13,16 +13,17 @@ use super::super::unknown::{Unknown, requests};
 use super::dispatch::read_error;
 use super::{Limits, REASON};
 
-/// What is to become of a task.
+/// A new status of a task.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct StatusRequest {
-    /// The status: in_progress, completed, failed, cancelled. Required here or as a query parameter.
+    /// The new status: in_progress, completed, failed, cancelled. Required here or as a query
+    /// parameter.
     status: Field<Option<String>>,
-    /// Why it failed or was cancelled. Of a failure, what is more than 8,192 bytes as it is kept is cut off; of a cancel,
-    /// at most 1,000 characters are accepted.
+    /// Why the task failed or was cancelled. Of a failure, text beyond 8,192 bytes in stored form
+    /// is cut off; of a cancellation, at most 1,000 characters are accepted.
     error: Field<Option<String>>,
-    /// What was found or made: any JSON, nested at most 64 deep.
+    /// The result of the task: any JSON, nested at most 64 deep.
     result: Field<Option<Raw>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -32,7 +33,8 @@ pub struct StatusRequest {
 requests!(StatusRequest);
 
 impl StatusRequest {
-    /// The change, where the query parameters `status` and `error` stand in for what the body leaves out.
+    /// Returns the change. The query parameters `status` and `error` are used if the body leaves
+    /// these out.
     ///
     /// # Errors
     ///
@@ -69,7 +71,7 @@ impl StatusRequest {
                 faults.add("status", "must be one of in_progress, completed, failed, cancelled");
                 None
             }
-            // Said already.
+            // The fault is already noted.
             None if is_unreadable => None,
             None => {
                 faults.add("status", "is required, here or as a query parameter");
@@ -80,11 +82,11 @@ impl StatusRequest {
     }
 }
 
-/// A task is not to be done after all.
+/// Ends a task that no longer needs to be done.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct Cancellation {
-    /// Why, 1 to 1,000 characters; stands on the task as its error.
+    /// Why, 1 to 1,000 characters; becomes the error of the task.
     reason: Field<Option<String>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -94,11 +96,11 @@ pub struct Cancellation {
 requests!(Cancellation);
 
 impl Cancellation {
-    /// Why, if somebody said so.
+    /// Returns the reason, if the caller gave one.
     ///
     /// # Errors
     ///
-    /// The reason is no text or too long.
+    /// The reason is not a text, or too long.
     pub fn into_reason(self) -> Result<Option<String>, Refusal> {
         let mut faults = self.unknown.into_faults();
         let reason = faults.optional("reason", self.reason).filter(|reason| !reason.is_empty());

@@ -1,4 +1,4 @@
-//! Submissions.
+//! Submissions: the tasks that clients want done.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -21,61 +21,63 @@ use super::super::text::{IdempotencyKey, Text, Time, TraceId};
 use super::super::unknown::{Unknown, requests};
 use super::{Limits, TARGET};
 
-/// How long a start may be delayed, in milliseconds: up to a year.
+/// The range of the delay of a start, in milliseconds: up to a year.
 pub(super) const DELAY_MS: RangeInclusive<Millis> = 0..=365 * 24 * 3_600_000;
 
-/// The bounds of an attempt's time, in milliseconds: 1 s to 7 days.
+/// The range of the time of one attempt, in milliseconds: 1 s to 7 days.
 pub(super) const TIMEOUT_MS: RangeInclusive<Millis> = 1_000..=7 * 24 * 3_600_000;
 
-/// How many failed attempts may be followed by another.
+/// The range of the number of failed attempts that are retried.
 pub(super) const MAX_RETRIES: RangeInclusive<u32> = 0..=100;
 
-/// After how much of the time to warn, in percent.
+/// The range of the part of the SLA time at which to warn, in percent.
 pub(super) const THRESHOLD: RangeInclusive<u8> = 1..=100;
 
 /// A task to be done.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct Submission {
-    /// What kind of work it is; decides who does it. Known from the start: faq, bugfix, deploy,
-    /// investigate, monitor, alert, refactor, feature, kb_update; more by configuration.
+    /// The type of the task, by which routing rules choose its agent. Predefined: faq, bugfix,
+    /// deploy, investigate, monitor, alert, refactor, feature, kb_update; configuration adds more.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     kind: Field<Text<Name>>,
-    /// What to do: a JSON object that nobody here looks into, nested at most 64 deep.
+    /// The work to do: a JSON object that only the agent interprets, nested at most 64 deep.
     payload: Field<RawObject>,
-    /// What else is to come back with the task: a JSON object, nested at most 64 deep.
+    /// More information that is returned with the task: a JSON object, nested at most 64 deep.
     metadata: Field<Option<RawObject>>,
-    /// How urgent it is; P2 if left out.
+    /// How urgent the task is; P2 if left out.
     priority: Field<Option<Text<Priority>>>,
-    /// Which part of your world it comes from; `user` if left out. A caller may give its own name, `user`, and what
-    /// `auth.sources` allows it.
+    /// The part of your system that the task comes from; `user` if left out. A caller may name
+    /// itself, `user`, and the sources that `auth.sources` allows it.
     source: Field<Option<Text<Name>>>,
-    /// The time to finish, 1 s to a year: `90s`, `15m`, `1h30m`, `3d`, `PT4H` and the like. With `sla_deadline`, which
-    /// counts instead, any words for it, at most 64 characters.
+    /// The time to finish, 1 s to a year: `90s`, `15m`, `1h30m`, `3d`, `PT4H` and the like. With
+    /// `sla_deadline`, which takes precedence, any text of at most 64 characters.
     sla_target: Field<Option<String>>,
-    /// When it must be finished.
+    /// When the task must be finished.
     sla_deadline: Field<Option<Text<Time>>>,
-    /// When the first attempt must have begun.
+    /// When the first attempt must have started.
     sla_start_deadline: Field<Option<Text<Time>>>,
-    /// After how much of the time to warn, in percent, 1 to 100.
+    /// At what part of the SLA time to warn, in percent, 1 to 100.
     alert_threshold: Field<Option<u8>>,
-    /// How long to wait before it may start, in milliseconds, at most a year. Not together with `run_at`.
+    /// How long to wait before the task may start, in milliseconds, at most a year. Not together
+    /// with `run_at`.
     delay_ms: Field<Option<u64>>,
-    /// When it may start. Not together with `delay_ms`.
+    /// When the task may start. Not together with `delay_ms`.
     run_at: Field<Option<Text<Time>>>,
     /// The task that this one is a part of.
     parent_task_id: Field<Option<Text<TaskId>>>,
-    /// What becomes of it when that one is cancelled: `continue` or `cancel`; `continue` if left out. Needs
-    /// `parent_task_id`.
+    /// What happens to the task if its parent is cancelled: `continue` or `cancel`; `continue` if
+    /// left out. Requires `parent_task_id`.
     on_parent_cancel: Field<Option<Text<OnParentCancel>>>,
-    /// Joins it with your traces; the trace id of the header `traceparent` if left out.
+    /// The id that joins the task with your traces; the trace id of the header `traceparent` if
+    /// left out.
     trace_id: Field<Option<Text<TraceId>>>,
-    /// How many failed attempts are followed by another, 0 to 100.
+    /// How many failed attempts are retried, 0 to 100.
     max_retries: Field<Option<u32>>,
-    /// How long one attempt may take in all, in milliseconds, 1 s to 7 days.
+    /// How long one attempt may take as a whole, in milliseconds, 1 s to 7 days.
     timeout_ms: Field<Option<u64>>,
-    /// Makes it safe to send again. The header `Idempotency-Key` wins.
+    /// A key that makes it safe to repeat the submission. The header `Idempotency-Key` wins.
     idempotency_key: Field<Option<Text<IdempotencyKey>>>,
     #[serde(skip)]
     #[oai(skip)]
@@ -84,7 +86,7 @@ pub struct Submission {
 
 requests!(Submission);
 
-/// The W3C trace context of a request, if it is valid.
+/// The W3C trace context of a request; empty if the request has no valid one.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     traceparent: Option<String>,
@@ -92,7 +94,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Reads the header `traceparent`; one that is not valid is ignored, as the standard asks.
+    /// Reads the header `traceparent`; an invalid one is ignored, as the standard requires.
     pub fn of(header: Option<String>) -> Self {
         let trace_id = header.as_deref().and_then(trace_id_of).map(str::to_owned);
         Self { traceparent: header.filter(|_| trace_id.is_some()), trace_id }
@@ -100,9 +102,9 @@ impl Trace {
 }
 
 impl Submission {
-    /// The task that it asks for.
+    /// Returns the task that this body submits.
     ///
-    /// `idempotency` makes of the body's own key, if it has one, what is kept of it.
+    /// `idempotency` receives the body's own key, if it has one, and returns what to store of it.
     ///
     /// # Errors
     ///
@@ -117,7 +119,7 @@ impl Submission {
         self.check(faults, limits, trace, idempotency)
     }
 
-    /// The same with the faults noted where the submission stands in its body.
+    /// Like [`Self::into_task`], with the faults noted at the submission's place in its body.
     pub(super) fn check(
         self,
         mut faults: Faults,
@@ -173,7 +175,8 @@ impl Submission {
     }
 }
 
-const NOT_A_TARGET: &str = "must be a time of 1 s to a year such as `90s`, `4h`, `1h30m` or `PT4H`; other words need `sla_deadline`";
+const NOT_A_TARGET: &str = "must be a time of 1 s to a year such as `90s`, `4h`, `1h30m` or \
+                            `PT4H`; any other text requires `sla_deadline`";
 
 type TimeField = Field<Option<Text<Time>>>;
 
@@ -194,9 +197,9 @@ fn read_sla(
     let threshold = faults.optional("alert_threshold", threshold);
     let threshold = faults.within("alert_threshold", threshold, THRESHOLD);
     let start_deadline = faults.optional("sla_start_deadline", start_deadline).map(|time| time.0.0);
-    let is_promised =
+    let has_sla =
         target.is_some() || deadline.is_some() || start_deadline.is_some() || threshold.is_some();
-    is_promised.then(|| Sla {
+    has_sla.then(|| Sla {
         within_ms,
         target,
         deadline,

@@ -1,4 +1,4 @@
-//! The body of an answer, which tells its connection when all of it was handed over.
+//! The body of an answer, which tells its connection once all of it was handed over.
 
 use std::io;
 use std::pin::Pin;
@@ -9,18 +9,18 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::line::Line;
 
-/// The body of an answer, which tells its connection when all of it was handed over.
+/// The body of an answer, which tells its connection once all of it was handed over.
 pub struct Told<B> {
     inner: B,
     line: Arc<Line>,
-    /// For a stream: ends when its client is gone.
+    /// For a stream: ends once its client is gone.
     gone: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<B> Told<B> {
-    /// Tells `line`.
+    /// Wraps the body of an answer on `line`.
     ///
-    /// * `is_stream`: it has no end of its own, and is cut when its client is gone.
+    /// * `is_stream`: the body has no end of its own, and is cut once its client is gone.
     pub fn new(inner: B, line: Arc<Line>, is_stream: bool) -> Self {
         let watched = Arc::clone(&line);
         let gone = is_stream.then_some(async move { watched.is_gone(false).await });

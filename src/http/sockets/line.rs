@@ -1,4 +1,4 @@
-//! One connection: its socket, what it is doing, and what its client does.
+//! One connection: its socket, what the gateway does on it, and what its client does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,42 +21,42 @@ mod wire;
 
 pub use wire::Watched;
 
-/// How long a request may still be in work after its client has ended its sending before it is
-/// looked whether the client is there. Most answers are given before.
+/// How long a request may be in work after its client has closed its sending side before the
+/// gateway checks whether the client is there. Most answers are given before.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What is sent to see whether a client that sends no more is there.
+/// What is sent to check whether a client that sends no more is there.
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// From when on a client that is waited for counts as one that holds its seat for nothing.
+/// How long the gateway waits for a client before its connection counts as one that can make room.
 const HOLDING: Duration = Duration::from_secs(1);
 
-/// How many bytes that nobody needs are read at once, and the pause after them: 6 MB/s.
+/// How many bytes are read and discarded at once, and the pause after them: 6 MB/s.
 const SCRAP: usize = 64 << 10;
 const SCRAP_PAUSE: Duration = Duration::from_millis(10);
 
 /// Where a connection is in its exchange of requests and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing has come yet.
+    /// No byte has arrived yet.
     New,
-    /// A head has begun to come.
+    /// A part of a request's head has arrived.
     Head,
-    /// A body is coming.
+    /// The head has arrived, and the body is arriving.
     Body,
-    /// The request is there and is being answered.
+    /// The whole request has arrived and is being answered.
     Work,
     /// The last request has been answered.
     Idle,
 }
 
-/// A client that is waited for to read.
+/// The wait for a client to read an answer.
 #[derive(Clone, Copy, Debug)]
 struct Blocked {
     since: Instant,
-    /// When it has read something last.
+    /// When the client last read something.
     moved: Instant,
-    /// How many bytes it has read in all that time.
+    /// How many bytes the client has read since the wait began.
     read: u64,
 }
 
@@ -64,29 +64,29 @@ struct Blocked {
 struct State {
     phase: Phase,
     since: Instant,
-    /// While bytes wait for the client to read.
+    /// `None` while no bytes wait for the client to read.
     blocked: Option<Blocked>,
     is_unsent: bool,
     /// Whether all of the answer was handed to the HTTP library.
     is_handed_over: bool,
-    /// How many bytes of answers are not with the system yet, as far as they are counted.
+    /// How many counted bytes of answers are not passed to the system yet.
     answer_bytes: usize,
-    /// For the answer that is being sent.
+    /// The receipt of the answer that is being sent.
     receipt: Option<Receipt>,
-    /// The status with which the HTTP library refuses what is no request.
+    /// The status with which the HTTP library refused bytes that are no request.
     refused: Option<u16>,
 }
 
-/// One connection.
+/// One connection, from its acceptance to its end.
 #[derive(Debug)]
 pub struct Line {
-    /// Its number, in the order of acceptance.
+    /// The number of the connection, in the order of acceptance.
     pub id: u64,
     /// The address of the client.
     pub remote: SocketAddr,
-    /// The address at this end.
+    /// The local address of the connection.
     pub local: SocketAddr,
-    /// Whether it was accepted beyond the bound, to say so.
+    /// Whether the connection was accepted beyond the bound, only to refuse its requests.
     pub is_reserve: bool,
     stream: TcpStream,
     state: Mutex<State>,
@@ -134,7 +134,7 @@ impl Line {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing can be half done: each holder sets plain values.
+        // Each holder sets plain values, so nothing is left half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -144,28 +144,29 @@ impl Line {
         state.since = Instant::now();
     }
 
-    /// A request has come; `is_whole`: it has no body, or all of it is there.
+    /// Records that a request has arrived; `is_whole` says that it has no body, or all of it.
     pub fn request_came(&self, is_whole: bool) {
         self.enter(if is_whole { Phase::Work } else { Phase::Body });
     }
 
-    /// The body of the request is there.
+    /// Records that the body of the request has arrived.
     pub fn body_is_read(&self) {
         self.enter(Phase::Work);
         self.work_begins.notify_one();
     }
 
-    /// Whether a request is there and is being answered.
+    /// Returns whether a request has arrived and is being answered.
     pub fn is_working(&self) -> bool {
         self.lock().phase == Phase::Work
     }
 
-    /// An answer begins, of which `bytes` are counted; `receipt` is kept until the client has it.
+    /// Records that an answer begins, of which `bytes` are counted; `receipt` is kept until the
+    /// client has the answer.
     pub fn answer_begins(&self, bytes: usize, receipt: Option<Receipt>) {
         let mut state = self.lock();
         state.answer_bytes += bytes;
         state.is_handed_over = false;
-        // No answer begins before the one before it has left.
+        // The previous answer has left before the next one begins.
         let before = std::mem::replace(&mut state.receipt, receipt);
         drop(state);
         if let Some(before) = before {
@@ -178,7 +179,7 @@ impl Line {
         }
     }
 
-    /// All of the answer was handed to the HTTP library.
+    /// Records that all of the answer was handed to the HTTP library.
     pub fn answer_ends(&self) {
         let mut state = self.lock();
         state.is_handed_over = true;
@@ -186,7 +187,7 @@ impl Line {
         state.since = Instant::now();
     }
 
-    /// A request on it has shown a credential.
+    /// Records that a request on this connection has shown a credential.
     pub fn note_known(&self) {
         if self.known.set(()).is_ok()
             && let Some(seats) = self.seats.upgrade()
@@ -195,17 +196,18 @@ impl Line {
         }
     }
 
-    /// Whether the client has ended its sending.
+    /// Whether the client has closed its sending side.
     pub fn is_half_closed(&self) -> bool {
         self.half_closed.load(Ordering::Relaxed)
     }
 
-    /// With which status the HTTP library refuses what came; `None`: it was a request.
+    /// The status with which the HTTP library refused the bytes received; `None` if they were a
+    /// request.
     pub fn refused(&self) -> Option<u16> {
         self.lock().refused
     }
 
-    /// Whether part of a head has come.
+    /// Whether a part of a request's head has arrived.
     pub fn is_in_head(&self) -> bool {
         self.lock().phase == Phase::Head
     }
@@ -215,23 +217,23 @@ impl Line {
         self.lock().receipt.take()
     }
 
-    /// Ends it for this cause; the first one counts.
+    /// Cuts the connection for this cause; only the first cause is kept.
     pub fn cut(&self, cause: Cause) {
         let _ = self.cause.set(cause);
         self.cut.cancel();
     }
 
-    /// Why it is to end, if it is.
+    /// The cause for which the connection is cut; `None` if it is not.
     pub fn cause(&self) -> Option<Cause> {
         self.cause.get().copied()
     }
 
-    /// Returns when it is to end.
+    /// Returns once the connection is cut.
     pub async fn is_cut(&self) {
         self.cut.cancelled().await;
     }
 
-    /// For which deadline it is late; `None`: for none.
+    /// The deadline that the connection has missed; `None` if it is in time.
     pub fn overdue(&self, now: Instant, deadlines: &Deadlines) -> Option<Late> {
         let state = self.lock();
         if let Some(Blocked { since, moved, read }) = state.blocked {
@@ -248,29 +250,29 @@ impl Line {
         (now.duration_since(state.since) > allowed).then_some(late)
     }
 
-    /// Since when it waits for its client alone, so that it can make room; `None`: it is at work.
+    /// Since when the connection only waits for its client, so that it can make room; `None` if it
+    /// is at work.
     pub fn spare_since(&self, now: Instant) -> Option<Instant> {
         let state = self.lock();
-        let holds = |since: Instant| now.duration_since(since) > HOLDING;
-        if let Some(blocked) = state.blocked.filter(|blocked| holds(blocked.since)) {
+        if let Some(blocked) = state.blocked.filter(|blocked| holds(now, blocked.since)) {
             return Some(blocked.since);
         }
         match state.phase {
             Phase::New | Phase::Head | Phase::Idle => Some(state.since),
-            Phase::Body => Some(state.since).filter(|since| holds(*since)),
+            Phase::Body => Some(state.since).filter(|since| holds(now, *since)),
             Phase::Work => None,
         }
     }
 
-    /// Since when its client does not read, and the size of the answer; `None`: it does.
+    /// Since when its client has not read, and the size of the answer; `None` if the client reads.
     pub fn unread(&self) -> Option<(Instant, usize)> {
         let state = self.lock();
         state.blocked.map(|blocked| (blocked.moved, state.answer_bytes))
     }
 
-    /// Returns when the client is known to be gone, as far as that can be known.
+    /// Returns once the client is known to be gone, as far as that can be known.
     ///
-    /// * `can_pass_over`: the client passes over interim answers, as those of HTTP/1.1 do.
+    /// * `can_pass_over`: whether the client ignores interim answers, as clients of HTTP/1.1 do.
     pub async fn is_gone(&self, can_pass_over: bool) {
         tokio::select! {
             () = self.is_reset() => {}
@@ -281,20 +283,20 @@ impl Line {
     async fn is_gone_after_its_end(&self, can_pass_over: bool) {
         self.ends_sending().await;
         sleep(PATIENCE).await;
-        // Between the bytes of an answer before, nothing can be sent.
+        // Nothing can be sent between the bytes of a previous answer.
         if can_pass_over && !self.lock().is_unsent {
             match self.stream.try_write(INTERIM) {
                 Ok(sent) if sent == INTERIM.len() => {}
-                // A client that does not even read so little, or a connection that is broken.
+                // The client does not even read so little, or the connection is broken.
                 Ok(_) | Err(_) => return,
             }
         }
-        // A reset is waited for beside this.
+        // The caller waits for a reset beside this.
         std::future::pending().await
     }
 
-    /// Returns when the client has ended its sending. With another request behind this one that does
-    /// not show.
+    /// Returns once the client has closed its sending side. That does not show while another
+    /// request follows this one.
     pub async fn ends_sending(&self) {
         while self.lock().phase == Phase::Body {
             self.work_begins.notified().await;
@@ -305,21 +307,21 @@ impl Line {
         }
     }
 
-    /// Returns when the connection was reset.
+    /// Returns once the connection was reset.
     pub async fn is_reset(&self) {
-        // An error of its own means that there is nothing left to wait for.
+        // An error here means that there is nothing left to wait for.
         let _ = self.stream.ready(Interest::ERROR).await;
     }
 
     /// Drops what the client has not read: the system would keep it for minutes.
     pub fn discard_unread(&self) {
-        // If that fails the system keeps it.
+        // If that fails, the system keeps it.
         let _ = self.stream.set_zero_linger();
     }
 
-    /// Sends `last` and the end, and reads on for `patience` at most, so that the client can read
-    /// what was sent before its connection is reset. It reads slowly: what it drops must not take the
-    /// CPU of other clients.
+    /// Sends `last` and closes the sending side, then reads on for at most `patience`, so that the
+    /// client can read what was sent before its connection is reset. Reads slowly, so that discarded
+    /// bytes do not take the CPU of other clients.
     pub async fn say_goodbye(&self, last: &[u8], patience: Duration) {
         // A fresh connection takes a small answer at once; a client that did not read gets none.
         if !last.is_empty() && self.stream.try_write(last).ok() != Some(last.len()) {
@@ -345,6 +347,11 @@ impl Line {
     }
 }
 
+/// Whether a wait for a client since `since` is long enough to make room.
+fn holds(now: Instant, since: Instant) -> bool {
+    now.duration_since(since) > HOLDING
+}
+
 impl Drop for Line {
     fn drop(&mut self) {
         let unsent = self.lock().answer_bytes;
@@ -356,11 +363,11 @@ impl Drop for Line {
     }
 }
 
-/// How a connection is late.
+/// The deadline that a connection has missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Late {
-    /// It was not used again, which is no fault.
+    /// The connection was not used again, which is no fault.
     Idle,
-    /// It is cut for this cause.
+    /// The connection is cut for this cause.
     Cut(Cause),
 }

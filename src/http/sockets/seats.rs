@@ -1,4 +1,5 @@
-//! How many connections there are, who makes room for the next one, and who is overdue.
+//! The seats of a gateway: how many connections there are, which one makes room for the next, and
+//! which are overdue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -15,27 +16,28 @@ use super::super::settings::Http;
 use super::super::traffic::{Cause, Traffic};
 use super::line::{Late, Line};
 
-/// Descriptors that connections never take: for the store, NATS, the log and what comes.
+/// Descriptors that connections never take: they are for the store, NATS, the log and other needs.
 const KEPT_FREE: u64 = 64;
 
-/// Seats beyond the bound, on which only health is answered and the rest is told that there is no room.
+/// Seats beyond the bound, on which only health is answered and every other request is refused as
+/// overloaded.
 const RESERVE: usize = 16;
 
-/// How many connections are looked at to find one that makes room: a look at all of them for each
+/// How many connections are examined to find one that makes room: to examine all of them for each
 /// new one would cost more the more there are.
 const LOOKED_AT: usize = 256;
 
-/// How long a connection waits for its client before it makes room: a request may be there that is not read yet. A new
-/// connection looks again as much later.
+/// How long a connection must wait for its client before it can make room, because a request may
+/// have arrived that is not read yet. A new connection tries again after as long.
 const SETTLING: Duration = Duration::from_millis(10);
 
-/// How long one that was told to leave is waited for before it is looked again.
+/// How long to wait for an evicted connection to leave before trying again.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// How often all connections are looked at, unless a deadline is shorter.
+/// How often all connections are examined, unless a deadline is shorter.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How often at most refusals and cuts are logged.
+/// How often refusals and cuts are logged at most.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// All connections of a gateway.
@@ -58,39 +60,39 @@ impl std::fmt::Debug for Seats {
 #[derive(Default)]
 struct Taken {
     next: u64,
-    /// By their number.
+    /// The connections by their id.
     lines: BTreeMap<u64, Arc<Line>>,
-    /// Those on which no credential was shown.
+    /// The ids of connections on which no credential was shown.
     unknown: BTreeSet<u64>,
-    /// Those beyond the bound.
+    /// The ids of connections beyond the bound.
     reserve: BTreeSet<u64>,
-    /// Those that were told to leave.
+    /// The ids of connections that are evicted but have not left.
     leaving: BTreeSet<u64>,
     by_address: HashMap<IpAddr, usize>,
-    /// Where the next look for one that makes room begins.
+    /// The id at which the next search for an idle connection begins.
     cursor: u64,
 }
 
-/// The seat of one connection. Dropped, it is free.
+/// The seat of one connection; dropping it frees the seat.
 pub struct Seat {
-    /// The connection.
+    /// The connection on this seat.
     pub line: Arc<Line>,
     seats: Arc<Seats>,
 }
 
-/// What there is for one more connection.
+/// The room for one more connection.
 enum Room {
     Seat {
         is_reserve: bool,
     },
-    /// One has to leave first, and is told so.
+    /// A connection was evicted and will leave soon.
     Soon,
-    /// One can leave in a moment.
+    /// No connection can make room yet, but one may after [`SETTLING`].
     Later,
 }
 
 impl Seats {
-    /// As `http` says.
+    /// Seats for as many connections as `http` allows.
     pub fn new(http: &Http, traffic: Arc<Traffic>) -> Arc<Self> {
         Arc::new(Self {
             most: http.max_connections,
@@ -104,11 +106,11 @@ impl Seats {
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        // A panic between two of its sets would be a bug here; the sets stay usable.
+        // The sets stay usable after a panic, which would be a bug here.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A seat for a new connection. Waits, shortly, until one that makes room has left.
+    /// Takes a seat for a new connection. Waits, shortly, until an evicted connection has left.
     pub async fn take(self: &Arc<Self>, stream: TcpStream, ends: (SocketAddr, SocketAddr)) -> Seat {
         let address = ends.1.ip().to_canonical();
         let is_reserve = loop {
@@ -159,13 +161,13 @@ impl Seats {
         Room::Soon
     }
 
-    /// A request of this connection has shown a credential.
+    /// Records that a request of this connection has shown a credential.
     pub fn note_known(&self, id: u64) {
         self.lock().unknown.remove(&id);
     }
 
-    /// An answer of so many bytes begins. If all of them are too many together, those make room that
-    /// their clients have not read for longest.
+    /// Records that an answer of `bytes` begins. If all answers together are too large, those that
+    /// their clients have not read for longest are cut.
     pub fn answer_begins(&self, bytes: usize) {
         let all = self.answer_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let Some(mut excess) = all.checked_sub(self.most_answer_bytes).filter(|excess| *excess > 0)
@@ -173,11 +175,11 @@ impl Seats {
             return;
         };
         let lines: Vec<_> = self.lock().lines.values().map(Arc::clone).collect();
-        let unread = |line: Arc<Line>| {
-            let (since, bytes) = line.unread().filter(|_| line.cause().is_none())?;
+        let unread = lines.into_iter().filter(|line| line.cause().is_none()).filter_map(|line| {
+            let (since, bytes) = line.unread()?;
             Some((since, bytes, line))
-        };
-        let mut unread: Vec<_> = lines.into_iter().filter_map(unread).collect();
+        });
+        let mut unread: Vec<_> = unread.collect();
         unread.sort_by_key(|(since, ..)| *since);
         for (_, bytes, line) in unread {
             if excess == 0 {
@@ -189,20 +191,20 @@ impl Seats {
         }
     }
 
-    /// So many bytes of an answer are no longer held.
+    /// Records that `bytes` of an answer are no longer held.
     pub fn answer_ends(&self, bytes: usize) {
         self.answer_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Ends every connection.
+    /// Cuts every connection, in any phase.
     pub fn cut_all(&self) {
         for line in self.lock().lines.values() {
             line.cut(Cause::Evicted);
         }
     }
 
-    /// Looks at all connections again and again: cuts those that are overdue, and logs at times what
-    /// was refused and cut. Never returns.
+    /// Examines all connections regularly: cuts those that are overdue, and logs from time to time
+    /// what was refused and cut. Never returns.
     pub async fn watch(&self) {
         let deadlines = self.traffic.deadlines;
         let shortest = deadlines.header.min(deadlines.write).min(deadlines.idle);
@@ -232,7 +234,8 @@ impl Seats {
         }
     }
 
-    /// One line for all that was refused or cut in some time. Returns when and how many were logged.
+    /// Logs one line for everything that was refused or cut since the last one. Returns when and
+    /// how much was logged.
     fn log(&self, now: Instant, (at, before): (Instant, u64)) -> (Instant, u64) {
         let all = self.traffic.counts().map(|(_, count)| count).sum();
         if all == before || now.duration_since(at) < LOG_EVERY {
@@ -252,14 +255,14 @@ impl Seats {
 }
 
 impl Taken {
-    /// Whether one that was told to leave has not left.
+    /// Whether an evicted connection, of this address if one is given, has not left yet.
     fn one_leaves(&self, of: Option<IpAddr>) -> bool {
         let mut leaving = self.leaving.iter().filter_map(|id| self.lines.get(id));
         leaving.any(|line| fits(line, of))
     }
 
-    /// One that can leave, of this address if there is one: the oldest that has shown no credential,
-    /// else, of some, the one that has held its seat for nothing for longest.
+    /// Finds a connection that can make room, of this address if one is given: the oldest that has
+    /// shown no credential, otherwise, among some, the one that has been idle for longest.
     fn spare(&mut self, of: Option<IpAddr>) -> Option<Arc<Line>> {
         let unknown = self.unknown.iter().take(LOOKED_AT).filter_map(|id| self.lines.get(id));
         let mut unknown = unknown.filter(|line| fits(line, of) && has_settled(line));
@@ -269,7 +272,8 @@ impl Taken {
 
     fn idlest(&mut self, of: Option<IpAddr>) -> Option<Arc<Line>> {
         let now = Instant::now();
-        let (before, behind) = (self.lines.range(..self.cursor), self.lines.range(self.cursor..));
+        let before = self.lines.range(..self.cursor);
+        let behind = self.lines.range(self.cursor..);
         let some: Vec<_> = behind.chain(before).take(LOOKED_AT).map(|(_, line)| line).collect();
         let next = some.last().map_or(0, |line| line.id + 1);
         let spare = some.into_iter().filter(|line| !line.is_reserve && fits(line, of));
@@ -281,7 +285,7 @@ impl Taken {
     }
 }
 
-/// Whether it waits for its client alone, and not since just now.
+/// Whether the connection only waits for its client, and has for at least [`SETTLING`].
 fn has_settled(line: &Arc<Line>) -> bool {
     let now = Instant::now();
     line.spare_since(now).is_some_and(|since| now.duration_since(since) >= SETTLING)
@@ -312,7 +316,7 @@ impl Drop for Seat {
     }
 }
 
-/// These settings with no more connections than the system gives this process descriptors for.
+/// Returns these settings with no more connections than the process can have descriptors for.
 pub fn as_the_system_allows(http: &Http) -> Http {
     let allowed = allowed_by_system();
     if allowed < http.max_connections {
@@ -325,10 +329,11 @@ pub fn as_the_system_allows(http: &Http) -> Http {
     Http { max_connections: http.max_connections.min(allowed), ..http.clone() }
 }
 
-/// How many connections the system allows, after the soft limit of descriptors was raised to the hard one.
+/// How many connections the system allows, after raising the soft limit of descriptors to the hard
+/// one.
 fn allowed_by_system() -> usize {
     let limit = getrlimit(Resource::Nofile);
-    // Where that is refused the soft limit stays.
+    // If the system refuses that, the soft limit stays.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let Some(descriptors) = getrlimit(Resource::Nofile).current else { return usize::MAX };
     let kept_free = KEPT_FREE + u64::try_from(RESERVE).unwrap_or(u64::MAX);

@@ -29,28 +29,31 @@ use super::answer::Told;
 use super::line::{Line, Watched};
 use super::seats::Seat;
 
-/// How long a client may take to read a last word and to hang up.
+/// How long a client may take to read a last answer and to close its side.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// How long a client that has ended its sending is watched for a reset after its answer has left.
+/// How long to watch for a reset after an answer has left to a client that has closed its sending
+/// side.
 const AFTERWARDS: Duration = Duration::from_secs(1);
 
-/// The size from which on an answer is counted.
+/// The size in bytes from which an answer counts against the budget of unread answers.
 const COUNTED: usize = 16 * 1024;
 
-/// Who answers the requests of all connections.
+/// What all connections share to answer their requests.
 pub struct Desk {
-    /// The API.
+    /// The API that answers each request.
     pub endpoint: BoxEndpoint<'static>,
-    /// The budgets and counts.
+    /// The budgets, deadlines and counts.
     pub traffic: Arc<Traffic>,
-    /// Cancelled when the gateway takes no more requests.
+    /// Cancelled once the gateway accepts no more requests.
     pub closing: CancellationToken,
-    /// The bounds of a request's head.
+    /// The HTTP library, with the bounds of a request's head.
     pub http: http1::Builder,
 }
 
 impl Desk {
+    /// Shares `endpoint` among connections.
+    ///
     /// * `max_header_bytes`: the largest head of a request.
     pub fn new(
         endpoint: BoxEndpoint<'static>,
@@ -58,18 +61,19 @@ impl Desk {
         max_header_bytes: usize,
     ) -> Self {
         let mut http = http1::Builder::new();
-        // The deadlines are ours: see `Line::overdue`. So is the look for a client that is gone.
+        // This module has its own deadlines, see `Line::overdue`, and detects clients that are
+        // gone.
         http.header_read_timeout(None).half_close(true).max_buf_size(max_header_bytes);
         Self { endpoint, traffic, closing: CancellationToken::new(), http }
     }
 }
 
-/// Nothing more is said to a client that is gone.
+/// The error that ends a request whose client is gone.
 #[derive(Debug, thiserror::Error)]
 #[error("the client is gone")]
 struct Gone;
 
-/// Answers the requests of one connection until it ends.
+/// Answers the requests of one connection until it ends, then closes it.
 pub async fn serve(seat: Seat, desk: Arc<Desk>) {
     let line = Arc::clone(&seat.line);
     let ended = converse(&line, &desk).await;
@@ -79,7 +83,7 @@ pub async fn serve(seat: Seat, desk: Arc<Desk>) {
     leave(&line, ended, &desk).await;
 }
 
-/// Answers requests; `None`: the connection is to be cut.
+/// Answers requests. Returns how the connection ended, or `None` if it is to be cut.
 async fn converse(line: &Arc<Line>, desk: &Arc<Desk>) -> Option<hyper::Result<()>> {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         line.request_came(request.body().is_end_stream());
@@ -113,8 +117,9 @@ async fn answer(
     let is_heavy = most.is_none_or(|bytes| bytes > LIGHT_BODY as u64);
     let peer = Peer::new(Arc::clone(&desk.traffic), Arc::clone(&line));
     request.extensions_mut().insert(peer);
-    let ends = (LocalAddr(line.local.into()), RemoteAddr(line.remote.into()));
-    let request = Request::from((request, ends.0, ends.1, Scheme::HTTP));
+    let local = LocalAddr(line.local.into());
+    let remote = RemoteAddr(line.remote.into());
+    let request = Request::from((request, local, remote, Scheme::HTTP));
     let mut response = if line.is_reserve && !is_vital(request.uri().path()) {
         desk.traffic.count(Cause::Full);
         front::alone(Refusal::overloaded())
@@ -137,13 +142,13 @@ async fn answer(
     Ok(response.map(|body| Told::new(body, line, is_stream)))
 }
 
-/// What is answered even when there is no room for anything else.
+/// Whether this path is answered even if there is no room for anything else.
 fn is_vital(path: &str) -> bool {
     path == "/health" || path.starts_with("/health/") || path == "/metrics"
 }
 
-/// Ends the connection: with a last word where there is one to say, and with what its end means for
-/// the answer that was sent last.
+/// Ends the connection: sends a last refusal if there is one, and decides whether the answer that
+/// was sent last has arrived.
 async fn leave(line: &Arc<Line>, ended: Option<hyper::Result<()>>, desk: &Desk) {
     let Some(ended) = ended else { return cut_off(line).await };
     let refusal = refusal_of(line, &ended);
@@ -154,7 +159,7 @@ async fn leave(line: &Arc<Line>, ended: Option<hyper::Result<()>>, desk: &Desk) 
         Some(refusal) => written(front::alone(refusal)).await,
         None => Vec::new(),
     };
-    // While the process stops nobody is waited for.
+    // While the process stops, it waits for no client.
     let patience = if desk.closing.is_cancelled() { Duration::ZERO } else { GOODBYE };
     tokio::select! {
         () = line.say_goodbye(&last, patience) => {}
@@ -163,7 +168,8 @@ async fn leave(line: &Arc<Line>, ended: Option<hyper::Result<()>>, desk: &Desk) 
     if ended.is_err() {
         return;
     }
-    // The answer left after its client had ended its sending: a reset says that nobody reads it.
+    // The answer left after its client had closed its sending side: a reset means that nothing
+    // reads it.
     let Some(receipt) = line.take_receipt() else { return };
     match timeout(AFTERWARDS, line.is_reset()).await {
         Ok(()) => drop(receipt),
@@ -171,7 +177,7 @@ async fn leave(line: &Arc<Line>, ended: Option<hyper::Result<()>>, desk: &Desk) 
     }
 }
 
-/// Ends a connection that is to be cut.
+/// Ends a connection that was cut.
 async fn cut_off(line: &Line) {
     if line.unread().is_some() {
         return line.discard_unread();
@@ -182,13 +188,14 @@ async fn cut_off(line: &Line) {
     }
 }
 
-/// How what came is refused; `None`: it was a request, or nothing.
+/// The refusal of bytes that are no request; `None` if they were a request, or if none came.
 fn refusal_of(line: &Line, ended: &hyper::Result<()>) -> Option<Refusal> {
     if let Some(status) = line.refused() {
         return Some(Refusal::no_request(status));
     }
     let error = ended.as_ref().err()?;
-    // The library refuses all that it cannot parse by itself, but for the preface of HTTP/2.
+    // The library refuses everything else that it cannot parse by itself; this is the preface of
+    // HTTP/2.
     if error.is_parse() {
         return Some(Refusal::no_request(StatusCode::HTTP_VERSION_NOT_SUPPORTED.as_u16()));
     }
@@ -201,7 +208,7 @@ async fn written(response: Response) -> Vec<u8> {
     let status = response.status();
     let mut head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n");
     for (name, value) in response.headers() {
-        // Ours are text; writing to a String cannot fail.
+        // Header values of this gateway are text; writing to a String cannot fail.
         let _ = write!(head, "{name}: {}\r\n", value.to_str().unwrap_or_default());
     }
     let body = response.into_body().into_bytes().await.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The words of events.
+//! The words of events: their types, patterns of types, and their sources.
 
 use std::borrow::Cow;
 
@@ -9,20 +9,36 @@ use crate::domain::principal::MAX_NAME;
 
 use super::{Word, string};
 
-/// The type of an event: any that has the form, not only the known.
+/// The type of an event. Any text of the right form is valid, known or not.
 #[derive(Clone, Debug)]
 pub struct EventType(pub String);
 
-/// The most patterns of one reader: each event is compared with all of them.
+/// The most patterns of one reader: every event is compared with all of them.
 const MAX_PATTERNS: usize = 64;
 
-/// Which types of events are wanted: at most 64 patterns, joined by commas.
+/// The types of events that a reader wants: at most 64 patterns, joined by commas.
 #[derive(Clone, Debug)]
 pub struct TypePatterns(pub Vec<TypePattern>);
 
-/// Who said so: 1 to 256 characters.
+/// The source of an event: 1 to 256 characters.
 #[derive(Clone, Debug)]
 pub struct EventSource(pub String);
+
+fn read_pattern(part: &str) -> Result<TypePattern, String> {
+    let part = part.trim();
+    part.parse().map_err(|error| {
+        let shown: String = part.chars().take(event::MAX_TYPE_BYTES).collect();
+        format!("has `{shown}` among its parts, each of which {error}")
+    })
+}
+
+fn write_pattern(pattern: &TypePattern) -> String {
+    match pattern {
+        TypePattern::All => "*".to_owned(),
+        TypePattern::Family(family) => format!("{family}*"),
+        TypePattern::One(one) => one.clone(),
+    }
+}
 
 impl Word for EventType {
     const NAME: &'static str = "EventType";
@@ -41,7 +57,7 @@ impl Word for EventType {
             return Ok(Self(text.to_owned()));
         }
         Err(format!(
-            "must match {} and have at most {} characters; known are {}",
+            "must match {} and have at most {} characters; known types: {}",
             event::TYPE_PATTERN,
             event::MAX_TYPE_BYTES,
             KNOWN_TYPES.join(", ")
@@ -64,23 +80,12 @@ impl Word for TypePatterns {
         if text.split(',').nth(MAX_PATTERNS).is_some() {
             return Err(format!("must have at most {MAX_PATTERNS} parts"));
         }
-        let pattern = |part: &str| {
-            let part = part.trim();
-            let shown = || part.chars().take(event::MAX_TYPE_BYTES).collect::<String>();
-            part.parse().map_err(|error| {
-                format!("has `{}` among its parts, each of which {error}", shown())
-            })
-        };
-        text.split(',').map(pattern).collect::<Result<_, _>>().map(Self)
+        text.split(',').map(read_pattern).collect::<Result<_, _>>().map(Self)
     }
 
     fn write(&self) -> Cow<'_, str> {
-        let pattern = |pattern: &TypePattern| match pattern {
-            TypePattern::All => "*".to_owned(),
-            TypePattern::Family(family) => format!("{family}*"),
-            TypePattern::One(one) => one.clone(),
-        };
-        self.0.iter().map(pattern).collect::<Vec<_>>().join(",").into()
+        let patterns: Vec<_> = self.0.iter().map(write_pattern).collect();
+        patterns.join(",").into()
     }
 }
 
@@ -92,10 +97,10 @@ impl Word for EventSource {
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let is_valid = (1..=MAX_NAME).contains(&text.chars().count());
-        is_valid
-            .then(|| Self(text.to_owned()))
-            .ok_or_else(|| format!("must have 1 to {MAX_NAME} characters"))
+        if (1..=MAX_NAME).contains(&text.chars().count()) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("must have 1 to {MAX_NAME} characters"))
     }
 
     fn write(&self) -> Cow<'_, str> {

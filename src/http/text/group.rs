@@ -1,4 +1,4 @@
-//! The words of groups.
+//! The names of groups of approvers.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use poem_openapi::registry::MetaSchema;
 
 use super::{Word, string};
 
-/// The longest name of a group that is read, in characters.
+/// The longest name of a group, in characters.
 const MAX_CHARS: usize = 256;
 
-/// The name of a group of approvers, as the configuration has it: 1 to 256 characters.
+/// The name of a group of approvers as the configuration defines it: 1 to 256 characters.
 #[derive(Clone, Debug)]
 pub struct GroupName(pub String);
 
@@ -21,9 +21,10 @@ impl Word for GroupName {
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let is_valid = (1..=MAX_CHARS).contains(&text.chars().count());
-        let named = is_valid.then(|| Self(text.to_owned()));
-        named.ok_or_else(|| format!("must have 1 to {MAX_CHARS} characters"))
+        if (1..=MAX_CHARS).contains(&text.chars().count()) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("must have 1 to {MAX_CHARS} characters"))
     }
 
     fn write(&self) -> Cow<'_, str> {

@@ -1,4 +1,4 @@
-//! Which large parts of the items of a list a client asks for.
+//! Which large parts of the items of a list a client requests.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use crate::engine::Parts;
 
 use super::{Word, string};
 
-/// What tasks of a list carry besides: `payload`, `metadata`, `result`, joined by commas.
+/// The parts that the tasks of a list carry: `payload`, `metadata`, `result`, joined by commas.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskParts(pub Parts);
 
-/// That approvals of a list carry their payloads too: `payload`.
+/// Requests that the approvals of a list carry their payloads: `payload` is the only word.
 #[derive(Clone, Copy, Debug)]
 pub struct ApprovalParts;
 

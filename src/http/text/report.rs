@@ -1,4 +1,4 @@
-//! What a report tells apart.
+//! The properties by which a report groups tasks.
 
 use std::borrow::Cow;
 

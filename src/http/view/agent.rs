@@ -1,4 +1,4 @@
-//! Agents and their subjects.
+//! Agents: their subjects and sessions as clients see them.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -9,24 +9,25 @@ use crate::engine::{AgentStatus, Session};
 use super::super::text::Text;
 use super::{At, at};
 
-/// How an agent's subject stands.
+/// The state of an agent and its subject.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Agent")]
 pub struct AgentView {
-    /// Its name, which routing rules use.
+    /// The name of the agent, which routing rules use.
     pub agent: Text<Name>,
-    /// Tasks that wait in its subject.
+    /// How many tasks wait in the agent's subject.
     pub depth: u64,
-    /// Tasks under a lease.
+    /// How many tasks the agent holds under a lease.
     pub in_progress: u64,
-    /// How many of its processes called lately, up to `agents.max_sessions`.
+    /// How many processes of the agent called recently, up to `agents.max_sessions`.
     pub session_count: u64,
-    /// Those that called last, newest first, at most 100; only where one agent is asked for.
+    /// The processes that called last, newest first, at most 100; present only if one agent is
+    /// read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<Vec<SessionView>>,
-    /// When any of them called last; null: never, or long ago.
+    /// When a process of the agent last called; null if none did for a long time.
     pub last_seen: Option<At>,
-    /// Whether claims are answered with nothing.
+    /// Whether the agent is paused, so that its claims return nothing.
     pub paused: bool,
 }
 
@@ -34,18 +35,18 @@ pub struct AgentView {
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Session")]
 pub struct SessionView {
-    /// What it calls itself.
+    /// The name that the process gives itself.
     pub worker: Text<Worker>,
-    /// When it called last.
+    /// When the process last called.
     pub last_seen: At,
 }
 
 /// All agents, on one page.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct AgentPage {
-    /// The agents.
+    /// The agents, each with the state of its subject.
     pub items: Vec<AgentView>,
-    /// Always null: there is one page.
+    /// Always null: there is only one page.
     pub next_cursor: Option<String>,
 }
 

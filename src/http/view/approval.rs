@@ -1,4 +1,4 @@
-//! Approvals.
+//! Approvals as clients see them.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -22,154 +22,163 @@ use super::{At, TaskView, at};
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Approval")]
 pub struct ApprovalView {
-    /// Its name for ever.
+    /// The id of the approval, which never changes.
     pub approval_id: Text<ApprovalId>,
-    /// The task that waits for it.
+    /// The task that waits for the decision.
     pub task_id: Text<TaskId>,
-    /// Where it stands.
+    /// The status of the approval.
     pub status: Text<ApprovalStatus>,
-    /// What it is about: `gate`, whether the task may run, or `ask`, whether its agent may take a step.
+    /// What the approval is about: `gate`, whether the task may run, or `ask`, whether its agent
+    /// may take a step.
     pub kind: String,
-    /// The policy rule that asked for it.
+    /// The approval rule that requires the decision.
     pub rule: String,
-    /// What exactly is decided on: SHA-256 of type, payload, agent and version of the task, and of the action.
+    /// Exactly what is decided on: SHA-256 of type, payload, agent and version of the task, and of
+    /// the action.
     pub digest: String,
-    /// Who decides, and how.
+    /// Who decides, how many must approve, and by when.
     pub terms: TermsView,
-    /// Which of the levels is asked, from 0.
+    /// The index of the level whose approvers decide now, from 0.
     pub level: u32,
-    /// Who said yes so far.
+    /// Who has approved so far.
     pub votes: Vec<VoteView>,
-    /// Why the agent asks.
+    /// Why the agent requests an approval; null for a `gate`.
     pub reason: Option<String>,
-    /// What the agent wants to do. Absent in lists, unless `include` names the payload.
+    /// The step that the agent wants to take. Absent in lists, unless `include` names the payload.
     #[serde(skip_serializing_if = "Part::is_left_out")]
     pub action: Part<Option<Raw>>,
-    /// What a no leads to, where an agent asks.
+    /// What a rejection of an agent's request leads to; null for a `gate`.
     pub on_rejection: Option<Text<OnRejection>>,
-    /// What an approver changed in the payload.
+    /// The change of the payload by an approver; null if there is none.
     pub edit: Option<EditView>,
-    /// Who submitted the task, or the agent that asks; may not decide.
+    /// Who submitted the task, or the agent that requests; may not decide.
     pub requested_by: String,
-    /// When it was asked for.
+    /// When the approval was requested.
     pub requested_at: At,
-    /// When silence is no longer waited for; null: never.
+    /// When the current level expires; null if it does not.
     pub expires_at: Option<At>,
-    /// Who decided; `orchestrator` for an expiry.
+    /// Who decided; `orchestrator` if the approval expired.
     pub decided_by: Option<String>,
-    /// When.
+    /// When the approval was decided; null while it is pending.
     pub decided_at: Option<At>,
-    /// What the decider said.
+    /// The remark or reason that the approver gave.
     pub comment: Option<String>,
     /// The approval of the same task before this one.
     pub previous_approval_id: Option<Text<ApprovalId>>,
 }
 
-/// How a decision is made.
+/// The terms of a decision: who decides, and how many must approve.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "ApprovalTerms")]
 pub struct TermsView {
-    /// Who is asked at first and, when they are silent, after them.
+    /// The levels of approvers: the first ones and, each time a level expires, the next.
     pub levels: Vec<LevelView>,
-    /// How many must say yes; one no is enough.
+    /// How many approvers must approve; one rejection is enough.
     pub quorum: u32,
-    /// Whether a person who wrote the payload is not among those who say yes to it.
+    /// Whether an approver who changed the payload may not approve it.
     pub four_eyes: bool,
-    /// What silence means.
+    /// What happens when the last level expires.
     pub on_expiry: Text<OnExpiry>,
-    /// How often those who are asked are reminded, in milliseconds; null: never.
+    /// How often the approvers are reminded, in milliseconds; null if never.
     pub remind_every_ms: Option<u64>,
 }
 
-/// Who is asked, and for how long.
+/// The approvers of one level, and how long they have.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "ApprovalLevel")]
 pub struct LevelView {
-    /// Callers of these roles may decide; with no group either: everybody who may decide approvals.
+    /// The roles whose callers may decide; if `groups` is empty too, any approver may.
     pub roles: Vec<Text<Role>>,
-    /// Members of these groups may decide.
+    /// The groups whose members may decide.
     pub groups: Vec<String>,
-    /// How long they are waited for, in milliseconds.
+    /// How long the level has to decide, in milliseconds.
     pub expires_after_ms: u64,
 }
 
-/// One yes.
+/// One approval of several that the quorum needs.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "ApprovalVote")]
 pub struct VoteView {
-    /// Who.
+    /// The caller who approved.
     pub by: String,
-    /// When, RFC 3339.
+    /// When the caller approved, in RFC 3339.
     pub at: String,
-    /// What he said.
+    /// The remark of the approver, if there is one.
     pub comment: Option<String>,
 }
 
-/// A payload that an approver changed.
+/// A change of the payload by an approver.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "ApprovalEdit")]
 pub struct EditView {
-    /// Who did, last.
+    /// The approver who changed the payload last.
     pub by: String,
-    /// The payload as it was submitted; the task has what will run. Absent in lists, unless `include` names the payload.
+    /// The payload as it was submitted; the task shows what will run. Absent in lists, unless
+    /// `include` names the payload.
     #[serde(skip_serializing_if = "Part::is_left_out")]
     pub original_payload: Part<RawObject>,
-    /// Where they differ: a list of `{pointer, before, after}`, the values null where there is none. Beyond 1,000 changes
-    /// or 256 KiB the last entry says with `omitted` how many more there are. Absent in lists, unless `include` names the
-    /// payload.
+    /// The differences: a list of `{pointer, before, after}`, whose values are null where there is
+    /// none. Beyond 1,000 changes or 256 KiB the last entry says in `omitted` how many more there
+    /// are. Absent in lists, unless `include` names the payload.
     #[serde(skip_serializing_if = "Part::is_left_out")]
     pub changes: Part<Raw>,
 }
 
-/// A request for a decision, with the task that waits for it.
+/// An approval, with the task that waits for it.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct ApprovalDetail {
-    /// The request.
+    /// The approval itself.
     #[serde(flatten)]
     #[oai(flatten)]
     pub approval: ApprovalView,
     /// The agent that will get the task.
     pub agent: Text<Name>,
-    /// The task.
+    /// The task that waits for the decision.
     pub task: TaskView,
 }
 
 /// A page of approvals, newest first.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct ApprovalPage {
-    /// The approvals.
+    /// The approvals of the page.
     pub items: Vec<ApprovalView>,
-    /// What to send as `cursor` for the next page; null: this was the last.
+    /// The `cursor` of the next page; null if this is the last page.
     pub next_cursor: Option<String>,
 }
 
-/// What became of each decision, in order.
+/// The results of several decisions.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct DecisionsResult {
-    /// One entry a decision.
+    /// One result for each decision, in their order.
     pub results: Vec<DecisionResult>,
 }
 
-/// What became of one decision.
+/// The result of one decision.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct DecisionResult {
     /// The status that the decision would have had alone: 200, or that of the problem.
     pub status: u16,
-    /// The approval after it, if it was taken; without `action`, `original_payload` and `changes`.
+    /// The approval after the decision, if it was accepted; without `action`, `original_payload`
+    /// and `changes`.
     pub approval: Option<ApprovalView>,
-    /// Why not, if it was refused.
+    /// Why the decision was refused; null if it was accepted.
     pub problem: Option<Problem>,
 }
 
 impl From<Approval> for ApprovalView {
     fn from(approval: Approval) -> Self {
         let kind = approval.asked.as_str().to_owned();
-        let (reason, action, on_rejection) = match approval.asked {
-            Asked::Gate => (None, None, None),
-            Asked::Step { reason, action, on_rejection } => {
-                (Some(reason), action.map(Raw), Some(Text(on_rejection)))
+        let mut reason = None;
+        let mut action = None;
+        let mut on_rejection = None;
+        match approval.asked {
+            Asked::Gate => {}
+            Asked::Step { reason: why, action: step, on_rejection: rejection } => {
+                reason = Some(why);
+                action = step.map(Raw);
+                on_rejection = Some(Text(rejection));
             }
-        };
+        }
         Self {
             approval_id: Text(approval.id),
             task_id: Text(approval.task),
@@ -233,13 +242,13 @@ impl From<Edit> for EditView {
 impl From<(Approval, Task)> for ApprovalDetail {
     fn from((approval, task): (Approval, Task)) -> Self {
         let agent = Text(task.agent.clone());
-        // It stands beside its task here, not within it too.
+        // The task stands beside its approval here, so it does not repeat it.
         Self { approval: approval.into(), agent, task: Task { asked: None, ..task }.into() }
     }
 }
 
 impl ApprovalView {
-    /// The view without what holds payloads, unless it `has_all`.
+    /// The view without the members that hold payloads, unless `has_all`.
     pub fn with(mut self, has_all: bool) -> Self {
         self.action.keep_if(has_all);
         if let Some(edit) = &mut self.edit {
@@ -251,7 +260,8 @@ impl ApprovalView {
 }
 
 impl ApprovalPage {
-    /// The page, whose approvals were read with what holds payloads or without.
+    /// Builds the page; `has_all` says whether the approvals were read with the members that hold
+    /// payloads.
     pub fn new(page: Page<Approval>, has_all: bool) -> Self {
         let items = page.items.into_iter().map(|one| ApprovalView::from(one).with(has_all));
         Self { items: items.collect(), next_cursor: page.next_cursor }
@@ -259,7 +269,7 @@ impl ApprovalPage {
 }
 
 impl DecisionResult {
-    /// The entry of a decision that was refused; `base` is where it stands in the body.
+    /// The entry of a refused decision; `base` is its place in the body.
     pub fn refused(refusal: Refusal, base: &str) -> Self {
         let problem = refusal.into_problem(base);
         Self { status: problem.status, approval: None, problem: Some(problem) }

@@ -1,4 +1,4 @@
-//! The audit log, with all that a reader needs to check it himself.
+//! The audit log, with everything that a reader needs to verify it.
 
 use std::collections::BTreeMap;
 
@@ -14,55 +14,61 @@ use super::{At, at};
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "AuditEntry")]
 pub struct AuditEntryView {
-    /// In whose chain it is; each partition has one.
+    /// The partition whose chain the entry belongs to; each has one.
     pub partition: u8,
-    /// Its number there, from 1 on without a gap.
+    /// The number of the entry in its chain, from 1 without a gap.
     pub sequence: u64,
-    /// When; never before the entry before it.
+    /// When it was done; never before the previous entry of the chain.
     pub at: At,
-    /// Who, such as `user:alice` or `key:ops`; `orchestrator` for what a gateway noted itself.
+    /// Who did it, such as `user:alice` or `key:ops`; `orchestrator` for what a gateway noted
+    /// itself.
     pub actor: String,
-    /// From where: the address at the other end of the HTTP connection, which may be a proxy's (headers such as
-    /// `X-Forwarded-For` are not believed), `nats` or `configuration`; null: not known.
+    /// Where the call came from: the address at the other end of the HTTP connection, which may be
+    /// a proxy's (headers such as `X-Forwarded-For` do not count), `nats` or `configuration`; null
+    /// if unknown.
     pub origin: Option<String>,
-    /// What was done. Known: approve, reject, cancel, requeue, pause, resume, key.added, key.removed, key.changed.
+    /// What was done. Known: approve, reject, cancel, requeue, pause, resume, key.added,
+    /// key.removed, key.changed.
     pub action: String,
-    /// To what: `task:<id>`, `approval:<id>`, `agent:<name>`, `key:<name>`, or `secret:jwt`, which tokens are signed with.
+    /// What it was done to: `task:<id>`, `approval:<id>`, `agent:<name>`, `key:<name>`, or
+    /// `secret:jwt`, which signs tokens.
     pub subject: String,
-    /// What more there is to say, by name.
+    /// More facts about the action, by name.
     pub detail: BTreeMap<String, String>,
-    /// The hash of the entry before it; 64 zeros: there was none.
+    /// The hash of the previous entry of the chain; 64 zeros for the first.
     pub previous: String,
-    /// SHA-256, hexadecimal, over the netstrings (`<bytes>:<text>,`) of previous, partition, sequence, at, actor, origin
-    /// (`0:,` if null), action, subject, and the name and the text of each detail, in the order of the names' bytes;
-    /// every one as it stands here.
+    /// SHA-256, hexadecimal, over the netstrings (`<bytes>:<text>,`) of previous, partition,
+    /// sequence, at, actor, origin (`0:,` if null), action, subject, and the name and the text of
+    /// each detail, in the order of the names' bytes; each exactly as shown here.
     pub hash: String,
 }
 
-/// Where a partition's chain begins and ends.
+/// The ends of a partition's chain.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "AuditChain")]
 pub struct AuditChainView {
-    /// Whose.
+    /// The partition of the chain.
     pub partition: u8,
-    /// The number of its newest entry; 0: there was never one.
+    /// The number of its newest entry; 0 if the chain never had one.
     pub sequence: u64,
-    /// The hash of its newest entry, or 64 zeros. Kept elsewhere, it proves later that nothing up to it was changed.
+    /// The hash of its newest entry, or 64 zeros. Keep a copy elsewhere: it proves later that
+    /// nothing up to it was changed.
     pub hash: String,
-    /// How many entries are gone because their retention was over: the oldest one kept has the number after this.
+    /// How many entries were removed because their retention ended: the oldest remaining one has
+    /// the next number.
     pub trimmed: u64,
-    /// The hash of the newest entry that is gone, which the oldest one kept follows on, or 64 zeros.
+    /// The hash of the newest removed entry, which the oldest remaining one continues, or 64 zeros.
     pub trimmed_hash: String,
 }
 
 /// A page of the audit log, newest first.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct AuditPage {
-    /// The entries.
+    /// The entries of the page.
     pub items: Vec<AuditEntryView>,
-    /// What to send as `cursor` for the next page; null: this was the last.
+    /// The `cursor` of the next page; null if this is the last page.
     pub next_cursor: Option<String>,
-    /// The chain of each partition, as it was when the page was read.
+    /// The chain of each partition when the page was read.
     pub chains: Vec<AuditChainView>,
 }
 

@@ -1,4 +1,5 @@
-//! Events, as the document describes them. They are never built: an event goes out as the bytes that it is kept as.
+//! Events as the document describes them. No code builds these types: an event leaves as its stored
+//! bytes.
 
 use poem_openapi::Object;
 use uuid::Uuid;
@@ -10,30 +11,31 @@ use super::super::json::RawObject;
 use super::super::text::{EventType, Text};
 use super::At;
 
-/// Something that happened.
+/// An event of the log.
 #[derive(Object)]
 #[oai(rename = "Event")]
 pub struct EventView {
-    /// Its name for ever.
+    /// The id of the event, which never changes.
     event_id: Uuid,
-    /// When the log took it in.
+    /// When the log accepted the event.
     timestamp: At,
-    /// What happened. Known: task.created .assigned .started .progress .retrying .lost .completed .failed .cancelled
-    /// .requeued .released .promoted .reprioritized, approval.requested .approved .rejected .expired, sla.warning .violation .notification,
-    /// deploy.started .succeeded .failed, alert.triggered .ack .resolved, pr.opened .merged, kb.updated
-    /// .gap_detected, agent.online .offline; others of this form may be published.
+    /// The type of the event. Known: task.created .assigned .started .progress .retrying .lost
+    /// .completed .failed .cancelled .requeued .released .promoted .reprioritized,
+    /// approval.requested .approved .rejected .expired, sla.warning .violation .notification,
+    /// deploy.started .succeeded .failed, alert.triggered .ack .resolved, pr.opened .merged,
+    /// kb.updated .gap_detected, agent.online .offline; clients may publish others of this form.
     event_type: Text<EventType>,
-    /// How urgent it is.
+    /// How urgent the event is.
     priority: Text<EventPriority>,
-    /// Who said so.
+    /// The source of the event: an agent, a client or `orchestrator`.
     source_agent: String,
-    /// Joins it with the client's traces.
+    /// The id that joins the event with the client's traces.
     trace_id: Option<String>,
-    /// The task that it is about.
+    /// The task that the event is about.
     task_id: Option<Text<TaskId>>,
-    /// What is to be said of it.
+    /// The facts of the event; its type says which members there are.
     payload: RawObject,
-    /// What else subscribers should know; `external` is true if a client published it.
+    /// More information for subscribers; `external` is true if a client published the event.
     metadata: RawObject,
 }
 
@@ -41,24 +43,24 @@ pub struct EventView {
 #[derive(Object)]
 #[oai(rename = "CloudEvent")]
 pub struct CloudEventView {
-    /// Always `1.0`.
+    /// The version of CloudEvents, always `1.0`.
     specversion: String,
     /// The id of the event.
     id: Uuid,
-    /// Who said so, as a path: `/orchestrator/<source agent>`.
+    /// The source of the event as a path: `/orchestrator/<source agent>`.
     source: String,
-    /// What happened.
+    /// The type of the event.
     #[oai(rename = "type")]
     kind: Text<EventType>,
-    /// When the log took it in.
+    /// When the log accepted the event.
     time: At,
-    /// Always `application/json`.
+    /// The media type of `data`, always `application/json`.
     datacontenttype: String,
-    /// The task that it is about; absent: none.
+    /// The task that the event is about; absent if there is none.
     subject: Option<Text<TaskId>>,
-    /// The W3C trace context of the task's submission; absent: none.
+    /// The W3C trace context of the task's submission; absent if there is none.
     traceparent: Option<String>,
-    /// The event itself.
+    /// The event itself, as other readers get it.
     data: EventView,
 }
 
@@ -66,25 +68,27 @@ pub struct CloudEventView {
 #[derive(Object)]
 #[oai(rename = "EventPage")]
 pub struct EventPageView {
-    /// The events, oldest first.
+    /// The events of the page, oldest first.
     items: Vec<EventView>,
-    /// What to send as `after` for the next page, now or later: the log never ends.
+    /// The `after` of the next page, now or later: the log never ends.
     next_cursor: String,
-    /// Whether the log goes on after this page now. A page may be short, even empty, though it does.
+    /// Whether the log has more events after this page now. A page may be short, even empty, and
+    /// still have more.
     has_more: bool,
-    /// Whether events after the place that was asked for were trimmed from the log.
+    /// Whether events after the requested cursor were trimmed from the log.
     has_gap: bool,
 }
 
-/// A page of the event log with CloudEvents.
+/// A page of the event log whose items are CloudEvents.
 #[derive(Object)]
 pub struct CloudEventPage {
-    /// The events, oldest first.
+    /// The events of the page, oldest first.
     items: Vec<CloudEventView>,
-    /// What to send as `after` for the next page, now or later: the log never ends.
+    /// The `after` of the next page, now or later: the log never ends.
     next_cursor: String,
-    /// Whether the log goes on after this page now. A page may be short, even empty, though it does.
+    /// Whether the log has more events after this page now. A page may be short, even empty, and
+    /// still have more.
     has_more: bool,
-    /// Whether events after the place that was asked for were trimmed from the log.
+    /// Whether events after the requested cursor were trimmed from the log.
     has_gap: bool,
 }

@@ -1,6 +1,6 @@
-//! What clients are shown. A view is made from a domain value by `From`; nothing else builds one.
+//! What clients see. A view is made from a domain value by `From`, and nowhere else.
 //!
-//! Every field of a view is always written: one that has nothing to say is `null`.
+//! A view always has every field; one without a value is `null`.
 
 mod agent;
 mod approval;
@@ -30,10 +30,10 @@ use crate::domain::task::Millis;
 
 use super::text::{Text, Time};
 
-/// A point in time on the wire.
+/// A point in time in an answer.
 pub type At = Text<Time>;
 
-/// Shows a time.
+/// Converts a time of the domain to its form in an answer.
 pub fn at(millis: Millis) -> At {
     Text(Time(millis))
 }

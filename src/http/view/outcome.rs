@@ -1,4 +1,4 @@
-//! What became of single items of a request that has many.
+//! The results of single items of a request that has many.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -13,69 +13,71 @@ use super::super::field::MAX_FAULTS;
 use super::super::text::Text;
 use super::{At, TaskView, TasksClaimed};
 
-/// What became of each task of a batch, in order.
+/// The results of a batch.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct BatchResult {
-    /// One entry a task.
+    /// One result for each task, in their order.
     pub results: Vec<BatchItemResult>,
 }
 
-/// What became of one task of a batch.
+/// The result of one task of a batch.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct BatchItemResult {
-    /// The status that the task would have had alone: 201, 200 for a replay, or that of the problem.
+    /// The status that the task would have had alone: 201, 200 for a replay, or that of the
+    /// problem.
     pub status: u16,
     /// The task, if it was accepted; without its payload and metadata, which the client has.
     pub task: Option<TaskView>,
-    /// Why not, if it was refused. Faults beyond the 100th of all items are left out.
+    /// Why the task was refused; null if it was accepted. Faults beyond the 100th of all items are
+    /// left out.
     pub problem: Option<Problem>,
 }
 
-/// What became of each outcome, in order, and the tasks that were claimed.
+/// The results of several outcomes, and the tasks that were claimed.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct OutcomesResult {
-    /// One entry an outcome.
+    /// One result for each outcome, in their order.
     pub results: Vec<OutcomeResult>,
     /// The tasks of `claim`; null without one, or if it was refused.
     pub claimed: Option<TasksClaimed>,
-    /// Why `claim` was refused. The outcomes were taken all the same.
+    /// Why `claim` was refused; null if it was not. The outcomes count all the same.
     pub claim_problem: Option<Problem>,
 }
 
-/// What became of one outcome.
+/// The result of reporting one outcome.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct OutcomeResult {
-    /// The task.
+    /// The task of the attempt.
     pub task_id: Text<TaskId>,
-    /// The attempt that was reported on.
+    /// The attempt of the outcome.
     pub attempt: u32,
-    /// Where the task is now, if the outcome was taken.
+    /// The status of the task after the outcome; null if it was refused.
     pub status: Option<Text<State>>,
-    /// Why not, if it was refused.
+    /// Why the outcome was refused; null if it was accepted.
     pub problem: Option<Problem>,
 }
 
-/// What a report on one attempt led to.
+/// The result of a report on one attempt.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct Reported {
-    /// The task.
+    /// The task of the attempt.
     pub task_id: Text<TaskId>,
-    /// The attempt that was reported on.
+    /// The attempt of the report.
     pub attempt: u32,
-    /// Where the task is now.
+    /// The status of the task after the report.
     pub status: Text<State>,
 }
 
-/// Until when a lease is.
+/// The lease after a heartbeat.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct LeaseView {
-    /// Until when the agent may stay silent.
+    /// When the lease ends, unless the agent sends another heartbeat before.
     pub lease_expires_at: At,
 }
 
 impl BatchResult {
-    /// The results; the faults of all items together are no more than those of one body, so that a list of empty items
-    /// is not answered at length.
+    /// Builds the answer. All items together report no more faults than one body may have, so that
+    /// a list of empty items does not cause a large answer.
     pub fn new(mut results: Vec<BatchItemResult>) -> Self {
         let mut left = MAX_FAULTS;
         for problem in results.iter_mut().filter_map(|result| result.problem.as_mut()) {
@@ -87,7 +89,7 @@ impl BatchResult {
 }
 
 impl BatchItemResult {
-    /// The entry of a task that was refused; `base` is where it stands in the body.
+    /// The entry of a refused task; `base` is its place in the body.
     pub fn refused(refusal: Refusal, base: &str) -> Self {
         let problem = refusal.into_problem(base);
         Self { status: problem.status, task: None, problem: Some(problem) }

@@ -1,4 +1,4 @@
-//! How the promises were kept.
+//! The SLA report: how many tasks met their deadlines.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -11,77 +11,78 @@ use crate::engine::SlaReport;
 use super::super::text::Text;
 use super::{At, at};
 
-/// How the promises were kept of the tasks that ended, or were first started, within some hours.
+/// The SLA figures of the tasks that ended, or first started, within a range of hours.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "SlaReport")]
 pub struct SlaReportView {
-    /// From the beginning of this hour, …
+    /// The start of the first hour of the report.
     pub from: At,
-    /// … to the beginning of this one.
+    /// The end of the last hour of the report.
     pub to: At,
-    /// One for each group that has figures; without `group_by` there is one for all, or none.
+    /// One for each group that has figures; without `group_by` there is one for all tasks, or none.
     pub groups: Vec<SlaGroupView>,
-    /// All of them together.
+    /// The figures of all groups together.
     pub total: SlaFiguresView,
 }
 
-/// What became of the tasks of one group.
+/// The figures of one group of tasks.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "SlaGroup")]
 pub struct SlaGroupView {
-    /// Of this type; null: of any.
+    /// The task type of the group; null if the report is not grouped by type.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     pub kind: Option<Text<Name>>,
-    /// Of this priority; null: of any.
+    /// The priority of the group; null if the report is not grouped by priority.
     pub priority: Option<Text<Priority>>,
-    /// Of this agent; null: of any.
+    /// The agent of the group; null if the report is not grouped by agent.
     pub agent: Option<Text<Name>>,
-    /// What became of them.
+    /// The figures of the group.
     #[serde(flatten)]
     #[oai(flatten)]
     pub figures: SlaFiguresView,
 }
 
-/// What became of tasks. A task counts in the hour in which it ended; its start and its wait in that of its first start.
+/// Counts of tasks and their times. A task counts in the hour in which it ended; its start and its
+/// wait count in the hour of its first start.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "SlaFigures")]
 pub struct SlaFiguresView {
-    /// How many were completed.
+    /// How many tasks were completed.
     pub completed: u64,
-    /// How many were given up.
+    /// How many tasks failed for good.
     pub failed: u64,
-    /// How many were called off.
+    /// How many tasks were cancelled.
     pub cancelled: u64,
-    /// How many were completed in time, of those with a time to finish.
+    /// How many tasks with a deadline to finish were completed in time.
     pub met: u64,
-    /// How many ended after the warning of their time to finish; in time or not.
+    /// How many tasks ended after the warning before their deadline to finish, in time or not.
     pub warned: u64,
-    /// How many ended after their time to finish, however they ended.
+    /// How many tasks ended after their deadline to finish, in any final status.
     pub violated: u64,
-    /// Met of met and violated, in percent; null: there were none.
+    /// The part of met in met and violated, in percent; null if both are 0.
     pub attainment_percent: Option<f64>,
-    /// The same of the time to start.
+    /// The same figures for the deadline to start.
     pub start: SlaStartView,
-    /// From when a task could start to its first start, without the wait for humans.
+    /// The time from when a task could start to its first start, without the wait for humans.
     pub wait_ms: PercentilesView,
-    /// The last attempt of tasks that were completed or given up.
+    /// The time of the last attempt of tasks that were completed or failed.
     pub run_ms: PercentilesView,
-    /// The wait for humans of the tasks that waited for any.
+    /// The time that tasks waited for humans, of those that did.
     pub human_ms: PercentilesView,
 }
 
-/// What became of promised times to start.
+/// The SLA figures of deadlines to start.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "SlaStart")]
 pub struct SlaStartView {
-    /// How many were started in time.
+    /// How many tasks started in time.
     pub met: u64,
-    /// How many were started, or ended without a start, after the warning.
+    /// How many tasks started, or ended without a start, after the warning.
     pub warned: u64,
-    /// How many were started, or ended without a start, too late.
+    /// How many tasks started, or ended without a start, after their deadline to start.
     pub violated: u64,
-    /// Met of met and violated, in percent; null: there were none.
+    /// The part of met in met and violated, in percent; null if both are 0.
     pub attainment_percent: Option<f64>,
 }
 
@@ -89,13 +90,13 @@ pub struct SlaStartView {
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Percentiles")]
 pub struct PercentilesView {
-    /// Of how many tasks.
+    /// How many tasks the percentiles cover.
     pub count: u64,
-    /// Half of them took no longer; null: there were none.
+    /// The time that half of the tasks did not exceed; null if there were none.
     pub p50: Option<u64>,
-    /// 95 of 100 took no longer.
+    /// The time that 95 % of the tasks did not exceed; null if there were none.
     pub p95: Option<u64>,
-    /// 99 of 100 took no longer.
+    /// The time that 99 % of the tasks did not exceed; null if there were none.
     pub p99: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! The rules in force, and what they say of one submission.
+//! The rules in force, and their decision on one submission.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -15,37 +15,37 @@ use super::super::json::Raw;
 use super::super::text::Text;
 use super::approval::TermsView;
 
-/// The rules in force.
+/// The routing rules and approval rules in force.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Rules")]
 pub struct RulesView {
-    /// Who does what: the first rule that applies decides.
+    /// The routing rules: the first one that applies determines the agent.
     pub rules: Vec<RoutingRuleView>,
-    /// What a human must approve: the first rule that applies, or cannot be evaluated, decides.
+    /// The approval rules: the first one that applies, or cannot be evaluated, decides.
     pub approvals: Vec<ApprovalRuleView>,
 }
 
-/// Who gets a task.
+/// A rule that sends tasks to an agent.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "RoutingRule")]
 pub struct RoutingRuleView {
-    /// Who.
+    /// The agent that gets the tasks.
     pub agent: Text<Name>,
-    /// When.
+    /// The condition under which the rule applies.
     pub when: ConditionView,
 }
 
-/// One reason to ask a human.
+/// A rule that requires an approval, or exempts tasks from one.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "ApprovalRule")]
 pub struct ApprovalRuleView {
-    /// What approvers are shown as the reason.
+    /// The name of the rule, which approvers see as the reason.
     pub name: String,
-    /// When.
+    /// The condition under which the rule applies.
     pub when: ConditionView,
-    /// Whether it asks; false: it waves through.
+    /// Whether the rule requires an approval; false if it exempts tasks from the rules after it.
     pub required: bool,
-    /// Who decides, and how.
+    /// Who decides, how many must approve, and by when.
     pub terms: TermsView,
 }
 
@@ -53,13 +53,13 @@ pub struct ApprovalRuleView {
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Condition")]
 pub struct ConditionView {
-    /// The task has one of these types.
+    /// The types of which the task must have one.
     pub types: Vec<Text<Name>>,
-    /// The task has one of these priorities.
+    /// The priorities of which the task must have one.
     pub priorities: Vec<Text<Priority>>,
-    /// The task comes from one of these sources.
+    /// The sources of which the task must have one.
     pub sources: Vec<Text<Name>>,
-    /// Each of these fields is as said.
+    /// The tests on fields of the task, all of which must hold.
     #[serde(rename = "where")]
     #[oai(rename = "where")]
     pub fields: Vec<FieldTestView>,
@@ -69,25 +69,26 @@ pub struct ConditionView {
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "FieldTest")]
 pub struct FieldTestView {
-    /// `payload.<name>` or `metadata.<name>`.
+    /// The field to test: `payload.<name>` or `metadata.<name>`.
     pub field: String,
-    /// The test holds if the field is one of these; empty: see `unless`.
+    /// The test holds if the field is one of these; empty if `unless` is used.
     pub equals: Vec<Raw>,
-    /// The test holds unless the field is one of these; empty: see `equals`.
+    /// The test holds unless the field is one of these; empty if `equals` is used.
     pub unless: Vec<Raw>,
     /// Whether the test holds for a field that is absent or null.
     pub or_missing: bool,
 }
 
-/// Where a submission would go, and why.
+/// Where a submission would go, and which rules decide that.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Explanation")]
 pub struct ExplanationView {
-    /// Who would get it; null: no rule applies and it would be refused.
+    /// The agent that would get the task; null if no rule applies, so that the task would be
+    /// refused.
     pub agent: Option<Text<Name>>,
-    /// The number of the routing rule, from 0.
+    /// The index of the routing rule that applies, from 0.
     pub rule: Option<u64>,
-    /// The approval rule that would hold it; null: none.
+    /// The approval rule that would hold the task; null if no approval is required.
     pub approval_rule: Option<String>,
 }
 
@@ -112,7 +113,8 @@ impl From<&RoutingRule> for RoutingRuleView {
 }
 
 fn rule_view(rule: &ApprovalRule, settings: &engine::Approvals) -> ApprovalRuleView {
-    let (name, required) = (rule.name.clone(), rule.required);
+    let name = rule.name.clone();
+    let required = rule.required;
     ApprovalRuleView {
         name,
         when: (&rule.when).into(),
@@ -134,10 +136,6 @@ impl From<&Condition> for ConditionView {
 
 impl From<&FieldTest> for FieldTestView {
     fn from(test: &FieldTest) -> Self {
-        let raw = |values: &[Value]| {
-            let read = |value: &Value| RawValue::from_string(value.to_string()).ok().map(Raw);
-            values.iter().filter_map(read).collect()
-        };
         Self {
             field: test.field.clone(),
             equals: raw(&test.equals),
@@ -145,6 +143,13 @@ impl From<&FieldTest> for FieldTestView {
             or_missing: test.holds_if_missing(),
         }
     }
+}
+
+fn raw(values: &[Value]) -> Vec<Raw> {
+    values
+        .iter()
+        .filter_map(|value| RawValue::from_string(value.to_string()).ok().map(Raw))
+        .collect()
 }
 
 impl From<Explanation> for ExplanationView {

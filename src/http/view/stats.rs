@@ -1,4 +1,4 @@
-//! How the whole fleet stands.
+//! Figures of the whole fleet.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,22 @@ use crate::engine::Stats;
 
 use super::{AgentView, At, at};
 
-/// How the whole fleet stands.
+/// How many tasks there are, by status, priority and agent.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Stats")]
 pub struct StatsView {
     /// The three figures that matter most.
     pub queue: QueueView,
-    /// Tasks in each status.
+    /// How many tasks are in each status.
     pub by_status: BTreeMap<String, u64>,
-    /// Open tasks of each priority.
+    /// How many open tasks have each priority.
     pub by_priority: BTreeMap<String, u64>,
-    /// How each agent's subject stands.
+    /// The state of each agent and its subject.
     pub by_agent: BTreeMap<String, AgentView>,
-    /// How long the head of the priority queue has waited, in milliseconds; null: the queue is empty.
+    /// How long the head of the priority queue has waited, in milliseconds; null if the queue is
+    /// empty.
     pub oldest_pending_ms: Option<u64>,
-    /// When this was counted.
+    /// When the figures were counted.
     pub timestamp: At,
 }
 
@@ -32,46 +33,45 @@ pub struct StatsView {
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Queue")]
 pub struct QueueView {
-    /// Tasks that could start now: pending or assigned.
+    /// How many tasks could start now: pending or assigned.
     pub pending_tasks: u64,
-    /// Tasks in progress.
+    /// How many tasks are in progress.
     pub processing_tasks: u64,
-    /// Tasks in any status, the finished ones that are still kept included.
+    /// How many tasks there are in any status, including final ones that are still kept.
     pub total_tasks: u64,
+}
+
+/// How many tasks are in the states for which `is_counted` holds.
+fn tasks_in(stats: &Stats, is_counted: fn(State) -> bool) -> u64 {
+    let counted = stats.by_status.iter().filter(|(state, _)| is_counted(*state));
+    counted.map(|(_, count)| count).sum()
 }
 
 impl From<Stats> for StatsView {
     fn from(stats: Stats) -> Self {
-        let sum = |is_counted: fn(State) -> bool| {
-            stats
-                .by_status
-                .iter()
-                .filter(|(state, _)| is_counted(*state))
-                .map(|(_, count)| count)
-                .sum()
-        };
         let queue = QueueView {
-            pending_tasks: sum(|state| matches!(state, State::Pending | State::Assigned)),
-            processing_tasks: sum(|state| state == State::InProgress),
-            total_tasks: sum(|_| true),
+            pending_tasks: tasks_in(&stats, |state| {
+                matches!(state, State::Pending | State::Assigned)
+            }),
+            processing_tasks: tasks_in(&stats, |state| state == State::InProgress),
+            total_tasks: tasks_in(&stats, |_| true),
         };
-        let word = |state: &str| state.to_owned();
         Self {
             queue,
             by_status: stats
                 .by_status
                 .into_iter()
-                .map(|(state, count)| (word(state.as_str()), count))
+                .map(|(state, count)| (state.as_str().to_owned(), count))
                 .collect(),
             by_priority: stats
                 .by_priority
                 .into_iter()
-                .map(|(level, count)| (word(level.as_str()), count))
+                .map(|(level, count)| (level.as_str().to_owned(), count))
                 .collect(),
             by_agent: stats
                 .by_agent
                 .into_iter()
-                .map(|one| (word(one.agent.as_str()), one.into()))
+                .map(|one| (one.agent.as_str().to_owned(), one.into()))
                 .collect(),
             oldest_pending_ms: stats.oldest_pending_ms,
             timestamp: at(stats.at),

@@ -1,4 +1,4 @@
-//! Tasks, their timelines and what agents are handed.
+//! Tasks, their timelines, and the tasks that agents claim.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -15,126 +15,127 @@ use super::super::part::Part;
 use super::super::text::Text;
 use super::{ApprovalView, At, WaitingView, at};
 
-/// A task.
+/// A task: what was submitted, and what became of it.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Task")]
 pub struct TaskView {
-    /// Its name for ever.
+    /// The id of the task, which never changes.
     pub task_id: Text<TaskId>,
-    /// What kind of work it is. Known from the start: faq, bugfix, deploy, investigate, monitor, alert,
-    /// refactor, feature, kb_update; more by configuration.
+    /// The type of the task. Predefined: faq, bugfix, deploy, investigate, monitor, alert,
+    /// refactor, feature, kb_update; configuration adds more.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     pub kind: Text<Name>,
-    /// Where it is.
+    /// The status of the task.
     pub status: Text<State>,
-    /// How urgent it is; P0 is always first.
+    /// How urgent the task is; P0 always comes first.
     pub priority: Text<Priority>,
-    /// Which part of the client's world it comes from.
+    /// The part of the client's system that the task comes from.
     pub source: Text<Name>,
-    /// What to do, byte for byte as it was sent. Absent in lists, unless `include` names it.
+    /// The work to do, byte for byte as it was sent. Absent in lists, unless `include` names it.
     #[serde(skip_serializing_if = "Part::is_left_out")]
     pub payload: Part<RawObject>,
-    /// What else the client sent with it, byte for byte. Absent in lists, unless `include` names it.
+    /// More information from the client, byte for byte. Absent in lists, unless `include` names it.
     #[serde(skip_serializing_if = "Part::is_left_out")]
     pub metadata: Part<Option<RawObject>>,
-    /// What was promised in time.
+    /// The deadlines of the task; null if it has none.
     pub sla: Option<SlaView>,
-    /// The agent that it is or was assigned to.
+    /// The agent that the task is or was assigned to.
     pub assigned_to: Option<Text<Name>>,
     /// The task that this one is a part of.
     pub parent_task_id: Option<Text<TaskId>>,
-    /// What becomes of it when that one is cancelled; null: it has no parent.
+    /// What happens to the task if its parent is cancelled; null if it has no parent.
     pub on_parent_cancel: Option<Text<OnParentCancel>>,
-    /// Joins it with the client's traces.
+    /// The id that joins the task with the client's traces.
     pub trace_id: Option<String>,
     /// The W3C trace context of the submission.
     pub traceparent: Option<String>,
-    /// Who handed it in, such as `key:ops` or `user:alice`.
+    /// Who submitted the task, such as `key:ops` or `user:alice`.
     pub submitted_by: String,
-    /// When it was accepted.
+    /// When the task was accepted.
     pub created_at: At,
-    /// When it may start, while that is ahead.
+    /// When the task may start; null once that time has come.
     pub scheduled_for: Option<At>,
-    /// When it last entered its agent's subject.
+    /// When the task last entered its agent's subject.
     pub assigned_at: Option<At>,
-    /// When its newest attempt began.
+    /// When the newest attempt of the task started.
     pub started_at: Option<At>,
-    /// When it was completed, failed or cancelled.
+    /// When the task was completed, failed or cancelled.
     pub completed_at: Option<At>,
-    /// When its status last changed.
+    /// When the status of the task last changed.
     pub updated_at: At,
-    /// Failed attempts since the submission or the last retry by hand.
+    /// How many attempts failed since the submission or the last retry by a client.
     pub retry_count: u32,
-    /// How many failed attempts are followed by another.
+    /// How many failed attempts are retried.
     pub max_retries: u32,
-    /// Leases that ended in silence.
+    /// How many leases of the task were lost: they ended without a report.
     pub lost_count: u32,
-    /// The newest attempt, which reports carry beside their lease; 0: never claimed.
+    /// The newest attempt, which reports carry beside their lease; 0 if the task was never claimed.
     pub attempt: u32,
-    /// How long one attempt may take in all, in milliseconds.
+    /// How long one attempt may take as a whole, in milliseconds.
     pub timeout_ms: Option<u64>,
-    /// Why the last attempt failed, or why the task was called off.
+    /// Why the last attempt failed, or why the task was cancelled.
     pub error: Option<String>,
-    /// What the agent reported: any JSON, byte for byte. Absent in lists, unless `include` names it.
+    /// The result that the agent reported: any JSON, byte for byte. Absent in lists, unless
+    /// `include` names it.
     #[serde(skip_serializing_if = "Part::is_left_out")]
     pub result: Part<Option<Raw>>,
-    /// What the agent last said of its progress.
+    /// The progress that the agent last reported.
     pub progress: Option<ProgressView>,
-    /// Of its content: 1, and one more for every time that an approver changed the payload.
+    /// The version of the content: 1, and one more each time an approver changes the payload.
     pub version: u32,
-    /// Its newest approval.
+    /// The id of the newest approval of the task.
     pub approval_id: Option<Text<ApprovalId>>,
-    /// That approval: what was asked, changed and answered. Not in the answer to a submission, and not where it stands
-    /// beside the task.
+    /// The newest approval: its content, changes and decision. Absent in the answer to a
+    /// submission, and where the approval stands beside the task.
     pub approval: Option<ApprovalView>,
-    /// What it waits for, where a single task is read.
+    /// What the task waits for; present only if one task is read.
     pub why_waiting: Option<WaitingView>,
-    /// How long it has waited for humans while it could have gone on, in milliseconds.
+    /// How long the task has waited for humans while it could have run, in milliseconds.
     pub waiting_for_human_ms: u64,
 }
 
-/// What was promised in time.
+/// The deadlines of a task, and whether they are met.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Sla")]
 pub struct SlaView {
-    /// The promise in the client's words, such as `4h`.
+    /// The target in the client's words, such as `4h`.
     pub target: Option<String>,
     /// When the task must be finished.
     pub deadline: Option<At>,
-    /// After how much of the time to warn, in percent.
+    /// At what part of the time to warn, in percent.
     pub alert_threshold: u8,
-    /// How it stands: what was announced of its time to finish.
+    /// Whether a warning or a violation of the deadline to finish was announced.
     pub state: Text<SlaState>,
-    /// When the first attempt must have begun.
+    /// When the first attempt must have started.
     pub start_deadline: Option<At>,
-    /// How that stands; null: nothing was promised of it.
+    /// The same for the deadline to start; null if there is none.
     pub start_state: Option<Text<SlaState>>,
 }
 
-/// How far an agent is.
+/// The progress of an attempt.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Progress")]
 pub struct ProgressView {
-    /// 0 to 100.
+    /// How much is done, in percent, 0 to 100.
     pub percent: f64,
-    /// What it is at.
+    /// What the agent is doing.
     pub message: Option<String>,
 }
 
 /// A page of tasks, newest first.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct TaskPage {
-    /// The tasks.
+    /// The tasks of the page.
     pub items: Vec<TaskView>,
-    /// What to send as `cursor` for the next page; null: this was the last.
+    /// The `cursor` of the next page; null if this is the last page.
     pub next_cursor: Option<String>,
 }
 
-/// A task whose status was changed.
+/// A task after a change of its status.
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct StatusChanged {
-    /// Always true: a change that is refused is answered with a problem.
+    /// Always true: a refused change is answered with a problem.
     pub success: bool,
     /// The task after it.
     #[serde(flatten)]
@@ -142,7 +143,7 @@ pub struct StatusChanged {
     pub task: TaskView,
 }
 
-/// A task that an agent holds now.
+/// A task that an agent now holds.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "ClaimedTask")]
 pub struct ClaimedView {
@@ -150,18 +151,18 @@ pub struct ClaimedView {
     pub task: TaskView,
     /// The attempt, which every report on it carries.
     pub attempt: u32,
-    /// What every report on the attempt carries beside it: secret, only the claim is answered with it, and good only
-    /// with the credential that claimed.
+    /// The lease, which every report on the attempt carries too. It is secret: only the claim
+    /// returns it, and it is valid only with the credential that claimed.
     pub lease: String,
-    /// Until when the agent may stay silent.
+    /// When the lease ends, unless the agent sends a heartbeat before.
     pub lease_expires_at: At,
 }
 
-/// What an agent was handed.
+/// The tasks that a claim returned.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "ClaimedTasks")]
 pub struct TasksClaimed {
-    /// The highest priority first; empty: nothing came in time.
+    /// The tasks, highest priority first; empty if none came in time.
     pub tasks: Vec<ClaimedView>,
 }
 
@@ -169,18 +170,19 @@ pub struct TasksClaimed {
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Transition")]
 pub struct TransitionView {
-    /// When.
+    /// When the transition was made.
     pub at: At,
-    /// What was done. Known: submit, approve, reject, lapse, promote, route, claim, take, extend, complete,
-    /// retry, fail, release, reap, cancel, warn, violate, notify, reprioritize, expire, requeue.
+    /// What was done. Known: submit, approve, reject, lapse, promote, route, claim, take, extend,
+    /// complete, retry, fail, release, reap, cancel, warn, violate, notify, reprioritize, expire,
+    /// requeue.
     pub verb: Text<Verb>,
-    /// The status that it led to.
+    /// The status of the task after the transition.
     pub status: Text<State>,
-    /// Who did it, or `orchestrator`.
+    /// Who made the transition; `orchestrator` for its own.
     pub actor: String,
-    /// The attempt that was current.
+    /// The attempt that was current at that time.
     pub attempt: u32,
-    /// Why, where somebody said so.
+    /// Why the transition was made, if a reason was given.
     pub reason: Option<String>,
 }
 
@@ -188,7 +190,7 @@ pub struct TransitionView {
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Timeline")]
 pub struct TimelinePage {
-    /// The transitions.
+    /// The transitions, oldest first.
     pub items: Vec<TransitionView>,
     /// Always null: a timeline is one page.
     pub next_cursor: Option<String>,
@@ -251,7 +253,7 @@ impl From<Progress> for ProgressView {
 }
 
 impl TaskView {
-    /// The view without the parts that were not asked for.
+    /// The view without the large members that the client did not request.
     pub fn with(mut self, parts: Parts) -> Self {
         self.payload.keep_if(parts.payload);
         self.metadata.keep_if(parts.metadata);
@@ -262,7 +264,7 @@ impl TaskView {
 }
 
 impl TaskPage {
-    /// The page, whose tasks were read with these parts.
+    /// Builds the page; `parts` says with which large members the tasks were read.
     pub fn new(page: Page<Task>, parts: Parts) -> Self {
         let items = page.items.into_iter().map(|task| TaskView::from(task).with(parts));
         Self { items: items.collect(), next_cursor: page.next_cursor }

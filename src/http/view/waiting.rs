@@ -1,4 +1,4 @@
-//! What a task waits for.
+//! Why an open task does not run yet.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -15,39 +15,49 @@ use super::{At, TaskView, at};
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "WhyWaiting")]
 pub struct WaitingView {
-    /// In one word. Known: approval, answer, start, retry, content, router, agent_paused, agent_absent, agent_busy.
+    /// The reason as a word. Known: approval, answer, start, retry, content, router, agent_paused,
+    /// agent_absent, agent_busy.
     pub reason: String,
-    /// The same in a sentence.
+    /// The same reason as a sentence.
     pub detail: String,
-    /// The approval that it waits for, or that is for something else.
+    /// The approval that the task waits for, or that is for other content.
     pub approval_id: Option<Text<ApprovalId>>,
-    /// The agent that it waits for.
+    /// The agent that the task waits for.
     pub agent: Option<Text<Name>>,
-    /// How many tasks are before it.
+    /// How many tasks come before this one.
     pub ahead: Option<u64>,
-    /// When the wait is over, if that is known.
+    /// When the wait ends; null if that is unknown.
     pub until: Option<At>,
 }
 
-impl From<Waiting> for WaitingView {
-    fn from(waiting: Waiting) -> Self {
-        let said = |reason: &str, detail: String| Self {
+impl WaitingView {
+    fn new(reason: &str, detail: String) -> Self {
+        Self {
             reason: reason.to_owned(),
             detail,
             approval_id: None,
             agent: None,
             ahead: None,
             until: None,
-        };
+        }
+    }
+}
+
+impl From<Waiting> for WaitingView {
+    fn from(waiting: Waiting) -> Self {
         match waiting {
             Waiting::Approval { id, asked, is_ask, until } => {
                 let (reason, who) = if is_ask {
-                    ("answer", "Its agent asked")
+                    ("answer", "Its agent requests an approval")
                 } else {
-                    ("approval", "The policy asks")
+                    ("approval", "An approval rule applies")
                 };
                 let detail = format!("{who}: {asked} must decide on approval {id}.");
-                Self { approval_id: Some(Text(id)), until: until.map(at), ..said(reason, detail) }
+                Self {
+                    approval_id: Some(Text(id)),
+                    until: until.map(at),
+                    ..Self::new(reason, detail)
+                }
             }
             Waiting::Time { until, is_retry } => {
                 let (reason, detail) = if is_retry {
@@ -55,17 +65,18 @@ impl From<Waiting> for WaitingView {
                 } else {
                     ("start", "It was submitted with a start that is still ahead.")
                 };
-                Self { until: Some(at(until)), ..said(reason, detail.to_owned()) }
+                Self { until: Some(at(until)), ..Self::new(reason, detail.to_owned()) }
             }
             Waiting::Content { approval } => {
-                let detail = "Its content is not what was approved, so no agent gets it: cancel it and submit it again.";
-                Self { approval_id: approval.map(Text), ..said("content", detail.to_owned()) }
+                let detail = "The content is not the approved content, so no agent gets the \
+                              task: cancel it and submit it again.";
+                Self { approval_id: approval.map(Text), ..Self::new("content", detail.to_owned()) }
             }
             Waiting::Router { ahead } => {
                 let detail = format!(
-                    "It is in the priority queue behind {ahead} tasks; a worker takes them on."
+                    "It is in the priority queue behind {ahead} tasks; a worker routes them."
                 );
-                Self { ahead: Some(ahead), ..said("router", detail) }
+                Self { ahead: Some(ahead), ..Self::new("router", detail) }
             }
             Waiting::Agent { agent, ahead, is_paused, sessions } => {
                 let (reason, detail) = match (is_paused, sessions) {
@@ -75,7 +86,7 @@ impl From<Waiting> for WaitingView {
                     (false, 0) => (
                         "agent_absent",
                         format!(
-                            "No process of {agent} called lately; {ahead} tasks are before it."
+                            "No process of {agent} called recently; {ahead} tasks are before it."
                         ),
                     ),
                     (false, _) => (
@@ -83,7 +94,7 @@ impl From<Waiting> for WaitingView {
                         format!("{agent} has {sessions} processes; {ahead} tasks are before it."),
                     ),
                 };
-                Self { agent: Some(Text(agent)), ahead: Some(ahead), ..said(reason, detail) }
+                Self { agent: Some(Text(agent)), ahead: Some(ahead), ..Self::new(reason, detail) }
             }
         }
     }

@@ -189,7 +189,7 @@ async fn what_was_trimmed_is_said_as_a_gap() {
     let gap = late.next().await;
 
     assert_eq!((gap.event.as_str(), gap.id.as_str()), ("gap", place.as_str()));
-    assert_eq!(gap.json()["reason"], "events after your position were trimmed from the log");
+    assert_eq!(gap.json()["reason"], "events after your cursor were trimmed from the log");
     assert_eq!(late.numbers(3).await, [7, 8, 9]);
     let page = site.page(&format!("?after={place}")).await;
     assert_eq!((&page["has_gap"], page["items"].as_array().unwrap().len()), (&true.into(), 3));

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::{Blocked, Line, Phase};
 
 impl Line {
-    /// Whether the end of the client's sending is kept from the HTTP library for now: it would drop
-    /// the rest of an answer that is being sent.
+    /// Whether to hide the end of the client's sending from the HTTP library for now: the library
+    /// would drop the rest of an answer that is being sent.
     fn hides_end(&self) -> bool {
         self.is_half_closed() && self.lock().is_unsent
     }
@@ -44,7 +44,8 @@ impl Line {
         state.blocked.get_or_insert(Blocked { since: now, moved: now, read: 0 });
     }
 
-    /// All that there was to send is with the system. Returns whether the client's end is no longer hidden.
+    /// Records that all bytes were passed to the system. Returns whether the client's end is no
+    /// longer hidden.
     fn note_sent(&self) -> bool {
         let mut state = self.lock();
         let was_unsent = std::mem::take(&mut state.is_unsent);
@@ -54,8 +55,9 @@ impl Line {
         }
         let answer_bytes = std::mem::take(&mut state.answer_bytes);
         let has_receipt = state.receipt.is_some();
-        let is_half_closed = self.is_half_closed() || has_receipt && self.is_at_end();
-        // A client that has ended its sending may be gone: whoever serves the line waits for a reset.
+        let is_half_closed = self.is_half_closed() || (has_receipt && self.is_at_end());
+        // A client that has closed its sending side may be gone: the server of the line waits for a
+        // reset.
         let receipt = if is_half_closed { None } else { state.receipt.take() };
         drop(state);
         if let Some(receipt) = receipt {
@@ -69,7 +71,7 @@ impl Line {
         was_unsent && is_half_closed
     }
 
-    /// Whether the next that is to be read is the end of the client's sending.
+    /// Whether the next thing to read is the end of the client's sending.
     fn is_at_end(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         let is_end = recv(&self.stream, &mut [0], flags).is_ok_and(|(read, _)| read == 0);
@@ -79,8 +81,8 @@ impl Line {
         is_end
     }
 
-    /// Whether the HTTP library says `bytes` by itself, which it does only to refuse what is no
-    /// request. Its refusal has no body; ours is said in its place.
+    /// Whether `bytes` are the HTTP library's own refusal of bytes that are no request. That
+    /// refusal has no body; the gateway sends its own instead.
     fn keeps_back(&self, bytes: &[u8]) -> bool {
         let is_refusal = bytes.starts_with(b"HTTP/1.1 4") && bytes.ends_with(b"\r\n\r\n");
         if !is_refusal {
@@ -130,7 +132,7 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let line = &self.0;
         loop {
-            // Whoever sends the rest of the answer wakes the reader.
+            // The code that sends the rest of the answer wakes the reader.
             if line.hides_end() {
                 return Poll::Pending;
             }
@@ -188,7 +190,7 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The end is sent with the last word: see `say_goodbye`.
+        // The end is sent with the last answer: see `say_goodbye`.
         Poll::Ready(Ok(()))
     }
 }

@@ -13,80 +13,81 @@ use super::servers::Servers;
 /// How long connecting to one server may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// The longest wait between two attempts to come back.
+/// The longest wait between two attempts to reconnect.
 const RECONNECT_CAP: Duration = Duration::from_secs(2);
 
-/// How many reasons of one absence are logged.
+/// How many different reasons are logged while the connection is lost.
 const REASONS_MAX: usize = 8;
 
 /// Why NATS cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The credentials cannot be read.
+    /// The credentials cannot be read from their file.
     #[error("cannot read the file of `nats.credentials_file`")]
     Credentials(#[source] std::io::Error),
-    /// The URL cannot be used.
+    /// The URL is not one of a NATS server.
     #[error("`nats.url`: {0}")]
     Url(&'static str),
-    /// A setting is refused.
+    /// The NATS client refuses a setting.
     #[error("cannot connect to NATS")]
     Connect(#[source] async_nats::ConnectError),
-    /// There is no connection now.
-    #[error("NATS is away")]
+    /// The connection to NATS is lost at the moment.
+    #[error("NATS is disconnected")]
     Away,
     /// The stream cannot be created or read.
     #[error("cannot use the JetStream stream `{stream}`")]
     Stream {
-        /// Its name.
+        /// The name of the stream.
         stream: String,
-        /// What the server said.
+        /// The error of the server.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The stream is there, but is not what the bridge needs.
+    /// The stream exists, but does not take the subjects of the bridge.
     #[error("the JetStream stream `{stream}` does not take `{subjects}`; add that to its subjects")]
     WrongStream {
-        /// Its name.
+        /// The name of the stream.
         stream: String,
-        /// What it must take.
+        /// The subjects that the stream must take.
         subjects: String,
     },
-    /// A message was not taken, or not acknowledged in time.
-    #[error("NATS did not take an event")]
+    /// NATS did not accept a message, or did not acknowledge it in time.
+    #[error("NATS did not accept an event")]
     Publish(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The service could not be started.
+    /// The service that answers requests cannot be started.
     #[error("cannot answer requests over NATS")]
     Service(#[source] async_nats::Error),
 }
 
-/// Logs what happens to a connection, a fault that lasts once: it is met again with every attempt to come back.
+/// Logs what happens to a connection. A lasting fault is logged once, though every attempt to
+/// reconnect meets it again.
 fn log_events() -> impl Fn(Event) -> Ready<()> + Send + Sync + 'static {
-    let said = Mutex::new(BTreeSet::new());
+    let logged = Mutex::new(BTreeSet::new());
     move |event| {
-        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = logged.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Connected => {
-                said.clear();
-                tracing::info!("NATS is connected");
+                logged.clear();
+                tracing::info!("NATS connected");
             }
-            Event::Disconnected => tracing::warn!("NATS is away"),
+            Event::Disconnected => tracing::warn!("NATS disconnected, reconnecting"),
             Event::ClientError(_) | Event::ServerError(_) => {
                 let error = event.to_string();
-                if said.len() < REASONS_MAX && said.insert(error.clone()) {
-                    tracing::warn!(error, "NATS refuses, or cannot be reached");
+                if logged.len() < REASONS_MAX && logged.insert(error.clone()) {
+                    tracing::warn!(error, "NATS error, retrying");
                 }
             }
-            other => tracing::debug!(event = %other, "NATS"),
+            other => tracing::debug!(event = %other, "NATS connection event"),
         }
         ready(())
     }
 }
 
-/// A connection that comes back by itself, for ever; NATS need not be there yet.
+/// Returns a connection that reconnects without end; NATS need not be reachable yet.
 ///
 /// # Errors
 ///
-/// If the settings cannot be used. That NATS is away is none.
+/// The settings cannot be used. It is no error that NATS cannot be reached.
 pub async fn connect(settings: &Settings) -> Result<Client, Error> {
     let mut options = ConnectOptions::new()
         .name("orchestrator")

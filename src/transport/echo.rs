@@ -1,8 +1,9 @@
-//! Whether a message is heard: NATS says when a subject has no subscriber.
+//! Finds out whether a message had a subscriber, and whether a requester is still connected.
 //!
-//! A server answers a message that has a reply subject, and that goes to no subscriber, with the status "no
-//! responders". Messages of one connection are taken in order: so a message to ourselves behind it comes back after
-//! that answer would have, and until then is all that has to be waited for.
+//! A server answers a message that has a reply subject, but whose subject has no subscriber, with
+//! the status "no responders". The messages of one connection are processed in order: so a message
+//! to ourselves behind it comes back after that answer would have, and there is nothing else to
+//! wait for.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,20 +18,21 @@ use tokio::time::{sleep, timeout};
 
 use super::Error;
 
-/// How long a server may take to say that nobody listens. Without a word the message counts as heard.
+/// How long a server may take to report that there is no subscriber. Without a report the message
+/// counts as delivered.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a request may be in work before it is looked whether its requester is there.
+/// How long a request may be in work before its requester is checked for the first time.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
 
-/// How often that is looked at, of each request that waits.
+/// How often the requester of each waiting request is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
-/// Stands in the place of the last token of a reply subject. Clients drop what comes for a token of theirs that they
-/// do not know.
+/// The last token of the reply subject of a probe. Clients ignore messages for tokens of theirs
+/// that they do not know.
 const PROBE: &str = "orchestrator-probe";
 
-/// Asks, over one connection. Cheap to clone.
+/// Sends messages and probes over one connection. It is cheap to clone.
 #[derive(Clone)]
 pub struct Echo(Arc<Inner>);
 
@@ -38,11 +40,11 @@ struct Inner {
     client: Client,
     inbox: String,
     next: AtomicU64,
-    /// Who waits to hear whether a message was heard, by its number.
+    /// By the number of each message, the sender of its result.
     waiting: Mutex<HashMap<u64, oneshot::Sender<bool>>>,
 }
 
-/// Forgets a question that is answered or given up.
+/// Removes the entry of a message once its result arrived or its sender gave up.
 struct Asked<'a>(&'a Inner, u64);
 
 impl Drop for Asked<'_> {
@@ -53,13 +55,13 @@ impl Drop for Asked<'_> {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<bool>>> {
-        // Each holder makes one call on the map.
+        // Each holder makes one call on the map, so nothing is left half done.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Echo {
-    /// Subscribes to the answers, which [`Self::listen`] must be given.
+    /// Subscribes to the reports, which [`Self::listen`] must receive.
     ///
     /// # Errors
     ///
@@ -68,27 +70,32 @@ impl Echo {
         let inbox = client.new_inbox();
         let subscribed = client.subscribe(format!("{inbox}.*")).await;
         let answers = subscribed.map_err(|error| Error::Service(Box::new(error)))?;
-        let (next, waiting) = (AtomicU64::new(0), Mutex::default());
-        Ok((Self(Arc::new(Inner { client: client.clone(), inbox, next, waiting })), answers))
+        let inner = Inner {
+            client: client.clone(),
+            inbox,
+            next: AtomicU64::new(0),
+            waiting: Mutex::default(),
+        };
+        Ok((Self(Arc::new(inner)), answers))
     }
 
-    /// Takes the answers until there are no more.
+    /// Processes the reports until there are no more.
     pub async fn listen(&self, mut answers: Subscriber) {
         while let Some(answer) = answers.next().await {
             let number = answer.subject.rsplit('.').next().and_then(|token| token.parse().ok());
             let asked = number.and_then(|number: u64| self.0.lock().remove(&number));
             if let Some(asked) = asked {
-                // Who gave up the question needs no answer.
+                // A sender that gave up needs no result.
                 let _ = asked.send(answer.status != Some(StatusCode::NO_RESPONDERS));
             }
         }
     }
 
-    /// Publishes a message; whether a subscriber got it, as far as the server knows.
+    /// Publishes a message. Returns whether a subscriber got it, as far as the server knows.
     ///
     /// # Errors
     ///
-    /// It could not be published: there is no connection any more, or it is too large for the server.
+    /// It could not be published: the connection is lost, or it is too large for the server.
     pub async fn is_heard(
         &self,
         subject: Subject,
@@ -106,11 +113,12 @@ impl Echo {
         Ok(timeout(PATIENCE, receiver).await.map_or(true, |heard| heard.unwrap_or(true)))
     }
 
-    /// Returns when whoever waits for an answer at `reply` has left NATS.
+    /// Returns once the requester that waits for an answer at `reply` has disconnected.
     ///
-    /// That shows where clients have one subscription for all their answers, as they do by default: a message for
-    /// another token reaches it for as long as the client is there. With a subscription for this answer alone nothing
-    /// can be known before the answer, and this never returns.
+    /// That can be detected if a client has one subscription for all its answers, as clients have
+    /// by default: a message for another token reaches it as long as the client is connected. With
+    /// a subscription for this answer alone nothing can be known before the answer, and this never
+    /// returns.
     pub async fn is_gone(&self, reply: Option<&Subject>) {
         let Some(probe) = reply.and_then(|reply| probe_of(reply)) else {
             return std::future::pending().await;
@@ -127,13 +135,13 @@ impl Echo {
         }
     }
 
-    /// Whether a message to this subject is heard; when in doubt it is.
+    /// Whether a message to this subject has a subscriber; true in case of doubt.
     async fn is_there(&self, subject: &Subject) -> bool {
         self.is_heard(subject.clone(), HeaderMap::new(), Bytes::new()).await.unwrap_or(true)
     }
 }
 
-/// Another token of the inbox that `reply` belongs to; `None`: it is no token of a larger inbox.
+/// Another token of the inbox that `reply` belongs to; `None` if it is no token of a larger inbox.
 fn probe_of(reply: &str) -> Option<Subject> {
     let (inbox, _) = reply.rsplit_once('.').filter(|(inbox, _)| inbox.contains('.'))?;
     Some(format!("{inbox}.{PROBE}").into())

@@ -1,10 +1,11 @@
 //! NATS: the only module that names `async_nats`.
 //!
-//! Outwards, the events of the log become messages on `<prefix>.events.<type>`, in a JetStream stream where the
-//! server has one. Inwards, agents and other systems call by request and reply; a request is handed, as it is, to
-//! whoever answers HTTP, so that both have the same JSON, the same checks and the same credentials.
+//! Outwards, the events of the log become messages on `<prefix>.events.<type>`, in a JetStream
+//! stream if the server has JetStream. Inwards, agents and other systems call by request and reply.
+//! Each request is passed, as it is, to the handler that answers HTTP, so that both have the same
+//! JSON, the same checks and the same credentials.
 //!
-//! Nothing here knows where events come from or who answers.
+//! This module does not know where events come from or how requests are answered.
 
 mod client;
 mod echo;
@@ -21,5 +22,5 @@ pub use servers::fault_of_url;
 pub use service::{Answer, Handler, Service, room_of};
 pub use settings::Settings;
 
-/// The connection to NATS; cheap to clone.
+/// The connection to NATS; it is cheap to clone.
 pub use async_nats::Client;

@@ -1,9 +1,10 @@
-//! Events become messages.
+//! Publishes the events of the log as messages.
 //!
-//! With JetStream an event is published until the stream has it, and it has each once: the message id is the event's,
-//! so the server drops a repetition; and after a fault the end of the stream is read, because the server only
-//! remembers ids for a while. No two events of one task are under way together, so that a repetition never changes
-//! their order. Without JetStream an event is published once and a subscriber that is away misses it.
+//! With JetStream an event is published until the stream has it, and the stream has each event
+//! once: the message id is the event's, so the server drops a repetition; and after a fault the end
+//! of the stream is read, because the server remembers ids only for a while. Two events of one task
+//! are never in flight together, so a repetition does not change their order. Without JetStream an
+//! event is published once, and a disconnected subscriber misses it.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,64 +25,73 @@ use crate::domain::ids::EventId;
 
 use super::{Error, Settings};
 
-/// How long NATS may take for one wave of events. Longer than a hiccup, shorter than the bridge's lease.
+/// How long NATS may take for one wave of events: longer than a hiccup, shorter than the bridge's
+/// lease.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// When no further wave begins: the caller's lease must outlive this and one [`LIMIT`] for a look back and another for
-/// the last wave, or a slow NATS would pass the lease around and nobody would ever note what was published.
+/// When no further wave begins. The caller's lease must outlive this, one [`LIMIT`] for reading the
+/// stream's end and one for the last wave; otherwise a slow NATS would pass the lease around and no
+/// bridge would record what was published.
 const BUDGET: Duration = Duration::from_secs(1);
 
-/// How often it is looked at whether the connection still stands: most waves are through before the first time.
+/// How often the connection is checked during a wave: most waves are complete before the first
+/// check.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// For how long the server remembers message ids. The end of the stream is read besides, so this need not cover an
-/// outage.
+/// How long the server remembers message ids. The end of the stream is read too, so this need not
+/// cover an outage.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
-/// How many events are under way at once: enough to fill the time of a round trip.
+/// How many events are in flight at once: enough to fill the time of a round trip.
 const IN_FLIGHT: usize = 256;
 
-/// How far back the end of the stream is read at most: what the bridges of all partitions may have published in the
-/// seconds until a dead one's lease has ended.
+/// How far back the end of the stream is read at most: what the bridges of all partitions may have
+/// published in the seconds until a dead one's lease has ended.
 const LOOKED_BACK: u64 = 32_768;
 
-/// How many messages are read at once when looking back.
+/// How many messages are read at once from the end of the stream.
 const READ_AT_ONCE: usize = 128;
 
-/// Room for our headers, which count in the size of a message.
+/// The room for headers, which count in the size of a message, in bytes.
 const HEADERS: usize = 2_048;
 
-/// The stream, and how to publish to it.
+/// The stream, and the context to publish to it.
 type JetStream = (jetstream::Context, stream::Stream);
 
-/// Publishes events. One for each bridge.
+/// Publishes events to NATS. Each bridge has its own.
 pub struct Publisher {
     client: Client,
     settings: Settings,
-    /// None: not looked for yet, or this server has no JetStream.
+    /// `None` if the stream was not looked up yet, or if the server has no JetStream.
     stream: Mutex<Option<JetStream>>,
     has_said_plain: Once,
-    /// How many events went without their payloads since that was last taken.
+    /// How many events were sent without their payload since the count was last taken.
     truncated: AtomicU64,
 }
 
 impl Publisher {
-    /// Publishes over `client`.
+    /// A publisher over `client`, which has not looked up the stream yet.
     pub fn new(client: Client, settings: Settings) -> Self {
-        let (stream, truncated) = (Mutex::default(), AtomicU64::new(0));
-        Self { client, settings, stream, has_said_plain: Once::new(), truncated }
+        Self {
+            client,
+            settings,
+            stream: Mutex::default(),
+            has_said_plain: Once::new(),
+            truncated: AtomicU64::new(0),
+        }
     }
 
-    /// How many events went without their payloads since the last call.
+    /// Returns how many events were sent without their payload since the last call.
     pub fn take_truncated(&self) -> u64 {
         self.truncated.swap(0, Ordering::Relaxed)
     }
 
-    /// Publishes `events`, all of one partition, in order. Returns how many of them, from the first, NATS has for
-    /// certain, and the fault if there was one; without one fewer than all mean that the time was over.
+    /// Publishes `events`, all of one partition, in order. Returns how many of them, from the
+    /// first, NATS has for certain, and the fault if there was one. Fewer than all without a fault
+    /// means that the time was over.
     ///
-    /// * `unsure_after`: the stream may have some of the events already, and none of this partition up to here is
-    ///   behind one of them.
+    /// * `unsure_after`: the stream may already have some of the events; those of this partition up
+    ///   to this one all come before them.
     pub async fn publish(
         &self,
         events: &[Arc<Event>],
@@ -89,7 +99,7 @@ impl Publisher {
     ) -> (usize, Result<(), Error>) {
         let is_known = !self.client.server_info().server_id.is_empty();
         if self.client.connection_state() != State::Connected || !is_known {
-            // The client would keep the messages and send them much later, behind those that we repeat.
+            // The client would keep the messages and send them much later, after the repeated ones.
             return (0, Err(Error::Away));
         }
         match self.stream(unsure_after.is_some()).await {
@@ -99,9 +109,10 @@ impl Publisher {
         }
     }
 
-    /// The stream, created or checked; none: this server has no JetStream, or it is not wanted.
+    /// Returns the stream, created or checked; `None` if the server has no JetStream, or if it is
+    /// not wanted.
     ///
-    /// * `afresh`: it may have changed or gone since it was last looked at.
+    /// * `afresh`: the stream may have changed or gone since it was last checked.
     async fn stream(&self, afresh: bool) -> Result<Option<JetStream>, Error> {
         if !self.settings.jetstream || !self.client.server_info().jetstream {
             let why = "events go to NATS without JetStream: a subscriber that is away misses them";
@@ -160,11 +171,12 @@ impl Publisher {
         let most = usize::try_from(stream.cached_info().config.max_message_size)
             .ok()
             .filter(|most| *most > 0);
-        // The caller is sure of what is behind the events that were published, so none of those may be left.
-        let is_known = |event: &Arc<Event>| known.contains(&event.id);
-        let least = events.iter().rposition(is_known).map_or(1, |last| last + 1);
+        // The caller counts on everything before a published event, so no event before one may be
+        // left.
+        let last_known = events.iter().rposition(|event| known.contains(&event.id));
+        let least = last_known.map_or(1, |last| last + 1);
         let mut done = 0;
-        // Always one wave, or a look back that took long would be all that ever happens.
+        // At least one wave, or reading the stream's end slowly would be all that ever happens.
         while done < events.len() && (done < least || began.elapsed() < BUDGET) {
             let wave = wave(&events[done..]);
             let new = events[done..done + wave].iter().filter(|event| !known.contains(&event.id));
@@ -172,7 +184,7 @@ impl Publisher {
                 published = timeout(LIMIT, self.publish_wave(context, new, most)) => {
                     published.unwrap_or_else(|late| Err(publish_error(late)))
                 }
-                // What was under way is not acknowledged any more.
+                // Messages in flight are not acknowledged any more.
                 () = self.disconnected() => Err(Error::Away),
             };
             match published {
@@ -183,7 +195,7 @@ impl Publisher {
         (done, Ok(()))
     }
 
-    /// Returns when the connection was lost since the call, even if it is back.
+    /// Returns once the connection was lost since the call, even if it is back.
     async fn disconnected(&self) {
         let statistics = self.client.statistics();
         let connects = statistics.connects.load(Ordering::Relaxed);
@@ -215,8 +227,9 @@ impl Publisher {
         Ok(())
     }
 
-    /// What of the partition of `after` the end of the stream holds behind that event: read backwards until one that
-    /// is not behind it, as events of a partition come in waves and no wave begins before the last one is through.
+    /// The events of the partition of `after` that the end of the stream holds after that event.
+    /// Reads backwards until an event that is not after it: the events of a partition come in
+    /// waves, and no wave begins before the previous one is complete.
     async fn published_after(
         &self,
         stream: &stream::Stream,
@@ -225,7 +238,8 @@ impl Publisher {
         let state = &stream.cached_info().state;
         let first =
             state.first_sequence.max((state.last_sequence + 1).saturating_sub(LOOKED_BACK)).max(1);
-        let (mut end, mut known) = (state.last_sequence + 1, HashSet::new());
+        let mut end = state.last_sequence + 1;
+        let mut known = HashSet::new();
         while end > first {
             let begin = first.max(end.saturating_sub(READ_AT_ONCE as u64));
             let read = (begin..end).map(|sequence| self.published_at(stream, sequence));
@@ -247,7 +261,8 @@ impl Publisher {
         Ok(known)
     }
 
-    /// Which event a message of the stream is; none: it was trimmed just now, or is not ours.
+    /// The event of a message of the stream; `None` if it was just trimmed, or is not an event of
+    /// ours.
     async fn published_at(
         &self,
         stream: &stream::Stream,
@@ -256,14 +271,14 @@ impl Publisher {
         let message = match stream.get_raw_message(sequence).await {
             Ok(message) => message,
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(None),
-            // A gap in what is known would become a repetition.
+            // A gap in the known events would become a repetition.
             Err(error) => return Err(self.stream_error(error)),
         };
         let id = message.headers.get(NATS_MESSAGE_ID).and_then(|id| id.as_str().parse().ok());
         Ok(id.and_then(|id: uuid::Uuid| EventId::try_from(id).ok()))
     }
 
-    /// Publishes without a stream: out of our hands once the server has it.
+    /// Publishes without a stream: an event is done once the server has it.
     async fn publish_plain(&self, events: &[Arc<Event>]) -> (usize, Result<(), Error>) {
         let all = async {
             for event in events {
@@ -288,14 +303,15 @@ impl Publisher {
         format!("{}{}", self.settings.events(), event.event_type)
     }
 
-    /// The event's JSON; without its payload where the server, or the stream by `most`, takes no message of that size.
+    /// The event's JSON; without its payload if the message would be too large for the server, or
+    /// for the stream by `most`.
     fn body(&self, event: &Event, most: Option<usize>) -> Bytes {
         let most = most.unwrap_or(usize::MAX).min(self.client.server_info().max_payload);
         if event.json.len() + HEADERS <= most {
             return event.json.clone().into();
         }
         self.truncated.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(event.id = %event.id, "an event is too large for NATS and goes without its payload");
+        tracing::warn!(event.id = %event.id, "event too large for NATS, sent without its payload");
         let stub = serde_json::json!({
             "event_id": event.id.to_string(),
             "timestamp": event.id.timestamp(),
@@ -309,14 +325,17 @@ impl Publisher {
     }
 }
 
-/// How many of the first events may be under way together: no task twice.
+/// How many of the first events may be in flight together: no two of one task.
 fn wave(events: &[Arc<Event>]) -> usize {
     let mut tasks = HashSet::new();
-    let is_first = |event: &&Arc<Event>| event.task_id.is_none_or(|id| tasks.insert(id));
-    events.iter().take(IN_FLIGHT).take_while(is_first).count()
+    events
+        .iter()
+        .take(IN_FLIGHT)
+        .take_while(|event| event.task_id.is_none_or(|id| tasks.insert(id)))
+        .count()
 }
 
-/// CloudEvents 1.0 in binary mode, and the trace context.
+/// The headers of CloudEvents 1.0 in binary mode, and the trace context.
 fn headers(event: &Event) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("ce-specversion", "1.0");

@@ -1,6 +1,7 @@
-//! A request over NATS in the words of HTTP.
+//! Translates a request over NATS into the call that it means over HTTP.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -18,32 +19,34 @@ const HEADERS: [&str; 6] = [
     "Content-Encoding",
 ];
 
-/// How the dot of an agent's name is written in a subject, where a bare one would part two tokens.
+/// How the dot of an agent's name is written in a subject, where a bare dot would separate two
+/// tokens.
 const DOT: [&str; 2] = ["%2E", "%2e"];
 
-/// One call on a task: the verb `get` is `/tasks/<task_id>` over HTTP, any other `/tasks/<task_id>/<verb>`.
+/// One call on a task: the verb `get` is `/tasks/<task_id>` over HTTP, any other
+/// `/tasks/<task_id>/<verb>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskVerb {
-    /// The last token of the subject.
+    /// The verb, which is the last token of the subject.
     pub name: String,
-    /// HTTP's method.
+    /// The method of the call over HTTP.
     pub method: String,
 }
 
-/// A request, in the words of HTTP.
+/// A request over NATS as a call over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// HTTP's method.
+    /// The method of the call over HTTP.
     pub method: String,
     /// The path and the query, percent-encoded where needed.
     pub path: String,
-    /// The headers that were sent of those that mean the same over HTTP: every value, as it came.
+    /// The headers of the request that mean the same over HTTP: every value, unchanged.
     pub headers: Vec<(&'static str, String)>,
     /// The body, without the `task_id` that became part of the path.
     pub body: Bytes,
 }
 
-/// Reads a request; the error says what is wrong with it.
+/// Reads a request. The error says what is wrong with it.
 ///
 /// * `tokens`: the subject without the deployment's prefix.
 pub(super) fn read(
@@ -79,7 +82,7 @@ fn unknown() -> String {
     "No call has this subject.".to_owned()
 }
 
-/// Every value of the headers that mean something; their names are read without regard to case.
+/// Every value of the known headers, whose names are compared without regard to case.
 fn known_headers(headers: Option<&HeaderMap>) -> Vec<(&'static str, String)> {
     let mut known = Vec::new();
     for (sent, values) in headers.into_iter().flat_map(HeaderMap::iter) {
@@ -92,7 +95,7 @@ fn known_headers(headers: Option<&HeaderMap>) -> Vec<(&'static str, String)> {
     known
 }
 
-/// The members of a body about a task, each value as it came.
+/// The members of a body about a task, each value as it arrived.
 struct Members<'b>(Vec<(Cow<'b, str>, &'b RawValue)>);
 
 impl<'b> Members<'b> {
@@ -100,7 +103,8 @@ impl<'b> Members<'b> {
         serde_json::from_slice(body).map_err(|_| task_id_wanted())
     }
 
-    /// Path and body of the call: the task goes into the path, and what a read says besides into its query.
+    /// The path and body of the call: the task goes into the path, and the other members of a read
+    /// go into its query.
     fn call(self, verb: &TaskVerb) -> Result<(String, Bytes), String> {
         let (ids, rest): (Vec<_>, Vec<_>) =
             self.0.into_iter().partition(|(name, _)| name == "task_id");
@@ -154,22 +158,28 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A text, number or truth value as a query has it.
+/// A text, number or boolean as a value of a query.
 fn word(value: &RawValue) -> Result<String, String> {
     match serde_json::from_str(value.get()) {
         Ok(serde_json::Value::String(text)) => Ok(encoded(&text)),
         Ok(serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => Ok(encoded(value.get())),
-        _ => Err("Beside `task_id`, the members of a request that reads a task must be texts, numbers or truth values.".to_owned()),
+        _ => Err("Beside `task_id`, the members of a request that reads a task must be texts, \
+                  numbers or booleans."
+            .to_owned()),
     }
 }
 
-/// A text as a segment of a path, or as a part of a query.
+/// Percent-encodes a text for a segment of a path, or for a part of a query.
 fn encoded(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let letter = |byte| {
-        if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
-    };
-    text.bytes().map(letter).collect()
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What `nats.url` says: the servers, and with which credentials.
+//! The servers that `nats.url` names, and the credentials in it.
 
 use crate::runtime::address::{Fault, Url};
 
@@ -6,14 +6,14 @@ use super::Settings;
 
 /// The servers of one NATS.
 pub(super) struct Servers {
-    /// Without credentials.
+    /// The URLs without their credentials.
     pub(super) urls: Vec<String>,
-    /// Decoded; without a password it is a token.
+    /// The user, decoded; without a password it is a token. `None` if there is neither.
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
 }
 
-/// Why `nats.url` is none that NATS can be reached by; `None`: it is one, or empty.
+/// Why `nats.url` cannot be used; `None` if it can, or if it is empty.
 pub fn fault_of_url(settings: &Settings) -> Option<Fault> {
     if !settings.is_on() {
         return None;
@@ -50,7 +50,7 @@ impl Servers {
         match (&servers.user, &servers.password) {
             (None, Some(_)) => Err("expected a user before the password"),
             (Some(_), _) if has_others => Err(
-                "expected no user in the URL where another setting of [nats] says how the server knows us",
+                "expected no user in the URL, because another setting of [nats] has credentials",
             ),
             _ => Ok(servers),
         }

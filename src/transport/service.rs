@@ -1,20 +1,21 @@
-//! Requests over NATS, answered like requests over HTTP.
+//! Answers requests over NATS like requests over HTTP.
 //!
-//! | subject | is |
-//! |---|---|
-//! | `<prefix>.agents.<agent>.claim`, `.results` | `POST /agents/<agent>/claim`, `/results`; a dot in the agent's name is written `%2E` |
-//! | `<prefix>.tasks.<verb>` with `task_id` in the body | the call on `/tasks/<task_id>/<verb>`; `get` is `GET /tasks/<task_id>` |
-//! | `<prefix>.ingest.tasks` | `POST /tasks` |
-//! | `<prefix>.ingest.events` | `POST /events/publish` |
+//! * `<prefix>.agents.<agent>.claim` and `.results` are `POST /agents/<agent>/claim` and
+//!   `/results`; a dot in the agent's name is written `%2E`.
+//! * `<prefix>.tasks.<verb>` with `task_id` in the body is the call on `/tasks/<task_id>/<verb>`;
+//!   `get` is `GET /tasks/<task_id>`.
+//! * `<prefix>.ingest.tasks` is `POST /tasks`.
+//! * `<prefix>.ingest.events` is `POST /events/publish`.
 //!
-//! The body is the same JSON; of a call that HTTP knows no body of, its members are the query. The headers
-//! `Authorization`, `X-API-Key`, `Idempotency-Key`, `traceparent`, `X-Request-Id` and `Content-Encoding` mean the same. An
-//! answer has the header `Orchestrator-Status` with HTTP's status (`Status` belongs to NATS itself: clients take a 503 there for "no
-//! responders"), and a refusal the headers of the NATS service protocol besides. Several processes share the work as one
-//! queue group.
+//! The body is the same JSON; if the call over HTTP has no body, its members are the query. The
+//! headers `Authorization`, `X-API-Key`, `Idempotency-Key`, `traceparent`, `X-Request-Id` and
+//! `Content-Encoding` mean the same. An answer has the header `Orchestrator-Status` with the status
+//! of HTTP (`Status` belongs to NATS itself: clients read a 503 there as "no responders"); a
+//! refusal also has the headers of the NATS service protocol. Several processes share the requests
+//! as one queue group.
 //!
-//! A request that waits ends when its requester has left NATS, and what an answer hands over goes back if nobody
-//! hears it: see [`super::echo`].
+//! A request that waits ends once its requester has disconnected from NATS, and what an answer
+//! hands over goes back if no subscriber gets the answer: see [`super::echo`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -38,56 +39,62 @@ use super::request::{Call, TaskVerb, read};
 use crate::domain::name::Prefix;
 use crate::runtime::receipt::Receipt;
 
-/// How many requests of one lane are answered at once; more wait in NATS's own buffers. Much more than one caller may
-/// have waiting (`http.max_waits_per_principal`), so that none holds up the others.
+/// How many requests of one lane are answered at once; more wait in the buffers of NATS. It is far
+/// above what one caller may have waiting (`http.max_waits_per_principal`), so that no caller
+/// delays the others.
 const AT_ONCE: usize = 10_000;
 
-/// How long requests that came before a stop may take to be read. They end at once unless NATS is away just then.
+/// How long reading the requests that arrived before a stop may take. It ends at once unless NATS
+/// is disconnected.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// The header of an answer that carries its status, as HTTP counts.
+/// The header of an answer that carries its HTTP status.
 const STATUS: &str = "Orchestrator-Status";
 
-/// What is answered.
+/// The answer to a request.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The status, as HTTP counts.
+    /// The HTTP status of the answer.
     pub status: u16,
-    /// JSON.
+    /// The body of the answer, which is JSON.
     pub body: Bytes,
-    /// What is done if the answer does not arrive.
+    /// What to do if the answer does not arrive; `None` if it hands nothing over.
     pub receipt: Option<Receipt>,
 }
 
-/// Room in a message for the headers of an answer and what it has around its tasks, in bytes.
+/// The room in a message for the headers of an answer and for what surrounds its tasks, in bytes.
 const HEADERS: usize = 2_048;
 
-/// Answers a call, or refuses what is none: the text says what is wrong with the request. The number says how many
-/// bytes the body of the answer may have.
+/// Answers a call, or refuses a malformed request, whose fault the text describes. The number is
+/// how many bytes the body of the answer may have.
 pub type Handler = Arc<
     dyn Fn(Result<Call, String>, usize) -> Pin<Box<dyn Future<Output = Answer> + Send>>
         + Send
         + Sync,
 >;
 
-/// Answers requests until it is stopped.
+/// Answers requests over NATS until it is stopped.
 pub struct Service {
     client: Client,
     echo: Echo,
     echoes: Subscriber,
     service: service::Service,
     verbs: Arc<[TaskVerb]>,
-    /// Claims, results, which may claim too, and the rest: many claims that wait must not hold up a heartbeat.
+    /// Claims; results, which may claim too; and the rest: many waiting claims must not delay a
+    /// heartbeat.
     lanes: [SelectAll<service::endpoint::Endpoint>; 3],
 }
 
 impl Service {
-    /// Subscribes; discovery, ping and statistics (`$SRV.*`) come with it.
+    /// Subscribes, which also provides discovery, ping and statistics (`$SRV.*`).
     ///
-    /// * `prefix`: what the subjects begin with; the service's name, and that of its queue group.
+    /// * `prefix`: the first token of the subjects, and the name of the service and of its queue
+    ///   group.
     /// * `verbs`: the calls on a task, each of which has a subject.
     ///
     /// # Errors
+    ///
+    /// [`Error::Service`] if NATS refuses.
     ///
     /// [`Error::Service`] if NATS refuses.
     pub async fn start(
@@ -107,9 +114,9 @@ impl Service {
             (2, "ingest-tasks".to_owned(), format!("{prefix}.ingest.tasks")),
             (2, "ingest-events".to_owned(), format!("{prefix}.ingest.events")),
         ];
-        let of_task =
-            |verb: &TaskVerb| (2, verb.name.clone(), format!("{prefix}.tasks.{}", verb.name));
-        subjects.extend(verbs.iter().map(of_task));
+        for verb in &verbs {
+            subjects.push((2, verb.name.clone(), format!("{prefix}.tasks.{}", verb.name)));
+        }
         let mut lanes: [SelectAll<_>; 3] = Default::default();
         for (lane, name, subject) in subjects {
             lanes[lane].push(
@@ -120,7 +127,8 @@ impl Service {
         Ok(Self { client: client.clone(), echo, echoes, service, verbs: verbs.into(), lanes })
     }
 
-    /// Answers until `stop`, then takes no more and finishes what has come.
+    /// Answers until `stop` is cancelled, then accepts no more requests and finishes those that
+    /// arrived.
     pub async fn run(self, handler: Handler, stop: CancellationToken) {
         let Self { client, echo, echoes, service, verbs, lanes } = self;
         let desk = Desk { client, echo: echo.clone(), verbs, handler };
@@ -130,10 +138,10 @@ impl Service {
             tokio::pin!(lanes);
             if stop.run_until_cancelled(&mut lanes).await.is_none() {
                 if let Err(error) = service.stop().await {
-                    tracing::debug!(%error, "the NATS service stopped with a fault");
+                    tracing::debug!(%error, "the NATS service did not stop cleanly");
                 }
                 if timeout(DRAIN, lanes).await.is_err() {
-                    tracing::debug!("what NATS had for us did not all come in time");
+                    tracing::debug!("not all requests from before the stop arrived in time");
                 }
             }
             answers.close();
@@ -150,7 +158,7 @@ impl Service {
     }
 }
 
-/// What every request is answered with. Cheap to clone.
+/// What the answers to all requests need. It is cheap to clone.
 #[derive(Clone)]
 struct Desk {
     client: Client,
@@ -175,7 +183,7 @@ async fn serve(
                 biased;
                 answer = desk.answer(&request) => answer,
                 () = desk.echo.is_gone(request.message.reply.as_ref()) => {
-                    tracing::debug!("the requester left NATS before the answer");
+                    tracing::debug!("the requester disconnected before the answer");
                     return;
                 }
             };
@@ -188,14 +196,15 @@ async fn serve(
 impl Desk {
     async fn answer(&self, request: &Request) -> Answer {
         let message = &request.message;
-        // No prefix has a dot in it.
+        // A prefix has no dot.
         let tokens: Vec<_> = message.subject.split('.').skip(1).collect();
         let headers = message.headers.as_ref();
         let call = read(&tokens, &self.verbs, headers, message.payload.clone());
         (self.handler)(call, room_of(&self.client)).await
     }
 
-    /// Sends the answer. One with a receipt is watched: what it hands over goes back if nobody hears it.
+    /// Sends the answer. If it has a receipt and no subscriber gets it, what it hands over goes
+    /// back.
     async fn send(&self, request: &Request, answer: Answer) {
         let Answer { status, body, receipt } = answer;
         let mut headers = HeaderMap::new();
@@ -213,16 +222,17 @@ impl Desk {
                 }
                 heard.map(drop)
             }
-            // A caller that gave no reply subject wants no answer, and gets nothing handed over.
+            // A caller that gave no reply subject wants no answer, and nothing is handed over to
+            // it.
             (_, _) => request.respond_with_headers(Ok(body), headers).await,
         };
         if let Err(error) = sent {
-            tracing::warn!(%error, "an answer over NATS could not be sent");
+            tracing::warn!(%error, "answer over NATS not sent");
         }
     }
 }
 
-/// How many bytes the body of an answer may have with the server that the client is connected to now.
+/// How many bytes the body of an answer may have with the server that the client is connected to.
 pub fn room_of(client: &Client) -> usize {
     client.server_info().max_payload.saturating_sub(HEADERS)
 }

@@ -1,4 +1,4 @@
-//! What an operator can set about NATS: the section `[nats]`.
+//! The settings of NATS: the section `[nats]`.
 
 use serde::Deserialize;
 
@@ -10,39 +10,42 @@ use crate::runtime::secret::Secret;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// `nats://` or `tls://`, several joined by commas; empty: no NATS.
+    /// The servers: `nats://` or `tls://`, several joined by commas; empty if NATS is not used.
     pub url: Address,
-    /// What every subject begins with, and the name of the service: deployments that share one NATS differ in it.
+    /// The first token of every subject, and the name of the service. Deployments that share one
+    /// NATS have different ones.
     pub prefix: Prefix,
-    /// Whether events go into a JetStream stream where the server has JetStream. Without it a subscriber that is away
-    /// misses what happens meanwhile.
+    /// Whether events go into a JetStream stream if the server has JetStream. Without it a
+    /// disconnected subscriber misses events.
     pub jetstream: bool,
-    /// The stream's name; empty: see [`Settings::stream_name`].
+    /// The name of the stream; if empty, see [`Settings::stream_name`].
     pub stream: String,
-    /// For how long the stream keeps events, in milliseconds; only used when the bridge creates it.
+    /// How long the stream keeps events, in milliseconds; used only when the bridge creates it.
     pub stream_max_age_ms: u64,
     /// Whether agents may call over NATS, and other systems submit tasks and publish events there.
     pub services: bool,
-    /// A token; empty: none.
+    /// The token to authenticate with; empty if there is none.
     pub token: Secret,
-    /// A user; empty: none.
+    /// The user to authenticate as; empty if there is none.
     pub user: String,
-    /// The user's password.
+    /// The password of the user.
     pub password: Secret,
-    /// The seed of an nkey; empty: none.
+    /// The seed of the nkey to authenticate with; empty if there is none.
     pub nkey_seed: Secret,
-    /// A file with JWT and seed, as the NATS tools write it; empty: none.
+    /// The path of a file with JWT and seed, as the NATS tools write it; empty if there is none.
     pub credentials_file: String,
-    /// A file of certificates (PEM) that the server's must be signed by, besides the system's; empty: none.
+    /// The path of a file of certificates (PEM) that may sign the server's, besides the system's;
+    /// empty if there is none.
     pub tls_ca_file: String,
-    /// Our own certificate (PEM), should the server ask for one; empty: none.
+    /// The path of the client certificate (PEM) for servers that ask for one; empty if there is
+    /// none.
     pub tls_cert_file: String,
-    /// The key of it; empty: none.
+    /// The path of the key of the client certificate; empty if there is none.
     pub tls_key_file: String,
 }
 
 impl Settings {
-    /// The stream's name: as set, or else the prefix in capitals and `_EVENTS`.
+    /// The name of the stream: the configured one, or else the prefix in capitals and `_EVENTS`.
     pub fn stream_name(&self) -> String {
         if self.stream.is_empty() {
             return format!("{}_EVENTS", self.prefix.as_str().to_ascii_uppercase());
@@ -50,12 +53,12 @@ impl Settings {
         self.stream.clone()
     }
 
-    /// What the subjects of events begin with.
+    /// The prefix of the subjects of events.
     pub fn events(&self) -> String {
         format!("{}.events.", self.prefix)
     }
 
-    /// Whether NATS is wanted at all.
+    /// Whether NATS is used at all.
     pub fn is_on(&self) -> bool {
         !self.url.expose().is_empty()
     }

@@ -92,7 +92,7 @@ async fn a_bridge_that_nats_refuses_says_why_and_nobody_else_notices() {
     let crew = gateway.client("crew").await;
     submit(&crew).await;
 
-    wrong.says("NATS refuses").await;
+    wrong.says("NATS error").await;
     wrong.says("events wait in the log").await;
     eventually("the lag shows", async || match lag(&crew).await {
         lag if lag.as_u64() > Some(0) => Ok(()),

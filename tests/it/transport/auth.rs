@@ -16,7 +16,7 @@ async fn only_the_right_one_is_let_in(nats: &Nats, wrong: &[Settings], right: &S
     let id = fleet.submit("faq").await.id;
     for settings in wrong {
         let kept_out = supervised(&fleet, settings).await;
-        fails_with(&kept_out, "NATS is away").await;
+        fails_with(&kept_out, "NATS is disconnected").await;
         assert!(fleet.engine.bridge_lag_ms().await.unwrap() > Some(0));
         kept_out.finish(BOUND).await;
         fleet.advance(std::time::Duration::from_secs(7));
@@ -136,7 +136,7 @@ async fn a_bridge_that_was_kept_out_carries_once_the_server_knows_it() {
     fleet.submit("faq").await;
     let settings = Settings { token: Secret::new("old"), ..nats.settings() };
     let bridge = supervised(&fleet, &settings).await;
-    fails_with(&bridge, "NATS is away").await;
+    fails_with(&bridge, "NATS is disconnected").await;
 
     nats.kill();
     nats.start_otherwise("authorization { token: \"old\" }\n").await;

@@ -214,7 +214,7 @@ async fn a_bridge_without_a_nats_says_so_and_starts_to_carry_when_there_is_one()
 
     let error = bridge.step().await.unwrap_err();
 
-    assert_eq!(Chain(&error).to_string(), "events wait in the log: NATS is away");
+    assert_eq!(Chain(&error).to_string(), "events wait in the log: NATS is disconnected");
     nats.start_again().await;
     settle(&bridge).await;
     eventually("all of it", async || match nats.stream_size().await {

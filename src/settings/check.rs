@@ -1,4 +1,4 @@
-//! What must hold of values beyond their kind: ranges, and what must hold of several together.
+//! Checks of values beyond their kind: ranges, and conditions on several values together.
 
 mod people;
 mod servers;
@@ -13,7 +13,7 @@ use crate::domain::approval::{OnExpiry, TermsSetting};
 use crate::domain::name::Name;
 use crate::domain::nearest::nearest;
 use crate::domain::policy::Condition;
-use crate::domain::principal::{Role, Scope};
+use crate::domain::principal::Scope;
 use crate::domain::sla::{Action, TARGET_MS};
 use crate::domain::task::Priority;
 use crate::engine;
@@ -23,10 +23,10 @@ const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
 const YEAR: u64 = 365 * DAY;
 
-/// The least that a partition's event log must hold, in bytes: a few of its largest entries.
+/// The smallest size of a partition's event log, in bytes: a few of its largest entries.
 const MIN_LOG_BYTES: u64 = 1 << 20;
 
-/// Adds a fault for everything that does not hold.
+/// Adds a fault for every condition that does not hold.
 pub(super) fn cross(settings: &Settings, faults: &mut Vec<Fault>) {
     let mut check = Check { tree: &settings.tree, faults };
     check.ranges(settings);
@@ -48,6 +48,10 @@ struct Check<'s> {
     faults: &'s mut Vec<Fault>,
 }
 
+fn count(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
+}
+
 impl Check<'_> {
     fn fail(&mut self, path: &str, expected: impl Into<String>) {
         self.faults.push(self.tree.fault(path, expected));
@@ -60,8 +64,9 @@ impl Check<'_> {
     }
 
     fn ranges(&mut self, settings: &Settings) {
-        let (store, engine, http) = (&settings.store, &settings.engine, &settings.http.http);
-        let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        let store = &settings.store;
+        let engine = &settings.engine;
+        let http = &settings.http.http;
         for (path, value, range) in [
             ("store.partitions", u64::from(store.partitions), 1..=256),
             ("store.response_timeout_ms", store.response_timeout_ms, 10..=60 * SECOND),
@@ -69,7 +74,7 @@ impl Check<'_> {
             ("store.wait_replicas", u64::from(store.wait_replicas), 0..=8),
             ("store.wait_timeout_ms", store.wait_timeout_ms, 10..=60 * SECOND),
             ("tasks.max_retries", u64::from(engine.tasks.max_retries), 0..=100),
-            ("tasks.max_payload_bytes", bytes(engine.tasks.max_payload_bytes), 1..=100 << 20),
+            ("tasks.max_payload_bytes", count(engine.tasks.max_payload_bytes), 1..=100 << 20),
             ("tasks.idempotency_ms", engine.tasks.idempotency_ms, SECOND..=30 * DAY),
             ("tasks.backoff.base_ms", engine.tasks.backoff.base_ms, 1..=7 * DAY),
             ("tasks.backoff.max_ms", engine.tasks.backoff.max_ms, 1..=7 * DAY),
@@ -81,7 +86,7 @@ impl Check<'_> {
             ("agents.session_ms", engine.agents.session_ms, SECOND..=DAY),
             ("agents.max_sessions", u64::from(engine.agents.max_sessions), 1..=100_000),
             ("agents.max_agents", u64::from(engine.agents.max_agents), 1..=100_000),
-            ("agents.max_claim_bytes", bytes(engine.agents.max_claim_bytes), 1 << 20..=1 << 30),
+            ("agents.max_claim_bytes", count(engine.agents.max_claim_bytes), 1 << 20..=1 << 30),
             ("approvals.expires_after_ms", engine.approvals.expires_after_ms, SECOND..=YEAR),
             ("approvals.max_asks", u64::from(engine.approvals.max_asks), 1..=1_000),
             ("approvals.ask_backoff_ms", engine.approvals.ask_backoff_ms, 0..=DAY),
@@ -92,26 +97,26 @@ impl Check<'_> {
             ("retention.audit_ms", engine.retention.audit_ms, SECOND..=10 * YEAR),
             ("retention.events", engine.retention.events, 1_000..=1_000_000_000_000),
             ("retention.events_bytes", engine.retention.events_bytes, 1 << 20..=1 << 40),
-            ("events.max_publish_bytes", bytes(engine.events.max_publish_bytes), 256..=1 << 20),
+            ("events.max_publish_bytes", count(engine.events.max_publish_bytes), 256..=1 << 20),
             (
                 "events.publish_bytes_per_minute",
                 engine.events.publish_bytes_per_minute,
                 1_024..=1 << 40,
             ),
-            ("http.max_body_bytes", bytes(http.max_body_bytes), 1_024..=1 << 30),
+            ("http.max_body_bytes", count(http.max_body_bytes), 1_024..=1 << 30),
             ("http.idle_timeout_ms", http.idle_timeout_ms, SECOND..=HOUR),
             ("http.header_timeout_ms", http.header_timeout_ms, 100..=300 * SECOND),
             ("http.body_timeout_ms", http.body_timeout_ms, 100..=HOUR),
             ("http.write_timeout_ms", http.write_timeout_ms, 100..=HOUR),
             ("http.min_bytes_per_second", http.min_bytes_per_second, 0..=1_000_000_000),
-            ("http.max_connections", bytes(http.max_connections), 16..=1_000_000),
+            ("http.max_connections", count(http.max_connections), 16..=1_000_000),
             (
                 "http.max_connections_per_address",
-                bytes(http.max_connections_per_address),
+                count(http.max_connections_per_address),
                 16..=1_000_000,
             ),
-            ("http.max_header_bytes", bytes(http.max_header_bytes), 8_192..=1 << 20),
-            ("http.max_waits_per_principal", bytes(http.max_waits_per_principal), 1..=1_000_000),
+            ("http.max_header_bytes", count(http.max_header_bytes), 8_192..=1 << 20),
+            ("http.max_waits_per_principal", count(http.max_waits_per_principal), 1..=1_000_000),
             ("http.heartbeat_ms", http.heartbeat_ms, SECOND..=60 * SECOND),
             ("http.drain_ms", http.drain_ms, 0..=60 * SECOND),
             ("http.grace_ms", http.grace_ms, 0..=300 * SECOND),
@@ -132,7 +137,7 @@ impl Check<'_> {
         }
     }
 
-    /// Values that are risky together.
+    /// Checks values that are risky together.
     fn together(&mut self, settings: &Settings) {
         let engine = &settings.engine;
         if engine.tasks.backoff.max_ms < engine.tasks.backoff.base_ms {
@@ -143,16 +148,19 @@ impl Check<'_> {
             self.fail("approvals.ask_backoff_max_ms", why);
         }
         if engine.agents.session_ms < engine.agents.lease_ms {
-            let why = "expected no less than agents.lease_ms, or an agent at work would not count as live";
+            let why = "expected no less than agents.lease_ms, or a working agent would not count \
+                       as live";
             self.fail("agents.session_ms", why);
         }
         if engine.retention.finished_ms < engine.tasks.idempotency_ms {
-            let why = "expected no less than tasks.idempotency_ms, or a repeated submission would find no task";
+            let why = "expected no less than tasks.idempotency_ms, or a repeated submission would \
+                       find no task";
             self.fail("retention.finished_ms", why);
         }
         let nats = &settings.nats;
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-        if !nats.stream.bytes().all(is_plain) {
+        let is_plain =
+            nats.stream.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if !is_plain {
             self.fail("nats.stream", "expected letters, digits, _ and -");
         }
         if settings.http.http.max_body_bytes < engine.tasks.max_payload_bytes {
@@ -194,12 +202,16 @@ impl Check<'_> {
         }
         let mut seen = BTreeSet::new();
         for kind in &engine.tasks.types {
-            let is_routed = |when: &Condition| when.types.is_empty() || when.types.contains(kind);
-            if !engine.routing.rules.iter().any(|rule| is_routed(&rule.when)) {
+            let is_routed = engine
+                .routing
+                .rules
+                .iter()
+                .any(|rule| rule.when.types.is_empty() || rule.when.types.contains(kind));
+            if !is_routed {
                 self.fail("routing.rules", format!("no rule takes tasks of type `{kind}`"));
             }
             if !seen.insert(kind) {
-                self.fail("tasks.types", format!("`{kind}` is there twice"));
+                self.fail("tasks.types", format!("`{kind}` is given twice"));
             }
         }
         if engine.tasks.types.is_empty() {
@@ -213,7 +225,10 @@ impl Check<'_> {
             let path = format!("approvals.rules[{number}]");
             self.condition(&format!("{path}.when"), &rule.when, engine);
             if rule.name.trim().is_empty() {
-                self.fail(&format!("{path}.name"), "expected the reason that approvers are shown");
+                self.fail(
+                    &format!("{path}.name"),
+                    "expected a name, which approvers see as the reason",
+                );
             } else if !seen.insert(&rule.name) {
                 self.fail(&format!("{path}.name"), "another rule has this name");
             }
@@ -223,13 +238,13 @@ impl Check<'_> {
         if engine.approvals.on_expiry == OnExpiry::Escalate {
             self.fail(
                 "approvals.on_expiry",
-                "expected \"reject\" or \"hold\": only terms can say who is asked then",
+                "expected \"reject\" or \"hold\": only the terms of a rule can escalate",
             );
         }
         self.groups(&engine.approvals.groups);
     }
 
-    /// Terms that nobody could meet would hold their tasks for ever.
+    /// Terms that no approvers can meet would block their tasks for ever.
     fn terms(&mut self, path: &str, terms: &TermsSetting, engine: &engine::Settings) {
         self.range(&format!("{path}.quorum"), u64::from(terms.quorum.unwrap_or(1)), 1..=20);
         let times = [
@@ -253,11 +268,10 @@ impl Check<'_> {
             (path, &level.roles, &level.groups)
         });
         for (path, roles, groups) in std::iter::once(first).chain(later) {
-            let may_decide = |role: &&Role| role.allows(Scope::ApprovalsDecide);
-            for role in roles.iter().filter(|role| !may_decide(role)) {
+            for role in roles.iter().filter(|role| !role.allows(Scope::ApprovalsDecide)) {
                 self.fail(
                     &format!("{path}.roles"),
-                    format!("the role {} never decides", role.as_str()),
+                    format!("the role {} may not decide", role.as_str()),
                 );
             }
             for group in groups.iter().filter(|group| !engine.approvals.groups.contains_key(*group))
@@ -277,7 +291,7 @@ impl Check<'_> {
             {
                 self.fail(
                     &format!("{path}.quorum"),
-                    "its groups have fewer people than must say yes",
+                    "its groups have fewer people than the quorum",
                 );
             }
         }
@@ -290,7 +304,8 @@ impl Check<'_> {
         }
     }
 
-    /// A slip in a rule must not go unnoticed: a misspelt type would let a task pass without an approval.
+    /// A misspelling in a rule must not go unnoticed: a wrong type would let a task pass without an
+    /// approval.
     fn condition(&mut self, path: &str, when: &Condition, engine: &engine::Settings) {
         if let Err(why) = when.check() {
             self.fail(&format!("{path}.where"), why);
@@ -316,7 +331,9 @@ impl Check<'_> {
             let path = format!("sla.rules[{number}]");
             self.condition(&format!("{path}.when"), &rule.when, engine);
             match (rule.action, &rule.to) {
-                (Action::Notify, None) => self.fail(&path, "expected `to`: whom to notify"),
+                (Action::Notify, None) => {
+                    self.fail(&path, "expected `to`, which names the receiver")
+                }
                 (Action::Raise | Action::Escalate | Action::Cancel, Some(_)) => {
                     self.fail(&format!("{path}.to"), "expected only with the action `notify`");
                 }
@@ -332,7 +349,9 @@ impl Check<'_> {
             let (kind, priority) =
                 key.split_once('/').map_or((None, key.as_str()), |(kind, rest)| (Some(kind), rest));
             if Priority::from_str(priority).is_err() {
-                self.fail(&path, "expected the key `P0` to `P3`, or a type and a priority such as `\"deploy/P0\"`");
+                let expected = "expected the key `P0` to `P3`, or a type and a priority such as \
+                                `\"deploy/P0\"`";
+                self.fail(&path, expected);
             } else if let Some(kind) = kind {
                 self.known_type(&path, kind, engine);
             }

@@ -1,6 +1,7 @@
-//! The environment as a source of settings: which variable means which setting, and how its text is read.
+//! The environment as a source of settings: which variable means which setting, and how its text is
+//! read.
 //!
-//! Nothing here reads the process's environment: the variables are an argument.
+//! This module does not read the process's environment: the variables are an argument.
 
 use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
@@ -8,13 +9,13 @@ use super::tree::{Kind, Tree, below, open_table};
 use super::{Fault, Variables};
 use crate::domain::nearest::nearest;
 
-/// What the long names begin with: `ORCHESTRATOR__SECTION__KEY`.
+/// The prefix of the long names: `ORCHESTRATOR__SECTION__KEY`.
 const LONG: &str = "ORCHESTRATOR__";
 
-/// What names an API key: `ORCHESTRATOR_API_KEY_<NAME>=<key>:<role>`.
+/// The prefix of API keys: `ORCHESTRATOR_API_KEY_<NAME>=<key>:<role>`.
 const API_KEY: &str = "ORCHESTRATOR_API_KEY_";
 
-/// The short names and what they set.
+/// The short names, and the settings that they mean.
 const SHORT: [(&str, &str); 6] = [
     ("REDIS_URL", "store.url"),
     ("NATS_URL", "nats.url"),
@@ -24,7 +25,8 @@ const SHORT: [(&str, &str); 6] = [
     ("RUST_LOG", "log.level"),
 ];
 
-/// Names that mean something else: the file to read, and what the commands that speak HTTP use.
+/// Names that are no settings: the file to read, and the variables of the commands that call a
+/// gateway.
 const ELSEWHERE: [&str; 3] = ["ORCHESTRATOR_ENV", "ORCHESTRATOR_URL", "ORCHESTRATOR_API_KEY"];
 
 /// The settings that the environment makes.
@@ -42,10 +44,10 @@ impl Source for Environment {
 }
 
 impl Environment {
-    /// Reads `variables` with the default settings as the pattern: they say what there is and what it holds.
+    /// Reads `variables`; the default settings say which settings exist and what they hold.
     ///
-    /// A short name whose value is empty counts as not set, because compose files pass such on. Where a short and
-    /// a long name mean the same setting, the long one counts.
+    /// A short name whose value is empty counts as not set, because compose files pass such on. If
+    /// a short and a long name mean the same setting, the long one counts.
     pub(super) fn read(variables: &Variables, defaults: &Tree, faults: &mut Vec<Fault>) -> Self {
         let mut environment = Self::default();
         let mut long = Vec::new();
@@ -72,26 +74,28 @@ impl Environment {
         defaults: &Tree,
         faults: &mut Vec<Fault>,
     ) {
-        let fault = |value, detail| Fault { key: name.to_owned(), value, origin: None, detail };
-        match locate(path, defaults) {
-            // Whatever an unknown variable holds may be a misspelt secret.
-            Err(detail) => faults.push(fault(None, detail)),
+        let (value, detail) = match locate(path, defaults) {
+            // The value of an unknown variable may be a misspelt secret.
+            Err(detail) => (None, detail),
             Ok((spelled, kind)) => match parse(name, text, kind) {
-                Ok(value) => put(&mut self.0, &spelled, value),
-                Err(detail) => faults.push(fault(Some(format!("{text:?}")), detail)),
+                Ok(value) => return put(&mut self.0, &spelled, value),
+                Err(detail) => (Some(format!("{text:?}")), detail),
             },
-        }
+        };
+        faults.push(Fault { key: name.to_owned(), value, origin: None, detail });
     }
 }
 
 fn short_path(name: &str) -> Option<String> {
-    let known =
-        SHORT.into_iter().find(|(short, _)| *short == name).map(|(_, path)| path.to_owned());
-    let key = || name.strip_prefix(API_KEY).map(|key| below("auth.api_keys", &key.to_lowercase()));
-    known.or_else(key)
+    if let Some((_, path)) = SHORT.into_iter().find(|(short, _)| *short == name) {
+        return Some(path.to_owned());
+    }
+    let key = name.strip_prefix(API_KEY)?;
+    Some(below("auth.api_keys", &key.to_lowercase()))
 }
 
-/// Other programs' variables may begin with our name too (Kubernetes makes some); one that looks like a slip is refused.
+/// Variables of other programs may begin with our prefix too (Kubernetes makes some); one that
+/// looks like a misspelling is refused.
 fn near_miss(name: &str) -> Option<Fault> {
     if !name.starts_with("ORCHESTRATOR_") || ELSEWHERE.contains(&name) || short_path(name).is_some()
     {
@@ -103,7 +107,8 @@ fn near_miss(name: &str) -> Option<Fault> {
     Some(Fault { key: name.to_owned(), value: None, origin: None, detail })
 }
 
-/// The path as the defaults spell it (a variable cannot tell `P0` from `p0`), and what it holds.
+/// The path as the defaults spell it (a variable cannot distinguish `P0` from `p0`), and the kind
+/// of its value.
 fn locate(path: &str, defaults: &Tree) -> Result<(Vec<String>, Kind), String> {
     let mut table = &defaults.0;
     let mut spelled = Vec::new();
@@ -136,7 +141,7 @@ fn unknown(parent: &str, key: &str, table: &Map<String, Value>) -> String {
         let name = below(parent, meant).replace('.', "__").to_uppercase();
         format!(", did you mean `{LONG}{name}`?")
     });
-    format!("there is no setting `{}`{hint}", below(parent, key))
+    format!("unknown setting `{}`{hint}", below(parent, key))
 }
 
 fn parse(name: &str, text: &str, kind: Kind) -> Result<Value, String> {
@@ -164,7 +169,7 @@ fn parse(name: &str, text: &str, kind: Kind) -> Result<Value, String> {
     })
 }
 
-/// A list as the file would have it: `["a", { b = 1 }]`.
+/// Reads a list in the syntax of the file: `["a", { b = 1 }]`.
 fn list(origin: &String, text: &str) -> Result<Value, String> {
     let file = File::from_str(&format!("list = {text}"), FileFormat::Toml);
     let read =

@@ -1,5 +1,5 @@
-//! Finds keys that nothing reads and values of the wrong kind, all of them at once, by holding what was given
-//! against the defaults.
+//! Finds unknown keys and values of the wrong kind, all at once, by comparing the given settings
+//! with the defaults.
 
 use config::{Map, Value, ValueKind};
 
@@ -59,15 +59,14 @@ fn unknown(
     };
     let what = if path.is_empty() { "unknown section" } else { "unknown key" };
     let place = below(path, key);
-    // Whatever stands under an unknown key may be a misplaced secret.
+    // The value of an unknown key may be a misplaced secret.
     Fault { value: None, ..fault(&place, value, format!("{what}, {hint}")) }
 }
 
 /// The setting of exactly this name in another section.
 fn elsewhere(defaults: &Tree, key: &str) -> Option<String> {
-    let in_section = |(section, value): (&String, &Value)| match &value.kind {
+    sorted(&defaults.0).into_iter().find_map(|(section, value)| match &value.kind {
         ValueKind::Table(table) if table.contains_key(key) => Some(below(section, key)),
         _ => None,
-    };
-    sorted(&defaults.0).into_iter().find_map(in_section)
+    })
 }

@@ -1,8 +1,9 @@
-//! The settings of a process: the compiled-in defaults, then a file, then the environment, joined and checked.
+//! The settings of a process: the compiled-in defaults, then a file, then the environment, joined
+//! and checked.
 //!
-//! Each layer declares its own struct next to its code; this module only joins them, and nothing below
-//! imports it. It reads files but never the process's environment: the variables are an argument, so that a
-//! test needs no process of its own.
+//! Each layer declares its own struct next to its code. This module only joins them, and nothing
+//! below imports it. It reads files but never the process's environment: the variables are an
+//! argument, so that a test needs no process of its own.
 
 mod check;
 mod environment;
@@ -30,37 +31,38 @@ use crate::runtime::telemetry;
 use environment::Environment;
 use tree::Tree;
 
-/// The defaults are a file so that operators can read them; it is compiled in so that a bare binary runs.
+/// The defaults are a file so that operators can read them, and compiled in so that a bare binary
+/// runs.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
-/// Variables of the environment, name and value.
+/// Variables of the environment: the name and value of each.
 pub type Variables = Vec<(String, String)>;
 
-/// Everything that a process is told.
+/// All settings of a process, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `[store]`
+    /// The section `[store]`.
     pub store: crate::store::Settings,
-    /// `[tasks]`, `[queue]`, `[agents]`, `[routing]`, `[approvals]`, `[sla]`, `[events]`, `[retention]`,
-    /// `[doctor]`
+    /// The sections `[tasks]`, `[queue]`, `[agents]`, `[routing]`, `[approvals]`, `[sla]`,
+    /// `[events]`, `[retention]` and `[doctor]`.
     pub engine: engine::Settings,
-    /// `[http]`, `[auth]`
+    /// The sections `[http]` and `[auth]`.
     pub http: crate::http::Settings,
-    /// `[nats]`
+    /// The section `[nats]`.
     pub nats: crate::transport::Settings,
-    /// `[log]`
+    /// The section `[log]`.
     pub log: telemetry::Settings,
     tree: Tree,
 }
 
-/// One thing that is wrong with the configuration.
+/// One fault of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The setting, such as `tasks.max_retries`, or the variable.
+    /// The setting, such as `tasks.max_retries`, or the name of the variable.
     pub key: String,
-    /// What it was given, where that helps and is no secret.
+    /// The value that was given; `None` if it is secret or does not help.
     pub value: Option<String>,
-    /// The file or the variable that gave it.
+    /// The file or the variable that the value comes from; `None` if that is unknown.
     pub origin: Option<String>,
     /// What is wrong and what is expected.
     pub detail: String,
@@ -79,24 +81,24 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Why there are no settings.
+/// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read.
+    /// The configuration file cannot be read.
     #[error("cannot read the configuration file {}", path.display())]
     File {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The file is not TOML.
+    /// The configuration file is not TOML.
     #[error("the configuration cannot be read: {0}")]
     Syntax(String),
-    /// `ORCHESTRATOR_ENV` names no file in `config/`.
-    #[error("ORCHESTRATOR_ENV is {0:?}, which is no plain name; it selects config/<name>.toml")]
+    /// `ORCHESTRATOR_ENV` is not the plain name of a file in `config/`.
+    #[error("ORCHESTRATOR_ENV is {0:?}, which is not a plain name; it selects config/<name>.toml")]
     Environment(String),
-    /// It can be read but is not right.
+    /// The configuration is readable but has faults, all of which are listed.
     #[error("the configuration has {}:{}", count(.0), list(.0))]
     Invalid(Vec<Fault>),
 }
@@ -112,14 +114,14 @@ fn list(faults: &[Fault]) -> String {
 impl Settings {
     /// Joins and checks the settings.
     ///
-    /// * `file`: what `--config` names; none: `config/<ORCHESTRATOR_ENV>.toml` in the current directory, if that
-    ///   variable is set.
-    /// * `variables`: the environment.
+    /// * `file`: the path that `--config` names; if `None`, `config/<ORCHESTRATOR_ENV>.toml` in the
+    ///   current directory, if that variable is set.
+    /// * `variables`: the variables of the environment.
     ///
     /// # Errors
     ///
-    /// If a file that was asked for cannot be read, and [`Error::Invalid`] with everything else that is wrong, all
-    /// at once.
+    /// The file cannot be read or is not TOML; or [`Error::Invalid`] with everything else that is
+    /// wrong, all at once.
     pub fn read(file: Option<&Path>, variables: &Variables) -> Result<Self, Error> {
         let file =
             file.map(|file| Ok(file.to_owned())).or_else(|| named_file(variables)).transpose()?;
@@ -130,7 +132,7 @@ impl Settings {
         Self::join(text.transpose()?, variables)
     }
 
-    /// Joins the defaults, the file's name and text, and the environment.
+    /// Joins the defaults, the name and text of the file, and the environment.
     fn join(file: Option<(String, String)>, variables: &Variables) -> Result<Self, Error> {
         let mut faults = Vec::new();
         let defaults = collect(&File::from_str(DEFAULTS, FileFormat::Toml))?;
@@ -156,16 +158,21 @@ impl Settings {
         }
     }
 
-    /// Reads each section into its struct; none, with the faults added, if one cannot be.
+    /// Reads each section into its struct. `None`, with the faults added, if a section cannot be
+    /// read.
     fn typed(tree: Tree, faults: &mut Vec<Fault>) -> Option<Self> {
-        let (store, log) = (section(&tree, "store", faults), section(&tree, "log", faults));
-        let (http, auth) = (section(&tree, "http", faults), section(&tree, "auth", faults));
-        let (tasks, queue) = (section(&tree, "tasks", faults), section(&tree, "queue", faults));
-        let (agents, routing) =
-            (section(&tree, "agents", faults), section(&tree, "routing", faults));
-        let (approvals, sla) = (section(&tree, "approvals", faults), section(&tree, "sla", faults));
-        let (retention, nats) =
-            (section(&tree, "retention", faults), section(&tree, "nats", faults));
+        let store = section(&tree, "store", faults);
+        let log = section(&tree, "log", faults);
+        let http = section(&tree, "http", faults);
+        let auth = section(&tree, "auth", faults);
+        let tasks = section(&tree, "tasks", faults);
+        let queue = section(&tree, "queue", faults);
+        let agents = section(&tree, "agents", faults);
+        let routing = section(&tree, "routing", faults);
+        let approvals = section(&tree, "approvals", faults);
+        let sla = section(&tree, "sla", faults);
+        let retention = section(&tree, "retention", faults);
+        let nats = section(&tree, "nats", faults);
         let doctor = section(&tree, "doctor", faults);
         let events = section(&tree, "events", faults);
         let people = auth.as_ref().map(|auth: &Auth| People::new(&auth.identities, &auth.sources));
@@ -190,17 +197,18 @@ impl Settings {
         })
     }
 
-    /// Whether somebody said which store to use.
+    /// Whether a file or the environment sets the store to use.
     pub fn names_a_store(&self) -> bool {
         self.tree.origin("store.url").is_some()
     }
 
-    /// Whether somebody chose what is logged.
+    /// Whether a file or the environment sets what is logged.
     pub fn names_a_log_level(&self) -> bool {
         self.tree.origin("log.level").is_some()
     }
 
-    /// What is in force, as TOML, with where each value comes from and with secrets as `***`.
+    /// Shows the settings in force as TOML, with the origin of each value and with secrets as
+    /// `***`.
     pub fn shown(&self) -> String {
         show::toml(&self.tree)
     }
@@ -209,15 +217,14 @@ impl Settings {
 fn named_file(variables: &Variables) -> Option<Result<PathBuf, Error>> {
     let (_, name) =
         variables.iter().find(|(name, text)| name == "ORCHESTRATOR_ENV" && !text.is_empty())?;
-    let is_plain = Name::from_str(name).is_ok();
-    Some(if is_plain {
-        Ok(format!("config/{name}.toml").into())
-    } else {
-        Err(Error::Environment(name.clone()))
-    })
+    if Name::from_str(name).is_err() {
+        return Some(Err(Error::Environment(name.clone())));
+    }
+    Some(Ok(format!("config/{name}.toml").into()))
 }
 
-/// Reads one section. Where a key of it has a fault already, the section is left out: its error would say so again.
+/// Reads one section. `None` if a key of it already has a fault, which serde's error would only
+/// repeat.
 fn section<T: DeserializeOwned>(tree: &Tree, name: &str, faults: &mut Vec<Fault>) -> Option<T> {
     let is_of_section =
         |fault: &Fault| fault.key == name || fault.key.starts_with(&format!("{name}."));
@@ -226,7 +233,7 @@ fn section<T: DeserializeOwned>(tree: &Tree, name: &str, faults: &mut Vec<Fault>
     }
     let mut value = tree.0.get(name)?.clone();
     if let ValueKind::Table(table) = &mut value.kind {
-        // TOML has no word for "none".
+        // TOML has no word for "none", so an empty secret means none.
         table.retain(|key, value| {
             !(key == "jwt_secret" && value.kind == ValueKind::String(String::new()))
         });
@@ -247,13 +254,15 @@ fn typed_fault(tree: &Tree, section: &str, error: ConfigError) -> Fault {
     }
 }
 
-/// The error without the excerpt of the file, in which a secret may stand.
+/// The error without the excerpt of the file, which may hold a secret.
 fn error_text(error: &ConfigError) -> String {
     let text = error.to_string();
-    let is_excerpt = |line: &str| line.contains(" |");
-    let lines =
-        text.lines().map(str::trim_end).filter(|line| !line.is_empty() && !is_excerpt(line));
-    lines.collect::<Vec<_>>().join(": ")
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty() && !line.contains(" |"))
+        .collect();
+    lines.join(": ")
 }
 
 fn syntax(error: &ConfigError) -> Error {

@@ -1,4 +1,4 @@
-//! The configuration in force as TOML that could be read again, except for its secrets.
+//! The configuration in force as TOML that can be read again, except for its secrets.
 
 use std::fmt::Write;
 
@@ -25,7 +25,7 @@ const ORDER: [&str; 13] = [
 
 pub(super) fn toml(tree: &Tree) -> String {
     let mut text =
-        "# What is in force. A value without a remark is the default; *** stands for a secret.\n"
+        "# Settings in force. A value without a remark is the default; *** stands for a secret.\n"
             .to_owned();
     for section in ORDER {
         if let Some(ValueKind::Table(table)) = tree.0.get(section).map(|value| &value.kind) {
@@ -38,7 +38,8 @@ pub(super) fn toml(tree: &Tree) -> String {
     text
 }
 
-/// Writes `value`; a table becomes one line for each key, because they may come from different places.
+/// Writes `value`. A table becomes one line for each key, because the keys may have different
+/// origins.
 fn line(text: &mut String, path: &str, key: &str, value: &Value) {
     let written = match &value.kind {
         ValueKind::Table(table) => {

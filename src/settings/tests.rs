@@ -108,7 +108,7 @@ fn all_faults_are_said_at_once_with_key_value_place_and_what_is_expected() {
         "`ORCHESTRATOR_PORT` = \"eighty\": expected a whole number",
         "did you mean `ORCHESTRATOR__SLA__WARN_AT_PERCENT`?",
         "did you mean `ORCHESTRATOR_JWT_SECRET`?",
-        "there is no setting `no_such`",
+        "unknown setting `no_such`",
     ] {
         assert!(said.contains(part), "{part} is missing in: {said}");
     }
@@ -155,22 +155,22 @@ fn values_are_checked_for_themselves_and_together() {
             "payload.<name>",
         ),
         ("[approvals]\non_expiry = \"approve\"", "`approvals.on_expiry` = \"approve\" (test.toml)"),
-        ("[approvals]\non_expiry = \"escalate\"", "only terms can say who is asked then"),
+        ("[approvals]\non_expiry = \"escalate\"", "only the terms of a rule can escalate"),
         ("[approvals.asked]\nquorum = 0", "`approvals.asked.quorum`"),
         ("[approvals.asked]\non_expiry = \"escalate\"", "expected at least one entry"),
         ("[approvals.asked]\ngroups = [\"oncall\"]", "`oncall` is not one of approvals.groups"),
-        ("[approvals.asked]\nroles = [\"agent\"]", "the role agent never decides"),
+        ("[approvals.asked]\nroles = [\"agent\"]", "the role agent may not decide"),
         (
             "[approvals.groups]\noncall = [\"alice\"]",
             "expected `key:<name of an API key>` or `user:<sub of a token>`",
         ),
         (
             "[approvals.asked]\nquorum = 2\ngroups = [\"one\"]\n[approvals.groups]\none = [\"key:a\"]",
-            "fewer people than must say yes",
+            "fewer people than the quorum",
         ),
         (
             "[approvals.asked]\nquorum = 2\ngroups = [\"one\"]\n[approvals.groups]\none = [\"key:a\", \"user:A\"]",
-            "fewer people than must say yes",
+            "fewer people than the quorum",
         ),
         (
             "[approvals]\nrules = [{ name = \"x\", when = { where = [{ field = \"payload.x\", unless = [] }] } }]",
@@ -186,7 +186,10 @@ fn values_of_clocks_credentials_and_logs_are_checked() {
         ("[sla.targets]\nP9 = 60_000", "`sla.targets.P9`"),
         ("[sla.start_targets]\n\"depoly/P0\" = 60_000", "did you mean `deploy`?"),
         ("[sla.start_targets]\nP0 = 10", "expected 1000 to 31536000000"),
-        ("[[sla.rules]]\non = \"warning\"\naction = \"notify\"", "expected `to`: whom to notify"),
+        (
+            "[[sla.rules]]\non = \"warning\"\naction = \"notify\"",
+            "expected `to`, which names the receiver",
+        ),
         (
             "[[sla.rules]]\non = \"warning\"\naction = \"raise\"\nto = \"oncall\"",
             "only with the action `notify`",

@@ -1,4 +1,4 @@
-//! The joined configuration as a tree: looking values up, where they come from, and how they are shown.
+//! The joined configuration as a tree: the values, their origins, and how they are shown.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use config::{Map, Value, ValueKind};
 use super::Fault;
 use crate::runtime::address::Address;
 
-/// What a setting may hold.
+/// The kind of value that a setting holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -47,16 +47,18 @@ impl Kind {
     }
 }
 
-/// Texts that are secret as a whole.
+/// The settings whose whole text is secret.
 const SECRETS: [&str; 4] = ["auth.jwt_secret", "nats.token", "nats.password", "nats.nkey_seed"];
 
-/// Whether a value at this path is a secret or has one in it.
+/// Whether a value at this path is a secret or contains one.
 pub(super) fn is_secret(path: &str) -> bool {
-    let is_below = |table: &str| path.strip_prefix(table).is_some_and(|key| key.starts_with('.'));
-    SECRETS.contains(&path) || matches!(path, "store.url" | "nats.url") || is_below("auth.api_keys")
+    if SECRETS.contains(&path) || matches!(path, "store.url" | "nats.url") {
+        return true;
+    }
+    path.strip_prefix("auth.api_keys").is_some_and(|key| key.starts_with('.'))
 }
 
-/// Tables whose keys the operator chooses, with what their values are.
+/// Tables whose keys the operator chooses, and the kind of their values.
 const OPEN: [(&str, Kind); 6] = [
     ("auth.api_keys", Kind::Text),
     ("auth.identities", Kind::Text),
@@ -66,16 +68,17 @@ const OPEN: [(&str, Kind); 6] = [
     ("approvals.groups", Kind::List),
 ];
 
-/// What the values of the table at `path` are, if its keys are free; none: its keys are those of the defaults.
+/// The kind of the values in the table at `path` if the operator chooses its keys; `None` if its
+/// keys are those of the defaults.
 pub(super) fn open_table(path: &str) -> Option<Kind> {
     OPEN.into_iter().find(|(open, _)| *open == path).map(|(_, kind)| kind)
 }
 
-/// A table of settings, each with the place that it comes from.
+/// A table of settings, each with its origin.
 #[derive(Clone, Default)]
 pub(super) struct Tree(pub(super) Map<String, Value>);
 
-/// Without its values, of which some are secret.
+/// Shows no values, because some are secret.
 impl fmt::Debug for Tree {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Tree")
@@ -83,7 +86,8 @@ impl fmt::Debug for Tree {
 }
 
 impl Tree {
-    /// The value at a path such as `routing.rules[0].agent`. Keys with a dot in them cannot be asked for.
+    /// The value at a path such as `routing.rules[0].agent`. Keys that contain a dot cannot be
+    /// looked up.
     pub(super) fn at(&self, path: &str) -> Option<&Value> {
         let mut steps = path.split(['.', '[']).map(|step| step.trim_end_matches(']'));
         let mut value = self.0.get(steps.next()?)?;
@@ -97,12 +101,12 @@ impl Tree {
         Some(value)
     }
 
-    /// Where the value at `path` comes from; none: it is the default.
+    /// The origin of the value at `path`; `None` if it is the default.
     pub(super) fn origin(&self, path: &str) -> Option<&str> {
         self.at(path)?.origin()
     }
 
-    /// Says that what stands at `path` is not as `expected`.
+    /// The fault that the value at `path` is not as `expected`.
     pub(super) fn fault(&self, path: &str, expected: impl Into<String>) -> Fault {
         match self.at(path) {
             Some(value) => fault(path, value, expected),
@@ -113,9 +117,9 @@ impl Tree {
     }
 }
 
-/// Says that `value` at `path` is not as `expected`.
+/// The fault that `value` at `path` is not as `expected`.
 pub(super) fn fault(path: &str, value: &Value, expected: impl Into<String>) -> Fault {
-    // Of a URL that cannot be used any part may be one of its password.
+    // Any part of a URL that cannot be used may belong to its password.
     let is_short = !matches!(path, "store.url" | "nats.url")
         && !matches!(value.kind, ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil);
     Fault {
@@ -126,7 +130,8 @@ pub(super) fn fault(path: &str, value: &Value, expected: impl Into<String>) -> F
     }
 }
 
-/// Where the value comes from. A table may be joined from several places; the first that is found is named.
+/// The origin of the value. A table may be joined from several origins, of which the first is
+/// returned.
 fn origin_of(value: &Value) -> Option<&str> {
     match &value.kind {
         ValueKind::Table(table) => {
@@ -136,19 +141,19 @@ fn origin_of(value: &Value) -> Option<&str> {
     }
 }
 
-/// The keys of a table in a stable order.
+/// The entries of a table in a stable order.
 pub(super) fn sorted(table: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.as_str());
     entries
 }
 
-/// A path from its parts: what is below `parent`.
+/// The path of `key` in the table at `parent`.
 pub(super) fn below(parent: &str, key: &str) -> String {
     if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") }
 }
 
-/// The value as TOML on one line, with secrets as `***`.
+/// Writes the value as TOML on one line, with secrets as `***`.
 pub(super) fn shown(path: &str, value: &Value) -> String {
     match &value.kind {
         ValueKind::String(text) => quoted(&masked(path, text)),
@@ -157,10 +162,10 @@ pub(super) fn shown(path: &str, value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         ValueKind::Table(table) => {
-            let pair = |(key, value): (&String, &Value)| {
-                format!("{} = {}", bare(key), shown(&below(path, key), value))
-            };
-            let pairs: Vec<_> = sorted(table).into_iter().map(pair).collect();
+            let pairs: Vec<_> = sorted(table)
+                .into_iter()
+                .map(|(key, value)| format!("{} = {}", bare(key), shown(&below(path, key), value)))
+                .collect();
             format!("{{ {} }}", pairs.join(", "))
         }
         ValueKind::Nil => quoted(""),
@@ -169,13 +174,14 @@ pub(super) fn shown(path: &str, value: &Value) -> String {
     }
 }
 
-/// The key as TOML: bare where that is allowed.
+/// Writes the key as TOML: bare where that is allowed.
 pub(super) fn bare(key: &str) -> String {
-    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    if !key.is_empty() && key.bytes().all(is_bare) { key.to_owned() } else { quoted(key) }
+    let is_bare = !key.is_empty()
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    if is_bare { key.to_owned() } else { quoted(key) }
 }
 
-/// A TOML text: its escapes are those of JSON.
+/// Writes a TOML text, whose escapes are those of JSON.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\x7f', "\\u007f")
 }

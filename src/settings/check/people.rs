@@ -1,4 +1,4 @@
-//! What must hold of credentials, and of what is said about whose they are.
+//! Checks of credentials, and of the persons, groups and sources that belong to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::domain::name::Name;
 use crate::domain::people::{ANY_SOURCE, Identity, People, credential};
 use crate::domain::principal::{Principal, Role, Subject};
 
-/// The shortest secret that HS256 may be used with: as long as its hash.
+/// The shortest secret for HS256, in bytes: as long as its hash.
 const JWT_SECRET_MIN: usize = 32;
 
 impl Check<'_> {
@@ -29,7 +29,7 @@ impl Check<'_> {
                     "expected `<key>:<role>` with the role user, agent, approver or admin",
                 );
             } else if !seen.insert(key) {
-                self.fail(&path, "another name has the same key, and a caller would be either");
+                self.fail(&path, "another name has the same key, so the caller would be ambiguous");
             }
         }
         self.identities(&auth.identities);
@@ -42,7 +42,7 @@ impl Check<'_> {
         }
     }
 
-    /// An entry that did not mean what it seems to would let one person count twice.
+    /// An entry that does not mean what it seems to would let one person count twice.
     fn identities(&mut self, identities: &BTreeMap<String, String>) {
         let people = People::new(identities, &BTreeMap::new());
         for (who, person) in identities {
@@ -69,9 +69,10 @@ impl Check<'_> {
             if sources.is_empty() {
                 self.fail(&path, "expected at least one source");
             }
-            let is_source =
-                |source: &&String| *source == ANY_SOURCE || Name::from_str(source).is_ok();
-            for source in sources.iter().filter(|source| !is_source(source)) {
+            for source in sources {
+                if source == ANY_SOURCE || Name::from_str(source).is_ok() {
+                    continue;
+                }
                 let pattern = crate::domain::name::PATTERN;
                 self.fail(&path, format!("`{source}`: expected `*`, or a name: {pattern}"));
             }
@@ -80,11 +81,11 @@ impl Check<'_> {
 
     pub(super) fn groups(&mut self, groups: &Groups) {
         for (group, members) in groups {
-            let is_caller = |member: &&String| {
+            for member in members {
                 let is_named = member.starts_with("key:") || member.starts_with("user:");
-                is_named && Principal::new(credential(member), Role::User).is_ok()
-            };
-            for member in members.iter().filter(|member| !is_caller(member)) {
+                if is_named && Principal::new(credential(member), Role::User).is_ok() {
+                    continue;
+                }
                 let expected = format!(
                     "`{member}`: expected `key:<name of an API key>` or `user:<sub of a token>`"
                 );

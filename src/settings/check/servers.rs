@@ -1,5 +1,5 @@
-//! What must hold of the way to Redis and to NATS: URLs, secrets and the files of TLS. No message holds a part of a
-//! secret.
+//! Checks of the connections to Redis and NATS: URLs, secrets and the files of TLS. No message
+//! contains a part of a secret.
 
 use super::Check;
 use crate::runtime::secret::Secret;
@@ -17,7 +17,7 @@ impl Check<'_> {
             self.fail("nats.url", fault);
         }
         let files = [&redis.tls_ca_file, &redis.tls_cert_file, &redis.tls_key_file];
-        // Files that no connection would use must not pass for protection.
+        // Files that no connection uses must not pass for protection.
         if files.iter().any(|file| !file.is_empty()) && !redis.url.expose().starts_with("rediss://")
         {
             self.fail(
@@ -30,7 +30,7 @@ impl Check<'_> {
         self.tls("nats", [&nats.tls_ca_file, &nats.tls_cert_file, &nats.tls_key_file]);
     }
 
-    /// Files that cannot be used are found now, not when a connection is made.
+    /// Finds files that cannot be used now, not when a connection is made.
     fn tls(&mut self, section: &str, [ca, cert, key]: [&String; 3]) {
         if cert.is_empty() != key.is_empty() {
             let expected = format!("expected together with {section}.tls_cert_file");
@@ -46,9 +46,11 @@ impl Check<'_> {
         }
     }
 
-    /// A line break at the end of a secret comes from a file or a shell, and is part of no secret.
+    /// A line break at the end of a secret comes from a file or a shell, and is never part of the
+    /// secret.
     pub(super) fn secrets(&mut self, settings: &Settings) {
-        let (auth, nats) = (&settings.http.auth, &settings.nats);
+        let auth = &settings.http.auth;
+        let nats = &settings.nats;
         let user = Secret::new(nats.user.as_str());
         let fixed = [
             ("nats.user", &user),
@@ -62,7 +64,8 @@ impl Check<'_> {
         for (path, secret) in fixed.chain(token).chain(keys) {
             let text = secret.expose();
             if text.trim() != text || text.contains(char::is_control) {
-                let why = "begins or ends with space or a line break, or has a control character in it: set it without";
+                let why = "begins or ends with white space, or contains a control character: \
+                           remove it";
                 self.fail(&path, why);
             }
         }

@@ -1,20 +1,23 @@
-//! Where a server is, as operators write it: a URL that is read strictly, and shown without its secrets.
+//! The address of a server as operators write it: a URL that is read strictly, and shown without
+//! its secrets.
 //!
-//! A password with a `?` or a `/` in it makes another URL than was meant, and a reader that guesses takes a part of the
-//! password for a host. So what RFC 3986 does not allow is refused, in words that never hold a part of the URL.
+//! A password with a `?` or a `/` in it makes another URL than intended, and a reader that guesses
+//! takes a part of the password for a host. So what RFC 3986 does not allow is refused, in messages
+//! that never contain a part of the URL.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 
 use serde::Deserialize;
 
-/// A URL, or several that are joined by commas, as it was set. Only [`Address::expose`] tells all of it.
+/// A URL, or several joined by commas, as it was configured. Only [`Address::expose`] returns its
+/// secrets.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Address(String);
 
 impl Address {
-    /// What was set, with its secrets.
+    /// The configured text, with its secrets.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -38,29 +41,30 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The parts of a URL. Its `Debug` would show the password, so there is none.
+/// The parts of a URL. It has no `Debug`, which would show the password.
 pub struct Url<'t> {
-    /// `redis`, in small letters.
+    /// The scheme, such as `redis`, in lower case.
     pub scheme: &'t str,
-    /// Decoded; `None`: there is none.
+    /// The user, decoded; `None` if there is none.
     pub user: Option<String>,
-    /// Decoded; `None`: there is none.
+    /// The password, decoded; `None` if there is none.
     pub password: Option<String>,
-    /// Each host with its port, without the brackets of IPv6. Empty, as in `unix:///path`: none.
+    /// Each host with its port, without the brackets of IPv6. Empty if there is none, as in
+    /// `unix:///path`.
     pub hosts: Vec<(&'t str, Option<u16>)>,
-    /// Empty, or from its `/` on.
+    /// The path from its `/` on; empty if there is none.
     pub path: &'t str,
-    /// Names and values, decoded, no name twice.
+    /// The names and values of the query, decoded; no name occurs twice.
     pub query: Vec<(&'t str, String)>,
-    /// What follows the `#`.
+    /// The text after the `#`; `None` if there is none.
     pub fragment: Option<&'t str>,
 }
 
-/// Why a text is no URL of a server. A constant, so that it holds nothing of the text.
+/// Why a text is not the URL of a server. It is a constant, so it contains no part of the text.
 pub type Fault = &'static str;
 
-const CREDENTIALS: Fault = "a user or password has one of / ? # @ [ ] % as it is: percent-encode them as %2F %3F %23 %40 %5B \
-                            %5D %25";
+const CREDENTIALS: Fault = "a user or password has one of / ? # @ [ ] % as it is: percent-encode \
+                            them as %2F %3F %23 %40 %5B %5D %25";
 const LETTERS: Fault = "a space, a control character or a letter beyond ASCII: percent-encode it";
 
 impl<'t> Url<'t> {
@@ -68,7 +72,7 @@ impl<'t> Url<'t> {
     ///
     /// # Errors
     ///
-    /// What of it is not as RFC 3986 has it.
+    /// The part that RFC 3986 does not allow.
     pub fn read(text: &'t str) -> Result<Self, Fault> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(LETTERS);
@@ -97,7 +101,7 @@ impl<'t> Url<'t> {
         Ok(Self { scheme, user, password, hosts, path, query, fragment })
     }
 
-    /// The number that the path is: `/3`. `None` if it is another text.
+    /// The number in the path, as in `/3`; 0 for an empty path, `None` for any other text.
     pub fn database(&self) -> Option<u32> {
         let number = self.path.strip_prefix('/').unwrap_or(self.path);
         let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
@@ -135,9 +139,9 @@ fn read_host(text: &str) -> Result<(&str, Option<u16>), Fault> {
         Some(_) => return Err("expected an IPv6 address between [ and ]"),
         None => text.split_at(text.find(':').unwrap_or(text.len())),
     };
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let is_name = text.starts_with('[') || (!host.is_empty() && host.bytes().all(is_part));
-    if !is_name {
+    let is_name = !host.is_empty()
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if !is_name && !text.starts_with('[') {
         return Err("expected the name or the address of a host");
     }
     if matches!(host, "0.0.0.0" | "::") {
@@ -163,14 +167,15 @@ fn read_query(text: &str) -> Result<Vec<(&str, String)>, Fault> {
             );
         }
         if read.iter().any(|(known, _)| *known == name) {
-            return Err("a name in the query is there twice");
+            return Err("a name in the query is given twice");
         }
         read.push((name, decoded(value).ok_or(CREDENTIALS)?));
     }
     Ok(read)
 }
 
-/// The text that is percent-encoded; `None` if an escape is not whole, or means no UTF-8 or a control character.
+/// Decodes a percent-encoded text; `None` if an escape is incomplete, or means no UTF-8 or a
+/// control character.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -187,8 +192,8 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|text| !text.contains(char::is_control))
 }
 
-/// The URLs with `***` for each password, for a user without one (which may be a password or a token) and for what
-/// cannot be read.
+/// Shows the URLs with `***` for each password, for a user without one (which may be a password or
+/// a token) and for text that cannot be read.
 fn shown(text: &str) -> String {
     let urls: Vec<_> = match Url::read(text) {
         Ok(url) => vec![shown_url(text, &url)],
@@ -214,15 +219,15 @@ fn shown_url(text: &str, url: &Url<'_>) -> String {
         (None, true) => "***@".to_owned(),
         (None, false) => String::new(),
     };
-    let plain = |name: &str| name == "db";
-    let query = url.query.iter().map(|(name, value)| match plain(name) {
-        true => format!("{name}={value}"),
-        false => format!("{name}=***"),
-    });
-    let query = query.collect::<Vec<_>>().join("&");
-    let query = if query.is_empty() { query } else { format!("?{query}") };
+    let query: Vec<_> =
+        url.query.iter().map(|(name, value)| shown_parameter(name, value)).collect();
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let fragment = url.fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
     format!("{}://{credentials}{hosts}{}{query}{fragment}", url.scheme, url.path)
+}
+
+fn shown_parameter(name: &str, value: &str) -> String {
+    if name == "db" { format!("{name}={value}") } else { format!("{name}=***") }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! How long a loop waits after it failed. Nothing here sleeps or reads the clock.
+//! How long a loop waits after a failure. This module neither sleeps nor reads the clock.
 
 use std::time::Duration;
 
-/// Exponential waits with jitter: each is twice the one before up to a cap, and a random part of up to a half is
-/// taken off, so that processes that failed together do not come back together.
+/// Exponential waits with jitter. Each wait is twice the previous one up to a cap; then a random
+/// part of up to a half is subtracted, so that processes that failed together do not return
+/// together.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     base: Duration,
@@ -17,23 +18,23 @@ impl Backoff {
         Self { base, cap, failures: 0 }
     }
 
-    /// Counts a failure and says how long to wait before the next try.
+    /// Counts a failure and returns how long to wait before the next try.
     pub fn next_wait(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
         self.wait(fastrand::f64())
     }
 
-    /// Forgets the failures: the next wait is a short one again.
+    /// Forgets the failures, so that the next wait is short again.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Failures since the last [`Backoff::reset`].
+    /// How many failures were counted since the last [`Backoff::reset`].
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// The wait after the failures so far; `chance` from 0 to 1 takes off up to a half.
+    /// The wait after the failures so far; `chance` from 0 to 1 subtracts up to a half.
     fn wait(&self, chance: f64) -> Duration {
         let doubled = 2u32.saturating_pow(self.failures.saturating_sub(1));
         self.base.saturating_mul(doubled).min(self.cap).mul_f64(1.0 - chance / 2.0)

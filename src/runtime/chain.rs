@@ -1,24 +1,25 @@
-//! An error and all of its causes on one line, for logs and for the last words of a process.
+//! An error and all of its causes on one line, for logs and for the last message of a process.
 
 use std::error::Error;
 use std::fmt;
 
-/// Shows an error followed by each of its causes: `cannot submit: the store did not answer: timed out`.
+/// Shows an error followed by each of its causes:
+/// `cannot submit: the store did not answer: timed out`.
 ///
-/// A cause whose text its parent has already said is left out, and a line break becomes a space, so that one
-/// failure is always one line.
+/// A cause is left out if its parent's text ends with it, and a line break becomes a space, so that
+/// one failure is always one line.
 pub struct Chain<'e>(pub &'e (dyn Error + 'e));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = on_one_line(self.0);
-        formatter.write_str(&said)?;
+        let mut shown = on_one_line(self.0);
+        formatter.write_str(&shown)?;
         let mut cause = self.0.source();
         while let Some(error) = cause {
             let text = on_one_line(error);
-            if !said.ends_with(&text) {
+            if !shown.ends_with(&text) {
                 write!(formatter, ": {text}")?;
-                said = text;
+                shown = text;
             }
             cause = error.source();
         }

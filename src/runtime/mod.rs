@@ -1,4 +1,5 @@
-//! What any long-running process needs. Knows nothing of tasks, agents or the store's content.
+//! What any long-running process needs. These modules know nothing of tasks, agents or the store's
+//! content.
 
 pub mod address;
 pub mod aside;

@@ -1,8 +1,8 @@
-//! What a caught panic said.
+//! The message of a caught panic.
 
 use std::any::Any;
 
-/// The message of a panic; one that was raised with something else than a text has none.
+/// The message of a panic, or a fixed text for a panic whose payload is not a text.
 pub fn text(payload: &(dyn Any + Send)) -> &str {
     let fixed = payload.downcast_ref::<&str>().copied();
     fixed

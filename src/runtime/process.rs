@@ -1,20 +1,22 @@
-//! What a process has used, by `/proc`; nothing where there is none.
+//! The resources that a process has used, by `/proc`; `None` on systems without it.
 
 use std::fs;
 use std::time::Duration;
 
-/// The CPU time of all threads that a process has now.
+/// The CPU time of all current threads of a process; `None` if it cannot be read.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let of_thread = |thread: fs::DirEntry| {
-        // Nanoseconds on a CPU come first. A thread that ended meanwhile has no file any more.
-        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    };
-    Some(Duration::from_nanos(threads.flatten().filter_map(of_thread).sum()))
+    let mut total = 0;
+    for thread in threads.flatten() {
+        // The first field is nanoseconds on a CPU. A thread that has just ended has no file.
+        let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
+        let first = text.split_whitespace().next().and_then(|field| field.parse::<u64>().ok());
+        total += first.unwrap_or(0);
+    }
+    Some(Duration::from_nanos(total))
 }
 
-/// The memory that a process has in RAM, in bytes.
+/// The memory that a process has in RAM, in bytes; `None` if it cannot be read.
 pub fn resident_bytes(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

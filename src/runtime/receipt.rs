@@ -1,24 +1,25 @@
-//! What is done if an answer does not reach whoever asked.
+//! The compensation for an answer that does not reach its client.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 type Undo = Box<dyn FnOnce() + Send>;
 
-/// Travels with an answer: the last clone that is dropped undoes what the answer hands over, unless
-/// the receipt was confirmed.
+/// Travels with an answer: if the last clone is dropped without a confirmation, what the answer
+/// hands over is undone.
 #[derive(Clone)]
 pub struct Receipt(Arc<Unconfirmed>);
 
 struct Unconfirmed(Mutex<Option<Undo>>);
 
 impl Receipt {
-    /// `undo` is called once if the answer does not arrive, from whichever task gives it up.
+    /// A receipt that calls `undo` once if the answer does not arrive, from the task that drops the
+    /// last clone.
     pub fn new(undo: impl FnOnce() + Send + 'static) -> Self {
         Self(Arc::new(Unconfirmed(Mutex::new(Some(Box::new(undo))))))
     }
 
-    /// The answer has arrived, as far as can be known.
+    /// Records that the answer has arrived, as far as can be known; nothing is undone.
     pub fn confirm(self) {
         self.0.take();
     }

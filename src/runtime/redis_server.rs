@@ -1,7 +1,7 @@
-//! A private Redis: a child process that only this process talks to, through a Unix socket.
+//! A private Redis: a child process that only this process reaches, through a Unix socket.
 //!
-//! It is for `orchestrator dev`, the demo and the tests. It has no network port and no password: the socket's
-//! permissions are the lock. Nothing here knows what is stored.
+//! It serves `orchestrator dev`, the demo and the tests. It has no network port and no password:
+//! the permissions of the socket are the lock. This module does not know what is stored.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -18,86 +18,92 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::scratch::Scratch;
 
-/// The programs that will do, the first that is found.
+/// The programs that can be started, in order of preference.
 const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
 
 /// The longest path that a Unix socket may have, in bytes, without the final NUL.
 const SOCKET_PATH_MAX: usize = 107;
 
-/// How long a start may take. An empty Redis answers in 10 ms; one that reads a large log needs seconds.
+/// How long a start may take. An empty Redis answers in 10 ms; one that reads a large log needs
+/// seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often a starting or stopping Redis is looked at: short, because tests start hundreds.
+/// How often a starting or stopping Redis is checked: short, because tests start hundreds.
 const GLANCE: Duration = Duration::from_millis(2);
 
-/// How the private Redis is to be run.
+/// How to run the private Redis.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Where its data is kept from one start to the next, with every write in an append-only file.
-    /// None: in memory only, and nothing is left on disk.
+    /// The directory that keeps its data between starts, with every write in an append-only file.
+    /// `None` if the data is in memory only and nothing remains on disk.
     pub dir: Option<PathBuf>,
-    /// Whether it gets a process group of its own, so that a Ctrl-C in the terminal reaches only us and we can
-    /// stop it last. Tests say no: an interrupted test run must take its children with it.
+    /// Whether it gets a process group of its own, so that a Ctrl-C in the terminal does not reach
+    /// it and this process can stop it last. Tests use false: an interrupted test run must end its
+    /// children too.
     pub has_own_group: bool,
-    /// More arguments, such as `["--maxmemory", "50mb"]`.
+    /// More arguments for the program, such as `["--maxmemory", "50mb"]`.
     pub arguments: Vec<String>,
 }
 
 /// Why the private Redis did not start or stop.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no program to start.
+    /// Neither program is installed.
     #[error(
-        "neither redis-server nor valkey-server is on the PATH; install one with `apt-get install redis-server` \
-         (Debian, Ubuntu) or `brew install redis` (macOS), or set REDIS_URL to a Redis that runs already"
+        "neither redis-server nor valkey-server is on the PATH; install one with `apt-get install \
+         redis-server` (Debian, Ubuntu) or `brew install redis` (macOS), or set REDIS_URL to a \
+         running Redis"
     )]
     NotInstalled,
-    /// Another process of ours uses the directory.
+    /// Another orchestrator process uses the directory.
     #[error("{} is in use by another orchestrator process", .0.display())]
     InUse(PathBuf),
     /// A file or a process could not be handled.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The action that failed, as a verb.
         action: &'static str,
-        /// On what.
+        /// The path of the file, directory or program.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The socket's path would not fit.
-    #[error("{} is too long a path for a Unix socket (at most {SOCKET_PATH_MAX} bytes); use a shorter directory", .0.display())]
+    /// The path of the socket is too long for the operating system.
+    #[error(
+        "{} is too long a path for a Unix socket (at most {SOCKET_PATH_MAX} bytes); use a shorter \
+         directory", .0.display()
+    )]
     PathTooLong(PathBuf),
-    /// It ended instead of answering.
-    #[error("the private Redis ended ({status}); its last words: {log}")]
+    /// The process ended instead of answering.
+    #[error("the private Redis ended ({status}); the end of its log: {log}")]
     Ended {
-        /// Its exit status.
+        /// The exit status of the process.
         status: String,
-        /// The end of its log.
+        /// The last lines of its log.
         log: String,
     },
-    /// It runs but does not answer.
-    #[error("the private Redis did not answer within {START_LIMIT:?}; its last words: {0}")]
+    /// The process runs but does not answer.
+    #[error("the private Redis did not answer within {START_LIMIT:?}; the end of its log: {0}")]
     Silent(String),
 }
 
-/// A running private Redis. Dropping it kills it; [`RedisServer::stop`] lets it write its data first.
+/// A running private Redis. Dropping it kills it; [`RedisServer::stop`] lets it write its data
+/// first.
 #[derive(Debug)]
 pub struct RedisServer {
     child: Child,
     socket: PathBuf,
     log: PathBuf,
-    /// Keeps the data directory ours; released once the child has ended.
+    /// Keeps other processes out of the data directory; released once the child has ended.
     _lock: Option<Lock>,
-    /// Removed once the process is gone.
     _scratch: Option<Scratch>,
 }
 
 impl RedisServer {
-    /// Starts it and returns once it answers.
+    /// Starts the private Redis and returns once it answers.
     ///
-    /// A Redis that an earlier process left behind in the same directory (it was killed before it could stop its
-    /// child) is stopped first.
+    /// A Redis that an earlier process left behind in the same directory (the process was killed
+    /// before it could stop its child) is stopped first.
     ///
     /// # Errors
     ///
@@ -109,16 +115,16 @@ impl RedisServer {
         let (dir, scratch) = match &options.dir {
             Some(dir) => (canonical(dir)?, None),
             None => {
-                let failed = |source| Error::Io {
-                    action: "make a directory in",
+                let scratch = Scratch::new().map_err(|source| Error::Io {
+                    action: "create a directory in",
                     path: std::env::temp_dir(),
                     source,
-                };
-                let scratch = Scratch::new().map_err(failed)?;
+                })?;
                 (scratch.path().to_owned(), Some(scratch))
             }
         };
-        let (socket, log) = (dir.join("redis.sock"), dir.join("redis.log"));
+        let socket = dir.join("redis.sock");
+        let log = dir.join("redis.log");
         if socket.as_os_str().len() > SOCKET_PATH_MAX {
             return Err(Error::PathTooLong(socket));
         }
@@ -136,30 +142,30 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// Where it is reached.
+    /// The URL by which this process reaches it.
     pub fn url(&self) -> String {
         format!("redis+unix://{}", self.socket.display())
     }
 
-    /// Its process id, for tests that hang it or kill it.
+    /// The id of its process, for tests that suspend or kill it.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Asks it to write what it has and to end, and waits for that at most `grace`; then kills it.
+    /// Asks it to write its data and to end, waits for that at most `grace`, then kills it.
     ///
     /// # Errors
     ///
-    /// If its process cannot be watched; it is killed all the same.
+    /// Its process cannot be watched; it is killed all the same.
     pub async fn stop(mut self, grace: Duration) -> Result<(), Error> {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // It may be gone already, which is what we want.
+            // The process may be gone already, which is what a stop wants.
             let _ = kill_process(pid, Signal::TERM);
         }
         let end = Instant::now() + grace;
         while self.status()?.is_none() {
             if Instant::now() >= end {
-                tracing::warn!(grace = ?grace, "the private Redis did not stop in time and is killed");
+                tracing::warn!(?grace, "the private Redis did not stop in time, killing it");
                 break;
             }
             sleep(GLANCE).await;
@@ -174,16 +180,16 @@ impl RedisServer {
                 return Ok(());
             }
             if let Some(status) = self.status()? {
-                return Err(Error::Ended { status, log: last_words(&self.log) });
+                return Err(Error::Ended { status, log: log_end(&self.log) });
             }
             if Instant::now() >= end {
-                return Err(Error::Silent(last_words(&self.log)));
+                return Err(Error::Silent(log_end(&self.log)));
             }
             sleep(GLANCE).await;
         }
     }
 
-    /// How it ended; none: it runs.
+    /// How the process ended; `None` while it runs.
     fn status(&mut self) -> Result<Option<String>, Error> {
         let status = self.child.try_wait();
         status.map(|status| status.map(|status| status.to_string())).map_err(|source| Error::Io {
@@ -196,7 +202,7 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        // Errors mean that it has ended. Waiting keeps it from staying behind as a zombie and is short after SIGKILL.
+        // Errors mean that it has ended. Waiting prevents a zombie, and is short after SIGKILL.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -215,58 +221,66 @@ fn command(program: &Path, dir: &Path, options: &Options) -> Command {
 }
 
 fn find_program(path: &std::ffi::OsStr) -> Option<PathBuf> {
-    let in_every_dir = |name| std::env::split_paths(path).map(move |dir: PathBuf| dir.join(name));
-    PROGRAMS.into_iter().flat_map(in_every_dir).find(|program| program.is_file())
+    PROGRAMS
+        .into_iter()
+        .flat_map(|name| std::env::split_paths(path).map(move |dir| dir.join(name)))
+        .find(|program| program.is_file())
 }
 
 /// The lock on a data directory. It ends with the process, however the process ends.
 ///
-/// A child that another thread forks shares the open file until it runs its own program. Closing the file would
-/// therefore leave the directory locked for a moment; unlocking it does not.
+/// A child that another thread forks shares the open file until it runs its own program. Closing
+/// the file would therefore leave the directory locked for a moment; unlocking it does not.
 #[derive(Debug)]
 struct Lock(fs::File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // If it fails, the close that follows unlocks as well, only later.
+        // If it fails, the close that follows unlocks too, only later.
         let _ = self.0.unlock();
     }
 }
 
-/// Creates `dir` for us alone and locks it.
+/// Creates `dir` with access for this user only, and locks it.
 fn own(dir: &Path) -> Result<Lock, Error> {
-    let failed = |action| move |source| Error::Io { action, path: dir.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create"))?;
-    let file = fs::File::create(dir.join("lock")).map_err(failed("write to"))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|source| io_error("create", dir, source))?;
+    let file =
+        fs::File::create(dir.join("lock")).map_err(|source| io_error("write to", dir, source))?;
     match file.try_lock() {
         Ok(()) => Ok(Lock(file)),
         Err(fs::TryLockError::WouldBlock) => Err(Error::InUse(dir.to_owned())),
-        Err(fs::TryLockError::Error(source)) => Err(failed("lock")(source)),
+        Err(fs::TryLockError::Error(source)) => Err(io_error("lock", dir, source)),
     }
 }
 
-fn canonical(dir: &Path) -> Result<PathBuf, Error> {
-    fs::canonicalize(dir).map_err(|source| Error::Io {
-        action: "find",
-        path: dir.to_owned(),
-        source,
-    })
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Io { action, path: path.to_owned(), source }
 }
 
-/// Ends a Redis whose owner was killed: we hold the directory's lock, so nobody else can be using it.
+fn canonical(dir: &Path) -> Result<PathBuf, Error> {
+    fs::canonicalize(dir).map_err(|source| io_error("find", dir, source))
+}
+
+/// Ends a Redis whose owner was killed: this process holds the lock of the directory, so no other
+/// uses it.
 async fn stop_leftover(socket: &Path) {
     if ask(socket, "SHUTDOWN").await.is_ok() {
-        tracing::info!("stopped a private Redis that an earlier process had left behind");
+        tracing::info!("stopped the private Redis of an earlier process");
     }
     let end = Instant::now() + Duration::from_secs(5);
     while UnixStream::connect(socket).await.is_ok() && Instant::now() < end {
         sleep(GLANCE).await;
     }
-    // A socket file without a listener would only stand in the way.
+    // A socket file without a listener would prevent the next start.
     let _ = fs::remove_file(socket);
 }
 
-/// Sends one word and returns what comes back first; nothing, if the connection was closed instead.
+/// Sends one word and returns the first bytes of the answer; empty if the connection was closed
+/// instead.
 async fn ask(socket: &Path, word: &str) -> io::Result<String> {
     let exchange = async {
         let mut stream = UnixStream::connect(socket).await?;
@@ -280,7 +294,7 @@ async fn ask(socket: &Path, word: &str) -> io::Result<String> {
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-fn last_words(log: &Path) -> String {
+fn log_end(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let mut lines: Vec<_> = text.lines().rev().take(3).collect();
     lines.reverse();

@@ -1,20 +1,21 @@
-//! A directory for sockets that nobody else may reach.
+//! A directory for sockets that only this user may reach.
 
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// A directory with a short path, for us alone; removed with all that is in it when it is dropped.
+/// A directory with a short path and access for this user only. Dropping it removes it with its
+/// content.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes one in the system's directory for such things.
+    /// Creates one in the system's temporary directory.
     ///
     /// # Errors
     ///
-    /// If it cannot be made there.
+    /// It cannot be created there.
     pub fn new() -> io::Result<Self> {
         let name = format!("orchestrator-{}-{:08x}", std::process::id(), fastrand::u32(..));
         let dir = std::env::temp_dir().join(name);
@@ -22,7 +23,7 @@ impl Scratch {
         Ok(Self(dir))
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -30,7 +31,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Whoever removed it before us did what we want.
+        // An error means that it was removed already.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,21 +1,21 @@
-//! A text that must not be seen.
+//! A text that logs and messages must not show.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// A text that is never shown.
+/// A text that is never shown: `Debug` and `Display` write `***`.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `text` from logs.
+    /// Wraps `text`, so that it cannot be shown by accident.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the one place that needs it.
+    /// The text itself, for the one place that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }

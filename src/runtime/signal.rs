@@ -1,24 +1,26 @@
-//! SIGTERM and SIGINT (Ctrl-C): the first asks the process to stop in order, a second ends it at once.
+//! SIGTERM and SIGINT (Ctrl-C): the first asks the process to stop in order, a second ends it at
+//! once.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// What the process was told to do. Cheap to clone.
+/// What the signals so far ask of the process. It is cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
-    /// Cancelled by the first signal: stop taking work, finish what is begun.
+    /// Cancelled by the first signal: accept no more work, finish what has begun.
     pub in_order: CancellationToken,
-    /// Cancelled by the second: leave now. Whoever waits for it drops what it owns, so that children are killed too.
+    /// Cancelled by the second signal: end now. A task that waits for it drops what it owns, so
+    /// that children are killed too.
     pub at_once: CancellationToken,
 }
 
-/// Listens for signals from now on, for as long as the process runs.
+/// Listens for signals from now on, as long as the process runs.
 ///
 /// # Errors
 ///
-/// If the handlers cannot be installed.
+/// The handlers cannot be installed.
 ///
 /// # Panics
 ///
@@ -28,14 +30,14 @@ pub fn listen() -> io::Result<Stop> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = Stop::default();
-    let told = stop.clone();
+    let signalled = stop.clone();
     tokio::spawn(async move {
         let name = next(&mut terminate, &mut interrupt).await;
         tracing::info!(signal = name, "stopping; a second signal ends the process at once");
-        told.in_order.cancel();
+        signalled.in_order.cancel();
         let name = next(&mut terminate, &mut interrupt).await;
         tracing::warn!(signal = name, "ending at once");
-        told.at_once.cancel();
+        signalled.at_once.cancel();
     });
     Ok(stop)
 }

@@ -1,4 +1,5 @@
-//! The log: what is written, how it looks. It goes to stderr, so that stdout stays free for answers.
+//! The log: what is logged, and the form of its lines. It goes to stderr, so that stdout is free
+//! for answers.
 
 use std::io::{self, IsTerminal};
 
@@ -8,46 +9,47 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::panic;
 
-/// `[log]`
+/// The section `[log]`: what is logged, and in which form.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// What is logged: a level, or directives as `RUST_LOG` takes them.
+    /// The level, or directives in the syntax of `RUST_LOG`.
     pub level: String,
-    /// How a line looks.
+    /// The form of a line.
     pub format: Format,
 }
 
-/// How a line of the log looks.
+/// The form of a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// For people.
+    /// Text for people, with colours on a terminal.
     Text,
     /// One JSON object a line, for collectors.
     Json,
 }
 
-/// Why there is no log.
+/// Why the log cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The level is neither a level nor a list of directives.
     #[error(
-        "`{level}` is neither a level (error, warn, info, debug, trace) nor a list of `target=level`"
+        "`{level}` is neither a level (error, warn, info, debug, trace) nor a list of \
+         `target=level`"
     )]
     Level {
-        /// What was given.
+        /// The configured text.
         level: String,
-        /// What is wrong with it.
+        /// What is wrong with the text.
         source: tracing_subscriber::filter::ParseError,
     },
-    /// The process has a log already.
+    /// The process already has a log.
     #[error("the log was started twice")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
 }
 
 impl Settings {
-    /// Reads the level.
+    /// Reads the level into a filter.
     ///
     /// # Errors
     ///
@@ -55,7 +57,7 @@ impl Settings {
     pub fn filter(&self) -> Result<EnvFilter, Error> {
         let level = self.level.clone();
         let is_level = self.level.parse::<tracing::metadata::LevelFilter>().is_ok();
-        // A bare level is about us: libraries say at `info` what we say in our own words.
+        // A bare level is about this program: at `info`, libraries repeat what it logs itself.
         let directives = match self.level.to_ascii_lowercase().as_str() {
             bare @ ("info" | "debug" | "trace") if is_level => format!("warn,orchestrator={bare}"),
             other => other.to_owned(),
@@ -64,11 +66,11 @@ impl Settings {
     }
 }
 
-/// Starts the log of this process; panics go there too.
+/// Starts the log of this process, which panics are logged to too.
 ///
 /// # Errors
 ///
-/// If the level cannot be read, or if there is a log already.
+/// The level cannot be read, or the process already has a log.
 pub fn start(settings: &Settings) -> Result<(), Error> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(settings.filter()?)
@@ -79,7 +81,7 @@ pub fn start(settings: &Settings) -> Result<(), Error> {
         Format::Json => lines.json().flatten_event(true).finish().try_init(),
     }
     .map_err(Error::Twice)?;
-    // The usual hook writes several lines of its own, which a collector of JSON cannot read.
+    // The default hook writes several lines, which a collector of JSON cannot read.
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         let why = panic::text(info.payload());

@@ -1,4 +1,4 @@
-//! Looks at the files of TLS before a connection needs them.
+//! Checks the files of TLS before a connection needs them.
 
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
@@ -6,8 +6,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-/// Whether the PEM file at `path` has certificates of authorities and nothing unreadable among them. An empty path is
-/// no file.
+/// Checks that the PEM file at `path` has certificates of authorities, all of them readable. An
+/// empty path means no file.
 ///
 /// # Errors
 ///
@@ -23,25 +23,27 @@ pub fn check_authorities(path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the PEM files have a certificate and the key of it. Empty paths are no files.
+/// Checks that the PEM files hold a certificate and its key. Empty paths mean no files.
 ///
 /// # Errors
 ///
-/// What is wrong, and whether with the key.
+/// What is wrong, and whether it is wrong with the key.
 pub fn check_identity(certificate: &str, key: &str) -> Result<(), (bool, String)> {
     if certificate.is_empty() {
         return Ok(());
     }
     let certificates = certificates(certificate).map_err(|why| (false, why))?;
-    let wrong = |why: String| (true, why);
-    let bytes = read(key).map_err(wrong)?;
-    // The reader's words might tell of the key.
-    let unreadable = |_| wrong("has no private key in PEM that can be used".to_owned());
-    let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(unreadable)?;
-    let key = any_supported_type(&key)
-        .map_err(|_| wrong("has no private key of a known kind".to_owned()))?;
-    let pair = CertifiedKey::new(certificates, key).keys_match();
-    pair.map_err(|_| wrong("is not the key of the certificate".to_owned()))
+    let bytes = read(key).map_err(|why| (true, why))?;
+    check_key(certificates, &bytes).map_err(|why| (true, why.to_owned()))
+}
+
+/// The error does not repeat the reader's message, which might contain a part of the key.
+fn check_key(certificates: Vec<CertificateDer<'static>>, key: &[u8]) -> Result<(), &'static str> {
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|_| "has no private key in PEM that can be used")?;
+    let key = any_supported_type(&key).map_err(|_| "has no private key of a known kind")?;
+    let pair = CertifiedKey::new(certificates, key);
+    pair.keys_match().map_err(|_| "is not the key of the certificate")
 }
 
 fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -17,7 +17,6 @@ use crate::runtime::process;
 use super::openapi::Tag;
 use super::traffic::Traffic;
 
-/// The media type of Prometheus' text format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How old the figures may be. The call needs no credential, so the store is read at most once in
@@ -94,7 +93,6 @@ impl Exposition {
         self.metric("counter", name, help, &samples);
     }
 
-    /// Adds a gauge with one label.
     fn gauges<'l>(
         &mut self,
         name: &str,
@@ -105,7 +103,6 @@ impl Exposition {
         self.labelled("gauge", name, help, label, values);
     }
 
-    /// Adds a metric with one label.
     fn labelled<'l>(
         &mut self,
         kind: &str,

@@ -154,7 +154,6 @@ impl Shape {
 /// A visitor that walks over one value and notes the unknown names.
 struct Walk<'w> {
     shape: &'w Shape,
-    /// The JSON Pointer to the value.
     pointer: &'w mut String,
     found: &'w mut VecDeque<Fault>,
     policy: UnknownMembers,

@@ -168,7 +168,6 @@ fn show_nulls_of(schema: &mut Object) -> Vec<String> {
     properties.keys().cloned().collect()
 }
 
-/// Adds the bounds that requests are checked against.
 fn add_bounds(document: &mut Value) {
     for (schema, field, least, most) in BOUNDS {
         let property =

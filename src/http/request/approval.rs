@@ -22,7 +22,6 @@ use super::{Limits, REASON, RULE};
 /// The largest `action` of an approval request, in bytes: every event of its approval carries it.
 const MAX_ACTION_BYTES: usize = 65_536;
 
-/// The most decisions that one request may carry.
 const MAX_DECISIONS: usize = 100;
 
 /// The range of the time until an approval expires, in milliseconds: 1 s to 1 year.
@@ -128,7 +127,6 @@ requests!(Ask);
 /// The most roles of a new target: as many as there are.
 const MAX_ROLES: usize = Role::ALL.len();
 
-/// The most groups of a new target.
 const MAX_GROUPS: usize = 20;
 
 /// Moves an approval to other approvers.

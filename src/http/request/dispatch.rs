@@ -26,7 +26,6 @@ pub(super) const LEASE_MS: RangeInclusive<Millis> = 1_000..=3_600_000;
 /// The range of the wait before a retry that an agent may choose, in milliseconds: up to 7 days.
 pub(super) const RETRY_AFTER_MS: RangeInclusive<Millis> = 0..=7 * 24 * 3_600_000;
 
-/// The most outcomes that one request may carry.
 const MAX_OUTCOMES: usize = 1_000;
 
 /// The error of a failed attempt whose agent gives none.

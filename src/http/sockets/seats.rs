@@ -60,7 +60,6 @@ impl std::fmt::Debug for Seats {
 #[derive(Default)]
 struct Taken {
     next: u64,
-    /// The connections by their id.
     lines: BTreeMap<u64, Arc<Line>>,
     /// The ids of connections on which no credential was shown.
     unknown: BTreeSet<u64>,

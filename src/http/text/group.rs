@@ -6,7 +6,6 @@ use poem_openapi::registry::MetaSchema;
 
 use super::{Word, string};
 
-/// The longest name of a group, in characters.
 const MAX_CHARS: usize = 256;
 
 /// The name of a group of approvers as the configuration defines it: 1 to 256 characters.

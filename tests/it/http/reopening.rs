@@ -38,7 +38,7 @@ async fn an_agent_does_not_undo_what_a_human_ended() {
             for key in ["crew", "rival"] {
                 let problem = retry(&site, key, task).await.refused(403, "ended-by-human");
                 let detail = problem["detail"].as_str().unwrap();
-                assert!(detail.contains(&format!("of role {role} or higher")), "{detail}");
+                assert!(detail.contains(&format!("requires role {role} or higher")), "{detail}");
             }
         };
         site.unchanged(refused).await;

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_is_what_accept_names() {
+    fn accept_selects_the_form_of_events() {
         use Form::{CloudEvent, Json};
         for (accept, expected) in [
             ("", Some(Accepted::Stream(Json))),

@@ -10,7 +10,7 @@ use crate::runtime::receipt::Receipt;
 
 use super::auth::{self, Admin, Caller, TasksRead};
 use super::error::{Problem, Refusal};
-use super::json::{Body, HandedOver, Json, OptionalBody};
+use super::json::{Body, Handover, Json, OptionalBody};
 use super::openapi::Tag;
 use super::peer::Peer;
 use super::request::{ClaimRequest, Empty, Limits, Outcomes};
@@ -59,10 +59,10 @@ impl Agents {
         /// The agent.
         agent: Path<Text<Name>>,
         body: Body<ClaimRequest>,
-    ) -> Result<HandedOver<TasksClaimed>, Refusal> {
+    ) -> Result<Handover<TasksClaimed>, Refusal> {
         let claim = body.value.into_claim(agent.0.0)?;
         let (claimed, receipt) = self.claim_for(&caller, &peer, claim, 0).await?;
-        Ok(HandedOver { answer: Json(claimed), receipt })
+        Ok(Handover { answer: Json(claimed), receipt })
     }
 
     /// Report many outcomes, and claim the next tasks
@@ -77,7 +77,7 @@ impl Agents {
         /// The agent.
         agent: Path<Text<Name>>,
         body: Body<Outcomes>,
-    ) -> Result<HandedOver<OutcomesResult>, Refusal> {
+    ) -> Result<Handover<OutcomesResult>, Refusal> {
         let (reports, claim) = body.value.into_parts(agent.0.0.clone(), &self.limits)?;
         let most = peer.room().map_or(usize::MAX, |room| room / RESULT_BYTES);
         if reports.len() > most {
@@ -95,7 +95,7 @@ impl Agents {
         let used = serialized_bytes(&results, &peer);
         let claim = claim.map(|claim| (claim, used));
         let (claimed, receipt, claim_problem) = self.claim_next(&caller, &peer, claim).await;
-        Ok(HandedOver { answer: Json(OutcomesResult { results, claimed, claim_problem }), receipt })
+        Ok(Handover { answer: Json(OutcomesResult { results, claimed, claim_problem }), receipt })
     }
 
     /// Pause an agent

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_and_a_key_prove_who_calls_and_the_token_wins() {
+    fn a_token_wins_over_an_api_key() {
         let bearer = format!("bearer {}", token(SECRET, &claims()));
         let both = request(&[("authorization", &bearer), ("x-api-key", KEY)]);
 
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_or_missing_credentials_do_not_start() {
+    fn a_guard_refuses_weak_or_missing_credentials() {
         let with_key = |setting: &str| Auth {
             jwt_secret: None,
             api_keys: [("ops".to_owned(), Secret::new(setting))].into(),

@@ -289,7 +289,7 @@ impl Refusal {
 fn plain_reason(reason: &str) -> &str {
     let inner = reason.split(" (occurred while parsing").next().unwrap_or(reason);
     match inner.strip_prefix("failed to parse \"").and_then(|rest| rest.split_once("\": ")) {
-        Some((_, said)) => said,
+        Some((_, own)) => own,
         None if reason.ends_with("expects an input value.") => "is required",
         None => inner,
     }

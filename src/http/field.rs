@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_found_in_one_pass_and_null_means_absent() {
+    fn one_pass_finds_every_fault_and_null_means_absent() {
         let order = read(r#"{"count": "three", "note": null, "size": -1, "other": [1]}"#);
         let mut faults = Faults::of("/orders/2", []);
 
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_told_of_a_hundred_faults_and_how_many_more_there_are() {
+    fn a_refusal_lists_a_hundred_faults_and_counts_the_rest() {
         let mut faults = Faults::default();
         (0..1_000).for_each(|nth| faults.add(&nth.to_string(), "is wrong"));
 

@@ -44,7 +44,7 @@ fn is_usable(id: &HeaderValue) -> bool {
 }
 
 /// The response to a request that does not reach the API, with an id of its own.
-pub fn alone(refusal: Refusal) -> Response {
+pub fn standalone(refusal: Refusal) -> Response {
     let id = RequestId::fresh();
     let mut response = refusal.into_response_for(id.as_str());
     response.headers_mut().insert(REQUEST_ID, id.0);
@@ -52,9 +52,9 @@ pub fn alone(refusal: Refusal) -> Response {
 }
 
 /// The outermost layer: gives every request an id, returns it with the answer and logs both.
-pub struct Identified<E>(pub E);
+pub struct RequestIdLayer<E>(pub E);
 
-impl<E: Endpoint<Output = Response>> Endpoint for Identified<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for RequestIdLayer<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
@@ -80,9 +80,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Identified<E> {
 }
 
 /// A layer that turns every error and panic below it into a problem document.
-pub struct Refusing<E>(pub E);
+pub struct RefusalLayer<E>(pub E);
 
-impl<E: Endpoint> Endpoint for Refusing<E> {
+impl<E: Endpoint> Endpoint for RefusalLayer<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {

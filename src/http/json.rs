@@ -223,14 +223,14 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
 }
 
 /// An answer that hands a resource to the client, with the compensation if it does not arrive.
-pub struct HandedOver<T> {
+pub struct Handover<T> {
     /// The answer to the client.
     pub answer: Json<T>,
     /// What to do if the answer does not arrive; `None` if it hands nothing over.
     pub receipt: Option<Receipt>,
 }
 
-impl<T: Serialize + Send> IntoResponse for HandedOver<T> {
+impl<T: Serialize + Send> IntoResponse for Handover<T> {
     fn into_response(self) -> Response {
         let mut response = self.answer.into_response();
         if let Some(receipt) = self.receipt {
@@ -240,7 +240,7 @@ impl<T: Serialize + Send> IntoResponse for HandedOver<T> {
     }
 }
 
-impl<T: Type> ApiResponse for HandedOver<T> {
+impl<T: Type> ApiResponse for Handover<T> {
     fn meta() -> MetaResponses {
         Json::<T>::meta()
     }
@@ -349,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_goes_out_byte_for_byte() {
+    fn raw_json_is_written_byte_for_byte() {
         let sent = r#"{ "z":1,"a" : [ ], "big":123456789012345678901234567890, "f":1.0, "e":1e2, "u":"\u00e9" }"#;
         let raw = RawObject::read(serde_json::from_str(sent).unwrap()).unwrap();
 
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_refused_for_a_long_number_wherever_it_stands_and_for_deep_nesting() {
+    fn a_long_number_or_deep_nesting_is_refused_anywhere() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let refused = |body: &str| parse::<Empty>(body.as_bytes(), UnknownMembers::Ignore).is_err();
 
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn json_goes_by_its_essence() {
+    fn a_json_media_type_may_have_parameters() {
         for good in
             ["application/json", "Application/JSON; charset=utf-8", "application/vnd.task+json"]
         {

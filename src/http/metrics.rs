@@ -250,12 +250,13 @@ mod tests {
 
         text.gauges("x", "Why.", "agent", [("a\"b\\c\nd", 1.5)].into_iter());
 
-        let expected = "# HELP orchestrator_x Why.\n# TYPE orchestrator_x gauge\norchestrator_x{agent=\"a\\\"b\\\\c\\nd\"} 1.5\n";
+        let expected = "# HELP orchestrator_x Why.\n# TYPE orchestrator_x gauge\n\
+                        orchestrator_x{agent=\"a\\\"b\\\\c\\nd\"} 1.5\n";
         assert_eq!(text.0, expected);
     }
 
     #[test]
-    fn without_the_store_the_process_still_tells_of_itself() {
+    fn the_process_reports_itself_without_the_store() {
         let text = text(None, &Traffic::new(&Http::default()));
 
         assert!(

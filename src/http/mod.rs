@@ -54,10 +54,10 @@ use crate::runtime::chain::Chain;
 
 use auth::Guard;
 use body::MaxBody;
-use front::{Identified, Refusing};
+use front::{RefusalLayer, RequestIdLayer};
 use request::Limits;
 use traffic::Traffic;
-use understood::Understood;
+use understood::RequestCheck;
 
 pub use inside::Inside;
 pub use server::Gateway;
@@ -143,12 +143,12 @@ fn shield(
     let guard = Arc::new(Guard::new(&settings.auth)?);
     let policy = settings.http.unknown_members;
     let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes)).data(policy);
-    let refusing = Refusing(Understood { inner: guarded.map_to_response(), policy });
+    let refusing = RefusalLayer(RequestCheck { inner: guarded.map_to_response(), policy });
     Ok(match cors(&settings.http.cors_origins)? {
         // The outer layer is for what CORS itself refuses; with the inner one a script can read
         // the problem.
-        Some(cors) => Identified(Refusing(refusing.with(cors))).boxed(),
-        None => Identified(refusing).boxed(),
+        Some(cors) => RequestIdLayer(RefusalLayer(refusing.with(cors))).boxed(),
+        None => RequestIdLayer(refusing).boxed(),
     })
 }
 

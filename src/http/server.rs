@@ -15,12 +15,12 @@ use tokio_util::task::TaskTracker;
 use crate::engine::Engine;
 
 use super::settings::{Error, Http, Settings};
-use super::sockets::{self, Desk, Seats};
+use super::sockets::{self, Responder, Seats};
 use super::traffic::Traffic;
 
 /// A gateway that listens but does not answer yet.
 pub struct Gateway {
-    desk: Arc<Desk>,
+    responder: Arc<Responder>,
     seats: Arc<Seats>,
     listener: TcpListener,
     address: SocketAddr,
@@ -41,7 +41,7 @@ impl Gateway {
         settings: &Settings,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
-        let http = sockets::as_the_system_allows(&settings.http);
+        let http = sockets::limited_by_system(&settings.http);
         let traffic = Traffic::new(&http);
         let shared = Arc::clone(&traffic);
         let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), shared)?;
@@ -64,7 +64,11 @@ impl Gateway {
             .map_err(|errno| refused(errno.into()))?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Self {
-            desk: Arc::new(Desk::new(endpoint, Arc::clone(&traffic), http.max_header_bytes)),
+            responder: Arc::new(Responder::new(
+                endpoint,
+                Arc::clone(&traffic),
+                http.max_header_bytes,
+            )),
             seats: Seats::new(http, traffic),
             listener,
             address,
@@ -103,10 +107,10 @@ impl Gateway {
         };
         tokio::select! {
             () = stopped => {}
-            () = accept(&self.listener, &self.seats, &self.desk, &connections) => {}
+            () = accept(&self.listener, &self.seats, &self.responder, &connections) => {}
         }
         drop(self.listener);
-        self.desk.closing.cancel();
+        self.responder.closing.cancel();
         connections.close();
         if timeout(self.grace, connections.wait()).await.is_err() {
             self.seats.cut_all();
@@ -132,7 +136,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 async fn accept(
     listener: &TcpListener,
     seats: &Arc<Seats>,
-    desk: &Arc<Desk>,
+    responder: &Arc<Responder>,
     connections: &TaskTracker,
 ) {
     let mut pause = FIRST_PAUSE;
@@ -143,7 +147,7 @@ async fn accept(
                 // A peer that is already gone has no address.
                 let Ok(ends) = prepare(&stream).map(|local| (local, remote)) else { continue };
                 let seat = seats.take(stream, ends).await;
-                connections.spawn(sockets::serve(seat, Arc::clone(desk)));
+                connections.spawn(sockets::serve(seat, Arc::clone(responder)));
             }
             Err(error) => {
                 let pause_ms = pause.as_millis() as u64;
@@ -180,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_in_flight_is_answered_after_stop_and_then_nobody_listens() {
+    async fn stop_answers_requests_in_flight_then_closes_the_socket() {
         static ARRIVED: Notify = Notify::const_new();
         static ANSWER: Notify = Notify::const_new();
         let slow = make(|_| async {
@@ -210,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_is_taken_is_an_error_that_names_the_settings() {
+    async fn an_address_in_use_is_an_error_that_names_the_settings() {
         let endpoint = || make(|_| async { Response::default() }).boxed();
         let http = Http { host: "127.0.0.1".to_owned(), port: 0, ..Http::default() };
         let first = listen(endpoint(), &http, CancellationToken::new()).await.unwrap();

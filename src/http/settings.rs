@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_key_is_an_error_that_names_the_known() {
+    fn an_unknown_key_is_an_error_that_lists_the_known() {
         let error = serde_json::from_str::<Http>(r#"{"prot": 1}"#).unwrap_err().to_string();
 
         assert!(error.contains("`prot`") && error.contains("`port`"), "{error}");

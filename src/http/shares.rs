@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_given_back_and_leaves_no_name_behind() {
+    fn a_dropped_share_is_given_back_and_leaves_no_name() {
         let shares = Shares::new(10, 10);
         let mut share = shares.share("a".into());
         share.grow(3).unwrap();

@@ -57,7 +57,7 @@ impl IntoResponse for EventsResponse {
             // The second header keeps nginx from buffering events.
             Self::Stream { feed, form, heartbeat, reader: (peer, place) } => {
                 response.content_type(EVENT_STREAM).header("x-accel-buffering", "no").body(
-                    Speaker { feed, form, heartbeat, peer, is_alone: false, _place: place }
+                    SseBody { feed, form, heartbeat, peer, is_alone: false, _place: place }
                         .into_body(),
                 )
             }
@@ -81,7 +81,7 @@ fn write_page(page: &EventPage, form: Form) -> String {
 }
 
 /// Writes the events of a feed as the body of a stream, which owns the feed.
-struct Speaker {
+struct SseBody {
     feed: Box<Feed>,
     form: Form,
     heartbeat: Duration,
@@ -91,15 +91,15 @@ struct Speaker {
     _place: Share,
 }
 
-impl Speaker {
+impl SseBody {
     fn into_body(self) -> Body {
         // Sent at once, so that the client sees the stream open and can resume before the first
         // event.
         let opening = format!("retry: {RETRY_MS}\nid: {}\n\n", self.feed.position());
-        let rest = stream::unfold(Some(self), async |speaker| {
-            let mut speaker = speaker?;
-            let (text, goes_on) = speaker.next().await;
-            Some((text, goes_on.then_some(speaker)))
+        let rest = stream::unfold(Some(self), async |sse| {
+            let mut sse = sse?;
+            let (text, goes_on) = sse.next().await;
+            Some((text, goes_on.then_some(sse)))
         });
         let all = stream::once(async { opening }).chain(rest);
         Body::from_bytes_stream(all.map(|text| Ok::<_, io::Error>(Bytes::from(text))))

@@ -112,7 +112,7 @@ async fn a_payload_comes_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_read_is_400_and_one_with_wrong_fields_422() {
+async fn an_unreadable_body_is_400_and_wrong_fields_are_422() {
     for body in [&b""[..], b"{", b"{\"type\": \"faq\"} x", b"{\"type\": \"\xff\"}", b"[1,"] {
         problem(call(submission(body)).await, 400).await;
     }
@@ -134,10 +134,10 @@ async fn a_body_that_is_too_large_or_not_json_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_and_the_wrong_role_are_told_apart() {
-    let mut nobody = submission("{}");
-    nobody.headers_mut().remove("x-api-key");
-    let response = call(nobody).await;
+async fn missing_credential_is_401_wrong_role_is_403() {
+    let mut anonymous = submission("{}");
+    anonymous.headers_mut().remove("x-api-key");
+    let response = call(anonymous).await;
     assert!(response.header("www-authenticate").is_some());
     problem(response, 401).await;
 
@@ -148,7 +148,7 @@ async fn nobody_and_the_wrong_role_are_told_apart() {
 }
 
 #[tokio::test]
-async fn what_the_framework_refuses_is_a_problem_too() {
+async fn a_refusal_of_the_framework_is_a_problem_too() {
     problem(call(get("/nothing")).await, 404).await;
 
     let response = call(get("/tasks")).await;
@@ -167,7 +167,7 @@ async fn what_the_framework_refuses_is_a_problem_too() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_visible_ascii_is_refused_rather_than_ignored() {
+async fn a_key_that_is_not_visible_ascii_is_refused() {
     for key in [&b"a b"[..], b"\xc3\xa9", b""] {
         let mut keyed = submission(r#"{"type": "faq", "payload": {}}"#);
         keyed
@@ -178,7 +178,7 @@ async fn a_key_that_is_not_visible_ascii_is_refused_rather_than_ignored() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_500_that_tells_nothing() {
+async fn a_panic_is_a_500_without_details() {
     let refused =
         problem(call(get("/tasks/019ab3c4-7d2e-7000-8000-000000000000")).await, 500).await;
 
@@ -186,7 +186,7 @@ async fn a_panic_is_a_500_that_tells_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_keeps_its_own_id_if_that_can_stand_in_a_log() {
+async fn a_request_keeps_an_id_that_is_safe_in_a_log() {
     let with = |id: &str| {
         let mut request = get("/nothing");
         request.headers_mut().insert("x-request-id", id.parse().unwrap());
@@ -201,7 +201,7 @@ async fn a_request_keeps_its_own_id_if_that_can_stand_in_a_log() {
 }
 
 #[tokio::test]
-async fn a_configured_origin_may_read_problems_and_another_may_not_call() {
+async fn only_a_configured_origin_may_call_and_read_problems() {
     let from = |origin: &str| {
         let mut request = get("/nothing");
         request.headers_mut().insert("origin", origin.parse().unwrap());

@@ -371,7 +371,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_word_is_answered_with_the_known() {
+    fn an_unknown_word_is_refused_with_the_known_ones() {
         assert_eq!(Priority::read("P9").unwrap_err(), "must be one of P0, P1, P2, P3");
         assert!(State::read("done").unwrap_err().contains("in_progress"));
     }

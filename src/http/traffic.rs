@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_allowed_by_what_was_moved() {
+    fn allowed_time_grows_with_the_bytes_moved() {
         let http = Http { min_bytes_per_second: 1_000, ..Http::default() };
         let deadlines = Traffic::new(&http).deadlines;
 

@@ -27,14 +27,14 @@ const ONCE: [HeaderName; 5] = [
 ];
 
 /// A layer that refuses such requests before the API sees them.
-pub struct Understood<E> {
+pub struct RequestCheck<E> {
     /// The endpoint behind this layer.
     pub inner: E,
     /// Whether to refuse parameters that the operation does not have.
     pub policy: UnknownMembers,
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for Understood<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for RequestCheck<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_was_meant_for_idempotency_is_recognised() {
+    fn a_misspelt_idempotency_header_is_recognised() {
         for meant in ["idempotency-key", "x-idempotency-key", "idempotency_key", "idempotent-key"] {
             assert!(is_idempotency(meant), "{meant}");
         }

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_member_is_found_at_every_level_with_the_nearest_known_name() {
+    fn an_unknown_member_is_reported_with_the_nearest_name() {
         let body = r#"{"type":"faq","payload":{"free":{"to":"choose"}},"prioritty":"P1"}"#;
         let expected = "is not known here; did you mean `priority`?";
         assert_eq!(found("Submission", body), [("/prioritty".to_owned(), expected.to_owned())]);
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_is_given_twice_is_found_whatever_the_policy() {
+    fn a_repeated_member_is_reported_under_every_policy() {
         for policy in [UnknownMembers::Refuse, UnknownMembers::Ignore] {
             let unknown = Unknown::find("Heartbeat", r#"{"attempt":1,"attempt":2}"#, policy);
             assert_eq!(unknown.0[0], Fault::new("/attempt", "is given twice"));
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_another_kind_are_left_to_who_reads_them() {
+    fn values_of_another_kind_are_left_to_their_reader() {
         for value in ["7", "-7", "0.5", "null", "true", "\"x\"", "[1,{}]", "1e400", r#""\ud800""#] {
             let body = format!(r#"{{"progress":{value}}}"#);
             assert_eq!(found("Heartbeat", &body), [], "{body}");
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_told_apart_and_a_flood_of_names_is_not_repeated() {
+    fn faults_belong_to_their_item_and_are_bounded() {
         let many: Vec<_> = (0..1_000).map(|n| format!("\"x{n}\":1")).collect();
         let body = format!(r#"{{"tasks":[{{{}}},{{}},{{"y":1}}],"z":1}}"#, many.join(","));
         let unknown = Unknown::find("SubmissionBatch", &body, UnknownMembers::Refuse);

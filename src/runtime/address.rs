@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_a_server_is_refused() {
+    fn a_url_that_names_no_server_is_refused() {
         for url in [
             "",
             "h",

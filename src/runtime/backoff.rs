@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_doubles_up_to_its_cap_and_starts_over_after_a_success() {
+    fn the_wait_doubles_up_to_its_cap_until_a_success() {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         let mut waits = Vec::new();
         for _ in 0..40 {

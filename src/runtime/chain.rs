@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_said_once_and_on_one_line() {
+    fn every_cause_is_shown_once_and_on_one_line() {
         let repeats =
             link("the store is away", Some(link("timed\nout", Some(link("timed out", None)))));
 

@@ -15,13 +15,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_found_however_it_was_made() {
-        for (payload, said) in [
+    fn the_message_of_a_panic_is_found_in_any_form() {
+        for (payload, message) in [
             (Box::new("fixed") as Box<dyn Any + Send>, "fixed"),
             (Box::new("made".to_owned()), "made"),
             (Box::new(7), "a panic without a text"),
         ] {
-            assert_eq!(text(&*payload), said);
+            assert_eq!(text(&*payload), message);
         }
     }
 }

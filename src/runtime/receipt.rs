@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_is_dropped_is_undone_once_and_a_confirmed_one_never() {
+    fn only_an_unconfirmed_answer_is_undone_and_only_once() {
         let undone = Arc::new(AtomicUsize::new(0));
         let receipt = || {
             let undone = Arc::clone(&undone);

@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_answers_once_started_and_leaves_nothing_behind_in_memory() {
+    async fn redis_in_memory_answers_and_leaves_nothing_on_disk() {
         let server = RedisServer::start(&Options::default()).await.unwrap();
         let (pid, scratch) = (server.pid(), server._scratch.as_ref().unwrap().path().to_owned());
         assert!(ask(&server.socket, "PING").await.unwrap().starts_with("+PONG"));
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_written_before_an_orderly_stop_is_there_after_the_next_start() {
+    async fn data_survives_an_orderly_stop() {
         let home = tempfile::tempdir().unwrap();
         let options = Options { dir: Some(home.path().join("data")), ..Options::default() };
         let first = RedisServer::start(&options).await.unwrap();
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_directory_is_free_though_a_forked_child_has_its_lock_file_open() {
+    fn a_released_directory_is_free_despite_a_forked_child() {
         let home = tempfile::tempdir().unwrap();
         let lock = own(home.path()).unwrap();
         // What a fork does: another descriptor of the same open file.

@@ -1,18 +1,19 @@
-//! No setting shows a secret: not in a refusal, not in what is in force, not in a log line of the settings.
+//! No setting shows a secret: not in a refusal, not in the settings in force, not in a log line.
 
 use config::ValueKind;
 
 use super::*;
 
-/// Two markers that must never be seen: a text, and what a text becomes that is written without quotes.
+/// Two markers that must never be shown: a text, and the form of a text that is written without
+/// quotes.
 const MARKER: &str = "top?secret";
 const NUMBER: &str = "777133777";
 
-/// What the name of a setting has in it that may hold a secret. A new one is held to it by its name.
+/// The words in the name of a setting that may hold a secret. A new setting is checked by its name.
 const SECRET_WORDS: [&str; 7] =
     ["secret", "password", "token", "seed", "url", "api_keys", "passphrase"];
 
-fn assert_hidden(said: &str, given: &str) {
+fn assert_hidden(message: &str, given: &str) {
     let parts = [
         MARKER,
         "topsecret",
@@ -26,18 +27,18 @@ fn assert_hidden(said: &str, given: &str) {
         "#top",
         NUMBER,
     ];
-    assert!(!parts.iter().any(|part| said.contains(part)), "{given}: {said}");
+    assert!(!parts.iter().any(|part| message.contains(part)), "{given}: {message}");
 }
 
-/// What is said about this file: the refusal, or all that shows settings.
-fn said(file: &str) -> String {
+/// The messages about this file: the refusal, or everything that shows settings.
+fn messages(file: &str) -> String {
     match Settings::join(Some(("test.toml".to_owned(), file.to_owned())), &Variables::new()) {
         Err(error) => format!("{error} {error:?}"),
         Ok(settings) => format!("{} {settings:?}", settings.shown()),
     }
 }
 
-/// Every setting of the defaults by its path, those below free tables too.
+/// Collects the path of every setting of the defaults, including those below free tables.
 fn paths(table: &config::Map<String, Value>, parent: &str, found: &mut Vec<String>) {
     for (key, value) in table {
         let path = tree::below(parent, key);
@@ -49,7 +50,7 @@ fn paths(table: &config::Map<String, Value>, parent: &str, found: &mut Vec<Strin
 }
 
 #[test]
-fn no_setting_that_may_hold_a_secret_is_ever_shown() {
+fn no_secret_setting_is_ever_shown() {
     let defaults = collect(&File::from_str(DEFAULTS, FileFormat::Toml)).unwrap();
     let mut all = Vec::new();
     paths(&defaults.0, "", &mut all);
@@ -75,13 +76,13 @@ fn no_setting_that_may_hold_a_secret_is_ever_shown() {
             format!("{{ inner = \"{MARKER}\" }}"),
         ] {
             let file = format!("[{section}]\n{key} = {value}");
-            assert_hidden(&said(&file), &file);
+            assert_hidden(&messages(&file), &file);
         }
     }
 }
 
 #[test]
-fn a_hostile_url_is_refused_with_its_setting_and_without_a_part_of_it() {
+fn a_refused_url_is_named_by_its_setting_alone() {
     let redis = [
         "redis://ops:top?secret@db",
         "redis://ops:top/secret@db",
@@ -136,16 +137,16 @@ fn a_hostile_url_is_refused_with_its_setting_and_without_a_part_of_it() {
     let all = redis.map(|url| ("store", url)).into_iter().chain(nats.map(|url| ("nats", url)));
     for (section, url) in all {
         let file = format!("[{section}]\nurl = \"{url}\"");
-        let said = Settings::join(Some(("test.toml".to_owned(), file)), &Variables::new())
+        let message = Settings::join(Some(("test.toml".to_owned(), file)), &Variables::new())
             .unwrap_err()
             .to_string();
-        assert!(said.contains(&format!("`{section}.url`")), "{url}: {said}");
-        assert_hidden(&said, url);
+        assert!(message.contains(&format!("`{section}.url`")), "{url}: {message}");
+        assert_hidden(&message, url);
     }
 }
 
 #[test]
-fn a_url_that_is_written_as_the_standard_wants_is_taken() {
+fn a_url_of_the_standard_form_is_accepted() {
     for (section, url) in [
         ("store", "redis://ops:top%3Fsecret@db:6379/3"),
         ("store", "rediss://:topsecret@[::1]"),
@@ -162,7 +163,7 @@ fn a_url_that_is_written_as_the_standard_wants_is_taken() {
 }
 
 #[test]
-fn a_secret_with_space_around_it_is_refused_and_so_is_a_file_that_tls_cannot_use() {
+fn padded_secrets_and_unusable_tls_files_are_refused() {
     let home = tempfile::tempdir().unwrap();
     let junk = home.path().join("junk.pem");
     std::fs::write(&junk, "-----BEGIN PRIVATE KEY-----\ntopsecret\n-----END PRIVATE KEY-----\n")
@@ -187,10 +188,11 @@ fn a_secret_with_space_around_it_is_refused_and_so_is_a_file_that_tls_cannot_use
             "`nats.tls_cert_file`",
         ),
     ] {
-        let said = Settings::join(Some(("test.toml".to_owned(), file.clone())), &Variables::new())
-            .unwrap_err()
-            .to_string();
-        assert!(said.contains(part), "{file}: {said}");
-        assert_hidden(&said, &file);
+        let message =
+            Settings::join(Some(("test.toml".to_owned(), file.clone())), &Variables::new())
+                .unwrap_err()
+                .to_string();
+        assert!(message.contains(part), "{file}: {message}");
+        assert_hidden(&message, &file);
     }
 }

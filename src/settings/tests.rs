@@ -12,13 +12,13 @@ fn join(file: &str, pairs: &[(&str, &str)]) -> Result<Settings, Error> {
     Settings::join(Some(("test.toml".to_owned(), file.to_owned())), &variables(pairs))
 }
 
-/// Everything that is said about a configuration that is refused.
+/// The whole message that refuses a configuration.
 fn refusal(file: &str, pairs: &[(&str, &str)]) -> String {
     join(file, pairs).unwrap_err().to_string()
 }
 
 #[test]
-fn the_defaults_are_complete_and_right() {
+fn the_defaults_are_complete_and_valid() {
     let settings = Settings::read(None, &Variables::new()).unwrap();
 
     assert_eq!(settings.http.http.port, 8_000);
@@ -29,7 +29,7 @@ fn the_defaults_are_complete_and_right() {
 }
 
 #[test]
-fn the_environment_goes_before_the_file_and_the_file_before_the_defaults() {
+fn the_environment_wins_over_the_file_over_the_defaults() {
     let file = "[agents]\nlease_ms = 5_000\nmax_lost = 5\n[sla.targets]\n\"deploy/P0\" = 60_000";
 
     let settings = join(file, &[("ORCHESTRATOR__AGENTS__LEASE_MS", "7_000")]).unwrap();
@@ -40,7 +40,7 @@ fn the_environment_goes_before_the_file_and_the_file_before_the_defaults() {
 }
 
 #[test]
-fn short_names_work_and_an_empty_one_counts_as_unset() {
+fn an_empty_short_name_counts_as_not_set() {
     let settings = join(
         "",
         &[
@@ -86,10 +86,11 @@ fn lists_and_nested_keys_can_be_set_by_the_environment() {
 }
 
 #[test]
-fn all_faults_are_said_at_once_with_key_value_place_and_what_is_expected() {
-    let file = "[agents]\nlease_sm = 1\n[tasks]\nmax_retries = \"three\"\n[stroe]\nurl = \"x\"\n[queue]\nlease_ms = 1";
+fn all_faults_are_reported_at_once_with_their_origin() {
+    let file = "[agents]\nlease_sm = 1\n[tasks]\nmax_retries = \"three\"\n[stroe]\nurl = \"x\"\n\
+                [queue]\nlease_ms = 1";
 
-    let said = refusal(
+    let message = refusal(
         file,
         &[
             ("ORCHESTRATOR_PORT", "eighty"),
@@ -110,24 +111,24 @@ fn all_faults_are_said_at_once_with_key_value_place_and_what_is_expected() {
         "did you mean `ORCHESTRATOR_JWT_SECRET`?",
         "unknown setting `no_such`",
     ] {
-        assert!(said.contains(part), "{part} is missing in: {said}");
+        assert!(message.contains(part), "{part} is missing in: {message}");
     }
 }
 
 /// Reads each file, which must be refused with its part in the message and no secret.
 fn assert_refused(files: &[(&str, &str)]) {
     for (file, part) in files {
-        let said = refusal(file, &[]);
-        assert!(said.contains(part), "{file}: {part} is missing in: {said}");
+        let message = refusal(file, &[]);
+        assert!(message.contains(part), "{file}: {part} is missing in: {message}");
         assert!(
-            !said.contains("short") && !said.contains("key:root"),
-            "a secret is shown in: {said}"
+            !message.contains("short") && !message.contains("key:root"),
+            "a secret is shown in: {message}"
         );
     }
 }
 
 #[test]
-fn values_are_checked_for_themselves_and_together() {
+fn values_are_checked_alone_and_together() {
     assert_refused(&[
         ("[store]\npartitions = 0", "`store.partitions` = 0 (test.toml): expected 1 to 256"),
         ("[store]\nwait_replicas = 9", "`store.wait_replicas` = 9 (test.toml): expected 0 to 8"),
@@ -151,7 +152,8 @@ fn values_are_checked_for_themselves_and_together() {
         ),
         ("[approvals]\nrules = [{ name = \"x\", when = { tipes = [] } }]", "tipes"),
         (
-            "[approvals]\nrules = [{ name = \"x\", when = { where = [{ field = \"a\", equals = [] }] } }]",
+            "[approvals]\nrules = [{ name = \"x\", \
+             when = { where = [{ field = \"a\", equals = [] }] } }]",
             "payload.<name>",
         ),
         ("[approvals]\non_expiry = \"approve\"", "`approvals.on_expiry` = \"approve\" (test.toml)"),
@@ -165,15 +167,18 @@ fn values_are_checked_for_themselves_and_together() {
             "expected `key:<name of an API key>` or `user:<sub of a token>`",
         ),
         (
-            "[approvals.asked]\nquorum = 2\ngroups = [\"one\"]\n[approvals.groups]\none = [\"key:a\"]",
+            "[approvals.asked]\nquorum = 2\ngroups = [\"one\"]\n\
+             [approvals.groups]\none = [\"key:a\"]",
             "fewer people than the quorum",
         ),
         (
-            "[approvals.asked]\nquorum = 2\ngroups = [\"one\"]\n[approvals.groups]\none = [\"key:a\", \"user:A\"]",
+            "[approvals.asked]\nquorum = 2\ngroups = [\"one\"]\n\
+             [approvals.groups]\none = [\"key:a\", \"user:A\"]",
             "fewer people than the quorum",
         ),
         (
-            "[approvals]\nrules = [{ name = \"x\", when = { where = [{ field = \"payload.x\", unless = [] }] } }]",
+            "[approvals]\nrules = [{ name = \"x\", \
+             when = { where = [{ field = \"payload.x\", unless = [] }] } }]",
             "a test needs equals, unless or or_missing",
         ),
     ]);
@@ -212,7 +217,7 @@ fn values_of_clocks_credentials_and_logs_are_checked() {
 }
 
 #[test]
-fn what_is_said_about_credentials_is_checked() {
+fn settings_about_credentials_are_checked() {
     assert_refused(&[
         ("[auth.api_keys]\nOrchestrator = \"0123456789abcdef:user\"", "is not `orchestrator`"),
         ("[auth.identities]\nops = \"\\u200b\"", "expected the name of a person"),
@@ -228,7 +233,7 @@ fn what_is_said_about_credentials_is_checked() {
 }
 
 #[test]
-fn credentials_are_joined_to_people_and_sources_by_file_and_environment() {
+fn file_and_environment_name_people_and_sources() {
     let text =
         "[auth.identities]\n\"user:auth0|5f.7c\" = \"alice\"\n[auth.sources]\ncrew = [\"github\"]";
     let pairs = [
@@ -254,7 +259,7 @@ fn credentials_are_joined_to_people_and_sources_by_file_and_environment() {
 }
 
 #[test]
-fn a_file_that_was_asked_for_must_be_there() {
+fn a_requested_file_must_exist() {
     let missing =
         Settings::read(None, &variables(&[("ORCHESTRATOR_ENV", "no-such-env")])).unwrap_err();
     let escaping =
@@ -265,7 +270,7 @@ fn a_file_that_was_asked_for_must_be_there() {
 }
 
 #[test]
-fn what_is_shown_hides_secrets_says_where_values_come_from_and_can_be_read_again() {
+fn shown_settings_hide_secrets_and_can_be_read_again() {
     let secret = "0123456789abcdef0123456789abcdef";
     let pairs = [
         ("REDIS_URL", "redis://ops:hunter2@db:6379"),

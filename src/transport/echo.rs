@@ -45,9 +45,9 @@ struct Inner {
 }
 
 /// Removes the entry of a message once its result arrived or its sender gave up.
-struct Asked<'a>(&'a Inner, u64);
+struct Pending<'a>(&'a Inner, u64);
 
-impl Drop for Asked<'_> {
+impl Drop for Pending<'_> {
     fn drop(&mut self) {
         self.0.lock().remove(&self.1);
     }
@@ -83,10 +83,10 @@ impl Echo {
     pub async fn listen(&self, mut answers: Subscriber) {
         while let Some(answer) = answers.next().await {
             let number = answer.subject.rsplit('.').next().and_then(|token| token.parse().ok());
-            let asked = number.and_then(|number: u64| self.0.lock().remove(&number));
-            if let Some(asked) = asked {
+            let waiting = number.and_then(|number: u64| self.0.lock().remove(&number));
+            if let Some(waiting) = waiting {
                 // A sender that gave up needs no result.
-                let _ = asked.send(answer.status != Some(StatusCode::NO_RESPONDERS));
+                let _ = waiting.send(answer.status != Some(StatusCode::NO_RESPONDERS));
             }
         }
     }
@@ -96,7 +96,7 @@ impl Echo {
     /// # Errors
     ///
     /// It could not be published: the connection is lost, or it is too large for the server.
-    pub async fn is_heard(
+    pub async fn is_delivered(
         &self,
         subject: Subject,
         headers: HeaderMap,
@@ -105,12 +105,12 @@ impl Echo {
         let (sender, receiver) = oneshot::channel();
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         self.0.lock().insert(number, sender);
-        let _asked = Asked(&self.0, number);
+        let _pending = Pending(&self.0, number);
         let own = format!("{}.{number}", self.0.inbox);
         let client = &self.0.client;
         client.publish_with_reply_and_headers(subject, own.clone(), headers, payload).await?;
         client.publish(own, Bytes::new()).await?;
-        Ok(timeout(PATIENCE, receiver).await.map_or(true, |heard| heard.unwrap_or(true)))
+        Ok(timeout(PATIENCE, receiver).await.map_or(true, |delivered| delivered.unwrap_or(true)))
     }
 
     /// Returns once the requester that waits for an answer at `reply` has disconnected.
@@ -137,7 +137,7 @@ impl Echo {
 
     /// Whether a message to this subject has a subscriber; true in case of doubt.
     async fn is_there(&self, subject: &Subject) -> bool {
-        self.is_heard(subject.clone(), HeaderMap::new(), Bytes::new()).await.unwrap_or(true)
+        self.is_delivered(subject.clone(), HeaderMap::new(), Bytes::new()).await.unwrap_or(true)
     }
 }
 

@@ -363,7 +363,7 @@ mod tests {
     use crate::domain::ids::{Partition, TaskId};
 
     #[test]
-    fn no_two_events_of_one_task_are_under_way_together() {
+    fn two_events_of_one_task_are_never_in_flight_together() {
         let event = |task: Option<TaskId>| {
             let task = task.map_or("null".to_owned(), |id| format!("\"{id}\""));
             let tail = format!(

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_is_a_path_and_hostile_tokens_stay_in_their_segment() {
+    fn hostile_tokens_of_a_subject_stay_in_their_segment() {
         for (subject, path) in [
             ("agents.dev_agent.claim", "/agents/dev_agent/claim"),
             ("agents.team%2Edev%2eagent.claim", "/agents/team.dev.agent/claim"),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_task_goes_into_the_path_and_the_rest_stays_byte_for_byte() {
+    fn the_task_id_goes_into_the_path_and_the_rest_stays() {
         let body =
             format!(r#"{{"attempt":1, "task_id":"{ID}", "result" : {{ "b":1.0,"a":[ ] }}}}"#);
         let call = called("tasks.complete", &body).unwrap();
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_read_says_beside_the_task_is_its_query() {
+    fn members_of_a_read_become_its_query() {
         let body = format!(r#"{{"task_id":"{ID}", "wait_ms":5, "a b":"c&d"}}"#);
         let call = called("tasks.get", &body).unwrap();
         assert_eq!(call.path, format!("/tasks/{ID}?wait_ms=5&a%20b=c%26d"));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn one_task_is_named_or_the_request_cannot_be_read() {
+    fn a_request_must_name_exactly_one_task() {
         for body in ["", "[]", "{}", r#"{"task_id":7}"#, r#"{"task_id":"x"}"#] {
             assert!(called("tasks.complete", body).is_err(), "{body}");
         }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_of_a_header_is_passed_on_and_its_name_is_read_without_regard_to_case() {
+    fn every_value_of_a_header_is_passed_in_any_case() {
         let mut headers = HeaderMap::new();
         headers.append("x-api-key", "one");
         headers.append("x-api-key", "two");

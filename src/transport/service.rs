@@ -131,10 +131,10 @@ impl Service {
     /// arrived.
     pub async fn run(self, handler: Handler, stop: CancellationToken) {
         let Self { client, echo, echoes, service, verbs, lanes } = self;
-        let desk = Desk { client, echo: echo.clone(), verbs, handler };
+        let responder = Responder { client, echo: echo.clone(), verbs, handler };
         let answers = TaskTracker::new();
         let answering = async {
-            let lanes = join_all(lanes.map(|lane| serve(lane, &desk, &answers)));
+            let lanes = join_all(lanes.map(|lane| serve(lane, &responder, &answers)));
             tokio::pin!(lanes);
             if stop.run_until_cancelled(&mut lanes).await.is_none() {
                 if let Err(error) = service.stop().await {
@@ -160,7 +160,7 @@ impl Service {
 
 /// What the answers to all requests need. It is cheap to clone.
 #[derive(Clone)]
-struct Desk {
+struct Responder {
     client: Client,
     echo: Echo,
     verbs: Arc<[TaskVerb]>,
@@ -170,30 +170,30 @@ struct Desk {
 /// Answers the requests of one lane until there are no more.
 async fn serve(
     mut lane: SelectAll<service::endpoint::Endpoint>,
-    desk: &Desk,
+    responder: &Responder,
     answers: &TaskTracker,
 ) {
     let at_once = Arc::new(Semaphore::new(AT_ONCE));
     while let (Ok(place), Some(request)) =
         (Arc::clone(&at_once).acquire_owned().await, lane.next().await)
     {
-        let desk = desk.clone();
+        let responder = responder.clone();
         answers.spawn(async move {
             let answer = tokio::select! {
                 biased;
-                answer = desk.answer(&request) => answer,
-                () = desk.echo.is_gone(request.message.reply.as_ref()) => {
+                answer = responder.answer(&request) => answer,
+                () = responder.echo.is_gone(request.message.reply.as_ref()) => {
                     tracing::debug!("the requester disconnected before the answer");
                     return;
                 }
             };
             drop(place);
-            desk.send(&request, answer).await;
+            responder.send(&request, answer).await;
         });
     }
 }
 
-impl Desk {
+impl Responder {
     async fn answer(&self, request: &Request) -> Answer {
         let message = &request.message;
         // A prefix has no dot.
@@ -216,11 +216,11 @@ impl Desk {
         }
         let sent = match (receipt, request.message.reply.clone()) {
             (Some(receipt), Some(reply)) => {
-                let heard = self.echo.is_heard(reply, headers, body).await;
-                if let Ok(true) = heard {
+                let delivered = self.echo.is_delivered(reply, headers, body).await;
+                if let Ok(true) = delivered {
                     receipt.confirm();
                 }
-                heard.map(drop)
+                delivered.map(drop)
             }
             // A caller that gave no reply subject wants no answer, and nothing is handed over to
             // it.

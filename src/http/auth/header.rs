@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_whose_header_asks_for_more_than_is_understood_is_refused() {
+    fn a_token_with_an_unsupported_header_is_refused() {
         let plain = Header::default;
         let mut unencoded = plain();
         unencoded.extras.insert("b64", false);

@@ -45,9 +45,9 @@ pub enum Tag {
 }
 
 /// The handlers' types without handlers: enough to describe them.
-struct Described;
+struct ApiTypes;
 
-impl OpenApi for Described {
+impl OpenApi for ApiTypes {
     fn meta() -> Vec<MetaApi> {
         Apis::meta()
     }
@@ -70,7 +70,7 @@ pub fn service<A: OpenApi>(api: A) -> OpenApiService<A, ()> {
 /// The document, repaired so that generators and linters accept it.
 pub fn document() -> Value {
     // The framework writes JSON; if it could not be read again, the tests would fail.
-    repair::repair(serde_json::from_str(&service(Described).spec()).unwrap_or_default())
+    repair::repair(serde_json::from_str(&service(ApiTypes).spec()).unwrap_or_default())
 }
 
 /// The document as YAML.
@@ -98,7 +98,7 @@ pub fn yaml_bytes() -> Bytes {
 pub fn page() -> Bytes {
     static PAGE: OnceLock<String> = OnceLock::new();
     let page = PAGE.get_or_init(|| {
-        let service = service(Described);
+        let service = service(ApiTypes);
         // The framework embeds its own document; `</` would end the script that holds the repaired
         // one.
         let ours = text().replace("</", "<\\/");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn every_call_has_a_name_of_its_own_and_says_what_it_does() {
+    fn every_call_has_a_unique_name_and_a_summary() {
         let document = document();
         let operations = operations(&document);
         let names: BTreeSet<_> =
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_free_of_what_linters_refuse() {
+    fn the_document_has_nothing_that_linters_refuse() {
         let document = document();
         assert_eq!(document["openapi"], "3.0.3");
 
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bound_and_every_example_belongs_to_something() {
+    fn every_bound_and_example_belongs_to_an_operation() {
         let document = document();
         for (schema, field, ..) in super::super::request::BOUNDS {
             let place = format!("/components/schemas/{schema}/properties/{field}/maximum");

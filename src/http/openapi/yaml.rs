@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nested_values_are_indented_and_risky_text_is_quoted() {
+    fn yaml_indents_nested_values_and_quotes_risky_text() {
         let value =
             json!({"a": {"b": [1, {"c": "no", "d": []}]}, "200": "it's: so\n", "e": [["x"]]});
         let expected = "\"200\": \"it's: so\\n\"\na:\n  b:\n    - 1\n    - c: \"no\"\n      d: []\ne:\n  - - x\n";

@@ -117,8 +117,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bad_item_of_a_batch_is_refused_alone_and_pointed_at() {
-        let body = r#"{"tasks": [{"type": "faq", "payload": {}, "idempotency_key": "k"}, {"type": 1}, 7]}"#;
+    fn a_bad_item_of_a_batch_is_refused_alone() {
+        let body = r#"{
+            "tasks": [{"type": "faq", "payload": {}, "idempotency_key": "k"}, {"type": 1}, 7]
+        }"#;
         let batch: Batch = serde_json::from_str(body).unwrap();
 
         let mut items = batch.into_tasks(&LIMITS, &Trace::default()).unwrap();

@@ -354,8 +354,14 @@ mod tests {
 
     #[test]
     fn faults_of_all_outcomes_and_of_the_claim_are_reported_at_once() {
-        let body = r#"{"outcomes": [{"task_id": "x", "attempt": -1, "outcome": "done"}, {"outcome": "failed", "error": 5,
-            "task_id": "019ab3c4-0000-7000-8000-000000000000", "attempt": 1, "lease": 5}], "claim": {"max": 101}}"#;
+        let body = r#"{
+            "outcomes": [
+                {"task_id": "x", "attempt": -1, "outcome": "done"},
+                {"outcome": "failed", "error": 5, "attempt": 1, "lease": 5,
+                 "task_id": "019ab3c4-0000-7000-8000-000000000000"}
+            ],
+            "claim": {"max": 101}
+        }"#;
 
         let errors = read(body).unwrap_err().into_problem("").errors;
 
@@ -375,8 +381,13 @@ mod tests {
 
     #[test]
     fn a_result_comes_byte_for_byte_and_a_claim_has_defaults() {
-        let body = r#"{"outcomes": [{"task_id": "019ab3c4-0000-7000-8000-000000000000", "attempt": 1, "lease": "x",
-            "outcome": "completed", "result": [1.0, {"b" :1, "a": 2}]}], "claim": {"worker": "w1"}}"#;
+        let body = r#"{
+            "outcomes": [
+                {"task_id": "019ab3c4-0000-7000-8000-000000000000", "attempt": 1, "lease": "x",
+                 "outcome": "completed", "result": [1.0, {"b" :1, "a": 2}]}
+            ],
+            "claim": {"worker": "w1"}
+        }"#;
 
         let (reports, claim) = read(body).unwrap();
 

@@ -251,8 +251,11 @@ pub(super) mod tests {
 
     #[test]
     fn all_wrong_fields_are_reported_at_once() {
-        let body = r#"{"payload": [], "priority": "P7", "source": "No Name", "delay_ms": 5, "run_at": "2030-01-01T00:00:00Z",
-            "max_retries": 101, "timeout_ms": 10, "alert_threshold": 0, "sla_target": "", "trace_id": "a b", "metadata": 3}"#;
+        let body = r#"{
+            "payload": [], "priority": "P7", "source": "No Name", "delay_ms": 5,
+            "run_at": "2030-01-01T00:00:00Z", "max_retries": 101, "timeout_ms": 10,
+            "alert_threshold": 0, "sla_target": "", "trace_id": "a b", "metadata": 3
+        }"#;
 
         let found = pointers(submit(body).unwrap_err());
 
@@ -275,7 +278,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_left_out_has_a_default_and_null_is_left_out() {
+    fn a_field_left_out_or_null_has_its_default() {
         let task = submit(r#"{"type": "faq", "payload": {"n": 1.0}, "priority": null}"#).unwrap();
 
         assert_eq!(

@@ -10,14 +10,14 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::line::Line;
 
 /// The body of an answer, which tells its connection once all of it was handed over.
-pub struct Told<B> {
+pub struct AnswerBody<B> {
     inner: B,
     line: Arc<Line>,
     /// For a stream: ends once its client is gone.
     gone: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-impl<B> Told<B> {
+impl<B> AnswerBody<B> {
     /// Wraps the body of an answer on `line`.
     ///
     /// * `is_stream`: the body has no end of its own, and is cut once its client is gone.
@@ -28,7 +28,7 @@ impl<B> Told<B> {
     }
 }
 
-impl<B: Body<Error = io::Error> + Unpin> Body for Told<B> {
+impl<B: Body<Error = io::Error> + Unpin> Body for AnswerBody<B> {
     type Data = B::Data;
     type Error = io::Error;
 
@@ -53,7 +53,7 @@ impl<B: Body<Error = io::Error> + Unpin> Body for Told<B> {
     }
 }
 
-impl<B> Drop for Told<B> {
+impl<B> Drop for AnswerBody<B> {
     fn drop(&mut self) {
         self.line.answer_ends();
     }

@@ -19,7 +19,7 @@ use super::seats::Seats;
 
 mod wire;
 
-pub use wire::Watched;
+pub use wire::Wire;
 
 /// How long a request may be in work after its client has closed its sending side before the
 /// gateway checks whether the client is there. Most answers are given before.
@@ -145,7 +145,7 @@ impl Line {
     }
 
     /// Records that a request has arrived; `is_whole` says that it has no body, or all of it.
-    pub fn request_came(&self, is_whole: bool) {
+    pub fn request_arrived(&self, is_whole: bool) {
         self.enter(if is_whole { Phase::Work } else { Phase::Body });
     }
 
@@ -234,16 +234,16 @@ impl Line {
     }
 
     /// The deadline that the connection has missed; `None` if it is in time.
-    pub fn overdue(&self, now: Instant, deadlines: &Deadlines) -> Option<Late> {
+    pub fn overdue(&self, now: Instant, deadlines: &Deadlines) -> Option<Overdue> {
         let state = self.lock();
         if let Some(Blocked { since, moved, read }) = state.blocked {
             let is_late = now.duration_since(moved) > deadlines.write
                 || now.duration_since(since) > deadlines.allowed(deadlines.write, read);
-            return is_late.then_some(Late::Cut(Cause::WriteTimeout));
+            return is_late.then_some(Overdue::Cut(Cause::WriteTimeout));
         }
         let (allowed, late) = match state.phase {
-            Phase::New | Phase::Head => (deadlines.header, Late::Cut(Cause::HeaderTimeout)),
-            Phase::Idle => (deadlines.idle, Late::Idle),
+            Phase::New | Phase::Head => (deadlines.header, Overdue::Cut(Cause::HeaderTimeout)),
+            Phase::Idle => (deadlines.idle, Overdue::Idle),
             // The reader of bodies has its own deadline, and answers with 408; work ends by itself.
             Phase::Body | Phase::Work => return None,
         };
@@ -365,7 +365,7 @@ impl Drop for Line {
 
 /// The deadline that a connection has missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Late {
+pub enum Overdue {
     /// The connection was not used again, which is no fault.
     Idle,
     /// The connection is cut for this cause.

@@ -27,5 +27,5 @@ mod seats;
 mod serve;
 
 pub use line::Line;
-pub use seats::{Seats, as_the_system_allows};
-pub use serve::{Desk, serve};
+pub use seats::{Seats, limited_by_system};
+pub use serve::{Responder, serve};

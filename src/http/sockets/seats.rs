@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::super::settings::Http;
 use super::super::traffic::{Cause, Traffic};
-use super::line::{Late, Line};
+use super::line::{Line, Overdue};
 
 /// Descriptors that connections never take: they are for the store, NATS, the log and other needs.
 const KEPT_FREE: u64 = 64;
@@ -223,10 +223,10 @@ impl Seats {
         }
     }
 
-    fn end(&self, line: &Line, late: Late) {
+    fn end(&self, line: &Line, late: Overdue) {
         match late {
-            Late::Idle => line.cut(Cause::Evicted),
-            Late::Cut(cause) => {
+            Overdue::Idle => line.cut(Cause::Evicted),
+            Overdue::Cut(cause) => {
                 self.traffic.count(cause);
                 line.cut(cause);
             }
@@ -316,7 +316,7 @@ impl Drop for Seat {
 }
 
 /// Returns these settings with no more connections than the process can have descriptors for.
-pub fn as_the_system_allows(http: &Http) -> Http {
+pub fn limited_by_system(http: &Http) -> Http {
     let allowed = allowed_by_system();
     if allowed < http.max_connections {
         tracing::warn!(

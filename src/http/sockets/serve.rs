@@ -25,8 +25,8 @@ use super::super::error::Refusal;
 use super::super::front;
 use super::super::peer::Peer;
 use super::super::traffic::{Cause, Traffic};
-use super::answer::Told;
-use super::line::{Line, Watched};
+use super::answer::AnswerBody;
+use super::line::{Line, Wire};
 use super::seats::Seat;
 
 /// How long a client may take to read a last answer and to close its side.
@@ -40,7 +40,7 @@ const AFTERWARDS: Duration = Duration::from_secs(1);
 const COUNTED: usize = 16 * 1024;
 
 /// What all connections share to answer their requests.
-pub struct Desk {
+pub struct Responder {
     /// The API that answers each request.
     pub endpoint: BoxEndpoint<'static>,
     /// The budgets, deadlines and counts.
@@ -51,7 +51,7 @@ pub struct Desk {
     pub http: http1::Builder,
 }
 
-impl Desk {
+impl Responder {
     /// Shares `endpoint` among connections.
     ///
     /// * `max_header_bytes`: the largest head of a request.
@@ -71,26 +71,26 @@ impl Desk {
 /// The error that ends a request whose client is gone.
 #[derive(Debug, thiserror::Error)]
 #[error("the client is gone")]
-struct Gone;
+struct ClientGone;
 
 /// Answers the requests of one connection until it ends, then closes it.
-pub async fn serve(seat: Seat, desk: Arc<Desk>) {
+pub async fn serve(seat: Seat, responder: Arc<Responder>) {
     let line = Arc::clone(&seat.line);
-    let ended = converse(&line, &desk).await;
+    let ended = converse(&line, &responder).await;
     if let Some(Err(error)) = &ended {
         tracing::debug!(%error, peer = %line.remote, "connection ended");
     }
-    leave(&line, ended, &desk).await;
+    leave(&line, ended, &responder).await;
 }
 
 /// Answers requests. Returns how the connection ended, or `None` if it is to be cut.
-async fn converse(line: &Arc<Line>, desk: &Arc<Desk>) -> Option<hyper::Result<()>> {
+async fn converse(line: &Arc<Line>, responder: &Arc<Responder>) -> Option<hyper::Result<()>> {
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        line.request_came(request.body().is_end_stream());
-        answer(request, Arc::clone(line), Arc::clone(desk))
+        line.request_arrived(request.body().is_end_stream());
+        answer(request, Arc::clone(line), Arc::clone(responder))
     });
-    let io = TokioIo::new(Watched(Arc::clone(line)));
-    let connection = desk.http.serve_connection(io, service);
+    let io = TokioIo::new(Wire(Arc::clone(line)));
+    let connection = responder.http.serve_connection(io, service);
     tokio::pin!(connection);
     let mut is_closing = false;
     loop {
@@ -98,7 +98,7 @@ async fn converse(line: &Arc<Line>, desk: &Arc<Desk>) -> Option<hyper::Result<()
             biased;
             () = line.is_cut() => return None,
             ended = &mut connection => return Some(ended),
-            () = desk.closing.cancelled(), if !is_closing => {
+            () = responder.closing.cancelled(), if !is_closing => {
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
             }
@@ -110,25 +110,25 @@ async fn converse(line: &Arc<Line>, desk: &Arc<Desk>) -> Option<hyper::Result<()
 async fn answer(
     mut request: hyper::Request<Incoming>,
     line: Arc<Line>,
-    desk: Arc<Desk>,
-) -> Result<hyper::Response<impl Body<Data = Bytes, Error = std::io::Error>>, Gone> {
+    responder: Arc<Responder>,
+) -> Result<hyper::Response<impl Body<Data = Bytes, Error = std::io::Error>>, ClientGone> {
     let can_pass_over = request.version() == Version::HTTP_11;
     let most = request.body().size_hint().upper();
     let is_heavy = most.is_none_or(|bytes| bytes > LIGHT_BODY as u64);
-    let peer = Peer::new(Arc::clone(&desk.traffic), Arc::clone(&line));
+    let peer = Peer::new(Arc::clone(&responder.traffic), Arc::clone(&line));
     request.extensions_mut().insert(peer);
     let local = LocalAddr(line.local.into());
     let remote = RemoteAddr(line.remote.into());
     let request = Request::from((request, local, remote, Scheme::HTTP));
     let mut response = if line.is_reserve && !is_vital(request.uri().path()) {
-        desk.traffic.count(Cause::Full);
-        front::alone(Refusal::overloaded())
+        responder.traffic.count(Cause::Full);
+        front::standalone(Refusal::overloaded())
     } else {
-        let answering = desk.endpoint.get_response(request);
+        let answering = responder.endpoint.get_response(request);
         tokio::select! {
             biased;
             response = aside(|| is_heavy && line.is_working(), answering) => response,
-            () = line.is_gone(can_pass_over) => return Err(Gone),
+            () = line.is_gone(can_pass_over) => return Err(ClientGone),
         }
     };
     if line.is_reserve {
@@ -139,7 +139,7 @@ async fn answer(
     let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
     line.answer_begins(size.filter(|size| *size >= COUNTED).unwrap_or(0), receipt);
     let is_stream = size.is_none();
-    Ok(response.map(|body| Told::new(body, line, is_stream)))
+    Ok(response.map(|body| AnswerBody::new(body, line, is_stream)))
 }
 
 /// Whether this path is answered even if there is no room for anything else.
@@ -149,18 +149,18 @@ fn is_vital(path: &str) -> bool {
 
 /// Ends the connection: sends a last refusal if there is one, and decides whether the answer that
 /// was sent last has arrived.
-async fn leave(line: &Arc<Line>, ended: Option<hyper::Result<()>>, desk: &Desk) {
+async fn leave(line: &Arc<Line>, ended: Option<hyper::Result<()>>, responder: &Responder) {
     let Some(ended) = ended else { return cut_off(line).await };
     let refusal = refusal_of(line, &ended);
     if refusal.is_some() {
-        desk.traffic.count(Cause::NotHttp);
+        responder.traffic.count(Cause::NotHttp);
     }
     let last = match refusal {
-        Some(refusal) => written(front::alone(refusal)).await,
+        Some(refusal) => written(front::standalone(refusal)).await,
         None => Vec::new(),
     };
     // While the process stops, it waits for no client.
-    let patience = if desk.closing.is_cancelled() { Duration::ZERO } else { GOODBYE };
+    let patience = if responder.closing.is_cancelled() { Duration::ZERO } else { GOODBYE };
     tokio::select! {
         () = line.say_goodbye(&last, patience) => {}
         () = line.is_cut() => {}
@@ -183,7 +183,7 @@ async fn cut_off(line: &Line) {
         return line.discard_unread();
     }
     if line.cause() == Some(Cause::HeaderTimeout) && line.is_in_head() {
-        let last = written(front::alone(Refusal::slow_head())).await;
+        let last = written(front::standalone(Refusal::slow_head())).await;
         line.say_goodbye(&last, GOODBYE).await;
     }
 }

@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_shown_byte_for_byte_alone_and_beside_success() {
+    fn a_task_is_shown_byte_for_byte() {
         let payload = r#"{ "z":[ ],"a":123456789012345678901 }"#;
 
         let alone = serde_json::to_string(&TaskView::from(task(payload))).unwrap();

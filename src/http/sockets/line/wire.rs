@@ -122,9 +122,9 @@ impl Line {
 }
 
 /// The connection as the HTTP library reads and writes it.
-pub struct Watched(pub Arc<Line>);
+pub struct Wire(pub Arc<Line>);
 
-impl AsyncRead for Watched {
+impl AsyncRead for Wire {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -153,7 +153,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for Wire {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -87,10 +87,11 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
         Command::Worker => serve(&settings, Roles { worker: true, ..Roles::default() }).await,
         Command::Bridge => serve(&settings, Roles { bridge: true, ..Roles::default() }).await,
         Command::Dev(options) => {
-            let dev =
-                async |stop: &CancellationToken| dev::run(&options, settings.clone(), stop).await;
-            until_told(&settings.log, async |stop| dev(stop).await.map(|()| ExitCode::SUCCESS))
-                .await
+            let log = settings.log.clone();
+            until_told(&log, async |stop| {
+                dev::run(&options, settings, stop).await.map(|()| ExitCode::SUCCESS)
+            })
+            .await
         }
         Command::Demo => {
             let quiet = quiet_log(&settings, "warn");

@@ -39,8 +39,7 @@ async fn main() -> ExitCode {
 
 /// Returns the environment variables. Those that are not UTF-8 are ignored.
 fn variables() -> Variables {
-    let pairs = std::env::vars_os().map(|(name, text)| (name.into_string(), text.into_string()));
-    pairs
-        .filter_map(|pair| if let (Ok(name), Ok(text)) = pair { Some((name, text)) } else { None })
+    std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
         .collect()
 }

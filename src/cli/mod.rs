@@ -52,11 +52,11 @@ pub enum Command {
     /// Three small agents and an approver use the API like any client, over a private Redis in
     /// memory or over an empty one that REDIS_URL names. Exits 0 if every task was completed.
     Demo,
-    /// Run the HTTP gateway. Any number of gateways can share one Redis.
+    /// Run the HTTP gateway; any number of gateways can share one Redis.
     Gateway,
-    /// Run the background duties. Any number of workers can share one Redis.
+    /// Run the background duties; any number of workers can share one Redis.
     Worker,
-    /// Publish events to NATS and answer requests from there. Any number of bridges can share one
+    /// Publish events to NATS and answer requests from there; any number of bridges can share one
     /// Redis.
     Bridge,
     /// Show the effective settings and the source of each, with secrets as ***.

@@ -251,8 +251,9 @@ impl Task {
 
     /// Returns the agent in whose subject the task is or was. `None` before a router put it there.
     pub fn assigned_to(&self) -> Option<&Name> {
-        let reached = matches!(self.state, State::Assigned | State::InProgress);
-        (reached || self.assigned_at().is_some() || self.attempt > 0).then_some(&self.agent)
+        let is_there = matches!(self.state, State::Assigned | State::InProgress);
+        let was_there = self.assigned_at().is_some() || self.attempt > 0;
+        if is_there || was_there { Some(&self.agent) } else { None }
     }
 }
 

@@ -72,7 +72,9 @@ impl Engine {
                 for fault in faults {
                     let (count, first) = found.entry(fault).or_default();
                     *count += 1;
-                    first.extend(Some(approval.id).filter(|_| *count <= NAMED));
+                    if first.len() < NAMED {
+                        first.push(approval.id);
+                    }
                 }
             }
             cursor = page.next_cursor;

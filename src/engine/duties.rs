@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use crate::domain::ids::TaskId;
 use crate::store::Sweep;
 
-use super::{Engine, Error, Swept};
+use super::{Engine, Error, SweepResult};
 
 /// How many tasks a step moves at most in each partition, so that one script takes less than 5 ms
 /// of Redis.
@@ -15,50 +15,50 @@ const BATCH: u32 = 100;
 
 impl Engine {
     /// Moves pending tasks into the subjects of their agents, the most urgent first.
-    pub async fn route(&self) -> Result<Swept, Error> {
-        let mut swept = Swept::nothing();
+    pub async fn route(&self) -> Result<SweepResult, Error> {
+        let mut result = SweepResult::nothing();
         for partition in self.store.partitions() {
             let moved = self.store.route(partition, BATCH).await?;
-            swept.add(Sweep { moved, next_in: None });
+            result.add(Sweep { moved, next_in: None });
         }
-        Ok(swept)
+        Ok(result)
     }
 
     /// Moves scheduled tasks whose time has come into the priority queue.
-    pub async fn promote(&self) -> Result<Swept, Error> {
-        let mut swept = Swept::nothing();
+    pub async fn promote(&self) -> Result<SweepResult, Error> {
+        let mut result = SweepResult::nothing();
         for partition in self.store.partitions() {
-            swept.add(self.store.promote(partition, BATCH).await?);
+            result.add(self.store.promote(partition, BATCH).await?);
         }
-        Ok(swept)
+        Ok(result)
     }
 
     /// Returns tasks with a lost lease to their subjects, or fails those that lost too many.
-    pub async fn reap(&self) -> Result<Swept, Error> {
-        let mut swept = Swept::nothing();
+    pub async fn reap(&self) -> Result<SweepResult, Error> {
+        let mut result = SweepResult::nothing();
         for partition in self.store.partitions() {
             let agents = &self.settings.agents;
             let reaped = self
                 .store
                 .reap(partition, BATCH, agents.max_lost, &self.waits(), agents.session_ms)
                 .await?;
-            swept.add(reaped);
+            result.add(reaped);
         }
-        Ok(swept)
+        Ok(result)
     }
 
     /// Cancels the children of cancelled tasks that were submitted to end with their parent.
-    pub async fn cascade(&self) -> Result<Swept, Error> {
-        let mut swept = Swept::nothing();
+    pub async fn cascade(&self) -> Result<SweepResult, Error> {
+        let mut result = SweepResult::nothing();
         for partition in self.store.partitions() {
             let parents = self.store.cancelled_parents(partition, BATCH).await?;
             for (parent, at) in &parents {
                 self.cascade_from(*parent).await?;
                 self.store.cascade(partition, *parent, 0, 0, Some(at)).await?;
             }
-            swept.add(Sweep { moved: parents.len(), next_in: None });
+            result.add(Sweep { moved: parents.len(), next_in: None });
         }
-        Ok(swept)
+        Ok(result)
     }
 
     /// Cancels such children of one task in every partition.
@@ -77,39 +77,39 @@ impl Engine {
     }
 
     /// Escalates or expires approvals that were not decided in time, and reminds approvers.
-    pub async fn lapse(&self) -> Result<Swept, Error> {
-        let mut swept = Swept::nothing();
+    pub async fn lapse(&self) -> Result<SweepResult, Error> {
+        let mut result = SweepResult::nothing();
         for partition in self.store.partitions() {
-            swept.add(self.store.lapse(partition, BATCH).await?);
+            result.add(self.store.lapse(partition, BATCH).await?);
         }
-        Ok(swept)
+        Ok(result)
     }
 
     /// Announces deadlines that are near or have passed, and applies the SLA rules.
-    pub async fn deadlines(&self) -> Result<Swept, Error> {
-        let mut swept = Swept::nothing();
+    pub async fn deadlines(&self) -> Result<SweepResult, Error> {
+        let mut result = SweepResult::nothing();
         for partition in self.store.partitions() {
-            swept.add(
+            result.add(
                 self.store
                     .deadlines(partition, BATCH, self.settings.queue.head_start_ms.all())
                     .await?,
             );
         }
-        Ok(swept)
+        Ok(result)
     }
 
     /// Deletes ended tasks, events and audit entries whose retention is over.
-    pub async fn prune(&self) -> Result<Swept, Error> {
-        let mut swept = Swept::nothing();
+    pub async fn prune(&self) -> Result<SweepResult, Error> {
+        let mut result = SweepResult::nothing();
         for partition in self.store.partitions() {
             let kept = &self.settings.retention;
             let moved = self
                 .store
                 .prune(partition, BATCH, kept.finished_ms, kept.events_ms, kept.audit_ms)
                 .await?;
-            swept.add(Sweep { moved, next_in: None });
+            result.add(Sweep { moved, next_in: None });
         }
-        Ok(swept)
+        Ok(result)
     }
 
     /// Returns the wake-up that fires when a task becomes pending.
@@ -133,7 +133,7 @@ impl Engine {
     }
 }
 
-impl Swept {
+impl SweepResult {
     fn nothing() -> Self {
         Self { moved: 0, is_more: false, next_in: None }
     }

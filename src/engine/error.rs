@@ -32,10 +32,10 @@ pub enum Error {
     #[error("{} field(s) of the request are invalid", .0.len())]
     Invalid(Vec<Fault>),
     /// No task has this id, or it was pruned.
-    #[error("there is no task {0}")]
+    #[error("unknown task {0}")]
     UnknownTask(TaskId),
     /// No approval has this id, or it was pruned with its task.
-    #[error("there is no approval {0}")]
+    #[error("unknown approval {0}")]
     UnknownApproval(ApprovalId),
     /// No routing rule names this agent, and it has no tasks or sessions.
     #[error("unknown agent {agent}; known agents: {}", names(known))]

@@ -177,7 +177,7 @@ pub struct Explanation {
 
 /// The result of one bounded step of a background worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepResult {
     /// How many tasks the step moved or changed.
     pub moved: usize,
     /// Whether more tasks are due now, so that the next step should follow at once.

@@ -21,12 +21,12 @@ impl Engine {
         Ok(self.store.wipe().await?)
     }
 
-    /// Deletes every event of the log, without a trace of a gap.
+    /// Empties the event log of every partition, so that its memory does not count.
     pub async fn forget_events(&self) -> Result<(), Error> {
         Ok(self.store.forget_events().await?)
     }
 
-    /// Takes `count` tasks with the payload `spec` through a whole life in a naive store.
+    /// Takes `count` tasks through a whole life in a naive store, each with the text `spec`.
     pub async fn naive_life(&self, count: usize, spec: &str) -> Result<(), Error> {
         Ok(self.store.naive_life(count, spec).await?)
     }

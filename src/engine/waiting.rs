@@ -64,42 +64,47 @@ impl Engine {
 
     /// Returns what `task` waits for. `None` if it is in progress or has ended.
     pub async fn waiting(&self, task: &Task) -> Result<Option<Waiting>, Error> {
-        let directory = self.settings.directory();
+        let session_ms = self.settings.agents.session_ms;
         let is_parked = task.timeline.last().is_some_and(|last| last.verb == Verb::Park);
         Ok(match task.state {
             State::Pending | State::Assigned if is_parked => {
                 Some(Waiting::Content { approval: task.approval })
             }
-            State::Blocked => {
-                task.asked.as_ref().filter(|asked| asked.status == ApprovalStatus::Pending).map(
-                    |asked| {
-                        let level = asked.terms.level(asked.level);
-                        Waiting::Approval {
-                            id: asked.id,
-                            asked: level.map(|level| directory.describe(level)).unwrap_or_default(),
-                            is_ask: matches!(asked.asked, Asked::Step { .. }),
-                            until: asked.expires_at,
-                        }
-                    },
-                )
-            }
+            State::Blocked => self.pending_approval(task),
             State::Scheduled => {
                 let is_retry = task.retry_count > 0;
                 task.scheduled_for.map(|until| Waiting::Time { until, is_retry })
             }
-            State::Pending | State::Assigned => {
-                let place = self.store.place(task, self.settings.agents.session_ms).await?;
-                Some(match task.state {
-                    State::Pending => Waiting::Router { ahead: place.ahead },
-                    _ => Waiting::Agent {
-                        agent: task.agent.clone(),
-                        ahead: place.ahead,
-                        is_paused: place.is_paused,
-                        sessions: place.sessions,
-                    },
+            State::Pending => {
+                let place = self.store.place(task, session_ms).await?;
+                Some(Waiting::Router { ahead: place.ahead })
+            }
+            State::Assigned => {
+                let place = self.store.place(task, session_ms).await?;
+                Some(Waiting::Agent {
+                    agent: task.agent.clone(),
+                    ahead: place.ahead,
+                    is_paused: place.is_paused,
+                    sessions: place.sessions,
                 })
             }
             State::InProgress | State::Completed | State::Failed | State::Cancelled => None,
+        })
+    }
+
+    /// Returns the pending approval of `task`, if it was read together with the task.
+    fn pending_approval(&self, task: &Task) -> Option<Waiting> {
+        let approval = task.asked.as_ref()?;
+        if approval.status != ApprovalStatus::Pending {
+            return None;
+        }
+        let directory = self.settings.directory();
+        let level = approval.terms.level(approval.level);
+        Some(Waiting::Approval {
+            id: approval.id,
+            asked: level.map(|level| directory.describe(level)).unwrap_or_default(),
+            is_ask: matches!(approval.asked, Asked::Step { .. }),
+            until: approval.expires_at,
         })
     }
 }

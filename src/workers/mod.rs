@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::engine::{Engine, Swept};
+use crate::engine::{Engine, SweepResult};
 
 pub use approvals::Lapser;
 pub use bridge::Bridge;
@@ -63,12 +63,12 @@ pub enum Step {
     IdleFor(Duration),
 }
 
-impl From<Swept> for Step {
-    fn from(swept: Swept) -> Self {
+impl From<SweepResult> for Step {
+    fn from(result: SweepResult) -> Self {
         // A sweep that moved nothing must not be repeated at once, even if it reports more: it
         // would spin.
-        match swept.next_in {
-            _ if swept.is_more && swept.moved > 0 => Self::Busy,
+        match result.next_in {
+            _ if result.is_more && result.moved > 0 => Self::Busy,
             Some(next) => Self::IdleFor(next),
             None => Self::Idle,
         }
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn only_a_sweep_that_moved_something_is_repeated_at_once() {
         let soon = Duration::from_millis(40);
-        let sweep = |moved, is_more, next_in| Step::from(Swept { moved, is_more, next_in });
+        let sweep = |moved, is_more, next_in| Step::from(SweepResult { moved, is_more, next_in });
 
         assert_eq!(sweep(100, true, Some(soon)), Step::Busy);
         assert_eq!(sweep(0, true, None), Step::Idle);

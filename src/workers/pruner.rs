@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Step, Worker};
 use crate::engine::{self, Engine};
 
-/// The duty that calls [`Engine::prune`] every ten seconds.
+/// The duty that calls [`Engine::prune`], at least every ten seconds.
 pub struct Pruner {
     engine: Engine,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Step, Worker};
 use crate::engine::{self, Engine};
 
-/// The duty that calls [`Engine::reap`] twice a second.
+/// The duty that calls [`Engine::reap`], at least twice a second.
 pub struct Reaper {
     engine: Engine,
 }

@@ -75,9 +75,10 @@ pub struct Service {
 const KEY: &str = "ORCHESTRATOR_API_KEY";
 
 fn url(text: &str) -> Result<String, String> {
-    let is_one =
-        reqwest::Url::parse(text).is_ok_and(|url| url.scheme() == "http" && url.has_host());
-    is_one.then(|| text.to_owned()).ok_or_else(|| "expected http://<host>[:<port>]".to_owned())
+    match reqwest::Url::parse(text) {
+        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(text.to_owned()),
+        Ok(_) | Err(_) => Err("expected http://<host>[:<port>]".to_owned()),
+    }
 }
 
 /// The reason why a command failed.
@@ -247,9 +248,10 @@ fn query(path: &str, pairs: &[(&str, Option<String>)]) -> String {
 
 /// Returns how to show the next page. Empty if this is the last.
 fn more(next_cursor: Option<&str>) -> String {
-    next_cursor
-        .map(|cursor| format!("More follow: --cursor {}\n", text::visible(cursor)))
-        .unwrap_or_default()
+    match next_cursor {
+        Some(cursor) => format!("More follow: --cursor {}\n", text::visible(cursor)),
+        None => String::new(),
+    }
 }
 
 fn say(text: &str) -> Result<(), Error> {

@@ -63,7 +63,8 @@ impl FieldTest {
 
     fn path(&self) -> Option<(&str, &str)> {
         let (root, name) = self.field.split_once('.')?;
-        (matches!(root, "payload" | "metadata") && !name.is_empty()).then_some((root, name))
+        let is_path = matches!(root, "payload" | "metadata") && !name.is_empty();
+        is_path.then_some((root, name))
     }
 
     pub(super) fn test(&self, task: Facts<'_>) -> Verdict {

@@ -141,14 +141,16 @@ fn sum_ms(text: &str, mut units: &str) -> Option<Millis> {
 fn part_ms(part: &str, units: &str) -> Option<Millis> {
     let unit = part.chars().last().filter(|unit| units.contains(*unit))?;
     let number = part.strip_suffix(unit)?;
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let each = match unit {
         'd' => 24 * 3_600_000,
         'h' => 3_600_000,
         'm' => 60_000,
         _ => 1_000,
     };
-    is_number.then(|| number.parse::<Millis>().ok()?.checked_mul(each))?
+    number.parse::<Millis>().ok()?.checked_mul(each)
 }
 
 #[cfg(test)]

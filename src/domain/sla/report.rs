@@ -94,7 +94,10 @@ impl Figures {
 /// Rounds down to two decimal places, so that one violation never gives 100.
 fn percent(met: u64, violated: u64) -> Option<f64> {
     let sum = met + violated;
-    (sum > 0).then(|| (met as f64 / sum as f64 * 10_000.0).floor() / 100.0)
+    if sum == 0 {
+        return None;
+    }
+    Some((met as f64 / sum as f64 * 10_000.0).floor() / 100.0)
 }
 
 /// Durations in buckets, each 2^(1/4), about 19 %, longer than the one before. The first begins at

@@ -11,9 +11,9 @@ use crate::domain::task::Millis;
 
 use super::{Engine, Error};
 
-/// How long a bridge may be silent before another one takes over, in milliseconds. It is more than
-/// NATS may take for a batch; otherwise a slow NATS would move the lease from one bridge to the
-/// next.
+/// How long the lease of a bridge lasts, in milliseconds. Then another bridge takes over. It is
+/// more than NATS may take for a batch; otherwise a slow NATS would move the lease from one bridge
+/// to the next.
 const LEASE_MS: Millis = 6_000;
 
 /// How many log entries one step publishes. An entry has up to 64 KiB, or one event.

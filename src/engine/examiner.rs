@@ -9,14 +9,15 @@ use crate::store::{Examination, Finding, Turn};
 
 use super::{Engine, Error};
 
-/// How long a doctor may be silent before another process starts a new check, in milliseconds.
+/// How long a process keeps its turn without a step, in milliseconds. Then another one starts a new
+/// check.
 const LEASE_MS: Millis = 30_000;
 
 /// The pause between two parts of a check, which keeps its share of Redis below a few percent.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How many findings are remembered so that each is logged once. In a store with more, further
-/// findings tell nothing new.
+/// How many findings are remembered so that each is logged once. Beyond this number they are not
+/// logged.
 const REMEMBERED: usize = 1_000;
 
 /// The state of one process's background check.

@@ -79,17 +79,20 @@ impl Guard {
     /// Authenticates the caller by the request's headers. A token wins over an API key.
     fn authenticate(&self, request: &Request) -> Result<Arc<Principal>, Refusal> {
         let bearer = request.header(AUTHORIZATION).and_then(header::bearer_token);
-        match (bearer, request.header(API_KEY_HEADER)) {
-            (Some(token), _) => self.token(token),
-            (None, Some(key)) => self.keys.get(&sha256(key)).cloned().ok_or_else(|| {
-                Refusal::unauthenticated(
-                    "Unknown API key. Check `X-API-Key`; the key may have been changed.",
-                )
-            }),
-            (None, None) => Err(Refusal::unauthenticated(
-                "Send `Authorization: Bearer <token>` or `X-API-Key: <key>`.",
-            )),
+        if let Some(token) = bearer {
+            return self.token(token);
         }
+        let Some(key) = request.header(API_KEY_HEADER) else {
+            return Err(Refusal::unauthenticated(
+                "Send `Authorization: Bearer <token>` or `X-API-Key: <key>`.",
+            ));
+        };
+        let Some(principal) = self.keys.get(&sha256(key)) else {
+            return Err(Refusal::unauthenticated(
+                "Unknown API key. Check `X-API-Key`; the key may have been changed.",
+            ));
+        };
+        Ok(Arc::clone(principal))
     }
 
     fn token(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
@@ -106,9 +109,13 @@ impl Guard {
             )
         })?;
         header::check(&read.header)?;
-        Principal::new(Subject::User(read.claims.sub), read.claims.role).map(Arc::new).map_err(
-            |error| Refusal::unauthenticated(&format!("The token's `sub` is not valid: {error}.")),
-        )
+        match Principal::new(Subject::User(read.claims.sub), read.claims.role) {
+            Ok(principal) => Ok(Arc::new(principal)),
+            Err(error) => {
+                let detail = format!("The token's `sub` is not valid: {error}.");
+                Err(Refusal::unauthenticated(&detail))
+            }
+        }
     }
 }
 

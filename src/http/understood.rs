@@ -63,7 +63,9 @@ fn check(request: &Request, policy: UnknownMembers) -> Result<(), Refusal> {
         .and_then(|template| template.operation(request.method().as_str()));
     let Some(operation) = operation else { return Ok(()) };
     check_query(query, operation, policy)?;
-    keyed.map_or(Ok(()), |name| check_key(name.as_str(), operation))?;
+    if let Some(name) = keyed {
+        check_key(name.as_str(), operation)?;
+    }
     if has_body && !operation.takes_body && policy == UnknownMembers::Refuse {
         return Err(Refusal::unreadable("This call takes no body. Send it without one."));
     }

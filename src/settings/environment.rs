@@ -158,15 +158,14 @@ fn parse(name: &str, text: &str, kind: Kind) -> Result<Value, String> {
         }
         Kind::Table | Kind::Nothing => None,
     };
-    parsed.map(|value| Value::new(Some(&origin), value)).ok_or_else(|| {
-        let is_link = text.starts_with("tcp://");
-        let hint = if is_link {
-            "; Kubernetes made this one: set enableServiceLinks to false"
-        } else {
-            ""
-        };
-        format!("{}{hint}", kind.expected())
-    })
+    if let Some(value) = parsed {
+        return Ok(Value::new(Some(&origin), value));
+    }
+    let mut expected = kind.expected().to_owned();
+    if text.starts_with("tcp://") {
+        expected.push_str("; Kubernetes made this variable: set enableServiceLinks to false");
+    }
+    Err(expected)
 }
 
 /// Reads a list in the syntax of the file: `["a", { b = 1 }]`.

@@ -123,13 +123,15 @@ impl Settings {
     /// The file cannot be read or is not TOML; or [`Error::Invalid`] with everything else that is
     /// wrong, all at once.
     pub fn read(file: Option<&Path>, variables: &Variables) -> Result<Self, Error> {
-        let file =
-            file.map(|file| Ok(file.to_owned())).or_else(|| named_file(variables)).transpose()?;
-        let text = file.map(|path| match std::fs::read_to_string(&path) {
-            Ok(text) => Ok((path.display().to_string(), text)),
+        let path = match file {
+            Some(file) => Some(file.to_owned()),
+            None => named_file(variables)?,
+        };
+        let Some(path) = path else { return Self::join(None, variables) };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::join(Some((path.display().to_string(), text)), variables),
             Err(source) => Err(Error::File { path, source }),
-        });
-        Self::join(text.transpose()?, variables)
+        }
     }
 
     /// Joins the defaults, the name and text of the file, and the environment.
@@ -214,13 +216,14 @@ impl Settings {
     }
 }
 
-fn named_file(variables: &Variables) -> Option<Result<PathBuf, Error>> {
-    let (_, name) =
-        variables.iter().find(|(name, text)| name == "ORCHESTRATOR_ENV" && !text.is_empty())?;
+fn named_file(variables: &Variables) -> Result<Option<PathBuf>, Error> {
+    let named =
+        variables.iter().find(|(name, text)| name == "ORCHESTRATOR_ENV" && !text.is_empty());
+    let Some((_, name)) = named else { return Ok(None) };
     if Name::from_str(name).is_err() {
-        return Some(Err(Error::Environment(name.clone())));
+        return Err(Error::Environment(name.clone()));
     }
-    Some(Ok(format!("config/{name}.toml").into()))
+    Ok(Some(format!("config/{name}.toml").into()))
 }
 
 /// Reads one section. `None` if a key of it already has a fault, which serde's error would only

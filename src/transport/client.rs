@@ -33,7 +33,7 @@ pub enum Error {
     Connect(#[source] async_nats::ConnectError),
     /// The connection to NATS is lost at the moment.
     #[error("NATS is disconnected")]
-    Away,
+    Disconnected,
     /// The stream cannot be created or read.
     #[error("cannot use the JetStream stream `{stream}`")]
     Stream {

@@ -100,7 +100,7 @@ impl Publisher {
         let is_known = !self.client.server_info().server_id.is_empty();
         if self.client.connection_state() != State::Connected || !is_known {
             // The client would keep the messages and send them much later, after the repeated ones.
-            return (0, Err(Error::Away));
+            return (0, Err(Error::Disconnected));
         }
         match self.stream(unsure_after.is_some()).await {
             Ok(Some(stream)) => self.publish_to_stream(&stream, events, unsure_after).await,
@@ -185,7 +185,7 @@ impl Publisher {
                     published.unwrap_or_else(|late| Err(publish_error(late)))
                 }
                 // Messages in flight are not acknowledged any more.
-                () = self.disconnected() => Err(Error::Away),
+                () = self.disconnected() => Err(Error::Disconnected),
             };
             match published {
                 Ok(()) => done += wave,

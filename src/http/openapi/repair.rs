@@ -272,16 +272,20 @@ fn list_refusals(method: &str, operation: &mut Value) {
     responses.remove("default");
     for (status, _, description) in refusals.into_iter().filter(|(_, is_possible, _)| *is_possible)
     {
-        let schema = json!({"$ref": "#/components/schemas/Problem"});
-        let content = json!({"application/problem+json": {"schema": schema}});
-        let headers = match status {
-            401 => json!({"WWW-Authenticate": {"$ref": "#/components/headers/WwwAuthenticate"}}),
-            429 | 503 => json!({"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}),
-            _ => json!({}),
-        };
-        let refusal = json!({"description": description, "content": content, "headers": headers});
-        responses.entry(status.to_string()).or_insert(refusal);
+        responses.entry(status.to_string()).or_insert(refusal(status, description));
     }
+}
+
+/// One refusal of an operation, with the headers that its status has.
+fn refusal(status: u16, description: &str) -> Value {
+    let schema = json!({"$ref": "#/components/schemas/Problem"});
+    let content = json!({"application/problem+json": {"schema": schema}});
+    let headers = match status {
+        401 => json!({"WWW-Authenticate": {"$ref": "#/components/headers/WwwAuthenticate"}}),
+        429 | 503 => json!({"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}),
+        _ => json!({}),
+    };
+    json!({"description": description, "content": content, "headers": headers})
 }
 
 /// Adds the request's id to every response, spells headers as they are sent, and adds missing

@@ -155,7 +155,10 @@ impl Submission {
         let timeout_ms = faults.optional("timeout_ms", self.timeout_ms);
         let timeout_ms = faults.within("timeout_ms", timeout_ms, TIMEOUT_MS);
         let key = faults.optional("idempotency_key", self.idempotency_key).map(|key| key.0.0);
-        let task = kind.zip(payload).zip(source).map(|((kind, payload), source)| NewTask {
+        let (Some(kind), Some(payload), Some(source)) = (kind, payload, source) else {
+            return faults.finish(None);
+        };
+        let task = NewTask {
             kind: kind.0,
             payload,
             metadata,
@@ -170,8 +173,8 @@ impl Submission {
             max_retries,
             timeout_ms,
             idempotency: idempotency(key),
-        });
-        faults.finish(task)
+        };
+        faults.finish(Some(task))
     }
 }
 

@@ -75,7 +75,7 @@ pub struct TermsView {
     pub levels: Vec<LevelView>,
     /// How many approvers must approve; one rejection is enough.
     pub quorum: u32,
-    /// Whether an approver who changed the payload may not approve it.
+    /// Whether the person who wrote the payload is barred from approving it.
     pub four_eyes: bool,
     /// What happens when the last level expires.
     pub on_expiry: Text<OnExpiry>,

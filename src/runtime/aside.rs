@@ -24,13 +24,16 @@ pub async fn aside<F: Future>(is_heavy: impl Fn() -> bool, work: F) -> F::Output
 mod tests {
     use std::sync::mpsc;
 
+    use tokio_util::task::TaskTracker;
+
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn other_tasks_run_while_work_aside_holds_its_thread() {
         let (done, is_done) = mpsc::channel();
-        let waits = tokio::spawn(aside(|| true, async move { is_done.recv() }));
-        let other = tokio::spawn(async move { done.send(()) });
+        let tasks = TaskTracker::new();
+        let waits = tasks.spawn(aside(|| true, async move { is_done.recv() }));
+        let other = tasks.spawn(async move { done.send(()) });
 
         other.await.unwrap().unwrap();
         waits.await.unwrap().unwrap();

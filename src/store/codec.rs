@@ -101,8 +101,8 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let (scheduled_for, version) = (first.optional()?, first.needed()?);
     let (agent, kind, priority) = (second.needed()?, second.needed()?, second.needed()?);
     let (trace_id, traceparent) = (second.optional()?, second.optional()?);
-    let _bytes = second.needed::<u64>()?;
-    let (max_retries, timeout_ms) = (second.needed()?, second.optional()?);
+    let (_bytes, max_retries, timeout_ms) =
+        (second.needed::<u64>()?, second.needed()?, second.optional()?);
     let (parent, source, _actions) = (second.optional()?, second.needed()?, third.text()?);
     let on_parent_cancel = second.optional()?.unwrap_or_default();
     let clocks_since = third.needed()?;
@@ -111,7 +111,6 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let submission =
         timeline.first().ok_or_else(|| Error::corrupt("a record without a timeline"))?;
     let (created_at, submitted_by, spec) = (submission.at, submission.actor.clone(), beside.spec);
-    let asked = asked(approval, &beside.approval)?;
     Ok(Task {
         id,
         kind,
@@ -139,7 +138,7 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         error: if state == State::Completed { None } else { error(&timeline) },
         result: beside.result,
         progress: beside.progress,
-        asked,
+        asked: asked(approval, &beside.approval)?,
         approval,
         timeline,
         version,

@@ -188,6 +188,10 @@ impl Fleet {
     }
 }
 
+fn start_failed(source: std::io::Error) -> Error {
+    Error::Process { action: "start", source }
+}
+
 /// Starts this program in another role, with the default settings.
 fn spawn(
     role: &'static str,
@@ -195,15 +199,14 @@ fn spawn(
     address: SocketAddr,
     key: &str,
 ) -> Result<Child, Error> {
-    let failed = |source| Error::Process { action: "start", source };
-    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+    let mut command = Command::new(std::env::current_exe().map_err(start_failed)?);
     command.arg(role).env_clear().kill_on_drop(true);
     command.env("REDIS_URL", redis_url).env("RUST_LOG", "warn");
     command.env("ORCHESTRATOR__HTTP__HOST", address.ip().to_string());
     command.env("ORCHESTRATOR_PORT", address.port().to_string());
     command.env("ORCHESTRATOR_API_KEY_BENCH", format!("{key}:admin"));
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    command.spawn().map_err(failed)
+    command.spawn().map_err(start_failed)
 }
 
 /// Returns a local address on which no process listens at the moment.

@@ -29,6 +29,16 @@ fn the_defaults_are_complete_and_valid() {
 }
 
 #[test]
+fn the_settings_in_force_have_each_section() {
+    let settings = Settings::read(None, &Variables::new()).unwrap();
+
+    let shown = settings.shown();
+    for section in settings.tree.0.keys() {
+        assert!(shown.contains(&format!("\n[{section}]\n")), "{section} is missing in {shown}");
+    }
+}
+
+#[test]
 fn the_environment_wins_over_the_file_over_the_defaults() {
     let file = "[agents]\nlease_ms = 5_000\nmax_lost = 5\n[sla.targets]\n\"deploy/P0\" = 60_000";
 

@@ -37,6 +37,11 @@ const OWNER_OF_TIMES: &str = "src/domain/time.rs";
 /// The longest file that can still be read as one thing.
 const LONGEST_FILE: usize = 400;
 
+/// Words that name no actor: the caller, the agent, the approver or the worker does something, and a reader wants to
+/// know which.
+const VAGUE: &[&str] =
+    &["somebody", "nobody", "anybody", "everybody", "whoever", "whatever", "whomever", "he", "his", "him"];
+
 /// A file of the sources.
 struct Source {
     /// From the repository's root on.
@@ -359,4 +364,21 @@ fn a_test_that_is_only_named_like_one_is_none() {
     let text = "#[tokio::test]\nasync fn one() {\n}\n\nfn two() {\n}\n";
 
     assert!(has_test(text, "one") && !has_test(text, "two") && !has_test(text, "three"));
+}
+
+#[test]
+fn code_and_documents_name_the_actor() {
+    let folders = [("src", "rs"), ("config", "toml"), ("docs", "md"), ("openapi", "yaml")];
+    let sources = folders.iter().flat_map(|(folder, extension)| Source::all(folder, extension));
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let mut vague = Vec::new();
+    for source in sources {
+        for (nth, line) in source.text.lines().enumerate() {
+            let mut words = line.split(|letter| !is_part(letter));
+            if let Some(word) = words.find(|word| VAGUE.contains(&word.to_lowercase().as_str())) {
+                vague.push(format!("{}:{}: {word}", source.name(), nth + 1));
+            }
+        }
+    }
+    assert!(vague.is_empty(), "say who it is: {vague:#?}");
 }

@@ -315,15 +315,19 @@ impl Committer {
         queue.send(Commit { record, answer }).await.map_err(|_| queue_ended())?;
         match answered.await.map_err(|_| queue_ended())? {
             Ok(answer) => Ok(vec![answer]),
-            Err(error) => match *error {
-                store::Error::Full => Err(Error::Full),
+            Err(error) => Err(match *error {
+                store::Error::Full => Error::Full,
                 store::Error::NotReplicated { reached, wanted } => {
-                    Err(Error::NotReplicated { reached, wanted })
+                    Error::NotReplicated { reached, wanted }
                 }
-                store::Error::Layout { .. } => Err(Error::Foreign(Box::new(error))),
-                store::Error::Corrupt { .. } => Err(Error::Corrupt(Box::new(error))),
-                _ => Err(Error::Unavailable(Box::new(error))),
-            },
+                store::Error::Unavailable { .. }
+                | store::Error::Busy { .. }
+                | store::Error::NoConnection { .. } => Error::Unavailable(Box::new(error)),
+                store::Error::Layout { .. } | store::Error::Unusable { .. } => {
+                    Error::Foreign(Box::new(error))
+                }
+                store::Error::Corrupt { .. } => Error::Corrupt(Box::new(error)),
+            }),
         }
     }
 }

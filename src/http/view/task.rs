@@ -172,9 +172,9 @@ pub struct TasksClaimed {
 pub struct TransitionView {
     /// When the transition was made.
     pub at: At,
-    /// What was done. Known: submit, approve, reject, lapse, promote, route, claim, take, extend,
-    /// complete, retry, fail, release, reap, cancel, warn, violate, notify, reprioritize, expire,
-    /// requeue.
+    /// What was done. Known: submit, ask, vote, edit, escalate, retarget, approve, reject, lapse,
+    /// promote, route, claim, park, take, complete, retry, fail, release, reap, cancel, warn,
+    /// violate, notify, reprioritize, expire, requeue, mend.
     pub verb: Text<Verb>,
     /// The status of the task after the transition.
     pub status: Text<State>,
@@ -324,6 +324,7 @@ mod tests {
 
     use super::*;
     use crate::domain::ids::Partition;
+    use crate::domain::lifecycle::RULES;
     use crate::domain::sla::Reached;
 
     fn task(payload: &str) -> Task {
@@ -383,5 +384,20 @@ mod tests {
             alone.contains(r#""created_at":"2026-01-31T09:30:00.000Z","scheduled_for":null"#),
             "{alone}"
         );
+    }
+
+    #[test]
+    fn the_document_knows_each_verb_that_a_timeline_holds() {
+        let document = crate::http::openapi::document();
+        let verb = &document["components"]["schemas"]["Transition"]["properties"]["verb"];
+        let description = verb["description"].as_str().unwrap();
+
+        let (_, known) = description.split_once("Known: ").unwrap();
+        let known: Vec<_> = known.trim_end_matches('.').split(',').map(str::trim).collect();
+
+        let verbs = RULES.iter().map(|rule| rule.verb);
+        // A lease that is extended and a task that is pruned leave no transition.
+        let noted = verbs.filter(|verb| !matches!(verb, Verb::Extend | Verb::Prune));
+        assert_eq!(known, noted.map(Verb::as_str).collect::<Vec<_>>());
     }
 }

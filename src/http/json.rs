@@ -204,10 +204,14 @@ impl<'a, T: unknown::Request + Type + Default> ApiExtractor<'a> for OptionalBody
 /// Builds an answer with this status, whose body is `value` as JSON.
 pub fn respond(status: StatusCode, content_type: &'static str, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(bytes) => Response::builder()
-            .status(status)
-            .content_type(content_type)
-            .body(HttpBody::from_vec(bytes)),
+        Ok(mut bytes) => {
+            // The text may wait for its client, with up to as many unused bytes again.
+            bytes.shrink_to_fit();
+            Response::builder()
+                .status(status)
+                .content_type(content_type)
+                .body(HttpBody::from_vec(bytes))
+        }
         // A view is made of strings, numbers and JSON, so a failure is a bug of a view.
         Err(error) => {
             tracing::error!(%error, "answer cannot be written");

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
-use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -59,9 +58,6 @@ impl Gateway {
         let refused =
             |source| Error::Bind { address: format!("{}:{}", http.host, http.port), source };
         let listener = TcpListener::bind((http.host.as_str(), http.port)).await.map_err(refused)?;
-        // Each accepted connection inherits it.
-        set_socket_send_buffer_size(&listener, SEND_BUFFER)
-            .map_err(|errno| refused(errno.into()))?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Self {
             responder: Arc::new(Responder::new(
@@ -118,11 +114,6 @@ impl Gateway {
         }
     }
 }
-
-/// How many bytes of an answer the system holds for a client that does not read. Left to itself Linux takes
-/// several MB, and copying them for a thousand connections a second leaves other clients no CPU. At a
-/// round trip of 100 ms this much still carries 2.5 MB/s.
-const SEND_BUFFER: usize = 256 << 10;
 
 /// The first pause after a failed accept; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);

@@ -39,8 +39,18 @@ const LONGEST_FILE: usize = 400;
 
 /// Words that name no actor: the caller, the agent, the approver or the worker does something, and a reader wants to
 /// know which.
-const VAGUE: &[&str] =
-    &["somebody", "nobody", "anybody", "everybody", "whoever", "whatever", "whomever", "he", "his", "him"];
+const VAGUE: &[&str] = &[
+    "somebody",
+    "nobody",
+    "anybody",
+    "everybody",
+    "whoever",
+    "whatever",
+    "whomever",
+    "he",
+    "his",
+    "him",
+];
 
 /// A file of the sources.
 struct Source {

@@ -131,6 +131,7 @@ async fn answer(
             () = line.is_gone(can_pass_over) => return Err(ClientGone),
         }
     };
+    line.bound_send_buffer();
     if line.is_reserve {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -391,13 +391,11 @@ mod tests {
         let document = crate::http::openapi::document();
         let verb = &document["components"]["schemas"]["Transition"]["properties"]["verb"];
         let description = verb["description"].as_str().unwrap();
-
         let (_, known) = description.split_once("Known: ").unwrap();
         let known: Vec<_> = known.trim_end_matches('.').split(',').map(str::trim).collect();
-
-        let verbs = RULES.iter().map(|rule| rule.verb);
         // A lease that is extended and a task that is pruned leave no transition.
-        let noted = verbs.filter(|verb| !matches!(verb, Verb::Extend | Verb::Prune));
+        let noted = RULES.iter().map(|rule| rule.verb);
+        let noted = noted.filter(|verb| !matches!(verb, Verb::Extend | Verb::Prune));
         assert_eq!(known, noted.map(Verb::as_str).collect::<Vec<_>>());
     }
 }

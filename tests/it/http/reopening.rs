@@ -87,7 +87,7 @@ async fn who_asks_again_too_soon_is_told_when_and_who_asks_too_often_is_stopped(
     site.fleet.advance(Duration::from_secs(3_600));
     let often: Value =
         site.unchanged(retry(&site, "crew", &task)).await.refused(409, "asks-exhausted");
-    assert!(often["detail"].as_str().unwrap().contains("2 times"), "{often}");
+    assert!(often["detail"].as_str().unwrap().contains("2 approvals"), "{often}");
     assert_eq!(retry(&site, "root", &task).await.accepted(200)["status"], "blocked");
     site.finish().await;
 }

@@ -150,7 +150,7 @@ async fn a_gateway_whose_store_falls_silent_while_it_starts_waits_for_it() {
         .with("ORCHESTRATOR__STORE__RESPONSE_TIMEOUT_MS", "300")
         .start(&["gateway"]);
 
-    gateway.says("waiting for the store").await;
+    gateway.says("credentials not noted yet").await;
     is_ready(&gateway.client("crew").await, 200).await;
     gateway.stop().await;
 }

@@ -309,10 +309,8 @@ impl From<Transition> for TransitionView {
 
 impl From<Task> for TimelinePage {
     fn from(task: Task) -> Self {
-        Self {
-            items: task.timeline.into_iter().map(TransitionView::from).collect(),
-            next_cursor: None,
-        }
+        let items = task.timeline.into_iter().map(TransitionView::from).collect();
+        Self { items, next_cursor: None }
     }
 }
 

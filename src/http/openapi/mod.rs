@@ -227,6 +227,8 @@ impl Template {
 
 #[cfg(test)]
 mod tests {
+    mod examples_tests;
+
     use std::collections::BTreeSet;
 
     use super::*;

@@ -1,4 +1,4 @@
-//! Pausing agents, and counting what there is.
+//! Pausing agents, and counting tasks, agents and sessions.
 
 use redis::Value;
 
@@ -10,67 +10,70 @@ use crate::domain::task::{Millis, Task};
 
 use super::{Error, ORCHESTRATOR, Store, args, script};
 
-/// How one partition stands.
+/// The numbers of tasks and agents in one partition.
 #[derive(Clone, Debug, Default)]
 pub struct StatsRow {
-    /// The store's time.
+    /// The store's time, in milliseconds since 1970.
     pub now: Millis,
-    /// Tasks by state, of the states that have one set.
+    /// How many tasks each state has, for the states that have one set for all agents.
     pub states: Vec<(String, u64)>,
-    /// Open tasks by priority.
+    /// How many open tasks each priority has.
     pub open: Vec<(String, u64)>,
-    /// About a hundred agents that own something.
+    /// About a hundred of the agents that own tasks or sessions.
     pub agents: Vec<AgentRow>,
-    /// Where the next agents are; 0: there are no more.
+    /// The cursor of the next agents. 0 if there are no more.
     pub cursor: u64,
-    /// Since when the head of the queue could start; none: the queue is empty.
+    /// When the first task of the priority queue could start, in milliseconds since 1970. `None` if
+    /// the queue is empty.
     pub head_since: Option<Millis>,
 }
 
-/// How one agent stands in one partition.
+/// The numbers of one agent in one partition.
 #[derive(Clone, Debug)]
 pub struct AgentRow {
-    /// Its name.
+    /// The name of the agent.
     pub agent: String,
-    /// Tasks that wait in its subject.
+    /// How many tasks wait in its subject.
     pub depth: u64,
-    /// Tasks that it holds.
+    /// How many tasks it has in progress.
     pub in_progress: u64,
-    /// Whether its claims are answered with nothing.
+    /// Whether the agent is paused, so that its claims return nothing.
     pub is_paused: bool,
-    /// How many of its processes called lately.
+    /// How many of its processes have a live session.
     pub sessions: u64,
-    /// When the last of them did; none: there are none.
+    /// When one of them last called, in milliseconds since 1970. `None` if no session is live.
     pub last_seen: Option<Millis>,
 }
 
-/// Whether an agent has a place in the store.
+/// What the store knows of an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// It has tasks, or is paused.
+    /// Whether it has assigned tasks or tasks in progress, or is paused.
     pub owns: bool,
-    /// It is in the roster of a partition, so it called lately or owns something.
+    /// Whether it is in the roster of a partition: it owns something or called a short time ago.
     pub is_known: bool,
-    /// How many agents the fullest roster has.
+    /// How many agents the fullest roster of a partition has.
     pub agents: u64,
 }
 
-/// The most sessions that are shown of an agent.
+/// The largest number of sessions to return for one agent.
 const SHOWN_SESSIONS: usize = 100;
 
-/// Where a waiting task stands.
+/// The place of a waiting task in its set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Place {
-    /// Tasks before it in its set.
+    /// How many tasks are before it in its set.
     pub ahead: u64,
-    /// Whether its agent is paused.
+    /// Whether its agent is paused, so that claims return nothing.
     pub is_paused: bool,
-    /// Processes of its agent that called lately.
+    /// How many processes of its agent have a live session.
     pub sessions: u64,
 }
 
 impl Store {
-    /// Where a pending or assigned task stands; `session_ms`: how long after its last call a session counts as live.
+    /// Returns the place of a pending or assigned task.
+    ///
+    /// * `session_ms`: how long a session stays live after its last call.
     pub async fn place(&self, task: &Task, session_ms: Millis) -> Result<Place, Error> {
         let partition = task.id.partition();
         let prefix = self.keys().prefix(partition);
@@ -86,8 +89,10 @@ impl Store {
         Ok(Place { ahead: ahead.unwrap_or_default(), is_paused, sessions })
     }
 
-    /// How a partition stands, with the agents from `cursor` on (0: the first); `session_ms`: how long after its last
-    /// call a session counts as live. An agent may come twice.
+    /// Returns the numbers of a partition, with the agents from `cursor` on (0 for the first). An
+    /// agent can be returned twice.
+    ///
+    /// * `session_ms`: how long a session stays live after its last call.
     pub async fn stats(
         &self,
         partition: Partition,
@@ -103,7 +108,8 @@ impl Store {
         Ok(StatsRow { now, states, open, agents, cursor, head_since: u64::try_from(head).ok() })
     }
 
-    /// How one agent stands in a partition at `now`, and its newest sessions, at most a hundred, with when they called.
+    /// Returns the numbers of one agent in a partition at `now`, and its newest sessions, at most a
+    /// hundred, each with the time of its last call.
     pub async fn agent(
         &self,
         partition: Partition,
@@ -133,7 +139,7 @@ impl Store {
         Ok((row, newest))
     }
 
-    /// Whether the agent has a place in any partition.
+    /// Returns what all partitions together know of the agent.
     pub async fn standing(&self, agent: &Name) -> Result<Standing, Error> {
         let mut pipe = redis::pipe();
         for partition in self.partitions() {
@@ -156,19 +162,20 @@ impl Store {
         Ok(standing)
     }
 
-    /// Makes the agent's claims come back empty, in every partition and for every process, until it is resumed.
+    /// Pauses the agent: its claims return nothing, in every partition and for every process.
     pub async fn pause(&self, agent: &Name, caller: &Principal) -> Result<(), Error> {
         self.set_paused("pause", agent, caller).await
     }
 
-    /// Lets the agent claim again.
+    /// Resumes the agent, so that its claims return tasks again.
     pub async fn resume(&self, agent: &Name, caller: &Principal) -> Result<(), Error> {
         self.set_paused("resume", agent, caller).await
     }
 
     async fn set_paused(&self, verb: &str, agent: &Name, caller: &Principal) -> Result<(), Error> {
         let mut partitions: Vec<_> = self.partitions().collect();
-        // The first one's script writes it into the audit log: what it tells of must not happen before.
+        // The script of the first partition writes the audit entry, which must not come after the
+        // change.
         partitions.sort();
         for partition in partitions {
             let mut args = args();

@@ -1,28 +1,30 @@
-//! What each answer of Redis, and each silence, means for the connection and for readiness: one table.
+//! What each answer of Redis, or no answer, means for the connection and for readiness, as one
+//! table.
 
 use redis::{ErrorKind, RedisError};
 
-/// What to do about an answer.
+/// What to do after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// Give the connection up and connect anew, with back-off: the address may lead to another server by
-    /// then, or the server may take the credentials again.
+    /// Reconnect with back-off. The address may lead to another server by then, or the server may
+    /// accept the credentials again.
     Anew,
-    /// Keep the connection and wait: the server takes writes again by itself, or an operator sees to it.
+    /// Keep the connection and wait. The server accepts writes again by itself or after an
+    /// operator's action.
     Wait,
-    /// End the call: connection and server are good, and no repetition helps.
+    /// End the call. The connection and the server work, and a repetition does not help.
     End,
 }
 
 /// A row of the table.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// The first word of Redis's answer; in lower case what the wire says.
+    /// The first word of the answer of Redis. In lower case if the connection failed.
     pub word: &'static str,
     pub remedy: Remedy,
-    /// Whether no write would work either, so that the process is not ready.
+    /// Whether no write can work, so that the process is not ready.
     pub is_down: bool,
-    /// What it means, for the log.
+    /// What the answer means, for the log.
     pub meaning: &'static str,
 }
 
@@ -30,66 +32,66 @@ const fn row(word: &'static str, remedy: Remedy, is_down: bool, meaning: &'stati
     Row { word, remedy, is_down, meaning }
 }
 
-/// Every answer that is known.
+/// Every known answer. The last row stands for all others.
 #[rustfmt::skip]
 static TABLE: [Row; 31] = [
-    // The wire.
-    row("refused",     Remedy::Anew, true,  "the address takes no connections"),
+    // The connection.
+    row("refused",     Remedy::Anew, true,  "the address accepts no connections"),
     row("lost",        Remedy::Anew, true,  "the connection broke"),
-    row("silent",      Remedy::Anew, true,  "no answer came in time"),
-    row("unreadable",  Remedy::Anew, true,  "the answer cannot be read; the address may not be Redis's"),
-    row("settings",    Remedy::End,  true,  "the settings of the connection do not fit"),
-    // Not the right server.
-    row("READONLY",    Remedy::Anew, true,  "the server is a replica and takes no writes"),
+    row("silent",      Remedy::Anew, true,  "Redis did not answer in time"),
+    row("unreadable",  Remedy::Anew, true,  "the answer is unreadable; this may not be a Redis"),
+    row("settings",    Remedy::End,  true,  "the connection settings are invalid"),
+    // The wrong server.
+    row("READONLY",    Remedy::Anew, true,  "the server is a replica and accepts no writes"),
     row("MASTERDOWN",  Remedy::Anew, true,  "the server is a replica that has lost its primary"),
     row("UNBLOCKED",   Remedy::Anew, true,  "the server has become a replica"),
     row("MOVED",       Remedy::Anew, true,  "another node of the cluster has the keys"),
-    row("ASK",         Remedy::Anew, true,  "another node of the cluster is taking the keys over"),
-    // Not with these credentials.
-    row("NOAUTH",      Remedy::Anew, true,  "the server asks for a password"),
-    row("WRONGPASS",   Remedy::Anew, true,  "the server refuses the user or the password"),
+    row("ASK",         Remedy::Anew, true,  "another node of the cluster takes the keys over"),
+    // The server does not accept this client.
+    row("NOAUTH",      Remedy::Anew, true,  "the server requires a password"),
+    row("WRONGPASS",   Remedy::Anew, true,  "the server rejects the user or the password"),
     row("DENIED",      Remedy::Anew, true,  "the server is in protected mode"),
     row("MAXCLIENTS",  Remedy::Anew, true,  "the server has no connection left"),
     row("NOPROTO",     Remedy::Anew, true,  "the server does not speak the protocol"),
     row("NOPERM",      Remedy::Wait, true,  "the Redis user lacks a permission"),
-    // The right server, which takes no writes now.
+    // The right server, but it accepts no writes now.
     row("LOADING",     Remedy::Wait, true,  "the server is loading its data"),
     row("MISCONF",     Remedy::Wait, true,  "the server cannot write to its disk"),
-    row("NOREPLICAS",  Remedy::Wait, true,  "the server has fewer replicas than min-replicas-to-write"),
+    row("NOREPLICAS",  Remedy::Wait, true,  "fewer replicas than min-replicas-to-write"),
     row("CLUSTERDOWN", Remedy::Wait, true,  "the cluster is down"),
     row("TRYAGAIN",    Remedy::Wait, true,  "the cluster is moving the keys"),
     row("BUSY",        Remedy::Wait, true,  "a script has kept the server busy for long"),
     row("UNKILLABLE",  Remedy::Wait, true,  "a script that has written keeps the server busy"),
     row("EXECABORT",   Remedy::Wait, true,  "the server refused a part of a transaction"),
-    row("CROSSSLOT",   Remedy::End,  true,  "the cluster has the keys of a partition on several slots"),
-    // The call alone.
-    row("OOM",         Remedy::End,  false, "the server is full; work that only ends goes on"),
-    row("NOSCRIPT",    Remedy::End,  false, "the server has forgotten the script, which is sent again"),
+    row("CROSSSLOT",   Remedy::End,  true,  "the keys of a partition are on several slots"),
+    // Only this call failed.
+    row("OOM",         Remedy::End,  false, "the server is full; only calls that end work succeed"),
+    row("NOSCRIPT",    Remedy::End,  false, "the server lacks the script, which is sent again"),
     row("NOTBUSY",     Remedy::End,  false, "no script was running"),
     row("WRONGTYPE",   Remedy::End,  false, "a key has another type"),
     row("ERR",         Remedy::End,  false, "the call failed"),
-    // What a later Redis may say: no reason to give a connection up, nor to call it good.
-    row("other",       Remedy::Wait, true,  "the server says something that is not known"),
+    // A later Redis may send this. It is no reason to reconnect, nor to report readiness.
+    row("other",       Remedy::Wait, true,  "the server sent an unknown answer"),
 ];
 
-/// What this error means.
+/// Returns the row of this error.
 pub(super) fn of(error: &RedisError) -> &'static Row {
     let found = word(error);
     let last = &TABLE[TABLE.len() - 1];
     TABLE.iter().find(|row| row.word == found).unwrap_or(last)
 }
 
-/// Whether the connection over which this came is no good any more.
+/// Returns whether the connection that returned this error must be replaced.
 pub(super) fn wants_another_connection(error: &RedisError) -> bool {
     of(error).remedy == Remedy::Anew
 }
 
 fn word(error: &RedisError) -> &str {
-    let says = |text: &str| error.detail().is_some_and(|detail| detail.contains(text));
+    let detail = error.detail().unwrap_or_default();
     match error.code() {
-        // Before 7.2, what a script may not do has no word of its own.
-        Some("ERR") if says("The user executing the script can't") => "NOPERM",
-        Some("ERR") if says("max number of clients") => "MAXCLIENTS",
+        // Before Redis 7.2 a missing permission of a script has no word of its own.
+        Some("ERR") if detail.contains("The user executing the script can't") => "NOPERM",
+        Some("ERR") if detail.contains("max number of clients") => "MAXCLIENTS",
         Some(code) => code,
         None if error.is_timeout() => "silent",
         None if error.is_connection_refusal() => "refused",
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_say_whether_to_connect_anew_to_wait_or_to_end() {
+    fn each_answer_decides_to_reconnect_to_wait_or_to_end() {
         for (answer, word, remedy) in [
             ("READONLY You can't write against a read only replica.", "READONLY", Remedy::Anew),
             ("NOAUTH Authentication required.", "NOAUTH", Remedy::Anew),
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_wire_says_is_told_apart() {
+    fn each_connection_failure_has_its_own_word() {
         for (kind, word) in [
             (io::ErrorKind::ConnectionRefused, "refused"),
             (io::ErrorKind::ConnectionReset, "lost"),

@@ -20,49 +20,51 @@ use crate::domain::task::{Millis, Task};
 use super::claims::prove;
 use super::{Answer, Error, Gate, Store, args, codec, script};
 
-/// What an approver puts in place of a payload.
+/// The content that an approver puts in place of a task's payload.
 #[derive(Clone, Copy, Debug)]
 pub struct NewContent<'c> {
-    /// The task as he saw it.
+    /// The task as the approver saw it.
     pub task: &'c Task,
-    /// What is to run.
+    /// The new payload, which the agent gets.
     pub payload: &'c RawValue,
-    /// Of that; see [`crate::domain::content::Content::digest`].
+    /// The digest of the content with the new payload; see
+    /// [`crate::domain::content::Content::digest`].
     pub digest: &'c str,
-    /// The payload as it was submitted.
+    /// The payload as it was submitted, byte for byte.
     pub original: &'c RawValue,
-    /// Where `payload` differs from that, JSON.
+    /// The differences between `original` and `payload`, as JSON.
     pub changes: &'c str,
 }
 
-/// What came of a decision.
+/// The result of a decision on an approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decided {
-    /// It stands.
+    /// The decision is final and recorded.
     Done,
-    /// There is no such approval.
+    /// No approval has this id.
     Unknown,
-    /// It is heard, but more must say yes.
+    /// The approval is recorded, but the quorum needs more of them.
     Voted,
-    /// The approval is no longer what the decision was checked against; look at it again.
+    /// The approval has changed since the caller read it. Read it again.
     Stale,
-    /// The task is not waiting.
+    /// The task is not blocked but in this state.
     Illegal(State),
-    /// Somebody else was first.
+    /// Another decision came first.
     Already {
-        /// What he decided.
+        /// The status that the first decision led to.
         status: ApprovalStatus,
-        /// When.
+        /// When it was decided, in milliseconds since 1970.
         at: Millis,
-        /// Who.
+        /// The actor of the first decision.
         by: String,
     },
 }
 
 impl Store {
-    /// Decides on an approval, provided that it still is as `approval` says.
+    /// Decides on an approval if its revision is still that of `approval`.
     ///
-    /// * `edit`: what the decider puts in place of the payload, if anything.
+    /// * `edit`: the content that the approver puts in place of the payload. `None` keeps the
+    ///   payload.
     pub async fn decide(
         &self,
         approval: &Approval,
@@ -70,7 +72,8 @@ impl Store {
         decision: &Decision,
         edit: Option<&NewContent<'_>>,
     ) -> Result<Decided, Error> {
-        let (mut args, actor) = (args(), caller.to_string());
+        let actor = caller.to_string();
+        let mut args = args();
         args.arg(approval.id.to_string())
             .arg(approval.revision)
             .arg(decision.comment.as_deref().map(codec::quote).unwrap_or_default());
@@ -101,9 +104,9 @@ impl Store {
         read(&answer, &actor)
     }
 
-    /// Has others decide, provided that the approval still is as `approval` says.
+    /// Asks other approvers to decide if the revision is still that of `approval`.
     ///
-    /// * `gate`: the new terms; its id and digest are those of the approval.
+    /// * `gate`: the new terms. Its id and digest are those of the approval.
     pub async fn retarget(
         &self,
         approval: &Approval,
@@ -120,10 +123,12 @@ impl Store {
         read(&answer, &caller.to_string())
     }
 
-    /// Has the agent that holds the task ask: the lease ends, the task is blocked.
+    /// Requests an approval for the agent that holds the task. The lease ends and the task is
+    /// blocked.
     ///
-    /// * `said`: digest of the question.
-    /// * `bounds`: how often, and how soon again; see `barred_ask` in `approval.lua`.
+    /// * `said`: the digest of the request.
+    /// * `bounds`: how often and how soon an agent may ask again; see `barred_ask` in
+    ///   `approval.lua`.
     pub async fn ask(
         &self,
         id: TaskId,
@@ -143,7 +148,7 @@ impl Store {
         Answer::read(&answer, State::Blocked)
     }
 
-    /// The approval, with all that there is of it.
+    /// Returns the approval with all its parts. `None` if no approval has this id.
     pub async fn read_approval(&self, id: ApprovalId) -> Result<Option<Approval>, Error> {
         let mut cmd = redis::cmd("HGETALL");
         cmd.arg(self.keys().approval(id));
@@ -151,10 +156,11 @@ impl Store {
         (!hash.is_empty()).then(|| read_approval(id, &hash)).transpose()
     }
 
-    /// Those of the first of `ids` (of one partition) that exist, in order, over the pool of long reads; and how many of
-    /// `ids` that were. As many as have `budget` bytes, at least one.
+    /// Returns how many of the `ids`, which belong to one partition, were read, and the approvals
+    /// that exist among them, in order. Reads over the pool and stops when `budget` bytes are
+    /// reached, but not before the first approval.
     ///
-    /// * `has_all`: also what holds payloads, which is empty without.
+    /// * `has_all`: whether to read the parts with payloads, which are empty otherwise.
     pub(super) async fn read_approvals_cold(
         &self,
         partition: Partition,
@@ -168,13 +174,11 @@ impl Store {
             args.arg(id.to_string());
         }
         let answer: Vec<Value> = self.run_cold(&script::READ_APPROVALS, partition, args).await?;
-        let unreadable = |error| Error::corrupt(format!("the answer of read_approvals: {error}"));
         let mut rows = answer.into_iter();
-        let looked_at =
-            redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
+        let looked_at = codec::value("read_approvals", rows.next().unwrap_or(Value::Nil))?;
         let approvals = rows.map(|row| {
             let (id, hash): (String, HashMap<String, String>) =
-                redis::from_redis_value(row).map_err(unreadable)?;
+                codec::value("read_approvals", row)?;
             let id = id.parse().map_err(|_| Error::corrupt(format!("approval id {id:?}")))?;
             read_approval(id, &hash)
         });
@@ -182,29 +186,34 @@ impl Store {
     }
 }
 
-/// Reads what `approve.lua`, `reject.lua` and `retarget.lua` answer.
+/// Reads the answer of `approve.lua`, `reject.lua` and `retarget.lua`.
 fn read(answer: &str, actor: &str) -> Result<Decided, Error> {
-    let unreadable =
-        || Error::corrupt(format!("a decision was answered with {answer:?} for {actor}"));
-    let (word, rest) = answer.split_once(' ').unwrap_or((answer, ""));
-    match word {
-        "OK" => Ok(Decided::Done),
-        "UNKNOWN" => Ok(Decided::Unknown),
-        "VOTED" => Ok(Decided::Voted),
-        "STALE" => Ok(Decided::Stale),
-        "ILLEGAL" => State::from_word(rest).map(Decided::Illegal).ok_or_else(unreadable),
-        "DECIDED" => {
-            let mut words = rest.splitn(3, ' ');
-            let status = words.next().and_then(|word| word.parse().ok()).ok_or_else(unreadable)?;
-            let at = words.next().and_then(|word| word.parse().ok()).ok_or_else(unreadable)?;
-            let by = words.next().ok_or_else(unreadable)?.to_owned();
-            Ok(Decided::Already { status, at, by })
-        }
-        _ => Err(unreadable()),
-    }
+    read_decided(answer).ok_or_else(|| {
+        Error::corrupt(format!("unknown answer {answer:?} to the decision of {actor}"))
+    })
 }
 
-/// Reads the hash of an approval.
+fn read_decided(answer: &str) -> Option<Decided> {
+    let (word, rest) = answer.split_once(' ').unwrap_or((answer, ""));
+    Some(match word {
+        "OK" => Decided::Done,
+        "UNKNOWN" => Decided::Unknown,
+        "VOTED" => Decided::Voted,
+        "STALE" => Decided::Stale,
+        "ILLEGAL" => Decided::Illegal(State::from_word(rest)?),
+        "DECIDED" => {
+            let mut words = rest.splitn(3, ' ');
+            Decided::Already {
+                status: words.next()?.parse().ok()?,
+                at: words.next()?.parse().ok()?,
+                by: words.next()?.to_owned(),
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// Reads an approval from the fields of its hash.
 pub(super) fn read_approval(
     id: ApprovalId,
     hash: &HashMap<String, String>,
@@ -249,18 +258,21 @@ pub(super) fn read_approval(
     })
 }
 
-/// Reads a line for each payload and author; see `approval.lua`.
+/// Reads the lines `<digest of a payload> <author>`; see `approval.lua`.
 fn authors(lines: &str) -> Vec<Author> {
-    let author = |(payload, by): (&str, &str)| Author { payload: payload.into(), by: by.into() };
-    lines.lines().filter_map(|line| line.split_once(' ')).map(author).collect()
+    lines
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(payload, by)| Author { payload: payload.into(), by: by.into() })
+        .collect()
 }
 
-/// What stands for JSON that was not read.
+/// JSON `null`, in place of a part that was not read.
 fn empty() -> Box<RawValue> {
     RawValue::NULL.to_owned()
 }
 
-/// The hash of an approval; an empty field is none.
+/// The fields of an approval's hash. An empty field counts as absent.
 struct Fields<'h> {
     id: ApprovalId,
     hash: &'h HashMap<String, String>,

@@ -1,5 +1,5 @@
-//! The audit log: reading it, and noting what a gateway was told to accept. Everything else in it is written by the
-//! scripts that make the change.
+//! Reads the audit log, and records changes of credentials in it. All other entries are written by
+//! the scripts that make the change.
 
 use std::collections::HashMap;
 
@@ -9,31 +9,33 @@ use crate::domain::principal::Role;
 
 use super::{Error, ORCHESTRATOR, Store, args, script};
 
-/// How many changes of credentials one call notes: some 0.5 ms of Redis each.
+/// How many changes of credentials one call records. Each takes about 0.5 ms of Redis.
 const NOTED_AT_ONCE: usize = 8;
 
-/// Where changes of credentials come from.
+/// The origin of an entry about credentials.
 const CONFIGURATION: &str = "configuration";
 
-/// A stream's entry: its id, and its fields.
+/// An entry of a stream: its id and its fields.
 type Raw = (String, HashMap<String, String>);
 
 impl Store {
-    /// Up to `limit` entries after `from`, newest first, of all partitions, with their places; and where each
-    /// partition's chain began and ended in the moment in which it was read.
+    /// Returns up to `limit` entries after `from` from all partitions, newest first, with their
+    /// places. Also returns the first and the last hash of each partition's chain, as they were
+    /// when its entries were read.
     pub async fn list_audit(
         &self,
         from: Option<AuditPlace>,
         limit: usize,
     ) -> Result<(Vec<(AuditPlace, AuditEntry)>, Vec<AuditChain>), Error> {
-        let (mut entries, mut chains) = (Vec::new(), Vec::new());
+        let mut entries = Vec::new();
+        let mut chains = Vec::new();
         let mut partitions: Vec<_> = self.partitions().collect();
         partitions.sort();
         for partition in partitions {
             let (found, chain) = self.read_audit(partition, from, limit).await?;
             entries.extend(found);
             chains.push(chain);
-            // No more is held than two partitions have.
+            // Only the entries of two partitions are in memory at once.
             entries.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
             entries.truncate(limit);
         }
@@ -54,7 +56,7 @@ impl Store {
             Some(place) => format!("({}-0", place.at),
         };
         let mut pipe = redis::pipe();
-        // In one moment, so that entries and chain belong together.
+        // In one transaction, so that entries and chain belong together.
         pipe.atomic();
         pipe.cmd("XREVRANGE")
             .arg(self.keys().audit(partition))
@@ -74,7 +76,8 @@ impl Store {
         Ok((entries, read_chain(partition, &head)))
     }
 
-    /// Notes every credential that was added, removed or changed since a gateway last told; returns how many.
+    /// Records every credential that was added, removed or changed since a gateway last called
+    /// this. Returns how many were recorded.
     pub async fn note_credentials(&self, credentials: &[Credential]) -> Result<usize, Error> {
         let mut noted = 0;
         loop {
@@ -84,7 +87,7 @@ impl Store {
                 let role = credential.role.map(|role| role.as_str()).unwrap_or_default();
                 args.arg(&credential.subject).arg(role).arg(&credential.fingerprint);
             }
-            // Of no caller.
+            // No caller made this change.
             args.arg(Role::User.rank()).arg(CONFIGURATION);
             let step: usize =
                 self.run(&script::CREDENTIALS, Partition(0), ORCHESTRATOR, args).await?;
@@ -96,8 +99,8 @@ impl Store {
     }
 }
 
-/// Reads an entry. What a hand has made of it must not hide the others: a field that is not there or not readable is
-/// empty, and the hash shows it.
+/// Reads an entry. A field that is missing or unreadable, for example after manual changes, is
+/// empty, so that it does not hide the other entries. The hash reveals it.
 fn read_entry(
     partition: Partition,
     (id, mut fields): Raw,
@@ -124,14 +127,19 @@ fn read_entry(
 }
 
 fn read_chain(partition: Partition, head: &HashMap<String, String>) -> AuditChain {
-    let number =
-        |field: &str| head.get(field).and_then(|text| text.parse().ok()).unwrap_or_default();
-    let hash = |field: &str| head.get(field).cloned().unwrap_or_else(|| NO_HASH.to_owned());
     AuditChain {
         partition,
-        sequence: number("sequence"),
-        hash: hash("hash"),
-        trimmed: number("trimmed"),
-        trimmed_hash: hash("trimmed_hash"),
+        sequence: number(head, "sequence"),
+        hash: hash(head, "hash"),
+        trimmed: number(head, "trimmed"),
+        trimmed_hash: hash(head, "trimmed_hash"),
     }
+}
+
+fn number(head: &HashMap<String, String>, field: &str) -> u64 {
+    head.get(field).and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+fn hash(head: &HashMap<String, String>, field: &str) -> String {
+    head.get(field).cloned().unwrap_or_else(|| NO_HASH.to_owned())
 }

@@ -1,26 +1,28 @@
-//! The bridge's lease and cursor, one for each partition.
+//! The lease and the cursor of the NATS bridge, one of each per partition.
 
 use std::collections::HashMap;
 
 use crate::domain::ids::{EventId, Partition};
 use crate::domain::task::Millis;
 
+use super::events::event_id;
 use super::{Error, Store, args, script};
 
-/// The lease of a partition's bridge.
+/// The lease of a partition's bridge, as its holder gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BridgeLease {
-    /// How far the log has been published; [`EventId::first`] before any.
+    /// The last published event. [`EventId::first`] before any.
     pub cursor: EventId,
-    /// Whether somebody else, or nobody, held it before: what they published last is not known.
+    /// Whether `holder` did not hold it before, so that it is unknown what was published last.
     pub is_new: bool,
 }
 
 impl Store {
-    /// Takes or keeps the lease of the partition's bridge for `holder`. None: somebody else holds it.
+    /// Takes or keeps the lease of the partition's bridge for `holder`. Returns `None` if another
+    /// holder has it.
     ///
-    /// * `published`: how far it has been published now, which only the holder may say; and how many of these events
-    ///   went without their payloads.
+    /// * `published`: the last event that the holder has published, and how many of these events
+    ///   were published without their payloads.
     pub async fn hold_bridge(
         &self,
         partition: Partition,
@@ -41,7 +43,7 @@ impl Store {
         Ok(Some(BridgeLease { cursor, is_new }))
     }
 
-    /// How many events went to NATS without their payloads, being too large.
+    /// Returns how many events were published to NATS without their payloads because of their size.
     pub async fn truncated_events(&self) -> Result<u64, Error> {
         let mut all = 0;
         for partition in self.partitions() {
@@ -53,7 +55,8 @@ impl Store {
         Ok(all)
     }
 
-    /// How far the bridge is behind the log, in ms of the log's time; none: no bridge ever ran.
+    /// Returns how far the bridge is behind the log, in milliseconds of the log's time. `None` if
+    /// no bridge ever ran.
     pub async fn bridge_lag_ms(&self, partition: Partition) -> Result<Option<Millis>, Error> {
         let mut cmd = redis::cmd("HGETALL");
         let bridge: HashMap<String, String> =
@@ -65,7 +68,7 @@ impl Store {
             bridge.get("cursor").map(|cursor| read_cursor(cursor, partition)).transpose()?;
         let bounds = self.log_bounds(partition).await?;
         let Some(cursor) = cursor else {
-            // Nothing was ever published: all of the log waits.
+            // Nothing was published yet, so the whole log waits.
             return Ok(Some(
                 bounds
                     .first
@@ -83,15 +86,10 @@ impl Store {
     }
 }
 
+/// Reads the cursor `<ms>-<sequence>-<index>`.
 fn read_cursor(text: &str, partition: Partition) -> Result<EventId, Error> {
-    let unreadable = || Error::corrupt(format!("the bridge's cursor {text:?}"));
-    let mut numbers = text.split('-');
-    let mut next = || numbers.next().ok_or_else(unreadable);
-    let (at_ms, sequence, index) = (next()?, next()?, next()?);
-    Ok(EventId {
-        at_ms: at_ms.parse().map_err(|_| unreadable())?,
-        sequence: sequence.parse().map_err(|_| unreadable())?,
-        index: index.parse().map_err(|_| unreadable())?,
-        partition,
-    })
+    let cursor = text
+        .rsplit_once('-')
+        .and_then(|(entry, index)| event_id(entry, index.parse().ok()?, partition));
+    cursor.ok_or_else(|| Error::corrupt(format!("the bridge's cursor {text:?}")))
 }

@@ -1,4 +1,4 @@
-//! Leasing tasks to agents, and hearing how the attempts went.
+//! Leases tasks to agents and records the outcomes of attempts.
 
 use std::collections::HashMap;
 
@@ -14,116 +14,121 @@ use crate::domain::task::{Attempt, Claimed, Millis, Outcome, Progress};
 use super::codec::{self, Beside};
 use super::{Error, ORCHESTRATOR, Store, args, script};
 
-/// What a script answered about one task.
+/// The answer of a script about one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Done; the task is now here.
+    /// The change is done. The task is in this state now.
     Done(State),
-    /// It had been done before, by the same caller.
+    /// The same caller had done it before. The task is in this state.
     Repeated(State),
-    /// There is no such task.
+    /// No task has this id.
     Unknown,
-    /// The task is somewhere that the verb does not start from.
+    /// The task is in this state, which the verb may not start from.
     Illegal(State),
-    /// The lease belongs to another attempt, or to none; this is the newest.
+    /// The attempt does not hold the lease. This is the number of the newest attempt.
     Lease(Attempt),
-    /// Another one holds the task: the caller that took it itself, or none if it was claimed.
+    /// The caller does not hold the task. Names the caller that took it. `None` if a worker claimed
+    /// it.
     Holder(Option<String>),
-    /// Another report has ended the attempt.
+    /// Another report, which differs from this one, has ended the attempt.
     Mismatch,
-    /// A human of this role ended the task, and the caller's role is lower.
+    /// A human of this role ended the task, and the caller's role has a lower rank.
     OfHuman(Role),
-    /// The task has made humans decide so often, which is as often as it may.
+    /// Agents requested this many approvals for the task, which is the limit.
     Asks(u32),
-    /// The task made humans decide a moment ago; it may again after so long, ms.
+    /// An agent requested an approval a moment ago. The next request is allowed in this many
+    /// milliseconds.
     Soon(Millis),
-    /// The task was cancelled meanwhile.
+    /// The task was cancelled while the agent worked on it.
     Cancelled,
-    /// Its content is not what was approved.
+    /// The content of the task differs from what was approved.
     Uncleared,
 }
 
 impl Answer {
-    /// Reads an answer; `done` is the state that a bare `OK` means.
+    /// Reads an answer. An `OK` without a state means the state `done`.
     pub(super) fn read(text: &str, done: State) -> Result<Self, Error> {
-        let unreadable = || Error::corrupt(format!("a script answered {text:?}"));
+        let answer = Self::parse(text, done);
+        answer.ok_or_else(|| Error::corrupt(format!("unknown answer {text:?} of a script")))
+    }
+
+    fn parse(text: &str, done: State) -> Option<Self> {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let state = || State::from_word(rest).ok_or_else(unreadable);
-        match word {
-            "OK" if rest.is_empty() => Ok(Self::Done(done)),
-            "OK" => Ok(Self::Done(state()?)),
-            "REPEATED" => Ok(Self::Repeated(state()?)),
-            "UNKNOWN" => Ok(Self::Unknown),
-            "ILLEGAL" => Ok(Self::Illegal(state()?)),
-            "LEASE" => Ok(Self::Lease(rest.parse().map_err(|_| unreadable())?)),
-            "HOLDER" => Ok(Self::Holder(Some(rest).filter(|who| *who != "-").map(str::to_owned))),
-            "MISMATCH" => Ok(Self::Mismatch),
-            "HUMAN" => {
-                let role = rest.parse().ok().and_then(Role::of_rank);
-                Ok(Self::OfHuman(role.ok_or_else(unreadable)?))
-            }
-            "ASKS" => Ok(Self::Asks(rest.parse().map_err(|_| unreadable())?)),
-            "SOON" => Ok(Self::Soon(rest.parse().map_err(|_| unreadable())?)),
-            "CANCELLED" => Ok(Self::Cancelled),
-            "UNCLEARED" => Ok(Self::Uncleared),
-            _ => Err(unreadable()),
-        }
+        Some(match word {
+            "OK" if rest.is_empty() => Self::Done(done),
+            "OK" => Self::Done(State::from_word(rest)?),
+            "REPEATED" => Self::Repeated(State::from_word(rest)?),
+            "UNKNOWN" => Self::Unknown,
+            "ILLEGAL" => Self::Illegal(State::from_word(rest)?),
+            "LEASE" => Self::Lease(rest.parse().ok()?),
+            "HOLDER" => Self::Holder(Some(rest).filter(|who| *who != "-").map(str::to_owned)),
+            "MISMATCH" => Self::Mismatch,
+            "HUMAN" => Self::OfHuman(Role::of_rank(rest.parse().ok()?)?),
+            "ASKS" => Self::Asks(rest.parse().ok()?),
+            "SOON" => Self::Soon(rest.parse().ok()?),
+            "CANCELLED" => Self::Cancelled,
+            "UNCLEARED" => Self::Uncleared,
+            _ => return None,
+        })
     }
 }
 
-/// A report on one attempt.
+/// A report about the outcome of one attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'r> {
-    /// Which task.
+    /// The task that the attempt belongs to.
     pub id: TaskId,
-    /// What shows that the caller holds it.
+    /// The proof that the caller holds the task.
     pub proof: Proof<'r>,
-    /// How the attempt ended.
+    /// The outcome of the attempt.
     pub outcome: &'r Outcome,
 }
 
-/// What is remembered of the processes of an agent.
+/// Which sessions of an agent the store keeps.
 #[derive(Clone, Copy, Debug)]
 pub struct Sessions {
-    /// How long after its last call a session counts as live.
+    /// How long a session stays live after its last call, in milliseconds.
     pub live_ms: Millis,
-    /// How many are remembered: those that called last.
+    /// How many sessions to keep: those with the latest calls.
     pub most: u32,
-    /// How many agents the roster may have for the agent to be new in it; none: it has a place.
+    /// The largest roster that still admits a new agent. `None` if the agent is always admitted.
     pub most_agents: Option<u32>,
 }
 
-/// How many bytes tasks may have in the answer to a claim.
+/// How many bytes the tasks in the answer to a claim may have.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
-    /// All that are claimed in one partition.
+    /// The limit of all tasks of one partition together.
     pub left: usize,
-    /// One: a larger one stays where it is, and those behind it go first.
+    /// The limit of one task. A larger task stays in the subject, and the tasks behind it go first.
     pub whole: usize,
 }
 
-/// What a claim got in one partition.
+/// The result of a claim in one partition.
 #[derive(Clone, Debug)]
 pub struct Taken {
-    /// The tasks, best first.
+    /// The leased tasks, in the order of the subject.
     pub tasks: Vec<Claimed>,
-    /// How many bytes they have in an answer at the most.
+    /// The largest size of the tasks in an answer, in bytes.
     pub bytes: usize,
-    /// Whether the next one was left for want of room.
+    /// Whether the next task was left in the subject because it did not fit.
     pub is_full: bool,
-    /// A task that is too large, and its bytes.
+    /// A task that is too large for any answer of this claim, and its size in bytes. `None` if
+    /// there is none.
     pub too_large: Option<(TaskId, usize)>,
     /// Whether the call was sent again, so that the first one may have leased tasks too.
     pub is_again: bool,
 }
 
 impl Store {
-    /// Leases up to `max` (1 to 100) tasks of the agent's subject in one partition, best first, as many as have room.
+    /// Leases up to `max` (1 to 100) tasks of the agent's subject in one partition, in the order of
+    /// the subject, as many as fit into `room`.
     ///
-    /// Each is in progress afterwards and its attempt is one higher than before. Empty: nothing waits that has
-    /// room, or the agent is paused. `None`: the roster has no place for the agent.
+    /// Each task is in progress afterwards, and its attempt number is one higher. The result is
+    /// empty if no task fits or the agent is paused, and `None` if the roster does not admit the
+    /// agent.
     ///
-    /// * `lease`: fresh for this call.
+    /// * `lease`: a new lease for this call.
     pub async fn claim(
         &self,
         partition: Partition,
@@ -140,14 +145,13 @@ impl Store {
         args.arg(room.left).arg(room.whole);
         let _room = self.room_for("claim", room.left).await?;
         let answer: Vec<Value> = self.run(&script::CLAIM, partition, actor, args).await?;
-        let unreadable = |error| Error::corrupt(format!("the answer of claim: {error}"));
         let mut rows = answer.into_iter();
         let head = rows.by_ref().take(5).collect();
         let (now, bytes, is_full, too_large, is_again): (i64, usize, bool, String, bool) =
-            redis::from_redis_value(Value::Array(head)).map_err(unreadable)?;
+            codec::value("claim", Value::Array(head))?;
         let Ok(now) = Millis::try_from(now) else { return Ok(None) };
         let too_large = too_large.split_once(' ').and_then(|(id, bytes)| {
-            // Not there: none is.
+            // The text is empty if no task is too large.
             Some((id.parse().ok()?, bytes.parse().ok()?))
         });
         let tasks = rows.map(|row| {
@@ -157,10 +161,10 @@ impl Store {
                 String,
                 String,
                 HashMap<String, String>,
-            ) = redis::from_redis_value(row).map_err(unreadable)?;
+            ) = codec::value("claim", row)?;
             let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
             let spec = codec::spec(&spec, id)?;
-            // Neither is kept from an attempt to the next where it matters to the agent.
+            // The agent needs neither the result nor the progress of an earlier attempt.
             let beside = Beside {
                 spec,
                 result: None,
@@ -176,11 +180,12 @@ impl Store {
         Ok(Some(Taken { tasks, bytes, is_full, too_large, is_again }))
     }
 
-    /// Takes back what claims of the agent leased in one partition whose answers did not come, now and if Redis runs
-    /// them later; returns how many tasks went back. They count as no lost lease.
+    /// Releases the tasks that the agent leased in one partition with claims whose answers did not
+    /// arrive, now and if Redis runs such a claim later. Returns how many tasks were released. They
+    /// do not count as lost leases.
     ///
     /// * `seals`: the leases as the store keeps them, up to a few hundred.
-    /// * `kept`: tasks of these leases that an answer named after all.
+    /// * `kept`: tasks of these leases that an answer did name.
     pub async fn give_back(
         &self,
         partition: Partition,
@@ -188,7 +193,9 @@ impl Store {
         seals: &[&str],
         kept: &[TaskId],
     ) -> Result<usize, Error> {
-        let (mut from, mut seen, mut all) = ("-inf".to_owned(), 0, 0);
+        let mut from = "-inf".to_owned();
+        let mut seen = 0;
+        let mut all = 0;
         while !from.is_empty() {
             let mut args = args();
             args.arg(agent.as_str()).arg(&from).arg(seen).arg(seals.len()).arg(seals);
@@ -198,12 +205,13 @@ impl Store {
             let call = self.run(&script::GIVE_BACK, partition, ORCHESTRATOR, args);
             let (count, next, seen_there): (usize, String, usize) = call.await?;
             all += count;
-            (from, seen) = (next, seen_there);
+            from = next;
+            seen = seen_there;
         }
         Ok(all)
     }
 
-    /// Leases this very task to `actor`.
+    /// Leases the task `id` to `actor`.
     pub async fn take(&self, id: TaskId, actor: &str, lease_ms: Millis) -> Result<Answer, Error> {
         let mut args = args();
         args.arg(id.to_string()).arg(lease_ms);
@@ -211,7 +219,8 @@ impl Store {
         Answer::read(&answer, State::InProgress)
     }
 
-    /// Extends a lease; returns until when it is, or why not.
+    /// Extends a lease. Returns until when it lasts, in milliseconds since 1970, or why it was not
+    /// extended.
     pub async fn extend(
         &self,
         id: TaskId,
@@ -233,10 +242,11 @@ impl Store {
         }
     }
 
-    /// Ends attempts of one partition whose outcomes have the same verb; one answer each, in order.
+    /// Ends attempts of one partition whose outcomes have the same verb. Returns one answer each,
+    /// in order.
     ///
-    /// * `waits_ms`: the back-off after each number of failures, from 1; only failures need it.
-    /// * `role`: of the caller: what a human fails for good, no agent reopens.
+    /// * `waits_ms`: the back-off after each number of failures, from 1. Only failures need it.
+    /// * `role`: the role of the caller. No agent reopens a task that a human failed.
     pub async fn report(
         &self,
         partition: Partition,

@@ -1,28 +1,30 @@
-//! Between a task and what Redis keeps of it.
+//! Converts between a task and the texts that Redis stores for it.
 
 use std::collections::HashMap;
 use std::str::FromStr;
 
+use redis::{FromRedisValue, Value};
 use serde_json::value::RawValue;
 
 use crate::domain::approval::Approval;
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{RULES, State, Verb};
-use crate::domain::sla::Sla;
-use crate::domain::task::{Millis, Progress, Task, Transition};
+use crate::domain::sla::{Reached, Sla};
+use crate::domain::task::{Attempt, Millis, Progress, Task, Transition};
 
 use super::Error;
 use super::approvals::read_approval;
+use super::tasks::NewRecord;
 
-/// What was submitted and that nobody here looks into: the value of the `specs` hash.
+/// The submitted JSON that the store does not look into: the value of the `specs` hash.
 ///
-/// Most tasks have only a payload, which then stands as it came; others are a list of payload and metadata.
+/// Most tasks have only a payload, which is stored byte for byte. Others are stored as a list of
+/// payload and metadata.
 pub(super) struct Spec {
     pub payload: Box<RawValue>,
     pub metadata: Option<Box<RawValue>>,
 }
 
-/// Writes a spec.
 pub(super) fn write_spec(payload: &RawValue, metadata: Option<&RawValue>) -> Result<String, Error> {
     if metadata.is_none() {
         return Ok(payload.get().to_owned());
@@ -31,35 +33,42 @@ pub(super) fn write_spec(payload: &RawValue, metadata: Option<&RawValue>) -> Res
         .map_err(|error| Error::corrupt(format!("a spec: {error}")))
 }
 
-/// Reads a spec back.
 pub(super) fn spec(text: &str, id: TaskId) -> Result<Spec, Error> {
-    let unreadable = |error| Error::corrupt(format!("the spec of task {id}: {error}"));
-    // A payload is an object.
+    read_spec(text).map_err(|error| Error::corrupt(format!("the spec of task {id}: {error}")))
+}
+
+fn read_spec(text: &str) -> serde_json::Result<Spec> {
+    // A payload is an object, so a list is payload and metadata.
     if !text.starts_with('[') {
-        let payload = RawValue::from_string(text.to_owned()).map_err(unreadable)?;
+        let payload = RawValue::from_string(text.to_owned())?;
         return Ok(Spec { payload, metadata: None });
     }
-    let (payload, metadata) = serde_json::from_str(text).map_err(unreadable)?;
+    let (payload, metadata) = serde_json::from_str(text)?;
     Ok(Spec { payload, metadata })
 }
 
-/// What Redis keeps of a task beside its record.
+/// The parts of a task that Redis stores outside its record.
 pub(super) struct Beside {
     pub spec: Spec,
     pub result: Option<Box<RawValue>>,
     pub progress: Option<Progress>,
-    /// From its set, where it is in progress.
+    /// The score in the set of its state, if it is in progress.
     pub lease_until: Option<Millis>,
-    /// The hash of its newest approval; empty: it has none.
+    /// The hash of its newest approval. Empty if it has none.
     pub approval: HashMap<String, String>,
-    /// The store's time at reading.
+    /// The store's time when the task was read.
     pub now: Millis,
 }
 
-/// The words of one line of a record; `-` stands for none.
+/// The words of one line of a record. `-` stands for an absent value.
 struct Words<'r>(std::str::Split<'r, char>);
 
 impl<'r> Words<'r> {
+    /// Returns the words of the next line.
+    fn next_line(lines: &mut std::str::Split<'r, char>) -> Result<Self, Error> {
+        lines.next().map(|line| Self(line.split(' '))).ok_or_else(too_short)
+    }
+
     fn text(&mut self) -> Result<Option<&'r str>, Error> {
         let word = self.0.next().ok_or_else(too_short)?;
         Ok(Some(word).filter(|word| *word != "-"))
@@ -67,9 +76,8 @@ impl<'r> Words<'r> {
 
     fn optional<T: FromStr>(&mut self) -> Result<Option<T>, Error> {
         let word = self.text()?;
-        word.map(str::parse)
-            .transpose()
-            .map_err(|_| Error::corrupt(format!("{word:?} in a record")))
+        let value = word.map(str::parse).transpose();
+        value.map_err(|_| Error::corrupt(format!("{word:?} in a record")))
     }
 
     fn state(&mut self) -> Result<State, Error> {
@@ -86,40 +94,88 @@ fn too_short() -> Error {
     Error::corrupt("a record is too short")
 }
 
-/// Reads a task's record; `prelude.lua` says what stands where.
+/// The first line of a record, which changes with the task.
+struct Status<'r> {
+    state: State,
+    attempt: Attempt,
+    since: Millis,
+    approval: Option<ApprovalId>,
+    holder: Option<&'r str>,
+    human_ms: Millis,
+    reached: Reached,
+    retry_count: u32,
+    lost_count: u32,
+    scheduled_for: Option<Millis>,
+    version: u32,
+}
+
+impl<'r> Status<'r> {
+    fn read(line: &mut Words<'r>) -> Result<Self, Error> {
+        let state = line.state()?;
+        let _length = line.needed::<u32>()?;
+        let attempt = line.needed()?;
+        let _rank = line.needed::<i64>()?;
+        let since = line.needed()?;
+        let approval = line.optional()?;
+        let holder = line.text()?;
+        let _report = line.text()?;
+        let _timer = line.optional::<Millis>()?;
+        let human_ms = line.needed()?;
+        let reached = line.needed()?;
+        let retry_count = line.needed()?;
+        let lost_count = line.needed()?;
+        let _limit = line.optional::<Millis>()?;
+        Ok(Self {
+            state,
+            attempt,
+            since,
+            approval,
+            holder,
+            human_ms,
+            reached,
+            retry_count,
+            lost_count,
+            scheduled_for: line.optional()?,
+            version: line.needed()?,
+        })
+    }
+}
+
+/// Reads a task's record; `prelude.lua` lists its words.
 pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Error> {
     let mut lines = record.split('\n');
-    let mut line = || lines.next().map(|line| Words(line.split(' '))).ok_or_else(too_short);
-    let (mut first, mut second, mut third) = (line()?, line()?, line()?);
-    let state = first.state()?;
-    let (_n, attempt, _rank) = (first.needed::<u32>()?, first.needed()?, first.needed::<i64>()?);
-    let (since, approval) = (first.needed()?, first.optional()?);
-    let (holder, _said, _timer) = (first.text()?, first.text()?, first.optional::<Millis>()?);
-    let (human_ms, reached) = (first.needed()?, first.needed()?);
-    let (retry_count, lost_count, _limit) =
-        (first.needed()?, first.needed()?, first.optional::<Millis>()?);
-    let (scheduled_for, version) = (first.optional()?, first.needed()?);
-    let (agent, kind, priority) = (second.needed()?, second.needed()?, second.needed()?);
-    let (trace_id, traceparent) = (second.optional()?, second.optional()?);
-    let (_bytes, max_retries, timeout_ms) =
-        (second.needed::<u64>()?, second.needed()?, second.optional()?);
-    let (parent, source, _actions) = (second.optional()?, second.needed()?, third.text()?);
+    let status = Status::read(&mut Words::next_line(&mut lines)?)?;
+    let mut second = Words::next_line(&mut lines)?;
+    let mut third = Words::next_line(&mut lines)?;
+
+    let agent = second.needed()?;
+    let kind = second.needed()?;
+    let priority = second.needed()?;
+    let trace_id = second.optional()?;
+    let traceparent = second.optional()?;
+    let _bytes = second.needed::<u64>()?;
+    let max_retries = second.needed()?;
+    let timeout_ms = second.optional()?;
+    let parent = second.optional()?;
+    let source = second.needed()?;
     let on_parent_cancel = second.optional()?.unwrap_or_default();
+
+    let _actions = third.text()?;
     let clocks_since = third.needed()?;
-    let sla = sla(&mut third)?;
     let timeline = timeline(lines)?;
     let submission =
         timeline.first().ok_or_else(|| Error::corrupt("a record without a timeline"))?;
-    let (created_at, submitted_by, spec) = (submission.at, submission.actor.clone(), beside.spec);
+    let created_at = submission.at;
+    let submitted_by = submission.actor.clone();
     Ok(Task {
         id,
         kind,
         priority,
         source,
-        state,
-        payload: spec.payload,
-        metadata: spec.metadata,
-        sla,
+        state: status.state,
+        payload: beside.spec.payload,
+        metadata: beside.spec.metadata,
+        sla: sla(&mut third)?,
         agent,
         parent,
         on_parent_cancel,
@@ -127,35 +183,90 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
         traceparent,
         submitted_by,
         created_at,
-        scheduled_for,
-        attempt,
-        retry_count,
+        scheduled_for: status.scheduled_for,
+        attempt: status.attempt,
+        retry_count: status.retry_count,
         max_retries,
-        lost_count,
+        lost_count: status.lost_count,
         timeout_ms,
-        holder: taker(holder, state),
+        holder: taker(status.holder, status.state),
         lease_until: beside.lease_until,
-        error: if state == State::Completed { None } else { error(&timeline) },
+        error: if status.state == State::Completed { None } else { error(&timeline) },
         result: beside.result,
         progress: beside.progress,
-        asked: asked(approval, &beside.approval)?,
-        approval,
+        asked: asked(status.approval, &beside.approval)?,
+        approval: status.approval,
         timeline,
-        version,
-        since,
-        human_ms,
+        version: status.version,
+        since: status.since,
+        human_ms: status.human_ms,
         clocks_since,
-        reached,
+        reached: status.reached,
         observed_at: beside.now,
     })
 }
 
-/// The caller that took the task itself and holds it; a claim's lease has no colon.
+/// Returns the task as the script has just stored it.
+pub(super) fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) -> Task {
+    let new = record.new;
+    let clocks_since = due.unwrap_or(now);
+    let sla = new.sla.map(|sla| {
+        let deadline = sla.deadline.or(sla.within_ms.map(|within| clocks_since + within));
+        let start_deadline =
+            sla.start_deadline.or(sla.start_within_ms.map(|within| clocks_since + within));
+        Sla { deadline, within_ms: None, start_deadline, start_within_ms: None, ..sla }
+    });
+    Task {
+        id: record.id,
+        kind: new.kind,
+        priority: new.priority,
+        source: new.source,
+        state,
+        payload: new.payload,
+        metadata: new.metadata,
+        sla,
+        agent: record.agent,
+        parent: new.parent,
+        on_parent_cancel: new.on_parent_cancel,
+        trace_id: new.trace_id,
+        traceparent: new.traceparent,
+        submitted_by: record.by.clone(),
+        created_at: now,
+        scheduled_for: due,
+        attempt: 0,
+        retry_count: 0,
+        max_retries: new.max_retries,
+        lost_count: 0,
+        timeout_ms: new.timeout_ms,
+        holder: None,
+        lease_until: None,
+        error: None,
+        result: None,
+        progress: None,
+        approval: record.gate.map(|gate| gate.id),
+        asked: None,
+        timeline: vec![Transition {
+            at: now,
+            verb: Verb::Submit,
+            to: state,
+            actor: record.by,
+            attempt: 0,
+            reason: None,
+        }],
+        version: 1,
+        since: now,
+        human_ms: 0,
+        clocks_since,
+        reached: Reached::default(),
+        observed_at: now,
+    }
+}
+
+/// Returns the caller that took the task and holds it. The lease of a claim has no colon.
 fn taker(holder: Option<&str>, state: State) -> Option<String> {
     holder.filter(|who| state == State::InProgress && who.contains(':')).map(str::to_owned)
 }
 
-/// The newest approval of a task.
 fn asked(
     id: Option<ApprovalId>,
     hash: &HashMap<String, String>,
@@ -164,7 +275,8 @@ fn asked(
     id.map(|id| read_approval(id, hash).map(Box::new)).transpose()
 }
 
-/// What was promised in time, if anything was: the rest of the third line. A promise has a threshold.
+/// Reads the SLA from the rest of the third line. `None` if the task has no SLA: every SLA has an
+/// alert threshold.
 fn sla(third: &mut Words<'_>) -> Result<Option<Sla>, Error> {
     let start_deadline = third.optional()?;
     let deadline = third.optional()?;
@@ -172,14 +284,27 @@ fn sla(third: &mut Words<'_>) -> Result<Option<Sla>, Error> {
     let _stands = third.text()?;
     let target = third.text()?.map(serde_json::from_str).transpose();
     let target = target.map_err(|error| Error::corrupt(format!("a record's target: {error}")))?;
-    let (within_ms, start_within_ms) = (None, None);
-    Ok(Some(Sla { target, deadline, within_ms, start_deadline, start_within_ms, alert_threshold }))
+    Ok(Some(Sla {
+        target,
+        deadline,
+        within_ms: None,
+        start_deadline,
+        start_within_ms: None,
+        alert_threshold,
+    }))
 }
 
-/// Why the last attempt failed, or why the task was called off; nothing from before the last requeue.
+/// Returns why the last attempt failed or the task was cancelled. `None` if nothing since the last
+/// requeue says so.
 fn error(timeline: &[Transition]) -> Option<String> {
-    let is_new = |transition: &&Transition| transition.verb != Verb::Requeue;
-    let says_why = |transition: &&Transition| match transition.verb {
+    let mut since_requeue =
+        timeline.iter().rev().take_while(|transition| transition.verb != Verb::Requeue);
+    since_requeue.find(|transition| says_why(transition))?.reason.clone()
+}
+
+/// Returns whether the reason of a transition says why the task failed or was cancelled.
+fn says_why(transition: &Transition) -> bool {
+    match transition.verb {
         Verb::Retry
         | Verb::Fail
         | Verb::Cancel
@@ -189,13 +314,16 @@ fn error(timeline: &[Transition]) -> Option<String> {
         | Verb::Mend => true,
         Verb::Reap => transition.to != State::Assigned,
         _ => false,
-    };
-    timeline.iter().rev().take_while(is_new).find(says_why)?.reason.clone()
+    }
 }
 
 fn timeline<'r>(lines: impl Iterator<Item = &'r str>) -> Result<Vec<Transition>, Error> {
-    let unreadable = |line| Error::corrupt(format!("timeline entry {line:?}"));
-    lines.map(|line| transition(line).ok_or_else(|| unreadable(line))).collect()
+    lines
+        .map(|line| {
+            let entry = transition(line);
+            entry.ok_or_else(|| Error::corrupt(format!("timeline entry {line:?}")))
+        })
+        .collect()
 }
 
 /// Reads `<ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]`.
@@ -214,17 +342,23 @@ fn verb(word: &str) -> Option<Verb> {
     RULES.iter().map(|rule| rule.verb).find(|verb| verb.as_str() == word)
 }
 
-/// Reads opaque JSON back.
+/// Converts a part of the answer to `operation`.
+pub(super) fn value<T: FromRedisValue>(operation: &str, value: Value) -> Result<T, Error> {
+    redis::from_redis_value(value)
+        .map_err(|error| Error::corrupt(format!("the answer of {operation}: {error}")))
+}
+
+/// Reads JSON that the store does not look into. `what` names it in an error.
 pub(super) fn raw(text: String, what: &str) -> Result<Box<RawValue>, Error> {
     RawValue::from_string(text).map_err(|error| Error::corrupt(format!("{what}: {error}")))
 }
 
-/// A word of a record for a text: a JSON string without a space.
+/// Returns `text` as a word of a record: a JSON string without a space.
 pub(super) fn word(text: Option<&str>) -> String {
     text.map_or_else(|| "-".to_owned(), |text| quote(text).replace(' ', "\\u0020"))
 }
 
-/// A JSON string of `text`.
+/// Returns `text` as a JSON string.
 pub(super) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -1,4 +1,4 @@
-//! How Redis is reached: by address, over TLS, or behind Sentinel.
+//! Connects to Redis by address, over TLS or behind Sentinel.
 
 use std::time::Duration;
 
@@ -8,16 +8,15 @@ use crate::runtime::address::{Fault, Url};
 
 use super::{Error, Settings, sentinel};
 
-/// A client for what the settings name, and what the client goes through.
+/// Returns a client for the URL of the settings, and the relay that it goes through if the URL
+/// names Sentinels.
 ///
 /// # Errors
 ///
-/// [`Error::Unusable`] if the URL or a certificate does not do.
+/// [`Error::Unusable`] if the URL is invalid or a certificate is not readable.
 pub(super) fn open_client(
     settings: &Settings,
 ) -> Result<(redis::Client, Option<sentinel::Relay>), Error> {
-    let unusable =
-        |error: redis::RedisError| Error::Unusable { why: format!("store.url: {error}") };
     let url = settings.url.expose();
     if url.starts_with(sentinel::SCHEME) {
         let relay = sentinel::Relay::open(url, connect_limit(settings)).map_err(unusable)?;
@@ -31,8 +30,12 @@ pub(super) fn open_client(
     Ok((client.map_err(unusable)?, None))
 }
 
-/// The authority that the server is checked against and the certificate that is shown to it. `None`: the system's
-/// authorities, and none.
+fn unusable(error: redis::RedisError) -> Error {
+    Error::Unusable { why: format!("store.url: {error}") }
+}
+
+/// Returns the authority that the server is checked against and the certificate that is shown to
+/// it. `None` if the system's authorities are used and no certificate is shown.
 fn certificates(settings: &Settings) -> Result<Option<TlsCertificates>, Error> {
     let root_cert = read("store.tls_ca_file", &settings.tls_ca_file)?;
     let certificate = read("store.tls_cert_file", &settings.tls_cert_file)?;
@@ -49,11 +52,15 @@ fn read(setting: &str, path: &str) -> Result<Option<Vec<u8>>, Error> {
     if path.is_empty() {
         return Ok(None);
     }
-    let failed = |error| Error::Unusable { why: format!("{setting}: cannot read {path}: {error}") };
-    std::fs::read(path).map(Some).map_err(failed)
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) => {
+            Err(Error::Unusable { why: format!("{setting}: cannot read {path}: {error}") })
+        }
+    }
 }
 
-/// Why `url` is none that Redis can be reached by; `None`: it is one.
+/// Returns why `url` cannot be the URL of a Redis. `None` if it can.
 pub fn fault_of_url(url: &str) -> Option<Fault> {
     let read = match Url::read(url) {
         Ok(read) => read,
@@ -64,14 +71,18 @@ pub fn fault_of_url(url: &str) -> Option<Fault> {
         "unix" | "redis+unix" => fault_of_socket(&read),
         "redis-sentinel" => fault_of_sentinels(&read),
         _ => Some(
-            "expected a URL that begins with redis://, rediss://, unix://, redis+unix:// or redis-sentinel://",
+            "expected a URL that begins with redis://, rediss://, unix://, redis+unix:// or \
+             redis-sentinel://",
         ),
     };
-    let is_usable = || match read.scheme {
+    if fault.is_some() {
+        return fault;
+    }
+    let is_usable = match read.scheme {
         "redis-sentinel" => sentinel::is_usable(url),
         _ => redis::Client::open(url).is_ok(),
     };
-    fault.or_else(|| (!is_usable()).then_some("the Redis client cannot use this URL"))
+    (!is_usable).then_some("the Redis client cannot use this URL")
 }
 
 const DATABASE: Fault =
@@ -89,17 +100,21 @@ fn fault_of_socket(url: &Url<'_>) -> Option<Fault> {
     if !url.hosts.is_empty() || url.path.len() < 2 {
         return Some("expected the path of a socket after unix://, as in unix:///run/redis.sock");
     }
-    let is_known = |(name, value): &(&str, String)| match *name {
+    let is_known = url.query.iter().all(|(name, value)| match *name {
         "db" => value.parse::<u32>().is_ok_and(|number| i32::try_from(number).is_ok()),
         name => matches!(name, "user" | "pass") && !value.is_empty(),
-    };
-    let is_plain = url.query.iter().all(is_known) && url.fragment.is_none();
-    (!is_plain).then_some("expected nothing after the path but ?db=<number>&user=<name>&pass=<password>, or some of them")
+    });
+    if is_known && url.fragment.is_none() {
+        return None;
+    }
+    Some(
+        "expected nothing after the path but ?db=<number>&user=<name>&pass=<password>, or some of \
+         them",
+    )
 }
 
 fn fault_of_sentinels(url: &Url<'_>) -> Option<Fault> {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if !url.fragment.is_some_and(|name| !name.is_empty() && name.bytes().all(is_part)) {
+    if !url.fragment.is_some_and(is_name) {
         return Some("expected the primary's name at the end, as in redis-sentinel://host#name");
     }
     if url.hosts.is_empty() {
@@ -111,7 +126,13 @@ fn fault_of_sentinels(url: &Url<'_>) -> Option<Fault> {
     url.database().is_none().then_some(DATABASE)
 }
 
-/// How long connecting and answers may take.
+/// Returns whether Sentinel accepts `text` as the name of a primary.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// Returns the time limits of connecting and of answers.
 pub(super) fn patience(settings: &Settings) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(connect_limit(settings)))

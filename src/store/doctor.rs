@@ -1,8 +1,9 @@
-//! Looking for what should not be, and mending it.
+//! The doctor: finds what is inconsistent in the store, and repairs it.
 //!
-//! A walk over all keys leads to every index and every hash, a bounded piece at a time. What is found there is
-//! examined by scripts, each in one moment, so that a fleet at work causes no false findings; and mended in that
-//! moment, so that nothing changes in between. A check is a function of one of the `examine` scripts.
+//! A walk over all keys leads to every index and every hash, in bounded pieces. Scripts check each
+//! piece at one moment, so that running agents cause no false findings. They also repair it at that
+//! moment, so that nothing changes in between. Each check is a function of one of the `examine`
+//! scripts.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -14,73 +15,69 @@ use super::keyspace::{self, Content};
 use super::script::Script;
 use super::{Error, Parts, Store, args, script};
 
-/// How many ids are examined in one call: a few milliseconds of Redis.
+/// How many ids one call checks: a few milliseconds of Redis.
 const PIECE: usize = 100;
 
-/// How many bytes of tasks are read at once to make their digests.
+/// How many bytes of tasks one call reads to compute their digests.
 const DIGESTED_AT_ONCE: usize = 1 << 20;
 
-/// How many keys are asked for in one call.
+/// How many keys one call of the walk asks for.
 const KEYS: usize = 500;
 
-/// Something that is wrong.
+/// An inconsistency in the store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// The id or the key.
+    /// The id or the key that the finding is about.
     pub subject: String,
-    /// What is wrong with it.
+    /// What is wrong, as a text for operators.
     pub what: String,
-    /// What was done about it; none: it was only looked for.
+    /// What the doctor did about it. `None` if it only searched.
     pub remedy: Option<Remedy>,
 }
 
-/// What was done about a finding.
+/// What the doctor did about a finding.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Remedy {
-    /// It is mended, in this way.
+    /// It repaired the finding in this way.
     Mended(String),
-    /// It cannot be mended, for this reason.
+    /// It cannot repair the finding, for this reason.
     Left(String),
 }
 
-/// A walk over the keyspace that has not come to its end.
+/// A check of the whole keyspace that has not ended.
 pub struct Examination {
-    /// The gate of approvals that are asked for once more; none: nothing is mended.
+    /// The gate of approvals that a repair requests again. `None` if nothing is repaired.
     repair: Option<String>,
-    /// Where the walk over the keys goes on; none: it is over.
+    /// The cursor of the walk over the keys. `None` if the walk has ended.
     cursor: Option<u64>,
-    /// What is to be examined before the walk goes on.
+    /// The pieces to check before the walk continues.
     pieces: VecDeque<Piece>,
 }
 
-/// A part of an examination.
 enum Piece {
-    /// Members of a key, from a cursor on.
     Members { key: String, partition: Partition, content: Content, cursor: u64 },
-    /// Approvals.
     Approvals(Partition, Vec<String>),
-    /// Agents.
     Agents(Partition, Vec<String>),
 }
 
 impl Examination {
-    /// A walk from the beginning.
+    /// Starts a check of the whole keyspace.
     ///
-    /// * `repair`: mend what is found; the gate of approvals that are asked for once more, by [`super::Gate::lines`].
+    /// * `repair`: the gate of approvals that a repair requests again, by [`super::Gate::lines`].
+    ///   `None` if nothing is repaired.
     pub fn new(repair: Option<String>) -> Self {
         Self { repair, cursor: Some(0), pieces: VecDeque::new() }
     }
 
-    /// Whether all was examined.
+    /// Returns whether the check has ended.
     pub fn is_over(&self) -> bool {
         self.cursor.is_none() && self.pieces.is_empty()
     }
 }
 
 impl Store {
-    /// Examines the next piece; what is wrong there may be found again from another index.
-    ///
-    /// After an error the same piece is the next once more.
+    /// Checks the next piece and returns what is wrong there. Another index may lead to the same
+    /// finding again. After an error the next call checks the same piece again.
     pub async fn examine(&self, examination: &mut Examination) -> Result<Vec<Finding>, Error> {
         let Some(piece) = examination.pieces.front() else {
             return self.walk_on(examination).await;
@@ -133,7 +130,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Takes the next keys and finds what is to be examined there.
+    /// Reads the next keys and adds the pieces that they lead to.
     async fn walk_on(&self, examination: &mut Examination) -> Result<Vec<Finding>, Error> {
         let Some(cursor) = examination.cursor else { return Ok(Vec::new()) };
         let mut cmd = redis::cmd("SCAN");
@@ -159,16 +156,18 @@ impl Store {
         }
         examination.cursor = (next > 0).then_some(next);
         examination.pieces.extend(sorted.pieces());
-        let left = |finding: Finding| Finding {
-            remedy: is_repair
-                .then(|| Remedy::Left("what it is for is for a human to find out".to_owned())),
-            ..finding
-        };
-        findings.extend(sorted.findings.into_iter().map(left));
+        for mut finding in sorted.findings {
+            if is_repair {
+                let why = "an operator must find out what the key is for";
+                finding.remedy = Some(Remedy::Left(why.to_owned()));
+            }
+            findings.push(finding);
+        }
         Ok(findings)
     }
 
-    /// The next members of a key, and where the members after them are; 0: there are none.
+    /// Returns the cursor of the members after the next ones (0 if there are none), and the next
+    /// members.
     async fn members(
         &self,
         key: &str,
@@ -185,7 +184,7 @@ impl Store {
         let mut connection = self.cold_connection("doctor").await?;
         let answer = cmd.query_async(&mut connection).await;
         let (next, flat): (u64, Vec<String>) = self.heard("doctor", answer)?;
-        // A scan may name a member more than once.
+        // A scan may return a member more than once.
         let members: BTreeSet<_> = flat.into_iter().step_by(width).collect();
         Ok((next, members.into_iter().collect()))
     }
@@ -227,8 +226,8 @@ impl Store {
         }
     }
 
-    /// What humans would decide on, for those of these tasks that can be read. The content of a task changes only while
-    /// it waits for one.
+    /// Returns the digest that approvers decide on, for each of these tasks that is readable. The
+    /// content of a task changes only while it waits for a decision.
     async fn digests(
         &self,
         partition: Partition,
@@ -242,7 +241,7 @@ impl Store {
             let piece = &rest[..at_once.min(rest.len())];
             let (looked_at, tasks) =
                 match self.read_cold(partition, piece, Parts::ALL, DIGESTED_AT_ONCE).await {
-                    // One that cannot be read must not hide the others, and is found by the script.
+                    // The script finds an unreadable task, which must not hide the others.
                     Err(Error::Corrupt { .. }) if piece.len() > 1 => {
                         at_once = 1;
                         continue;
@@ -276,14 +275,15 @@ impl Store {
     }
 }
 
-/// What is found where a script cannot even look, such as a key of another type; any other error is one.
+/// Returns the finding for a script that failed on what it read, such as a key of another type. Any
+/// other error stays an error.
 pub(super) fn unexaminable(
     error: Error,
     partition: Partition,
     is_repair: bool,
 ) -> Result<Finding, Error> {
     let Error::Corrupt { what } = error else { return Err(error) };
-    let why = "what stands in the way is for a human to take away".to_owned();
+    let why = "an operator must remove what prevents the check".to_owned();
     let what = format!("cannot be examined in full: {what}");
     Ok(Finding {
         subject: format!("partition {partition}"),
@@ -309,7 +309,7 @@ fn finding(subject: &str, what: &str, remedy: &str) -> Finding {
     Finding { subject: subject.to_owned(), what: what.to_owned(), remedy }
 }
 
-/// Keys, by what is to be done about them.
+/// Keys, grouped by the check that they need.
 #[derive(Default)]
 struct Sorted {
     findings: Vec<Finding>,
@@ -331,7 +331,7 @@ impl Sorted {
             return self.findings.push(finding(&key, "is no key of this layout", ""));
         };
         match redis_type {
-            // It is gone already.
+            // The key is gone already.
             "none" => return,
             found if found != expected => {
                 return self.findings.push(finding(
@@ -355,7 +355,7 @@ impl Sorted {
         }
     }
 
-    /// Agents first: where a task is looked for depends on which agents are known.
+    /// Returns the pieces, agents first: the check of a task depends on which agents are known.
     fn pieces(&mut self) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for (partition, names) in self.agents.drain(..) {
@@ -371,7 +371,6 @@ impl Sorted {
     }
 }
 
-/// The list of a partition.
 fn of<T: Default>(lists: &mut Vec<(Partition, T)>, partition: Partition) -> &mut T {
     let nth = lists.iter().position(|(known, _)| *known == partition).unwrap_or_else(|| {
         lists.push((partition, T::default()));

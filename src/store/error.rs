@@ -1,79 +1,80 @@
-//! Why the store could not do it.
+//! The errors of the store.
 
 use super::answers;
 
-/// Why the store could not do it. What a script refuses is not here: it is part of the answer.
+/// Why a call of the store failed. A refusal by a script is not an error but a part of the answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Redis did not answer `operation`. Nothing is known about whether the write happened.
+    /// Redis did not answer `operation`. It is unknown whether the write happened.
     #[error("Redis did not answer {operation}")]
     Unavailable {
-        /// What was asked of it.
+        /// The operation that the store requested.
         operation: &'static str,
-        /// What it or the connection said.
+        /// The error of Redis or of the connection.
         #[source]
         source: redis::RedisError,
     },
-    /// Too many bytes of answers were on their way for another one to be asked for in time.
+    /// Too many bytes of answers were under way, and the call waited for longer than its time
+    /// limit.
     #[error("too many answers of Redis are on their way for {operation}")]
     Busy {
-        /// What was to be asked.
+        /// The operation that the store did not request.
         operation: &'static str,
     },
-    /// The pool had no connection for a long read in time.
+    /// The pool had no free connection for a long read within the time limit.
     #[error("no connection to Redis for {operation}")]
     NoConnection {
-        /// What was to be asked of it.
+        /// The operation that the store did not request.
         operation: &'static str,
-        /// Why.
+        /// The error of the pool.
         #[source]
         source: deadpool_redis::PoolError,
     },
-    /// Redis has no memory left and is set to evict nothing. Nothing was written.
+    /// Redis has no memory left and may not evict keys. Nothing was written.
     #[error("Redis is full")]
     Full,
-    /// The write is done, but too few replicas had it in time: a failover could lose it.
+    /// The write is done, but too few replicas confirmed it in time: a failover could lose it.
     #[error("{reached} of {wanted} replicas have the write")]
     NotReplicated {
-        /// How many had it.
+        /// How many replicas confirmed the write in time.
         reached: u16,
-        /// How many are to have it.
+        /// How many replicas must confirm a write.
         wanted: u16,
     },
-    /// Redis holds something at `what` that this version cannot read: a bug, or another version.
+    /// Redis holds data that this version cannot read, because of a bug or another version's
+    /// writes.
     #[error("Redis holds something unreadable: {what}")]
     Corrupt {
-        /// Where, and why it cannot be read.
+        /// Where the data is, and why it is unreadable.
         what: String,
     },
-    /// Redis or our settings for it do not do, and no waiting helps.
+    /// Redis or the settings for it are unsuitable, and waiting does not help.
     #[error("{why}")]
     Unusable {
-        /// What does not do, and what would.
+        /// What is unsuitable, and what to do about it.
         why: String,
     },
-    /// The store was written by a program with other rules.
+    /// An incompatible version or another program wrote the store.
     #[error("the store has {found}, this program expects {expected}")]
     Layout {
-        /// What the store says of itself.
+        /// The layout that the store has.
         found: String,
-        /// What would do.
+        /// The layout that this program needs.
         expected: String,
     },
 }
 
 impl Error {
-    /// Whether what was asked for may have happened all the same, or may still happen.
+    /// Returns whether the operation may have happened, or may still happen.
     pub fn may_have_run(&self) -> bool {
-        let is_of_wire =
-            |error: &redis::RedisError| error.code().is_none() && !error.is_connection_refusal();
-        matches!(self, Self::Unavailable { source, .. } if is_of_wire(source))
+        let Self::Unavailable { source, .. } = self else { return false };
+        source.code().is_none() && !source.is_connection_refusal()
     }
 
     pub(super) fn redis(operation: &'static str, source: redis::RedisError) -> Self {
         match answers::of(&source).word {
             "OOM" => Self::Full,
-            // A script that broke, or a key of another type: no repetition helps.
+            // A script failed, or a key has another type: a repetition does not help.
             "ERR" | "WRONGTYPE" => Self::corrupt(format!("{operation}: {source}")),
             _ => Self::Unavailable { operation, source },
         }

@@ -1,17 +1,17 @@
-//! Publishing events from outside into the log.
+//! Publishes events of callers into the event log.
 
 use crate::domain::ids::{EventId, Partition};
 use crate::domain::task::Millis;
 
 use super::{Error, Store, args, script};
 
-/// For how long a share of the log is, in milliseconds.
+/// The period of a caller's share of the log, in milliseconds.
 const SHARE_MS: Millis = 60_000;
 
 impl Store {
-    /// Appends an event; `json` is its JSON from `"event_type"` on, to the closing brace. Returns its id, or in how many
-    /// milliseconds the caller has a share of the log again.
+    /// Appends an event. Returns its id, or in how many milliseconds the caller may publish again.
     ///
+    /// * `json`: the JSON of the event, from `"event_type"` to the closing brace.
     /// * `share`: how many bytes the caller may publish in the partition within a minute.
     pub async fn publish(
         &self,
@@ -34,7 +34,8 @@ impl Store {
     }
 }
 
-/// The id of the event at `index` of the log entry `<ms>-<sequence>`.
+/// Returns the id of the event at `index` of the log entry `<ms>-<sequence>`. `None` if `entry` is
+/// not of this form.
 pub(super) fn event_id(entry: &str, index: u16, partition: Partition) -> Option<EventId> {
     let (at_ms, sequence) = entry.split_once('-')?;
     Some(EventId { at_ms: at_ms.parse().ok()?, sequence: sequence.parse().ok()?, index, partition })

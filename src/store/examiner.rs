@@ -1,4 +1,4 @@
-//! Whose turn it is to examine the store without end, and what came of it.
+//! The background doctor: which process checks the store, and the results of the checks so far.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,39 +8,39 @@ use crate::domain::task::Millis;
 
 use super::{Error, Store, args, script};
 
-/// What an examiner is to do.
+/// What a process with a background doctor does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Begin a round.
+    /// Start a new check of the whole store.
     Begin,
-    /// Go on with the round that was begun.
+    /// Continue the check that it started.
     GoOn,
-    /// Ask again after this time: somebody else is at it, or the next round is not due.
+    /// Call again after this time: another process checks the store, or the next check is not due.
     Rest(Duration),
 }
 
-/// What came of the rounds so far.
+/// The results of the checks so far, of all processes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rounds {
-    /// How many there were.
+    /// How many checks have ended.
     pub rounds: u64,
-    /// How many findings the last one had.
+    /// How many findings the last check had.
     pub findings: u64,
-    /// How many findings were logged in all.
+    /// How many findings were logged in all checks together.
     pub found: u64,
-    /// When the last one ended; none: there was none.
+    /// When the last check ended, in milliseconds since 1970. `None` if no check has ended.
     pub finished: Option<Millis>,
 }
 
-/// The turn is of the whole store; its note lives in the first partition.
+/// The partition that keeps the turn, which is one for the whole store.
 const PLACE: Partition = Partition(0);
 
 impl Store {
-    /// Takes or keeps the turn for `holder`.
+    /// Takes or keeps the turn for `holder`. Returns what `holder` does next.
     ///
-    /// * `every_ms`: how long after the beginning of a round the next one may begin.
-    /// * `found`: how many findings he logged since he asked last.
-    /// * `ended`: how many findings the round has that ended just now.
+    /// * `every_ms`: the shortest time from the start of one check to the start of the next.
+    /// * `found`: how many findings `holder` logged since its last call.
+    /// * `ended`: how many findings the check had that ended just now. `None` if none ended.
     pub async fn take_turn(
         &self,
         holder: &str,
@@ -60,7 +60,7 @@ impl Store {
         })
     }
 
-    /// What came of the rounds so far.
+    /// Returns the results of the checks so far, of all processes together.
     pub async fn rounds(&self) -> Result<Rounds, Error> {
         let mut cmd = redis::cmd("HGETALL");
         let fields: HashMap<String, u64> = {
@@ -68,9 +68,11 @@ impl Store {
             let text: HashMap<String, String> = self.query("examiner", cmd.arg(key)).await?;
             text.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect()
         };
-        let number = |name: &str| fields.get(name).copied();
-        let of = |name: &str| number(name).unwrap_or_default();
-        let (rounds, findings, found) = (of("rounds"), of("findings"), of("found"));
-        Ok(Rounds { rounds, findings, found, finished: number("finished") })
+        Ok(Rounds {
+            rounds: fields.get("rounds").copied().unwrap_or_default(),
+            findings: fields.get("findings").copied().unwrap_or_default(),
+            found: fields.get("found").copied().unwrap_or_default(),
+            finished: fields.get("finished").copied(),
+        })
     }
 }

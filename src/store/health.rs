@@ -1,4 +1,4 @@
-//! Whether Redis takes our writes, as the calls themselves show; what the log says of it, once.
+//! Learns from the calls themselves whether Redis accepts writes, and logs each change once.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,41 +11,40 @@ use crate::runtime::chain::Chain;
 use super::Store;
 use super::answers;
 
-/// For how long one write, or one that failed, speaks for the next ones.
+/// How long the result of one write counts for the next ones.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long a caller waits at the most to learn whether a write works.
+/// The longest time that a readiness check waits for a write.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// How often the log says again that Redis takes no writes.
+/// How often the log repeats that Redis accepts no writes.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// What is known of Redis.
+/// What this process knows of the state of Redis.
 #[derive(Default)]
 pub(super) struct Health {
     known: Mutex<Known>,
-    /// When the last try failed that was made for the sake of this; one at a time.
+    /// When the last write of a readiness check failed. Held by the check that writes.
     tried: tokio::sync::Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
 struct Known {
-    /// When a write worked last.
     wrote_at: Option<Instant>,
-    /// `None`: the last write worked.
+    /// `None` if the last write worked.
     trouble: Option<Trouble>,
 }
 
 struct Trouble {
     since: Instant,
-    /// What the log was told of it, and when last.
+    /// The kinds of answers that were logged, and when the last one was.
     said: BTreeSet<&'static str>,
     said_at: Instant,
     failed_calls: u64,
 }
 
 impl Health {
-    /// Takes note of what came of a script.
+    /// Records the result of a script.
     pub(super) fn note<T>(&self, operation: &'static str, answer: &redis::RedisResult<T>) {
         match answer {
             Ok(_) => self.wrote(),
@@ -64,7 +63,7 @@ impl Health {
         }
     }
 
-    /// Says in the log that Redis takes no writes, if that is news.
+    /// Logs that Redis accepts no writes, unless it was logged a short time ago.
     fn failed(&self, operation: &'static str, error: &RedisError) {
         let row = answers::of(error);
         if !row.is_down {
@@ -92,21 +91,21 @@ impl Health {
         );
     }
 
-    /// Whether a write worked lately, and none has failed since.
+    /// Returns whether a write worked a short time ago and none has failed since.
     fn is_fresh(&self) -> bool {
         let known = self.known();
         known.trouble.is_none() && known.wrote_at.is_some_and(|at| at.elapsed() < FRESH)
     }
 
-    /// A panic elsewhere leaves it whole: every change is one assignment.
+    /// Locks the state. A panic elsewhere leaves it consistent: every change is one assignment.
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Store {
-    /// Whether a write worked within the last second, or works now. However many ask, Redis is asked once a second;
-    /// takes 2 s at the most.
+    /// Returns whether a write worked within the last second or works now, after at most 2 s. Redis
+    /// is asked at most once a second, however many callers there are.
     pub async fn is_ready(&self) -> bool {
         if self.is_foreign() {
             return false;
@@ -126,7 +125,8 @@ impl Store {
         if tried.is_some_and(|at| at.elapsed() < FRESH) {
             return false;
         }
-        // Should the caller give up, the next one need not try at once either.
+        // Set it before the write: if the caller gives up, the next one does not write at once
+        // either.
         *tried = Some(Instant::now());
         let Some(partition) = self.partitions().next() else { return false };
         match self.try_out(partition).await {

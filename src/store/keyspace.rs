@@ -1,4 +1,5 @@
-//! What a key of ours is, told from its name: the reverse of [`super::keys`], for who walks over all of them.
+//! Reads what a key holds from its name: the reverse of [`super::keys`], for the walk of the
+//! doctor.
 
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
@@ -6,28 +7,23 @@ use crate::domain::lifecycle::State;
 
 use super::keys::{Keys, is_per_agent};
 
-/// A key of a partition.
+/// What a key of a partition holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Members or fields are tasks' ids.
     Tasks,
-    /// The tasks of a state that has a set for each agent: this agent's.
+    /// The tasks of this agent in a state with one set per agent.
     TasksOf(String),
-    /// The children of a task.
     Children(TaskId),
-    /// One approval.
     Approval(ApprovalId),
-    /// The approvals of a status.
     Approvals,
-    /// An agent's sessions.
     Sessions(String),
-    /// The agents that are paused.
     Paused,
-    /// Nothing that could be compared with anything else.
+    /// Nothing that the doctor can compare with other keys.
     Other,
 }
 
-/// The partition of a key, its Redis type and its content; none: the key has no place in the layout.
+/// Returns the partition of a key, its Redis type and its content. `None` if the layout has no such
+/// key.
 pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, Content)> {
     let (number, name) = key.strip_prefix(&keys.root())?.split_once("}:")?;
     let partition = Partition(number.parse().ok()?);
@@ -76,10 +72,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_under_a_name_is_known_by_it() {
+    fn each_key_name_reveals_its_type_and_content() {
         let keys = keys();
-        let (partition, agent) = (Partition(7), "dev_agent".parse::<Name>().unwrap());
-        let (task, approval) = (TaskId::new(partition), ApprovalId::new(partition));
+        let partition = Partition(7);
+        let agent = "dev_agent".parse::<Name>().unwrap();
+        let task = TaskId::new(partition);
+        let approval = ApprovalId::new(partition);
         for (key, redis_type, content) in [
             (keys.tasks(partition), "zset", Content::Tasks),
             (keys.timers(partition), "zset", Content::Tasks),
@@ -101,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_nothing_is_written_under_is_not_known() {
+    fn a_name_outside_the_layout_is_unknown() {
         for name in [
             "pending:dev_agent",
             "assigned",

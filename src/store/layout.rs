@@ -1,25 +1,25 @@
-//! Whether the keyspace is one that this program may work on.
+//! Checks whether the keyspace has the layout that this version can use.
 
 use super::{Error, Store, keys};
 
-/// What a store says of itself.
+/// The layout that a store has. A part is `None` if it is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
     version: Option<String>,
     partitions: Option<u16>,
-    /// Random, made with the layout: another id is another store.
+    /// A random id, made with the layout: another id is another store.
     id: Option<String>,
 }
 
 impl Layout {
-    /// Whether nothing was ever written here.
+    /// Returns whether no process ever wrote a layout here.
     pub(super) fn is_missing(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl Store {
-    /// What the store says of itself.
+    /// Reads the layout of the store.
     pub(super) async fn layout(&self) -> Result<Layout, Error> {
         let mut cmd = redis::cmd("HMGET");
         cmd.arg(self.keys().layout()).arg("version").arg("partitions").arg("id");
@@ -28,12 +28,12 @@ impl Store {
         Ok(Layout { version, partitions, id })
     }
 
-    /// Writes the layout's version, the number of partitions and an id, unless they stand there already, and compares.
-    /// Returns the store's id.
+    /// Writes the version of the layout, the number of partitions and an id, unless they exist, and
+    /// compares them. Returns the store's id.
     pub(super) async fn check_layout(&self) -> Result<String, Error> {
         let partitions = self.shared.settings.partitions;
         let mut pipe = redis::pipe();
-        // In one piece: a store that is emptied in between would look like somebody else's.
+        // In one transaction: a store that is emptied in between would look like a foreign one.
         pipe.atomic();
         pipe.cmd("HSETNX")
             .arg(self.keys().layout())
@@ -60,13 +60,16 @@ impl Store {
         }
     }
 
-    /// The error of a store with another layout than ours.
+    /// Returns the error for a store with another layout than this version needs.
     pub(super) fn unlike(&self, found: &Layout) -> Error {
-        let show = |version: &str, partitions: u16| {
-            format!("key layout {version} with {partitions} partition(s)")
-        };
         let version = found.version.as_deref().unwrap_or("of another program");
-        let expected = show(keys::LAYOUT_VERSION, self.shared.settings.partitions);
-        Error::Layout { found: show(version, found.partitions.unwrap_or_default()), expected }
+        Error::Layout {
+            found: describe(version, found.partitions.unwrap_or_default()),
+            expected: describe(keys::LAYOUT_VERSION, self.shared.settings.partitions),
+        }
     }
+}
+
+fn describe(version: &str, partitions: u16) -> String {
+    format!("key layout {version} with {partitions} partition(s)")
 }

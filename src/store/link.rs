@@ -1,5 +1,5 @@
-//! The connection that the scripts go over: one for all calls of a process. It is made anew when the
-//! table of [`super::answers`] says so, by one caller at a time and with back-off.
+//! The connection that all scripts of a process share. One caller at a time makes it anew, with
+//! back-off, when the table of [`super::answers`] says so.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,11 +14,14 @@ use crate::runtime::backoff::Backoff;
 
 use super::answers::{self, Remedy};
 
-/// The first wait after a try that failed, and the longest.
+/// The first and the longest wait after a failed attempt to connect.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// The connection. Cheap to clone; clones share it.
+/// How often a call is sent again if its connection broke. Scripts are safe to repeat.
+const REPEATS: u32 = 3;
+
+/// The connection. A clone is cheap and shares the connection of the original.
 #[derive(Clone)]
 pub(super) struct Link(Arc<Shared>);
 
@@ -26,27 +29,28 @@ struct Shared {
     client: redis::Client,
     config: AsyncConnectionConfig,
     current: Mutex<Current>,
-    /// One caller connects at a time.
+    /// Held by the caller that connects.
     turn: tokio::sync::Mutex<()>,
-    /// How often the way to Redis has changed: a write works again after an answer that said to connect anew.
+    /// How often the way to Redis changed: Redis said to connect anew, and then a write worked
+    /// again.
     moves: watch::Sender<u64>,
 }
 
 struct Current {
-    /// Counts the connections.
+    /// The number of the connection, which a new one increases.
     number: u64,
-    /// `None`: it was given up.
+    /// `None` before the first connection and after one was given up.
     connection: Option<MultiplexedConnection>,
-    /// When the last answer came over it.
+    /// When the last answer came over the connection.
     answered_at: Instant,
-    /// Why there is none, and until when no caller tries again.
+    /// Why the last attempt to connect failed, and until when no caller tries again.
     failed: Option<(RedisError, Instant)>,
     backoff: Backoff,
-    /// Whether Redis itself said to connect anew, and no write has worked since.
+    /// Whether Redis said to connect anew, and no write has worked since.
     is_moving: bool,
 }
 
-/// One call's share of the connection.
+/// The connection as one call uses it, and when that call began.
 struct Share {
     connection: MultiplexedConnection,
     number: u64,
@@ -54,7 +58,7 @@ struct Share {
 }
 
 impl Link {
-    /// A link that connects with its first call.
+    /// Makes a link that connects on its first call.
     pub(super) fn new(client: redis::Client, config: AsyncConnectionConfig) -> Self {
         let current = Current {
             number: 0,
@@ -73,7 +77,8 @@ impl Link {
         }))
     }
 
-    /// Changes whenever connections that lead to where this one led should be made anew too.
+    /// Returns a counter that changes when other connections to the same address should reconnect
+    /// too.
     pub(super) fn moves(&self) -> watch::Receiver<u64> {
         self.0.moves.subscribe()
     }
@@ -82,7 +87,7 @@ impl Link {
 impl ConnectionLike for Link {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
-            // A server that takes no writes runs no script.
+            // A server that accepts no writes runs no script.
             let is_write = cmd
                 .args_iter()
                 .next()
@@ -115,7 +120,8 @@ impl ConnectionLike for Link {
 }
 
 impl Shared {
-    /// The connection, made if there is none. Within the wait after a try that failed: that try's error.
+    /// Returns the connection, and connects if there is none. Within the wait after a failed
+    /// attempt, returns the error of that attempt.
     async fn share(&self) -> RedisResult<Share> {
         if let Some(known) = self.known() {
             return known;
@@ -150,9 +156,9 @@ impl Shared {
         failed.map(|(error, _)| Err(error.clone()))
     }
 
-    /// Takes note of what came of a call.
+    /// Records the result of a call.
     ///
-    /// * `is_write`: whether its success shows that Redis takes writes.
+    /// * `is_write`: whether success proves that Redis accepts writes.
     fn note<T>(&self, share: &Share, answer: &RedisResult<T>, is_write: bool) {
         let mut current = self.current();
         if current.number != share.number {
@@ -170,7 +176,7 @@ impl Shared {
         };
         let is_silent = error.is_timeout();
         if is_silent && current.answered_at > share.begun {
-            // Slow, but it answers.
+            // Redis is slow, but it answers.
             return;
         }
         if !is_silent {
@@ -187,7 +193,7 @@ impl Shared {
         }
     }
 
-    /// A panic elsewhere leaves it whole: every change is made of plain assignments.
+    /// Locks the state. A panic elsewhere leaves it consistent: every change is plain assignments.
     fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -197,4 +203,26 @@ impl Current {
     fn fail(&mut self, error: &RedisError) {
         self.failed = Some((error.clone(), Instant::now() + self.backoff.next_wait()));
     }
+}
+
+/// Returns how long to wait before a call is sent again because its connection broke before the
+/// answer came. `None` if it is not sent again.
+pub(super) fn pause_before_repeat<T>(
+    answer: &RedisResult<T>,
+    repeats: &mut u32,
+) -> Option<Duration> {
+    let error = answer.as_ref().err()?;
+    let is_broken = error.is_connection_dropped() || (error.is_io_error() && !error.is_timeout());
+    if !is_broken || *repeats >= REPEATS {
+        return None;
+    }
+    *repeats += 1;
+    let pause_ms = if error.is_connection_refusal() {
+        // Redis is down. Spread the calls, so that they do not all come at once when it is back.
+        fastrand::u64(10..40) << *repeats
+    } else {
+        // Only the connection broke. Replace it soon, before the new one breaks too.
+        fastrand::u64(0..4)
+    };
+    Some(Duration::from_millis(pause_ms))
 }

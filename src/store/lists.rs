@@ -1,4 +1,4 @@
-//! Pages of tasks and approvals, newest first, over the pool of long reads.
+//! Reads pages of tasks and approvals, newest first, over the pool of long reads.
 
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use crate::domain::task::Task;
 
 use super::{Error, Parts, Store, keys};
 
-/// One place in a sorted set.
+/// The place of a member in a sorted set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     /// The score that the set is ordered by.
@@ -22,23 +22,23 @@ pub struct Place {
     pub member: String,
 }
 
-/// A part of a list.
+/// A part of a list, with the places of its rows.
 #[derive(Clone, Debug)]
 pub struct Listed<T> {
-    /// Each place, with what stands there; none: it has gone meanwhile.
+    /// Each place with its item. `None` if the item was deleted in the meantime.
     pub rows: Vec<(Place, Option<T>)>,
-    /// Whether what follows was left out because the part is large enough.
+    /// Whether the part ends before the limit because it is large enough.
     pub is_cut: bool,
 }
 
-/// How many members of equal score a page may have to skip at once: more than one batch of submissions.
+/// How many members of equal score a page skips at once: more than one batch of submissions.
 const FIRST_LOOK: usize = 256;
 
-/// How many sets are looked at together: each agent may have one.
+/// How many sets are read together. Each agent may have one.
 const SETS: usize = 16;
 
 impl Store {
-    /// Up to `limit` members of `set` that come after `from`, the highest score first.
+    /// Returns up to `limit` members of `set` that come after `from`, the highest score first.
     async fn newest(
         &self,
         set: &str,
@@ -67,7 +67,8 @@ impl Store {
         }
     }
 
-    /// The next `limit` places after `from` of several sets together, each with its partition.
+    /// Returns the next `limit` places after `from` of several sets together, each with its
+    /// partition.
     async fn merge(
         &self,
         sets: &[(Partition, String)],
@@ -89,11 +90,11 @@ impl Store {
         Ok(places)
     }
 
-    /// Tasks after `from`, newest first, with the place that each has in its list; no more than `budget` bytes of them and
-    /// one.
+    /// Returns tasks after `from`, newest first, with their places, until they have `budget` bytes.
     ///
-    /// The list is that of the `parent`'s children, else that of the `state` (of the `agent`, where the state has
-    /// a set for each), else that of all tasks.
+    /// The list is that of the children of the `parent`. Without a parent it is that of the `state`
+    /// (and of the `agent`, if the state has one set per agent). Without a state it is that of all
+    /// tasks.
     pub async fn list(
         &self,
         (state, agent, parent): (Option<State>, Option<&Name>, Option<TaskId>),
@@ -122,7 +123,7 @@ impl Store {
         parent: Option<TaskId>,
     ) -> Result<Vec<(Partition, String)>, Error> {
         if let Some(parent) = parent {
-            // A child with an idempotency key lives where the key's hash says.
+            // A child with an idempotency key lives in the partition of the key's hash.
             return Ok(self
                 .partitions()
                 .map(|partition| (partition, self.keys().children(partition, parent)))
@@ -144,9 +145,9 @@ impl Store {
         Ok(sets)
     }
 
-    /// The agents of the partition's roster.
     async fn agent_names(&self, partition: Partition) -> Result<Vec<Name>, Error> {
-        let (mut names, mut cursor) = (BTreeSet::new(), 0u64);
+        let mut names = BTreeSet::new();
+        let mut cursor = 0u64;
         loop {
             let mut cmd = redis::cmd("ZSCAN");
             cmd.arg(self.keys().roster(partition)).arg(cursor).arg("COUNT").arg(FIRST_LOOK);
@@ -159,10 +160,10 @@ impl Store {
         }
     }
 
-    /// Approvals of the given statuses after `from`, newest first, with their places; no more than `budget` bytes of them
-    /// and one.
+    /// Returns approvals of the given statuses after `from`, newest first, with their places, until
+    /// they have `budget` bytes.
     ///
-    /// * `has_all`: also what holds payloads.
+    /// * `has_all`: whether to read the parts with payloads, which are empty otherwise.
     pub async fn list_approvals(
         &self,
         statuses: &[ApprovalStatus],
@@ -184,24 +185,25 @@ impl Store {
             let read = self
                 .read_approvals_cold(share.partition, &share.ids, has_all, share.budget)
                 .await?;
-            let key = |approval: &Approval| (approval.id.to_string(), approval.bytes());
-            found.add(&share, read, key);
+            found.add(&share, read, |approval: &Approval| {
+                (approval.id.to_string(), approval.bytes())
+            });
         }
         Ok(found.at(places))
     }
 }
 
-/// What is read of one partition for a part of a list.
+/// The ids of one partition that a part of a list needs.
 struct Share<I> {
     partition: Partition,
-    /// Where its ids stand in the list.
+    /// The index of each id in the list.
     nths: Vec<usize>,
     ids: Vec<I>,
-    /// How many bytes may be read.
     budget: usize,
 }
 
-/// What each partition has of these places, and its part of the budget; the partition of the first place first.
+/// Returns the share of each partition in these places and in the budget, the partition of the
+/// first place first.
 fn shares<I: FromStr>(
     places: &[(Partition, Place)],
     budget: usize,
@@ -228,12 +230,12 @@ fn shares<I: FromStr>(
     Ok(shares)
 }
 
-/// What was read for a part of a list.
+/// The items that were read for a part of a list.
 struct Found<T> {
     by_member: HashMap<String, T>,
-    /// About how many bytes that are.
+    /// The size of the items in bytes, about.
     bytes: usize,
-    /// The first place that was not looked at.
+    /// The index of the first place that was not read.
     end: usize,
 }
 
@@ -242,7 +244,7 @@ impl<T> Found<T> {
         Self { by_member: HashMap::new(), bytes: 0, end: places.len() }
     }
 
-    /// Adds what was read of a share: how many of its ids were looked at, and what is there.
+    /// Adds the items of a share, and how many of its ids were read.
     fn add(
         &mut self,
         share: &Share<impl Sized>,
@@ -257,12 +259,12 @@ impl<T> Found<T> {
         self.end = share.nths.get(looked_at).map_or(self.end, |nth| self.end.min(*nth));
     }
 
-    /// Nothing of this share is looked at.
+    /// Ends the part before the first place of this share, which is not read.
     fn end_before(&mut self, share: &Share<impl Sized>) {
         self.end = share.nths.first().map_or(self.end, |nth| self.end.min(*nth));
     }
 
-    /// The places up to the first that was not looked at, with what stands there.
+    /// Returns the places before the first one that was not read, with their items.
     fn at(mut self, places: Vec<(Partition, Place)>) -> Listed<T> {
         let is_cut = self.end < places.len();
         let rows = places.into_iter().take(self.end).map(|(_, place)| {
@@ -273,7 +275,7 @@ impl<T> Found<T> {
     }
 }
 
-/// Whether `place` comes after `from` in descending order.
+/// Returns whether `place` comes after `from` in descending order.
 fn is_after(place: &Place, from: &Place) -> bool {
     place.score < from.score || (place.score == from.score && place.member < from.member)
 }

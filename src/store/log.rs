@@ -1,4 +1,4 @@
-//! Reading the event log: pages of it, and its live end.
+//! Reads the event log: pages of past events, and new events as they come.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,75 +18,79 @@ use super::events::event_id;
 use super::keys::Keys;
 use super::{Error, Store};
 
-/// How many events a reader may be behind the live end before it is cut off. At some 600 bytes an event a process
-/// holds about 5 MB for all its readers together; never more than 64 MB, see [`LARGE_BYTES`].
+/// How many events a reader may be behind before it is disconnected. With about 600 bytes per event
+/// a process holds about 5 MB for all its readers together, and never more than 64 MB; see
+/// [`LARGE_BYTES`].
 const LIVE_EVENTS: usize = 8_192;
 
-/// From this size on the live end only says that an event is there: payloads have a megabyte, and thousands of
-/// them would be held for one slow reader.
+/// From this size on readers get only the id of a new event: payloads may have a megabyte, and one
+/// slow reader would keep thousands of them in memory.
 const LARGE_BYTES: usize = 8 * 1024;
 
-/// How many log entries the live end reads at once; an entry has up to 64 KiB, or one event.
+/// How many log entries one read of new events takes. An entry has up to 64 KiB, or one event.
 const ENTRIES: usize = 64;
 
-/// How long one look for new entries waits in Redis. A broken connection goes unnoticed no longer than this and
-/// the response timeout.
+/// How long one read of new events waits in Redis. A broken connection stays unnoticed for at most
+/// this time plus the response timeout.
 const BLOCK: Duration = Duration::from_secs(5);
 
-/// What a partition's log holds.
+/// The first and the last event of a partition's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogBounds {
-    /// The first event that is still there; none: the log is empty.
+    /// The first event that still exists. `None` if the log is empty.
     pub first: Option<EventId>,
-    /// The last event ever written, by its entry; [`EventId::first`] before any.
+    /// The last event ever written, by its entry. [`EventId::first`] before any.
     pub last: EventId,
-    /// Whether anything was ever trimmed.
+    /// Whether older events were deleted.
     pub was_trimmed: bool,
 }
 
-/// A part of a partition's log.
+/// A part of the log of one partition.
 #[derive(Clone, Debug)]
 pub struct LogPart {
-    /// The events, in order.
+    /// The events in the order of the log.
     pub events: Vec<Arc<Event>>,
-    /// Whether the entry that it goes on from was still there, so that nothing between can be missing.
+    /// Whether the entry before the part still exists, so that no event in between can be missing.
     pub is_seamless: bool,
 }
 
-/// What the live end says.
+/// What a reader of new events receives.
 #[derive(Clone, Debug)]
 pub enum Latest {
-    /// An event.
+    /// A new event in full.
     Event(Arc<Event>),
-    /// An event that is too large to be held for everybody; it can be read from the log.
+    /// The id of a new event that is too large to keep for all readers. It can be read from the
+    /// log.
     Large(EventId),
-    /// The log went back and ends here: Redis came back with older data.
+    /// The log went back and ends here: Redis restarted with older data.
     Back(EventId),
 }
 
-/// The live end of the log, shared by all readers of a process.
+/// The new events, shared by all readers of a process.
 pub(super) struct Tail {
     events: broadcast::Sender<Latest>,
     /// Ends with the store.
     _reader: JoinSet<()>,
 }
 
-/// A log entry: its id, and its fields and values, flat.
+/// A log entry: its id, and its fields and values in one list.
 type Entry = (String, Vec<String>);
 
-/// The tail of a store's process, made by the first reader.
+/// The tail of this process, which the first reader creates.
 #[derive(Default)]
 pub(super) struct TailCell(OnceCell<Tail>);
 
 impl Store {
-    /// Up to `entries` log entries of a partition after the event `after`.
+    /// Returns the events of up to `entries` log entries of a partition after the event `after`.
     pub async fn read_log(&self, after: EventId, entries: usize) -> Result<LogPart, Error> {
         let first = format!("{}-{}", after.at_ms, after.sequence);
         let mut connection = self.cold_connection("read the log").await?;
-        let (mut from, mut is_seamless, mut events) = (first.clone(), false, Vec::new());
+        let mut from = first.clone();
+        let mut is_seamless = false;
+        let mut events = Vec::new();
         loop {
             let mut cmd = redis::cmd("XRANGE");
-            // The entry of `after` itself may hold later events.
+            // The entry of `after` may hold later events.
             cmd.arg(self.keys().events(after.partition))
                 .arg(&from)
                 .arg("+")
@@ -101,32 +105,33 @@ impl Store {
                     .extend(found.into_iter().filter(|event| event.id > after || after.at_ms == 0));
             }
             match reply.into_iter().nth(entries) {
-                // None of so many was readable: no event would say how far we are.
+                // None of these entries was readable, so no event would tell the reader where to
+                // continue.
                 Some((last, _)) if events.is_empty() => from = format!("({last}"),
                 _ => return Ok(LogPart { events, is_seamless }),
             }
         }
     }
 
-    /// What a partition's log holds.
+    /// Returns the first and the last event of a partition's log.
     pub async fn log_bounds(&self, partition: Partition) -> Result<LogBounds, Error> {
         read_bounds(&mut self.hot.clone(), self.keys(), partition).await
     }
 
-    /// Where a partition's log ends, over the pool.
+    /// Returns the last event of a partition's log, over the pool.
     pub(super) async fn log_end(&self, partition: Partition) -> Result<EventId, Error> {
         let mut connection = self.cold_connection("log bounds").await?;
         Ok(read_bounds(&mut connection, self.keys(), partition).await?.last)
     }
 
-    /// Every event from now on, read once for all readers of this process. Falling more than 8,192 behind is an
-    /// error of the receiver.
+    /// Returns a receiver of every event from now on. The events are read once for all readers of
+    /// this process. The receiver gets an error if it is more than 8,192 events behind.
     pub async fn subscribe(&self) -> Result<broadcast::Receiver<Latest>, Error> {
         let tail = self.shared.tail.0.get_or_try_init(async || {
             let mut partitions: Vec<_> = self.partitions().collect();
             partitions.sort();
-            // Known before anybody subscribes: a reader that then asks how far the log goes must not be told of more
-            // than what the live end begins with.
+            // Read the ends before the first subscription. A reader that then asks for the end of
+            // the log must not get one beyond the first new event that it receives.
             let mut positions = Vec::new();
             for partition in &partitions {
                 let last = self.log_bounds(*partition).await?.last;
@@ -146,13 +151,13 @@ impl Store {
         Ok(tail.await?.events.subscribe())
     }
 
-    /// Rings whenever the log has grown, once somebody has subscribed.
+    /// Returns the wake-up that fires whenever the log has grown, from the first subscription on.
     pub fn log_bell(&self) -> Arc<Notify> {
         Arc::clone(&self.shared.log_bell)
     }
 }
 
-/// What a partition's log holds, asked over this connection.
+/// Reads the bounds of a partition's log over this connection.
 async fn read_bounds(
     connection: &mut impl ConnectionLike,
     keys: &Keys,
@@ -163,37 +168,43 @@ async fn read_bounds(
     let answer: redis::RedisResult<Value> = cmd.query_async(connection).await;
     let empty = LogBounds { first: None, last: EventId::first(partition), was_trimmed: false };
     let info = match answer {
-        // Nothing was ever written.
+        // No event was ever written.
         Err(error) if error.detail().is_some_and(|detail| detail.contains("no such key")) => {
             return Ok(empty);
         }
         answer => answer.map_err(|source| Error::redis("log bounds", source))?,
     };
-    let unreadable = || Error::corrupt("the answer of XINFO STREAM");
-    let fields = info.into_map_iter().map_err(|_| unreadable())?;
-    let (mut bounds, mut added, mut length) = (empty, 0u64, 0u64);
-    for (name, value) in fields {
-        let name: String = redis::from_redis_value(name).map_err(|_| unreadable())?;
+    let bounds = bounds_of(info, empty);
+    bounds.ok_or_else(|| Error::corrupt("the answer of XINFO STREAM"))
+}
+
+/// Reads the answer of `XINFO STREAM`. `None` if it is unreadable.
+fn bounds_of(info: Value, empty: LogBounds) -> Option<LogBounds> {
+    let partition = empty.last.partition;
+    let mut bounds = empty;
+    let mut added = 0u64;
+    let mut length = 0u64;
+    for (name, value) in info.into_map_iter().ok()? {
+        let name: String = redis::from_redis_value(name).ok()?;
         match name.as_str() {
             "last-generated-id" => {
-                let id: String = redis::from_redis_value(value).map_err(|_| unreadable())?;
-                bounds.last = event_id(&id, u16::MAX, partition).ok_or_else(unreadable)?;
+                let id: String = redis::from_redis_value(value).ok()?;
+                bounds.last = event_id(&id, u16::MAX, partition)?;
             }
             "first-entry" => {
-                let entry: Option<(String, Value)> =
-                    redis::from_redis_value(value).map_err(|_| unreadable())?;
+                let entry: Option<(String, Value)> = redis::from_redis_value(value).ok()?;
                 bounds.first = entry.and_then(|(id, _)| event_id(&id, 0, partition));
             }
-            "entries-added" => added = redis::from_redis_value(value).map_err(|_| unreadable())?,
-            "length" => length = redis::from_redis_value(value).map_err(|_| unreadable())?,
+            "entries-added" => added = redis::from_redis_value(value).ok()?,
+            "length" => length = redis::from_redis_value(value).ok()?,
             _ => {}
         }
     }
     bounds.was_trimmed = added > length;
-    Ok(bounds)
+    Some(bounds)
 }
 
-/// Whoever reads the live end.
+/// The reader of new events.
 struct Follower {
     keys: Keys,
     partitions: Vec<Partition>,
@@ -202,7 +213,8 @@ struct Follower {
 }
 
 impl Follower {
-    /// Reads the live end for ever; reconnects from where it was, so that nothing between is missed.
+    /// Reads new events for ever. After a failure it continues after the last event, so that it
+    /// misses none.
     async fn follow(
         self,
         client: redis::Client,
@@ -213,19 +225,20 @@ impl Follower {
         loop {
             let followed = tokio::select! {
                 followed = self.follow_once(&client, &mut positions, &mut backoff) => followed,
-                // The connection may lead to a server that nothing is written to any more.
+                // The connection may lead to a server that gets no writes any more.
                 Ok(()) = moves.changed() => continue,
             };
             if let Err(error) = followed
                 && backoff.failures() == 0
             {
-                tracing::warn!(error = %Chain(&error), "the event log is away; its readers wait");
+                tracing::warn!(error = %Chain(&error), "event log connection lost, retrying");
             }
             tokio::time::sleep(backoff.next_wait()).await;
         }
     }
 
-    /// A log that ends before where we are is followed from its end, or nothing would be heard until it has caught up.
+    /// Moves `position` back to the end of the log if that is before it. Otherwise readers would
+    /// get nothing until the log has caught up.
     async fn go_back(
         &self,
         connection: &mut MultiplexedConnection,
@@ -238,9 +251,9 @@ impl Follower {
             (last.at_ms, last.sequence) < (position.at_ms, position.sequence)
         });
         if is_back {
-            tracing::error!(%partition, "the event log has gone back; its readers are told of a gap");
+            tracing::error!(%partition, "event log lost its newest events; readers get a gap");
             *position = format!("{}-{}", last.at_ms, last.sequence);
-            // An error says that nobody listens now.
+            // An error means that there are no receivers.
             drop(self.events.send(Latest::Back(last)));
         }
         Ok(())
@@ -252,12 +265,11 @@ impl Follower {
         positions: &mut [String],
         backoff: &mut Backoff,
     ) -> Result<(), Error> {
-        let failed = |source| Error::redis("follow the log", source);
         let config = redis::AsyncConnectionConfig::new()
             .set_response_timeout(Some(BLOCK + Duration::from_secs(2)))
             .set_connection_timeout(Some(Duration::from_secs(2)));
-        let mut connection =
-            client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?;
+        let connected = client.get_multiplexed_async_connection_with_config(&config).await;
+        let mut connection = connected.map_err(|source| Error::redis("follow the log", source))?;
         for (nth, position) in positions.iter_mut().enumerate() {
             self.go_back(&mut connection, nth, position).await?;
         }
@@ -267,10 +279,11 @@ impl Follower {
             let mut cmd = redis::cmd("XREAD");
             cmd.arg("BLOCK").arg(BLOCK.as_millis() as u64).arg("COUNT").arg(ENTRIES).arg("STREAMS");
             cmd.arg(&keys).arg(&*positions);
+            let answer = cmd.query_async(&mut connection).await;
             let reply: Option<Vec<(String, Vec<Entry>)>> =
-                cmd.query_async(&mut connection).await.map_err(failed)?;
+                answer.map_err(|source| Error::redis("follow the log", source))?;
             if backoff.failures() > 0 {
-                tracing::info!("the event log is back");
+                tracing::info!("event log connection restored");
                 backoff.reset();
             }
             for (key, entries) in reply.unwrap_or_default() {
@@ -279,10 +292,10 @@ impl Follower {
                 for entry in &entries {
                     positions[nth].clone_from(&entry.0);
                     for event in readable(entry, self.partitions[nth]) {
-                        // An error says that nobody listens now: whoever comes reads the log.
+                        // An error means that there are no receivers. A later one reads the log.
                         drop(self.events.send(latest(event)));
                     }
-                    // A burst must not make readers slow that are not: each gets its turn.
+                    // Let the readers run, so that a burst does not make them fall behind.
                     tokio::task::yield_now().await;
                 }
             }
@@ -294,17 +307,22 @@ fn latest(event: Arc<Event>) -> Latest {
     if event.json.len() < LARGE_BYTES { Latest::Event(event) } else { Latest::Large(event.id) }
 }
 
-/// The events of a log entry: its fields `e`, in order. One that cannot be read is skipped, so that it stops no reader.
+/// Returns the events of a log entry, which are its fields `e`, in order. Skips an unreadable
+/// event, so that it stops no reader.
 fn readable((entry, fields): &Entry, partition: Partition) -> Vec<Arc<Event>> {
     let tails = fields.chunks_exact(2).filter(|field| field[0] == "e").map(|field| &field[1]);
-    let read = |(tail, index): (&String, u16)| {
-        let id = event_id(entry, index, partition)
-            .ok_or_else(|| Error::corrupt(format!("log entry id {entry:?}")))?;
-        let event = Event::read(id, tail);
-        event.map(Arc::new).map_err(|error| Error::corrupt(format!("event {id}: {error}")))
-    };
-    let told = |error: &Error| {
-        tracing::error!(%error, "an event of the log is unreadable and skipped");
-    };
-    tails.zip(0u16..).filter_map(|event| read(event).inspect_err(told).ok()).collect()
+    let mut events = Vec::new();
+    for (tail, index) in tails.zip(0u16..) {
+        match read_event(entry, index, partition, tail) {
+            Ok(event) => events.push(Arc::new(event)),
+            Err(error) => tracing::error!(%error, "unreadable event in the log, skipped"),
+        }
+    }
+    events
+}
+
+fn read_event(entry: &str, index: u16, partition: Partition, tail: &str) -> Result<Event, Error> {
+    let id = event_id(entry, index, partition)
+        .ok_or_else(|| Error::corrupt(format!("log entry id {entry:?}")))?;
+    Event::read(id, tail).map_err(|error| Error::corrupt(format!("event {id}: {error}")))
 }

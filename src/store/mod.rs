@@ -1,9 +1,9 @@
-//! Redis: the only module that names `redis` and `deadpool_redis`.
+//! The store on Redis. Only this module uses `redis` and `deadpool_redis`.
 //!
-//! Invariants: every change of a task is one script, which moves the task, writes its record and
-//! appends the event, or does nothing. The clock is Redis's. Scripts go over one shared connection that
-//! reconnects by itself; long reads (lists, the doctor) over a small pool, so that a large answer never
-//! delays a claim; doorbells over a connection of their own.
+//! Every change of a task is one script. It moves the task, writes its record and appends the
+//! event, or it does nothing. The clock is the one of Redis. Scripts share one connection that
+//! reconnects by itself. Long reads (lists, the doctor) use a small pool, so that a large answer
+//! never delays a claim. Notifications have a connection of their own.
 
 mod agents;
 mod answers;
@@ -59,7 +59,7 @@ pub use doctor::{Examination, Finding, Remedy};
 pub use error::Error;
 pub use examiner::{Rounds, Turn};
 use keys::Keys;
-use link::Link;
+use link::{Link, pause_before_repeat};
 pub use log::{Latest, LogBounds, LogPart};
 pub use probe::Spent;
 use replicas::Replicas;
@@ -69,46 +69,43 @@ pub use sweeps::Sweep;
 pub use tasks::{Gate, NewRecord, ParentState, Parts, SubmitAnswer};
 pub use wake::Bells;
 
-/// Who acts when no caller does: the duties.
+/// The actor of changes that no caller requests, such as those of the background workers.
 pub use crate::domain::principal::ORCHESTRATOR;
 
-/// How often a call whose answer was lost with its connection is sent again. Scripts are safe to repeat.
-const REPEATS: u32 = 3;
-
-/// How many MiB of answers with stored texts one process has on their way at once; more wait their turn.
+/// How many MiB of answers with stored texts one process reads at the same time. More calls wait.
 const ANSWERS_MIB: u32 = 64;
 
-/// The store. Cheap to clone; clones share connections and clock.
+/// The store. A clone is cheap and shares the connections and the clock of the original.
 #[derive(Clone)]
 pub struct Store {
     hot: Link,
     cold: deadpool_redis::Pool,
     bells: Bells,
     client: redis::Client,
-    /// None: the primary's word is enough.
+    /// Confirms writes by replicas. `None` if the primary's confirmation is enough.
     replicas: Option<Replicas>,
     shared: Arc<Shared>,
-    /// The way to the primary that the Sentinels name; none: the address is Redis's own.
+    /// The relay to the primary that the Sentinels name. `None` if the URL is the address of Redis.
     _relay: Option<Arc<sentinel::Relay>>,
-    /// Watches whether Redis is the one that it was; ends with the last clone that has it.
+    /// The task that checks whether Redis still holds the same data. It ends with the last clone.
     _watch: Option<Arc<JoinSet<()>>>,
 }
 
 struct Shared {
     settings: Settings,
-    /// MiB of answers with stored texts that may be on their way over the shared connection.
+    /// Permits in MiB for answers with stored texts over the shared connection.
     answers: Semaphore,
     keys: Keys,
-    /// What tests add to Redis's clock, ms.
+    /// The offset that tests add to the clock of Redis, in milliseconds.
     clock_offset: AtomicI64,
-    /// Milliseconds after `opened` at which Redis last answered.
+    /// When Redis last answered, in milliseconds after `opened`.
     answered_at: AtomicU64,
     opened: Instant,
-    /// Where the next walk over the partitions starts, so that none is always first.
+    /// The partition that the next iteration begins with, so that none is always first.
     turn: AtomicU64,
-    /// The live end of the log, once somebody reads it.
+    /// The reader of new events. Empty until the first subscription.
     tail: log::TailCell,
-    /// Rings when the log has grown.
+    /// Wakes when the log has grown.
     log_bell: Arc<tokio::sync::Notify>,
     watch: watch::Watch,
     health: health::Health,
@@ -138,7 +135,7 @@ impl Shared {
         };
         match call("EVALSHA", &script.digest).query_async(connection).await {
             Err(error) if error.kind() == redis::ServerErrorKind::NoScript.into() => {
-                // EVAL both runs and loads it.
+                // `EVAL` runs the script and loads it too.
                 call("EVAL", &script.text).query_async(connection).await
             }
             answer => answer,
@@ -147,13 +144,15 @@ impl Shared {
 }
 
 impl Store {
-    /// Connects, and checks that the keyspace is one that this program may work on.
+    /// Connects to Redis and checks that this version can use the keyspace.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] if Redis cannot be reached or takes no writes now, [`Error::Unusable`] if its version,
-    /// its user's permissions or our settings do not do, [`Error::Layout`] if the keyspace was written with another
-    /// number of partitions or by an incompatible version.
+    /// * [`Error::Unavailable`] if Redis cannot be reached or accepts no writes now.
+    /// * [`Error::Unusable`] if its version, the permissions of its user or the settings are
+    ///   unsuitable.
+    /// * [`Error::Layout`] if the keyspace has another number of partitions or an incompatible
+    ///   version.
     pub async fn open(settings: Settings) -> Result<Self, Error> {
         let (client, relay) = connect::open_client(&settings)?;
         let patience = connect::patience(&settings);
@@ -196,45 +195,46 @@ impl Store {
         Ok(store)
     }
 
-    /// The names of this deployment's keys and channels.
     fn keys(&self) -> &Keys {
         &self.shared.keys
     }
 
-    /// The doorbells.
+    /// Returns the notifier, through which callers wait for work and for the end of tasks.
     pub fn bells(&self) -> &Bells {
         &self.bells
     }
 
-    /// Every partition, each walk beginning at another one.
+    /// Returns every partition. Each call begins with another one, so that none is always first.
     pub fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
         let count = u64::from(self.shared.settings.partitions);
         let first = self.shared.turn.fetch_add(1, Ordering::Relaxed);
         (0..count).map(move |nth| Partition(((first + nth) % count) as u8))
     }
 
-    /// The partition that `hash` falls into.
+    /// Returns the partition that `hash` belongs to.
     pub fn partition_of(&self, hash: u64) -> Partition {
         Partition((hash % u64::from(self.shared.settings.partitions)) as u8)
     }
 
-    /// Whether an id of `partition` can exist here.
+    /// Returns whether `partition` exists in this deployment, so that ids can name it.
     pub fn has(&self, partition: Partition) -> bool {
         u16::from(partition.0) < self.shared.settings.partitions
     }
 
-    /// Moves the clock that this store's scripts see; for tests of leases, deadlines and retention.
+    /// Moves the clock of this store's scripts forward, for tests of leases, deadlines and
+    /// retention.
     pub fn advance(&self, by: Duration) {
         self.shared.clock_offset.fetch_add(by.as_millis() as i64, Ordering::Relaxed);
     }
 
-    /// How long ago Redis last answered.
+    /// Returns the time since the last answer of Redis.
     pub fn last_answer(&self) -> Duration {
         let at = Duration::from_millis(self.shared.answered_at.load(Ordering::Relaxed));
         self.shared.opened.elapsed().saturating_sub(at)
     }
 
-    /// One round trip that writes nothing; returns the store's time in ms.
+    /// Returns the store's time in milliseconds since 1970, with one round trip that writes
+    /// nothing.
     pub async fn now(&self) -> Result<u64, Error> {
         let mut cmd = redis::cmd("TIME");
         let (seconds, micros): (u64, u64) = self.query("time", &mut cmd).await?;
@@ -244,8 +244,8 @@ impl Store {
 
     /// Runs a script in one partition.
     ///
-    /// A call whose connection broke is sent again, marked as such: whether the first one ran is unknown,
-    /// and the scripts find out.
+    /// If the connection breaks, the call is sent again and marked as a repetition. It is unknown
+    /// whether the first call ran; the scripts find out.
     async fn run<T: FromRedisValue>(
         &self,
         script: &Script,
@@ -255,14 +255,15 @@ impl Store {
     ) -> Result<T, Error> {
         self.admit()?;
         let mut connection = self.hot.clone();
-        let (mut repeats, mut doubt) = (0, None);
+        let mut repeats = 0;
+        let mut doubt = None;
         loop {
             let call =
                 self.shared.evaluate(&mut connection, script, partition, actor, &args, repeats > 0);
             let answer = call.await;
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
                 self.shared.health.note(script.name, &answer);
-                // That nobody is there now does not say that the first call did not run.
+                // A refused connection does not prove that the first call did not run.
                 return self.heard(script.name, answer.map_err(|error| doubt.unwrap_or(error)));
             };
             doubt = doubt.or(answer.err().filter(|error| !error.is_connection_refusal()));
@@ -270,11 +271,11 @@ impl Store {
         }
     }
 
-    /// Room for an answer of up to `bytes`, for as long as it is kept: until the answer is read.
+    /// Waits until an answer of up to `bytes` may be read. The permit lasts until it is dropped.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] if there is none within the time that an answer may take.
+    /// [`Error::Busy`] if there is no room within the time limit of an answer.
     async fn room_for(
         &self,
         operation: &'static str,
@@ -288,7 +289,7 @@ impl Store {
         }
     }
 
-    /// Runs a script that also writes into the audit log, and so wants to know who calls, and from where.
+    /// Runs a script that also writes to the audit log, so it gets the caller's role and origin.
     async fn commit_audited<T: FromRedisValue>(
         &self,
         script: &'static Script,
@@ -300,7 +301,7 @@ impl Store {
         self.commit(script, partition, &caller.to_string(), args).await
     }
 
-    /// Runs a script that answers at length, over the pool.
+    /// Runs a script with a long answer over the pool.
     async fn run_cold<T: FromRedisValue>(
         &self,
         script: &Script,
@@ -326,13 +327,14 @@ impl Store {
         self.cold.get().await.map_err(|source| Error::NoConnection { operation, source })
     }
 
-    /// One command that is safe to repeat.
+    /// Sends one command that is safe to repeat.
     async fn query<T: FromRedisValue>(
         &self,
         operation: &'static str,
         cmd: &mut Cmd,
     ) -> Result<T, Error> {
-        let (mut connection, mut repeats) = (self.hot.clone(), 0);
+        let mut connection = self.hot.clone();
+        let mut repeats = 0;
         loop {
             let answer = cmd.query_async(&mut connection).await;
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
@@ -342,13 +344,14 @@ impl Store {
         }
     }
 
-    /// Several commands in one round trip, each safe to repeat.
+    /// Sends several commands, each safe to repeat, in one round trip.
     async fn query_all<T: FromRedisValue>(
         &self,
         operation: &'static str,
         pipe: &redis::Pipeline,
     ) -> Result<T, Error> {
-        let (mut connection, mut repeats) = (self.hot.clone(), 0);
+        let mut connection = self.hot.clone();
+        let mut repeats = 0;
         loop {
             let answer = pipe.query_async(&mut connection).await;
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
@@ -370,25 +373,7 @@ impl Store {
     }
 }
 
-/// How long to wait before a call is sent again, whose connection broke before the answer came; none: it is not.
-fn pause_before_repeat<T>(answer: &redis::RedisResult<T>, repeats: &mut u32) -> Option<Duration> {
-    let error = answer.as_ref().err()?;
-    let is_broken = error.is_connection_dropped() || (error.is_io_error() && !error.is_timeout());
-    if !is_broken || *repeats >= REPEATS {
-        return None;
-    }
-    *repeats += 1;
-    // Nobody there: spread out, so that a Redis that comes back is not met by everybody at once. A connection that
-    // was only cut is replaced at once, before the new one is cut too.
-    let is_away = error.is_connection_refusal();
-    Some(Duration::from_millis(if is_away {
-        fastrand::u64(10..40) << *repeats
-    } else {
-        fastrand::u64(0..4)
-    }))
-}
-
-/// The arguments of a script, from `ARGV[5]` on. A bare command: only its arguments are used.
+/// Returns an empty list for the arguments of a script, from `ARGV[5]` on.
 fn args() -> Cmd {
     Cmd::new()
 }

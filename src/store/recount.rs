@@ -1,8 +1,9 @@
-//! Whether the counters of open tasks are right, counted without stopping the fleet.
+//! Checks the counters of open tasks while agents keep working.
 //!
-//! The counters are read at one moment; then every record is asked, whenever its turn comes, whether its task was open
-//! just before that moment: timelines tell. What the counters were off by then they are off by still, because each
-//! move changes counter and truth alike, so the difference is simply added.
+//! The counters are read at one moment. Then each record is asked whether its task was open just
+//! before that moment, which its timeline shows. Each move changes the counter and the state
+//! together, so a counter that was wrong by some number at that moment is still wrong by the same
+//! number. The difference is simply added.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -13,23 +14,25 @@ use crate::domain::task::Millis;
 use super::doctor::{Finding, Remedy, unexaminable};
 use super::{Error, Store, args, script};
 
-/// How many records are asked in one call.
+/// How many records one call asks.
 const PIECE: usize = 200;
 
-/// How often a moment is tried in which nothing was written yet: a timeline knows milliseconds, and a move in the very
-/// one of the count could have come before or after it. A fleet that writes ten times in each leaves one in ten.
+/// How often to try for a moment in which nothing was written yet: timelines have milliseconds, and
+/// a move in the millisecond of the count could be before or after it. With ten writes per
+/// millisecond one try in ten succeeds.
 const TRIES: u32 = 500;
 
-/// What the counters of a partition say at one moment.
+/// The counters of a partition at one moment.
 struct Count {
     at: Millis,
     counted: BTreeMap<String, i64>,
-    /// How many tasks stand in sets of open states.
+    /// How many tasks are in the sets of open states.
     standing: i64,
 }
 
 impl Store {
-    /// Whether the counters of open tasks agree in sum with the sets, at a constant cost.
+    /// Checks whether the sum of the counters of open tasks equals the size of the sets, at a
+    /// constant cost. Returns `None` if it does.
     pub async fn examine_sum(&self, partition: Partition) -> Result<Option<Finding>, Error> {
         let (count, _) = self.count(partition).await?;
         let counted = count.counted.values().sum::<i64>();
@@ -41,7 +44,7 @@ impl Store {
         }))
     }
 
-    /// What is wrong with the counters of open tasks, priority by priority, and puts it right if `is_repair`. Looks at
+    /// Checks the counter of open tasks of each priority, and corrects it if `is_repair`. Reads
     /// every record.
     pub async fn recount(
         &self,
@@ -58,7 +61,7 @@ impl Store {
         is_repair: bool,
     ) -> Result<Vec<Finding>, Error> {
         let Some(count) = self.count_cleanly(partition).await? else {
-            // Too busy a moment to be sure of anything: the sum is checked all the same.
+            // Too many writes for a clean count. The check of the sum is possible all the same.
             return Ok(self.examine_sum(partition).await?.into_iter().collect());
         };
         let mut open: BTreeMap<String, i64> =
@@ -74,9 +77,9 @@ impl Store {
             let mut connection = self.cold_connection("recount").await?;
             let answer = cmd.query_async(&mut connection).await;
             let (next, records): (u64, Vec<String>) = self.heard("recount", answer)?;
-            // A scan may give the same field twice.
-            let new = |id: &&String| id.parse().is_ok_and(|id| seen.insert(id));
-            let ids: Vec<_> = records.iter().step_by(2).filter(new).collect();
+            // A scan may return the same field twice.
+            let ids = records.iter().step_by(2);
+            let ids: Vec<_> = ids.filter(|id| id.parse().is_ok_and(|id| seen.insert(id))).collect();
             for piece in ids.chunks(PIECE) {
                 let mut args = args();
                 args.arg(count.at).arg(piece);
@@ -123,14 +126,15 @@ impl Store {
             let remedy = if is_corrected {
                 Remedy::Mended("corrected".to_owned())
             } else {
-                Remedy::Left("another doctor corrected it meanwhile; look again".to_owned())
+                Remedy::Left("another doctor corrected it at the same time; run again".to_owned())
             };
             findings.iter_mut().for_each(|finding| finding.remedy = Some(remedy.clone()));
         }
         Ok(findings)
     }
 
-    /// The counters at a moment in which nothing else was written; none: there was no such moment.
+    /// Returns the counters at a moment in which nothing else was written. `None` if no try
+    /// succeeded.
     async fn count_cleanly(&self, partition: Partition) -> Result<Option<Count>, Error> {
         for _ in 0..TRIES {
             let (count, is_fresh) = self.count(partition).await?;

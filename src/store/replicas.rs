@@ -1,9 +1,9 @@
-//! Writes that replicas must have before anybody is told that they are done: `store.wait_replicas`.
+//! Writes that replicas must confirm before the caller gets an answer: `store.wait_replicas`.
 //!
-//! `WAIT` speaks of what came before it, and blocks its connection. So these writes have a connection of their own,
-//! on which they take turns: the calls that have gathered are sent together, then one `WAIT` speaks for all of them. A
-//! connection that breaks in between is not replaced before the `WAIT`: what another server's replicas have says
-//! nothing about these writes.
+//! `WAIT` is about the writes before it, and blocks its connection. So these writes have a
+//! connection of their own and go in batches: the waiting calls are sent together, then one `WAIT`
+//! counts for all of them. If the connection breaks in between, it is not replaced before the
+//! `WAIT`: the replicas of another server say nothing about these writes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,15 @@ use tokio::task::JoinSet;
 use crate::domain::ids::Partition;
 
 use super::answers::wants_another_connection;
+use super::link::pause_before_repeat;
 use super::script::Script;
-use super::{Error, Shared, Store, connect, pause_before_repeat};
+use super::{Error, Shared, Store, connect};
 
-/// How many calls take one turn: as many as may meet, because a turn in which the replicas do not answer takes all
-/// of `wait_timeout_ms`.
+/// How many calls one batch has: as many as may come together, because a batch whose replicas do
+/// not answer takes all of `wait_timeout_ms`.
 const TURN: usize = 1_024;
 
-/// The connection of writes that replicas must have. Cheap to clone.
+/// The connection of writes that replicas must confirm. A clone is cheap.
 #[derive(Clone)]
 pub(super) struct Replicas {
     calls: mpsc::Sender<Call>,
@@ -32,7 +33,7 @@ pub(super) struct Replicas {
     _turns: Arc<JoinSet<()>>,
 }
 
-/// What a script answered, and how many replicas have what it wrote.
+/// The answer of a script, and how many replicas have its writes.
 type Written = (Value, u16);
 
 struct Call {
@@ -54,7 +55,8 @@ impl Replicas {
 }
 
 impl Store {
-    /// Runs a script whose effect somebody is told of, and returns once `store.wait_replicas` replicas have it.
+    /// Runs a script whose result a caller gets, and returns when `store.wait_replicas` replicas
+    /// have its writes.
     pub(super) async fn commit<T: FromRedisValue>(
         &self,
         script: &'static Script,
@@ -69,14 +71,20 @@ impl Store {
         let mut repeats = 0;
         let answer = loop {
             let (answer, answered) = oneshot::channel();
-            let (actor, args, is_again) = (actor.to_owned(), args.clone(), repeats > 0);
-            // The turns go on for as long as this store lives, so somebody answers.
-            let _ = replicas
-                .calls
-                .send(Call { script, partition, actor, args, is_again, answer })
-                .await;
-            let gone = || RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-            let answer = answered.await.unwrap_or_else(|_| Err(gone()));
+            let call = Call {
+                script,
+                partition,
+                actor: actor.to_owned(),
+                args: args.clone(),
+                is_again: repeats > 0,
+                answer,
+            };
+            // The task that answers lives as long as this store, so sending cannot fail.
+            let _ = replicas.calls.send(call).await;
+            let answer = answered.await.unwrap_or_else(|_| {
+                let gone = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+                Err(RedisError::from(gone))
+            });
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else { break answer };
             tokio::time::sleep(pause).await;
         };
@@ -90,7 +98,7 @@ impl Store {
     }
 }
 
-/// Answers calls for as long as there may be any.
+/// Answers calls until the store is dropped.
 async fn take_turns(client: redis::Client, shared: Arc<Shared>, mut asked: mpsc::Receiver<Call>) {
     let mut known = None;
     let mut calls = Vec::new();
@@ -108,7 +116,7 @@ async fn take_turns(client: redis::Client, shared: Arc<Shared>, mut asked: mpsc:
         known = open.ok().filter(|_| is_whole);
         let reached = reached.unwrap_or(0);
         for (call, answer) in calls.drain(..).zip(answers) {
-            // Whoever no longer waits has hung up; the write is done all the same.
+            // A caller that gave up gets no answer. Its write is done all the same.
             let _ = call.answer.send(answer.map(|value| (value, reached)));
         }
     }
@@ -119,10 +127,12 @@ async fn connect(client: &redis::Client, shared: &Shared) -> RedisResult<Multipl
     client.get_multiplexed_async_connection_with_config(&patience).await
 }
 
-/// Sends all calls, then asks how many replicas have what they wrote; an error there means that nobody knows.
+/// Sends all calls, then asks how many replicas have their writes. An error of that part means that
+/// the number is unknown.
 ///
-/// A repeated call may write nothing and rely on what another connection wrote. From Redis 7.2 on `WAIT` looks only as
-/// far as the last write of its own connection, so a message that is replicated goes before it.
+/// A repeated call may write nothing and depend on a write of another connection. From Redis 7.2 on
+/// `WAIT` counts only up to the last write of its own connection, so a replicated message goes
+/// before it.
 async fn turn(
     connection: &MultiplexedConnection,
     shared: &Shared,

@@ -1,4 +1,4 @@
-//! The figures that the scripts count for each hour.
+//! Reads the figures that the scripts count for each hour.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,14 +11,15 @@ use crate::domain::task::Priority;
 
 use super::{Error, Store};
 
-/// How many hours are read in one round trip.
+/// How many hours one round trip reads.
 const PIECE: usize = 24;
 
-/// How many figures of an hour are read at once.
+/// How many figures of an hour one call reads, about.
 const FIELDS: usize = 1_000;
 
 impl Store {
-    /// What a partition counted in `hours`, numbered since 1970: each group, figure and count.
+    /// Returns what a partition counted in `hours`, numbered since 1970: each group with the name
+    /// of a figure and its count.
     pub async fn counted(
         &self,
         partition: Partition,
@@ -27,7 +28,7 @@ impl Store {
         let mut counted = Vec::new();
         let hours: Vec<_> = hours.collect();
         for piece in hours.chunks(PIECE) {
-            // A scan may give the same field twice.
+            // A scan may return the same field twice.
             let mut found: HashMap<(u64, String), u64> = HashMap::new();
             let mut open: Vec<(u64, u64)> = piece.iter().map(|hour| (*hour, 0)).collect();
             while !open.is_empty() {
@@ -55,7 +56,7 @@ impl Store {
     }
 }
 
-/// Reads `<agent> <type> <priority> <figure>`; a figure may have two words.
+/// Reads `<agent> <type> <priority> <figure>`. A figure may have two words.
 fn read(field: &str) -> Option<(Group, &str)> {
     let mut words = field.splitn(4, ' ');
     let agent = Name::from_str(words.next()?).ok()?;

@@ -1,4 +1,4 @@
-//! The Lua scripts: each file of `lua/` with what it needs in front.
+//! The Lua scripts: each file of `lua/` with the shared parts that it needs before it.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use crate::domain::task::{Priority, TIMELINE, TIMELINE_BYTES};
 
 use super::keys;
 
-/// What every script begins with.
+/// The parts that every script begins with.
 const COMMON: [&str; 4] = [
     include_str!("lua/prelude.lua"),
     include_str!("lua/clocks.lua"),
@@ -27,15 +27,15 @@ const AUDIT: &str = concat!(include_str!("lua/sha256.lua"), include_str!("lua/au
 
 /// A script that the store calls by its digest.
 pub struct Script {
-    /// The file's name without `.lua`; for errors and metrics.
+    /// The name of its file without `.lua`, for errors and metrics.
     pub name: &'static str,
-    /// What Redis runs.
+    /// The text that Redis runs, with all shared parts.
     pub text: String,
-    /// The SHA-1 of the text, in hexadecimal, by which Redis knows it.
+    /// The SHA-1 of the text, in hexadecimal, by which Redis finds the script.
     pub digest: String,
 }
 
-/// Whether a script may run while Redis is out of memory: those that only move or free may.
+/// Whether a script may run while Redis is out of memory. Scripts that only move or free may.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Memory {
     Takes,
@@ -49,7 +49,7 @@ impl Script {
         } else {
             "#!lua\n"
         });
-        // Whatever a script does to a task, the task's clocks may have passed something before.
+        // Before any change of a task, its clocks may have passed a threshold.
         text.push_str(&tables(&[&[Verb::Warn, Verb::Violate, Verb::Notify], verbs].concat()));
         for part in COMMON.iter().chain(parts) {
             text.push_str(part);
@@ -59,17 +59,14 @@ impl Script {
     }
 }
 
-/// The rows of the state machine that a script needs, as Lua.
+/// Returns the rows of the state machine that a script needs, as Lua.
 fn tables(verbs: &[Verb]) -> String {
-    let set = |states: &mut dyn Iterator<Item = State>| {
-        let words: Vec<_> = states.map(|state| format!("{state}=true")).collect();
-        format!("{{{}}}", words.join(","))
-    };
     let mut lua = String::from("local RULES = {");
     for verb in verbs {
         let rule = verb.rule();
-        let (from, to) = (set(&mut rule.from.iter().copied()), set(&mut rule.to.iter().copied()));
-        // Writing to a String cannot fail.
+        let from = set(rule.from.iter().copied());
+        let to = set(rule.to.iter().copied());
+        // Writing to a `String` cannot fail.
         let _ = write!(lua, "{verb}={{from={from},to={to},event='{}'}},", rule.event);
     }
     let event_priority = Priority::ALL.map(|priority| {
@@ -78,15 +75,30 @@ fn tables(verbs: &[Verb]) -> String {
     let approvals = ApprovalStatus::ALL.map(|status| format!("{}=true", status.as_str()));
     let _ = writeln!(
         lua,
-        "}}\nlocal STATES = {}\nlocal TERMINAL = {}\nlocal PER_AGENT = {}\nlocal TIMELINE = {TIMELINE}\nlocal TIMELINE_BYTES = {TIMELINE_BYTES}\nlocal REPORT_KEPT = {REPORT_KEPT_S}\nlocal EVENT_PRIORITY = {{{}}}\nlocal APPROVALS = {{{}}}\nlocal HUMAN = {}",
-        set(&mut State::ALL.into_iter()),
-        set(&mut State::ALL.into_iter().filter(|state| state.is_terminal())),
-        set(&mut State::ALL.into_iter().filter(|state| keys::is_per_agent(*state))),
+        "}}\n\
+         local STATES = {}\n\
+         local TERMINAL = {}\n\
+         local PER_AGENT = {}\n\
+         local TIMELINE = {TIMELINE}\n\
+         local TIMELINE_BYTES = {TIMELINE_BYTES}\n\
+         local REPORT_KEPT = {REPORT_KEPT_S}\n\
+         local EVENT_PRIORITY = {{{}}}\n\
+         local APPROVALS = {{{}}}\n\
+         local HUMAN = {}",
+        set(State::ALL.into_iter()),
+        set(State::ALL.into_iter().filter(|state| state.is_terminal())),
+        set(State::ALL.into_iter().filter(|state| keys::is_per_agent(*state))),
         event_priority.join(","),
         approvals.join(","),
         Role::HUMAN.rank(),
     );
     lua
+}
+
+/// Returns a Lua table with these states as keys.
+fn set(states: impl Iterator<Item = State>) -> String {
+    let words: Vec<_> = states.map(|state| format!("{state}=true")).collect();
+    format!("{{{}}}", words.join(","))
 }
 
 macro_rules! scripts {
@@ -97,7 +109,7 @@ macro_rules! scripts {
                     &[$($part,)* include_str!(concat!("lua/", $file, ".lua"))])
             });
         )*
-        /// Every script, for tests and for loading them at start.
+        /// Every script, for tests and to load them at the start.
         pub static ALL: &[&LazyLock<Script>] = &[$(&$constant),*];
     };
 }
@@ -147,7 +159,7 @@ mod tests {
     use super::*;
     use crate::domain::lifecycle::RULES;
 
-    /// What a script may ask before its first write, and write.lua after it.
+    /// The commands that a script may use to read before its first write, and `write.lua` after it.
     const READS: [&str; 23] = [
         "EXISTS",
         "GET",
@@ -222,7 +234,8 @@ mod tests {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
-    /// Reads of all that a key holds, by file: of keys whose fields are few and are not named by clients.
+    /// Commands that read a whole key, by file. The key has few fields, and clients do not name
+    /// them.
     const WHOLE: [(&str, &str, &str); 7] = [
         ("approval.lua", "HGETALL", "an approval has some twenty fields"),
         ("count.lua", "HGETALL", "there are four priorities"),
@@ -233,8 +246,8 @@ mod tests {
         ("stats.lua", "HGETALL", "there are four priorities"),
     ];
 
-    /// Clients choose the names of workers, and with `agents.allow_unrouted` those of agents: a read without a bound
-    /// would let them choose how long a script takes.
+    /// Clients choose the names of workers, and with `agents.allow_unrouted` those of agents. With
+    /// a read without a bound they would also choose how long a script takes.
     #[test]
     fn no_script_reads_or_removes_more_than_a_bounded_part_of_what_clients_name() {
         let whole = ["HGETALL", "SMEMBERS", "HKEYS", "HVALS", "KEYS", "SUNION", "SINTER", "SORT"];
@@ -251,7 +264,7 @@ mod tests {
         let mut wrong = Vec::new();
         for (file, code) in files() {
             for (nth, line) in code.iter().enumerate() {
-                // A call may go on in the next line.
+                // A call may continue in the next line.
                 let next = code.get(nth + 1).map(String::as_str).unwrap_or_default();
                 let call = format!("{line} {next}");
                 let names = |command: &str| line.contains(&format!("'{command}'"));
@@ -275,7 +288,7 @@ mod tests {
     fn every_script_that_takes_a_report_asks_whose_it_is() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/lua");
         for script in ALL {
-            // The reaper's is no report: the lease is over.
+            // The reaper sends no report: the lease is over.
             let is_report = |verb: &&Verb| {
                 verb.rule().from == [State::InProgress] && ![Verb::Reap, Verb::Retry].contains(verb)
             };

@@ -1,8 +1,9 @@
-//! Redis behind Sentinel: a socket of our own that always leads to the primary that the Sentinels name.
+//! Redis behind Sentinel: a local socket that always leads to the primary that the Sentinels name.
 //!
-//! The clients of this layer know one address each, so they get one: a Unix socket that nobody else may reach. For each
-//! connection to it the Sentinels are asked, and as soon as they name another primary every connection is cut. What was
-//! under way is then a call whose connection broke, and takes the path of all such calls.
+//! The clients of this module know one address each, so they get one: a Unix socket that only this
+//! process can reach. For each connection to it the relay asks the Sentinels. As soon as they name
+//! another primary, it closes every connection. A call that was under way then has a broken
+//! connection, and is handled like any other such call.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisResult};
+use redis::{
+    ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
+};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
@@ -19,29 +22,29 @@ use tokio_util::sync::CancellationToken;
 
 use crate::runtime::scratch::Scratch;
 
-/// What the URL begins with. The form is Lettuce's:
+/// The scheme of the URL. The form is that of Lettuce:
 /// `redis-sentinel://[[user:]password@]host[:port][,host[:port]…][/db][?sentinel_password=…]#name`.
 pub const SCHEME: &str = "redis-sentinel://";
 
-/// Where a Sentinel listens unless the URL says otherwise.
+/// The port of a Sentinel, unless the URL has one.
 const PORT: u16 = 26_379;
 
-/// How long one Sentinel may take before the next is asked.
+/// How long one Sentinel may take to answer before the relay asks the next.
 const LIMIT: Duration = Duration::from_millis(500);
 
-/// How often they are asked whether the primary is another one.
+/// How often the relay asks the Sentinels whether the primary has changed.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What a `redis-sentinel://` URL says.
+/// The parts of a `redis-sentinel://` URL.
 #[derive(Debug)]
 struct Target {
     sentinels: Vec<redis::Client>,
-    /// User, password and database for the primary; the address is not one.
+    /// User, password and database of the primary. The address in it is a placeholder.
     primary: ConnectionInfo,
     name: String,
 }
 
-/// The way to the primary. It ends, and everything that goes over it, when it is dropped.
+/// The relay to the primary. When it is dropped, its connections end too.
 pub(super) struct Relay {
     socket: PathBuf,
     primary: ConnectionInfo,
@@ -51,10 +54,11 @@ pub(super) struct Relay {
 
 struct Shared {
     target: Target,
-    /// The Sentinel that answered last, which is asked first: one that is away would cost each connection its [`LIMIT`].
+    /// The Sentinel that answered last. It is asked first: an unavailable one would delay each
+    /// connection by [`LIMIT`].
     answers: AtomicUsize,
     connect_limit: Duration,
-    /// The primary that was named last, and what cuts the connections to it.
+    /// The primary that was named last, and the token that closes the connections to it.
     current: Mutex<(Option<Address>, CancellationToken)>,
 }
 
@@ -62,11 +66,10 @@ type Address = (String, u16);
 
 impl Target {
     fn parse(url: &str) -> RedisResult<Self> {
-        let fault = |what: &'static str| (ErrorKind::InvalidClientConfig, what);
-        let rest = url.strip_prefix(SCHEME).ok_or(fault("not a Sentinel URL"))?;
+        let rest = url.strip_prefix(SCHEME).ok_or_else(|| fault("not a Sentinel URL"))?;
         let (rest, name) = rest
             .rsplit_once('#')
-            .ok_or(fault("the primary's name is missing: `#name` at the end"))?;
+            .ok_or_else(|| fault("the primary's name is missing: `#name` at the end"))?;
         let (rest, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
         let (credentials, places) =
             rest.rsplit_once('@').map_or(("", rest), |(user, places)| (user, places));
@@ -74,7 +77,7 @@ impl Target {
         let password = match query.split_once('=') {
             None if query.is_empty() => "",
             Some(("sentinel_password", password)) if !password.contains('&') => password,
-            _ => return Err(fault("the query may only be `sentinel_password=…`").into()),
+            _ => return Err(fault("the query may only be `sentinel_password=…`")),
         };
         let sentinels = hosts.split(',').map(|host| {
             let has_port =
@@ -84,9 +87,9 @@ impl Target {
         });
         let sentinels = sentinels.collect::<RedisResult<Vec<_>>>()?;
         if name.is_empty() {
-            return Err(fault("the primary's name is missing: `#name` at the end").into());
+            return Err(fault("the primary's name is missing: `#name` at the end"));
         }
-        // As in Lettuce: without a colon it is a password.
+        // As in Lettuce, credentials without a colon are a password.
         let credentials = if credentials.contains(':') {
             credentials.to_owned()
         } else {
@@ -97,13 +100,17 @@ impl Target {
     }
 }
 
-/// Whether the client can be opened with this URL.
+/// Returns whether the client can use this URL.
 pub(super) fn is_usable(url: &str) -> bool {
     Target::parse(url).is_ok()
 }
 
+fn fault(what: &'static str) -> RedisError {
+    (ErrorKind::InvalidClientConfig, what).into()
+}
+
 impl Relay {
-    /// Opens the socket. Whether anybody is behind it shows with the first connection.
+    /// Opens the socket. The first connection shows whether a primary can be reached.
     pub(super) fn open(url: &str, connect_limit: Duration) -> RedisResult<Self> {
         let target = Target::parse(url)?;
         let scratch = Scratch::new()?;
@@ -122,17 +129,19 @@ impl Relay {
         Ok(Self { socket, primary, _scratch: scratch, _tasks: tasks })
     }
 
-    /// What a client is to be opened with.
+    /// Returns the connection settings of the client of this relay.
     pub(super) fn connection_info(&self) -> ConnectionInfo {
         self.primary.clone().set_addr(ConnectionAddr::Unix(self.socket.clone()))
     }
 }
 
 impl Shared {
-    /// The primary that the next Sentinel names that answers.
+    /// Returns the primary that the first answering Sentinel names, and the token that closes
+    /// connections to it.
     async fn primary(&self) -> io::Result<(Address, CancellationToken)> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        let (sentinels, first) = (&self.target.sentinels, self.answers.load(Ordering::Relaxed));
+        let sentinels = &self.target.sentinels;
+        let first = self.answers.load(Ordering::Relaxed);
         for nth in (0..sentinels.len()).map(|nth| (first + nth) % sentinels.len()) {
             match timeout(LIMIT, self.ask(&sentinels[nth])).await {
                 Ok(Ok(Some(address))) => {
@@ -160,7 +169,8 @@ impl Shared {
         question.query_async(&mut connection).await
     }
 
-    /// Cuts what leads to another primary; returns what cuts the connections to this one.
+    /// Closes the connections to any other primary. Returns the token that closes the connections
+    /// to this one.
     fn note(&self, address: &Address) -> CancellationToken {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.0.as_ref() != Some(address) {
@@ -178,16 +188,16 @@ impl Shared {
         current.1.clone()
     }
 
-    /// Carries one connection for as long as it lasts.
+    /// Copies the bytes of one connection in both directions until it ends.
     async fn carry(&self, mut near: UnixStream) -> io::Result<()> {
         let (address, cut) = self.primary().await?;
         let connect =
             timeout(self.connect_limit, TcpStream::connect((address.0.as_str(), address.1)));
         let mut far = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        // Small messages, and the client has gathered them already.
+        // Messages are small, and the client batches them already.
         far.set_nodelay(true)?;
         tokio::select! {
-            // Either side may end it; neither needs to be told why.
+            // Either side may close the connection, and the other side needs no reason.
             carried = copy_bidirectional(&mut near, &mut far) => carried.map(|_| ()),
             () = cut.cancelled() => Ok(()),
         }
@@ -202,13 +212,13 @@ async fn accept(listener: UnixListener, shared: Arc<Shared>) {
                 Ok((near, _)) => {
                     let shared = Arc::clone(&shared);
                     wires.spawn(async move {
-                        // Whoever connected sees a connection that ended, and says so.
+                        // The client sees that its connection ended, and reports it.
                         if let Err(error) = shared.carry(near).await {
                             tracing::debug!(%error, "no way to the primary");
                         }
                     });
                 }
-                // Out of file descriptors, say: there may be some soon.
+                // The process may be out of file descriptors. Wait for free ones.
                 Err(_) => tokio::time::sleep(EVERY).await,
             },
             Some(_) = wires.join_next() => {}
@@ -216,10 +226,10 @@ async fn accept(listener: UnixListener, shared: Arc<Shared>) {
     }
 }
 
-/// Follows the Sentinels: a primary that hangs does not end its connections.
+/// Asks the Sentinels regularly: the connections to a primary that hangs do not end by themselves.
 async fn watch(shared: Arc<Shared>) {
     loop {
-        // Whoever needs the primary says that nobody names one.
+        // A call that needs the primary reports that no Sentinel names one.
         let _ = shared.primary().await;
         tokio::time::sleep(EVERY).await;
     }
@@ -238,10 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_the_sentinels_the_primary_and_what_opens_it() {
-        let target =
-            Target::parse("redis-sentinel://ops:s%40fe@one,two:1,[::1],[::1]:2/3?sentinel_password=x%26y#mymaster")
-                .unwrap();
+    fn a_url_gives_sentinels_primary_and_credentials() {
+        let target = Target::parse(
+            "redis-sentinel://ops:s%40fe@one,two:1,[::1],[::1]:2/3\
+                 ?sentinel_password=x%26y#mymaster",
+        )
+        .unwrap();
 
         assert_eq!(sentinels(&target), ["one:26379", "two:1", "::1:26379", "::1:2"]);
         let redis = target.primary.redis_settings();
@@ -268,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_says_too_little_or_too_much_is_refused() {
+    fn a_url_with_missing_or_unknown_parts_is_refused() {
         for url in [
             "redis-sentinel://one",
             "redis-sentinel://one#",

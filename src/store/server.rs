@@ -1,4 +1,4 @@
-//! Whether the server is one that this program may work on: its version, its settings, and what its user may do.
+//! Checks the server: its version, its settings and the permissions of its user.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use crate::domain::ids::Partition;
 
 use super::{Error, Finding, ORCHESTRATOR, Remedy, Store, answers, args, script};
 
-/// The oldest version whose scripts have flags and can ask what their user may do.
+/// The oldest version whose scripts have flags and can check permissions.
 const OLDEST: (u32, u32) = (7, 0);
 
-/// What a full Redis must do: refuse writes, not throw away what it holds.
+/// The eviction policy that Redis must have: a full Redis refuses writes and keeps its keys.
 const POLICY: &str = "noeviction";
 
-/// Every command that the store sends or runs in scripts, with the least arguments by which Redis knows which keys
-/// (`@`) and channels (`#`) it is about.
+/// Every command that the store or its scripts use, with the fewest arguments from which Redis
+/// knows the keys (`@`) and channels (`#`).
 const COMMANDS: &[&str] = &[
     "DEL @",
     "EVAL x 1 @",
@@ -77,52 +77,52 @@ const COMMANDS: &[&str] = &[
     "ZSCORE @ x",
 ];
 
-/// What the server says of itself.
+/// The server's own description of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Server {
     version: String,
-    /// What it does when it is full.
+    /// The eviction policy, `maxmemory-policy`. Empty if it is unknown.
     policy: String,
 }
 
 impl Server {
     fn read(info: &str) -> Self {
-        let text = |name| text(info, name).unwrap_or_default().to_owned();
-        Self { version: text("redis_version"), policy: text("maxmemory_policy") }
+        Self {
+            version: text(info, "redis_version").unwrap_or_default().to_owned(),
+            policy: text(info, "maxmemory_policy").unwrap_or_default().to_owned(),
+        }
     }
 
-    /// Why this program cannot work on it; `None`: it can.
+    /// Returns why this version cannot use the server. `None` if it can.
     fn fault(&self) -> Option<String> {
         let mut numbers = self.version.split('.').map_while(|number| number.parse::<u32>().ok());
         let version = (numbers.next()?, numbers.next().unwrap_or_default());
         let (major, minor) = OLDEST;
-        (version < OLDEST).then(|| {
-            format!(
-                "Redis {} is too old: {major}.{minor} or later is needed, or Valkey",
-                self.version
-            )
-        })
+        if version >= OLDEST {
+            return None;
+        }
+        Some(format!("Redis {} is too old: use {major}.{minor} or later, or Valkey", self.version))
     }
 
-    /// What an operator should change; `None`: nothing.
+    /// Returns a warning if Redis may evict keys. `None` if it may not, or if that is unknown.
     fn warning(&self) -> Option<String> {
         let is_known = !self.policy.is_empty() && self.policy != POLICY;
         is_known.then(|| {
             format!(
-                "Redis throws keys away when it is full (maxmemory-policy {}), and tasks with them",
+                "Redis evicts keys when it is full (maxmemory-policy {}), so tasks can get lost",
                 self.policy
             )
         })
     }
 }
 
-/// The value of a line of `INFO`.
+/// Returns the value of a line of `INFO`. `None` if there is no such line.
 pub(super) fn text<'i>(info: &'i str, name: &str) -> Option<&'i str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 impl Store {
-    /// Looks whether server, user and keyspace do, as the first thing.
+    /// Checks server, user and keyspace, before the first use of the store.
     pub(super) async fn begin(&self) -> Result<(), Error> {
         self.find_out().await.map_err(|error| self.at_start(error))
     }
@@ -133,7 +133,7 @@ impl Store {
             return Err(Error::Unusable { why });
         }
         if let Some(warning) = server.warning() {
-            tracing::warn!("{warning}; set it to {POLICY}");
+            tracing::warn!("{warning}; set maxmemory-policy to {POLICY}");
         }
         for partition in self.partitions() {
             self.try_out(partition).await?;
@@ -146,7 +146,8 @@ impl Store {
         Ok(Server::read(&info))
     }
 
-    /// Tries whether a write works in this partition and its user may do all that the store does; changes nothing.
+    /// Checks that Redis accepts writes in this partition, and that the user has all permissions.
+    /// Changes nothing.
     pub(super) async fn try_out(&self, partition: Partition) -> Result<(), Error> {
         let mut args = args();
         args.arg(COMMANDS);
@@ -155,7 +156,8 @@ impl Store {
         Ok(())
     }
 
-    /// How many notifications Redis did not let the scripts make since the store is there.
+    /// Returns how many notifications Redis refused to publish for the scripts, in the whole life
+    /// of the store.
     pub async fn refused_notifications(&self) -> Result<u64, Error> {
         let mut sum = 0;
         for partition in self.partitions() {
@@ -167,19 +169,14 @@ impl Store {
         Ok(sum)
     }
 
-    /// What an operator should change about the server, as a finding of the doctor.
+    /// Returns the warning about the server, if there is one, as a finding of the doctor.
     pub(super) async fn server_findings(&self, is_repair: bool) -> Result<Vec<Finding>, Error> {
-        let warning = self.server().await?.warning();
-        let left = || Remedy::Left(format!("set maxmemory-policy to {POLICY}"));
-        let finding = warning.map(|what| Finding {
-            subject: "redis".to_owned(),
-            what,
-            remedy: is_repair.then(left),
-        });
-        Ok(finding.into_iter().collect())
+        let Some(what) = self.server().await?.warning() else { return Ok(Vec::new()) };
+        let remedy = is_repair.then(|| Remedy::Left(format!("set maxmemory-policy to {POLICY}")));
+        Ok(vec![Finding { subject: "redis".to_owned(), what, remedy }])
     }
 
-    /// Permissions that are missing at the start are not waited for: the error says how to grant them.
+    /// Makes a missing permission fatal at the start, with an error that says how to grant it.
     fn at_start(&self, error: Error) -> Error {
         let source = match &error {
             Error::Unavailable { source, .. } if answers::of(source).word == "NOPERM" => source,
@@ -194,7 +191,7 @@ impl Store {
     }
 }
 
-/// The command that gives a user all that the store needs.
+/// Returns the command that gives a user all that the store needs.
 fn grant(user: &str, prefix: &str) -> String {
     format!("ACL SETUSER {user} ~{prefix}:* &{prefix}:* +@all -@admin -@dangerous +info")
 }
@@ -210,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_redis_and_one_that_evicts_are_told() {
+    fn an_old_redis_fails_and_an_evicting_one_warns() {
         for (version, is_too_old) in
             [("6.2.14", true), ("5.0", true), ("7.0.0", false), ("7.2.4", false), ("10.1", false)]
         {
@@ -221,7 +218,7 @@ mod tests {
         assert_eq!(Server::read("").fault(), None, "nothing is known of it");
     }
 
-    /// The words that follow `before` in the sources of this layer, up to a quotation mark.
+    /// Returns the words that follow `before` in the sources of this layer, up to a quotation mark.
     fn named_after(extension: &str, before: &str, quote: char) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store");
@@ -240,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_that_is_used_is_tried_at_the_start() {
+    fn every_used_command_is_checked_at_the_start() {
         let tried: BTreeSet<_> =
             COMMANDS.iter().map(|command| command.split(' ').next().unwrap().to_owned()).collect();
         let mut used = named_after("rs", "cmd(\"", '"');
@@ -249,12 +246,12 @@ mod tests {
         {
             used.extend(named_after("lua", before, '\''));
         }
-        // What finish() asks for the type of a key.
+        // `finish()` uses these, depending on the type of a key.
         used.extend(["HLEN", "SCARD", "XLEN", "ZCARD"].map(str::to_owned));
-        // Sent to Sentinels, or only by the bench.
+        // Only Sentinels or benchmarks get these commands.
         let others = ["SENTINEL", "FLUSHDB", "DBSIZE"];
         used.retain(|command| !others.contains(&command.as_str()));
         let missing: Vec<_> = used.difference(&tried).collect();
-        assert!(missing.is_empty(), "used, but not tried: {missing:?}");
+        assert!(missing.is_empty(), "used, but not checked: {missing:?}");
     }
 }

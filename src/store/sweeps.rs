@@ -1,4 +1,4 @@
-//! The store's side of the duties: each call moves at most one batch of one partition.
+//! The batches of the background workers: each call handles at most one batch of one partition.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use super::script::Script;
 use super::tasks::joined;
 use super::{Error, ORCHESTRATOR, Store, args, script};
 
-/// What one call of a duty did.
+/// The result of one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sweep {
-    /// How many tasks it took on.
+    /// How many tasks the batch handled.
     pub moved: usize,
-    /// In how long the next one falls due; none: nothing waits.
+    /// In how long the next task is due. `None` if no task waits.
     pub next_in: Option<Duration>,
 }
 
@@ -25,20 +25,20 @@ impl Sweep {
 }
 
 impl Store {
-    /// Puts up to `limit` pending tasks into their agents' subjects; returns how many it took.
+    /// Routes up to `limit` pending tasks to their agents' subjects. Returns how many it routed.
     pub async fn route(&self, partition: Partition, limit: u32) -> Result<usize, Error> {
         let mut args = args();
         args.arg(limit);
         self.run(&script::ROUTE, partition, ORCHESTRATOR, args).await
     }
 
-    /// Puts scheduled tasks whose time has come into the queue.
+    /// Makes up to `limit` scheduled tasks that are due pending.
     pub async fn promote(&self, partition: Partition, limit: u32) -> Result<Sweep, Error> {
         self.sweep(&script::PROMOTE, partition, limit).await
     }
 
-    /// Up to `limit` tasks of the partition that were cancelled and whose children are still to be looked at, each with
-    /// when that was, as the store says it.
+    /// Returns up to `limit` cancelled tasks of the partition whose children the cascade has not
+    /// handled yet, each with the time of its cancellation as the store has it.
     pub async fn cancelled_parents(
         &self,
         partition: Partition,
@@ -47,17 +47,19 @@ impl Store {
         let mut cmd = redis::cmd("ZRANGE");
         cmd.arg(self.keys().cascade(partition)).arg(0).arg(limit - 1).arg("WITHSCORES");
         let found: Vec<(String, String)> = self.query("cascade", &mut cmd).await?;
-        let read = |(id, at): (String, String)| {
+        let mut parents = Vec::new();
+        for (id, at) in found {
             let id = id.parse().map_err(|_| Error::corrupt(format!("member {id:?} of cascade")))?;
-            Ok((id, at))
-        };
-        found.into_iter().map(read).collect()
+            parents.push((id, at));
+        }
+        Ok(parents)
     }
 
-    /// Cancels those of up to `limit` children of `parent` in the partition, from the one numbered `from` on, that are to
-    /// end with it; returns how many it looked at.
+    /// Cancels those children of `parent` in the partition that end with it. Checks up to `limit`
+    /// of them, from the index `from` on, and returns how many it checked.
     ///
-    /// * `cancelled_at`: what [`Store::cancelled_parents`] said, once all children are done; in the parent's partition.
+    /// * `cancelled_at`: the time from [`Store::cancelled_parents`], in the last call for the
+    ///   parent, which goes to the parent's partition. `None` before.
     pub async fn cascade(
         &self,
         partition: Partition,
@@ -71,12 +73,16 @@ impl Store {
         self.run(&script::CASCADE, partition, ORCHESTRATOR, args).await
     }
 
-    /// Ends tasks whose approval nobody decided in time.
+    /// Handles up to `limit` approvals that were not decided in time, each of which escalates or
+    /// expires, and as many reminders that are due.
     pub async fn lapse(&self, partition: Partition, limit: u32) -> Result<Sweep, Error> {
         self.sweep(&script::LAPSE, partition, limit).await
     }
 
-    /// Announces what the clocks of up to `limit` tasks have passed, and does what their rules ask for.
+    /// Publishes the SLA thresholds that the clocks of up to `limit` tasks have passed, and runs
+    /// the actions of their rules.
+    ///
+    /// * `head_starts_ms`: the head starts of P0 to P3, in milliseconds.
     pub async fn deadlines(
         &self,
         partition: Partition,
@@ -99,11 +105,13 @@ impl Store {
         self.run(script, partition, ORCHESTRATOR, args).await.map(Sweep::new)
     }
 
-    /// Takes back up to `limit` tasks whose lease ended in silence.
+    /// Returns up to `limit` tasks with a lost lease to their subjects, or fails them.
     ///
-    /// * `session_ms`: how long after its last call a session of an agent counts as live; agents without one are gone.
     /// * `max_lost`: how many lost leases fail a task.
-    /// * `waits_ms`: the back-off after each number of failures, for attempts that ran out of their timeout.
+    /// * `waits_ms`: the back-off after each number of failures, for attempts that reached their
+    ///   timeout.
+    /// * `session_ms`: how long a session stays live after its last call. Expired sessions are
+    ///   deleted.
     pub async fn reap(
         &self,
         partition: Partition,
@@ -117,10 +125,11 @@ impl Store {
         self.run(&script::REAP, partition, ORCHESTRATOR, args).await.map(Sweep::new)
     }
 
-    /// Forgets tasks that ended longer than `kept_ms` ago, up to `limit` of each terminal state; returns how many tasks
-    /// and entries of the audit log went.
+    /// Deletes up to `limit` tasks of each final state that ended longer than `kept_ms` ago.
+    /// Returns how many tasks and entries of the audit log were deleted.
     ///
-    /// * `events_kept_ms`, `audit_kept_ms`: for how long the event log and the audit log are kept; older entries go too.
+    /// * `events_kept_ms`, `audit_kept_ms`: how long to keep the entries of the event log and of
+    ///   the audit log.
     pub async fn prune(
         &self,
         partition: Partition,

@@ -1,4 +1,4 @@
-//! Taking tasks in, reading, cancelling and requeueing them.
+//! Submits, reads, cancels and requeues tasks.
 
 use std::collections::HashMap;
 
@@ -6,80 +6,82 @@ use redis::Value;
 
 use crate::domain::approval::{OnExpiry, Terms};
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
-use crate::domain::lifecycle::{State, Verb};
+use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::principal::Principal;
-use crate::domain::sla::{Reached, Sla};
 use crate::domain::task::{Millis, NewTask, Start, Task};
 
 use super::codec::{self, Beside};
 use super::{Answer, Error, ORCHESTRATOR, Store, args, script};
 
-/// A submission with everything that was decided about it.
+/// A submission with everything that the engine decided about it.
 #[derive(Clone, Debug)]
 pub struct NewRecord {
-    /// Its id, which names its partition.
+    /// The id of the new task, which contains its partition.
     pub id: TaskId,
-    /// What was handed in.
+    /// The submission itself, with its payload byte for byte.
     pub new: NewTask,
-    /// By whom.
+    /// The caller that submitted it, such as `key:ops`.
     pub by: String,
-    /// Who will do it.
+    /// The agent that routing chose for it.
     pub agent: Name,
-    /// How much earlier than submitted it counts as.
+    /// How much earlier than its submission it counts in the queue, in milliseconds.
     pub head_start_ms: Millis,
-    /// The approval that it waits for.
+    /// The approval that it waits for. `None` if it needs none.
     pub gate: Option<Gate>,
-    /// Whether its clocks stand still while it waits for a human.
+    /// Whether its SLA clocks stop while it waits for a human.
     pub stands_while_blocked: bool,
-    /// What is done when its thresholds pass; see [`crate::domain::sla::actions`].
+    /// What to do when its SLA thresholds pass; see [`crate::domain::sla::actions`].
     pub actions: String,
-    /// Where its parent stands, where that lives in another partition than the task: as it was just now.
+    /// The state of its parent a moment ago, if the parent lives in another partition. `None` if it
+    /// lives in the same one.
     pub parent_elsewhere: Option<ParentState>,
-    /// The hash of the idempotency key and its owner, which names a key of the store.
+    /// The hash of the idempotency key and its owner, which is a part of a key in the store.
     pub key_hash: Option<String>,
 }
 
-/// Where a parent stands; none: there is no such task.
+/// The state of a parent. `None` if no task has its id.
 pub type ParentState = Option<State>;
-/// The parts of a task that may be large, and are only read where somebody asks for them.
+
+/// The parts of a task that may be large, and are read only if a caller asks for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
-    /// The payload, and of its approval the action, the payload as it was, and what differs.
+    /// Whether to read the payload, and of the approval its action, the original payload and the
+    /// differences.
     pub payload: bool,
-    /// The metadata.
+    /// Whether to read the metadata.
     pub metadata: bool,
-    /// The result.
+    /// Whether to read the result.
     pub result: bool,
 }
 
 impl Parts {
-    /// Everything.
+    /// Every part, as a call for a single task returns them.
     pub const ALL: Self = Self { payload: true, metadata: true, result: true };
 }
 
-/// About how many bytes a task has that is read alone; most have less, few much more.
+/// The size in bytes that is assumed of a single task. Most are smaller, few much larger.
 const READ_BYTES: usize = 2 << 20;
 
-/// An approval to be asked for.
+/// An approval to request with a task.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    /// Its id, in the partition of the task.
+    /// The id of the approval, in the partition of the task.
     pub id: ApprovalId,
-    /// Of the content; see [`crate::domain::content::Content::digest`].
+    /// The digest of the content; see [`crate::domain::content::Content::digest`].
     pub digest: String,
-    /// What asks for it, as approvers are shown.
+    /// The rule that requires it, in the words that approvers see.
     pub rule: String,
-    /// How it is decided.
+    /// The terms of the decision: levels, quorum, expiry and reminders.
     pub terms: Terms,
 }
 
 impl Gate {
-    /// What scripts are given of it, apart from id and digest; `approval.lua` says what stands where.
+    /// Returns the lines that scripts get of it, without id and digest; `approval.lua` lists them.
     ///
     /// # Errors
     ///
-    /// If the terms cannot be written as JSON.
+    /// [`Error::Corrupt`] if the terms cannot be written as JSON.
     pub fn lines(&self) -> Result<String, Error> {
         let Terms { levels, quorum, four_eyes, on_expiry, remind_every_ms } = &self.terms;
         let silence = if *on_expiry == OnExpiry::Hold { "hold" } else { "reject" };
@@ -87,29 +89,31 @@ impl Gate {
         let times: Vec<_> = levels.iter().map(|level| level.expires_after_ms.to_string()).collect();
         let terms = serde_json::to_string(&self.terms)
             .map_err(|error| Error::corrupt(format!("terms: {error}")))?;
-        let (four_eyes, times, rule) =
-            (u8::from(*four_eyes), times.join(","), codec::quote(&self.rule));
+        let four_eyes = u8::from(*four_eyes);
+        let times = times.join(",");
+        let rule = codec::quote(&self.rule);
         Ok(format!("{quorum}\n{four_eyes}\n{silence}\n{remind}\n{times}\n{terms}\n{rule}"))
     }
 }
 
-/// What became of one submission.
+/// The result of one submission.
 #[derive(Clone, Debug)]
 pub enum SubmitAnswer {
-    /// It is stored.
+    /// The task is stored, as this says.
     Created(Box<Task>),
-    /// Its idempotency key belongs to a task that was accepted before.
+    /// An earlier submission with the same idempotency key created this task.
     Replay(TaskId),
-    /// Its idempotency key came with another body.
+    /// The idempotency key was used with another body.
     Mismatch,
-    /// Its parent has ended in this state; none: there is no such task.
+    /// The parent has ended in this state. `None` if no task has its id.
     NoParent(Option<State>),
 }
 
 impl Store {
-    /// Stores submissions of one partition, at most a hundred or so at once; one answer each, in order.
+    /// Stores submissions of one partition, at most about a hundred at once. Returns one answer
+    /// each, in order.
     ///
-    /// * `remember_ms`: how long idempotency keys are kept.
+    /// * `remember_ms`: how long to keep idempotency keys, in milliseconds.
     pub async fn submit(
         &self,
         partition: Partition,
@@ -133,7 +137,7 @@ impl Store {
             .collect()
     }
 
-    /// The task, with all that there is of it.
+    /// Returns the task with all its parts. `None` if no task has this id.
     pub async fn read(&self, id: TaskId) -> Result<Option<Task>, Error> {
         let args = read_args(&[id], Parts::ALL, usize::MAX);
         let _room = self.room_for("read", READ_BYTES).await?;
@@ -141,10 +145,9 @@ impl Store {
         Ok(decode(answer)?.1.pop())
     }
 
-    /// Those of the first of `ids` (of one partition) that exist, in order, over the pool of long reads; and how many of
-    /// `ids` that were. As many as have `budget` bytes, at least one.
-    ///
-    /// What `parts` leaves out is empty.
+    /// Returns how many of the `ids`, which belong to one partition, were read, and the tasks that
+    /// exist among them, in order. Reads over the pool and stops when `budget` bytes are reached,
+    /// but not before the first task. The parts that `parts` leaves out are empty.
     pub(super) async fn read_cold(
         &self,
         partition: Partition,
@@ -156,7 +159,7 @@ impl Store {
         decode(self.run_cold(&script::READ, partition, args).await?)
     }
 
-    /// Calls a task off.
+    /// Cancels a task, for the `reason` if there is one.
     pub async fn cancel(
         &self,
         id: TaskId,
@@ -170,10 +173,11 @@ impl Store {
         Answer::read(&answer, State::Cancelled)
     }
 
-    /// Puts a failed or cancelled task back; none: it has changed since `seen` was read.
+    /// Requeues a failed or cancelled task. Returns `None` if the task has changed since `seen` was
+    /// read.
     ///
-    /// * `gate`: the request that it waits for; none: it needs none.
-    /// * `bounds`: how often, and how soon again, agents may have humans asked.
+    /// * `gate`: the approval that it waits for. `None` if it needs none.
+    /// * `bounds`: how often and how soon an agent may request approvals again.
     pub async fn requeue(
         &self,
         seen: &Task,
@@ -182,7 +186,8 @@ impl Store {
         gate: Option<&Gate>,
         bounds: &str,
     ) -> Result<Option<Answer>, Error> {
-        let (mut args, id) = (args(), seen.id);
+        let id = seen.id;
+        let mut args = args();
         args.arg(id.to_string()).arg(joined(head_starts_ms));
         args.arg(optional(gate.map(|gate| gate.id)));
         args.arg(gate.map(|gate| gate.digest.as_str()).unwrap_or_default());
@@ -198,7 +203,7 @@ impl Store {
     }
 }
 
-/// The head starts of P0 to P3 as scripts read them.
+/// Returns the head starts of P0 to P3 as scripts read them.
 pub(super) fn joined(head_starts_ms: [Millis; 4]) -> String {
     head_starts_ms.map(|ms| ms.to_string()).join(",")
 }
@@ -234,7 +239,7 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     Ok(())
 }
 
-/// The second line of a task's record; `prelude.lua` says what stands where.
+/// Returns the second line of a task's record; `prelude.lua` lists its words.
 fn facts(record: &NewRecord, bytes: usize) -> String {
     let new = &record.new;
     let trace_id = new.trace_id.as_deref().unwrap_or("-");
@@ -242,108 +247,61 @@ fn facts(record: &NewRecord, bytes: usize) -> String {
     let timeout = new.timeout_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
     let parent = new.parent.map_or_else(|| "-".to_owned(), |id| id.to_string());
     let cascade = new.parent.map_or("-", |_| new.on_parent_cancel.as_str());
-    let (agent, kind, priority) = (&record.agent, &new.kind, new.priority.as_str());
-    let (max_retries, source) = (new.max_retries, &new.source);
+    let agent = &record.agent;
+    let kind = &new.kind;
+    let priority = new.priority.as_str();
+    let max_retries = new.max_retries;
+    let source = &new.source;
     format!(
-        "{agent} {kind} {priority} {trace_id} {traceparent} {bytes} {max_retries} {timeout} {parent} \
-         {source} {cascade}"
+        "{agent} {kind} {priority} {trace_id} {traceparent} {bytes} {max_retries} {timeout} \
+         {parent} {source} {cascade}"
     )
 }
 
-/// What is promised of a task in time, as `submit.lua` reads it.
+/// Returns the SLA of a task as `submit.lua` reads it.
 fn promise(record: &NewRecord) -> String {
     let stands = u8::from(record.stands_while_blocked);
     let Some(sla) = &record.new.sla else { return format!("- - - - {stands} -") };
-    let deadline = |at: Option<Millis>, within: Option<Millis>| match (at, within) {
-        (Some(at), _) => at.to_string(),
-        (None, Some(within)) => format!("+{within}"),
-        (None, None) => "-".to_owned(),
-    };
     let actions = if record.actions.is_empty() { "-" } else { &record.actions };
     let start = deadline(sla.start_deadline, sla.start_within_ms);
     let finish = deadline(sla.deadline, sla.within_ms);
-    let (percent, target) = (sla.alert_threshold, codec::word(sla.target.as_deref()));
+    let percent = sla.alert_threshold;
+    let target = codec::word(sla.target.as_deref());
     format!("{actions} {start} {finish} {percent} {stands} {target}")
+}
+
+/// Returns a deadline as `submit.lua` reads it: a time, a `+` with a duration, or `-` for none.
+fn deadline(at: Option<Millis>, within: Option<Millis>) -> String {
+    match (at, within) {
+        (Some(at), _) => at.to_string(),
+        (None, Some(within)) => format!("+{within}"),
+        (None, None) => "-".to_owned(),
+    }
 }
 
 /// Reads `CREATED <state> <now> <due>`, `REPLAY <id>`, `MISMATCH` or `PARENT <state, or gone>`.
 fn read_answer(record: NewRecord, answer: &str) -> Result<SubmitAnswer, Error> {
+    parse_answer(record, answer)
+        .ok_or_else(|| Error::corrupt(format!("unknown answer {answer:?} of submit")))
+}
+
+fn parse_answer(record: NewRecord, answer: &str) -> Option<SubmitAnswer> {
     let mut words = answer.split(' ');
-    let unreadable = || Error::corrupt(format!("submit answered {answer:?}"));
-    match words.next() {
-        Some("CREATED") => {
-            let state = words.next().and_then(State::from_word).ok_or_else(unreadable)?;
-            let now = words.next().and_then(|word| word.parse().ok()).ok_or_else(unreadable)?;
+    Some(match words.next()? {
+        "CREATED" => {
+            let state = State::from_word(words.next()?)?;
+            let now = words.next()?.parse().ok()?;
             let due = words.next().and_then(|word| word.parse().ok());
-            Ok(SubmitAnswer::Created(Box::new(created(record, state, now, due))))
+            SubmitAnswer::Created(Box::new(codec::created(record, state, now, due)))
         }
-        Some("REPLAY") => {
-            let id = words.next().and_then(|word| word.parse().ok()).ok_or_else(unreadable)?;
-            Ok(SubmitAnswer::Replay(id))
-        }
-        Some("MISMATCH") => Ok(SubmitAnswer::Mismatch),
-        Some("PARENT") => Ok(SubmitAnswer::NoParent(words.next().and_then(State::from_word))),
-        Some(_) | None => Err(unreadable()),
-    }
+        "REPLAY" => SubmitAnswer::Replay(words.next()?.parse().ok()?),
+        "MISMATCH" => SubmitAnswer::Mismatch,
+        "PARENT" => SubmitAnswer::NoParent(words.next().and_then(State::from_word)),
+        _ => return None,
+    })
 }
 
-/// The task as the script has just stored it.
-fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) -> Task {
-    let new = record.new;
-    let clocks_since = due.unwrap_or(now);
-    let sla = new.sla.map(|sla| {
-        let deadline = sla.deadline.or(sla.within_ms.map(|within| clocks_since + within));
-        let start_deadline =
-            sla.start_deadline.or(sla.start_within_ms.map(|within| clocks_since + within));
-        Sla { deadline, within_ms: None, start_deadline, start_within_ms: None, ..sla }
-    });
-    Task {
-        id: record.id,
-        kind: new.kind,
-        priority: new.priority,
-        source: new.source,
-        state,
-        payload: new.payload,
-        metadata: new.metadata,
-        sla,
-        agent: record.agent,
-        parent: new.parent,
-        on_parent_cancel: new.on_parent_cancel,
-        trace_id: new.trace_id,
-        traceparent: new.traceparent,
-        submitted_by: record.by.clone(),
-        created_at: now,
-        scheduled_for: due,
-        attempt: 0,
-        retry_count: 0,
-        max_retries: new.max_retries,
-        lost_count: 0,
-        timeout_ms: new.timeout_ms,
-        holder: None,
-        lease_until: None,
-        error: None,
-        result: None,
-        progress: None,
-        approval: record.gate.map(|gate| gate.id),
-        asked: None,
-        timeline: vec![crate::domain::task::Transition {
-            at: now,
-            verb: Verb::Submit,
-            to: state,
-            actor: record.by,
-            attempt: 0,
-            reason: None,
-        }],
-        version: 1,
-        since: now,
-        human_ms: 0,
-        clocks_since,
-        reached: Reached::default(),
-        observed_at: now,
-    }
-}
-
-/// The arguments of `read.lua`.
+/// Returns the arguments of `read.lua`.
 fn read_args(ids: &[TaskId], parts: Parts, budget: usize) -> redis::Cmd {
     let mut word = String::new();
     for (is_wanted, letter) in
@@ -359,18 +317,15 @@ fn read_args(ids: &[TaskId], parts: Parts, budget: usize) -> redis::Cmd {
     args
 }
 
-/// Reads what `read.lua` answers: how many ids were looked at, and the tasks among them.
+/// Reads the answer of `read.lua`: how many ids were read, and the tasks among them.
 fn decode(answer: Vec<Value>) -> Result<(usize, Vec<Task>), Error> {
     type Row = (String, i64, String, String, String, String, HashMap<String, String>);
-    let unreadable = |error| Error::corrupt(format!("the answer of read: {error}"));
     let mut rows = answer.into_iter();
-    let now: Millis =
-        redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
-    let looked_at =
-        redis::from_redis_value(rows.next().unwrap_or(Value::Nil)).map_err(unreadable)?;
+    let now: Millis = codec::value("read", rows.next().unwrap_or(Value::Nil))?;
+    let looked_at = codec::value("read", rows.next().unwrap_or(Value::Nil))?;
     let tasks = rows.map(|row| {
         let (id, lease_until, record, spec, result, progress, approval): Row =
-            redis::from_redis_value(row).map_err(unreadable)?;
+            codec::value("read", row)?;
         let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
         let progress =
             Some(progress).filter(|text| !text.is_empty()).map(|text| serde_json::from_str(&text));

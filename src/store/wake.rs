@@ -1,8 +1,9 @@
-//! Doorbells: who waits for work is rung instead of asking again and again.
+//! Notifications: callers that wait for work are woken instead of polling.
 //!
-//! One connection a process, however many wait. A bell may ring for nothing, and a bell that is rung while the
-//! connection is away is not heard: so whoever waits looks after each ring, and slowly without one. When the
-//! connection comes back every bell rings.
+//! A process has one connection for all its waiting callers. A notification may come for nothing,
+//! and one that is published while the connection is down gets lost. So a waiting caller looks for
+//! work after each notification, and slowly without one. When the connection is back, every caller
+//! is woken.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,31 +19,31 @@ use crate::runtime::backoff::Backoff;
 
 use super::keys::Keys;
 
-/// The bells of one process. Cheap to clone.
+/// The notifier of one process. A clone is cheap and shares the connection.
 #[derive(Clone)]
 pub struct Bells {
     shared: Arc<Shared>,
     wanted: mpsc::UnboundedSender<String>,
-    /// Rings when the connection came back.
+    /// Wakes when the connection is back.
     back: Arc<Notify>,
-    /// Ends the listener, as the end of the last clone does.
+    /// Ends the listener. The drop of the last clone does the same.
     close: CancellationToken,
     _listener: Arc<JoinSet<()>>,
 }
 
 #[derive(Default)]
 struct Shared {
-    /// Name, without the partition → who waits.
+    /// Name of a channel without its partition → the callers that wait on it.
     bells: Mutex<HashMap<String, Arc<Notify>>>,
-    /// Task → who waits for its end, and how many they are.
+    /// Task → the callers that wait for its end, and their number.
     tasks: Mutex<HashMap<TaskId, (Arc<Notify>, usize)>>,
 }
 
-/// The bell that rings when tasks end; it is not for waiting but tells which.
+/// The channel of tasks that ended. Its messages name the tasks.
 const FINISHED: &str = "finished";
 
 impl Bells {
-    /// * `moves`: changes when the connection is to be made anew though it seems to be good.
+    /// * `moves`: changes when the connection must be made anew although it seems to work.
     pub(super) fn start(
         client: redis::Client,
         keys: Keys,
@@ -54,26 +55,32 @@ impl Bells {
         let back = Arc::new(Notify::new());
         let close = CancellationToken::new();
         let mut listener = JoinSet::new();
-        let ears =
-            Ears { client, keys, partitions, shared: Arc::clone(&shared), back: Arc::clone(&back) };
+        let subscriber = Subscriber {
+            client,
+            keys,
+            partitions,
+            shared: Arc::clone(&shared),
+            back: Arc::clone(&back),
+        };
         let closed = close.clone();
         listener.spawn(async move {
-            let _ = closed.run_until_cancelled(ears.listen(names, moves)).await;
+            let _ = closed.run_until_cancelled(subscriber.listen(names, moves)).await;
         });
         Self { shared, wanted, back, close, _listener: Arc::new(listener) }
     }
 
-    /// Listens no more: a Redis that ends from now on is not missed.
+    /// Stops the listener, so that a Redis that stops afterwards causes no warning.
     pub fn close(&self) {
         self.close.cancel();
     }
 
-    /// Rings whenever the connection came back, for one who waits.
+    /// Returns a wake-up for one caller that fires whenever the connection is back.
     pub(super) fn back(&self) -> Arc<Notify> {
         Arc::clone(&self.back)
     }
 
-    /// The bell of this name; it is listened for from now on, until a while after it was held last.
+    /// Returns the wake-up of this name. Its channel is subscribed from now on, until a while after
+    /// the last caller dropped it.
     pub fn bell(&self, name: &str) -> Arc<Notify> {
         let mut bells = lock(&self.shared.bells);
         if let Some(bell) = bells.get(name) {
@@ -81,12 +88,12 @@ impl Bells {
         }
         let bell = Arc::new(Notify::new());
         bells.insert(name.to_owned(), Arc::clone(&bell));
-        // The listener lives as long as this does, so there is somebody to hear it.
+        // The listener lives as long as this notifier, so sending cannot fail.
         let _ = self.wanted.send(name.to_owned());
         bell
     }
 
-    /// A bell that rings when the task ends, for as long as it is held.
+    /// Returns a wake-up that fires when the task ends, for as long as it is kept.
     pub fn task(&self, id: TaskId) -> TaskBell {
         self.bell(FINISHED);
         let mut tasks = lock(&self.shared.tasks);
@@ -96,7 +103,7 @@ impl Bells {
     }
 }
 
-/// Rings when one task ends.
+/// Fires when one task ends. Dropping it ends the wait.
 pub struct TaskBell {
     id: TaskId,
     bell: Arc<Notify>,
@@ -104,7 +111,7 @@ pub struct TaskBell {
 }
 
 impl TaskBell {
-    /// What to wait on.
+    /// Returns the wake-up to wait on.
     pub fn bell(&self) -> &Notify {
         &self.bell
     }
@@ -123,7 +130,8 @@ impl Drop for TaskBell {
 }
 
 impl Shared {
-    /// Wakes whoever waits on `name`; `message` says how many have something to do, or which tasks ended.
+    /// Wakes the callers that wait on `name`. `message` is the number of callers to wake, or the
+    /// tasks that ended.
     fn ring(&self, name: &str, message: &str) {
         if name == FINISHED {
             let tasks = lock(&self.tasks);
@@ -141,15 +149,18 @@ impl Shared {
         }
     }
 
-    /// Forgets the bells that nobody held at the last look, `unused`, nor holds now; returns them.
+    /// Drops the wake-ups that no caller holds now nor held at the last check, `unused`. Returns
+    /// their names.
     fn give_up(&self, unused: &mut HashSet<String>) -> Vec<String> {
         let has_tasks = !lock(&self.tasks).is_empty();
         let mut bells = lock(&self.bells);
-        let is_held = |name: &str, bell: &Arc<Notify>| {
-            Arc::strong_count(bell) > 1 || (name == FINISHED && has_tasks)
-        };
-        let idle = bells.iter().filter(|(name, bell)| !is_held(name, bell));
-        let idle: HashSet<String> = idle.map(|(name, _)| name.clone()).collect();
+        let mut idle = HashSet::new();
+        for (name, bell) in bells.iter() {
+            let is_held = Arc::strong_count(bell) > 1 || (name == FINISHED && has_tasks);
+            if !is_held {
+                idle.insert(name.clone());
+            }
+        }
         let gone: Vec<String> = idle.intersection(unused).cloned().collect();
         for name in &gone {
             bells.remove(name);
@@ -158,7 +169,7 @@ impl Shared {
         gone
     }
 
-    /// Wakes everybody: something may have been missed.
+    /// Wakes every caller, because notifications may have been lost.
     fn ring_all(&self) {
         for bell in lock(&self.bells).values() {
             bell.notify_waiters();
@@ -170,23 +181,23 @@ impl Shared {
     }
 }
 
-/// A panic elsewhere leaves these maps whole: every change is one call.
+/// Locks a map. A panic elsewhere leaves it consistent: every change is one call.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How often the connection is tried that nothing comes over: a dead one would be taken for a quiet one for ever.
+/// How often to check a quiet connection: a dead one would look the same for ever.
 const PROBE_EVERY: Duration = Duration::from_secs(3);
 
-/// How often it is looked for bells that nobody holds. One that is not held at two looks is given up: an agent that
-/// calls again and again keeps its own.
+/// How often to look for unused wake-ups. One that is unused at two checks is dropped, so that an
+/// agent that calls again and again keeps its own.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
-/// How long Redis may take to answer that.
+/// How long Redis may take to answer that check.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
-/// Whoever listens for all bells of a process.
-struct Ears {
+/// The subscriber for all wake-ups of a process.
+struct Subscriber {
     client: redis::Client,
     keys: Keys,
     partitions: Vec<Partition>,
@@ -194,7 +205,7 @@ struct Ears {
     back: Arc<Notify>,
 }
 
-impl Ears {
+impl Subscriber {
     /// Keeps one subscribed connection, for ever.
     async fn listen(
         self,
@@ -206,13 +217,13 @@ impl Ears {
             if let Err(error) = self.listen_once(&mut names, &mut moves, &mut backoff).await
                 && backoff.failures() == 0
             {
-                tracing::warn!(%error, "doorbells are away; waiting goes on by slow polling");
+                tracing::warn!(%error, "pub/sub connection lost; falling back to polling");
             }
             tokio::time::sleep(backoff.next_wait()).await;
         }
     }
 
-    /// The channels of a name.
+    /// Returns the channels of a name, one per partition.
     fn channels(&self, name: &str) -> Vec<String> {
         self.partitions.iter().map(|partition| self.keys.bell(*partition, name)).collect()
     }
@@ -229,7 +240,7 @@ impl Ears {
             sink.subscribe(self.channels(name)).await?;
         }
         if backoff.failures() > 0 {
-            tracing::info!("doorbells are back");
+            tracing::info!("pub/sub connection restored");
             backoff.reset();
         }
         self.back.notify_one();
@@ -239,7 +250,7 @@ impl Ears {
         loop {
             tokio::select! {
                 name = names.recv() => match name {
-                    // One that is not known was given up meanwhile.
+                    // A name that is missing was dropped in the meantime.
                     Some(name) if lock(&self.shared.bells).contains_key(&name) => {
                         sink.subscribe(self.channels(&name)).await?;
                         self.shared.ring(&name, "1");
@@ -249,27 +260,31 @@ impl Ears {
                 },
                 message = messages.next() => match message {
                     Some(message) => {
-                        let name = message.get_channel_name().split_once(":bell:").map(|(_, name)| name);
+                        let channel = message.get_channel_name();
+                        let name = channel.split_once(":bell:").map(|(_, name)| name);
                         let text: String = message.get_payload().unwrap_or_default();
                         self.shared.ring(name.unwrap_or_default(), &text);
                     }
-                    None => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
+                    None => return Err(reset()),
                 },
                 _ = sweep.tick() => {
                     for name in self.shared.give_up(&mut unused) {
                         sink.unsubscribe(self.channels(&name)).await?;
                     }
                 }
-                Ok(()) = moves.changed() => {
-                    return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
-                }
+                Ok(()) = moves.changed() => return Err(reset()),
                 () = tokio::time::sleep(PROBE_EVERY) => {
-                    let probe = tokio::time::timeout(PROBE_LIMIT, sink.ping::<redis::Value>()).await;
-                    probe.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+                    let ping = sink.ping::<redis::Value>();
+                    let pong = tokio::time::timeout(PROBE_LIMIT, ping).await;
+                    pong.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
                 }
             }
         }
     }
+}
+
+fn reset() -> redis::RedisError {
+    std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()
 }
 
 #[cfg(test)]
@@ -277,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bell_that_nobody_holds_is_given_up_at_the_second_look() {
+    fn an_unused_wake_up_is_dropped_at_the_second_check() {
         let shared = Shared::default();
         let held = Arc::new(Notify::new());
         for (name, bell) in

@@ -1,7 +1,8 @@
-//! Noticing while we work that Redis is not the one that it was: empty, another one, or older than what we saw.
+//! Notices at run time that Redis holds other data than before: none, that of another store, or an
+//! older state.
 //!
-//! A Redis that was restarted or replaced cuts our connections, so it is looked at whenever the doorbells come back, and
-//! now and then besides. What is lost in part is for the doctor to find.
+//! A Redis that was restarted or replaced closes its connections. So the check runs whenever the
+//! pub/sub connection is back, and every few seconds besides. The doctor finds partial losses.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,25 +14,25 @@ use crate::domain::ids::{EventId, Partition};
 use super::layout::Layout;
 use super::{Error, Store};
 
-/// How often it is looked at though nothing seems to have happened.
+/// How often the check runs if nothing else starts it.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// What is known of the Redis that we work on.
+/// What this process knows of the data in Redis.
 #[derive(Default)]
 pub(super) struct Watch {
-    /// One look at a time, or a loss would be reported by each.
+    /// One check at a time, or each of them would report the same loss.
     turn: tokio::sync::Mutex<()>,
     seen: Mutex<Seen>,
     losses: AtomicU64,
-    /// Whether what is there was written by a program with other rules.
+    /// Whether an incompatible version or another program wrote the keyspace.
     is_foreign: AtomicBool,
 }
 
 #[derive(Default)]
 struct Seen {
-    /// The store's own id; none: not looked at yet.
+    /// The store's own id. `None` before the first check.
     id: Option<String>,
-    /// How far each log went.
+    /// The last event of each partition's log.
     logs: BTreeMap<Partition, EventId>,
 }
 
@@ -40,7 +41,7 @@ impl Watch {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What comes is as good as what was: somebody emptied the store on purpose.
+    /// Forgets what was seen, because the caller emptied the store on purpose.
     pub(super) fn forget(&self) {
         *self.seen() = Seen::default();
     }
@@ -48,39 +49,42 @@ impl Watch {
     fn note_loss(&self, what: &str) {
         self.losses.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
-            "{what}; work goes on with what is there, and `orchestrator doctor` finds what does not fit"
+            "{what}; continuing with the remaining data, run `orchestrator doctor` to find \
+             inconsistencies"
         );
     }
 }
 
 impl Store {
-    /// How often data was found to be lost since this process began.
+    /// Returns how often this process noticed a loss of data.
     pub fn losses(&self) -> u64 {
         self.shared.watch.losses.load(Ordering::Relaxed)
     }
 
-    /// Whether the store was overwritten by a program with other rules, so that nothing is written any more.
+    /// Returns whether another program overwrote the keyspace, so that writes are suspended.
     pub fn is_foreign(&self) -> bool {
         self.shared.watch.is_foreign.load(Ordering::Relaxed)
     }
 
-    /// An error while the store is not ours to write to.
+    /// Returns an error while writes are suspended.
     pub(super) fn admit(&self) -> Result<(), Error> {
         if self.is_foreign() { Err(self.unlike(&Layout::default())) } else { Ok(()) }
     }
 
-    /// Looks whether Redis is the one that it was; reports a loss once, and makes the layout anew where there is none.
+    /// Checks whether Redis still holds the same data. Logs a loss once, and writes the layout if
+    /// there is none.
     ///
     /// # Errors
     ///
-    /// [`Error::Layout`] while it holds what a program with other rules wrote; nothing is written until it is gone.
+    /// [`Error::Layout`] while it holds an incompatible keyspace. Writes are suspended until that
+    /// is gone.
     pub async fn notice(&self) -> Result<(), Error> {
         let watch = &self.shared.watch;
         let _turn = watch.turn.lock().await;
         let found = self.layout().await?;
         if found.is_missing() {
             if watch.seen().id.take().is_some() {
-                watch.note_loss("the store has lost its data: it does not even know its layout");
+                watch.note_loss("the store lost all its data, with its layout");
             }
             watch.seen().logs.clear();
         }
@@ -89,9 +93,9 @@ impl Store {
             watch.is_foreign.swap(matches!(checked, Err(Error::Layout { .. })), Ordering::Relaxed);
         match (&checked, was_foreign) {
             (Err(error @ Error::Layout { .. }), false) => {
-                tracing::error!(%error, "the store was overwritten by a program with other rules; nothing is written any more");
+                tracing::error!(%error, "incompatible keyspace version found; writes suspended");
             }
-            (Ok(_), true) => tracing::info!("the store is ours again"),
+            (Ok(_), true) => tracing::info!("compatible keyspace found; writes resumed"),
             _ => {}
         }
         let id = checked?;
@@ -104,19 +108,19 @@ impl Store {
             let last = self.log_end(partition).await?;
             let before = watch.seen().logs.insert(partition, last);
             if before.is_some_and(|before| last < before) {
-                watch
-                    .note_loss("the event log has gone back: the store has older data than before");
+                watch.note_loss("the event log is shorter: the store has older data than before");
             }
         }
         Ok(())
     }
 
-    /// Looks for as long as the store is used. That Redis is away is said by whoever needs it.
+    /// Runs the check for as long as the store is in use. The calls that need Redis report that it
+    /// is down.
     pub(super) async fn keep_watch(self) {
         let back = self.bells.back();
         let mut moves = self.hot.moves();
         loop {
-            // The error of a look is known by then, or is that of everybody.
+            // A failed check was logged, or every call has the same error.
             let _ = self.notice().await;
             tokio::select! {
                 () = back.notified() => {}

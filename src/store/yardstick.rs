@@ -1,4 +1,5 @@
-//! Naive scripts over keys of their own: what the bench measures the product's scripts against.
+//! Naive scripts with keys of their own, against which benchmarks compare the scripts of the
+//! product.
 
 use uuid::Uuid;
 
@@ -7,17 +8,19 @@ use super::{Error, Store};
 const SUBMIT: &str = include_str!("lua/yardstick/submit.lua");
 const MOVE: &str = include_str!("lua/yardstick/move.lua");
 
-/// The states that a naive task goes through.
+/// The states of a naive task, in order.
 const PATH: [&str; 4] = ["pending", "assigned", "in_progress", "completed"];
 
 impl Store {
-    /// Takes `count` tasks through a whole naive life: submit, route, claim, complete, one call each.
+    /// Moves `count` tasks through a naive life: submit, route, claim and complete, with one call
+    /// each.
     ///
-    /// * `spec`: what was submitted, the same for each.
+    /// * `spec`: the submitted JSON, the same for each task.
     pub async fn naive_life(&self, count: usize, spec: &str) -> Result<(), Error> {
         let mut connection = self.hot.clone();
         let now = self.now().await?;
-        let (submit, advance) = (redis::Script::new(SUBMIT), redis::Script::new(MOVE));
+        let submit = redis::Script::new(SUBMIT);
+        let advance = redis::Script::new(MOVE);
         let mut call = submit.prepare_invoke();
         call.arg(now);
         for _ in 0..count {

@@ -1,10 +1,11 @@
--- approval: what the scripts that ask for a decision, or make one, share.
+-- approval: the shared part of the scripts that request or decide an approval.
 --
--- What the policy says of a decision is its gate, in lines: quorum; 1 if four eyes are wanted, else 0; what silence
--- means at the last level, `reject` or `hold`; how often to remind, ms, or `-`; how long each level may take, ms, joined
--- by commas; who may decide and all of this for readers, JSON; the rule's name, a JSON string.
+-- A gate says in lines how to decide: quorum; 1 if four eyes are required, else 0; what expiry at
+-- the last level leads to, `reject` or `hold`; how often to remind, ms, or `-`; how long each level
+-- may take, ms, joined by commas; the approvers and all of this for readers, JSON; the name of the
+-- rule, a JSON string.
 
--- Where an approval that never expires stands among the pending ones: behind every time.
+-- The score of an approval that never expires: after every time.
 local NEVER = 9007199254740991
 
 local function read_gate(gate)
@@ -18,14 +19,14 @@ local function read_gate(gate)
   return g
 end
 
--- When the wait at `level` (from 0) is over; nil: never.
+-- Returns when the wait at `level` (from 0) ends; nil if it never does.
 local function lasts_until(g, level)
   if level + 1 < #g.times or g.silence == 'reject' then
     return NOW + g.times[level + 1]
   end
 end
 
--- What the events of an approval tell, to be put into the payload of one; `f` is its hash.
+-- Returns the part of an event's payload about an approval; `f` is its hash.
 local function approval_json(task, f, g)
   return '"approval_id":"' .. f.id .. '","kind":"' .. f.kind .. '","rule":' .. g.rule .. ',"requested_by":"' .. f.by
     .. '","reason":' .. (f.reason or 'null') .. ',"action":' .. (f.action or 'null') .. ',"digest":"' .. f.digest
@@ -33,7 +34,7 @@ local function approval_json(task, f, g)
     .. ',"expires_at":' .. (f.expires_at ~= '' and '"' .. iso(tonumber(f.expires_at)) .. '"' or 'null')
 end
 
--- Says something about an approval; `rest` is more of the payload, JSON from the comma on.
+-- Adds an event about an approval. `rest` is more of the payload, JSON from the comma on.
 local function say_approval(event, task, f, g, rest)
   say(event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '",' .. approval_json(task, f, g)
     .. (rest or '') .. '}')
@@ -42,27 +43,29 @@ end
 -- Approvals that were read or opened, as they will be after finish().
 local approvals = {}
 
--- Writes fields of an open request, names and values, so that a decision that was checked against what they were is
--- checked again.
+-- Writes fields of a pending approval, names and values, and increases its revision: a decision
+-- that was checked against the old fields is checked again.
 local function amend(f, fields)
   f.revision = TEXT[(f.revision or 0) + 1]
   fields[#fields + 1], fields[#fields + 2] = 'revision', f.revision
   write('HSET', P .. 'approval:' .. f.id, fields)
 end
 
--- How many bytes of authors an approval keeps; of those who write more, each counts as the author of every payload.
+-- How many bytes of authors an approval keeps. Further authors count as authors of every payload.
 local MOST_AUTHORS = 16384
 
--- The authors with one more: a line for each, the digest of a payload (`*`: of every one) and who wrote it.
+-- Returns the authors with one more. Each line has the digest of a payload (`*` for every one) and
+-- its author.
 local function with_author(authors, payload)
   local line = (#authors < MOST_AUTHORS and payload or '*') .. ' ' .. ACTOR .. '\n'
   return string.find(authors, line, 1, true) and authors or authors .. line
 end
 
--- Opens a request for a decision on the task.
+-- Requests an approval for the task.
 --
--- f     its hash: id, kind (`gate`: the policy asks, `ask`: the agent does), by, digest, gate and, of an ask, reason,
---       action, on_rejection; asks: how often agents had humans asked about the task, if not as often as before
+-- f     its hash: id, kind (`gate`: the policy requires it, `ask`: the agent requests it), by,
+--       digest, gate and, of an ask, reason, action, on_rejection; asks: how often agents requested
+--       approvals for the task, if that has changed
 -- spec  of the task
 local function open(task, f, spec)
   local g = read_gate(f.gate)
@@ -71,7 +74,7 @@ local function open(task, f, spec)
   f.level, f.votes, f.seal = '0', '[]', seal(task, f.digest, spec)
   if task.approval ~= '-' and task.approval ~= f.id then
     f.previous = task.approval
-    -- What was changed once stays in sight.
+    -- Changes by approvers stay visible in later approvals.
     local past = redis.call('HMGET', P .. 'approval:' .. f.previous, 'edited_by', 'original', 'changes', 'authors',
       'asks')
     f.edited_by, f.original, f.changes, f.authors = past[1] or nil, past[2] or nil, past[3] or nil, past[4] or nil
@@ -106,11 +109,12 @@ local function load_approval(id)
   return f
 end
 
--- Why humans may not be asked about the task once more now; nil if they may, which `f` then counts.
+-- Returns why an agent may not request an approval for the task now; nil if it may, which `f`
+-- counts.
 --
--- f       the request, before it is opened
--- bounds  how often in all, how long after the first time, ms, doubled with every time, and how long at the most, ms:
---         joined by commas
+-- f       the approval, before it is opened
+-- bounds  how many requests in all, how long to wait after the first one, ms, doubled with each,
+--         and the longest wait, ms: joined by commas
 local function barred_ask(task, f, bounds)
   local most, base, longest = string.match(bounds, '^(%d+),(%d+),(%d+)$')
   local past = task.approval ~= '-' and load_approval(task.approval) or {}
@@ -126,7 +130,7 @@ local function barred_ask(task, f, bounds)
   f.asks = TEXT[asks + 1]
 end
 
--- Writes the decision on an open request; `comment` is a JSON string or nil.
+-- Writes the decision on a pending approval; `comment` is a JSON string or nil.
 local function close(id, status, comment)
   append(gone, P .. 'approvals:pending', id)
   append(gone, P .. 'reminders', id)
@@ -138,7 +142,8 @@ local function close(id, status, comment)
   end
 end
 
--- The open request and its task, or why there is nothing to decide. `outcome`: the status that the decision leads to.
+-- Returns the pending approval and its task, or why there is nothing to decide. `outcome` is the
+-- status that the decision leads to.
 local function undecided(id, verb, outcome)
   local f = load_approval(id)
   if not f.task then
@@ -146,7 +151,7 @@ local function undecided(id, verb, outcome)
   end
   if f.status ~= 'pending' then
     if IS_AGAIN and f.status == outcome and f.decided_by == ACTOR then
-      -- The first of these calls decided, and its answer was lost.
+      -- The first call decided, and its answer was lost.
       return nil, nil, 'OK ' .. f.task
     end
     return nil, nil, 'DECIDED ' .. f.status .. ' ' .. f.decided_at .. ' ' .. f.decided_by
@@ -155,17 +160,18 @@ local function undecided(id, verb, outcome)
   return f, task, barred(task, verb)
 end
 
--- Whether something has changed since the caller's right to decide was checked, at this revision.
+-- Returns whether the approval has changed since the caller's right to decide was checked, at this
+-- revision.
 local function is_stale(f, revision)
   return (f.revision or '0') ~= revision
 end
 
--- What the event of a decision tells, beside what its approval's events tell.
+-- Returns the part of a decision's event that the other events of the approval do not have.
 local function decision_json(comment)
   return ',"decided_by":"' .. ACTOR .. '","comment":' .. (comment or 'null')
 end
 
--- Ends the request with a no, and with it the task, unless the agent that asked wants to hear it.
+-- Rejects the approval, and cancels its task unless the agent asked to continue after a rejection.
 local function refuse(f, task, verb, status, comment, why)
   local g = read_gate(f.gate)
   close(f.id, status, comment)
@@ -179,7 +185,7 @@ local function refuse(f, task, verb, status, comment, why)
   end
 end
 
--- Hands an open request to those of its next level; false: there is none.
+-- Escalates a pending approval to its next level; false if there is none.
 local function escalate(f, task, why)
   local g = read_gate(f.gate)
   local level = f.level + 1

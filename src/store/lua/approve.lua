@@ -1,19 +1,20 @@
--- approve: a human says yes; with the last yes that the quorum needs, the task may go on.
+-- approve: an approver approves; with the last approval that the quorum needs the task continues.
 --
--- Whether the caller may decide was checked before, against what the approval was at a revision.
+-- The engine has checked the caller's right to decide, against the approval at a revision.
 --
--- ARGV[5]   approval id
--- ARGV[6]   revision
--- ARGV[7]   comment, a JSON string, or ''
--- ARGV[8]   spec with another payload, or ''
--- ARGV[9]   digest of the content with that
--- ARGV[10]  the payload as it was submitted, JSON
--- ARGV[11]  what differs from that, JSON
--- ARGV[12]  digest of the other payload alone
+-- ARGV[5]    approval id
+-- ARGV[6]    revision
+-- ARGV[7]    comment, a JSON string, or ''
+-- ARGV[8]    spec with another payload, or ''
+-- ARGV[9]    digest of the content with that
+-- ARGV[10]   the payload as it was submitted, JSON
+-- ARGV[11]   the differences, JSON
+-- ARGV[12]   digest of the other payload alone
 -- ARGV[13…]  2; see audit.lua
 --
--- Returns  `OK <task id>`, `VOTED <task id>` (more must say yes), `UNKNOWN`, `STALE` (something has changed since that
---          revision), `ILLEGAL <state>` or `DECIDED <status> <when, ms> <by>`
+-- Returns  `OK <task id>`, `VOTED <task id>` (the quorum needs more approvals), `UNKNOWN`, `STALE`
+--          (the approval has changed since that revision), `ILLEGAL <state>` or
+--          `DECIDED <status> <when, ms> <by>`
 local f, task, refusal = undecided(ARGV[5], 'approve', 'approved')
 if refusal then
   return refusal
@@ -23,7 +24,7 @@ local is_edit = ARGV[8] ~= ''
 if IS_AGAIN then
   local has_voted = string.find(f.votes, '"by":"' .. ACTOR .. '"', 1, true)
   if is_edit and f.digest == ARGV[9] and f.edited_by == ACTOR or not is_edit and has_voted then
-    -- The first of these calls was heard, and its answer was lost.
+    -- The first call was recorded, and its answer was lost.
     return 'VOTED ' .. task.id
   end
 end
@@ -37,7 +38,7 @@ if is_edit then
   d.version = TEXT[d.version + 1]
   write('HSET', P .. 'specs', { task.id, ARGV[8] })
   audit('edit', 'approval:' .. f.id, { task_id = task.id, from = f.digest, to = ARGV[9] })
-  -- Who said yes before said it to something else.
+  -- Earlier votes were for other content.
   f.digest, f.votes, f.edited_by = ARGV[9], '[]', ACTOR
   f.seal, f.original, f.changes = seal(task, f.digest, ARGV[8]), f.original or ARGV[10], ARGV[11]
   f.authors = with_author(f.authors or '', ARGV[12])
@@ -47,7 +48,7 @@ if is_edit then
   move(task, 'edit', task.state, nil, comment)
 end
 
--- With four eyes, whoever wrote what will run is no second pair.
+-- With four eyes the author of the payload cannot be the second approver.
 if not is_edit or g.four_eyes == '0' then
   local vote = '{"by":"' .. ACTOR .. '","at":"' .. iso(NOW) .. '","comment":' .. (comment or 'null') .. '}'
   f.votes = f.votes == '[]' and '[' .. vote .. ']' or string.sub(f.votes, 1, -2) .. ',' .. vote .. ']'

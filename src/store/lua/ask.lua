@@ -1,19 +1,19 @@
--- ask: the agent that holds the task asks a human before a risky step; its lease ends.
+-- ask: the agent that holds the task requests an approval for a risky step. Its lease ends.
 --
 -- ARGV[5]   id
 -- ARGV[6]   attempt that the agent holds
 -- ARGV[7]   holder, and
--- ARGV[8]   digest of the question; see barred_report
+-- ARGV[8]   digest of the request; see barred_report
 -- ARGV[9]   approval id
 -- ARGV[10]  digest of the content with the action
 -- ARGV[11]  gate; see approval.lua
--- ARGV[12]  why it asks, a JSON string
--- ARGV[13]  what it wants to do, JSON, or ''
--- ARGV[14]  what a no means: `cancel` the task, or `return` it to the agent
--- ARGV[15]  how often, and how soon again; see barred_ask in approval.lua
+-- ARGV[12]  reason, a JSON string
+-- ARGV[13]  the action that the agent plans, JSON, or ''
+-- ARGV[14]  what a rejection leads to: `cancel` the task, or `return` it to the agent
+-- ARGV[15]  how often and how soon an agent may ask again; see barred_ask in approval.lua
 --
--- Returns  `OK blocked`, `UNCLEARED` (the content is not what was approved), `ASKS <how often it has
---          asked>`, `SOON <how long to wait, ms>`, or what `complete` answers
+-- Returns  `OK blocked`, `UNCLEARED` (the content differs from what was approved), `ASKS <number of
+--          requests>`, `SOON <how long to wait, ms>`, or the answers of `complete`
 local task = load(ARGV[5])
 local refusal = barred_report(task, 'ask', ARGV[6], ARGV[7], ARGV[8])
 if refusal then

@@ -1,19 +1,20 @@
--- audit: what the scripts share that somebody must answer for: an entry of the partition's audit log.
+-- audit: the shared part of the scripts that add an entry to the partition's audit log.
 --
 -- ARGV[#ARGV - 1]  rank of the caller's role
--- ARGV[#ARGV]      where the caller is, or '' if that is not known; both are the last arguments of each
---                  of these scripts
+-- ARGV[#ARGV]      address of the caller, or '' if it is unknown. These are the last two arguments
+--                  of each of these scripts.
 --
--- An entry's hash is SHA-256 over the hash of the entry before it (64 zeros before the first) and its own content: the
--- partition, the sequence number, the time, actor, origin, action, subject, and name and text of each detail in the order
--- of the names' bytes. Each stands as a netstring, `<bytes>:<text>,`, so that no two contents are written alike.
+-- The hash of an entry is SHA-256 over the hash of the entry before it (64 zeros before the first)
+-- and its own content: partition, sequence number, time, actor, origin, action, subject, and the
+-- name and text of each detail in the byte order of the names. Each is a netstring,
+-- `<bytes>:<text>,`, so that different contents are never written alike.
 local RANK, ORIGIN = ARGV[#ARGV - 1], ARGV[#ARGV]
 
 local function netstring(text)
   return #text .. ':' .. text .. ','
 end
 
--- By bytes: what `<` says of texts depends on the server's locale.
+-- In byte order: `<` on texts depends on the locale of the server.
 local function is_before(one, other)
   for at = 1, math.min(#one, #other) do
     local first, second = string.byte(one, at), string.byte(other, at)
@@ -24,12 +25,12 @@ local function is_before(one, other)
   return #one < #other
 end
 
--- The newest entry: its sequence number, time and hash.
+-- Returns the newest entry: its sequence number, time and hash.
 local audited
 
 local function read_audited()
   local head = read_fields(P .. 'audit:head', { 'sequence', 'at', 'hash' })
-  -- The head may be lost; an id that is not behind the newest would be refused.
+  -- The head may be lost, and Redis refuses an id that is not after the newest.
   local newest = redis.call('XREVRANGE', P .. 'audit', '+', '-', 'COUNT', 1)[1]
   local last = newest and tonumber(string.match(newest[1], '^%d+')) or 0
   typed[P .. 'audit'] = true
@@ -39,12 +40,12 @@ local function read_audited()
   }
 end
 
--- Notes that ACTOR did `action` to `subject`; `details`: names to texts.
+-- Records that ACTOR did `action` to `subject`; `details` maps names to texts.
 local function audit(action, subject, details)
   local log = P .. 'audit'
   audited = audited or read_audited()
   local sequence, previous = TEXT[audited.sequence + 1], audited.hash
-  -- Never back, even if the clock goes.
+  -- Never back, even if the clock goes back.
   local at = math.max(NOW, audited.at)
   local content = { previous, string.match(P, '{(%d+)}'), sequence, iso(at), ACTOR, ORIGIN, action, subject }
   local names = {}
@@ -66,7 +67,7 @@ local function audit(action, subject, details)
   audited = { sequence = tonumber(sequence), at = at, hash = hash }
 end
 
--- The text of a JSON string; nil of ''.
+-- Returns the text of a JSON string; nil for ''.
 local function plain(json)
   return json ~= '' and cjson.decode(json) or nil
 end

@@ -1,12 +1,13 @@
--- bridge: takes or keeps the lease of the partition's bridge, and moves its cursor; only the holder moves it.
+-- bridge: takes or keeps the lease of the partition's bridge, and moves its cursor. Only the holder
+-- moves it.
 --
--- ARGV[5]  who asks
+-- ARGV[5]  holder
 -- ARGV[6]  lease, ms
--- ARGV[7]  how far the log has been published, as `<ms>-<sequence>-<index>`, or ''
+-- ARGV[7]  the last published event, `<ms>-<sequence>-<index>`, or ''
 -- ARGV[8]  how many of these events went without their payloads
 --
--- Returns  `KEPT <cursor, or ->`, or `TAKEN <cursor, or ->` if it was somebody else's or nobody's before, or `OTHER`
---          while somebody else holds it
+-- Returns  `KEPT <cursor, or ->`, `TAKEN <cursor, or ->` if another holder or none had it before,
+--          or `OTHER` while another holder has it
 local key = P .. 'bridge'
 local f = redis.call('HMGET', key, 'holder', 'until', 'cursor')
 if f[1] ~= ARGV[5] and (ARGV[7] ~= '' or f[2] and tonumber(f[2]) > NOW) then
@@ -20,5 +21,5 @@ if ARGV[7] ~= '' then
   end
 end
 finish()
--- Whether the lost answer was TAKEN is not known any more.
+-- After a repeated call it is unknown whether the lost answer was TAKEN.
 return (f[1] == ARGV[5] and not IS_AGAIN and 'KEPT ' or 'TAKEN ') .. (ARGV[7] ~= '' and ARGV[7] or f[3] or '-')

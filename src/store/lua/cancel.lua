@@ -1,10 +1,10 @@
--- cancel: somebody calls the task off, wherever it is.
+-- cancel: cancels the task, in any state that allows it.
 --
--- ARGV[5]  id
--- ARGV[6]  why, a JSON string, or ''
+-- ARGV[5]   id
+-- ARGV[6]   reason, a JSON string, or ''
 -- ARGV[7…]  2; see audit.lua
 --
--- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` or, when sent again, `REPEATED cancelled`
+-- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` or, if sent again, `REPEATED cancelled`
 local task = load(ARGV[5])
 local refusal = barred(task, 'cancel')
 if refusal then

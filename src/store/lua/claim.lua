@@ -1,25 +1,25 @@
 -- claim: leases the first tasks of an agent's subject to one of its processes.
 --
--- A task whose payload is lost is failed instead: nobody is given a task without what it asks for.
+-- A task whose payload is lost is failed instead, because an agent cannot work without it.
 --
--- ARGV[5]  agent
--- ARGV[6]  worker: the process that asks
--- ARGV[7]  how many at the most
--- ARGV[8]  lease, ms
--- ARGV[9]  the lease as the store keeps it, which reports on these attempts must match
--- ARGV[10] how long after its last call a session counts as live, ms
--- ARGV[11] how many sessions of an agent are remembered: those that called last
--- ARGV[12] how many agents the roster may have for this one to be new in it, or '' for an agent that
---          has a place
--- ARGV[13] how many bytes the tasks may have
--- ARGV[14] how many bytes one task may have: a larger one stays where it is, and those behind it go first
+-- ARGV[5]   agent
+-- ARGV[6]   worker: the process that claims
+-- ARGV[7]   largest number of tasks
+-- ARGV[8]   lease, ms
+-- ARGV[9]   the lease as the store keeps it, which reports on these attempts must match
+-- ARGV[10]  how long a session stays live after its last call, ms
+-- ARGV[11]  how many sessions of an agent to keep: those with the latest calls
+-- ARGV[12]  the largest roster that admits a new agent, or '' for an agent that is always admitted
+-- ARGV[13]  how many bytes the tasks may have
+-- ARGV[14]  how many bytes one task may have: a larger one stays in the subject, and those behind
+--           it go first
 --
--- Returns  now, ms; how many bytes the tasks have at the most; 1 if the next one was left for want of room, else 0; a task
---          that is too large and its bytes, with a space between, or ''; 1 if the store sent this call again, so that the
---          first one may have leased tasks too, else 0; then for each task a list: id, lease until (ms), its record, its
---          spec, its newest approval as names and values.
---          No task if the subject is empty, the agent is paused, or what the lease leases is given back already. -1 in
---          place of the time if the roster is full.
+-- Returns  now, ms; the largest size of the tasks in bytes; 1 if the next task did not fit, else 0;
+--          a task that is too large, a space and its bytes, or ''; 1 if the store sent this call
+--          again, so that the first one may have leased tasks too, else 0; then for each task a
+--          list: id, lease until (ms), its record, its spec, its newest approval as names and
+--          values. No task if the subject is empty, the agent is paused, or the lease was given
+--          back already. -1 in place of the time if the roster is full.
 local agent, worker = ARGV[5], ARGV[6]
 local answer = { NOW, 0, 0, '', IS_AGAIN and 1 or 0 }
 if redis.call('EXISTS', P .. 'void:' .. ARGV[9]) == 1 then
@@ -47,10 +47,11 @@ if redis.call('SISMEMBER', P .. 'paused', agent) == 1 then
   return answer
 end
 
--- How many places of the subject are looked at: tasks that are too large stay in front.
+-- How many places of the subject to look at: tasks that are too large stay at the front.
 local LOOKED_AT = 1000
 
--- How many bytes of a record an answer shows at the most: the words of the task, and why its last attempt failed.
+-- How many bytes of a record an answer has at most: the words of the task, and why its last attempt
+-- failed.
 local SHOWN = 12288
 
 local assigned, specs = P .. 'assigned:' .. agent, P .. 'specs'
@@ -64,7 +65,7 @@ local function pass(id, bytes)
   end
 end
 
--- How many bytes the task has in an answer at the most.
+-- Returns the largest size of the task in an answer, in bytes.
 local function size_of(task)
   local shown = #task.rest
   local size = FRAME + spec_size(task) + (shown < SHOWN and shown or SHOWN)
@@ -75,7 +76,7 @@ local function size_of(task)
   return size
 end
 
--- Chooses tasks that have room from place `first` on; false if there is nothing more to choose.
+-- Chooses tasks that fit, from place `first` on; false if there is nothing more to choose.
 local function choose(first)
   local ids = redis.call('ZRANGE', assigned, first, first + wanted - #chosen - 1)
   if #ids == 0 then

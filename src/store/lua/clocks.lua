@@ -1,10 +1,12 @@
--- clocks: a task's two promises in time: that it starts, and that it is finished.
+-- clocks: the two SLA clocks of a task: one for its start, one for its end.
 --
--- Both clocks run from the moment in which the task may start. Each deadline has two thresholds: the warning, after so
--- much of the time, and the violation, at its end. A threshold is announced once, by whoever comes first: the duty that
--- sweeps `timers`, or a script that moves the task. The first start ends the start clock, the task's end both.
+-- Both clocks run from the moment in which the task may start. Each deadline has two thresholds:
+-- the warning, after a share of the time, and the violation, at its end. Each threshold has one
+-- event, which is added by the worker that sweeps `timers` or by a script that moves the task, if
+-- that comes first. The first start ends the start clock, and the end of the task ends both.
 
--- The word `sla` of a record is a sum of these bits and of, times DONE, those whose actions the duty has done.
+-- The word `sla` of a record is a sum of these bits. The same bits times DONE are the thresholds
+-- whose actions the worker has run.
 local THRESHOLDS = {
   { bit = 1, clock = 'start', verb = 'warn' },
   { bit = 2, clock = 'start', verb = 'violate' },
@@ -13,23 +15,23 @@ local THRESHOLDS = {
 }
 local STARTED, DONE = 16, 32
 
--- After how long an announcement counts as late, ms.
+-- How long after its threshold an event counts as late, ms.
 local LATE = 1000
 
--- Before how long a timer is rung for: as long as the duty rests when it sees none, ms.
+-- Timers that are due within this time wake the worker: as long as it rests without one, ms.
 local SOON = 1000
 
 -- The n-th bucket of a histogram begins at 2^(n/4) ms.
 local BUCKETS_PER_E = 4 / math.log(2)
 
--- A global that is looked up a dozen times for each task costs more than its call.
+-- A local is cheaper: looking up a global a dozen times for each task costs more than its call.
 local band = bit.band
 
 local function is_set(sum, bit_of_it)
   return band(sum, bit_of_it) ~= 0
 end
 
--- What was promised: the third line.
+-- Returns the SLA of the task: the third line.
 local function promise(task)
   local p = task.promise
   if not p then
@@ -43,7 +45,7 @@ local function promise(task)
   return p
 end
 
--- Runs the clocks from another time on.
+-- Starts the clocks at another time.
 local function rerun(task, begin, start, finish)
   local p, rest = promise(task), task.rest
   p.begin, p.start, p.finish = begin, start, finish
@@ -53,7 +55,7 @@ local function rerun(task, begin, start, finish)
     .. (finish and TEXT[finish] or '-') .. string.sub(rest, last + 1)
 end
 
--- The word `sla`.
+-- Returns the word `sla`.
 local function reached(task)
   return detail(task).sla
 end
@@ -63,12 +65,12 @@ local function reach(task, bit_of_it)
   d.sla = d.sla + bit_of_it
 end
 
--- When the warning of a deadline passes.
+-- Returns when the warning of a deadline passes.
 local function warns_at(begin, deadline, percent)
   return math.min(deadline, begin + math.floor((deadline - begin) / 100 * percent))
 end
 
--- When a threshold passes, or nil.
+-- Returns when a threshold passes, or nil.
 local function passes_at(p, threshold)
   local deadline = p[threshold.clock]
   if not deadline or threshold.verb == 'violate' then
@@ -77,7 +79,8 @@ local function passes_at(p, threshold)
   return warns_at(p.begin, deadline, p.percent)
 end
 
--- When the threshold is to be announced, or nil. Of clocks that stand still, what had passed before.
+-- Returns when the event of the threshold is due, or nil. For stopped clocks only thresholds that
+-- passed before count.
 local function announced_at(task, p, threshold)
   local at = passes_at(p, threshold)
   if not at then
@@ -93,7 +96,8 @@ local function announced_at(task, p, threshold)
   return at
 end
 
--- Calls `act(action, argument)` for each action of a threshold; a promise without rules has `-` and no call to make.
+-- Calls `act(action, argument)` for each action of a threshold. An SLA without rules has `-` and no
+-- action.
 local function each_action(p, threshold, act)
   for bit_of_it, action, argument in string.gmatch(p.actions, '(%d+)(%l+):?([^,]*)') do
     if tonumber(bit_of_it) == threshold.bit then
@@ -102,7 +106,7 @@ local function each_action(p, threshold, act)
   end
 end
 
--- Whether something is left to do for a threshold that was announced: all but what only tells somebody.
+-- Returns whether an action of a passed threshold is left to run, other than a notification.
 local function is_undone(task, p, threshold)
   local is_left = false
   if p.actions ~= '-' and is_set(reached(task), threshold.bit) and not is_set(reached(task), threshold.bit * DONE) then
@@ -113,7 +117,7 @@ local function is_undone(task, p, threshold)
   return is_left
 end
 
--- When the duty must look at the task next, ms as text, or '-'.
+-- Returns when the worker must look at the task next, ms as text, or '-'.
 local function timer_of(task)
   local p, soonest = promise(task), nil
   for nth = 1, #THRESHOLDS do
@@ -129,14 +133,15 @@ local function timer_of(task)
   return soonest and TEXT[soonest] or '-'
 end
 
--- The timer of a task whose clocks begin to run and do not stand still: what timer_of() says, at less cost.
+-- Returns the timer of a task whose clocks start and are not stopped: the same as timer_of(), at a
+-- lower cost.
 local function first_timer(begin, start, finish, percent)
   start, finish = start and warns_at(begin, start, percent), finish and warns_at(begin, finish, percent)
   local soonest = start and finish and math.min(start, finish) or start or finish
   return soonest and TEXT[soonest] or '-'
 end
 
--- Has the timer written, whatever stands in the set.
+-- Adds the write of the timer, without a look at the set.
 local function write_timer(id, timer)
   timed[id] = timer
   if timer ~= '-' and tonumber(timer) - NOW < SOON then
@@ -144,7 +149,7 @@ local function write_timer(id, timer)
   end
 end
 
--- Sets the timer to what the record says.
+-- Sets the timer to the value that follows from the record.
 local function set_timer(task)
   local timer, d = timer_of(task), detail(task)
   if timer ~= d.timer then
@@ -153,7 +158,7 @@ local function set_timer(task)
   end
 end
 
--- What the event of a threshold tells, and the deadline as text.
+-- Returns the payload of a threshold's event, and the deadline as text.
 local function threshold_json(task, p, threshold, at, is_late)
   local approval = task.state == 'blocked' and task.approval
   local deadline = p[threshold.clock]
@@ -164,12 +169,13 @@ local function threshold_json(task, p, threshold, at, is_late)
     .. (approval and ',"approval_id":"' .. approval .. '"' or ',"approval_id":null'), text
 end
 
--- Whether a threshold with its time comes before another.
+-- Returns whether a threshold with its time comes before another.
 local function by_time(one, other)
   return one[1] < other[1] or one[1] == other[1] and one[2].bit < other[2].bit
 end
 
--- Announces every threshold that has passed, in the order in which they did, and tells whom the rules name.
+-- Adds the events of all thresholds that have passed, in the order of their times, and the
+-- notifications of the rules.
 local function announce(task)
   local p, passed = promise(task), {}
   for nth = 1, #THRESHOLDS do
@@ -202,7 +208,7 @@ local function announce(task)
   end
 end
 
--- The wait for a human is over: it is counted, and clocks that stood still go on.
+-- Ends the wait for a human: counts it, and restarts the clocks that stopped.
 local function resume(task)
   local p, d = promise(task), detail(task)
   local waited = NOW - math.max(tonumber(task.since), p.begin)
@@ -214,14 +220,14 @@ local function resume(task)
   end
 end
 
--- The same time again, from this moment on.
+-- Restarts the clocks now with the same durations.
 local function promise_again(task)
   local p, d = promise(task), detail(task)
   rerun(task, NOW, p.start and NOW + p.start - p.begin, p.finish and NOW + p.finish - p.begin)
   d.timer, d.human, d.sla = '-', '0', 0
 end
 
--- Adds one to what `map` holds under two names, of which the first may be new.
+-- Adds one to the count in `map` under two names, of which the first may be new.
 local function add_one(map, first, second)
   local inner = map[first]
   if not inner then
@@ -231,7 +237,7 @@ local function add_one(map, first, second)
   inner[second] = (inner[second] or 0) + 1
 end
 
--- What the report tells apart.
+-- Returns the group of the task in the report.
 local function group_of(task)
   return task.agent .. ' ' .. task.type .. ' ' .. task.priority
 end
@@ -246,7 +252,7 @@ local function measure(histogram, group, ms)
   add_one(groups, group, ms < 1 and 0 or math.floor(math.log(ms) * BUCKETS_PER_E))
 end
 
--- What became of the start clock.
+-- Counts the result of the start clock.
 local function count_start(group, sum, is_started)
   if is_set(sum, 1) then
     add_one(counted, 'start_warned', group)
@@ -258,7 +264,7 @@ local function count_start(group, sum, is_started)
   end
 end
 
--- The first attempt begins, which ends the start clock.
+-- Ends the start clock, because the first attempt begins.
 local function started(task)
   local line = string.find(task.rest, '\n', 1, true)
   local begin, start, stands = string.match(task.rest, '^%S+ (%S+) (%S+) %S+ %S+ (%S+)', line + 1)
@@ -273,7 +279,8 @@ local function started(task)
   end
 end
 
--- The task is about to end in the state `to`: what passed before is announced, and all of it goes into the report.
+-- Ends both clocks, because the task ends in the state `to`: adds the events of passed thresholds,
+-- and counts everything in the report.
 local function ended(task, to)
   local timer, human, sum = string.match(task.detail, '^(%S+) (%S+) (%S+)')
   if task.details then
@@ -296,7 +303,7 @@ local function ended(task, to)
     measure('human', group, tonumber(human))
   end
   if sum == STARTED then
-    -- Nothing was announced, so a timer stands for a time to finish.
+    -- No threshold has passed, so a timer means that there is a deadline to finish.
     if timer ~= '-' and to == 'completed' then
       add_one(counted, 'met', group)
     end

@@ -1,10 +1,10 @@
--- complete: agents finished the attempts that they hold.
+-- complete: completes attempts that their agents hold.
 --
 -- ARGV[5…]  5 for each task: id, attempt or '', holder, digest of the report (see barred_report),
 --           result: JSON, or ''
 --
--- Returns  for each task `OK completed`, `REPEATED <state>` (of the same report), `MISMATCH` (another
---          report ended the attempt), `UNKNOWN`, `CANCELLED`, `ILLEGAL <state>`,
+-- Returns  for each task `OK completed`, `REPEATED <state>` (of the same report), `MISMATCH`
+--          (another report ended the attempt), `UNKNOWN`, `CANCELLED`, `ILLEGAL <state>`,
 --          `LEASE <newest attempt>` or `HOLDER <caller that took it, or ->`
 local answers, results = {}, {}
 fetch(ids_of(5, 5))

@@ -1,12 +1,12 @@
--- correct: adds to the counters of open tasks what they were found to be short of.
+-- correct: adds what is missing to the counters of open tasks.
 --
--- What they are short of does not change while tasks come and go, because each of these moves changes counter and
--- truth alike. Only another correction changes it.
+-- The difference does not change while tasks come and go, because each of these moves changes the
+-- counter and the state together. Only another correction changes it.
 --
--- ARGV[5]   when it was found, ms
+-- ARGV[5]   when the difference was found, ms
 -- ARGV[6…]  2 for each counter: priority, what to add
 --
--- Returns  1, or 0 if they were corrected since
+-- Returns  1, or 0 if the counters were corrected since then
 local key = P .. 'corrected'
 if tonumber(redis.call('GET', key) or 0) >= tonumber(ARGV[5]) then
   return IS_AGAIN and 1 or 0

@@ -1,12 +1,12 @@
--- count: what the counters of open tasks say, and how many tasks are open, at one moment.
+-- count: returns the counters of open tasks and the number of open tasks, at one moment.
 --
--- Returns  now (ms), 1 if nothing was written yet in this millisecond else 0, counters (priority, count, …), how many
---          tasks there are that do not stand in the set of a final state
+-- Returns  now (ms), 1 if nothing was written yet in this millisecond else 0, counters (priority,
+--          count, …), how many tasks are not in the set of a final state
 local sum = redis.call('HLEN', P .. 'records')
 for state in pairs(TERMINAL) do
   sum = sum - redis.call('ZCARD', P .. state)
 end
--- Every move is an event, so the newest tells when the last move was.
+-- Every move adds an event, so the newest event has the time of the last move.
 local newest = redis.call('XREVRANGE', P .. 'events', '+', '-', 'COUNT', 1)[1]
 local is_fresh = not newest or tonumber(string.match(newest[1], '^%d+')) < NOW
 return { NOW, is_fresh and 1 or 0, redis.call('HGETALL', P .. 'open'), sum }

@@ -1,10 +1,11 @@
--- credentials: notes what a gateway was told to accept, and what has changed about it since another was told.
+-- credentials: records in the audit log which accepted credentials have changed since a gateway
+-- last called this.
 --
--- ARGV[5]  how many changes to note at the most
+-- ARGV[5]   how many changes to record at most
 -- ARGV[6…]  3 for each credential: subject, role or '', fingerprint
 -- The last 2: see audit.lua.
 --
--- Returns  how many changes were noted
+-- Returns  how many changes were recorded
 local key, noted = P .. 'credentials', 0
 local known, given = {}, {}
 local flat = redis.call('HGETALL', key)

@@ -1,15 +1,15 @@
--- deadlines: announces what the clocks of tasks have passed, and does what the rules ask for then.
+-- deadlines: adds the events of passed SLA thresholds, and runs the actions of their rules.
 --
--- ARGV[5]  how many at the most
+-- ARGV[5]  how many tasks at most
 -- ARGV[6]  head starts of P0 to P3, ms, joined by commas
 --
--- Returns  how many tasks it took on, and in how many ms the next one is due (-1: none)
+-- Returns  how many tasks it handled, and in how many ms the next one is due (-1: none)
 local due = redis.call('ZRANGEBYSCORE', P .. 'timers', '-inf', NOW, 'LIMIT', 0, ARGV[5])
 if #due > 0 then
   fetch(due)
 end
 
--- Raises the task's priority by some steps, where that still means something, but not past `highest`, beyond which it
+-- Raises the task's priority by some steps if it still waits, but not above `highest`, where it
 -- would need another approval.
 local function raise(task, steps, highest)
   local priority = math.max(string.sub(highest, 2), string.sub(task.priority, 2) - steps)
@@ -31,7 +31,7 @@ local function raise(task, steps, highest)
     ',"priority":"' .. new .. '","previous_priority":"' .. old .. '"', 'orchestrator')
 end
 
--- Does what is left to do for the thresholds that were announced.
+-- Runs the actions that are left of the thresholds that have passed.
 local function act(task)
   if promise(task).actions == '-' then
     return
@@ -68,7 +68,8 @@ local function act(task)
   end
 end
 
--- After how many events the other tasks wait for the next call: rules may want many for each.
+-- The largest number of events of a call, as rules may cause many for each task. The next call
+-- handles the other tasks.
 local EVENTS_AT_ONCE = 400
 
 local taken = 0
@@ -87,10 +88,10 @@ for _, id in ipairs(due) do
     set_timer(task)
     timer = detail(task).timer
   end
-  -- Also where the set and the record did not agree.
+  -- This also corrects a timer whose set and record differ.
   write_timer(id, timer)
 end
--- Who sweeps is told by the answer.
+-- The worker that sweeps learns it from the answer.
 rung.deadlines = nil
 finish()
 return { taken, taken < #due and 0 or next_due(P .. 'timers') }

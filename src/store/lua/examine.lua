@@ -1,19 +1,19 @@
--- examine: what is wrong with these tasks, seen in one moment, and mended in it.
+-- examine: finds what is wrong with these tasks, and repairs it at the same moment.
 --
--- ARGV[5]   1 to mend what is found, 0 to look only
--- ARGV[6]   gate of an approval that is asked for once more, or ''; see approval.lua
+-- ARGV[5]   1 to repair what is found, 0 to search only
+-- ARGV[6]   gate of an approval that a repair requests again, or ''; see approval.lua
 -- ARGV[7]   the key in which the ids were found
--- ARGV[8…]  3 for each task: id, an id for an approval, should one be needed, and the digest of its content
+-- ARGV[8…]  3 for each task: id, an id for an approval if one is needed, the digest of its content
 --
--- Returns  a flat list, 3 for each finding: id, what is wrong, and when mending `MENDED <what was done>` or
---          `LEFT <why>`, else ''
+-- Returns  a flat list, 3 for each finding: id, what is wrong, and for a repair `MENDED <what was
+--          done>` or `LEFT <why>`, else ''
 local GATE, SOURCE = ARGV[6], ARGV[7]
--- No lease is longer than a day; twice as long is no lease but a broken score.
+-- No lease is longer than a day. A score of twice as long is broken.
 local LONGEST_LEASE_MS = 2 * 86400000
 
--- The sets of states in which the task stands, each with its score there: of those that each agent
--- has one of, its own agent's and the one that it was found in. A walk over all keys comes to every
--- other one.
+-- Returns the sets of states in which the task is, each with its score there. Of the sets per agent
+-- it checks that of the task's agent and the one in which the task was found. The walk over all
+-- keys comes to all others.
 local function places_of(id, agent)
   local places, seen = {}, {}
   local function look(set)
@@ -36,7 +36,7 @@ local function places_of(id, agent)
   return places
 end
 
--- What is left of a task that is gone.
+-- The remains of a task without a record.
 local function examine_remains(id)
   for _, place in ipairs(places_of(id)) do
     find(id, 'is in ' .. place[1] .. ' but has no record', 'taken out of it', take_out(place[1], id))
@@ -56,7 +56,7 @@ local function examine_remains(id)
   end
 end
 
--- A record that nobody can read breaks every batch that meets it.
+-- An unreadable record breaks every batch that it is in.
 local function examine_unreadable(id)
   for _, place in ipairs(places_of(id)) do
     find(id, 'is in ' .. place[1] .. ' though its record cannot be read', 'taken out of it, so that it holds up no other',
@@ -69,7 +69,7 @@ local function examine_unreadable(id)
   find(id, 'has a record that cannot be read', 'what it says is for a human to find out')
 end
 
--- Nobody is given a task whose payload is lost.
+-- An agent cannot work on a task whose payload is lost.
 local function examine_spec(task)
   if redis.call('HEXISTS', P .. 'specs', task.id) == 1 then
     return
@@ -83,7 +83,8 @@ local function examine_spec(task)
   end
 end
 
--- Makes the task wait for a human, under a new request unless its own is still open. `spare`: its id and digest.
+-- Blocks the task until a decision, under a new approval unless its own is still pending. `spare`
+-- has the id and the digest of a new one.
 local function hold_back(task, spare)
   return function()
     if task.state ~= 'blocked' then
@@ -97,7 +98,7 @@ local function hold_back(task, spare)
   end
 end
 
--- No mend leads past an approval: in doubt somebody is asked once more.
+-- No repair skips an approval: in doubt it requests a new one.
 local function examine_gate(task, spare)
   local id, state, approval = task.id, task.state, task.approval
   if approval == '-' then
@@ -144,7 +145,7 @@ local function examine_gate(task, spare)
   end
 end
 
--- Where the task belongs in its set; nil: anywhere.
+-- Returns the score of the task in its set; nil if any will do.
 local function place_in_set(task)
   local state = task.state
   if state == 'pending' or state == 'assigned' then
@@ -157,7 +158,8 @@ local function place_in_set(task)
   end
 end
 
--- Puts the task where its state says, and wakes whoever waits for it. A lease of which nobody knows the end is over.
+-- Puts the task into the set of its state, and wakes the callers that wait for it. A lease without
+-- a known end is over.
 local function put_home(task, home)
   return function()
     append(come, home, place_in_set(task) or (task.state == 'in_progress' and TEXT[NOW] or task.since), task.id)
@@ -185,7 +187,7 @@ local function examine_place(task, home, score)
   end
 end
 
--- A deadline of which nobody is reminded would pass in silence.
+-- A deadline without a timer would pass unnoticed.
 local function examine_timer(task)
   local id, score = task.id, redis.call('ZSCORE', P .. 'timers', task.id) or '-'
   if TERMINAL[task.state] then
@@ -204,7 +206,7 @@ local function examine_timer(task)
   end
 end
 
--- The indexes besides the states' sets, which are ordered by the task's acceptance.
+-- The other indexes, which are ordered by the acceptance of the task.
 local function examine_indexes(task)
   local id, accepted = task.id, tonumber(task.accepted)
   local score = redis.call('ZSCORE', P .. 'tasks', id)
@@ -230,7 +232,7 @@ end
 local function examine(task, spare)
   local was, home = task.state, set_of(task.state, task.agent)
   local places = places_of(task.id, task.agent)
-  -- The payload first: a task that fails for want of it needs no approval.
+  -- The payload comes first: a task that fails because its payload is lost needs no approval.
   examine_spec(task)
   examine_gate(task, spare)
   local at_home
@@ -241,7 +243,7 @@ local function examine(task, spare)
       find(task.id, 'is ' .. was .. ' but stands in ' .. place[1] .. ' too', 'taken out of it', take_out(place[1], task.id))
     end
   end
-  -- A task that was moved just now is put into its place by that, and its timeline ends with it.
+  -- A move of this call puts the task into its set, and ends its timeline with the move.
   if task.state == was then
     examine_place(task, home, at_home)
     examine_timer(task)

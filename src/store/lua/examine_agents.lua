@@ -1,6 +1,6 @@
--- examine_agents: what is wrong with these agents, seen in one moment, and mended in it.
+-- examine_agents: finds what is wrong with these agents, and repairs it at the same moment.
 --
--- ARGV[5]   1 to mend what is found, 0 to look only
+-- ARGV[5]   1 to repair what is found, 0 to search only
 -- ARGV[6…]  agents that have a set of tasks or sessions, or are paused
 --
 -- Returns  a flat list, 3 for each finding, as `examine` does
@@ -13,7 +13,7 @@ local function has_anything(agent)
   return redis.call('EXISTS', P .. 'sessions:' .. agent) == 1 or redis.call('SISMEMBER', P .. 'paused', agent) == 1
 end
 
--- Its leases would never end, or late: the reaper goes by the roster.
+-- Its leases would end late or never: the reaper finds agents by the roster.
 local function examine_roster(agent)
   local look = redis.call('ZSCORE', P .. 'roster', agent)
   local lease = redis.call('ZRANGE', set_of('in_progress', agent), 0, 0, 'WITHSCORES')[2]
@@ -32,7 +32,7 @@ end
 for i = 6, #ARGV do
   local agent = ARGV[i]
   examine_roster(agent)
-  -- A session that was seen in the future would live for ever.
+  -- A session with a call in the future would stay live for ever.
   local sessions = P .. 'sessions:' .. agent
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', sessions, NOW + 86400000, '+inf', 'LIMIT', 0, 100)) do
     find(agent, 'has the session ' .. worker .. ', which was last seen in the future', 'put to now',

@@ -1,6 +1,6 @@
--- examine_approvals: what is wrong with these approvals, seen in one moment, and mended in it.
+-- examine_approvals: finds what is wrong with these approvals, and repairs it at the same moment.
 --
--- ARGV[5]   1 to mend what is found, 0 to look only
+-- ARGV[5]   1 to repair what is found, 0 to search only
 -- ARGV[6…]  ids
 --
 -- Returns  a flat list, 3 for each finding, as `examine` does
@@ -24,7 +24,7 @@ local function forget(id, lists)
   end
 end
 
--- Those who are asked are reminded as the gate says, until there is a decision.
+-- The approvers get reminders as the gate says, until there is a decision.
 local function examine_reminder(id, status, gate)
   local has_reminder = redis.call('ZSCORE', REMINDERS, id)
   local every = status == 'pending' and read_gate(gate).remind or '-'
@@ -35,7 +35,7 @@ local function examine_reminder(id, status, gate)
   end
 end
 
--- An approval stands in the list of its status, pending ones by their expiry.
+-- An approval is in the set of its status, pending ones by their expiry.
 local function examine_lists(id, status, expires_at, decided_at, lists)
   for other in pairs(lists) do
     if other ~= status then

@@ -1,6 +1,7 @@
--- examine_children: whether these members of a task's children are its children, and taken out if not.
+-- examine_children: checks whether these members of a task's children are its children, and removes
+-- those that are not.
 --
--- ARGV[5]   1 to mend what is found, 0 to look only
+-- ARGV[5]   1 to repair what is found, 0 to search only
 -- ARGV[6]   the parent's id
 -- ARGV[7…]  the members
 --
@@ -11,7 +12,7 @@ local members = ids_of(7, 1)
 local tasks = read_all(members)
 for _, id in ipairs(members) do
   local task = tasks[id]
-  -- It may have been pruned since it was seen there. What cannot be read may be a child or not.
+  -- It may have been pruned since the walk found it. An unreadable record may be that of a child.
   if task ~= false and redis.call('ZSCORE', siblings, id) then
     if not task then
       find(id, 'is among the children of ' .. parent .. ' but has no record', 'taken out of them', take_out(siblings, id))

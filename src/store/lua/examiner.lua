@@ -1,12 +1,12 @@
--- examiner: takes or keeps the turn of examining the store without end, and notes what came of it.
+-- examiner: takes or keeps the turn of the background doctor, and records its results.
 --
--- ARGV[5]  who asks
--- ARGV[6]  how long he may be silent before another one begins anew, ms
--- ARGV[7]  how long after the beginning of a round the next one may begin, ms
--- ARGV[8]  how many findings he logged since he asked last
--- ARGV[9]  how many findings the round has that ended just now, or ''
+-- ARGV[5]  holder
+-- ARGV[6]  after how long without a call another holder starts a new check, ms
+-- ARGV[7]  the shortest time from the start of one check to the start of the next, ms
+-- ARGV[8]  how many findings the holder logged since its last call
+-- ARGV[9]  how many findings the check had that ended just now, or ''
 --
--- Returns  in how many ms to ask again (0: examine on), and 1 if a round begins else 0
+-- Returns  in how many ms to call again (0: continue the check), and 1 if a check starts else 0
 local key = P .. 'examiner'
 local f = redis.call('HMGET', key, 'holder', 'until', 'due')
 local holder, busy_until, due = f[1], tonumber(f[2] or 0), tonumber(f[3] or 0)
@@ -23,7 +23,7 @@ if holder == ARGV[5] then
   finish()
   return { math.max(due - NOW, 1), 0 }
 end
--- A clock that went back must not put the next round off for ever.
+-- A clock that went back must not delay the next check for ever.
 local wait = math.min(math.max(holder and busy_until - NOW or 0, due - NOW), tonumber(ARGV[7]))
 if wait > 0 then
   finish()

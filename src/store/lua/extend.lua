@@ -1,4 +1,4 @@
--- extend: the agent is still at it.
+-- extend: extends the lease of an agent that still works on the task.
 --
 -- ARGV[5]  id
 -- ARGV[6]  attempt that the agent holds
@@ -6,7 +6,8 @@
 -- ARGV[8]  lease from now, ms
 -- ARGV[9]  progress, JSON, or ''
 --
--- Returns  `OK <lease until, ms>`, `UNKNOWN`, `CANCELLED`, `ILLEGAL <state>` or `LEASE <newest attempt>`
+-- Returns  `OK <lease until, ms>`, `UNKNOWN`, `CANCELLED`, `ILLEGAL <state>` or
+--          `LEASE <newest attempt>`
 local task = load(ARGV[5])
 local refusal = barred_report(task, 'extend', ARGV[6], ARGV[7], '')
 if refusal then
@@ -18,7 +19,7 @@ if limit ~= '-' then
   lease_until = math.min(lease_until, tonumber(limit))
 end
 append(come, set_of('in_progress', task.agent), TEXT[lease_until], task.id)
--- It may end sooner than before.
+-- The new end may be before the old one.
 look_at(task.agent, lease_until)
 if ARGV[9] ~= '' then
   write('HSET', P .. 'progress', { task.id, ARGV[9] })

@@ -1,4 +1,4 @@
--- fail: attempts did not work; each is followed by another after a back-off, or was the last.
+-- fail: fails attempts. Each is followed by another one after a back-off, or was the last.
 --
 -- ARGV[5]   waits by number of failures, ms, joined by commas
 -- ARGV[6]   rank of the caller's role
@@ -6,7 +6,7 @@
 --           error: a JSON string, 1 if another attempt makes sense else 0, wait before it in ms or
 --           '', result: JSON, or ''
 --
--- Returns  for each task `OK scheduled`, `OK failed`, or what `complete` answers
+-- Returns  for each task `OK scheduled`, `OK failed`, or the answers of `complete`
 local answers, results = {}, {}
 fetch(ids_of(7, 8))
 for i = 7, #ARGV, 8 do

@@ -1,14 +1,15 @@
--- findings: what the doctor's scripts share: noting what is wrong, and mending it.
+-- findings: the shared part of the doctor's scripts: records what is wrong, and repairs it.
 --
--- A check says find(…) and goes on; whether anything is mended is decided here. What a mend writes goes through the
--- prelude, so that it is made once, by finish(), in the moment in which it was found necessary.
+-- A check calls find(…) and goes on. find() decides whether to repair. The writes of a repair go
+-- through the prelude, so that finish() makes them at the moment in which the check found the
+-- fault.
 --
--- ARGV[5]  1 to mend what is found, 0 to look only
+-- ARGV[5]  1 to repair what is found, 0 to search only
 local IS_REPAIR = ARGV[5] == '1'
 local findings = {}
 
--- Notes that something is wrong with `subject`. `mend` does what `how` tells, in the past; without it `how` tells why
--- it is left as it is.
+-- Records that something is wrong with `subject`. `mend` repairs it and `how` says what it did, in
+-- the past tense. Without `mend` it is not repaired, and `how` says why.
 local function find(subject, what, how, mend)
   local size = #findings
   findings[size + 1], findings[size + 2], findings[size + 3] = subject, what, ''
@@ -20,14 +21,14 @@ local function find(subject, what, how, mend)
   end
 end
 
--- Takes a member out of a sorted set.
+-- Removes a member from a sorted set.
 local function take_out(set, member)
   return function()
     append(gone, set, member)
   end
 end
 
--- Puts a member into a sorted set, or at another place of it.
+-- Adds a member to a sorted set, or changes its score.
 local function put_in(set, member, score)
   return function()
     append(come, set, score, member)
@@ -44,7 +45,8 @@ local function decode(id, record)
   return is_whole and task or nil
 end
 
--- The tasks of these ids by id; `false` stands for a record that cannot be read, which must not hide the others.
+-- Returns the tasks of these ids by id; `false` for an unreadable record, which must not hide the
+-- others.
 local function read_all(ids)
   local tasks = {}
   for nth, record in ipairs(read_fields(P .. 'records', ids)) do

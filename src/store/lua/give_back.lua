@@ -1,17 +1,19 @@
--- give_back: takes back what claims leased whose answers did not come: no agent knows of these leases.
+-- give_back: releases the tasks of claims whose answers did not arrive: no agent knows these
+-- leases.
 --
 -- A claim that Redis runs only after this leases nothing.
 --
--- ARGV[5]  agent
--- ARGV[6]  from which end of a lease on to look, ms, or `-inf`
--- ARGV[7]  how many tasks with that end were looked at before
--- ARGV[8]  how many leases
--- ARGV[9…] these leases as the store keeps them, then the ids of tasks that stay
+-- ARGV[5]   agent
+-- ARGV[6]   the end of a lease, ms, from which on to look, or `-inf`
+-- ARGV[7]   how many tasks with that end earlier calls have looked at
+-- ARGV[8]   how many leases
+-- ARGV[9…]  these leases as the store keeps them, then the ids of tasks to keep
 --
--- Returns  how many tasks went back; where to look on: end of a lease, or '', and how many with that end were looked at
+-- Returns  how many tasks were released; where to continue: the end of a lease, or '', and how many
+--          tasks with that end were looked at
 local LOOKED_AT = 200
 
--- How long a lease stays void, ms: much longer than a call is on its way to Redis.
+-- How long a lease stays void, ms: much longer than a call takes to reach Redis.
 local VOID = 600000
 
 local lost, kept = {}, {}

@@ -1,11 +1,13 @@
--- lapse: nobody decided in time: others are asked, or it means no. Whoever is to decide is reminded.
+-- lapse: handles approvals that were not decided in time, which escalate or expire, and sends
+-- reminders.
 --
--- ARGV[5]  how many at the most, of each
+-- ARGV[5]  how many at most, of each
 --
--- Returns  how many lapsed or were reminded of, and in how many ms the next one falls due (-1: none)
+-- Returns  how many approvals escalated, expired or had a reminder, and in how many ms the next one
+--          is due (-1: none)
 local count, soonest = 0, -1
 
--- Does `act` to the approvals of this set that are due; what has no business there is dropped.
+-- Calls `act` for the approvals of this set that are due. Removes members that do not belong there.
 local function sweep(set, act)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. set, '-inf', NOW, 'LIMIT', 0, ARGV[5])) do
     local f = load_approval(id)

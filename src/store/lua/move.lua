@@ -1,18 +1,19 @@
--- move: what moves a task.
+-- move: the functions that move a task to another state.
 
--- Moves a task: set, record, timeline and event, or nothing. What its clocks have passed before is announced first.
+-- Moves a task: set, record, timeline and event, or nothing. Adds the events of passed thresholds
+-- first.
 --
--- to         where to; where it is already for a verb that stays there
--- score      its place in the set; nil for a verb that stays: the one that it has
--- reason     why, a JSON string, or nil
+-- to         the new state; the same one for a verb that does not change it
+-- score      its score in the set; nil for a verb that keeps the state and the score
+-- reason     a JSON string, or nil
 -- is_popped  whether the task is out of its set already
--- event      the event's type where it is not the verb's own
+-- event      the type of the event, if it is not that of the verb
 -- task.more  more members of the event's payload, JSON from the comma on, or nil
 local function move(task, verb, to, score, reason, is_popped, event)
   local from = task.state
   local is_of_human = from ~= to and (from == 'blocked' or to == 'blocked')
   if is_of_human and from then
-    -- Before the clocks stand still, or go on.
+    -- Before the clocks stop or run again.
     announce(task)
     if to ~= 'blocked' then
       resume(task)
@@ -43,7 +44,7 @@ local function move(task, verb, to, score, reason, is_popped, event)
     elseif to == 'scheduled' then
       ring('promoter')
     elseif to == 'cancelled' then
-      -- Its children may be to end too.
+      -- Its children may have to end too.
       append(come, P .. 'cascade', TEXT[NOW], task.id)
       ring('cascade')
     end
@@ -55,7 +56,7 @@ local function move(task, verb, to, score, reason, is_popped, event)
   end
 end
 
--- Gives the task to `holder` (see prelude.lua) under a lease; returns until when.
+-- Leases the task to `holder` (see prelude.lua). Returns until when.
 local function hold(task, verb, lease_ms, holder, is_popped)
   local lease_until = NOW + lease_ms
   local d = detail(task)
@@ -78,7 +79,7 @@ local function hold(task, verb, lease_ms, holder, is_popped)
   return lease_until
 end
 
--- The head start of each priority, ms, from those of P0 to P3 joined by commas.
+-- Returns the head start of each priority, ms, from those of P0 to P3 joined by commas.
 local function head_starts(texts)
   local starts, nth = {}, 0
   for text in string.gmatch(texts, '%d+') do
@@ -87,7 +88,8 @@ local function head_starts(texts)
   return starts
 end
 
--- The wait before attempt number `failures` + 1, ms. `waits`: one for each number of failures, joined by commas.
+-- Returns the wait before attempt number `failures` + 1, ms. `waits` has one for each number of
+-- failures, joined by commas.
 local function wait_after(failures, waits)
   local nth = 0
   local wait
@@ -100,7 +102,8 @@ local function wait_after(failures, waits)
   return tonumber(wait)
 end
 
--- Takes up to `count` members from the front of a set; returns them, and their scores. They are out of it for move().
+-- Removes up to `count` members from the front of a set. Returns them and their scores. For move()
+-- they are out of the set.
 local function first_of(set, count)
   local flat = redis.call('ZRANGE', set, 0, count - 1, 'WITHSCORES')
   local members, scores = {}, {}
@@ -113,14 +116,15 @@ local function first_of(set, count)
   return members, scores
 end
 
--- Notes with what rank the task was ended, if that is a human's: only a human of no lower one reopens it.
+-- Records the rank of the role that ended the task, if it is a human's: only a human of the same or
+-- a higher rank reopens it.
 local function note_end(task, rank)
   if TERMINAL[task.state] and tonumber(rank) >= HUMAN then
     detail(task).ended = TEXT[tonumber(rank)]
   end
 end
 
--- A failed attempt: another one after `wait` ms (nil: by `waits`), or the end.
+-- Ends a failed attempt: the next one follows after `wait` ms (nil: by `waits`), or the task fails.
 local function fail(task, verb, reason, is_retryable, wait, waits)
   local d = detail(task)
   local max_retries = facts(task)

@@ -1,9 +1,9 @@
--- open_at: which of these tasks were open just before a moment, by their timelines.
+-- open_at: finds which of these tasks were open just before a moment, by their timelines.
 --
 -- ARGV[5]   the moment, ms
 -- ARGV[6…]  ids
 --
--- Returns  the priority of each that was
+-- Returns  the priority of each task that was open
 local moment = tonumber(ARGV[5])
 local priorities = {}
 for _, task in pairs(read_all(ids_of(6, 1))) do

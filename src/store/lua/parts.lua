@@ -1,9 +1,9 @@
--- parts: how large a task and its approval are, before they are read.
+-- parts: the size of a task and its approval, before they are read.
 
--- What a task, or an approval, has in an answer beside what is measured, bytes.
+-- The size in an answer besides the measured parts of a task or an approval, bytes.
 local FRAME = 2048
 
--- How many bytes the spec has.
+-- Returns the size of the spec in bytes.
 local function spec_size(task)
   if detail(task).version == '1' then
     return tonumber(task.bytes)
@@ -14,10 +14,10 @@ end
 -- The fields of an approval that hold payloads.
 local LARGE = { original = true, changes = true, action = true }
 
--- The fields of an approval that are shown, but for those that FRAME has room for.
+-- The fields of an approval in an answer, without those that FRAME has room for.
 local SHOWN_FIELDS = { 'original', 'changes', 'action', 'votes', 'gate', 'reason', 'comment', 'by', 'edited_by', 'decided_by' }
 
--- The approval without its large fields, names and values, and how many bytes that are.
+-- Returns the approval without its large fields, as names and values, and its size in bytes.
 local function small_approval(key)
   local names, flat, size = {}, {}, FRAME
   for _, name in ipairs(redis.call('HKEYS', key)) do
@@ -34,8 +34,8 @@ local function small_approval(key)
   return flat, size
 end
 
--- The approval `id`, or `-`, as it is wanted, or nil where all of it is and is still to be read; and how many bytes it
--- has.
+-- Returns the approval `id` (or `-`) with the wanted fields, or nil if all of them are wanted and
+-- still to be read; and its size in bytes.
 local function approval_and_size(id, has_all)
   if id == '-' then
     return {}, 0

@@ -1,7 +1,7 @@
--- pause: somebody stops an agent from claiming in this partition, or lets it claim again.
+-- pause: pauses or resumes the claims of an agent in this partition.
 --
--- ARGV[5]  agent
--- ARGV[6]  `pause` or `resume`
+-- ARGV[5]   agent
+-- ARGV[6]   `pause` or `resume`
 -- ARGV[7…]  2; see audit.lua
 --
 -- Returns  1 if that changed something, else 0
@@ -10,9 +10,9 @@ local is_paused = redis.call('SISMEMBER', P .. 'paused', agent) == 1
 local changed_it = is_paused == (verb == 'pause') and 0 or 1
 look_at(agent, NOW + IDLE)
 write(verb == 'pause' and 'SADD' or 'SREM', P .. 'paused', { agent })
--- Those that wait look again.
+-- Waiting claims look again.
 ring('agent:' .. agent, 255)
--- The first partition speaks for all.
+-- The first partition counts for all.
 if changed_it == 1 and string.find(P, '{0}', 1, true) then
   audit(verb, 'agent:' .. agent, {})
   say(verb == 'pause' and 'agent.paused' or 'agent.resumed', { priority = 'P2' }, '{"agent":"' .. agent .. '","actor":"' .. ACTOR .. '"}')

@@ -1,24 +1,26 @@
--- prelude: what every script starts with: the clock, the record, the guard, the event. `clocks.lua`,
--- `move.lua` and `write.lua` follow it.
+-- prelude: what every script begins with: the clock, the record, the guard and the event.
+-- `clocks.lua`, `move.lua` and `write.lua` follow it.
 --
--- The store puts in front of it, from domain/lifecycle.rs: RULES (verb -> from, to, event), TERMINAL and
--- PER_AGENT, STATES (sets of states), TIMELINE (how many transitions a task keeps) and TIMELINE_BYTES (how many bytes of
--- them), EVENT_PRIORITY, APPROVALS (the set of an approval's statuses), HUMAN (the lowest rank of a human's role).
+-- The store puts tables before it, from domain/lifecycle.rs and others: RULES (verb -> from, to,
+-- event), STATES, TERMINAL and PER_AGENT (sets of states), TIMELINE (how many transitions a task
+-- keeps), TIMELINE_BYTES (how many bytes of them), EVENT_PRIORITY, APPROVALS (the set of statuses
+-- of an approval) and HUMAN (the lowest rank of a role of humans).
 --
--- KEYS[1]  prefix of every key of the partition, `<store.prefix>:{p}:`; all keys and channels are derived from it
+-- KEYS[1]  prefix of every key of the partition, `<store.prefix>:{p}:`. All keys and channels are
+--          derived from it.
 -- ARGV[1]  offset of the clock, ms; other than 0 only in tests
--- ARGV[2]  actor: who does it, for timelines and events
--- ARGV[3]  events to keep: entries of the stream, a space, bytes
+-- ARGV[2]  actor, for timelines and events
+-- ARGV[3]  limits of the event log: `<entries> <bytes>`
 -- ARGV[4]  1 if the store sends this call again because the first answer was lost, else 0
 local P = KEYS[1]
--- What the channels of events begin with.
+-- The prefix of the channels of events.
 local CHANNELS = string.match(P, '^[^{]+') .. 'events:'
 local ACTOR, IS_AGAIN = ARGV[2], ARGV[4] == '1'
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[1]
 
--- Whole numbers as text, each made once: whoever joins a number or passes it to redis.call has it printed anew, which
--- costs more than the rest of a field, and `..` keeps only 14 digits.
+-- Whole numbers as text, each printed once. Joining a number or passing it to redis.call prints it
+-- again, which costs more than the rest of a field, and `..` keeps only 14 digits.
 local TEXT = setmetatable({}, {
   __index = function(texts, number)
     local text = string.format('%.0f', number)
@@ -27,32 +29,32 @@ local TEXT = setmetatable({}, {
   end,
 })
 
--- Writes. After the first one nothing may fail, so a script only says what it wants written; finish(),
--- in `write.lua`, checks all of it and then makes it. A script reads before it calls finish(), and only
--- returns after it. Each write: command, key, list of arguments.
+-- Writes: command, key and list of arguments of each. No write after the first may fail, so a
+-- script only collects its writes. finish(), in `write.lua`, checks all of them and then makes
+-- them. A script reads before it calls finish(), and only returns after it.
 local writes = {}
--- Keys that are known to have the type that they are to have.
+-- Keys whose type is known to be right.
 local typed = {}
--- Writes that are made by one call for each set however many tasks moved.
+-- Writes that need one call per set, however many tasks moved.
 local gone, come, opened, rung, finished = {}, {}, {}, {}, {}
--- Agents that the reaper must look at: name -> at the latest when, ms.
+-- Agents that the reaper must look at: name -> latest time, ms.
 local watched = {}
--- Timers that changed: task id -> when, or '-'. Figures of the report: figure -> group -> how many more; histograms:
--- name -> group -> bucket -> how many more.
+-- Timers that changed: task id -> time, or '-'. Figures of the report: figure -> group ->
+-- increment. Histograms: name -> group -> bucket -> increment.
 local timed, counted, measured = {}, {}, {}
--- Events: their types, and beside them the fields of the log entry.
+-- Events: their types, and the fields of the log entry.
 local said, entry = {}, {}
 
--- How many arguments one call gets at the most: Lua unpacks no more than 8,000, and each command stays
--- short. Even, so that names and values stay together.
+-- The largest number of arguments of one call: Lua unpacks at most 8,000, and each command stays
+-- short. It is even, so that names and values stay together.
 local PIECE = 1000
 
--- Has finish() run `command` on `key` with this list, in pieces if it is long.
+-- Adds `command` on `key` with this list to the writes, in pieces if the list is long.
 local function write(command, key, list)
   writes[#writes + 1] = { command, key, list }
 end
 
--- The values of these fields of a hash, of which there must be some; `false` for each that is missing.
+-- Returns the values of these fields of a hash, at least one; `false` for each missing one.
 local function read_fields(key, fields)
   typed[key] = true
   if #fields <= PIECE then
@@ -82,7 +84,7 @@ local function append(map, key, first, second)
   end
 end
 
--- How an optional argument stands in a record.
+-- Returns an optional argument as a record has it.
 local function or_none(text)
   return text ~= '' and text or '-'
 end
@@ -91,10 +93,10 @@ local function set_of(state, agent)
   return P .. state .. (PER_AGENT[state] and ':' .. agent or '')
 end
 
--- After how long the reaper looks again at an agent that has tasks or a pause but no session, ms.
+-- How often the reaper looks at an agent that has tasks or a pause but no session, ms.
 local IDLE = 60000
 
--- Has the reaper look at the agent at this time, or before. So the agent is in the roster.
+-- Makes the reaper look at the agent at this time or before, which puts it into the roster.
 local function look_at(agent, at)
   local planned = watched[agent]
   if not planned or at < planned then
@@ -106,37 +108,43 @@ local function ring(bell, count)
   rung[bell] = (rung[bell] or 0) + (count or 1)
 end
 
--- A task's record is one string, so that a batch is read by one call and written by one:
+-- A task's record is one string, so that one call reads or writes a whole batch:
 --
---   state n attempt rank since approval holder said timer human sla retries lost limit due version ended
+--   state n attempt rank since approval holder said timer human sla retries lost limit due version
+--     ended
 --   agent type priority trace traceparent bytes max_retries timeout parent source cascade
 --   actions begin start finish percent stands target
---   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]      one line for each of `n` transitions
+--   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]
 --
--- `-` stands for none. The first line changes; the second only with the priority, the third with a promise that is
--- moved or made anew; of the transitions the first is kept, which says who submitted the task and when, and the newest.
---   since    when it came to its state, ms
---   holder   who holds the newest attempt: the lease of a claim as the store keeps it, 22 characters;
---            or the caller, as `key:ops`, that took the task itself
---   said     digest of the report that ended this attempt, of a question with `?` in front;
---            `-` if no report has
---   timer    when its next threshold passes, ms: while it is open, its score in `timers`, or `-` if it is not there
---   human    how long it has waited for humans while it could have gone on, ms; the wait under way apart
---   sla      what became of its clocks, a sum; see `clocks.lua`
---   version  of the content: 1, and one more for every time that an approver changed the payload
---   bytes    how many its spec has in version 1
---   cascade  what becomes of it when its parent is cancelled, `cancel` or `continue`; `-`: it has none
---   ended    rank of the role of the human who ended the task; `-` if no human did
---   actions  what is done when a threshold passes, each `<bit of the threshold><action>[:<argument>]`, joined by commas;
---            the first of its line, so that no line but a transition begins with a number
---   begin    since when its clocks run, ms
---   start    when the first attempt must have begun, ms; `finish`: when it must be finished
---   percent  after how much of the time to warn
---   stands   1 if its clocks stand still while it waits for a human, else 0
---   target   the promise in the client's words, a JSON string in which `\u0020` stands for a space
+-- The first line is shown in two parts. The last form is one line for each of `n` transitions.
+-- `-` stands for an absent value. The first line changes. The second changes only with the
+-- priority, and the third only with a deadline. The timeline keeps its first transition, which says
+-- who submitted the task and when, and the newest ones.
+--   since    when the task came to its state, ms
+--   holder   who holds the newest attempt: the lease of a claim as the store keeps it,
+--            22 characters, or the caller that took the task itself, such as `key:ops`
+--   said     digest of the report that ended this attempt, or of an approval request with `?`
+--            before it; `-` if there is no report
+--   timer    when the next SLA threshold passes, ms: the score of an open task in `timers`; `-` if
+--            it is not there
+--   human    how long the task waited for humans while it could have continued, ms, without the
+--            current wait
+--   sla      the results of its SLA clocks, a sum; see `clocks.lua`
+--   version  of the content: 1, and one more for every change of the payload by an approver
+--   bytes    size of its spec in version 1
+--   cascade  what happens when its parent is cancelled, `cancel` or `continue`; `-` if it has none
+--   ended    rank of the role of the human that ended the task; `-` if no human did
+--   actions  what to do when a threshold passes, each
+--            `<bit of the threshold><action>[:<argument>]`, joined by commas. It is the first of
+--            its line, so that only transitions begin with a number.
+--   begin    when its clocks start to run, ms
+--   start    deadline of the start of the first attempt, ms; `finish`: deadline of its end
+--   percent  the share of the time after which to warn
+--   stands   1 if its clocks stop while it waits for a human, else 0
+--   target   the SLA target in the client's words, a JSON string in which `\u0020` is a space
 local known, changed = {}, {}
 
--- What the second line begins with.
+-- The beginning of the second line.
 local FACTS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)'
 
 local function parse(id, record)
@@ -150,12 +158,12 @@ local function parse(id, record)
     holder = holder, said = said, detail = detail, rest = rest,
     agent = agent, type = type, priority = priority, bytes = bytes,
     trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
-    -- Room for what comes later: a table that grows costs more than all of this.
+    -- These reserve room for later fields: a table that grows costs more than all of this.
     details = nil, promise = nil, added = nil, more = nil,
   }
 end
 
--- The rarely needed part of a record's first line; what is changed in it is written with the next move.
+-- Returns the rarely needed part of a record's first line. The next move writes what changes in it.
 local function detail(task)
   local d = task.details
   if not d then
@@ -168,12 +176,12 @@ local function detail(task)
   return d
 end
 
--- The rarely needed part of the second line: max_retries, timeout, parent.
+-- Returns the rarely needed part of the second line: max_retries, timeout, parent.
 local function facts(task)
   return string.match(task.rest, '^%S+ %S+ %S+ %S+ %S+ %S+ (%S+) (%S+) (%S+)')
 end
 
--- Reads the tasks of these ids, of which there must be some; load() then gives each.
+-- Reads the tasks of these ids, at least one. load() then returns each.
 local function fetch(ids)
   for nth, record in ipairs(read_fields(P .. 'records', ids)) do
     if record and not known[ids[nth]] then
@@ -182,7 +190,8 @@ local function fetch(ids)
   end
 end
 
--- The task, or nil if there is none. The same task twice is the same table: a call that names it twice moves it once.
+-- Returns the task, or nil if there is none. The same id gives the same table, so that a call that
+-- names a task twice moves it once.
 local function load(id)
   if not known[id] then
     fetch({ id })
@@ -190,7 +199,7 @@ local function load(id)
   return known[id]
 end
 
--- Every `width`-th argument from `first` on: the ids of a call that names several tasks.
+-- Returns every `width`-th argument from `first` on: the ids of a call about several tasks.
 local function ids_of(first, width)
   local ids = {}
   for i = first, #ARGV, width do
@@ -207,7 +216,7 @@ local function pack(task)
     .. task.approval .. ' ' .. task.holder .. ' ' .. task.said .. ' ' .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
 end
 
--- Why `verb` may not start from where the task is; nil if it may.
+-- Returns why `verb` is not allowed in the state of the task; nil if it is.
 local function barred(task, verb)
   if not task then
     return 'UNKNOWN'
@@ -217,11 +226,11 @@ local function barred(task, verb)
   end
 end
 
--- Why the caller may not report on the attempt; nil if it may.
+-- Returns why the caller may not report on the attempt; nil if it may.
 --
--- attempt  which, or '' for the newest
--- holder   what the record must say: the lease as the store keeps it, or the caller
--- said     digest of a report that ends the attempt, '' of another
+-- attempt  the number of the attempt, or '' for the newest
+-- holder   what the record must have: the lease as the store keeps it, or the caller
+-- said     digest of a report that ends the attempt, '' of any other
 local function barred_report(task, verb, attempt, holder, said)
   if not task then
     return 'UNKNOWN'
@@ -232,14 +241,14 @@ local function barred_report(task, verb, attempt, holder, said)
     return nil
   end
   if attempt ~= '' and not is_holder then
-    -- Nothing that a guess could learn from.
+    -- The answer must not help a caller that guesses.
     return 'LEASE ' .. task.attempt
   end
   if is_holder and said ~= '' and task.said ~= '-' then
     if task.said == said then
       return 'REPEATED ' .. task.state
     end
-    -- A question ends the lease, and has no outcome that another could differ from.
+    -- An approval request ends the lease and has no outcome, so no other report can differ from it.
     if string.sub(task.said, 1, 1) ~= '?' then
       return 'MISMATCH'
     end
@@ -256,7 +265,7 @@ local function barred_report(task, verb, attempt, holder, said)
   return 'LEASE ' .. task.attempt
 end
 
--- What the events of tasks with the same priority have in common after the type, each made once.
+-- The common part of the events of tasks with the same priority, after the type, each made once.
 local HEADS = setmetatable({}, {
   __index = function(heads, priority)
     local head = '","priority":"' .. EVENT_PRIORITY[priority] .. '","source_agent":"orchestrator","trace_id":'
@@ -265,8 +274,8 @@ local HEADS = setmetatable({}, {
   end,
 })
 
--- Announces something about the task, or about none if it has no id; `payload` is JSON. In one piece: every string that a
--- script makes costs by its length.
+-- Adds an event about the task, or about no task if it has no id. `payload` is JSON. The event is
+-- joined in one step: every string that a script makes costs by its length.
 local function say(event, task, payload)
   local size = #said + 1
   said[size] = event
@@ -276,7 +285,8 @@ local function say(event, task, payload)
       .. (task.traceparent and ',"metadata":{"traceparent":"' .. task.traceparent .. '"}}' or ',"metadata":{}}')
 end
 
--- Announces that an agent came or went; its sessions of the first partition speak for all.
+-- Adds the event that an agent connected or disconnected. The sessions of the first partition count
+-- for all.
 local function say_agent(event, agent, worker)
   if not string.find(P, '{0}', 1, true) then
     return
@@ -284,7 +294,8 @@ local function say_agent(event, agent, worker)
   say(event, { priority = 'P2' }, '{"agent":"' .. agent .. '","worker":' .. (worker and '"' .. worker .. '"' or 'null') .. '}')
 end
 
--- Drops the oldest transitions of a timeline that is too long; never the first, nor those that are added now.
+-- Deletes the oldest transitions of a timeline that is too long, but never the first one, nor those
+-- that are added now.
 local function shorten(task)
   local rest = task.rest
   local promise = string.find(rest, '\n', 1, true)
@@ -302,10 +313,10 @@ local function shorten(task)
   task.rest = string.sub(rest, 1, first - 1) .. string.sub(rest, last)
 end
 
--- What the newest transition had in common with others of its call, so that those of a batch are put together once.
+-- The common part of the newest transition, so that the transitions of a batch are joined once.
 local alike = {}
 
--- Whether this transition is like the newest one, but for its task.
+-- Returns whether this transition equals the newest one except for its task.
 local function is_alike(task, verb, from, reason, event, more, actor)
   return alike.verb == verb and alike.from == from and alike.state == task.state
     and alike.attempt == task.attempt and alike.agent == task.agent and alike.type == task.type
@@ -313,13 +324,13 @@ local function is_alike(task, verb, from, reason, event, more, actor)
     and alike.reason == reason and alike.more == more
 end
 
--- Adds to the task's timeline what `verb` did to it, and announces it.
+-- Adds the transition by `verb` to the task's timeline, and its event.
 --
--- from    the state that it was in, or nil
--- reason  why, a JSON string, or nil
--- event   the event's type where it is not the verb's own
+-- from    the state before, or nil
+-- reason  a JSON string, or nil
+-- event   the type of the event, if it is not that of the verb
 -- more    more members of the event's payload, JSON from the comma on, or nil
--- actor   who did it, where it is not the caller
+-- actor   the actor, if it is not the caller
 local function note(task, verb, from, reason, event, more, actor)
   actor, event = actor or ACTOR, event or RULES[verb].event
   if not is_alike(task, verb, from, reason, event, more, actor) then
@@ -344,7 +355,8 @@ local function note(task, verb, from, reason, event, more, actor)
   say(event, task, alike.payload)
 end
 
--- RFC 3339 of seconds since 1970 without the zone, each made once; the calendar is Hinnant's days-to-civil algorithm.
+-- Returns seconds since 1970 as RFC 3339 without the zone, each made once. The calendar is
+-- Hinnant's days-to-civil algorithm.
 local SECONDS = setmetatable({}, { __index = function(texts, seconds)
   local floor = math.floor
   local z = floor(seconds / 86400) + 719468
@@ -360,7 +372,7 @@ local SECONDS = setmetatable({}, { __index = function(texts, seconds)
   return text
 end })
 
--- RFC 3339 of milliseconds since 1970.
+-- Returns milliseconds since 1970 as RFC 3339.
 local function iso(ms)
   return SECONDS[math.floor(ms / 1000)] .. string.format('%03dZ', ms % 1000)
 end

@@ -1,12 +1,12 @@
--- probe: tries whether Redis takes a write, and whether its user may do all that the store does.
+-- probe: checks that Redis accepts a write, and that its user has all permissions of the store.
 --
 -- ARGV[5…]  commands with arguments, separated by spaces; `@` stands for a key, `#` for a channel
 --
--- Returns  1, or an error NOPERM that names the commands and channels that are missing
+-- Returns  1, or an error NOPERM that names the missing commands and channels
 local CHANNELS = { P .. 'bell:probe', CHANNELS .. 'probe' }
 local missing = {}
 
--- Notes the command with this channel if the user may not run it, or the server does not know it.
+-- Records the command with this channel if the user may not run it, or the server does not know it.
 local function try(words, channel)
   local command = {}
   for word in string.gmatch(words, '%S+') do
@@ -30,7 +30,7 @@ end
 if #missing > 0 then
   return { err = 'NOPERM the Redis user lacks ' .. table.concat(missing, ', ') }
 end
--- A write that leaves nothing behind.
+-- A write without an effect.
 write('SET', P .. 'probe', { TEXT[NOW] })
 write('DEL', P .. 'probe', {})
 finish()

@@ -1,6 +1,6 @@
--- promote: tasks whose time has come go to the queue.
+-- promote: makes scheduled tasks that are due pending.
 --
--- ARGV[5]  how many at the most
+-- ARGV[5]  how many at most
 --
 -- Returns  how many moved, and in how many ms the next one is due (-1: none)
 local due = redis.call('ZRANGEBYSCORE', P .. 'scheduled', '-inf', NOW, 'LIMIT', 0, ARGV[5])

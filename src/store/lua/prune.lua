@@ -1,11 +1,11 @@
--- prune: forgets tasks that ended long ago, with all that belongs to them.
+-- prune: deletes tasks that ended long ago, with all that belongs to them.
 --
--- ARGV[5]  how many at the most, for each terminal state
--- ARGV[6]  for how long they are kept, ms
--- ARGV[7]  for how long the event log is kept, ms
--- ARGV[8]  for how long the audit log is kept, ms
+-- ARGV[5]  how many at most, for each final state
+-- ARGV[6]  for how long to keep them, ms
+-- ARGV[7]  for how long to keep the event log, ms
+-- ARGV[8]  for how long to keep the audit log, ms
 --
--- Returns  how many tasks and entries of the audit log were forgotten
+-- Returns  how many tasks and entries of the audit log were deleted
 local pruned = {}
 for state in pairs(RULES.prune.from) do
   local old = redis.call('ZRANGEBYSCORE', P .. state, '-inf', NOW - ARGV[6], 'LIMIT', 0, ARGV[5])
@@ -39,7 +39,8 @@ if #pruned > 0 then
   end
   write('ZREM', P .. 'tasks', pruned)
 end
--- Whole nodes of the stream only, which costs little: the log keeps up to a hundred entries more.
+-- Deletes only whole nodes of the stream, which is cheap: the log keeps up to a hundred entries
+-- more.
 write('XTRIM', P .. 'events', { 'MINID', '~', TEXT[NOW - ARGV[7]] })
 trim(logged())
 local unneeded = {}
@@ -51,7 +52,7 @@ end
 if #unneeded > 0 then
   write('ZREM', P .. 'marks', unneeded)
 end
--- What is left of the audit log still proves what it follows on.
+-- The rest of the audit log still proves which entry it follows.
 local old = redis.call('XRANGE', P .. 'audit', '-', TEXT[NOW - ARGV[8]], 'COUNT', ARGV[5])
 if #old > 0 then
   local ms, nth = string.match(old[#old][1], '^(%d+)-(%d+)$')

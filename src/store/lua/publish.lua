@@ -1,13 +1,14 @@
--- publish: an event from outside joins the log.
+-- publish: adds an event of a caller to the log.
 --
 -- ARGV[5]  event type
 -- ARGV[6]  the event's JSON from `"event_type"` on, to its closing brace
--- ARGV[7]  a name of this call's own, by which a repetition finds that the first one ran
+-- ARGV[7]  a name of this call, by which a repetition finds that the first one ran
 --
 -- ARGV[8]  how many bytes the caller may publish in this partition within
 -- ARGV[9]  this time, ms
 --
--- Returns  the log entry's id, or `LATER <ms>`: the caller has had its share, and gets another after so long
+-- Returns  the log entry's id, or `LATER <ms>`: the caller reached its limit and may publish again
+--          after this time
 local once = P .. 'published:' .. ARGV[7]
 local id = IS_AGAIN and redis.call('GET', once)
 if id then

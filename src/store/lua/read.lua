@@ -1,12 +1,12 @@
--- read: tasks as they are now.
+-- read: reads tasks as they are now.
 --
--- ARGV[5]   which of their large parts: a word that has `s` for specs, `r` for results, `a` for what an
---           approval holds of payloads
--- ARGV[6]   how many bytes may be read; the first task is, whatever it has
+-- ARGV[5]   the large parts to read: a word with `s` for specs, `r` for results, `a` for the
+--           payloads of approvals
+-- ARGV[6]   how many bytes to read; the first task is read whatever its size
 -- ARGV[7…]  ids
 --
--- Returns  now, ms; how many ids were looked at, from the first; then for each task that there is among
---          them a list: id, lease until (ms, or -1), its record, its spec, its result or '', its progress
+-- Returns  now, ms; how many ids were looked at, from the first; then for each task among them a
+--          list: id, lease until (ms, or -1), its record, its spec, its result or '', its progress
 --          or '', its newest approval as names and values
 local parts, budget = ARGV[5], tonumber(ARGV[6])
 local has_specs = string.find(parts, 's', 1, true)

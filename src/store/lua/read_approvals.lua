@@ -1,11 +1,11 @@
--- read_approvals: approvals as they are now.
+-- read_approvals: reads approvals as they are now.
 --
--- ARGV[5]   1 if all of each, 0 without what holds payloads
--- ARGV[6]   how many bytes may be read; the first approval is, whatever it has
+-- ARGV[5]   1 for all fields, 0 without those that hold payloads
+-- ARGV[6]   how many bytes to read; the first approval is read whatever its size
 -- ARGV[7…]  ids
 --
--- Returns  how many ids were looked at, from the first; then for each approval that there is among them a
---          list: id, and a list of names and values
+-- Returns  how many ids were looked at, from the first; then for each approval among them a list:
+--          id, and a list of names and values
 local has_all, budget = ARGV[5] == '1', tonumber(ARGV[6])
 local ids = ids_of(7, 1)
 local answer, used = { #ids }, 0

@@ -1,20 +1,22 @@
--- reap: takes back tasks whose lease ended in silence.
+-- reap: returns tasks with a lost lease to their subjects.
 --
--- A lost lease is not a failed attempt: it is counted apart, and fails the task only past its own cap.
--- An attempt that ran out of the task's own timeout is a failed one. Sessions that fell silent go
--- too, and from the roster the agents that own nothing: no session, no task, no pause.
+-- A lease is lost if it ends without a report. That is not a failed attempt: it has a count of its
+-- own, and fails the task only past a limit of its own. An attempt that reached the timeout of its
+-- task has failed. The script also deletes expired sessions, and removes from the roster the agents
+-- that own nothing: no session, no task, no pause.
 --
--- ARGV[5]  how many at the most
+-- ARGV[5]  how many at most
 -- ARGV[6]  how many lost leases fail a task
 -- ARGV[7]  waits by number of failures, ms, joined by commas
--- ARGV[8]  how long after its last call a session counts as live, ms
+-- ARGV[8]  how long a session stays live after its last call, ms
 --
--- Returns  how many were taken back, and in how many ms an agent must be looked at next (-1: none)
+-- Returns  how many tasks it took back, and in how many ms an agent must be looked at next (-1:
+-- none)
 
 -- How many agents one call looks at.
 local AGENTS = 16
 
--- Takes sessions that fell silent; how many are left.
+-- Deletes expired sessions. Returns how many sessions are left.
 local function sweep_sessions(agent)
   local sessions = P .. 'sessions:' .. agent
   local until_when = TEXT[NOW - ARGV[8]]
@@ -48,20 +50,20 @@ local function take_back(id)
   end
 end
 
--- The lowest score of a set beyond `ms`, or nil.
+-- Returns the lowest score of a set beyond `ms`, or nil.
 local function first_after(set, ms)
   local first =
     redis.call('ZRANGEBYSCORE', set, '(' .. TEXT[ms], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   return tonumber(first[2])
 end
 
--- When the agent must be looked at next, ms; nil: it owns nothing.
+-- Returns when the reaper must look at the agent next, ms; nil if it owns nothing.
 local function next_look(agent, sessions)
   local held, waiting = set_of('in_progress', agent), set_of('assigned', agent)
   local at = first_after(held, NOW)
   if sessions > 0 then
     local oldest = first_after(P .. 'sessions:' .. agent, NOW - ARGV[8])
-    -- None: there were more silent ones than one call takes.
+    -- None if there were more expired ones than one call handles.
     at = math.min(at or math.huge, oldest and oldest + ARGV[8] or NOW)
   end
   if at then
@@ -87,7 +89,7 @@ for _, agent in ipairs(agents) do
     take_back(id)
   end
   count = count + #ended
-  -- Of the last one there may be more to take back than one call does.
+  -- The last agent may have more lost leases than one call handles.
   local at = count >= most and NOW or next_look(agent, sessions) or watched[agent]
   if at then
     looks[#looks + 1], looks[#looks + 2] = TEXT[math.min(at, watched[agent] or at)], agent

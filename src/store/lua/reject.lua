@@ -1,15 +1,15 @@
--- reject: a human says no; the task is cancelled, or its agent, that asked, is told.
+-- reject: an approver rejects. The task is cancelled, or goes back to the agent that asked.
 --
--- Whether the caller may decide was checked before, against what the approval was at a revision.
+-- The engine has checked the caller's right to decide, against the approval at a revision.
 --
--- ARGV[5]  approval id
--- ARGV[6]  revision
--- ARGV[7]  reason, a JSON string, or ''
--- ARGV[8]  what the task's error says, a JSON string
+-- ARGV[5]   approval id
+-- ARGV[6]   revision
+-- ARGV[7]   reason, a JSON string, or ''
+-- ARGV[8]   the error of the task, a JSON string
 -- ARGV[9…]  2; see audit.lua
 --
--- Returns  `OK <task id>`, `UNKNOWN`, `STALE` (something has changed since that revision), `ILLEGAL <state>` or
---          `DECIDED <status> <when, ms> <by>`
+-- Returns  `OK <task id>`, `UNKNOWN`, `STALE` (the approval has changed since that revision),
+--          `ILLEGAL <state>` or `DECIDED <status> <when, ms> <by>`
 local f, task, refusal = undecided(ARGV[5], 'reject', 'rejected')
 refusal = refusal or is_stale(f, ARGV[6]) and 'STALE'
 if refusal then

@@ -1,8 +1,8 @@
--- release: agents give tasks back untouched, to the place in the subject that they had.
+-- release: returns tasks to the place in the subject that they had, at the request of their agents.
 --
 -- ARGV[5…]  4 for each task: id, attempt, holder, digest of the report (see barred_report)
 --
--- Returns  for each task `OK assigned`, or what `complete` answers
+-- Returns  for each task `OK assigned`, or the answers of `complete`
 local answers = {}
 fetch(ids_of(5, 4))
 for i = 5, #ARGV, 4 do

@@ -1,21 +1,23 @@
--- requeue: a failed or cancelled task is to be done after all; its counters start again.
+-- requeue: makes a failed or cancelled task open again; its counters start again.
 --
--- An approval serves the run that it was given for, and no other: a task that needs one, or had one,
--- is blocked under a new one, on the terms of today. What a human ended, only a human of no lower
--- rank reopens. Its clocks run again, with the time that they had.
+-- An approval counts for one run only: a task that needs one, or had one, is blocked under a new
+-- one with the current terms. Only a human of the same or a higher rank reopens what a human ended.
+-- The clocks of the task start again with the same durations.
 --
 -- ARGV[5]    id
 -- ARGV[6]    head starts of P0 to P3, ms, joined by commas
 -- ARGV[7]    id of the new approval, or '' if the task needs none
 -- ARGV[8]    digest of the content, for the new approval
 -- ARGV[9]    its gate; see approval.lua
--- ARGV[10]   what that was made for: the task's newest approval, or `-`, and the version of its content
--- ARGV[11]   how often, and how soon again, if no human asks; see barred_ask in approval.lua
+-- ARGV[10]   what it was made for: the task's newest approval, or `-`, and the version of its
+-- content
+-- ARGV[11]   how often and how soon a caller that is not human may ask again; see barred_ask in
+--            approval.lua
 -- ARGV[12…]  2; see audit.lua
 --
 -- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` (also if the payload is lost), `HUMAN <rank>` (of the
---          human who ended it), `ASKS <how often agents had humans asked>`, `SOON <how long to wait, ms>`,
---          `CHANGED` (the new approval was made for something else) or, when sent again,
+--          human that ended it), `ASKS <number of requests by agents>`, `SOON <how long to wait,
+--          ms>`, `CHANGED` (the new approval was made for another content) or, if sent again,
 --          `REPEATED <state>`
 local task = load(ARGV[5])
 local refusal = barred(task, 'requeue')
@@ -36,7 +38,7 @@ end
 local f
 if ARGV[7] ~= '' then
   local old = task.approval ~= '-' and load_approval(task.approval)
-  -- The first request may be lost.
+  -- The first approval may be lost.
   local by = old and old.by or string.match(task.rest, '\n%d+ %S+ %S+ (%S+)')
   f = { id = ARGV[7], kind = 'gate', by = by, digest = ARGV[8], gate = ARGV[9], asks = '0' }
   refusal = tonumber(RANK) < HUMAN and barred_ask(task, f, ARGV[11])

@@ -1,21 +1,22 @@
--- retarget: an admin has others decide, on new terms; what was said under the old ones no longer counts.
+-- retarget: asks other approvers, on new terms, at the request of an admin. Earlier votes no longer
+-- count.
 --
--- Whether the caller may do so was checked before, against what the approval was at a revision.
+-- The engine has checked the caller's right to do so, against the approval at a revision.
 --
--- ARGV[5]  approval id
--- ARGV[6]  revision
--- ARGV[7]  the new gate; see approval.lua
--- ARGV[8]  why, a JSON string, or ''
+-- ARGV[5]   approval id
+-- ARGV[6]   revision
+-- ARGV[7]   the new gate; see approval.lua
+-- ARGV[8]   reason, a JSON string, or ''
 -- ARGV[9…]  2; see audit.lua
 --
--- Returns  `OK <task id>`, `UNKNOWN`, `STALE` (something has changed since that revision), `ILLEGAL <state>` or
---          `DECIDED <status> <when, ms> <by>`
+-- Returns  `OK <task id>`, `UNKNOWN`, `STALE` (the approval has changed since that revision),
+--          `ILLEGAL <state>` or `DECIDED <status> <when, ms> <by>`
 local f, task, refusal = undecided(ARGV[5], 'retarget')
 if refusal then
   return refusal
 end
 if IS_AGAIN and f.gate == ARGV[7] then
-  -- The first of these calls was heard, and its answer was lost.
+  -- The first call was recorded, and its answer was lost.
   return 'OK ' .. task.id
 end
 if is_stale(f, ARGV[6]) then

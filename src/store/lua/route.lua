@@ -1,6 +1,6 @@
--- route: puts the first pending tasks into their agents' subjects.
+-- route: routes the first pending tasks to their agents' subjects.
 --
--- ARGV[5]  how many at the most
+-- ARGV[5]  how many at most
 --
 -- Returns  how many it moved
 local ids, places = first_of(P .. 'pending', ARGV[5])

@@ -1,16 +1,19 @@
--- seal: ties an approval to the content that it was given for.
+-- seal: binds an approval to the content that it was given for.
 
--- What an approval keeps of the content: the digest that humans decide on, and the bytes that an agent will get.
+-- Returns the seal of a content: the digest that approvers decide on, with the bytes that an agent
+-- gets.
 local function seal(task, digest, spec)
   return redis.sha1hex(digest .. '\n' .. task.type .. '\n' .. task.agent .. '\n' .. detail(task).version .. '\n' .. spec)
 end
 
--- Whether an approval lets its task go on. An agent that asked to hear a no goes on with it.
+-- Returns whether an approval lets its task continue. It also does after a rejection if the agent
+-- asked for that.
 local function stands(status, on_rejection)
   return status == 'approved' or on_rejection == 'return' and (status == 'rejected' or status == 'expired')
 end
 
--- Whether the task may reach an agent: it needs no approval, or the one that it has stands and is for what it holds now.
+-- Returns whether an agent may get the task: it needs no approval, or it has a valid one for its
+-- current content.
 local function is_cleared(task, spec)
   if task.approval == '-' then
     return true
@@ -19,12 +22,12 @@ local function is_cleared(task, spec)
   return stands(f[1], f[4]) and f[2] and f[3] == seal(task, f[2], spec or '')
 end
 
--- The newest approval of the task, names and values; none: an empty list.
+-- Returns the newest approval of the task, names and values; an empty list if it has none.
 local function approval_of(task)
   return task.approval ~= '-' and redis.call('HGETALL', P .. 'approval:' .. task.approval) or {}
 end
 
--- The specs of those of these tasks that have an approval, by id.
+-- Returns the specs of the tasks that have an approval, by id.
 local function specs_of(ids)
   local gated, specs = {}, {}
   for _, id in ipairs(ids) do
@@ -40,7 +43,7 @@ local function specs_of(ids)
   return specs
 end
 
--- Keeps a task that was popped, and may not go on, where it is: behind all others.
+-- Puts back a popped task that may not continue, behind all others.
 local PARKED = '9007199254740991'
 local function park(task)
   if task.rank == PARKED then

@@ -14,8 +14,8 @@ do
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
   }
 
-  -- Calls are what costs here, so arithmetic takes their place where it can: modulo 2^32 (which the bit operations cut
-  -- to) the bits of `g` that are not in `e` are g - (e and g), and x xor y is x + y - 2 (x and y).
+  -- Calls are expensive here, so arithmetic replaces them: modulo 2^32 (to which the bit operations
+  -- cut) the bits of `g` that are not in `e` are g - (e and g), and x xor y is x + y - 2 (x and y).
   local function compress(state, w)
     for i = 17, 64 do
       local x, y = w[i - 15], w[i - 2]
@@ -36,7 +36,7 @@ do
     end
   end
 
-  -- The hash of `text`, 64 hexadecimal digits.
+  -- Returns the hash of `text`, 64 hexadecimal digits.
   sha256 = function(text)
     local size = #text
     text = text .. '\128' .. string.rep('\0', (55 - size) % 64 + 4)

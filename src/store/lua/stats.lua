@@ -1,13 +1,13 @@
--- stats: how the partition stands, at a cost that does not depend on the number of tasks, agents or
--- sessions.
+-- stats: returns the numbers of a partition, at a cost that does not depend on the number of tasks,
+-- agents or sessions.
 --
--- ARGV[5]  how long after its last call a session counts as live, ms
--- ARGV[6]  cursor of the roster: 0, then what the call before returned
+-- ARGV[5]  how long a session stays live after its last call, ms
+-- ARGV[6]  cursor of the roster: 0, then the one that the last call returned
 --
--- Returns  now (ms), states (name, count, …), open tasks by priority (name, count, …), since when the
---          head of the queue could start (ms, or -1), the next cursor (0: there are no more agents),
---          and about a hundred agents: a list each of name, depth, in progress, 1 if paused else 0,
---          live sessions, when the last of them called (ms, or -1)
+-- Returns  now (ms), states (name, count, …), open tasks by priority (name, count, …), since when
+--          the head of the queue could start (ms, or -1), the next cursor (0: there are no more
+--          agents), and about a hundred agents: a list each of name, depth, in progress, 1 if
+--          paused else 0, live sessions, when the last of them called (ms, or -1)
 local states, agents = {}, {}
 for state in pairs(STATES) do
   if not PER_AGENT[state] then

@@ -1,32 +1,35 @@
--- submit: takes tasks in; each is stored, or found to be a repetition.
+-- submit: stores submitted tasks, or finds that they are repetitions.
 --
--- ARGV[5]   how long an idempotency key is remembered, ms
+-- ARGV[5]   how long to keep an idempotency key, ms
 -- ARGV[6…]  10 for each task:
 --   1  id
 --   2  the second line of its record
 --   3  spec, opaque bytes
---   4  who submits it
+--   4  the caller that submits it
 --   5  head start, ms
---   6  when it may start, ms; with `+` in front: so long after now
---   7  what is promised: actions, to be started by, to be finished by, and the rest of the record's third line. A
---      deadline is ms, with `+` in front so long after the task may start, or `-`
+--   6  when it may start, ms; with `+` before it: this long after now
+--   7  its SLA: actions, deadline to start, deadline to finish, and the rest of the record's third
+--      line. A deadline is ms, with `+` before it this long after the task may start, or `-`.
 --   8  hash of the idempotency key, a space, digest of the body; or ''
---   9  approval's id, a space, digest of the content and, in the next lines, the gate (see approval.lua); or ''
---   10 where its parent is: `here`, in this partition; of another partition its state, or `gone`; or ''
+--   9  approval's id, a space, digest of the content and, in the next lines, the gate (see
+--      approval.lua); or ''
+--   10 the parent: `here` in this partition; the state of one in another partition, or `gone`; or
+--   ''
 --
--- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id>` (the key's task), `MISMATCH` (the key came with another body)
---          or `PARENT <state, or gone>` (the parent has ended, or there is none)
+-- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id>` (the task of
+--          the key), `MISMATCH` (the key was used with another body) or `PARENT <state, or gone>`
+--          (the parent has ended, or does not exist)
 local remember_ms = ARGV[5]
 local specs, index, answers = {}, {}, {}
--- What this call has stored under a key's hash.
+-- The tasks that this call has stored under the hash of a key.
 local remembered = {}
 
--- A time that is given, or so long after another one; nil: none.
+-- Returns a given time, or one that is so long after another; nil if there is none.
 local function by(start, time)
   return string.byte(time) == 43 and start + string.sub(time, 2) or tonumber(time)
 end
 
--- Why the parent may have no child; nil if it may.
+-- Returns why the parent may have no child; nil if it may.
 local function barred_parent(id, state)
   if state == 'here' then
     state = load(id) and load(id).state or 'gone'
@@ -36,7 +39,7 @@ local function barred_parent(id, state)
   end
 end
 
--- Stores the task whose arguments begin at `i`; returns what is answered.
+-- Stores the task whose arguments begin at `i`. Returns its answer.
 local function store(i, parent)
   local id, line, spec = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local due = by(NOW, ARGV[i + 5])
@@ -75,12 +78,13 @@ local function store(i, parent)
     say_approval('approval.requested', task, f, open(task, f, spec))
   end
   specs[#specs + 1], specs[#specs + 2] = id, spec
-  -- Microseconds, of which the last three digits keep the order within one call.
+  -- Microseconds: the last three digits keep the order within one call.
   index[#index + 1], index[#index + 2] = TEXT[NOW] .. string.format('%03d', #index / 2), id
   return 'CREATED ' .. state .. ' ' .. TEXT[NOW] .. ' ' .. shown_due
 end
 
--- Stores the task whose arguments begin at `i`, unless its key or its parent is against it; returns what is answered.
+-- Stores the task whose arguments begin at `i`, unless its key or its parent prevents that. Returns
+-- its answer.
 local function submit(i)
   local id = ARGV[i]
   local key, digest = string.match(ARGV[i + 7], '^(%S+) (%S+)$')

@@ -1,10 +1,11 @@
--- take: leases this very task to the caller.
+-- take: leases one given task to the caller.
 --
 -- ARGV[5]  id
 -- ARGV[6]  lease, ms
 --
--- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` (also if its payload is lost), `UNCLEARED` (the content is not what was
---          approved) or, for the caller who holds it already, `REPEATED in_progress`
+-- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` (also if its payload is lost), `UNCLEARED` (the
+--          content differs from what was approved) or, for the caller that holds it already,
+--          `REPEATED in_progress`
 local task = load(ARGV[5])
 local refusal = barred(task, 'take')
 if refusal then

@@ -1,36 +1,39 @@
 -- write: finish(), which makes all writes of a script, or none.
 --
--- A write of Redis can fail: the user may not run the command on the key, the key has another type, an argument is no
--- number. Each of that is looked for before the first write; whether the server takes writes at all Redis checks
--- before it runs a script. What only tells others, the doorbells and the events' channels, cannot fail a script: it is
--- counted where it was refused.
+-- A write of Redis can fail: the user may lack a permission, the key may have another type, or an
+-- argument may not be a number. All of this is checked before the first write. Whether the server
+-- accepts writes at all, Redis checks before it runs a script. Notifications and the channels of
+-- events cannot fail a script: a refused one is counted.
 
--- What tells the type that a write wants, by an error if the key has another one.
+-- A command per type of a write, which returns an error if the key has another type.
 local TYPED_BY = {
   HSET = 'HLEN', HDEL = 'HLEN', SADD = 'SCARD', SREM = 'SCARD', XADD = 'XLEN', XTRIM = 'XLEN',
   ZADD = 'ZCARD', ZREM = 'ZCARD', ZREMRANGEBYRANK = 'ZCARD', ZREMRANGEBYSCORE = 'ZCARD',
 }
--- Writes that are good for a key of any type.
+-- Writes that work on a key of any type.
 local UNTYPED = { DEL = true, SET = true, EXPIRE = true }
 
--- How many events an entry of the log has at the most, as many as one call takes, and how many bytes, unless one
--- event alone has more: who reads so many entries reads so many bytes.
+-- The largest number of events in an entry of the log, as many as one call takes, and the largest
+-- size of an entry in bytes, unless it holds a single event: a reader of n entries reads at most n
+-- times this size.
 local EVENTS_PER_ENTRY, ENTRY_BYTES = PIECE / 2, 65536
 
--- What an event takes in the log beside its JSON, bytes: its place, and the frame of its entry.
+-- The overhead of an event in the log besides its JSON, bytes: its place, and the frame of its
+-- entry.
 local EVENT_FRAME = 64
 
 local EVENTS_KEPT, EVENTS_BYTES = string.match(ARGV[3], '^(%d+) (%d+)$')
 EVENTS_BYTES = tonumber(EVENTS_BYTES)
 
--- Whenever so many bytes more were written, the log is marked and trimmed.
+-- After this many more bytes the log gets a mark and is trimmed.
 local MARK_STEP = math.min(EVENTS_BYTES / 256, 131072)
 
--- How many marks one trim passes at the most: several only where the budget has become smaller. Some ten thousand
--- entries stand between so many, which takes a few ms.
+-- How many marks one trim passes at most. It is more than one only if the limit was lowered. About
+-- ten thousand entries lie between that many marks, which takes a few ms.
 local MARKS_PASSED = 32
 
--- Adds to the numbers of a hash: pairs of field and how many more. What is no number there counts as 0.
+-- Adds to the numbers of a hash: pairs of a field and an increment. A value that is not a number
+-- counts as 0.
 local function add(key, fields, amounts)
   local sums = {}
   for nth, number in ipairs(read_fields(key, fields)) do
@@ -78,7 +81,7 @@ local function count_figures()
   end
 end
 
--- Has the reaper look sooner where it would look too late.
+-- Moves the reaper's look at these agents forward, if it is planned for later.
 local function set_watch()
   local sooner = {}
   for agent, at in pairs(watched) do
@@ -93,7 +96,7 @@ local function set_watch()
   end
 end
 
--- Turns what was gathered into writes.
+-- Turns the collected changes into writes.
 local function gather()
   local records, set, unset = {}, {}, {}
   for id, task in pairs(changed) do
@@ -133,7 +136,7 @@ local function abort(code, command, key, why)
   error({ err = code .. ' ' .. command .. ' on ' .. key .. ': ' .. why })
 end
 
--- Whether a text is a number, each looked at once: the tasks of a batch share most of their scores.
+-- Whether a text is a number, each checked once: the tasks of a batch share most of their scores.
 local IS_NUMBER = setmetatable({}, {
   __index = function(texts, text)
     local number = tonumber(text)
@@ -152,7 +155,8 @@ local function check_scores(key, list)
   end
 end
 
--- Ends the script if a write after the first one could fail; what the first one fails at has changed nothing.
+-- Ends the script if a write after the first one could fail. If the first one fails, nothing has
+-- changed.
 local function check()
   for nth, each in ipairs(writes) do
     local command, key, list = each[1], each[2], each[3]
@@ -171,14 +175,15 @@ local function check()
   end
 end
 
--- How many bytes were ever written to the log, at the least: if the number is lost, as many as at the newest mark.
+-- Returns at least how many bytes were ever written to the log. If the number is lost, it is that
+-- of the newest mark.
 local function logged()
   return tonumber(redis.call('GET', P .. 'logged')
     or redis.call('ZRANGE', P .. 'marks', -1, -1, 'WITHSCORES')[2] or 0) or 0
 end
 
--- Has the oldest entries go that are beyond the byte budget once the log has `total`: all before the first mark that is
--- within, or some of them if they are many.
+-- Deletes the oldest entries beyond the byte limit once the log has `total`: all before the first
+-- mark that is within the limit, or a part of them if they are many.
 local function trim(total)
   local marks = P .. 'marks'
   local beyond = redis.call('ZCOUNT', marks, '-inf', '(' .. TEXT[total - EVENTS_BYTES])
@@ -190,10 +195,11 @@ local function trim(total)
   end
 end
 
--- A mark of the log: how many bytes were written before an entry, and its id, which log() puts there.
+-- A mark of the log: how many bytes were written before an entry, and its id, which log() puts
+-- there.
 local mark
 
--- The entries that the events are to become, each: its first and its last event.
+-- Returns the first and the last event of each entry that the events need.
 local function weigh()
   if #said == 0 then
     return {}
@@ -219,9 +225,11 @@ local function weigh()
   return entries
 end
 
--- Appends the entries to the log. The first of all writes, as Redis alone knows whether it takes another id.
+-- Appends the entries to the log. It is the first of all writes, because only Redis knows whether
+-- it accepts the next id.
 local function log(entries)
-  -- `*` never goes back even if the clock does; a moved clock names its time itself.
+  -- `*` never goes back even if the clock does. With a moved clock the script gives the time
+  -- itself.
   local at = tonumber(ARGV[1]) == 0 and '*' or TEXT[NOW] .. '-*'
   for _, each in ipairs(entries) do
     each.id = redis.call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_KEPT, at,
@@ -232,7 +240,7 @@ local function log(entries)
   end
 end
 
--- Makes the writes, of which none can fail.
+-- Makes the writes, none of which can fail.
 local function make()
   for _, each in ipairs(writes) do
     local command, key, list = each[1], each[2], each[3]
@@ -246,7 +254,7 @@ local function make()
   end
 end
 
--- Runs what only tells others; `false` if Redis refuses.
+-- Runs the command of a notification; `false` if Redis refuses it.
 local refused = {}
 local function tell(kind, ...)
   local answer = redis.pcall(...)
@@ -263,7 +271,7 @@ local function is_heard(channel)
   return answer and answer[2] > 0
 end
 
--- Tells the Redis subscribers of event `nth`, which is in this entry of the log.
+-- Publishes event `nth`, which is in this entry of the log, to Redis subscribers.
 local function shout_one(nth, each)
   local ms, sequence = string.match(each.id, '^(%d+)-(%d+)$')
   local high = string.format('%012x', ms)
@@ -274,7 +282,8 @@ local function shout_one(nth, each)
     .. '","timestamp":"' .. iso(tonumber(ms)) .. '",' .. entry[nth * 2])
 end
 
--- Tells the Redis subscribers of each event's channel; a channel that nobody hears costs nothing a task.
+-- Publishes the events to the subscribers of their channels. A channel without subscribers costs
+-- nothing per task.
 local function shout(entries)
   local patterns = tell('channels', 'PUBSUB', 'NUMPAT')
   if not patterns then
@@ -294,7 +303,7 @@ local function shout(entries)
   end
 end
 
--- Rings the doorbells.
+-- Publishes the notifications that wake waiting callers.
 local function ring_all()
   for bell, count in pairs(rung) do
     tell('bells', 'PUBLISH', P .. 'bell:' .. bell, count)
@@ -304,13 +313,13 @@ local function ring_all()
   end
 end
 
--- Makes all writes, or none; the log entry's id, if there were events. `once`: the key of a string in which the id is
--- kept for a while, so that a call that is sent again finds it.
+-- Makes all writes, or none. Returns the id of the log entry, if there were events. `once` is the
+-- key of a string that keeps this id for a while, so that a repeated call finds it.
 local function finish(once)
   gather()
   local entries = weigh()
   if once then
-    -- Longer than the store goes on repeating.
+    -- Longer than the store repeats calls.
     write('SET', once, { '-', 'PX', 10000 })
   end
   check()
@@ -330,7 +339,7 @@ local function finish(once)
   return id
 end
 
--- In how many ms the first of a set falls due; -1: none, or it cannot be read now.
+-- Returns in how many ms the first member of a set is due; -1 if there is none or it is unreadable.
 local function next_due(set)
   local first = redis.pcall('ZRANGE', set, 0, 0, 'WITHSCORES')
   return first[2] and first[2] - NOW or -1

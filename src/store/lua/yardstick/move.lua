@@ -1,10 +1,10 @@
--- move: (naive) takes the first tasks of one state to another, one after the other. The bench's yardstick, no part of
--- the product.
+-- move: (naive) moves the first tasks of one state to another, one by one. The yardstick of
+-- benchmarks, not a part of the product.
 --
 -- ARGV[1]  now, ms
 -- ARGV[2]  from which state
 -- ARGV[3]  to which state
--- ARGV[4]  how many at the most
+-- ARGV[4]  how many at most
 --
 -- Returns  their specs
 local now, from, to = ARGV[1], ARGV[2], ARGV[3]

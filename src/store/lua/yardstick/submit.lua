@@ -1,4 +1,5 @@
--- submit: (naive) what a straightforward script does for each task. The bench's yardstick, no part of the product.
+-- submit: (naive) what a simple script does for each task. The yardstick of benchmarks, not a part
+-- of the product.
 --
 -- ARGV[1]   now, ms
 -- ARGV[2…]  2 for each task: id, spec (opaque bytes)

@@ -378,7 +378,8 @@ fn a_test_that_is_only_named_like_one_is_none() {
 
 #[test]
 fn code_and_documents_name_the_actor() {
-    let folders = [("src", "rs"), ("config", "toml"), ("docs", "md"), ("openapi", "yaml")];
+    let folders =
+        [("src", "rs"), ("src", "lua"), ("config", "toml"), ("docs", "md"), ("openapi", "yaml")];
     let sources = folders.iter().flat_map(|(folder, extension)| Source::all(folder, extension));
     let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
     let mut vague = Vec::new();

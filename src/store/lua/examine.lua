@@ -88,7 +88,7 @@ end
 local function hold_back(task, spare)
   return function()
     if task.state ~= 'blocked' then
-      move(task, 'mend', 'blocked', NOW, '"nobody is known to have approved it"', false, 'task.blocked')
+      move(task, 'mend', 'blocked', NOW, '"no approval of it is known"', false, 'task.blocked')
     end
     if spare then
       local f = { id = spare.id, kind = 'gate', by = task.submitter, digest = spare.digest, gate = GATE }
@@ -249,7 +249,7 @@ local function examine(task, spare)
     examine_timer(task)
     if task.last_state ~= was then
       find(task.id, 'is ' .. was .. ', but its timeline ends with ' .. task.last_state,
-        'nobody knows which is right; cancel or requeue it')
+        'it is unknown which is right; cancel or requeue it')
     end
   end
   examine_indexes(task)

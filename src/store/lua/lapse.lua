@@ -26,7 +26,7 @@ local function sweep(set, act)
 end
 
 sweep('approvals:pending', function(f, task)
-  local why = '"nobody decided on its approval in time"'
+  local why = '"its approval was not decided in time"'
   if not escalate(f, task, why) then
     refuse(f, task, 'lapse', 'expired', nil, why)
   end

@@ -2,7 +2,7 @@
 --
 -- ARGV[5]   the large parts to read: a word with `s` for specs, `r` for results, `a` for the
 --           payloads of approvals
--- ARGV[6]   how many bytes to read; the first task is read whatever its size
+-- ARGV[6]   how many bytes to read; the first task is read at any size
 -- ARGV[7…]  ids
 --
 -- Returns  now, ms; how many ids were looked at, from the first; then for each task among them a

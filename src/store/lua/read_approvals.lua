@@ -1,7 +1,7 @@
 -- read_approvals: reads approvals as they are now.
 --
 -- ARGV[5]   1 for all fields, 0 without those that hold payloads
--- ARGV[6]   how many bytes to read; the first approval is read whatever its size
+-- ARGV[6]   how many bytes to read; the first approval is read at any size
 -- ARGV[7…]  ids
 --
 -- Returns  how many ids were looked at, from the first; then for each approval among them a list:

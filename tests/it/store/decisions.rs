@@ -204,7 +204,7 @@ async fn silence_goes_up_level_by_level_and_at_the_top_means_no() {
     let task = fleet.task(second.id).await;
     assert_eq!(
         (task.state, task.error.as_deref()),
-        (State::Cancelled, Some("nobody decided on its approval in time"))
+        (State::Cancelled, Some("its approval was not decided in time"))
     );
     assert_eq!(fleet.approval_of(second.id).await.status, ApprovalStatus::Expired);
     fleet.finish().await;

@@ -6,7 +6,13 @@ use super::operations;
 use crate::http::openapi::document;
 
 /// Compares `example` with `schema`: each required member is there, and no other than the known.
-fn compare(document: &Value, schema: &Value, example: &Value, place: &str, faults: &mut Vec<String>) {
+fn compare(
+    document: &Value,
+    schema: &Value,
+    example: &Value,
+    place: &str,
+    faults: &mut Vec<String>,
+) {
     let parts = [&schema["$ref"], &schema["oneOf"][0]["$ref"], &schema["allOf"][0]["$ref"]];
     if let Some(target) = parts.into_iter().find_map(Value::as_str) {
         let schema = document.pointer(target.trim_start_matches('#')).unwrap();

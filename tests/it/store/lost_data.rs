@@ -28,7 +28,7 @@ async fn a_store_that_lost_everything_is_reported_once_and_made_anew() {
     fleet.store.notice().await.unwrap();
 
     assert_eq!(fleet.store.losses(), 1);
-    assert_eq!(layout(&fleet, "version").await.as_deref(), Some("3"));
+    assert_eq!(layout(&fleet, "version").await.as_deref(), Some("4"));
     assert_ne!(layout(&fleet, "id").await.unwrap(), before);
     fleet.submit("faq").await;
     fleet.complete(&fleet.claim_one().await).await.unwrap();

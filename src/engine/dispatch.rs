@@ -158,11 +158,11 @@ impl Look {
                 break;
             }
             let mut answer = self.look_at(partition, more, left).await;
-            let is_first_large = |taken: &Taken| taken.is_full && taken.tasks.is_empty();
             if found.tasks.is_empty()
                 && left < self.room
-                && answer.as_ref().is_ok_and(|taken| taken.as_ref().is_some_and(is_first_large))
+                && matches!(&answer, Ok(Some(taken)) if taken.is_full && taken.tasks.is_empty())
             {
+                // The first task has no room among several.
                 answer = self.look_at(partition, 1, self.room).await;
             }
             match answer {

@@ -1,5 +1,7 @@
 //! The errors of the use cases.
 
+use std::borrow::Borrow;
+
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
@@ -222,11 +224,15 @@ fn names(names: &[Name]) -> String {
     names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
 }
 
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
-        match error {
+impl Error {
+    /// Returns what an error of the store means for callers. Group commits share one error.
+    pub(super) fn of_store<E>(error: E) -> Self
+    where
+        E: Borrow<store::Error> + std::error::Error + Send + Sync + 'static,
+    {
+        match error.borrow() {
             store::Error::Full => Self::Full,
-            store::Error::NotReplicated { reached, wanted } => {
+            &store::Error::NotReplicated { reached, wanted } => {
                 Self::NotReplicated { reached, wanted }
             }
             store::Error::Unavailable { .. }
@@ -237,5 +243,11 @@ impl From<store::Error> for Error {
             }
             store::Error::Corrupt { .. } => Self::Corrupt(Box::new(error)),
         }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::of_store(error)
     }
 }

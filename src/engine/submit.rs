@@ -315,19 +315,7 @@ impl Committer {
         queue.send(Commit { record, answer }).await.map_err(|_| queue_ended())?;
         match answered.await.map_err(|_| queue_ended())? {
             Ok(answer) => Ok(vec![answer]),
-            Err(error) => Err(match *error {
-                store::Error::Full => Error::Full,
-                store::Error::NotReplicated { reached, wanted } => {
-                    Error::NotReplicated { reached, wanted }
-                }
-                store::Error::Unavailable { .. }
-                | store::Error::Busy { .. }
-                | store::Error::NoConnection { .. } => Error::Unavailable(Box::new(error)),
-                store::Error::Layout { .. } | store::Error::Unusable { .. } => {
-                    Error::Foreign(Box::new(error))
-                }
-                store::Error::Corrupt { .. } => Error::Corrupt(Box::new(error)),
-            }),
+            Err(error) => Err(Error::of_store(error)),
         }
     }
 }

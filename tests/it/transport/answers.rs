@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Caller, Office, refused};
 use crate::harness::{Fleet, Nats, Site, json as raw, new_task};
 
-/// The answer to a claim is no larger, by default.
+/// Several tasks of one claim have no more bytes together.
 const SEVERAL: usize = 1 << 20;
 
 /// What of a message is kept for its headers.
@@ -84,6 +84,25 @@ async fn a_hundred_tasks_of_a_megabyte_reach_their_agents_over_http_and_nats() {
     assert!(over_http.len() < 64 && over_http.len() + over_nats.len() == 100);
     let done = site.fleet.engine.stats().await.unwrap();
     assert!(done.by_status.contains(&(State::Completed, 100)), "{done:?}");
+    office.close().await;
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_task_larger_than_several_together_is_claimed_alone() {
+    let nats = Nats::plain().await;
+    let (site, office, _caller) = open(&nats).await;
+    submit(&site, 2, SEVERAL).await;
+    submit(&site, 1, 1_000).await;
+    let claim = json!({"worker": "w1", "max": 100});
+
+    for _ in 0..2 {
+        let answer = site.post("crew", "/agents/faq_agent/claim", &claim).await;
+        assert!(answer.body.len() > SEVERAL);
+        assert_eq!(outcomes(&answer.accepted(200)["tasks"]).len(), 1);
+    }
+    let answer = site.post("crew", "/agents/faq_agent/claim", &claim).await;
+    assert_eq!(outcomes(&answer.accepted(200)["tasks"]).len(), 1);
     office.close().await;
     site.finish().await;
 }

@@ -46,9 +46,9 @@ impl Peer {
     pub fn note(request: &Request, principal: &Principal) {
         let Some(Self(inner)) = request.data::<Self>() else { return };
         // A second proof in one request is of the same credential.
-        let _ = inner.principal.set(principal.to_string().into());
+        let caller = inner.principal.get_or_init(|| principal.to_string().into());
         if let Some(line) = &inner.line {
-            line.note_known();
+            line.note_caller(caller);
         }
     }
 

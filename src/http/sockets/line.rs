@@ -1,9 +1,9 @@
 //! One connection: its socket, what the gateway does on it, and what its client does.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_send_buffer_size;
@@ -97,7 +97,8 @@ pub struct Line {
     stream: TcpStream,
     state: Mutex<State>,
     seats: Weak<Seats>,
-    known: OnceLock<()>,
+    /// Whose credential was shown first. Only [`Seats`] sets this, so that its counts agree.
+    pub caller: OnceLock<Arc<str>>,
     half_closed: AtomicBool,
     work_begins: Notify,
     cut: CancellationToken,
@@ -131,7 +132,7 @@ impl Line {
             stream,
             state: Mutex::new(state),
             seats,
-            known: OnceLock::new(),
+            caller: OnceLock::new(),
             half_closed: AtomicBool::new(false),
             work_begins: Notify::new(),
             cut: CancellationToken::new(),
@@ -193,12 +194,17 @@ impl Line {
         state.since = Instant::now();
     }
 
-    /// Records that a request on this connection has shown a credential.
-    pub fn note_known(&self) {
-        if self.known.set(()).is_ok()
+    /// The address of the client, for counting its connections.
+    pub fn address(&self) -> IpAddr {
+        self.remote.ip().to_canonical()
+    }
+
+    /// Records that a request on this connection has shown a credential of `caller`.
+    pub fn note_caller(&self, caller: &Arc<str>) {
+        if self.caller.get().is_none()
             && let Some(seats) = self.seats.upgrade()
         {
-            seats.note_known(self.id);
+            seats.note_caller(self, caller);
         }
     }
 
@@ -221,7 +227,7 @@ impl Line {
     /// Has the system hold little of what this client does not read, unless the client has shown a
     /// credential.
     pub fn bound_send_buffer(&self) {
-        if self.known.get().is_none() {
+        if self.caller.get().is_none() {
             // If that fails the system holds more.
             let _ = set_socket_send_buffer_size(&self.stream, SEND_BUFFER);
         }

@@ -22,6 +22,7 @@
 //! [`crate::runtime::receipt`].
 
 mod answer;
+mod holders;
 mod line;
 mod seats;
 mod serve;

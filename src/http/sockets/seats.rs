@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::super::settings::Http;
 use super::super::traffic::{Cause, Traffic};
+use super::holders::{Holders, STRANGER};
 use super::line::{Line, Overdue};
 
 /// Descriptors that connections never take: they are for the store, NATS, the log and other needs.
@@ -61,15 +62,14 @@ impl std::fmt::Debug for Seats {
 struct Taken {
     next: u64,
     lines: BTreeMap<u64, Arc<Line>>,
-    /// The ids of connections on which no credential was shown.
-    unknown: BTreeSet<u64>,
+    /// Who holds the connections within the bound.
+    holders: Holders,
+    /// The same for each address.
+    by_address: HashMap<IpAddr, Holders>,
     /// The ids of connections beyond the bound.
     reserve: BTreeSet<u64>,
     /// The ids of connections that are evicted but have not left.
     leaving: BTreeSet<u64>,
-    by_address: HashMap<IpAddr, usize>,
-    /// The id at which the next search for an idle connection begins.
-    cursor: u64,
 }
 
 /// The seat of one connection; dropping it frees the seat.
@@ -127,18 +127,20 @@ impl Seats {
         let id = taken.next;
         let line = Arc::new(Line::new(id, stream, ends, is_reserve, Arc::downgrade(self)));
         taken.lines.insert(id, Arc::clone(&line));
-        let set = if is_reserve { &mut taken.reserve } else { &mut taken.unknown };
-        set.insert(id);
-        *taken.by_address.entry(address).or_default() += 1;
+        if is_reserve {
+            taken.reserve.insert(id);
+        } else {
+            taken.hold(&line, &STRANGER.into());
+        }
         self.traffic.connections.store(taken.lines.len(), Ordering::Relaxed);
         Seat { line, seats: Arc::clone(self) }
     }
 
     fn room_for(&self, address: IpAddr) -> Room {
         let mut taken = self.lock();
-        let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
+        let of_address = taken.by_address.get(&address).map_or(0, Holders::count);
         let is_address_full = of_address >= self.most_per_address;
-        if !is_address_full && taken.lines.len() - taken.reserve.len() < self.most {
+        if !is_address_full && taken.holders.count() < self.most {
             return Room::Seat { is_reserve: false };
         }
         let of = is_address_full.then_some(address);
@@ -160,9 +162,16 @@ impl Seats {
         Room::Soon
     }
 
-    /// Records that a request of this connection has shown a credential.
-    pub fn note_known(&self, id: u64) {
-        self.lock().unknown.remove(&id);
+    /// Records that a request of this connection has shown a credential of `caller`. Only the first
+    /// counts.
+    pub fn note_caller(&self, line: &Line, caller: &Arc<str>) {
+        let mut taken = self.lock();
+        // One that has left is no longer counted.
+        let is_open = taken.lines.contains_key(&line.id);
+        if is_open && line.caller.set(Arc::clone(caller)).is_ok() && !line.is_reserve {
+            taken.release(line, &STRANGER.into());
+            taken.hold(line, caller);
+        }
     }
 
     /// Records that an answer of `bytes` begins. If all answers together are too large, those that
@@ -261,26 +270,43 @@ impl Taken {
     }
 
     /// Finds a connection that can make room, of this address if one is given: the oldest that has
-    /// shown no credential, otherwise, among some, the one that has been idle for longest.
+    /// shown no credential, otherwise one of the caller that holds the most, so that a caller with
+    /// many connections does not take those of others.
     fn spare(&mut self, of: Option<IpAddr>) -> Option<Arc<Line>> {
-        let unknown = self.unknown.iter().take(LOOKED_AT).filter_map(|id| self.lines.get(id));
-        let mut unknown = unknown.filter(|line| fits(line, of) && has_settled(line));
-        let oldest = unknown.next().map(Arc::clone);
-        oldest.or_else(|| self.idlest(of))
+        let lines = &self.lines;
+        let holders = match of {
+            Some(address) => self.by_address.get_mut(&address)?,
+            None => &mut self.holders,
+        };
+        let now = Instant::now();
+        let strangers = holders.strangers().take(LOOKED_AT).filter_map(|id| lines.get(&id));
+        let spare: Vec<_> = strangers.filter(|line| line.spare_since(now).is_some()).collect();
+        // If none has settled, the oldest soon will.
+        let oldest = spare.iter().find(|line| has_settled(line)).or(spare.first());
+        if let Some(oldest) = oldest {
+            return Some(Arc::clone(oldest));
+        }
+        let idlest = holders.idlest(LOOKED_AT, |id| {
+            let line = lines.get(&id).filter(|line| line.cause().is_none())?;
+            line.spare_since(now)
+        })?;
+        lines.get(&idlest).map(Arc::clone)
     }
 
-    fn idlest(&mut self, of: Option<IpAddr>) -> Option<Arc<Line>> {
-        let now = Instant::now();
-        let before = self.lines.range(..self.cursor);
-        let behind = self.lines.range(self.cursor..);
-        let some: Vec<_> = behind.chain(before).take(LOOKED_AT).map(|(_, line)| line).collect();
-        let next = some.last().map_or(0, |line| line.id + 1);
-        let spare = some.into_iter().filter(|line| !line.is_reserve && fits(line, of));
-        let spare = spare.filter(|line| line.cause().is_none());
-        let spare = spare.filter_map(|line| Some((line.spare_since(now)?, line)));
-        let idlest = spare.min_by_key(|(since, _)| *since).map(|(_, line)| Arc::clone(line));
-        self.cursor = next;
-        idlest
+    /// Records that the caller holds this connection.
+    fn hold(&mut self, line: &Line, caller: &Arc<str>) {
+        self.holders.insert(caller, line.id);
+        self.by_address.entry(line.address()).or_default().insert(caller, line.id);
+    }
+
+    /// Records that the caller no longer holds this connection.
+    fn release(&mut self, line: &Line, caller: &Arc<str>) {
+        self.holders.remove(caller, line.id);
+        let Some(of_address) = self.by_address.get_mut(&line.address()) else { return };
+        of_address.remove(caller, line.id);
+        if of_address.count() == 0 {
+            self.by_address.remove(&line.address());
+        }
     }
 }
 
@@ -291,7 +317,7 @@ fn has_settled(line: &Arc<Line>) -> bool {
 }
 
 fn fits(line: &Line, of: Option<IpAddr>) -> bool {
-    of.is_none_or(|address| line.remote.ip().to_canonical() == address)
+    of.is_none_or(|address| line.address() == address)
 }
 
 impl Drop for Seat {
@@ -299,15 +325,11 @@ impl Drop for Seat {
         let mut taken = self.seats.lock();
         let id = self.line.id;
         taken.lines.remove(&id);
-        taken.unknown.remove(&id);
         taken.reserve.remove(&id);
         taken.leaving.remove(&id);
-        let address = self.line.remote.ip().to_canonical();
-        if let Some(of_address) = taken.by_address.get_mut(&address) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                taken.by_address.remove(&address);
-            }
+        if !self.line.is_reserve {
+            let caller = self.line.caller.get().cloned();
+            taken.release(&self.line, &caller.unwrap_or_else(|| STRANGER.into()));
         }
         self.seats.traffic.connections.store(taken.lines.len(), Ordering::Relaxed);
         drop(taken);

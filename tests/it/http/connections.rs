@@ -252,6 +252,32 @@ async fn strangers_connections_make_room_for_everybody_else() {
 }
 
 #[tokio::test]
+async fn a_caller_with_many_connections_does_not_take_those_of_others() {
+    let site = Site::told(Fleet::start().await, |http| http.max_connections = 20).await;
+    let call = |name: &str| {
+        format!("GET /agents HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n\r\n", key_of(name))
+    };
+    let mut own = sent(&site, &call("crew")).await;
+    let mut begin = [0; 12];
+    within("an answer", own.read_exact(&mut begin)).await.unwrap();
+    let mut rivals = Vec::new();
+    for _ in 0..60 {
+        let mut rival = sent(&site, &call("rival")).await;
+        within("an answer", rival.read_exact(&mut begin)).await.unwrap();
+        rivals.push(rival);
+    }
+
+    refused(&site, "evicted", 40).await;
+    own.write_all(call("crew").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    let answers = String::from_utf8(rest_of(own).await).unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 1, "{answers}");
+    drop(rivals);
+    site.finish().await;
+}
+
+#[tokio::test]
 async fn one_address_keeps_to_its_own_number() {
     let site = Site::told(Fleet::start().await, |http| {
         (http.max_connections, http.max_connections_per_address) = (1_000, 16);

@@ -34,7 +34,7 @@ servers:
 chaos: servers
 	ORCHESTRATOR_CHAOS_MINUTES=$(or $(MINUTES),3) $(if $(SEED),ORCHESTRATOR_CHAOS_SEED=$(SEED)) \
 		cargo test --locked --test it -- --exact --nocapture \
-		stories::chaos::whatever_fails_and_however_often_no_promise_is_broken
+		stories::chaos::no_promise_is_broken_under_repeated_random_failures
 
 # Has one agent key and a stranger do their worst beside a client that behaves, for SECONDS each; ATTACK: only those whose
 # name has this word. See tests/it/stories/abuse.
@@ -42,7 +42,7 @@ chaos: servers
 abuse: servers
 	ORCHESTRATOR_ABUSE_SECONDS=$(or $(SECONDS),60) $(if $(ATTACK),ORCHESTRATOR_ABUSE_ATTACK="$(ATTACK)") \
 		cargo test --locked --release --test it -- --exact --nocapture \
-		stories::abuse::whatever_an_agent_key_or_a_stranger_does_other_clients_are_served
+		stories::abuse::clients_are_served_despite_an_abusive_key_or_stranger
 
 # The same fleet under steady load without faults, for MINUTES.
 soak: servers

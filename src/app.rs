@@ -82,23 +82,23 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
     match command {
         Command::Settings => say(&settings.shown()).map(|()| ExitCode::SUCCESS),
         Command::Openapi { yaml } => say(&api_document(yaml)).map(|()| ExitCode::SUCCESS),
-        Command::Doctor { repair } => examine(&settings, repair).await,
+        Command::Doctor { repair } => check(&settings, repair).await,
         Command::Gateway => serve(&settings, Roles { gateway: true, ..Roles::default() }).await,
         Command::Worker => serve(&settings, Roles { worker: true, ..Roles::default() }).await,
         Command::Bridge => serve(&settings, Roles { bridge: true, ..Roles::default() }).await,
         Command::Dev(options) => {
             let log = settings.log.clone();
-            until_told(&log, async |stop| {
+            until_stopped(&log, async |stop| {
                 dev::run(&options, settings, stop).await.map(|()| ExitCode::SUCCESS)
             })
             .await
         }
         Command::Demo => {
             let quiet = quiet_log(&settings, "warn");
-            until_told(&quiet, async |stop| demo::run(settings, stop).await).await
+            until_stopped(&quiet, async |stop| demo::run(settings, stop).await).await
         }
         Command::Bench(options) => {
-            until_told(&quiet_log(&settings, "error"), async |stop| {
+            until_stopped(&quiet_log(&settings, "error"), async |stop| {
                 bench::run(&options, stop).await
             })
             .await
@@ -127,7 +127,7 @@ async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
     if roles.bridge && !settings.nats.is_on() {
         return Err(Error::NoNats);
     }
-    until_told(&settings.log, async |stop| {
+    until_stopped(&settings.log, async |stop| {
         let Some(mut running) = Running::start(settings, roles, stop).await? else {
             return Ok(ExitCode::SUCCESS);
         };
@@ -140,7 +140,7 @@ async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
 
 /// Starts the log and listens for signals, then runs `work`, which must end soon after the first
 /// signal. A second one drops it.
-async fn until_told(
+async fn until_stopped(
     log: &telemetry::Settings,
     work: impl AsyncFnOnce(&CancellationToken) -> Result<ExitCode, Error>,
 ) -> Result<ExitCode, Error> {
@@ -278,7 +278,7 @@ impl Running {
         if let Some(client) = self.nats_client {
             bridge::drain(client).await;
         }
-        self.engine.store().bells().close();
+        self.engine.store().notifier().close();
         tracing::info!("stopped");
     }
 }
@@ -330,7 +330,7 @@ fn api_document(yaml: bool) -> String {
 }
 
 /// Runs the doctor once, without waiting for the store. The log names repairs too.
-async fn examine(settings: &Settings, is_repair: bool) -> Result<ExitCode, Error> {
+async fn check(settings: &Settings, is_repair: bool) -> Result<ExitCode, Error> {
     telemetry::start(&settings.log)?;
     let engine = connect(settings).await.map_err(Error::Store)?;
     let findings = if is_repair { engine.repair().await } else { engine.doctor().await };

@@ -28,6 +28,42 @@
 //! * Every report on a task carries its attempt, and one with an earlier attempt is refused.
 //! * A verb has the same name in the table, the script and the timeline.
 //!
+//! # Glossary
+//!
+//! One word for each thing, in code, comments, messages, documents and names of tests.
+//! `tests/it/architecture.rs` reads the last column: these words are not used.
+//!
+//! | word | means | not |
+//! |---|---|---|
+//! | task | a piece of work with a type, a payload and one state | |
+//! | submit, cancel, retry | what a caller does with a task; the verb of a retry is `requeue` | |
+//! | final | the state is completed, failed or cancelled; only a retry leaves it | |
+//! | verb | what can happen to a task; the same word in table, script and timeline | |
+//! | agent, worker | a name that does tasks of some types; one process of it | |
+//! | session | a worker's presence: it ends when no call of it came for a while | |
+//! | router | a stateless duty that moves pending tasks to the subject of their agent | |
+//! | subject | the queue of one agent, by priority | |
+//! | duty | a loop in the background of `orchestrator worker`, in bounded steps | |
+//! | lease | the right to work on one attempt of a task, for a time | |
+//! | lost lease | a lease that ended without a report; the reaper returns the task | |
+//! | approval | a request to approvers, and its outcome; an agent's question is one too | |
+//! | approver | a human who may approve or reject | |
+//! | gate | the terms of an approval: who decides, quorum, times | |
+//! | expire | an approval was not decided in time | lapse, lapses, lapsed |
+//! | identity | the person behind credentials; rules about people compare identities | |
+//! | SLA | target, deadlines, warning, violation; its clocks are `start` and `finish` | |
+//! | event | a fact in the event log; a stream yields `FeedItem`s | heard |
+//! | cursor | a place in a list or in the event log | |
+//! | notifier | wakes callers that wait; a notification may come for nothing | bell, doorbell |
+//! | doctor | checks the store's integrity, by command or in the background | examine, examiner |
+//! | finding | an inconsistency that the doctor found | |
+//! | repair | what the doctor does about a finding | mend, mended, remedy |
+//! | partition | a group of keys on one hash slot of Redis | |
+//! | credential, principal | a key or token; who it proves its bearer to be | |
+//! | the actor | the caller, the agent, the approver, the worker … | somebody, nobody, anybody |
+//! | | | everybody, whoever, whatever, whomever, he, his, him |
+//! | say | return, log, list, name, show | said, told |
+//!
 //! # The path of a task
 //!
 //! | step | where |

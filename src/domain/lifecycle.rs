@@ -5,8 +5,8 @@
 
 use State::{Assigned, Blocked, Cancelled, Completed, Failed, InProgress, Pending, Scheduled};
 use Verb::{
-    Approve, Ask, Cancel, Claim, Complete, Edit, Escalate, Expire, Extend, Fail, Lapse, Mend,
-    Notify, Park, Promote, Prune, Reap, Reject, Release, Reprioritize, Requeue, Retarget, Retry,
+    Abort, Approve, Ask, Cancel, Claim, Complete, Edit, Escalate, Expire, Extend, Fail, Notify,
+    Park, Promote, Prune, Reap, Reject, Release, Repair, Reprioritize, Requeue, Retarget, Retry,
     Route, Submit, Take, Violate, Vote, Warn,
 };
 
@@ -90,7 +90,7 @@ pub enum Verb {
     /// An approver rejects the task or the step of its agent.
     Reject,
     /// The approval expires without a decision, which counts as a rejection.
-    Lapse,
+    Expire,
     /// The start time or the end of the back-off has come.
     Promote,
     /// A router puts the task into the subject of its agent.
@@ -125,13 +125,13 @@ pub enum Verb {
     /// An SLA rule raises the priority of a waiting task.
     Reprioritize,
     /// An SLA rule cancels the task at a threshold.
-    Expire,
+    Abort,
     /// A caller retries a failed or cancelled task. The API and the command line call this `retry`.
     Requeue,
     /// The retention of the ended task is over, and the store deletes it.
     Prune,
     /// The doctor repaired a task whose payload or approval was lost.
-    Mend,
+    Repair,
 }
 
 /// The rule for one verb: the states it may start from and those it may lead to.
@@ -177,7 +177,7 @@ pub const RULES: &[Rule] = &[
     rule(Retarget,     &[Blocked],           &[],                            "approval.retargeted"),
     rule(Approve,      &[Blocked],           &[Pending, Scheduled, Assigned], "approval.approved"),
     rule(Reject,       &[Blocked],           &[Cancelled, Assigned],         "task.cancelled"),
-    rule(Lapse,        &[Blocked],           &[Cancelled, Assigned],         "task.cancelled"),
+    rule(Expire,        &[Blocked],           &[Cancelled, Assigned],         "task.cancelled"),
     rule(Promote,      &[Scheduled],         &[Pending],                     "task.promoted"),
     rule(Route,        &[Pending],           &[Assigned],                    "task.assigned"),
     rule(Claim,        &[Assigned],          &[InProgress],                  "task.started"),
@@ -194,10 +194,10 @@ pub const RULES: &[Rule] = &[
     rule(Violate,      OPEN,                 &[],                            "sla.violation"),
     rule(Notify,       OPEN,                 &[],                            "sla.notification"),
     rule(Reprioritize, WAITING,              &[],                            "task.reprioritized"),
-    rule(Expire,       OPEN,                 &[Cancelled],                   "task.cancelled"),
+    rule(Abort,        OPEN,                 &[Cancelled],                   "task.cancelled"),
     rule(Requeue,      &[Failed, Cancelled], &[Pending, Blocked],            "task.requeued"),
     rule(Prune,        TERMINAL,             &[],                            ""),
-    rule(Mend,         OPEN,                 &[Blocked, Failed],             "task.failed"),
+    rule(Repair,         OPEN,                 &[Blocked, Failed],             "task.failed"),
 ];
 
 impl Verb {
@@ -212,7 +212,7 @@ impl Verb {
             Retarget => "retarget",
             Approve => "approve",
             Reject => "reject",
-            Lapse => "lapse",
+            Expire => "expire",
             Promote => "promote",
             Route => "route",
             Claim => "claim",
@@ -229,10 +229,10 @@ impl Verb {
             Violate => "violate",
             Notify => "notify",
             Reprioritize => "reprioritize",
-            Expire => "expire",
+            Abort => "abort",
             Requeue => "requeue",
             Prune => "prune",
-            Mend => "mend",
+            Repair => "repair",
         }
     }
 
@@ -258,13 +258,13 @@ mod tests {
         for rule in RULES {
             assert_eq!(rule.verb.rule().verb, rule.verb);
         }
-        assert_eq!(RULES.len(), Mend as usize + 1);
+        assert_eq!(RULES.len(), Repair as usize + 1);
     }
 
     #[test]
-    fn every_open_state_can_be_cancelled_and_can_expire() {
+    fn every_open_state_can_be_cancelled_and_aborted() {
         for state in State::ALL {
-            for verb in [Cancel, Expire] {
+            for verb in [Cancel, Abort] {
                 assert_eq!(
                     verb.rule().from.contains(&state),
                     !state.is_terminal(),

@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// Returns the wake-up that fires whenever the log has grown.
-    pub fn log_bell(&self) -> Arc<Notify> {
-        self.store.log_bell()
+    pub fn log_wake(&self) -> Arc<Notify> {
+        self.store.log_wake()
     }
 }

@@ -32,7 +32,7 @@ impl Engine {
         let actor = caller.to_string();
         let most_agents = self.admit(&claim.agent).await?;
         let deadline = Instant::now() + claim.wait;
-        let wake = self.store.bells().bell(&format!("agent:{}", claim.agent));
+        let wake = self.store.notifier().wake(&format!("agent:{}", claim.agent));
         loop {
             // Listen before looking: a task that comes meanwhile must not be missed.
             let woken = wake.notified();

@@ -77,10 +77,10 @@ impl Engine {
     }
 
     /// Escalates or expires approvals that were not decided in time, and reminds approvers.
-    pub async fn lapse(&self) -> Result<SweepResult, Error> {
+    pub async fn expire(&self) -> Result<SweepResult, Error> {
         let mut result = SweepResult::nothing();
         for partition in self.store.partitions() {
-            result.add(self.store.lapse(partition, BATCH).await?);
+            result.add(self.store.expire(partition, BATCH).await?);
         }
         Ok(result)
     }
@@ -113,23 +113,23 @@ impl Engine {
     }
 
     /// Returns the wake-up that fires when a task becomes pending.
-    pub fn router_bell(&self) -> Arc<Notify> {
-        self.store.bells().bell("router")
+    pub fn router_wake(&self) -> Arc<Notify> {
+        self.store.notifier().wake("router")
     }
 
     /// Returns the wake-up that fires when a task gets a deadline that is near.
-    pub fn deadlines_bell(&self) -> Arc<Notify> {
-        self.store.bells().bell("deadlines")
+    pub fn deadlines_wake(&self) -> Arc<Notify> {
+        self.store.notifier().wake("deadlines")
     }
 
     /// Returns the wake-up that fires when a task with children is cancelled.
-    pub fn cascade_bell(&self) -> Arc<Notify> {
-        self.store.bells().bell("cascade")
+    pub fn cascade_wake(&self) -> Arc<Notify> {
+        self.store.notifier().wake("cascade")
     }
 
     /// Returns the wake-up that fires when a task is scheduled.
-    pub fn promoter_bell(&self) -> Arc<Notify> {
-        self.store.bells().bell("promoter")
+    pub fn promoter_wake(&self) -> Arc<Notify> {
+        self.store.notifier().wake("promoter")
     }
 }
 

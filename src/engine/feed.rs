@@ -43,9 +43,9 @@ impl EventFilter {
 
 /// The cursor of a reader: the last event read of each partition. Opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position(Vec<EventId>);
+pub struct Cursor(Vec<EventId>);
 
-impl Position {
+impl Cursor {
     /// Reads `<ms>-<sequence>-<index>` of each partition in hexadecimal, joined by dots.
     fn read(text: &str) -> Option<Self> {
         let mut ids = Vec::new();
@@ -68,7 +68,7 @@ impl Position {
     }
 }
 
-impl std::fmt::Display for Position {
+impl std::fmt::Display for Cursor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (nth, id) in self.0.iter().enumerate() {
             if nth > 0 {
@@ -82,11 +82,11 @@ impl std::fmt::Display for Position {
 
 /// An item of a feed.
 #[derive(Clone, Debug)]
-pub enum Heard {
+pub enum FeedItem {
     /// An event, and the cursor after it.
-    Event(Arc<Event>, Position),
+    Event(Arc<Event>, Cursor),
     /// Events between the reader's last cursor and this one were trimmed from the log.
-    Gap(Position),
+    Gap(Cursor),
     /// The reader was too slow and is disconnected. It can resume from its last cursor.
     TooSlow,
     /// The process stops. The reader can resume on another one.
@@ -97,7 +97,7 @@ pub enum Heard {
 pub struct Feed {
     engine: Engine,
     filter: EventFilter,
-    position: Position,
+    cursor: Cursor,
     live: Live,
     backlog: VecDeque<Arc<Event>>,
     /// Whether events before the backlog were trimmed and the reader does not know it yet.
@@ -129,7 +129,7 @@ pub struct EventPage {
     /// The events, oldest first.
     pub events: Vec<Arc<Event>>,
     /// The cursor after the page, from which reading can continue now or later.
-    pub next: Position,
+    pub next: Cursor,
     /// Whether more events follow now.
     pub has_more: bool,
     /// Whether events after the given cursor were trimmed, so that the page begins later.
@@ -144,18 +144,18 @@ impl Engine {
     ///
     /// [`Error::Invalid`] if `after` is neither a cursor nor the id of an event.
     pub async fn feed(&self, filter: EventFilter, after: Option<&str>) -> Result<Feed, Error> {
-        let given = after.map(|text| self.position(text)).transpose()?;
+        let given = after.map(|text| self.cursor(text)).transpose()?;
         let live = Live::join(&self.store).await?;
-        let mut position = given.unwrap_or_else(|| Position(live.from.clone()));
+        let mut cursor = given.unwrap_or_else(|| Cursor(live.from.clone()));
         // A cursor after the end of the log belongs to a log that was lost.
         let own = after.and_then(event_id).map(|id| id.partition);
         let mut gap = false;
-        for (id, end) in position.0.iter_mut().zip(&live.from) {
+        for (id, end) in cursor.0.iter_mut().zip(&live.from) {
             // For the other partitions, an event's id gives only the time.
             let is_known = own.is_none_or(|own| own == end.partition);
             gap |= step_back(id, *end) && is_known;
         }
-        Ok(Feed { engine: self.clone(), filter, position, live, backlog: VecDeque::new(), gap })
+        Ok(Feed { engine: self.clone(), filter, cursor, live, backlog: VecDeque::new(), gap })
     }
 
     /// Returns a feed after the last id that a client received. If another server gave it, the feed
@@ -165,7 +165,7 @@ impl Engine {
         filter: EventFilter,
         last_id: &str,
     ) -> Result<Feed, Error> {
-        match self.position(last_id) {
+        match self.cursor(last_id) {
             Err(Error::Invalid(_)) => {
                 let feed = self.feed(filter, None).await?;
                 Ok(Feed { gap: true, ..feed })
@@ -187,8 +187,8 @@ impl Engine {
         limit: usize,
     ) -> Result<EventPage, Error> {
         let mut next = match after {
-            Some(text) => self.position(text)?,
-            None => Position(ordered(&self.store).into_iter().map(EventId::first).collect()),
+            Some(text) => self.cursor(text)?,
+            None => Cursor(ordered(&self.store).into_iter().map(EventId::first).collect()),
         };
         let mut events = Vec::new();
         let mut has_gap = false;
@@ -226,16 +226,16 @@ impl Engine {
 
     /// Reads a cursor, or makes one from the id of an event. With several partitions, the others
     /// then start at the time of that event, so that none is missed and some may come twice.
-    fn position(&self, text: &str) -> Result<Position, Error> {
+    fn cursor(&self, text: &str) -> Result<Cursor, Error> {
         let partitions = ordered(&self.store);
         if let Some(id) = event_id(text).filter(|id| self.store.has(id.partition)) {
             let start = partitions.into_iter().map(|partition| {
                 if partition == id.partition { id } else { last_before(id.at_ms, partition) }
             });
-            return Ok(Position(start.collect()));
+            return Ok(Cursor(start.collect()));
         }
-        match Position::read(text) {
-            Some(position) if position.0.len() == partitions.len() => Ok(position),
+        match Cursor::read(text) {
+            Some(cursor) if cursor.0.len() == partitions.len() => Ok(cursor),
             Some(_) | None => Err(Error::Invalid(vec![Fault::new(
                 "after",
                 "is neither a cursor of a feed nor the id of an event",
@@ -273,40 +273,40 @@ impl Engine {
 
 impl Feed {
     /// Returns the cursor after the last item.
-    pub fn position(&self) -> &Position {
-        &self.position
+    pub fn cursor(&self) -> &Cursor {
+        &self.cursor
     }
 
     /// Waits for the next item and returns it. The call can be cancelled at any time without losing
-    /// an item. No item follows [`Heard::TooSlow`] and [`Heard::Stopping`].
+    /// an item. No item follows [`FeedItem::TooSlow`] and [`FeedItem::Stopping`].
     ///
     /// # Errors
     ///
     /// Returns an error if the log cannot be read. The reader can resume from its last cursor.
-    pub async fn next(&mut self) -> Result<Heard, Error> {
+    pub async fn next(&mut self) -> Result<FeedItem, Error> {
         let stop = self.engine.stop.clone();
         loop {
             // Checked here too: a long past without a match must not delay the stop.
             if stop.is_cancelled() {
-                return Ok(Heard::Stopping);
+                return Ok(FeedItem::Stopping);
             }
             if std::mem::take(&mut self.gap) {
-                return Ok(Heard::Gap(self.position.clone()));
+                return Ok(FeedItem::Gap(self.cursor.clone()));
             }
             while let Some(event) = self.backlog.pop_front() {
-                self.position.0[usize::from(event.id.partition.0)] = event.id;
+                self.cursor.0[usize::from(event.id.partition.0)] = event.id;
                 if self.filter.wants(&event) {
-                    return Ok(Heard::Event(event, self.position.clone()));
+                    return Ok(FeedItem::Event(event, self.cursor.clone()));
                 }
             }
             if self.catch_up().await? {
                 continue;
             }
             tokio::select! {
-                () = stop.cancelled() => return Ok(Heard::Stopping),
+                () = stop.cancelled() => return Ok(FeedItem::Stopping),
                 latest = self.live.events.recv() => match latest {
                     Ok(Latest::Event(event)) => {
-                        let is_new = event.id > self.position.0[usize::from(event.id.partition.0)];
+                        let is_new = event.id > self.cursor.0[usize::from(event.id.partition.0)];
                         self.backlog.extend(is_new.then_some(event));
                     }
                     Ok(Latest::Large(id)) => {
@@ -315,11 +315,11 @@ impl Feed {
                     }
                     Ok(Latest::Back(end)) => {
                         let nth = usize::from(end.partition.0);
-                        self.gap |= step_back(&mut self.position.0[nth], end);
+                        self.gap |= step_back(&mut self.cursor.0[nth], end);
                         self.live.from[nth] = self.live.from[nth].min(end);
                     }
-                    Err(RecvError::Lagged(_)) => return Ok(Heard::TooSlow),
-                    Err(RecvError::Closed) => return Ok(Heard::Stopping),
+                    Err(RecvError::Lagged(_)) => return Ok(FeedItem::TooSlow),
+                    Err(RecvError::Closed) => return Ok(FeedItem::Stopping),
                 },
             }
         }
@@ -327,18 +327,18 @@ impl Feed {
 
     /// Reads more of the past, if any is left. Returns whether there was some.
     async fn catch_up(&mut self) -> Result<bool, Error> {
-        let mut ends = self.position.0.iter().zip(&self.live.from);
-        let Some(nth) = ends.position(|(position, from)| position < from) else {
+        let mut ends = self.cursor.0.iter().zip(&self.live.from);
+        let Some(nth) = ends.position(|(cursor, from)| cursor < from) else {
             return Ok(false);
         };
         if self.live.events.len() >= FAR_BEHIND {
             // The reader is not slow, but its past is long: the live end moves further on.
             self.live = Live::join(&self.engine.store).await?;
         }
-        let (found, is_trimmed) = self.engine.read_on(self.position.0[nth], ENTRIES).await?;
+        let (found, is_trimmed) = self.engine.read_on(self.cursor.0[nth], ENTRIES).await?;
         if found.is_empty() {
             // The rest was trimmed, or the last entry holds no further events.
-            self.position.0[nth] = self.live.from[nth];
+            self.cursor.0[nth] = self.live.from[nth];
         }
         self.gap = is_trimmed;
         self.backlog.extend(found);
@@ -352,10 +352,10 @@ fn event_id(text: &str) -> Option<EventId> {
 }
 
 /// Clamps the cursor to the end of the log. Returns whether it was ahead.
-fn step_back(position: &mut EventId, end: EventId) -> bool {
-    let is_ahead = *position > end;
+fn step_back(cursor: &mut EventId, end: EventId) -> bool {
+    let is_ahead = *cursor > end;
     if is_ahead {
-        *position = end;
+        *cursor = end;
     }
     is_ahead
 }
@@ -378,12 +378,12 @@ mod tests {
 
     #[test]
     fn a_written_cursor_is_read_back_and_an_invalid_one_is_not() {
-        let position = Position(vec![
+        let cursor = Cursor(vec![
             EventId { at_ms: 1_764_000_000_123, sequence: 7, index: 99, partition: Partition(0) },
             EventId::first(Partition(1)),
         ]);
 
-        assert_eq!(Position::read(&position.to_string()), Some(position));
+        assert_eq!(Cursor::read(&cursor.to_string()), Some(cursor));
         for bad in [
             "",
             "x",
@@ -394,7 +394,7 @@ mod tests {
             "0-ffffffffff-0",
             "0-0-fffff",
         ] {
-            assert_eq!(Position::read(bad), None, "{bad}");
+            assert_eq!(Cursor::read(bad), None, "{bad}");
         }
     }
 }

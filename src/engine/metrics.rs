@@ -2,7 +2,7 @@
 
 use crate::domain::ids::Partition;
 use crate::domain::task::Millis;
-use crate::store::{LogBounds, Rounds};
+use crate::store::{DoctorStats, LogBounds};
 
 use super::{Engine, Error, Stats};
 
@@ -12,7 +12,7 @@ pub struct Figures {
     /// The numbers of tasks and agents, as `GET /stats` returns them.
     pub stats: Stats,
     /// The state of the background doctor and the number of its findings.
-    pub rounds: Rounds,
+    pub doctor: DoctorStats,
     /// The largest lag of the bridge, in milliseconds. `None` if no bridge ever ran.
     pub bridge_lag_ms: Option<Millis>,
     /// How many events were sent to NATS without their payloads because of their size.
@@ -36,7 +36,7 @@ impl Engine {
         Ok(Figures {
             stats: self.stats().await?,
             bridge_lag_ms: self.bridge_lag_ms().await?,
-            rounds: self.store.rounds().await?,
+            doctor: self.store.doctor_stats().await?,
             truncated_events: self.store.truncated_events().await?,
             logs,
             losses: self.store.losses(),

@@ -35,10 +35,10 @@ impl Engine {
     /// is over or the process stops.
     pub async fn task_when_finished(&self, id: TaskId, wait: Duration) -> Result<Task, Error> {
         let deadline = Instant::now() + wait;
-        let wake = self.store.bells().task(id);
+        let wake = self.store.notifier().task(id);
         loop {
             // Listen before looking: an end that comes meanwhile must not be missed.
-            let woken = wake.bell().notified();
+            let woken = wake.wake().notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
             let task = self.task(id).await?;

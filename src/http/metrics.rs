@@ -192,24 +192,20 @@ fn write_fleet(text: &mut Exposition, figures: &Figures) {
 }
 
 fn write_store(text: &mut Exposition, figures: &Figures) {
-    let rounds = &figures.rounds;
+    let doctor = &figures.doctor;
     text.gauge(
-        "examiner_findings",
+        "doctor_findings",
         "Findings of the doctor in its last check of the store.",
-        rounds.findings as f64,
+        doctor.findings as f64,
     );
+    text.counter("doctor_findings_total", "Findings that the doctor logged.", doctor.found as f64);
     text.counter(
-        "examiner_findings_total",
-        "Findings that the doctor logged.",
-        rounds.found as f64,
-    );
-    text.counter(
-        "examiner_rounds_total",
+        "doctor_checks_total",
         "Checks of the whole store by the doctor.",
-        rounds.rounds as f64,
+        doctor.checks as f64,
     );
     let help = "When the doctor's last check ended, in Unix time.";
-    text.gauge("examiner_finished_timestamp_seconds", help, rounds.finished.map(seconds));
+    text.gauge("doctor_finished_timestamp_seconds", help, doctor.finished.map(seconds));
     let help = "How often this gateway found that the store had lost data.";
     text.counter("store_losses_total", help, figures.losses as f64);
     let help = "Notifications that Redis refused: its user lacks access to a channel.";

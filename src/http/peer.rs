@@ -9,7 +9,7 @@ use crate::domain::principal::Principal;
 
 use super::error::Refusal;
 use super::shares::Share;
-use super::sockets::Line;
+use super::sockets::Connection;
 use super::traffic::{Cause, Traffic};
 
 /// The other end of a request. Every request carries one in its extensions.
@@ -20,7 +20,7 @@ pub struct Peer(Arc<Inner>);
 struct Inner {
     traffic: Arc<Traffic>,
     /// The connection; `None` if the request came over NATS.
-    line: Option<Arc<Line>>,
+    line: Option<Arc<Connection>>,
     /// How many bytes the answer may have; `None` if the transport has no bound.
     room: Option<usize>,
     principal: OnceLock<Arc<str>>,
@@ -28,7 +28,7 @@ struct Inner {
 
 impl Peer {
     /// The peer of a connection, which has not shown a credential yet.
-    pub fn new(traffic: Arc<Traffic>, line: Arc<Line>) -> Self {
+    pub fn new(traffic: Arc<Traffic>, line: Arc<Connection>) -> Self {
         Self(Arc::new(Inner { traffic, line: Some(line), room: None, principal: OnceLock::new() }))
     }
 

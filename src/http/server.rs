@@ -14,13 +14,13 @@ use tokio_util::task::TaskTracker;
 use crate::engine::Engine;
 
 use super::settings::{Error, Http, Settings};
-use super::sockets::{self, Responder, Seats};
+use super::sockets::{self, Connections, Responder};
 use super::traffic::Traffic;
 
 /// A gateway that listens but does not answer yet.
 pub struct Gateway {
     responder: Arc<Responder>,
-    seats: Arc<Seats>,
+    connections: Arc<Connections>,
     listener: TcpListener,
     address: SocketAddr,
     drain: Duration,
@@ -65,7 +65,7 @@ impl Gateway {
                 Arc::clone(&traffic),
                 http.max_header_bytes,
             )),
-            seats: Seats::new(http, traffic),
+            connections: Connections::new(http, traffic),
             listener,
             address,
             drain: Duration::from_millis(http.drain_ms),
@@ -87,30 +87,30 @@ impl Gateway {
     ///
     /// None: if the socket cannot accept, the gateway tries again.
     pub async fn serve(self) -> io::Result<()> {
-        let seats = Arc::clone(&self.seats);
+        let connections = Arc::clone(&self.connections);
         tokio::select! {
             () = self.serve_until_stopped() => {}
-            () = seats.watch() => {}
+            () = connections.watch() => {}
         }
         Ok(())
     }
 
     async fn serve_until_stopped(self) {
-        let connections = TaskTracker::new();
+        let tasks = TaskTracker::new();
         let stopped = async {
             self.stop.cancelled().await;
             sleep(self.drain).await;
         };
         tokio::select! {
             () = stopped => {}
-            () = accept(&self.listener, &self.seats, &self.responder, &connections) => {}
+            () = accept(&self.listener, &self.connections, &self.responder, &tasks) => {}
         }
         drop(self.listener);
         self.responder.closing.cancel();
-        connections.close();
-        if timeout(self.grace, connections.wait()).await.is_err() {
-            self.seats.cut_all();
-            connections.wait().await;
+        tasks.close();
+        if timeout(self.grace, tasks.wait()).await.is_err() {
+            self.connections.cut_all();
+            tasks.wait().await;
         }
     }
 }
@@ -126,9 +126,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// sockets. Never returns.
 async fn accept(
     listener: &TcpListener,
-    seats: &Arc<Seats>,
+    connections: &Arc<Connections>,
     responder: &Arc<Responder>,
-    connections: &TaskTracker,
+    tasks: &TaskTracker,
 ) {
     let mut pause = FIRST_PAUSE;
     loop {
@@ -137,8 +137,8 @@ async fn accept(
                 pause = FIRST_PAUSE;
                 // A peer that is already gone has no address.
                 let Ok(ends) = prepare(&stream).map(|local| (local, remote)) else { continue };
-                let seat = seats.take(stream, ends).await;
-                connections.spawn(sockets::serve(seat, Arc::clone(responder)));
+                let slot = connections.take(stream, ends).await;
+                tasks.spawn(sockets::serve(slot, Arc::clone(responder)));
             }
             Err(error) => {
                 let pause_ms = pause.as_millis() as u64;

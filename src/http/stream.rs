@@ -12,7 +12,7 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registr
 use poem_openapi::types::Type;
 use tokio::time::timeout;
 
-use crate::engine::{EventPage, Feed, Heard};
+use crate::engine::{EventPage, Feed, FeedItem};
 use crate::runtime::chain::Chain;
 
 use super::accept::{CLOUD_EVENTS, EVENT_STREAM, Form, JSON};
@@ -95,7 +95,7 @@ impl SseBody {
     fn into_body(self) -> Body {
         // Sent at once, so that the client sees the stream open and can resume before the first
         // event.
-        let opening = format!("retry: {RETRY_MS}\nid: {}\n\n", self.feed.position());
+        let opening = format!("retry: {RETRY_MS}\nid: {}\n\n", self.feed.cursor());
         let rest = stream::unfold(Some(self), async |sse| {
             let mut sse = sse?;
             let (text, goes_on) = sse.next().await;
@@ -118,17 +118,17 @@ impl SseBody {
         let Some(item) = item else {
             // The id advances past events that the filter hides from this client, so that it
             // resumes after them.
-            return (format!(": heartbeat\nid: {}\n\n", self.feed.position()), true);
+            return (format!(": heartbeat\nid: {}\n\n", self.feed.cursor()), true);
         };
         match item {
-            Ok(Heard::Event(event, position)) => {
+            Ok(FeedItem::Event(event, cursor)) => {
                 // A payload may have line feeds between its tokens: a reader joins the lines again.
                 let data = self.form.write(&event).replace('\n', "\ndata: ");
-                (format!("id: {position}\nevent: {}\ndata: {data}\n\n", event.event_type), true)
+                (format!("id: {cursor}\nevent: {}\ndata: {data}\n\n", event.event_type), true)
             }
-            Ok(Heard::Gap(_)) => (self.notice("gap", TRIMMED), true),
-            Ok(Heard::TooSlow) => (self.notice("cut-off", TOO_SLOW), false),
-            Ok(Heard::Stopping) => (self.notice("stopping", STOPPING), false),
+            Ok(FeedItem::Gap(_)) => (self.notice("gap", TRIMMED), true),
+            Ok(FeedItem::TooSlow) => (self.notice("cut-off", TOO_SLOW), false),
+            Ok(FeedItem::Stopping) => (self.notice("stopping", STOPPING), false),
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "event stream ended");
                 (self.notice("error", UNREADABLE), false)
@@ -138,10 +138,7 @@ impl SseBody {
 
     /// A notice about the stream itself. Its name is one word, which no type of event is.
     fn notice(&self, name: &str, reason: &str) -> String {
-        format!(
-            "id: {}\nevent: {name}\ndata: {{\"reason\":\"{reason}\"}}\n\n",
-            self.feed.position()
-        )
+        format!("id: {}\nevent: {name}\ndata: {{\"reason\":\"{reason}\"}}\n\n", self.feed.cursor())
     }
 }
 

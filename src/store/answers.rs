@@ -5,10 +5,10 @@ use redis::{ErrorKind, RedisError};
 
 /// What to do after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Remedy {
+pub(super) enum Reaction {
     /// Reconnect with back-off. The address may lead to another server by then, or the server may
     /// accept the credentials again.
-    Anew,
+    Reconnect,
     /// Keep the connection and wait. The server accepts writes again by itself or after an
     /// operator's action.
     Wait,
@@ -21,57 +21,57 @@ pub(super) enum Remedy {
 pub(super) struct Row {
     /// The first word of the answer of Redis. In lower case if the connection failed.
     pub word: &'static str,
-    pub remedy: Remedy,
+    pub reaction: Reaction,
     /// Whether no write can work, so that the process is not ready.
     pub is_down: bool,
     /// What the answer means, for the log.
     pub meaning: &'static str,
 }
 
-const fn row(word: &'static str, remedy: Remedy, is_down: bool, meaning: &'static str) -> Row {
-    Row { word, remedy, is_down, meaning }
+const fn row(word: &'static str, reaction: Reaction, is_down: bool, meaning: &'static str) -> Row {
+    Row { word, reaction, is_down, meaning }
 }
 
 /// Every known answer. The last row stands for all others.
 #[rustfmt::skip]
 static TABLE: [Row; 31] = [
     // The connection.
-    row("refused",     Remedy::Anew, true,  "the address accepts no connections"),
-    row("lost",        Remedy::Anew, true,  "the connection broke"),
-    row("silent",      Remedy::Anew, true,  "Redis did not answer in time"),
-    row("unreadable",  Remedy::Anew, true,  "the answer is unreadable; this may not be a Redis"),
-    row("settings",    Remedy::End,  true,  "the connection settings are invalid"),
+    row("refused",     Reaction::Reconnect, true,  "the address accepts no connections"),
+    row("lost",        Reaction::Reconnect, true,  "the connection broke"),
+    row("silent",      Reaction::Reconnect, true,  "Redis did not answer in time"),
+    row("unreadable",  Reaction::Reconnect, true,  "the answer is unreadable; this may not be a Redis"),
+    row("settings",    Reaction::End,  true,  "the connection settings are invalid"),
     // The wrong server.
-    row("READONLY",    Remedy::Anew, true,  "the server is a replica and accepts no writes"),
-    row("MASTERDOWN",  Remedy::Anew, true,  "the server is a replica that has lost its primary"),
-    row("UNBLOCKED",   Remedy::Anew, true,  "the server has become a replica"),
-    row("MOVED",       Remedy::Anew, true,  "another node of the cluster has the keys"),
-    row("ASK",         Remedy::Anew, true,  "another node of the cluster takes the keys over"),
+    row("READONLY",    Reaction::Reconnect, true,  "the server is a replica and accepts no writes"),
+    row("MASTERDOWN",  Reaction::Reconnect, true,  "the server is a replica that has lost its primary"),
+    row("UNBLOCKED",   Reaction::Reconnect, true,  "the server has become a replica"),
+    row("MOVED",       Reaction::Reconnect, true,  "another node of the cluster has the keys"),
+    row("ASK",         Reaction::Reconnect, true,  "another node of the cluster takes the keys over"),
     // The server does not accept this client.
-    row("NOAUTH",      Remedy::Anew, true,  "the server requires a password"),
-    row("WRONGPASS",   Remedy::Anew, true,  "the server rejects the user or the password"),
-    row("DENIED",      Remedy::Anew, true,  "the server is in protected mode"),
-    row("MAXCLIENTS",  Remedy::Anew, true,  "the server has no connection left"),
-    row("NOPROTO",     Remedy::Anew, true,  "the server does not speak the protocol"),
-    row("NOPERM",      Remedy::Wait, true,  "the Redis user lacks a permission"),
+    row("NOAUTH",      Reaction::Reconnect, true,  "the server requires a password"),
+    row("WRONGPASS",   Reaction::Reconnect, true,  "the server rejects the user or the password"),
+    row("DENIED",      Reaction::Reconnect, true,  "the server is in protected mode"),
+    row("MAXCLIENTS",  Reaction::Reconnect, true,  "the server has no connection left"),
+    row("NOPROTO",     Reaction::Reconnect, true,  "the server does not speak the protocol"),
+    row("NOPERM",      Reaction::Wait, true,  "the Redis user lacks a permission"),
     // The right server, but it accepts no writes now.
-    row("LOADING",     Remedy::Wait, true,  "the server is loading its data"),
-    row("MISCONF",     Remedy::Wait, true,  "the server cannot write to its disk"),
-    row("NOREPLICAS",  Remedy::Wait, true,  "fewer replicas than min-replicas-to-write"),
-    row("CLUSTERDOWN", Remedy::Wait, true,  "the cluster is down"),
-    row("TRYAGAIN",    Remedy::Wait, true,  "the cluster is moving the keys"),
-    row("BUSY",        Remedy::Wait, true,  "a script has kept the server busy for long"),
-    row("UNKILLABLE",  Remedy::Wait, true,  "a script that has written keeps the server busy"),
-    row("EXECABORT",   Remedy::Wait, true,  "the server refused a part of a transaction"),
-    row("CROSSSLOT",   Remedy::End,  true,  "the keys of a partition are on several slots"),
+    row("LOADING",     Reaction::Wait, true,  "the server is loading its data"),
+    row("MISCONF",     Reaction::Wait, true,  "the server cannot write to its disk"),
+    row("NOREPLICAS",  Reaction::Wait, true,  "fewer replicas than min-replicas-to-write"),
+    row("CLUSTERDOWN", Reaction::Wait, true,  "the cluster is down"),
+    row("TRYAGAIN",    Reaction::Wait, true,  "the cluster is moving the keys"),
+    row("BUSY",        Reaction::Wait, true,  "a script has kept the server busy for long"),
+    row("UNKILLABLE",  Reaction::Wait, true,  "a script that has written keeps the server busy"),
+    row("EXECABORT",   Reaction::Wait, true,  "the server refused a part of a transaction"),
+    row("CROSSSLOT",   Reaction::End,  true,  "the keys of a partition are on several slots"),
     // Only this call failed.
-    row("OOM",         Remedy::End,  false, "the server is full; only calls that end work succeed"),
-    row("NOSCRIPT",    Remedy::End,  false, "the server lacks the script, which is sent again"),
-    row("NOTBUSY",     Remedy::End,  false, "no script was running"),
-    row("WRONGTYPE",   Remedy::End,  false, "a key has another type"),
-    row("ERR",         Remedy::End,  false, "the call failed"),
+    row("OOM",         Reaction::End,  false, "the server is full; only calls that end work succeed"),
+    row("NOSCRIPT",    Reaction::End,  false, "the server lacks the script, which is sent again"),
+    row("NOTBUSY",     Reaction::End,  false, "no script was running"),
+    row("WRONGTYPE",   Reaction::End,  false, "a key has another type"),
+    row("ERR",         Reaction::End,  false, "the call failed"),
     // A later Redis may send this. It is no reason to reconnect, nor to report readiness.
-    row("other",       Remedy::Wait, true,  "the server sent an unknown answer"),
+    row("other",       Reaction::Wait, true,  "the server sent an unknown answer"),
 ];
 
 /// Returns the row of this error.
@@ -83,7 +83,7 @@ pub(super) fn of(error: &RedisError) -> &'static Row {
 
 /// Returns whether the connection that returned this error must be replaced.
 pub(super) fn wants_another_connection(error: &RedisError) -> bool {
-    of(error).remedy == Remedy::Anew
+    of(error).reaction == Reaction::Reconnect
 }
 
 fn word(error: &RedisError) -> &str {
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    fn said(text: &str) -> RedisError {
+    fn error_of(text: &str) -> RedisError {
         let (code, detail) = text.split_once(' ').unwrap();
         redis::make_extension_error(code.to_owned(), Some(detail.to_owned()))
     }
@@ -123,30 +123,38 @@ mod tests {
         assert_eq!(words.len(), TABLE.len());
         assert_eq!(TABLE[TABLE.len() - 1].word, "other");
         for row in &TABLE {
-            assert!(row.is_down || row.remedy == Remedy::End, "{}: retried, yet ready", row.word);
+            assert!(
+                row.is_down || row.reaction == Reaction::End,
+                "{}: retried, yet ready",
+                row.word
+            );
         }
     }
 
     #[test]
     fn each_answer_decides_to_reconnect_to_wait_or_to_end() {
-        for (answer, word, remedy) in [
-            ("READONLY You can't write against a read only replica.", "READONLY", Remedy::Anew),
-            ("NOAUTH Authentication required.", "NOAUTH", Remedy::Anew),
-            ("WRONGPASS invalid username-password pair", "WRONGPASS", Remedy::Anew),
-            ("MASTERDOWN Link with MASTER is down", "MASTERDOWN", Remedy::Anew),
-            ("ERR max number of clients reached", "MAXCLIENTS", Remedy::Anew),
-            ("LOADING Redis is loading the dataset in memory", "LOADING", Remedy::Wait),
-            ("MISCONF Errors writing to the AOF file", "MISCONF", Remedy::Wait),
-            ("NOREPLICAS Not enough good replicas to write.", "NOREPLICAS", Remedy::Wait),
-            ("NOPERM this user has no permissions", "NOPERM", Remedy::Wait),
-            ("ERR The user executing the script can't publish", "NOPERM", Remedy::Wait),
-            ("SOMETHING new", "other", Remedy::Wait),
-            ("OOM command not allowed", "OOM", Remedy::End),
-            ("WRONGTYPE Operation against a key", "WRONGTYPE", Remedy::End),
-            ("ERR unknown command", "ERR", Remedy::End),
+        for (answer, word, reaction) in [
+            (
+                "READONLY You can't write against a read only replica.",
+                "READONLY",
+                Reaction::Reconnect,
+            ),
+            ("NOAUTH Authentication required.", "NOAUTH", Reaction::Reconnect),
+            ("WRONGPASS invalid username-password pair", "WRONGPASS", Reaction::Reconnect),
+            ("MASTERDOWN Link with MASTER is down", "MASTERDOWN", Reaction::Reconnect),
+            ("ERR max number of clients reached", "MAXCLIENTS", Reaction::Reconnect),
+            ("LOADING Redis is loading the dataset in memory", "LOADING", Reaction::Wait),
+            ("MISCONF Errors writing to the AOF file", "MISCONF", Reaction::Wait),
+            ("NOREPLICAS Not enough good replicas to write.", "NOREPLICAS", Reaction::Wait),
+            ("NOPERM this user has no permissions", "NOPERM", Reaction::Wait),
+            ("ERR The user executing the script can't publish", "NOPERM", Reaction::Wait),
+            ("SOMETHING new", "other", Reaction::Wait),
+            ("OOM command not allowed", "OOM", Reaction::End),
+            ("WRONGTYPE Operation against a key", "WRONGTYPE", Reaction::End),
+            ("ERR unknown command", "ERR", Reaction::End),
         ] {
-            let row = of(&said(answer));
-            assert_eq!((row.word, row.remedy), (word, remedy), "{answer}");
+            let row = of(&error_of(answer));
+            assert_eq!((row.word, row.reaction), (word, reaction), "{answer}");
         }
     }
 

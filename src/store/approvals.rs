@@ -126,14 +126,14 @@ impl Store {
     /// Requests an approval for the agent that holds the task. The lease ends and the task is
     /// blocked.
     ///
-    /// * `said`: the digest of the request.
+    /// * `report`: the digest of the request.
     /// * `bounds`: how often and how soon an agent may ask again; see `barred_ask` in
     ///   `approval.lua`.
     pub async fn ask(
         &self,
         id: TaskId,
         actor: &str,
-        (proof, said): (Proof<'_>, &str),
+        (proof, report): (Proof<'_>, &str),
         gate: &Gate,
         (reason, action, on_rejection): (&str, Option<&str>, OnRejection),
         bounds: &str,
@@ -141,7 +141,7 @@ impl Store {
         let mut args = args();
         args.arg(id.to_string());
         prove(&mut args, proof, actor);
-        args.arg(said).arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
+        args.arg(report).arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
         args.arg(codec::quote(reason)).arg(action.unwrap_or_default()).arg(on_rejection.as_str());
         args.arg(bounds);
         let answer: String = self.commit(&script::ASK, id.partition(), actor, args).await?;

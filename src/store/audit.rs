@@ -68,7 +68,7 @@ impl Store {
         let mut connection = self.cold_connection("read the audit log").await?;
         let answer = pipe.query_async(&mut connection).await;
         let (entries, head): (Vec<Raw>, HashMap<String, String>) =
-            self.heard("read the audit log", answer)?;
+            self.result("read the audit log", answer)?;
         let entries = entries
             .into_iter()
             .map(|entry| read_entry(partition, entry))

@@ -309,9 +309,9 @@ fn says_why(transition: &Transition) -> bool {
         | Verb::Fail
         | Verb::Cancel
         | Verb::Reject
-        | Verb::Lapse
         | Verb::Expire
-        | Verb::Mend => true,
+        | Verb::Abort
+        | Verb::Repair => true,
         Verb::Reap => transition.to != State::Assigned,
         _ => false,
     }

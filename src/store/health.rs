@@ -38,8 +38,8 @@ struct Known {
 struct Trouble {
     since: Instant,
     /// The kinds of answers that were logged, and when the last one was.
-    said: BTreeSet<&'static str>,
-    said_at: Instant,
+    logged: BTreeSet<&'static str>,
+    logged_at: Instant,
     failed_calls: u64,
 }
 
@@ -73,16 +73,16 @@ impl Health {
         let mut known = self.known();
         let trouble = known.trouble.get_or_insert_with(|| Trouble {
             since: now,
-            said: BTreeSet::new(),
-            said_at: now,
+            logged: BTreeSet::new(),
+            logged_at: now,
             failed_calls: 0,
         });
         trouble.failed_calls += 1;
-        let is_news = trouble.said.insert(row.word) || now - trouble.said_at > REMINDER;
+        let is_news = trouble.logged.insert(row.word) || now - trouble.logged_at > REMINDER;
         if !is_news {
             return;
         }
-        trouble.said_at = now;
+        trouble.logged_at = now;
         let for_ms = (now - trouble.since).as_millis() as u64;
         drop(known);
         tracing::warn!(

@@ -46,13 +46,13 @@
 //!   `trimmed_hash` of the newest deleted one
 //! * `credentials` (hash, partition 0): `key:<name>` or `secret:jwt` → `<role> <fingerprint>` in
 //!   the newest settings of a gateway
-//! * `refused` (hash): `bells`, `channels` → how many notifications Redis refused to publish for a
+//! * `refused` (hash): `wakes`, `channels` → how many notifications Redis refused to publish for a
 //!   script
 //! * `bridge` (hash): holder, lease and cursor of the NATS bridge, and how many events went without
 //!   payloads
-//! * `examiner` (hash, partition 0): which process checks the store, until when, when the next
+//! * `doctor` (hash, partition 0): which process checks the store, until when, when the next
 //!   check starts, and its results
-//! * `bell:<name>` (channel): notifications `router`, `promoter`, `deadlines`, `cascade`,
+//! * `wake:<name>` (channel): notifications `router`, `promoter`, `deadlines`, `cascade`,
 //!   `agent:<agent>`, `finished`
 //!
 //! `<prefix>:layout` and the channels `<prefix>:events:<event type>` belong to the whole
@@ -66,7 +66,7 @@ use crate::domain::lifecycle::State;
 use crate::domain::name::{Name, Prefix};
 
 /// The version of the key layout that this program reads and writes.
-pub const LAYOUT_VERSION: &str = "4";
+pub const LAYOUT_VERSION: &str = "5";
 
 /// The names of one deployment's keys and channels. A clone is cheap.
 #[derive(Clone, Debug)]
@@ -179,7 +179,7 @@ impl Keys {
     }
 
     /// Returns the channel of the partition's notifications with this name.
-    pub fn bell(&self, partition: Partition, name: &str) -> String {
-        format!("{}bell:{name}", self.prefix(partition))
+    pub fn wake(&self, partition: Partition, name: &str) -> String {
+        format!("{}wake:{name}", self.prefix(partition))
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         ("tasks" | "timers", "") => ("zset", Content::Tasks),
         ("reminders", "") => ("zset", Content::Approvals),
         ("sla", hour) => hour.parse::<u64>().ok().map(|_| ("hash", Content::Other))?,
-        ("open" | "refused" | "bridge" | "credentials" | "examiner", "") | ("audit", "head") => {
+        ("open" | "refused" | "bridge" | "credentials" | "doctor", "") | ("audit", "head") => {
             ("hash", Content::Other)
         }
         ("roster" | "cascade" | "marks", "") => ("zset", Content::Other),

@@ -24,7 +24,7 @@ impl Store {
         let mut cmd = redis::cmd("HMGET");
         cmd.arg(self.keys().layout()).arg("version").arg("partitions").arg("id");
         let answer = cmd.query_async(&mut self.cold_connection("layout").await?).await;
-        let (version, partitions, id) = self.heard("layout", answer)?;
+        let (version, partitions, id) = self.result("layout", answer)?;
         Ok(Layout { version, partitions, id })
     }
 
@@ -48,7 +48,7 @@ impl Store {
             .ignore();
         pipe.cmd("HMGET").arg(self.keys().layout()).arg("version").arg("partitions").arg("id");
         let answer = pipe.query_async(&mut self.cold_connection("layout").await?).await;
-        let ((version, number, id),) = self.heard("layout", answer)?;
+        let ((version, number, id),) = self.result("layout", answer)?;
         let found = Layout { version, partitions: number, id };
         match &found {
             Layout { version: Some(version), partitions: Some(number), id: Some(id) }

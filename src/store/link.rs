@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::runtime::backoff::Backoff;
 
-use super::answers::{self, Remedy};
+use super::answers::{self, Reaction};
 
 /// The first and the longest wait after a failed attempt to connect.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -31,8 +31,8 @@ struct Shared {
     current: Mutex<Current>,
     /// Held by the caller that connects.
     turn: tokio::sync::Mutex<()>,
-    /// How often the way to Redis changed: Redis said to connect anew, and then a write worked
-    /// again.
+    /// How often the way to Redis changed: after an answer that requires a new connection, a write
+    /// worked again.
     moves: watch::Sender<u64>,
 }
 
@@ -46,7 +46,7 @@ struct Current {
     /// Why the last attempt to connect failed, and until when no caller tries again.
     failed: Option<(RedisError, Instant)>,
     backoff: Backoff,
-    /// Whether Redis said to connect anew, and no write has worked since.
+    /// Whether an answer required a new connection, and no write has worked since.
     is_moving: bool,
 }
 
@@ -182,7 +182,7 @@ impl Shared {
         if !is_silent {
             current.answered_at = Instant::now();
         }
-        if answers::of(error).remedy != Remedy::Anew {
+        if answers::of(error).reaction != Reaction::Reconnect {
             return;
         }
         current.number += 1;

@@ -55,7 +55,7 @@ impl Store {
             };
             cmd.arg("-inf").arg("WITHSCORES").arg("LIMIT").arg(0).arg(look);
             let answer = cmd.query_async(&mut connection).await;
-            let members: Vec<(String, f64)> = self.heard("list", answer)?;
+            let members: Vec<(String, f64)> = self.result("list", answer)?;
             let seen = members.len();
             let places = members.into_iter().map(|(member, score)| Place { score, member });
             let after: Vec<_> =

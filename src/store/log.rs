@@ -97,7 +97,7 @@ impl Store {
                 .arg("COUNT")
                 .arg(entries + 1);
             let answer = cmd.query_async(&mut connection).await;
-            let reply: Vec<Entry> = self.heard("read the log", answer)?;
+            let reply: Vec<Entry> = self.result("read the log", answer)?;
             is_seamless |= reply.first().is_some_and(|(id, _)| *id == first);
             for entry in &reply {
                 let found = readable(entry, after.partition);
@@ -143,7 +143,7 @@ impl Store {
                 keys: self.keys().clone(),
                 partitions,
                 events: events.clone(),
-                bell: self.log_bell(),
+                wake: self.log_wake(),
             };
             reader.spawn(follower.follow(self.client.clone(), positions, self.hot.moves()));
             Ok::<_, Error>(Tail { events, _reader: reader })
@@ -152,8 +152,8 @@ impl Store {
     }
 
     /// Returns the wake-up that fires whenever the log has grown, from the first subscription on.
-    pub fn log_bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.shared.log_bell)
+    pub fn log_wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.shared.log_wake)
     }
 }
 
@@ -209,7 +209,7 @@ struct Follower {
     keys: Keys,
     partitions: Vec<Partition>,
     events: broadcast::Sender<Latest>,
-    bell: Arc<Notify>,
+    wake: Arc<Notify>,
 }
 
 impl Follower {
@@ -288,7 +288,7 @@ impl Follower {
             }
             for (key, entries) in reply.unwrap_or_default() {
                 let Some(nth) = keys.iter().position(|known| *known == key) else { continue };
-                self.bell.notify_one();
+                self.wake.notify_one();
                 for entry in &entries {
                     positions[nth].clone_from(&entry.0);
                     for event in readable(entry, self.partitions[nth]) {

@@ -16,7 +16,6 @@ mod connect;
 mod doctor;
 mod error;
 mod events;
-mod examiner;
 mod health;
 pub mod keys;
 mod keyspace;
@@ -25,7 +24,6 @@ mod link;
 pub mod lists;
 mod log;
 mod probe;
-mod recount;
 mod replicas;
 mod report;
 pub mod script;
@@ -55,9 +53,9 @@ pub use agents::{AgentRow, Standing, StatsRow};
 pub use approvals::{Decided, NewContent};
 pub use claims::{Answer, Room, Row, Sessions, Taken};
 pub use connect::fault_of_url;
-pub use doctor::{Examination, Finding, Remedy};
+pub use doctor::{Check, Finding, Repair};
+pub use doctor::{DoctorStats, Turn};
 pub use error::Error;
-pub use examiner::{Rounds, Turn};
 use keys::Keys;
 use link::{Link, pause_before_repeat};
 pub use log::{Latest, LogBounds, LogPart};
@@ -67,7 +65,7 @@ use script::Script;
 pub use settings::Settings;
 pub use sweeps::Sweep;
 pub use tasks::{Gate, NewRecord, ParentState, Parts, SubmitAnswer};
-pub use wake::Bells;
+pub use wake::Notifier;
 
 /// The actor of changes that no caller requests, such as those of the background workers.
 pub use crate::domain::principal::ORCHESTRATOR;
@@ -80,7 +78,7 @@ const ANSWERS_MIB: u32 = 64;
 pub struct Store {
     hot: Link,
     cold: deadpool_redis::Pool,
-    bells: Bells,
+    notifier: Notifier,
     client: redis::Client,
     /// Confirms writes by replicas. `None` if the primary's confirmation is enough.
     replicas: Option<Replicas>,
@@ -106,7 +104,7 @@ struct Shared {
     /// The reader of new events. Empty until the first subscription.
     tail: log::TailCell,
     /// Wakes when the log has grown.
-    log_bell: Arc<tokio::sync::Notify>,
+    log_wake: Arc<tokio::sync::Notify>,
     watch: watch::Watch,
     health: health::Health,
 }
@@ -173,7 +171,7 @@ impl Store {
             opened: Instant::now(),
             turn: AtomicU64::new(0),
             tail: log::TailCell::default(),
-            log_bell: Arc::default(),
+            log_wake: Arc::default(),
             watch: watch::Watch::default(),
             health: health::Health::default(),
         });
@@ -181,7 +179,7 @@ impl Store {
         let mut store = Self {
             hot: hot.clone(),
             cold,
-            bells: Bells::start(client.clone(), keys, partitions, hot.moves()),
+            notifier: Notifier::start(client.clone(), keys, partitions, hot.moves()),
             replicas: is_awaited.then(|| Replicas::start(client.clone(), Arc::clone(&shared))),
             client,
             shared,
@@ -200,8 +198,8 @@ impl Store {
     }
 
     /// Returns the notifier, through which callers wait for work and for the end of tasks.
-    pub fn bells(&self) -> &Bells {
-        &self.bells
+    pub fn notifier(&self) -> &Notifier {
+        &self.notifier
     }
 
     /// Returns every partition. Each call begins with another one, so that none is always first.
@@ -264,7 +262,7 @@ impl Store {
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
                 self.shared.health.note(script.name, &answer);
                 // A refused connection does not prove that the first call did not run.
-                return self.heard(script.name, answer.map_err(|error| doubt.unwrap_or(error)));
+                return self.result(script.name, answer.map_err(|error| doubt.unwrap_or(error)));
             };
             doubt = doubt.or(answer.err().filter(|error| !error.is_connection_refusal()));
             tokio::time::sleep(pause).await;
@@ -317,7 +315,7 @@ impl Store {
         if answer.as_ref().err().is_some_and(answers::wants_another_connection) {
             drop(deadpool_redis::Connection::take(connection));
         }
-        self.heard(script.name, answer)
+        self.result(script.name, answer)
     }
 
     async fn cold_connection(
@@ -338,7 +336,7 @@ impl Store {
         loop {
             let answer = cmd.query_async(&mut connection).await;
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
-                return self.heard(operation, answer);
+                return self.result(operation, answer);
             };
             tokio::time::sleep(pause).await;
         }
@@ -355,13 +353,17 @@ impl Store {
         loop {
             let answer = pipe.query_async(&mut connection).await;
             let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
-                return self.heard(operation, answer);
+                return self.result(operation, answer);
             };
             tokio::time::sleep(pause).await;
         }
     }
 
-    fn heard<T>(&self, operation: &'static str, answer: redis::RedisResult<T>) -> Result<T, Error> {
+    fn result<T>(
+        &self,
+        operation: &'static str,
+        answer: redis::RedisResult<T>,
+    ) -> Result<T, Error> {
         match answer {
             Ok(value) => {
                 let at = self.shared.opened.elapsed().as_millis() as u64;

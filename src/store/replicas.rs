@@ -89,7 +89,7 @@ impl Store {
             tokio::time::sleep(pause).await;
         };
         self.shared.health.note(script.name, &answer);
-        let (value, reached) = self.heard(script.name, answer)?;
+        let (value, reached) = self.result(script.name, answer)?;
         let wanted = self.shared.settings.wait_replicas;
         if reached < wanted {
             return Err(Error::NotReplicated { reached, wanted });
@@ -159,7 +159,7 @@ async fn turn(
         settings.response_timeout_ms + settings.wait_timeout_ms,
     ));
     let mut wait = redis::pipe();
-    wait.cmd("PUBLISH").arg(shared.keys.bell(Partition(0), "replicas")).arg("").ignore();
+    wait.cmd("PUBLISH").arg(shared.keys.wake(Partition(0), "replicas")).arg("").ignore();
     wait.cmd("WAIT").arg(settings.wait_replicas).arg(settings.wait_timeout_ms);
     let reached: RedisResult<(u16,)> = wait.query_async(&mut connection).await;
     (answers, reached.map(|(reached,)| reached))

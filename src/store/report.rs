@@ -39,7 +39,7 @@ impl Store {
                 }
                 let mut connection = self.cold_connection("report").await?;
                 let answer = pipe.query_async(&mut connection).await;
-                let scans: Vec<(u64, Vec<(String, u64)>)> = self.heard("report", answer)?;
+                let scans: Vec<(u64, Vec<(String, u64)>)> = self.result("report", answer)?;
                 for ((hour, cursor), (next, fields)) in open.iter_mut().zip(scans) {
                     *cursor = next;
                     found.extend(fields.into_iter().map(|(field, count)| ((*hour, field), count)));

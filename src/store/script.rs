@@ -117,7 +117,7 @@ macro_rules! scripts {
 scripts! {
     SUBMIT = "submit", Takes, [Submit], SEAL, APPROVAL;
     ROUTE = "route", Frees, [Route, Park], SEAL;
-    CLAIM = "claim", Frees, [Claim, Mend, Park], SEAL, PARTS;
+    CLAIM = "claim", Frees, [Claim, Repair, Park], SEAL, PARTS;
     GIVE_BACK = "give_back", Frees, [Release];
     TAKE = "take", Frees, [Take], SEAL;
     EXTEND = "extend", Frees, [Extend];
@@ -131,10 +131,10 @@ scripts! {
     APPROVE = "approve", Frees, [Approve, Edit, Vote], SEAL, APPROVAL, AUDIT;
     REJECT = "reject", Frees, [Reject], SEAL, APPROVAL, AUDIT;
     RETARGET = "retarget", Frees, [Retarget], SEAL, APPROVAL, AUDIT;
-    LAPSE = "lapse", Frees, [Lapse, Escalate], SEAL, APPROVAL;
+    EXPIRE = "expire", Frees, [Expire, Escalate], SEAL, APPROVAL;
     PAUSE = "pause", Frees, [], AUDIT;
     CREDENTIALS = "credentials", Frees, [], AUDIT;
-    DEADLINES = "deadlines", Frees, [Expire, Reprioritize, Escalate], SEAL, APPROVAL;
+    DEADLINES = "deadlines", Frees, [Abort, Reprioritize, Escalate], SEAL, APPROVAL;
     PROMOTE = "promote", Frees, [Promote];
     REAP = "reap", Frees, [Reap, Retry];
     PRUNE = "prune", Frees, [Prune];
@@ -143,14 +143,14 @@ scripts! {
     READ_APPROVALS = "read_approvals", Frees, [], PARTS;
     STATS = "stats", Frees, [];
     BRIDGE = "bridge", Takes, [];
-    EXAMINE = "examine", Frees, [Mend, Cancel], SEAL, APPROVAL, FINDINGS;
-    EXAMINE_APPROVALS = "examine_approvals", Frees, [], SEAL, APPROVAL, FINDINGS;
-    EXAMINE_CHILDREN = "examine_children", Frees, [], FINDINGS;
-    EXAMINE_AGENTS = "examine_agents", Frees, [], FINDINGS;
+    DOCTOR_TASKS = "doctor_tasks", Frees, [Repair, Cancel], SEAL, APPROVAL, FINDINGS;
+    DOCTOR_APPROVALS = "doctor_approvals", Frees, [], SEAL, APPROVAL, FINDINGS;
+    DOCTOR_CHILDREN = "doctor_children", Frees, [], FINDINGS;
+    DOCTOR_AGENTS = "doctor_agents", Frees, [], FINDINGS;
     COUNT = "count", Frees, [];
     OPEN_AT = "open_at", Frees, [], FINDINGS;
     CORRECT = "correct", Frees, [];
-    EXAMINER = "examiner", Frees, [];
+    DOCTOR_TURN = "doctor_turn", Frees, [];
     PROBE = "probe", Frees, [];
 }
 

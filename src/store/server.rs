@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::ids::Partition;
 
-use super::{Error, Finding, ORCHESTRATOR, Remedy, Store, answers, args, script};
+use super::{Error, Finding, ORCHESTRATOR, Repair, Store, answers, args, script};
 
 /// The oldest version whose scripts have flags and can check permissions.
 const OLDEST: (u32, u32) = (7, 0);
@@ -172,8 +172,9 @@ impl Store {
     /// Returns the warning about the server, if there is one, as a finding of the doctor.
     pub(super) async fn server_findings(&self, is_repair: bool) -> Result<Vec<Finding>, Error> {
         let Some(what) = self.server().await?.warning() else { return Ok(Vec::new()) };
-        let remedy = is_repair.then(|| Remedy::Left(format!("set maxmemory-policy to {POLICY}")));
-        Ok(vec![Finding { subject: "redis".to_owned(), what, remedy }])
+        let repair =
+            is_repair.then(|| Repair::Impossible(format!("set maxmemory-policy to {POLICY}")));
+        Ok(vec![Finding { subject: "redis".to_owned(), what, repair }])
     }
 
     /// Makes a missing permission fatal at the start, with an error that says how to grant it.
@@ -242,7 +243,7 @@ mod tests {
             COMMANDS.iter().map(|command| command.split(' ').next().unwrap().to_owned()).collect();
         let mut used = named_after("rs", "cmd(\"", '"');
         for before in
-            ["redis.call('", "redis.pcall('", "write('", "tell('bells', '", "tell('channels', '"]
+            ["redis.call('", "redis.pcall('", "write('", "tell('wakes', '", "tell('channels', '"]
         {
             used.extend(named_after("lua", before, '\''));
         }

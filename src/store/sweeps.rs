@@ -75,8 +75,8 @@ impl Store {
 
     /// Handles up to `limit` approvals that were not decided in time, each of which escalates or
     /// expires, and as many reminders that are due.
-    pub async fn lapse(&self, partition: Partition, limit: u32) -> Result<Sweep, Error> {
-        self.sweep(&script::LAPSE, partition, limit).await
+    pub async fn expire(&self, partition: Partition, limit: u32) -> Result<Sweep, Error> {
+        self.sweep(&script::EXPIRE, partition, limit).await
     }
 
     /// Publishes the SLA thresholds that the clocks of up to `limit` tasks have passed, and runs

@@ -21,7 +21,7 @@ use super::keys::Keys;
 
 /// The notifier of one process. A clone is cheap and shares the connection.
 #[derive(Clone)]
-pub struct Bells {
+pub struct Notifier {
     shared: Arc<Shared>,
     wanted: mpsc::UnboundedSender<String>,
     /// Wakes when the connection is back.
@@ -34,7 +34,7 @@ pub struct Bells {
 #[derive(Default)]
 struct Shared {
     /// Name of a channel without its partition → the callers that wait on it.
-    bells: Mutex<HashMap<String, Arc<Notify>>>,
+    wakes: Mutex<HashMap<String, Arc<Notify>>>,
     /// Task → the callers that wait for its end, and their number.
     tasks: Mutex<HashMap<TaskId, (Arc<Notify>, usize)>>,
 }
@@ -42,7 +42,7 @@ struct Shared {
 /// The channel of tasks that ended. Its messages name the tasks.
 const FINISHED: &str = "finished";
 
-impl Bells {
+impl Notifier {
     /// * `moves`: changes when the connection must be made anew although it seems to work.
     pub(super) fn start(
         client: redis::Client,
@@ -81,43 +81,43 @@ impl Bells {
 
     /// Returns the wake-up of this name. Its channel is subscribed from now on, until a while after
     /// the last caller dropped it.
-    pub fn bell(&self, name: &str) -> Arc<Notify> {
-        let mut bells = lock(&self.shared.bells);
-        if let Some(bell) = bells.get(name) {
-            return Arc::clone(bell);
+    pub fn wake(&self, name: &str) -> Arc<Notify> {
+        let mut wakes = lock(&self.shared.wakes);
+        if let Some(wake) = wakes.get(name) {
+            return Arc::clone(wake);
         }
-        let bell = Arc::new(Notify::new());
-        bells.insert(name.to_owned(), Arc::clone(&bell));
+        let wake = Arc::new(Notify::new());
+        wakes.insert(name.to_owned(), Arc::clone(&wake));
         // The listener lives as long as this notifier, so sending cannot fail.
         let _ = self.wanted.send(name.to_owned());
-        bell
+        wake
     }
 
     /// Returns a wake-up that fires when the task ends, for as long as it is kept.
-    pub fn task(&self, id: TaskId) -> TaskBell {
-        self.bell(FINISHED);
+    pub fn task(&self, id: TaskId) -> TaskWake {
+        self.wake(FINISHED);
         let mut tasks = lock(&self.shared.tasks);
-        let (bell, waiting) = tasks.entry(id).or_default();
+        let (wake, waiting) = tasks.entry(id).or_default();
         *waiting += 1;
-        TaskBell { id, bell: Arc::clone(bell), shared: Arc::clone(&self.shared) }
+        TaskWake { id, wake: Arc::clone(wake), shared: Arc::clone(&self.shared) }
     }
 }
 
 /// Fires when one task ends. Dropping it ends the wait.
-pub struct TaskBell {
+pub struct TaskWake {
     id: TaskId,
-    bell: Arc<Notify>,
+    wake: Arc<Notify>,
     shared: Arc<Shared>,
 }
 
-impl TaskBell {
+impl TaskWake {
     /// Returns the wake-up to wait on.
-    pub fn bell(&self) -> &Notify {
-        &self.bell
+    pub fn wake(&self) -> &Notify {
+        &self.wake
     }
 }
 
-impl Drop for TaskBell {
+impl Drop for TaskWake {
     fn drop(&mut self) {
         let mut tasks = lock(&self.shared.tasks);
         if let Some((_, waiting)) = tasks.get_mut(&self.id) {
@@ -132,19 +132,19 @@ impl Drop for TaskBell {
 impl Shared {
     /// Wakes the callers that wait on `name`. `message` is the number of callers to wake, or the
     /// tasks that ended.
-    fn ring(&self, name: &str, message: &str) {
+    fn fire(&self, name: &str, message: &str) {
         if name == FINISHED {
             let tasks = lock(&self.tasks);
             for id in message.split(',').filter_map(|id| id.parse().ok()) {
-                if let Some((bell, _)) = tasks.get(&id) {
-                    bell.notify_waiters();
+                if let Some((wake, _)) = tasks.get(&id) {
+                    wake.notify_waiters();
                 }
             }
             return;
         }
-        if let Some(bell) = lock(&self.bells).get(name) {
+        if let Some(wake) = lock(&self.wakes).get(name) {
             for _ in 0..message.parse().unwrap_or(1u8) {
-                bell.notify_one();
+                wake.notify_one();
             }
         }
     }
@@ -153,30 +153,30 @@ impl Shared {
     /// their names.
     fn give_up(&self, unused: &mut HashSet<String>) -> Vec<String> {
         let has_tasks = !lock(&self.tasks).is_empty();
-        let mut bells = lock(&self.bells);
+        let mut wakes = lock(&self.wakes);
         let mut idle = HashSet::new();
-        for (name, bell) in bells.iter() {
-            let is_held = Arc::strong_count(bell) > 1 || (name == FINISHED && has_tasks);
+        for (name, wake) in wakes.iter() {
+            let is_held = Arc::strong_count(wake) > 1 || (name == FINISHED && has_tasks);
             if !is_held {
                 idle.insert(name.clone());
             }
         }
         let gone: Vec<String> = idle.intersection(unused).cloned().collect();
         for name in &gone {
-            bells.remove(name);
+            wakes.remove(name);
         }
         *unused = idle;
         gone
     }
 
     /// Wakes every caller, because notifications may have been lost.
-    fn ring_all(&self) {
-        for bell in lock(&self.bells).values() {
-            bell.notify_waiters();
-            bell.notify_one();
+    fn fire_all(&self) {
+        for wake in lock(&self.wakes).values() {
+            wake.notify_waiters();
+            wake.notify_one();
         }
-        for (bell, _) in lock(&self.tasks).values() {
-            bell.notify_waiters();
+        for (wake, _) in lock(&self.tasks).values() {
+            wake.notify_waiters();
         }
     }
 }
@@ -225,7 +225,7 @@ impl Subscriber {
 
     /// Returns the channels of a name, one per partition.
     fn channels(&self, name: &str) -> Vec<String> {
-        self.partitions.iter().map(|partition| self.keys.bell(*partition, name)).collect()
+        self.partitions.iter().map(|partition| self.keys.wake(*partition, name)).collect()
     }
 
     async fn listen_once(
@@ -235,7 +235,7 @@ impl Subscriber {
         backoff: &mut Backoff,
     ) -> redis::RedisResult<()> {
         let (mut sink, mut messages) = self.client.get_async_pubsub().await?.split();
-        let known: Vec<_> = lock(&self.shared.bells).keys().cloned().collect();
+        let known: Vec<_> = lock(&self.shared.wakes).keys().cloned().collect();
         for name in &known {
             sink.subscribe(self.channels(name)).await?;
         }
@@ -244,16 +244,16 @@ impl Subscriber {
             backoff.reset();
         }
         self.back.notify_one();
-        self.shared.ring_all();
+        self.shared.fire_all();
         let mut unused = HashSet::new();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {
                 name = names.recv() => match name {
                     // A name that is missing was dropped in the meantime.
-                    Some(name) if lock(&self.shared.bells).contains_key(&name) => {
+                    Some(name) if lock(&self.shared.wakes).contains_key(&name) => {
                         sink.subscribe(self.channels(&name)).await?;
-                        self.shared.ring(&name, "1");
+                        self.shared.fire(&name, "1");
                     }
                     Some(_) => {}
                     None => return Ok(()),
@@ -261,9 +261,9 @@ impl Subscriber {
                 message = messages.next() => match message {
                     Some(message) => {
                         let channel = message.get_channel_name();
-                        let name = channel.split_once(":bell:").map(|(_, name)| name);
+                        let name = channel.split_once(":wake:").map(|(_, name)| name);
                         let text: String = message.get_payload().unwrap_or_default();
-                        self.shared.ring(name.unwrap_or_default(), &text);
+                        self.shared.fire(name.unwrap_or_default(), &text);
                     }
                     None => return Err(reset()),
                 },
@@ -295,15 +295,15 @@ mod tests {
     fn an_unused_wake_up_is_dropped_at_the_second_check() {
         let shared = Shared::default();
         let held = Arc::new(Notify::new());
-        for (name, bell) in
+        for (name, wake) in
             [("router", &held), ("agent:a", &Arc::default()), (FINISHED, &Arc::default())]
         {
-            lock(&shared.bells).insert(name.to_owned(), Arc::clone(bell));
+            lock(&shared.wakes).insert(name.to_owned(), Arc::clone(wake));
         }
         let mut unused = HashSet::new();
 
         assert!(shared.give_up(&mut unused).is_empty());
-        let waits = Arc::clone(&lock(&shared.bells)["agent:a"]);
+        let waits = Arc::clone(&lock(&shared.wakes)["agent:a"]);
         let mut gone = shared.give_up(&mut unused);
         assert_eq!(gone, [FINISHED]);
         drop(waits);
@@ -311,6 +311,6 @@ mod tests {
         gone = shared.give_up(&mut unused);
 
         assert_eq!(gone, ["agent:a"]);
-        assert_eq!(lock(&shared.bells).keys().collect::<Vec<_>>(), ["router"]);
+        assert_eq!(lock(&shared.wakes).keys().collect::<Vec<_>>(), ["router"]);
     }
 }

@@ -117,7 +117,7 @@ impl Store {
     /// Runs the check for as long as the store is in use. The calls that need Redis report that it
     /// is down.
     pub(super) async fn keep_watch(self) {
-        let back = self.bells.back();
+        let back = self.notifier.back();
         let mut moves = self.hot.moves();
         loop {
             // A failed check was logged, or every call has the same error.

@@ -27,12 +27,12 @@ impl Store {
             call.arg(Uuid::now_v7().to_string()).arg(spec);
         }
         let answer: redis::RedisResult<usize> = call.invoke_async(&mut connection).await;
-        self.heard("naive submit", answer)?;
+        self.result("naive submit", answer)?;
         for states in PATH.windows(2) {
             let mut call = advance.prepare_invoke();
             call.arg(now).arg(states).arg(count);
             let answer: redis::RedisResult<Vec<String>> = call.invoke_async(&mut connection).await;
-            self.heard("naive move", answer)?;
+            self.result("naive move", answer)?;
         }
         Ok(())
     }

@@ -64,7 +64,7 @@ pub struct Publisher {
     settings: Settings,
     /// `None` if the stream was not looked up yet, or if the server has no JetStream.
     stream: Mutex<Option<JetStream>>,
-    has_said_plain: Once,
+    has_logged_plain: Once,
     /// How many events were sent without their payload since the count was last taken.
     truncated: AtomicU64,
 }
@@ -76,7 +76,7 @@ impl Publisher {
             client,
             settings,
             stream: Mutex::default(),
-            has_said_plain: Once::new(),
+            has_logged_plain: Once::new(),
             truncated: AtomicU64::new(0),
         }
     }
@@ -116,7 +116,7 @@ impl Publisher {
     async fn stream(&self, afresh: bool) -> Result<Option<JetStream>, Error> {
         if !self.settings.jetstream || !self.client.server_info().jetstream {
             let why = "events go to NATS without JetStream: a subscriber that is away misses them";
-            self.has_said_plain.call_once(|| tracing::info!("{why}"));
+            self.has_logged_plain.call_once(|| tracing::info!("{why}"));
             return Ok(None);
         }
         let mut known = self.stream.lock().await;

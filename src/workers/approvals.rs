@@ -5,25 +5,25 @@ use std::time::Duration;
 use super::{Step, Worker};
 use crate::engine::{self, Engine};
 
-/// The duty that calls [`Engine::lapse`], at least once a second.
-pub struct Lapser {
+/// The duty that calls [`Engine::expire`], at least once a second.
+pub struct Expirer {
     engine: Engine,
 }
 
-impl Lapser {
+impl Expirer {
     /// Makes the duty over this engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
 }
 
-impl Worker for Lapser {
-    const NAME: &'static str = "lapser";
+impl Worker for Expirer {
+    const NAME: &'static str = "expirer";
     // An expiry must be announced within about a second.
     const REST: Duration = Duration::from_secs(1);
     type Error = engine::Error;
 
     async fn step(&self) -> Result<Step, engine::Error> {
-        self.engine.lapse().await.map(Step::from)
+        self.engine.expire().await.map(Step::from)
     }
 }

@@ -43,7 +43,7 @@ impl Bridge {
     /// Publishes the next events of a partition. Returns whether there were any.
     async fn carry(&self, partition: Partition) -> Result<bool, Error> {
         let next = self.engine.unpublished(partition, &self.name).await;
-        // Another bridge may have held the lease meanwhile, which the lost answer would have said.
+        // Another bridge may have held the lease meanwhile, which only the lost answer shows.
         if next.is_err() {
             self.sure().remove(&partition);
         }
@@ -93,7 +93,7 @@ impl Worker for Bridge {
         Ok(step)
     }
 
-    fn bell(&self) -> Option<Arc<Notify>> {
-        Some(self.engine.log_bell())
+    fn wake(&self) -> Option<Arc<Notify>> {
+        Some(self.engine.log_wake())
     }
 }

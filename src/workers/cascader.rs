@@ -30,7 +30,7 @@ impl Worker for Cascader {
         self.engine.cascade().await.map(Step::from)
     }
 
-    fn bell(&self) -> Option<Arc<Notify>> {
-        Some(self.engine.cascade_bell())
+    fn wake(&self) -> Option<Arc<Notify>> {
+        Some(self.engine.cascade_wake())
     }
 }

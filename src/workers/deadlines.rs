@@ -42,7 +42,7 @@ impl Worker for Deadlines {
         })
     }
 
-    fn bell(&self) -> Option<Arc<Notify>> {
-        Some(self.engine.deadlines_bell())
+    fn wake(&self) -> Option<Arc<Notify>> {
+        Some(self.engine.deadlines_wake())
     }
 }

@@ -8,7 +8,7 @@ mod approvals;
 mod bridge;
 mod cascader;
 mod deadlines;
-mod examiner;
+mod doctor;
 mod promoter;
 mod pruner;
 mod reaper;
@@ -22,11 +22,11 @@ use tokio::sync::Notify;
 
 use crate::engine::{Engine, SweepResult};
 
-pub use approvals::Lapser;
+pub use approvals::Expirer;
 pub use bridge::Bridge;
 pub use cascader::Cascader;
 pub use deadlines::Deadlines;
-pub use examiner::Examiner;
+pub use doctor::Doctor;
 pub use promoter::Promoter;
 pub use pruner::Pruner;
 pub use reaper::Reaper;
@@ -47,7 +47,7 @@ pub trait Worker: Send + Sync + 'static {
     fn step(&self) -> impl Future<Output = Result<Step, Self::Error>> + Send;
 
     /// Returns the notification that ends a rest early. `None` if nothing wakes this duty.
-    fn bell(&self) -> Option<Arc<Notify>> {
+    fn wake(&self) -> Option<Arc<Notify>> {
         None
     }
 }
@@ -80,12 +80,12 @@ pub fn start_all(supervisor: &Supervisor, engine: &Engine) {
     supervisor.start(Router::new(engine.clone()));
     supervisor.start(Promoter::new(engine.clone()));
     supervisor.start(Reaper::new(engine.clone()));
-    supervisor.start(Lapser::new(engine.clone()));
+    supervisor.start(Expirer::new(engine.clone()));
     supervisor.start(Cascader::new(engine.clone()));
     supervisor.start(Deadlines::new(engine.clone()));
     supervisor.start(Pruner::new(engine.clone()));
     if engine.settings().doctor.every_ms > 0 {
-        supervisor.start(Examiner::new(engine.clone()));
+        supervisor.start(Doctor::new(engine.clone()));
     }
 }
 

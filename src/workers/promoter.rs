@@ -31,7 +31,7 @@ impl Worker for Promoter {
         self.engine.promote().await.map(Step::from)
     }
 
-    fn bell(&self) -> Option<Arc<Notify>> {
-        Some(self.engine.promoter_bell())
+    fn wake(&self) -> Option<Arc<Notify>> {
+        Some(self.engine.promoter_wake())
     }
 }

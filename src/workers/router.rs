@@ -30,7 +30,7 @@ impl Worker for Router {
         self.engine.route().await.map(Step::from)
     }
 
-    fn bell(&self) -> Option<Arc<Notify>> {
-        Some(self.engine.router_bell())
+    fn wake(&self) -> Option<Arc<Notify>> {
+        Some(self.engine.router_wake())
     }
 }

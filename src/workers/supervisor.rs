@@ -64,10 +64,13 @@ impl Supervisor {
     ///
     /// If it is called outside of a tokio runtime.
     pub fn start<W: Worker>(&self, worker: W) {
-        let round =
-            Round { stop: self.stop.clone(), pulses: Arc::clone(&self.pulses), name: W::NAME };
-        round.note(|_| {});
-        self.tracker.spawn(round.run(worker));
+        let run = BackgroundCheck {
+            stop: self.stop.clone(),
+            pulses: Arc::clone(&self.pulses),
+            name: W::NAME,
+        };
+        run.note(|_| {});
+        self.tracker.spawn(run.run(worker));
     }
 
     /// Returns the health of each duty by its name.
@@ -98,7 +101,7 @@ impl Supervisor {
     }
 }
 
-struct Round {
+struct BackgroundCheck {
     stop: CancellationToken,
     pulses: Arc<Mutex<BTreeMap<&'static str, Pulse>>>,
     name: &'static str,
@@ -109,14 +112,14 @@ enum Failure {
     Panic(String),
 }
 
-impl Round {
+impl BackgroundCheck {
     async fn run<W: Worker>(self, worker: W) {
-        let bell = worker.bell().unwrap_or_default();
+        let wake = worker.wake().unwrap_or_default();
         let mut backoff = Backoff::new(BACKOFF_BASE, BACKOFF_CAP);
         let mut trouble = None;
         while !self.stop.is_cancelled() {
             // Listen before looking: a notification that comes meanwhile must not be lost.
-            let woken = bell.notified();
+            let woken = wake.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
 

@@ -23,7 +23,7 @@ enum Play {
 struct FakeDuty {
     script: Mutex<VecDeque<Play>>,
     began: mpsc::UnboundedSender<Instant>,
-    bell: Arc<Notify>,
+    wake: Arc<Notify>,
 }
 
 impl Worker for FakeDuty {
@@ -46,29 +46,29 @@ impl Worker for FakeDuty {
         }
     }
 
-    fn bell(&self) -> Option<Arc<Notify>> {
-        Some(Arc::clone(&self.bell))
+    fn wake(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.wake))
     }
 }
 
 struct Stage {
     supervisor: Supervisor,
     began: mpsc::UnboundedReceiver<Instant>,
-    bell: Arc<Notify>,
+    wake: Arc<Notify>,
     opened: Instant,
 }
 
 impl Stage {
     fn play(script: impl Into<VecDeque<Play>>) -> Self {
         let (sender, began) = mpsc::unbounded_channel();
-        let bell = Arc::new(Notify::new());
+        let wake = Arc::new(Notify::new());
         let supervisor = Supervisor::default();
         supervisor.start(FakeDuty {
             script: Mutex::new(script.into()),
             began: sender,
-            bell: Arc::clone(&bell),
+            wake: Arc::clone(&wake),
         });
-        Self { supervisor, began, bell, opened: Instant::now() }
+        Self { supervisor, began, wake, opened: Instant::now() }
     }
 
     /// When the next step began, counted from the opening.
@@ -109,7 +109,7 @@ async fn a_notification_ends_a_rest_at_once() {
     let mut stage = Stage::play([]);
     stage.next().await;
 
-    stage.bell.notify_one();
+    stage.wake.notify_one();
 
     assert!(stage.next().await < REST_MIN);
 }
@@ -119,7 +119,7 @@ async fn a_notification_during_a_step_is_not_lost() {
     let mut stage = Stage::play([Play::Work(Duration::from_secs(1))]);
     stage.next().await;
 
-    stage.bell.notify_waiters();
+    stage.wake.notify_waiters();
 
     assert_eq!(stage.next().await.as_secs(), 1);
 }
@@ -128,7 +128,7 @@ async fn a_notification_during_a_step_is_not_lost() {
 async fn a_failing_duty_backs_off_despite_notifications() {
     let mut stage = Stage::play([Play::Fail, Play::Fail, Play::Fail]);
     stage.next().await;
-    stage.bell.notify_one();
+    stage.wake.notify_one();
 
     let first = stage.next().await;
     let second = stage.next().await - first;

@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// The results of all rounds of one load.
 #[derive(Default)]
-struct Rounds {
+struct DoctorStats {
     rates: Vec<f64>,
     redis_us: Vec<f64>,
     gateway_us: Vec<f64>,
@@ -75,8 +75,8 @@ async fn measure(
     calls: u64,
     count: u64,
     request: impl Fn(u64) -> (&'static str, String),
-) -> Result<Rounds, Error> {
-    let mut found = Rounds::default();
+) -> Result<DoctorStats, Error> {
+    let mut found = DoctorStats::default();
     for _ in 0..rounds {
         let setup = setups.fleet().await?;
         let mut loads = Vec::new();
@@ -132,7 +132,7 @@ fn report(
     connections: u64,
     batch: u64,
     count: u64,
-    found: Rounds,
+    found: DoctorStats,
 ) -> Result<(), Error> {
     let figure = Figure::of_rounds(name, &found.rates, "tasks/s", count)
         .with_redis_us(median(&found.redis_us))

@@ -234,7 +234,7 @@ fn done(verb: &str) -> &str {
         "submit" => "submitted",
         "approve" => "approved",
         "reject" => "rejected",
-        "lapse" => "expired",
+        "expire" => "expired",
         "promote" => "due",
         "route" => "routed",
         "claim" | "take" => "claimed",

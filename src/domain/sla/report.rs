@@ -142,11 +142,11 @@ mod tests {
             let mut figures = Figures::default();
             figures.add(&format!("run {}", bucket(ms)), 1);
 
-            let told = figures.run.percentile(50.0).unwrap();
+            let shown = figures.run.percentile(50.0).unwrap();
 
-            // Beside the bucket's width, a whole millisecond cannot be told more exactly.
+            // Beside the bucket's width, a whole millisecond cannot be known more exactly.
             let allowed = (ms as f64 * 0.0906).max(0.5);
-            assert!((told as f64 - ms as f64).abs() <= allowed, "{ms} is told as {told}");
+            assert!((shown as f64 - ms as f64).abs() <= allowed, "{ms} is shown as {shown}");
         }
     }
 

@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::line::Line;
+use super::connection::Connection;
 
 /// The body of an answer, which tells its connection once all of it was handed over.
 pub struct AnswerBody<B> {
     inner: B,
-    line: Arc<Line>,
+    line: Arc<Connection>,
     /// For a stream: ends once its client is gone.
     gone: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -21,7 +21,7 @@ impl<B> AnswerBody<B> {
     /// Wraps the body of an answer on `line`.
     ///
     /// * `is_stream`: the body has no end of its own, and is cut once its client is gone.
-    pub fn new(inner: B, line: Arc<Line>, is_stream: bool) -> Self {
+    pub fn new(inner: B, line: Arc<Connection>, is_stream: bool) -> Self {
         let watched = Arc::clone(&line);
         let gone = is_stream.then_some(async move { watched.is_gone(false).await });
         Self { inner, line, gone: gone.map(|gone| Box::pin(gone) as _) }

@@ -4,9 +4,9 @@
 //! HTTP/2 streams, copies each answer, and takes the end of a client's sending for the client's
 //! end. In this module
 //!
-//! * every connection has a [`Line`]: what it is doing, and since when;
-//! * [`Seats`] bounds the number of connections and examines all of them a few times a second: an
-//!   overdue connection is cut, and one that only holds a seat makes room for the next one;
+//! * [`Connection`] knows what one connection is doing, and since when;
+//! * [`Connections`] bounds the number of connections and checks all of them a few times a second: an
+//!   overdue connection is cut, and one that only holds a slot makes room for the next one;
 //! * [`serve()`] answers the requests of one connection.
 //!
 //! HTTP/2 is not supported: nothing in the product needs it, and the bounds count one request at a
@@ -22,11 +22,11 @@
 //! [`crate::runtime::receipt`].
 
 mod answer;
+mod connection;
+mod connections;
 mod holders;
-mod line;
-mod seats;
 mod serve;
 
-pub use line::Line;
-pub use seats::{Seats, limited_by_system};
+pub use connection::Connection;
+pub use connections::{Connections, limited_by_system};
 pub use serve::{Responder, serve};

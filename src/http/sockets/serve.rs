@@ -26,8 +26,8 @@ use super::super::front;
 use super::super::peer::Peer;
 use super::super::traffic::{Cause, Traffic};
 use super::answer::AnswerBody;
-use super::line::{Line, Wire};
-use super::seats::Seat;
+use super::connection::{Connection, Wire};
+use super::connections::Slot;
 
 /// How long a client may take to read a last answer and to close its side.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -61,7 +61,7 @@ impl Responder {
         max_header_bytes: usize,
     ) -> Self {
         let mut http = http1::Builder::new();
-        // This module has its own deadlines, see `Line::overdue`, and detects clients that are
+        // This module has its own deadlines, see `Connection::overdue`, and detects clients that are
         // gone.
         http.header_read_timeout(None).half_close(true).max_buf_size(max_header_bytes);
         Self { endpoint, traffic, closing: CancellationToken::new(), http }
@@ -74,8 +74,8 @@ impl Responder {
 struct ClientGone;
 
 /// Answers the requests of one connection until it ends, then closes it.
-pub async fn serve(seat: Seat, responder: Arc<Responder>) {
-    let line = Arc::clone(&seat.line);
+pub async fn serve(slot: Slot, responder: Arc<Responder>) {
+    let line = Arc::clone(&slot.line);
     let ended = converse(&line, &responder).await;
     if let Some(Err(error)) = &ended {
         tracing::debug!(%error, peer = %line.remote, "connection ended");
@@ -84,7 +84,7 @@ pub async fn serve(seat: Seat, responder: Arc<Responder>) {
 }
 
 /// Answers requests. Returns how the connection ended, or `None` if it is to be cut.
-async fn converse(line: &Arc<Line>, responder: &Arc<Responder>) -> Option<hyper::Result<()>> {
+async fn converse(line: &Arc<Connection>, responder: &Arc<Responder>) -> Option<hyper::Result<()>> {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         line.request_arrived(request.body().is_end_stream());
         answer(request, Arc::clone(line), Arc::clone(responder))
@@ -109,7 +109,7 @@ async fn converse(line: &Arc<Line>, responder: &Arc<Responder>) -> Option<hyper:
 /// Answers one request.
 async fn answer(
     mut request: hyper::Request<Incoming>,
-    line: Arc<Line>,
+    line: Arc<Connection>,
     responder: Arc<Responder>,
 ) -> Result<hyper::Response<impl Body<Data = Bytes, Error = std::io::Error>>, ClientGone> {
     let can_pass_over = request.version() == Version::HTTP_11;
@@ -150,7 +150,7 @@ fn is_vital(path: &str) -> bool {
 
 /// Ends the connection: sends a last refusal if there is one, and decides whether the answer that
 /// was sent last has arrived.
-async fn leave(line: &Arc<Line>, ended: Option<hyper::Result<()>>, responder: &Responder) {
+async fn leave(line: &Arc<Connection>, ended: Option<hyper::Result<()>>, responder: &Responder) {
     let Some(ended) = ended else { return cut_off(line).await };
     let refusal = refusal_of(line, &ended);
     if refusal.is_some() {
@@ -179,7 +179,7 @@ async fn leave(line: &Arc<Line>, ended: Option<hyper::Result<()>>, responder: &R
 }
 
 /// Ends a connection that was cut.
-async fn cut_off(line: &Line) {
+async fn cut_off(line: &Connection) {
     if line.unread().is_some() {
         return line.discard_unread();
     }
@@ -190,7 +190,7 @@ async fn cut_off(line: &Line) {
 }
 
 /// The refusal of bytes that are no request; `None` if they were a request, or if none came.
-fn refusal_of(line: &Line, ended: &hyper::Result<()>) -> Option<Refusal> {
+fn refusal_of(line: &Connection, ended: &hyper::Result<()>) -> Option<Refusal> {
     if let Some(status) = line.refused() {
         return Some(Refusal::no_request(status));
     }

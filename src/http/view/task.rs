@@ -172,9 +172,9 @@ pub struct TasksClaimed {
 pub struct TransitionView {
     /// When the transition was made.
     pub at: At,
-    /// What was done. Known: submit, ask, vote, edit, escalate, retarget, approve, reject, lapse,
+    /// What was done. Known: submit, ask, vote, edit, escalate, retarget, approve, reject, expire,
     /// promote, route, claim, park, take, complete, retry, fail, release, reap, cancel, warn,
-    /// violate, notify, reprioritize, expire, requeue, mend.
+    /// violate, notify, reprioritize, abort, requeue, repair.
     pub verb: Text<Verb>,
     /// The status of the task after the transition.
     pub status: Text<State>,

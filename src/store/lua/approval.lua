@@ -36,7 +36,7 @@ end
 
 -- Adds an event about an approval. `rest` is more of the payload, JSON from the comma on.
 local function say_approval(event, task, f, g, rest)
-  say(event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '",' .. approval_json(task, f, g)
+  emit(event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '",' .. approval_json(task, f, g)
     .. (rest or '') .. '}')
 end
 

@@ -33,7 +33,7 @@ if refusal then
 end
 local g = open(task, f, spec)
 task.more = ',' .. approval_json(task, f, g)
-task.said = ARGV[8]
+task.report = ARGV[8]
 move(task, 'ask', 'blocked', NOW, ARGV[12])
 finish()
 return 'OK blocked'

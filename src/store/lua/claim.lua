@@ -37,7 +37,7 @@ if not redis.call('ZSCORE', sessions, worker) then
   local live = redis.call('ZCARD', sessions)
   local excess = math.min(live + 1 - ARGV[11], 100)
   if live == 0 then
-    say_agent('agent.online', agent, worker)
+    emit_agent('agent.online', agent, worker)
   elseif excess > 0 then
     write('ZREMRANGEBYRANK', sessions, { 0, excess - 1 })
   end
@@ -111,7 +111,7 @@ if #chosen > 0 then
     local task = known[chosen[nth]]
     if not barred(task, 'claim') then
       if not spec then
-        move(task, 'mend', 'failed', NOW, '"its payload is lost"', true)
+        move(task, 'repair', 'failed', NOW, '"its payload is lost"', true)
       elseif is_cleared(task, spec) then
         local lease_until = TEXT[hold(task, 'claim', ARGV[8], ARGV[9], true)]
         answer[#answer + 1] = { task.id, lease_until, pack(task), spec, approval_of(task) }

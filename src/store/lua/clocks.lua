@@ -145,7 +145,7 @@ end
 local function write_timer(id, timer)
   timed[id] = timer
   if timer ~= '-' and tonumber(timer) - NOW < SOON then
-    ring('deadlines')
+    wake('deadlines')
   end
 end
 

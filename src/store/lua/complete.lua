@@ -12,7 +12,7 @@ for i = 5, #ARGV, 5 do
   local task = known[ARGV[i]]
   local answer = barred_report(task, 'complete', ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
   if not answer then
-    task.said = ARGV[i + 3]
+    task.report = ARGV[i + 3]
     move(task, 'complete', 'completed', NOW)
     if ARGV[i + 4] ~= '' then
       results[#results + 1], results[#results + 2] = task.id, ARGV[i + 4]

@@ -56,7 +56,7 @@ local function act(task)
     if task.state == 'blocked' then
       close(task.approval, 'cancelled')
     end
-    move(task, 'expire', 'cancelled', NOW, '"it was to ' .. ending.clock .. ' by ' .. iso(p[ending.clock]) .. '"')
+    move(task, 'abort', 'cancelled', NOW, '"it was to ' .. ending.clock .. ' by ' .. iso(p[ending.clock]) .. '"')
     return
   end
   if steps > 0 then
@@ -74,7 +74,7 @@ local EVENTS_AT_ONCE = 400
 
 local taken = 0
 for _, id in ipairs(due) do
-  if #said >= EVENTS_AT_ONCE then
+  if #emitted >= EVENTS_AT_ONCE then
     break
   end
   taken = taken + 1
@@ -92,6 +92,6 @@ for _, id in ipairs(due) do
   write_timer(id, timer)
 end
 -- The worker that sweeps learns it from the answer.
-rung.deadlines = nil
+woken.deadlines = nil
 finish()
 return { taken, taken < #due and 0 or next_due(P .. 'timers') }

@@ -23,7 +23,7 @@ append(come, set_of('in_progress', task.agent), TEXT[lease_until], task.id)
 look_at(task.agent, lease_until)
 if ARGV[9] ~= '' then
   write('HSET', P .. 'progress', { task.id, ARGV[9] })
-  say(RULES.extend.event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '","attempt":' .. task.attempt
+  emit(RULES.extend.event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '","attempt":' .. task.attempt
     .. ',"progress":' .. ARGV[9] .. '}')
 end
 finish()

@@ -13,7 +13,7 @@ for i = 7, #ARGV, 8 do
   local task = known[ARGV[i]]
   local answer = barred_report(task, 'fail', ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
   if not answer then
-    task.said = ARGV[i + 3]
+    task.report = ARGV[i + 3]
     fail(task, 'fail', ARGV[i + 4], ARGV[i + 5] == '1', tonumber(ARGV[i + 6]), ARGV[5])
     note_end(task, ARGV[6])
     if ARGV[i + 7] ~= '' then

@@ -8,15 +8,15 @@
 local IS_REPAIR = ARGV[5] == '1'
 local findings = {}
 
--- Records that something is wrong with `subject`. `mend` repairs it and `how` says what it did, in
--- the past tense. Without `mend` it is not repaired, and `how` says why.
-local function find(subject, what, how, mend)
+-- Records that something is wrong with `subject`. `repair` repairs it and `how` says what it did, in
+-- the past tense. Without `repair` it is not repaired, and `how` says why.
+local function find(subject, what, how, repair)
   local size = #findings
   findings[size + 1], findings[size + 2], findings[size + 3] = subject, what, ''
   if IS_REPAIR then
-    findings[size + 3] = (mend and 'MENDED ' or 'LEFT ') .. how
-    if mend then
-      mend()
+    findings[size + 3] = (repair and 'REPAIRED ' or 'LEFT ') .. how
+    if repair then
+      repair()
     end
   end
 end

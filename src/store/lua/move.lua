@@ -38,15 +38,15 @@ local function move(task, verb, to, score, reason, is_popped, event)
     end
     if to == 'assigned' then
       look_at(task.agent, NOW + IDLE)
-      ring('agent:' .. task.agent)
+      wake('agent:' .. task.agent)
     elseif to == 'pending' then
-      ring('router')
+      wake('router')
     elseif to == 'scheduled' then
-      ring('promoter')
+      wake('promoter')
     elseif to == 'cancelled' then
       -- Its children may have to end too.
       append(come, P .. 'cascade', TEXT[NOW], task.id)
-      ring('cascade')
+      wake('cascade')
     end
   end
   task.state = to
@@ -66,7 +66,7 @@ local function hold(task, verb, lease_ms, holder, is_popped)
     announce(task)
     set_timer(task)
   end
-  task.attempt, task.holder, task.said = task.attempt + 1, holder, '-'
+  task.attempt, task.holder, task.report = task.attempt + 1, holder, '-'
   if timeout ~= '-' then
     d.limit = TEXT[NOW + timeout]
     lease_until = math.min(lease_until, NOW + timeout)

@@ -11,11 +11,11 @@ local changed_it = is_paused == (verb == 'pause') and 0 or 1
 look_at(agent, NOW + IDLE)
 write(verb == 'pause' and 'SADD' or 'SREM', P .. 'paused', { agent })
 -- Waiting claims look again.
-ring('agent:' .. agent, 255)
+wake('agent:' .. agent, 255)
 -- The first partition counts for all.
 if changed_it == 1 and string.find(P, '{0}', 1, true) then
   audit(verb, 'agent:' .. agent, {})
-  say(verb == 'pause' and 'agent.paused' or 'agent.resumed', { priority = 'P2' }, '{"agent":"' .. agent .. '","actor":"' .. ACTOR .. '"}')
+  emit(verb == 'pause' and 'agent.paused' or 'agent.resumed', { priority = 'P2' }, '{"agent":"' .. agent .. '","actor":"' .. ACTOR .. '"}')
 end
 finish()
 return changed_it

@@ -36,14 +36,14 @@ local writes = {}
 -- Keys whose type is known to be right.
 local typed = {}
 -- Writes that need one call per set, however many tasks moved.
-local gone, come, opened, rung, finished = {}, {}, {}, {}, {}
+local gone, come, opened, woken, finished = {}, {}, {}, {}, {}
 -- Agents that the reaper must look at: name -> latest time, ms.
 local watched = {}
 -- Timers that changed: task id -> time, or '-'. Figures of the report: figure -> group ->
 -- increment. Histograms: name -> group -> bucket -> increment.
 local timed, counted, measured = {}, {}, {}
 -- Events: their types, and the fields of the log entry.
-local said, entry = {}, {}
+local emitted, entry = {}, {}
 
 -- The largest number of arguments of one call: Lua unpacks at most 8,000, and each command stays
 -- short. It is even, so that names and values stay together.
@@ -104,13 +104,13 @@ local function look_at(agent, at)
   end
 end
 
-local function ring(bell, count)
-  rung[bell] = (rung[bell] or 0) + (count or 1)
+local function wake(name, count)
+  woken[name] = (woken[name] or 0) + (count or 1)
 end
 
 -- A task's record is one string, so that one call reads or writes a whole batch:
 --
---   state n attempt rank since approval holder said timer human sla retries lost limit due version
+--   state n attempt rank since approval holder report timer human sla retries lost limit due version
 --     ended
 --   agent type priority trace traceparent bytes max_retries timeout parent source cascade
 --   actions begin start finish percent stands target
@@ -123,7 +123,7 @@ end
 --   since    when the task came to its state, ms
 --   holder   who holds the newest attempt: the lease of a claim as the store keeps it,
 --            22 characters, or the caller that took the task itself, such as `key:ops`
---   said     digest of the report that ended this attempt, or of an approval request with `?`
+--   report   digest of the report that ended this attempt, or of an approval request with `?`
 --            before it; `-` if there is no report
 --   timer    when the next SLA threshold passes, ms: the score of an open task in `timers`; `-` if
 --            it is not there
@@ -148,14 +148,14 @@ local known, changed = {}, {}
 local FACTS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)'
 
 local function parse(id, record)
-  local state, n, attempt, rank, since, approval, holder, said, more =
+  local state, n, attempt, rank, since, approval, holder, report, more =
     string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ()')
   local line = string.find(record, '\n', more, true)
   local detail, rest = string.sub(record, more, line - 1), string.sub(record, line + 1)
   local agent, type, priority, trace, traceparent, bytes = string.match(rest, FACTS)
   return {
     id = id, state = state, n = tonumber(n), attempt = tonumber(attempt), rank = rank, since = since, approval = approval,
-    holder = holder, said = said, detail = detail, rest = rest,
+    holder = holder, report = report, detail = detail, rest = rest,
     agent = agent, type = type, priority = priority, bytes = bytes,
     trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
     -- These reserve room for later fields: a table that grows costs more than all of this.
@@ -213,7 +213,7 @@ local function pack(task)
   local line = d and d.timer .. ' ' .. d.human .. ' ' .. TEXT[d.sla] .. ' ' .. d.retries .. ' ' .. d.lost .. ' ' .. d.limit .. ' '
     .. d.due .. ' ' .. d.version .. ' ' .. d.ended
   return task.state .. ' ' .. TEXT[task.n] .. ' ' .. TEXT[task.attempt] .. ' ' .. task.rank .. ' ' .. task.since .. ' '
-    .. task.approval .. ' ' .. task.holder .. ' ' .. task.said .. ' ' .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
+    .. task.approval .. ' ' .. task.holder .. ' ' .. task.report .. ' ' .. (line or task.detail) .. '\n' .. task.rest .. (task.added or '')
 end
 
 -- Returns why `verb` is not allowed in the state of the task; nil if it is.
@@ -230,8 +230,8 @@ end
 --
 -- attempt  the number of the attempt, or '' for the newest
 -- holder   what the record must have: the lease as the store keeps it, or the caller
--- said     digest of a report that ends the attempt, '' of any other
-local function barred_report(task, verb, attempt, holder, said)
+-- report   digest of a report that ends the attempt, '' of any other
+local function barred_report(task, verb, attempt, holder, report)
   if not task then
     return 'UNKNOWN'
   end
@@ -244,12 +244,12 @@ local function barred_report(task, verb, attempt, holder, said)
     -- The answer must not help a caller that guesses.
     return 'LEASE ' .. task.attempt
   end
-  if is_holder and said ~= '' and task.said ~= '-' then
-    if task.said == said then
+  if is_holder and report ~= '' and task.report ~= '-' then
+    if task.report == report then
       return 'REPEATED ' .. task.state
     end
     -- An approval request ends the lease and has no outcome, so no other report can differ from it.
-    if string.sub(task.said, 1, 1) ~= '?' then
+    if string.sub(task.report, 1, 1) ~= '?' then
       return 'MISMATCH'
     end
   end
@@ -276,9 +276,9 @@ local HEADS = setmetatable({}, {
 
 -- Adds an event about the task, or about no task if it has no id. `payload` is JSON. The event is
 -- joined in one step: every string that a script makes costs by its length.
-local function say(event, task, payload)
-  local size = #said + 1
-  said[size] = event
+local function emit(event, task, payload)
+  local size = #emitted + 1
+  emitted[size] = event
   entry[size * 2 - 1], entry[size * 2] = 'e',
     '"event_type":"' .. event .. HEADS[task.priority] .. (task.trace and '"' .. task.trace .. '"' or 'null')
       .. (task.id and ',"task_id":"' .. task.id .. '","payload":' or ',"task_id":null,"payload":') .. payload
@@ -287,11 +287,11 @@ end
 
 -- Adds the event that an agent connected or disconnected. The sessions of the first partition count
 -- for all.
-local function say_agent(event, agent, worker)
+local function emit_agent(event, agent, worker)
   if not string.find(P, '{0}', 1, true) then
     return
   end
-  say(event, { priority = 'P2' }, '{"agent":"' .. agent .. '","worker":' .. (worker and '"' .. worker .. '"' or 'null') .. '}')
+  emit(event, { priority = 'P2' }, '{"agent":"' .. agent .. '","worker":' .. (worker and '"' .. worker .. '"' or 'null') .. '}')
 end
 
 -- Deletes the oldest transitions of a timeline that is too long, but never the first one, nor those
@@ -352,7 +352,7 @@ local function note(task, verb, from, reason, event, more, actor)
     shorten(task)
   end
   changed[task.id] = task
-  say(event, task, alike.payload)
+  emit(event, task, alike.payload)
 end
 
 -- Returns seconds since 1970 as RFC 3339 without the zone, each made once. The calendar is

@@ -3,7 +3,7 @@
 -- ARGV[5…]  commands with arguments, separated by spaces; `@` stands for a key, `#` for a channel
 --
 -- Returns  1, or an error NOPERM that names the missing commands and channels
-local CHANNELS = { P .. 'bell:probe', CHANNELS .. 'probe' }
+local CHANNELS = { P .. 'wake:probe', CHANNELS .. 'probe' }
 local missing = {}
 
 -- Records the command with this channel if the user may not run it, or the server does not know it.

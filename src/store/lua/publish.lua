@@ -21,6 +21,6 @@ if taken > tonumber(ARGV[8]) then
   return 'LATER ' .. TEXT[math.max(redis.call('PTTL', share), 0)]
 end
 write('SET', share, used > 0 and { TEXT[taken], 'KEEPTTL' } or { TEXT[taken], 'PX', ARGV[9] })
-said[1] = ARGV[5]
+emitted[1] = ARGV[5]
 entry[1], entry[2] = 'e', ARGV[6]
 return finish(once)

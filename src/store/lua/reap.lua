@@ -25,7 +25,7 @@ local function sweep_sessions(agent)
   if #silent > 0 then
     write('ZREM', sessions, silent)
     if left == 0 then
-      say_agent('agent.offline', agent)
+      emit_agent('agent.offline', agent)
     end
   end
   return left

@@ -9,7 +9,7 @@ for i = 5, #ARGV, 4 do
   local task = known[ARGV[i]]
   local answer = barred_report(task, 'release', ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
   if not answer then
-    task.said = ARGV[i + 3]
+    task.report = ARGV[i + 3]
     move(task, 'release', 'assigned', task.rank)
     answer = 'OK assigned'
   end

@@ -54,7 +54,7 @@ local function store(i, parent)
   local shown_due = due > NOW and TEXT[due] or '-'
   local task = {
     id = id, agent = agent, type = type, priority = priority, n = 0, attempt = 0, rank = rank,
-    approval = approval or '-', holder = '-', said = '-',
+    approval = approval or '-', holder = '-', report = '-',
     trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
     detail = timer .. ' 0 0 0 0 - ' .. shown_due .. ' 1 -',
     rest = line .. '\n' .. actions .. ' ' .. TEXT[start] .. ' ' .. (start_by and TEXT[start_by] or '-')

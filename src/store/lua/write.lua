@@ -201,13 +201,13 @@ local mark
 
 -- Returns the first and the last event of each entry that the events need.
 local function weigh()
-  if #said == 0 then
+  if #emitted == 0 then
     return {}
   end
   local before = logged()
   local total, entries, size = before, {}, ENTRY_BYTES
   local last
-  for nth = 1, #said do
+  for nth = 1, #emitted do
     local bytes = #entry[nth * 2] + EVENT_FRAME
     size, total = size + bytes, total + bytes
     if size > ENTRY_BYTES or nth - last.first == EVENTS_PER_ENTRY then
@@ -266,50 +266,50 @@ local function tell(kind, ...)
 end
 
 -- Whether the channel has subscribers.
-local function is_heard(channel)
+local function has_subscribers(channel)
   local answer = tell('channels', 'PUBSUB', 'NUMSUB', channel)
   return answer and answer[2] > 0
 end
 
 -- Publishes event `nth`, which is in this entry of the log, to Redis subscribers.
-local function shout_one(nth, each)
+local function publish_one(nth, each)
   local ms, sequence = string.match(each.id, '^(%d+)-(%d+)$')
   local high = string.format('%012x', ms)
   local low =
     string.format('80%08x%04x%02x', sequence, nth - each.first, string.match(P, '{(%d+)}'))
-  tell('channels', 'PUBLISH', CHANNELS .. said[nth], '{"event_id":"' .. string.sub(high, 1, 8) .. '-'
+  tell('channels', 'PUBLISH', CHANNELS .. emitted[nth], '{"event_id":"' .. string.sub(high, 1, 8) .. '-'
     .. string.sub(high, 9) .. '-7000-' .. string.sub(low, 1, 4) .. '-' .. string.sub(low, 5)
     .. '","timestamp":"' .. iso(tonumber(ms)) .. '",' .. entry[nth * 2])
 end
 
 -- Publishes the events to the subscribers of their channels. A channel without subscribers costs
 -- nothing per task.
-local function shout(entries)
+local function publish_all(entries)
   local patterns = tell('channels', 'PUBSUB', 'NUMPAT')
   if not patterns then
     return
   end
-  local heard = {}
+  local is_subscribed = {}
   for _, each in ipairs(entries) do
     for nth = each.first, each.last do
-      local event = said[nth]
-      if heard[event] == nil then
-        heard[event] = patterns > 0 or is_heard(CHANNELS .. event)
+      local event = emitted[nth]
+      if is_subscribed[event] == nil then
+        is_subscribed[event] = patterns > 0 or has_subscribers(CHANNELS .. event)
       end
-      if heard[event] then
-        shout_one(nth, each)
+      if is_subscribed[event] then
+        publish_one(nth, each)
       end
     end
   end
 end
 
 -- Publishes the notifications that wake waiting callers.
-local function ring_all()
-  for bell, count in pairs(rung) do
-    tell('bells', 'PUBLISH', P .. 'bell:' .. bell, count)
+local function wake_all()
+  for wake, count in pairs(woken) do
+    tell('wakes', 'PUBLISH', P .. 'wake:' .. wake, count)
   end
   if #finished > 0 then
-    tell('bells', 'PUBLISH', P .. 'bell:finished', table.concat(finished, ','))
+    tell('wakes', 'PUBLISH', P .. 'wake:finished', table.concat(finished, ','))
   end
 end
 
@@ -330,9 +330,9 @@ local function finish(once)
   end
   make()
   if id then
-    shout(entries)
+    publish_all(entries)
   end
-  ring_all()
+  wake_all()
   for kind, count in pairs(refused) do
     redis.pcall('HINCRBY', P .. 'refused', kind, count)
   end

@@ -93,7 +93,7 @@ impl Answer {
         problem
     }
 
-    /// The problem, whatever it is.
+    /// The problem of any cause.
     #[track_caller]
     pub fn problem(&self) -> Value {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");

@@ -82,7 +82,7 @@ impl Builder {
         self.settings(|settings| settings.people = people)
     }
 
-    /// Nobody needs to approve anything.
+    /// No task needs an approval.
     pub fn without_approvals(self) -> Self {
         self.settings(|settings| settings.approvals.rules.clear())
     }

@@ -142,7 +142,7 @@ impl Fleet {
         self.decide(&self.people.bob, id, Decision::reject(Some("no".to_owned()))).await
     }
 
-    /// Somebody looks, and decides on what he saw.
+    /// The caller reads the approval, and decides on exactly what it asks for.
     pub async fn decide(
         &self,
         who: &Principal,

@@ -46,7 +46,7 @@ impl Site {
         Self::over(Fleet::start().await).await
     }
 
-    /// A site at which nobody needs to approve anything.
+    /// A site at which no task needs an approval.
     pub async fn without_approvals() -> Self {
         Self::over(Fleet::build().without_approvals().start().await).await
     }

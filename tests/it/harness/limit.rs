@@ -1,4 +1,5 @@
-//! No test runs for ever, whatever runs it: one that hangs is named, and ends the run with every server it started.
+//! No test runs for ever under any runner: a test that hangs is named, and ends the run with every
+//! server it started.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -52,7 +53,8 @@ fn name() -> String {
     if thread != "main" { thread } else { std::env::args().collect::<Vec<_>>().join(" ") }
 }
 
-/// From now on the test of this thread is watched. Whatever starts or waits for something calls it.
+/// From now on the test of this thread is watched. Every helper that starts or waits for something
+/// calls it.
 pub fn watch() {
     THIS.with(|_| {});
 }

@@ -150,7 +150,7 @@ impl Nats {
         std::fs::remove_dir_all(self.home.path().join("js")).unwrap();
     }
 
-    /// Somebody outside.
+    /// A client outside the orchestrator.
     pub async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.url()).await.unwrap()
     }

@@ -290,7 +290,7 @@ fn memory_kb(process: &str, figure: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Somebody who speaks HTTP to a process.
+/// A client that speaks HTTP to a process.
 #[derive(Clone)]
 pub struct Client {
     url: String,
@@ -299,7 +299,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Somebody with the API key of this name who speaks to the gateway at `url`.
+    /// A client with the API key of this name that speaks to the gateway at `url`.
     pub fn to(url: String, name: &'static str, client: reqwest::Client) -> Self {
         Self { url, name, client }
     }

@@ -346,7 +346,7 @@ pub async fn used_memory(url: &str) -> u64 {
     info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().parse().unwrap()
 }
 
-/// Somebody outside who listens to Redis channels.
+/// A client outside the orchestrator that listens to Redis channels.
 pub struct Subscriber(redis::aio::PubSub);
 
 impl Subscriber {

@@ -49,7 +49,8 @@ impl Sentinel {
         sentinel
     }
 
-    /// The URL of a store behind it. The first address is nobody's, as that of a Sentinel that is away.
+    /// The URL of a store behind it. No server listens at the first address, as if
+    /// that Sentinel were away.
     pub fn url(&self) -> String {
         format!("redis-sentinel://127.0.0.1:1,127.0.0.1:{}#{NAME}", self.port)
     }

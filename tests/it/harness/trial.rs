@@ -219,7 +219,7 @@ impl<'t> Trial<'t> {
         assert!(!has_failed, "{}: fails where only notifications are not allowed", self.name);
         let tells = calls.iter().filter(|call| call[1] == "PUBLISH").count();
         let refused: Vec<u64> = self.redis.ask(&["HVALS", "orchestrator:{0}:refused"]).await;
-        // Time goes on, and with it a timer may come near for which a bell rings.
+        // Time goes on, and with it a timer may come near for which a notification is sent.
         let counted = refused.iter().sum::<u64>() as usize;
         assert!(counted >= tells, "{}: {counted} of {tells} counted", self.name);
     }
@@ -244,7 +244,7 @@ impl<'t> Trial<'t> {
         for key in self.before.keys() {
             let name = key.rsplit_once("}:").map_or(key.as_str(), |(_, name)| name);
             let fields: Vec<String> = match name.split(':').next().unwrap() {
-                "open" | "sla" | "examiner" | "audit" if !name.ends_with("audit") => {
+                "open" | "sla" | "doctor" | "audit" if !name.ends_with("audit") => {
                     self.restore().await;
                     self.redis.ask(&["HKEYS", key]).await
                 }
@@ -295,7 +295,7 @@ impl<'t> Trial<'t> {
 fn keys(calls: &[Vec<String>]) -> Vec<&str> {
     let about = calls.iter().map(|call| call[2].as_str());
     let mut keys: Vec<_> = about.filter(|key| key.starts_with("orchestrator:{")).collect();
-    keys.retain(|key| !key.contains(":bell:"));
+    keys.retain(|key| !key.contains(":wake:"));
     keys.sort_unstable();
     keys.dedup();
     keys

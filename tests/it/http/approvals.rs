@@ -18,7 +18,7 @@ async fn status_of(site: &Site, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_task_that_was_approved_goes_on_and_the_approval_says_who_said_so() {
+async fn approved_task_is_claimable_and_its_approval_names_the_approver() {
     let site = Site::open().await;
     let (id, path) = blocked(&site).await;
     let pending = site.get("reader", &path).await.accepted(200);
@@ -69,7 +69,7 @@ async fn a_task_that_was_rejected_is_cancelled_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_second_decision_is_refused_and_told_who_decided_and_when() {
+async fn second_decision_is_refused_with_the_first_approver_and_its_time() {
     let site = Site::open().await;
     let (_, path) = blocked(&site).await;
     let first =
@@ -96,7 +96,7 @@ async fn a_second_decision_is_refused_and_told_who_decided_and_when() {
 }
 
 #[tokio::test]
-async fn of_two_who_decide_at_the_same_time_exactly_one_is_heard() {
+async fn concurrent_decisions_one_wins() {
     let site = Site::open().await;
     for _ in 0..20 {
         let (_, path) = blocked(&site).await;
@@ -116,7 +116,7 @@ async fn of_two_who_decide_at_the_same_time_exactly_one_is_heard() {
 }
 
 #[tokio::test]
-async fn nobody_decides_on_his_own_task_whatever_his_role() {
+async fn callers_cannot_decide_on_their_own_task_even_as_admin() {
     let site = Site::open().await;
     let body = json!({"type": "faq", "payload": {}, "priority": "P0"});
     let task = site.post("root", "/tasks", &body).await.accepted(201);

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::harness::Site;
 
 #[tokio::test]
-async fn the_origin_is_the_connections_other_end_whatever_headers_say() {
+async fn audit_origin_is_the_peer_address_despite_forwarded_headers() {
     let site = Site::open().await;
     let task = site.submit(&json!({"type": "faq", "payload": {}})).await;
     let path = format!("/tasks/{}/cancel", task["task_id"].as_str().unwrap());
@@ -27,7 +27,7 @@ async fn the_origin_is_the_connections_other_end_whatever_headers_say() {
 }
 
 #[tokio::test]
-async fn filters_and_pages_are_told_apart_from_nonsense() {
+async fn audit_list_takes_any_filter_and_refuses_bad_cursors_and_limits() {
     let site = Site::open().await;
 
     for query in ["cursor=1", "cursor=1-0-0-0"] {

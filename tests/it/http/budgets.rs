@@ -39,7 +39,7 @@ fn too_many(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn one_callers_waits_are_limited_and_nobody_elses() {
+async fn wait_limit_of_one_caller_does_not_count_for_other_callers() {
     let site = narrow().await;
     let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].clone();
     let task = format!("/tasks/{}?wait_ms=60000", id.as_str().unwrap());
@@ -95,7 +95,7 @@ async fn begin(site: &Site, name: &str, length: usize, sent: usize) -> TcpStream
         key_of(name)
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // Whoever is refused early may find the connection closed.
+    // A client that is refused early may find the connection closed.
     let _ = stream.write_all(&vec![b' '; sent]).await;
     stream
 }
@@ -142,7 +142,7 @@ async fn bodies_that_are_held_short_of_their_end_are_limited_by_caller_and_in_al
     let answer = send("root").await;
     answer.refused(503, "overloaded");
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
-    // An approver may not submit, whatever it sends: nothing of it is read.
+    // An approver may not submit: the gateway reads nothing of the body.
     send("judge").await.refused(403, "missing-scope");
 
     drop((own, other));

@@ -33,7 +33,7 @@ async fn sent(site: &Site, bytes: &str) -> TcpStream {
     stream
 }
 
-/// A connection on which more was asked for than fits on the way, and which nobody reads.
+/// A connection on which the client asks for more than fits on the way, and reads nothing.
 async fn unread(site: &Site) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
@@ -86,7 +86,7 @@ async fn a_head_that_does_not_arrive_in_time_gets_408() {
         let answer = rest_of(sent(&site, begun).await).await;
         Answer::parse(&answer).refused(408, "request-timeout");
     }
-    // Whoever says nothing is told nothing.
+    // A client that sends nothing gets no answer.
     assert_eq!(rest_of(site.connect().await).await, b"");
     refused(&site, "header_timeout", 4).await;
     site.finish().await;
@@ -123,7 +123,7 @@ async fn a_second_request_has_the_same_deadline_and_an_unused_connection_its_own
     let mut first = vec![0; 12];
     stream.read_exact(&mut first).await.unwrap();
     assert_eq!(first, b"HTTP/1.1 200");
-    stream.write_all(b"GET /he").await.unwrap();
+    stream.write_all(b"GET /hea").await.unwrap();
     let answer = String::from_utf8(rest_of(stream).await).unwrap();
     let (_, second) = answer.split_once("HTTP/1.1 408").unwrap();
     assert!(second.contains("request-timeout"), "{answer}");
@@ -192,7 +192,7 @@ async fn unread_answers_make_room_for_newer_ones() {
     }
 
     refused(&site, "answer_bytes", 20).await;
-    // Whoever reads is not cut.
+    // A client that reads is not cut.
     let page = site.anonymous(Method::GET, "/docs").send().await;
     assert!(page.body.ends_with("</html>") || page.body.contains("swagger"), "{}", page.status);
 
@@ -229,7 +229,7 @@ async fn heads_that_are_too_large_are_refused_by_what_is_too_large() {
 }
 
 #[tokio::test]
-async fn strangers_connections_make_room_for_everybody_else() {
+async fn strangers_connections_are_evicted_for_other_clients() {
     let site = Site::told(Fleet::start().await, |http| http.max_connections = 20).await;
     let mut strangers = Vec::new();
     for nth in 0..60 {
@@ -295,7 +295,7 @@ async fn one_address_keeps_to_its_own_number() {
 }
 
 #[tokio::test]
-async fn at_the_bound_health_is_answered_and_everything_else_is_told_to_come_later() {
+async fn full_gateway_answers_health_and_metrics_and_503_to_the_rest() {
     let site = Site::told(Fleet::start().await, |http| http.max_connections = 16).await;
     let mut busy = Vec::new();
     for name in ["crew", "rival", "judge", "reader"].repeat(4) {
@@ -307,7 +307,7 @@ async fn at_the_bound_health_is_answered_and_everything_else_is_told_to_come_lat
         busy.push(sent(&site, &call).await);
     }
 
-    // Those 16 are at work: nobody can be sent away for a new one.
+    // Those 16 are at work: the gateway can evict none of them for a new one.
     let call = "GET /stats HTTP/1.1\r\nhost: x\r\n\r\n";
     eventually("the gateway is full", async || {
         let answer = Answer::parse(&rest_of(sent(&site, call).await).await);

@@ -181,7 +181,7 @@ async fn a_credential_that_is_no_good_is_refused_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn whether_a_thing_is_there_is_not_told_to_who_may_not_call() {
+async fn missing_scope_hides_whether_a_task_exists() {
     let site = Site::open().await;
     let task = site.submit(&json!({"type": "faq", "payload": {}})).await;
     let path = format!("/tasks/{}/cancel", task["task_id"].as_str().unwrap());

@@ -82,7 +82,7 @@ async fn a_client_that_saw_no_event_yet_resumes_from_when_it_came() {
 }
 
 #[tokio::test]
-async fn nothing_falls_between_the_opening_of_the_first_stream_and_its_first_event() {
+async fn first_stream_misses_no_event_published_while_it_opens() {
     let site = Site::over(Fleet::build().partitions(2), 60_000).await;
     let publish = async {
         for number in 0..300 {
@@ -176,7 +176,7 @@ async fn pages_walk_the_whole_log_of_every_partition_oldest_first() {
 }
 
 #[tokio::test]
-async fn what_was_trimmed_is_said_as_a_gap() {
+async fn resume_before_trimmed_events_yields_a_gap() {
     let site = Site::start().await;
     let mut reader = site.open("", &[]).await;
     for number in 0..10 {
@@ -193,7 +193,7 @@ async fn what_was_trimmed_is_said_as_a_gap() {
     assert_eq!(late.numbers(3).await, [7, 8, 9]);
     let page = site.page(&format!("?after={place}")).await;
     assert_eq!((&page["has_gap"], page["items"].as_array().unwrap().len()), (&true.into(), 3));
-    // Nobody who was there all the time is told of a gap.
+    // The reader that was connected all the time gets no gap.
     assert_eq!(reader.numbers(9).await, (1..10).collect::<Vec<_>>());
     let end = site.page(&format!("?after={}", page["next_cursor"].as_str().unwrap())).await;
     assert_eq!((&end["has_gap"], &end["items"]), (&false.into(), &Value::Array(Vec::new())));
@@ -228,7 +228,7 @@ async fn a_last_event_id_of_another_server_is_answered_with_a_gap() {
 }
 
 #[tokio::test]
-async fn what_is_trimmed_before_a_slow_reader_gets_there_is_said_as_a_gap_too() {
+async fn slow_reader_gets_a_gap_for_events_trimmed_ahead_of_it() {
     let site = Site::start().await;
     site.fleet.redis.flood(0, 5_000, 10).await;
     let mut feed = site.fleet.engine.feed(Default::default(), Some("0-0-0")).await.unwrap();
@@ -239,8 +239,8 @@ async fn what_is_trimmed_before_a_slow_reader_gets_there_is_said_as_a_gap_too() 
         let mut heard = 0;
         loop {
             match feed.next().await.unwrap() {
-                orchestrator::engine::Heard::Event(..) => heard += 1,
-                orchestrator::engine::Heard::Gap(_) => return heard,
+                orchestrator::engine::FeedItem::Event(..) => heard += 1,
+                orchestrator::engine::FeedItem::Gap(_) => return heard,
                 other => panic!("{other:?}"),
             }
         }

@@ -6,7 +6,7 @@ use super::{Block, Site};
 use crate::harness::{Fleet, json, resident_kb, striking};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_readers_that_never_read_cost_little_and_delay_nobody() {
+async fn hundred_idle_readers_cost_little_memory_and_delay_no_reader() {
     let site = Site::start().await;
     let mut sleepers = Vec::new();
     for _ in 0..100 {
@@ -104,7 +104,7 @@ async fn a_large_event_comes_in_its_place() {
 }
 
 #[tokio::test]
-async fn a_live_reader_misses_nothing_though_the_connection_behind_it_is_cut_all_the_time() {
+async fn live_reader_misses_no_event_while_redis_connections_are_cut() {
     let site = Site::start().await;
     let mut reader = site.open("", &[]).await;
     let mut next = 0;

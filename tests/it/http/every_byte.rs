@@ -1,4 +1,4 @@
-//! One reader for one thing: whatever the gateway accepts, every reader is given, byte for byte.
+//! One reader for one thing: every reader gets exactly what the gateway accepts, byte for byte.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

@@ -32,7 +32,8 @@ async fn send_in_batch(site: &Site, key: &str, id: &str, mut body: Value) -> Val
     answer["results"][0]["problem"].clone()
 }
 
-/// Asserts that each of these reports is refused in the same words, whatever is wrong with it, and changes nothing.
+/// Asserts that each of these reports is refused in the same words, for every fault in it, and
+/// changes nothing.
 async fn all_are_lost(site: &Site, id: &str, wrong: &[(&str, Value)]) {
     let refused = async {
         for (key, body) in wrong {
@@ -142,7 +143,7 @@ async fn a_second_report_that_differs_is_refused_and_the_first_stands() {
 }
 
 #[tokio::test]
-async fn one_call_that_reports_twice_on_an_attempt_is_heard_once() {
+async fn repeated_outcomes_in_one_call_apply_only_the_first() {
     let site = Site::open().await;
     let (id, mine) = held(&site).await;
     let outcome = |outcome: &str, result: u8| {

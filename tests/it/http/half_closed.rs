@@ -66,7 +66,7 @@ async fn a_client_that_ends_its_sending_gets_the_answer_to_each_kind_of_request(
 }
 
 #[tokio::test]
-async fn a_body_that_ends_before_its_length_is_told_so() {
+async fn truncated_body_or_head_is_refused_as_unreadable() {
     let site = Site::open().await;
 
     let cut = request("POST /tasks", r#"{"type":"faq","payload":{}}"#).replace("27", "28");

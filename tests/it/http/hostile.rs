@@ -1,4 +1,5 @@
-//! Bodies that nobody means well with: always a problem, never a fault of ours, and nothing is stored.
+//! Hostile bodies: the gateway always answers with a problem, never with a fault of its own, and
+//! stores nothing.
 
 use reqwest::Method;
 use serde_json::{Value, json};

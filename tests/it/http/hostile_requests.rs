@@ -1,4 +1,4 @@
-//! Paths, queries, headers and whole requests that nobody means well with.
+//! Hostile paths, queries, headers and whole requests.
 
 use reqwest::Method;
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use orchestrator::engine::Round;
+use orchestrator::engine::BackgroundCheck;
 use reqwest::Method;
 
 use crate::harness::{Answer, Fleet, Site, eventually};
@@ -66,7 +66,7 @@ async fn the_figures_of_the_fleet_are_shown_to_prometheus_without_a_credential()
         (r#"orchestrator_agent_in_progress{agent="faq_agent"}"#, 1.0),
         (r#"orchestrator_agent_sessions{agent="faq_agent"}"#, 1.0),
         (r#"orchestrator_agent_paused{agent="ops_agent"}"#, 0.0),
-        ("orchestrator_examiner_findings", 0.0),
+        ("orchestrator_doctor_findings", 0.0),
     ] {
         assert_eq!(metrics.get(name), Some(&value), "{name}: {metrics:#?}");
     }
@@ -78,19 +78,19 @@ async fn the_figures_of_the_fleet_are_shown_to_prometheus_without_a_credential()
 }
 
 #[tokio::test]
-async fn a_finding_of_the_examiner_shows_up() {
+async fn a_finding_of_the_doctor_shows_up() {
     let site = Site::open().await;
     let id = site.fleet.submit("faq").await.id.to_string();
     site.fleet.redis.ask::<i64>(&["ZREM", "orchestrator:{0}:tasks", &id]).await;
-    shows(&site, "orchestrator_examiner_rounds_total", 0.0).await;
+    shows(&site, "orchestrator_doctor_checks_total", 0.0).await;
 
-    let mut round = Round::default();
-    while site.fleet.store.rounds().await.unwrap().rounds == 0 {
-        site.fleet.engine.examine_on("one", &mut round).await.unwrap();
+    let mut background = BackgroundCheck::default();
+    while site.fleet.store.doctor_stats().await.unwrap().checks == 0 {
+        site.fleet.engine.check_on("one", &mut background).await.unwrap();
     }
 
-    shows(&site, "orchestrator_examiner_findings", 1.0).await;
-    shows(&site, "orchestrator_examiner_findings_total", 1.0).await;
+    shows(&site, "orchestrator_doctor_findings", 1.0).await;
+    shows(&site, "orchestrator_doctor_findings_total", 1.0).await;
     site.fleet.engine.repair().await.unwrap();
     site.finish().await;
 }

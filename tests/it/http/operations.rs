@@ -29,7 +29,7 @@ pub struct Operation {
     pub method: Method,
     /// With `{id}` or `{agent}` in it.
     pub template: String,
-    /// The scope that a caller needs; none: anybody may call.
+    /// The scope that a caller needs; none: every caller may call, also without a credential.
     pub scope: Option<String>,
     pub takes_body: bool,
     pub needs_body: bool,

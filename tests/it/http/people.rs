@@ -163,7 +163,7 @@ async fn a_submission_names_only_a_source_of_its_caller() {
 }
 
 #[tokio::test]
-async fn nobody_publishes_in_the_name_of_the_orchestrator() {
+async fn no_caller_publishes_as_the_orchestrator_in_any_spelling() {
     let site = Site::open().await;
     let refused = async {
         for name in [

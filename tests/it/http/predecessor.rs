@@ -21,7 +21,7 @@ async fn patch_body(site: &Site, name: &str, id: &str, body: Value) -> Answer {
 }
 
 #[tokio::test]
-async fn a_task_lives_its_life_by_the_calls_of_the_predecessor_and_its_subscriber_hears_of_it() {
+async fn predecessor_calls_complete_a_task_and_notify_its_subscriber() {
     let fleet = Fleet::build().sources("user:support-bot", &["support"]).start().await;
     let site = Site::over(fleet).await;
     let mut subscriber = site.fleet.redis.subscribe("orchestrator:events:task.completed").await;
@@ -104,7 +104,7 @@ async fn a_status_that_cannot_be_read_is_a_wrong_field() {
 }
 
 #[tokio::test]
-async fn nobody_ends_a_task_that_he_does_not_hold_admins_included() {
+async fn callers_cannot_end_a_task_they_do_not_hold_even_as_admin() {
     let site = Site::open().await;
     let id = submitted(&site).await;
     patch(&site, "crew", &id, "?status=in_progress").await.accepted(200);
@@ -126,7 +126,7 @@ async fn nobody_ends_a_task_that_he_does_not_hold_admins_included() {
 }
 
 #[tokio::test]
-async fn nobody_jumps_over_the_approval_or_the_start_time_by_changing_a_status() {
+async fn status_change_cannot_skip_the_approval_or_the_start_time() {
     let site = Site::open().await;
     let blocked = site.submit(&json!({"type": "faq", "payload": {}, "priority": "P0"})).await;
     let scheduled = site.submit(&json!({"type": "faq", "payload": {}, "delay_ms": 60_000})).await;

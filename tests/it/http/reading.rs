@@ -9,7 +9,7 @@ fn ids(page: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_list_is_filtered_by_each_field_and_by_all_together_and_the_newest_is_first() {
+async fn task_list_filters_by_each_field_and_by_all_newest_first() {
     let site = Site::without_approvals().await;
     let mut tasks = Vec::new();
     for (kind, priority) in [("faq", "P2"), ("bugfix", "P1"), ("faq", "P1"), ("deploy", "P3")] {
@@ -266,7 +266,7 @@ async fn figures_count_every_task_in_each_way() {
 }
 
 #[tokio::test]
-async fn the_report_on_promises_is_told_by_what_is_asked_for() {
+async fn sla_report_groups_as_asked_and_refuses_bad_queries() {
     let site = Site::open().await;
     let first = site.submit(&json!({"type": "faq", "payload": {}, "sla_target": "4h"})).await;
     let path = format!("/tasks/{}/cancel", first["task_id"].as_str().unwrap());
@@ -306,7 +306,7 @@ async fn the_report_on_promises_is_told_by_what_is_asked_for() {
 }
 
 #[tokio::test]
-async fn the_rules_are_shown_and_say_where_a_submission_would_go_without_storing_it() {
+async fn routing_rules_are_listed_and_explained_without_storing() {
     let site = Site::open().await;
 
     let rules = site.get("root", "/admin/routing").await.accepted(200);

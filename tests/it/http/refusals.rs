@@ -54,15 +54,17 @@ async fn an_id_that_nothing_has_is_unknown_and_one_that_is_none_is_unreadable() 
 }
 
 #[tokio::test]
-async fn an_agent_that_nobody_named_is_unknown_and_a_name_that_is_none_is_unreadable() {
+async fn unknown_agent_is_not_found_and_a_bad_agent_name_is_unreadable() {
     let site = Site::open().await;
 
     let refused = async {
         for (method, path) in
             [(Method::GET, ""), (Method::POST, "/pause"), (Method::POST, "/resume")]
         {
-            let unknown =
-                site.call("root", method.clone(), &format!("/agents/nobody{path}")).send().await;
+            let unknown = site
+                .call("root", method.clone(), &format!("/agents/unknown_agent{path}"))
+                .send()
+                .await;
             let problem = unknown.refused(404, "unknown-agent");
             assert!(problem["detail"].as_str().unwrap().contains("dev_agent"), "{unknown:?}");
             let bad = site.call("root", method, &format!("/agents/No%20Body{path}")).send().await;

@@ -67,7 +67,7 @@ async fn a_yes_is_asked_for_again_when_the_task_is_run_again() {
 }
 
 #[tokio::test]
-async fn who_asks_again_too_soon_is_told_when_and_who_asks_too_often_is_stopped() {
+async fn agent_retries_too_soon_get_a_wait_and_too_many_are_refused() {
     let fleet = Fleet::build().settings(|settings| settings.approvals.max_asks = 2);
     let site = Site::over(fleet.start().await).await;
     let (task, _) = waiting(&site).await;

@@ -1,4 +1,4 @@
-//! What the service says of itself, to anybody.
+//! What the service says of itself, to callers without a credential.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{Fleet, Site, eventually, report_on};
 
 #[tokio::test]
-async fn anybody_may_ask_what_this_is_and_how_it_is() {
+async fn anonymous_callers_get_service_info_and_health() {
     let site = Site::open().await;
     let version = env!("CARGO_PKG_VERSION");
 
@@ -25,7 +25,7 @@ async fn anybody_may_ask_what_this_is_and_how_it_is() {
 }
 
 #[tokio::test]
-async fn without_its_store_the_service_lives_but_is_not_ready_and_calls_may_be_tried_again() {
+async fn without_redis_gateway_is_live_not_ready_and_calls_get_retry_after() {
     let mut site = Site::over(Fleet::build().durable().start().await).await;
     site.fleet.redis.kill();
 
@@ -137,7 +137,7 @@ async fn no_web_origin_may_call_unless_it_is_configured() {
 }
 
 #[tokio::test]
-async fn a_full_store_is_said_and_what_runs_can_still_end() {
+async fn full_redis_refuses_submissions_and_accepts_completions() {
     let site = Site::open().await;
     let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
         .as_str()

@@ -38,7 +38,7 @@ async fn three_million_empty_outcomes_are_one_fault() {
 }
 
 #[tokio::test]
-async fn a_list_of_faulty_items_is_told_of_a_hundred_faults() {
+async fn list_of_faulty_items_reports_the_first_hundred_faults() {
     let site = Site::open().await;
     let faults_of = |problem: &Value| problem["errors"].as_array().map_or(0, Vec::len);
 

@@ -166,7 +166,7 @@ async fn a_header_that_counts_once_is_refused_when_it_comes_twice() {
 }
 
 #[tokio::test]
-async fn the_nearest_known_name_is_told() {
+async fn unknown_name_is_refused_with_the_nearest_known_name() {
     let site = Site::open().await;
     let told = async {
         let task = json!({"type": "faq", "payload": {}, "prioritty": "P1", "sla_taget": "4h"});
@@ -197,7 +197,7 @@ async fn the_nearest_known_name_is_told() {
 }
 
 #[tokio::test]
-async fn every_wrong_field_and_every_unknown_member_are_told_together() {
+async fn one_problem_lists_all_wrong_fields_and_unknown_members() {
     let site = Site::open().await;
     let task = json!({"tpye": "faq", "payload": 1, "priority": "P9"});
 

@@ -137,7 +137,7 @@ async fn a_client_that_hangs_up_while_it_claims_leaves_nothing_leased() {
     let late = site.fleet.submit("bugfix").await;
     site.fleet.route().await;
 
-    eventually("all that was claimed for nobody is back", async || {
+    eventually("every task claimed for a client that hung up is back", async || {
         let agents = site.fleet.engine.agents().await.unwrap();
         let seen: Vec<_> = agents.iter().map(|agent| (agent.depth, agent.in_progress)).collect();
         if seen == [(1, 0), (100, 0), (0, 0)] { Ok(()) } else { Err(seen) }

@@ -174,7 +174,7 @@ async fn a_transition_that_a_status_does_not_allow_is_refused_naming_the_status(
 }
 
 #[tokio::test]
-async fn a_late_agent_is_told_that_its_lease_is_lost_and_who_has_the_newest_attempt() {
+async fn late_report_is_refused_with_lease_lost_and_the_current_attempt() {
     let site = Site::open().await;
     let (id, first) = held(&site).await;
     let first = report_on(&first, json!({}));
@@ -196,7 +196,7 @@ async fn a_late_agent_is_told_that_its_lease_is_lost_and_who_has_the_newest_atte
 }
 
 #[tokio::test]
-async fn an_agent_whose_task_was_cancelled_is_told_by_its_next_call() {
+async fn agent_of_a_cancelled_task_gets_task_cancelled_on_its_next_call() {
     let site = Site::open().await;
     let (id, held) = held(&site).await;
     let cancelled = report(&site, &id, "cancel", json!({"reason": "no need"})).await.accepted(200);
@@ -220,7 +220,7 @@ async fn an_agent_whose_task_was_cancelled_is_told_by_its_next_call() {
 }
 
 #[tokio::test]
-async fn outcomes_are_taken_each_for_itself_and_the_next_tasks_are_claimed_in_the_same_call() {
+async fn results_call_applies_each_outcome_and_claims_the_next_tasks() {
     let site = Site::open().await;
     site.fleet.submit_many("faq", 5).await;
     site.fleet.route().await;

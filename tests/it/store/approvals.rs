@@ -57,7 +57,7 @@ const POLICY: &[PolicyCase] = &[
 ];
 
 #[tokio::test]
-async fn the_default_policy_asks_for_what_could_do_harm_and_for_whatever_is_unclear() {
+async fn default_policy_gates_harmful_and_unclear_tasks() {
     let fleet = Fleet::start().await;
     for (kind, priority, payload, metadata, rule) in POLICY {
         let task = fleet.submit_with(kind, |new| {
@@ -76,7 +76,7 @@ async fn the_default_policy_asks_for_what_could_do_harm_and_for_whatever_is_uncl
 }
 
 #[tokio::test]
-async fn a_blocked_task_reaches_no_agent_before_somebody_said_yes() {
+async fn blocked_task_reaches_no_agent_before_its_approval() {
     let fleet = Fleet::start().await;
     let task = fleet.submit("deploy").await;
     for _ in 0..2 {
@@ -129,7 +129,7 @@ async fn an_approval_says_who_decided_when_and_why() {
 }
 
 #[tokio::test]
-async fn nobody_decides_on_his_own_submission() {
+async fn callers_cannot_decide_on_their_own_task() {
     let fleet = Fleet::start().await;
     let task = fleet.submit("deploy").await;
     let approval = task.approval.unwrap();
@@ -144,7 +144,7 @@ async fn nobody_decides_on_his_own_submission() {
 }
 
 #[tokio::test]
-async fn only_the_first_decision_stands_and_the_second_is_told_whose_it_is() {
+async fn first_decision_stands_and_second_is_refused_with_its_approver() {
     let fleet = Fleet::start().await;
     let task = fleet.submit("deploy").await;
     let approval = task.approval.unwrap();
@@ -229,10 +229,10 @@ async fn silence_means_no_unless_the_settings_say_to_hold() {
             .await;
         let task = fleet.submit("deploy").await;
         fleet.advance(DAY - Duration::from_secs(100));
-        assert_eq!(fleet.engine.lapse().await.unwrap().moved, 0);
+        assert_eq!(fleet.engine.expire().await.unwrap().moved, 0);
         fleet.advance(Duration::from_secs(100));
 
-        fleet.engine.lapse().await.unwrap();
+        fleet.engine.expire().await.unwrap();
 
         assert_eq!(
             (fleet.approval_of(task.id).await.status, fleet.state_of(task.id).await),
@@ -276,7 +276,7 @@ async fn a_cancelled_task_needs_no_decision_any_more() {
 }
 
 #[tokio::test]
-async fn a_task_that_nobody_approved_is_asked_for_again_when_it_is_requeued() {
+async fn rejected_or_cancelled_task_needs_a_new_approval_on_retry() {
     let fleet = Fleet::start().await;
     let task = fleet.submit("deploy").await;
     let first = task.approval.unwrap();
@@ -344,7 +344,7 @@ async fn approvals_are_listed_by_status_page_by_page() {
 }
 
 #[tokio::test]
-async fn of_a_yes_and_the_end_of_the_wait_at_once_exactly_one_is_heard() {
+async fn concurrent_approval_and_expiry_one_wins() {
     let fleet =
         Fleet::build().settings(|settings| settings.approvals.expires_after_ms = 0).start().await;
     let elsewhere = fleet.another_engine().await;
@@ -353,8 +353,8 @@ async fn of_a_yes_and_the_end_of_the_wait_at_once_exactly_one_is_heard() {
         let yes =
             elsewhere.decide(&fleet.people.bob, task.approval.unwrap(), Decision::approve(None));
 
-        let (yes, lapsed) = futures_util::future::join(yes, fleet.engine.lapse()).await;
-        lapsed.unwrap();
+        let (yes, expired) = futures_util::future::join(yes, fleet.engine.expire()).await;
+        expired.unwrap();
 
         let stands = (fleet.approval_of(task.id).await.status, fleet.state_of(task.id).await);
         match yes {

@@ -19,7 +19,7 @@ async fn an_agent_that_asks_gets_the_answer_with_its_next_claim_and_may_ask_agai
     fleet.submit("faq").await;
     let mut held = fleet.claim_one().await;
     for round in 1..=2 {
-        // Nobody asks again within a second.
+        // An agent may not ask again within a second.
         fleet.advance(Duration::from_secs(1));
         let asked = fleet.ask(&held, OnRejection::Cancel).await.unwrap();
 
@@ -70,7 +70,7 @@ async fn a_no_ends_the_task_unless_its_agent_wants_to_hear_it() {
 
             if is_silence {
                 fleet.advance(Duration::from_secs(25 * 3_600));
-                fleet.engine.lapse().await.unwrap();
+                fleet.engine.expire().await.unwrap();
             } else {
                 fleet.reject(asked.id).await.unwrap();
             }

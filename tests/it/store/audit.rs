@@ -1,4 +1,5 @@
-//! The audit log: each change that somebody must answer for leaves exactly one entry, in a chain of hashes.
+//! The audit log: each change that has an accountable actor leaves exactly one entry, in a chain of
+//! hashes.
 
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ async fn each_change_leaves_one_entry_and_a_refused_one_none() {
         .unwrap();
     engine.pause(&people.alice, &name("faq_agent")).await.unwrap();
     engine.pause(&people.alice, &name("faq_agent")).await.unwrap();
-    engine.pause(&people.alice, &name("nobody")).await.unwrap_err();
+    engine.pause(&people.alice, &name("unknown_agent")).await.unwrap_err();
     engine.resume(&people.alice, &name("faq_agent")).await.unwrap();
     engine.resume(&people.alice, &name("faq_agent")).await.unwrap();
 
@@ -138,7 +139,7 @@ async fn an_entry_says_who_when_from_where_and_what() {
 }
 
 #[tokio::test]
-async fn a_change_whose_answer_was_lost_is_told_once() {
+async fn change_with_a_lost_answer_is_audited_once() {
     let fleet = Fleet::build().lossy().start().await;
     let lose = || fleet.proxy.as_ref().unwrap().lose_next_answer();
     let (yes, no) = (fleet.submit("deploy").await, fleet.submit("deploy").await);
@@ -183,7 +184,7 @@ async fn pausing_and_resuming_are_events_too() {
 }
 
 #[tokio::test]
-async fn a_change_of_credentials_is_told_once_whoever_starts_with_it() {
+async fn credential_change_is_audited_once_across_processes() {
     let fleet = Fleet::start().await;
     let many: Vec<_> =
         (0..20).map(|nth| credential(&format!("n{nth:02}"), Role::User, "00")).collect();

@@ -41,7 +41,7 @@ async fn logged(fleet: &Fleet) -> (u64, usize) {
 }
 
 #[tokio::test]
-async fn the_event_log_keeps_to_its_bytes_whatever_trims_it_besides() {
+async fn event_log_stays_in_its_byte_budget_despite_other_trimming() {
     let fleet = small_log().await;
     let is_in_budget = async || {
         let (bytes, _) = logged(&fleet).await;

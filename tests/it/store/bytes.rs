@@ -40,7 +40,7 @@ async fn a_result_may_be_any_json_and_null_is_one() {
 
         fleet.report(&held, Outcome::Completed { result: Some(json(text)) }).await.unwrap();
 
-        // Space around a value belongs to whatever carried it.
+        // Space around a value belongs to the message that carried it.
         assert_eq!(fleet.task(held.task.id).await.result.unwrap().get(), text.trim());
     }
     fleet.finish().await;

@@ -16,7 +16,7 @@ async fn child(fleet: &Fleet, parent: &Task, on_parent_cancel: OnParentCancel) -
 }
 
 #[tokio::test]
-async fn children_end_with_a_cancelled_parent_if_they_said_so() {
+async fn cancelled_parent_cancels_only_children_set_to_follow_it() {
     let fleet = Fleet::start().await;
     let parent = fleet.submit("deploy").await;
     let goes_on = child(&fleet, &parent, OnParentCancel::Continue).await;

@@ -36,7 +36,7 @@ fn told(fleet: &Fleet, change: impl FnOnce(&mut Settings)) -> Engine {
     fleet.engine_with(settings)
 }
 
-/// An engine for which the group is gone, and asks nobody in its place.
+/// An engine whose settings lack the group, and name no other in its place.
 fn without_group(fleet: &Fleet) -> Engine {
     told(fleet, |settings| {
         settings.approvals.groups.clear();
@@ -154,12 +154,12 @@ async fn the_terms_of_a_rule_begin_anew_with_their_first_level() {
     let (id, people) = (fleet.submit("deploy").await.approval.unwrap(), &fleet.people);
     let engine = told(&fleet, |settings| {
         settings.approvals.groups.clear();
-        let everybody = Level { roles: vec![], groups: vec![], expires_after_ms: 5_000 };
+        let open_level = Level { roles: vec![], groups: vec![], expires_after_ms: 5_000 };
         settings.approvals.rules[1].terms = TermsSetting {
             roles: vec![Role::Admin],
             expires_after_ms: Some(10_000),
             on_expiry: Some(OnExpiry::Escalate),
-            escalate_to: vec![everybody],
+            escalate_to: vec![open_level],
             ..TermsSetting::default()
         };
     });
@@ -170,7 +170,7 @@ async fn the_terms_of_a_rule_begin_anew_with_their_first_level() {
     assert_eq!((after.terms.levels.len(), after.terms.remind_every_ms), (2, None));
     assert!(after.expires_at.unwrap() >= after.requested_at + 10_000);
     fleet.advance(std::time::Duration::from_secs(11));
-    assert_eq!(engine.lapse().await.unwrap().moved, 1);
+    assert_eq!(engine.expire().await.unwrap().moved, 1);
     assert_eq!(engine.approval(id).await.unwrap().0.level, 1);
     let decided = engine.decide(&people.bob, id, Decision::approve(None)).await.unwrap();
     assert_eq!(decided.0.status, ApprovalStatus::Approved);

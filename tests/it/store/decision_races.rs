@@ -1,4 +1,5 @@
-//! Whatever happens at the same time: no agent gets what nobody said yes to, and no approval is decided twice.
+//! Calls that race in any order: no agent gets a task that no approver approved, and no approval is
+//! decided twice.
 //!
 //! Submissions, changes, decisions, expiries, cancellations and claims meet at random. The seed is printed;
 //! ORCHESTRATOR_SEED runs a round again.
@@ -20,7 +21,7 @@ const ROUNDS: usize = 120;
 const AT_ONCE: usize = 6;
 const MOST_OPEN: usize = 6;
 
-/// One thing that somebody does, drawn before its round begins.
+/// One action of a caller, drawn before its round begins.
 #[derive(Clone, Debug)]
 enum Act {
     Submit,
@@ -28,7 +29,7 @@ enum Act {
     Cancel,
     Requeue,
     Claim { then: u8 },
-    Lapse,
+    Expire,
 }
 
 struct Scene {
@@ -92,14 +93,14 @@ impl Scene {
                 }
                 return Some(held);
             }
-            Act::Lapse => drop(engine.lapse().await.unwrap()),
+            Act::Expire => drop(engine.expire().await.unwrap()),
             Act::Submit => {}
         }
         None
     }
 }
 
-/// An agent got it: somebody said yes to exactly this, or it asked to hear a no.
+/// An agent got it: an approver approved exactly this, or the agent asked to hear of a rejection.
 fn check_cleared(task: &Task) {
     let approval = task.asked.as_ref().expect("a deployment has an approval");
     let (action, hears_a_no) = match &approval.asked {
@@ -122,7 +123,7 @@ fn draw(random: &mut fastrand::Rng) -> Act {
         12 => Act::Cancel,
         13 => Act::Requeue,
         14..18 => Act::Claim { then: random.u8(..6) },
-        _ => Act::Lapse,
+        _ => Act::Expire,
     }
 }
 

@@ -71,7 +71,7 @@ async fn a_quorum_needs_as_many_different_humans_as_it_says() {
 }
 
 #[tokio::test]
-async fn one_no_is_enough_whatever_the_quorum() {
+async fn one_rejection_ends_an_approval_despite_its_quorum() {
     let fleet = under(TermsSetting { quorum: Some(3), ..TermsSetting::default() }).await;
     let approval = fleet.submit("deploy").await.approval.unwrap();
     fleet.approve(approval).await.unwrap();
@@ -101,7 +101,7 @@ async fn only_those_who_are_asked_may_decide() {
 }
 
 #[tokio::test]
-async fn an_approver_may_change_what_will_run_and_everybody_sees_both() {
+async fn approver_can_edit_the_payload_and_the_agent_sees_both_versions() {
     let fleet = Fleet::start().await;
     let submitted = r#"{"environment": "production", "replicas": 40}"#;
     let task = fleet.submit_with("deploy", |new| new.payload = json(submitted)).await;
@@ -141,7 +141,7 @@ async fn a_yes_counts_only_for_what_its_sender_saw() {
     let (changed, _) =
         engine.decide(&people.bob, seen.id, edit(r#"{"x":1}"#, &seen.digest)).await.unwrap();
 
-    // Dora said yes to something else; bob wrote it, so his yes counts.
+    // Dora approved something else; bob wrote this payload, so the approval of bob counts.
     assert_eq!(changed.votes.iter().map(|vote| vote.by.as_str()).collect::<Vec<_>>(), ["user:bob"]);
     for digest in [None, Some(seen.digest.clone())] {
         for decision in [Decision::approve(None), Decision::reject(None)] {
@@ -157,7 +157,7 @@ async fn a_yes_counts_only_for_what_its_sender_saw() {
 }
 
 #[tokio::test]
-async fn with_four_eyes_somebody_else_must_say_yes_to_what_an_approver_wrote() {
+async fn four_eyes_requires_another_approver_for_an_edited_payload() {
     let fleet = under(TermsSetting { four_eyes: true, ..TermsSetting::default() }).await;
     let task = fleet.submit("deploy").await;
     let asked = fleet.approval_of(task.id).await;
@@ -191,7 +191,7 @@ async fn silence_goes_up_level_by_level_and_at_the_top_means_no() {
     let (first, second) = (fleet.submit("deploy").await, fleet.submit("deploy").await);
     fleet.advance(HOUR);
 
-    assert_eq!(fleet.engine.lapse().await.unwrap().moved, 2);
+    assert_eq!(fleet.engine.expire().await.unwrap().moved, 2);
 
     let asked = fleet.approval_of(first.id).await;
     assert_eq!((asked.status, asked.level), (ApprovalStatus::Pending, 1));
@@ -200,7 +200,7 @@ async fn silence_goes_up_level_by_level_and_at_the_top_means_no() {
     // Now bob is asked too.
     fleet.approve(asked.id).await.unwrap();
     fleet.advance(2 * HOUR);
-    fleet.engine.lapse().await.unwrap();
+    fleet.engine.expire().await.unwrap();
     let task = fleet.task(second.id).await;
     assert_eq!(
         (task.state, task.error.as_deref()),
@@ -222,14 +222,14 @@ async fn those_who_are_asked_are_reminded_until_they_decide() {
 
     for _ in 0..3 {
         fleet.advance(Duration::from_secs(600));
-        fleet.engine.lapse().await.unwrap();
-        fleet.engine.lapse().await.unwrap();
+        fleet.engine.expire().await.unwrap();
+        fleet.engine.expire().await.unwrap();
     }
 
     assert_eq!(reminders().await, 3);
     fleet.approve(task.approval.unwrap()).await.unwrap();
     fleet.advance(HOUR);
-    fleet.engine.lapse().await.unwrap();
+    fleet.engine.expire().await.unwrap();
     assert_eq!(reminders().await, 3);
     fleet.finish().await;
 }

@@ -1,4 +1,4 @@
-//! The doctor finds whatever does not fit together, and names it.
+//! The doctor finds every inconsistency, and names it.
 
 use orchestrator::domain::ids::TaskId;
 use orchestrator::engine::Finding;
@@ -150,7 +150,7 @@ async fn a_task_that_went_on_without_a_yes_is_found() {
 }
 
 #[tokio::test]
-async fn a_blocked_task_that_nobody_can_approve_is_found_and_so_is_its_request() {
+async fn doctor_finds_a_blocked_task_and_approval_whose_link_is_lost() {
     let ward = Ward::open().await;
     let (id, approval) = (ward.blocked.id.to_string(), ward.blocked.approval.unwrap().to_string());
 
@@ -192,7 +192,7 @@ async fn a_key_that_has_no_place_or_is_of_another_kind_is_found() {
     assert!(findings.iter().any(is_it), "{findings:#?}");
     let others = findings.iter().filter(|found| !is_it(found));
     assert!(
-        others.clone().all(|found| found.what.starts_with("cannot be examined in full")),
+        others.clone().all(|found| found.what.starts_with("cannot be checked in full")),
         "{findings:#?}"
     );
     ward.fleet.discard();

@@ -17,7 +17,7 @@ fn id_of(event: &Value) -> EventId {
 }
 
 #[tokio::test]
-async fn a_redis_subscriber_hears_of_a_completed_task_with_every_field_of_the_contract() {
+async fn redis_subscriber_gets_completed_task_event_with_every_field() {
     let fleet = Fleet::build().without_approvals().start().await;
     let mut subscriber = fleet.redis.subscribe("orchestrator:events:task.completed").await;
     let task = fleet.submit_with("faq", |new| {
@@ -120,7 +120,7 @@ async fn every_transition_of_a_life_is_one_event_in_order() {
 }
 
 #[tokio::test]
-async fn an_event_from_outside_is_marked_as_such_whatever_it_says_of_itself() {
+async fn published_event_is_marked_external_despite_its_metadata() {
     let fleet = Fleet::start().await;
     let task = fleet.submit("faq").await.id;
     let event = NewEvent {
@@ -147,7 +147,7 @@ async fn an_event_from_outside_is_marked_as_such_whatever_it_says_of_itself() {
 }
 
 #[tokio::test]
-async fn nobody_but_an_admin_publishes_in_another_ones_name() {
+async fn only_admins_publish_under_another_source_name() {
     let fleet = Fleet::start().await;
     let named =
         |name: &str| NewEvent { source_agent: Some(name.to_owned()), ..new_event("pr.merged") };
@@ -178,7 +178,7 @@ async fn the_log_is_cut_to_about_what_the_settings_say() {
 }
 
 #[tokio::test]
-async fn an_agent_comes_online_with_its_first_session_and_goes_offline_with_its_last() {
+async fn agent_is_online_from_its_first_to_its_last_session() {
     let fleet = Fleet::start().await;
 
     fleet.claim("ops_agent", 1).await;

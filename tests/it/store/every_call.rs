@@ -1,5 +1,6 @@
-//! Execute, then fall silent: for every script of the store, one answer is cut off and one comes too late. Whoever
-//! calls again, as clients and duties do, finds everything done, and done once.
+//! Execute, then fall silent: for every script of the store, one answer is cut off and one comes
+//! too late. A caller that calls again, as clients and duties do, finds everything done, and done
+//! once.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::principal::Role;
 use orchestrator::domain::task::{Claimed, NewTask, OnParentCancel, Outcome, Start, Task};
-use orchestrator::engine::{Error, Round, StatusChange, Target};
+use orchestrator::engine::{BackgroundCheck, Error, StatusChange, Target};
 use orchestrator::store::script::{self, Script};
 
 use crate::harness::{
@@ -79,7 +80,7 @@ impl Story {
         end: (State, usize),
         call: impl AsyncFn() -> Result<T, Error>,
     ) {
-        // Whoever calls again by hand may be told that it is done already: that is an answer too.
+        // A caller that repeats by hand may learn that it is done already: also an answer.
         let _ = self.call(call).await;
         assert_eq!(self.stands(task).await, end, "{}", self.script.name);
     }
@@ -88,7 +89,7 @@ impl Story {
     pub(super) async fn tell(&self) {
         let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
         match self.script.name {
-            "submit" | "route" | "promote" | "lapse" | "deadlines" | "prune" => {
+            "submit" | "route" | "promote" | "expire" | "deadlines" | "prune" => {
                 self.tell_of_waiting().await
             }
             "claim" | "give_back" | "take" | "ask" | "extend" | "complete" | "fail" | "release"
@@ -204,10 +205,10 @@ impl Story {
                 self.sweep(async || fleet.engine.promote().await).await;
                 assert_eq!(self.stands(&task).await, (State::Pending, 2));
             }
-            "lapse" => {
+            "expire" => {
                 let task = fleet.submit("deploy").await;
                 fleet.advance(DAY);
-                self.sweep(async || fleet.engine.lapse().await).await;
+                self.sweep(async || fleet.engine.expire().await).await;
                 // Its time to finish had passed before, which its end says too.
                 assert_eq!(self.stands(&task).await, (State::Cancelled, 4));
             }
@@ -328,7 +329,7 @@ impl Story {
                 let stats = self.call(async || fleet.engine.stats().await).await.unwrap();
                 assert!(stats.by_status.contains(&(State::Pending, 1)), "{stats:?}");
             }
-            "examine" | "examine_approvals" | "examine_children" | "examine_agents" | "count"
+            "doctor_tasks" | "doctor_approvals" | "doctor_children" | "doctor_agents" | "count"
             | "open_at" => {
                 fleet.claim_one().await;
                 fleet.submit("deploy").await;
@@ -345,13 +346,13 @@ impl Story {
                 );
             }
             "probe" => self.tell_of_readiness().await,
-            "examiner" => {
-                let round = tokio::sync::Mutex::new(Round::default());
-                let examine =
-                    async || fleet.engine.examine_on("one", &mut *round.lock().await).await;
-                self.call(examine).await.unwrap();
-                while fleet.store.rounds().await.unwrap().rounds == 0 {
-                    examine().await.unwrap();
+            "doctor_turn" => {
+                let background = tokio::sync::Mutex::new(BackgroundCheck::default());
+                let check =
+                    async || fleet.engine.check_on("one", &mut *background.lock().await).await;
+                self.call(check).await.unwrap();
+                while fleet.store.doctor_stats().await.unwrap().checks == 0 {
+                    check().await.unwrap();
                 }
             }
             "bridge" => {

@@ -1,5 +1,5 @@
-//! For every script of the store: whatever error Redis answers at whichever call, whatever stands in the way
-//! of a write, and whatever the user may not do, all of it happens or nothing.
+//! For every script of the store: with any error of Redis at any call, any obstacle to a write, and
+//! any permission that the user lacks, all of it happens or nothing.
 //!
 //! The call of a script is caught on its way to Redis, and tried on the state that it would have met. The errors
 //! are Redis's own (a key of another type, a command or key that the user may not touch) and, at each call before

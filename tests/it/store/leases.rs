@@ -35,7 +35,7 @@ async fn a_late_agent_cannot_complete_a_task_that_was_taken_back() {
 }
 
 #[tokio::test]
-async fn an_agent_that_comes_back_before_anybody_noticed_may_complete() {
+async fn agent_may_complete_past_its_lease_until_the_task_is_taken_back() {
     let fleet = Fleet::start().await;
     fleet.submit("faq").await;
     let held = fleet.claim_one().await;
@@ -65,7 +65,7 @@ async fn a_lease_that_has_not_ended_is_left_alone_and_one_that_has_goes_back_in_
 }
 
 #[tokio::test]
-async fn a_task_that_loses_every_agent_is_failed_past_the_cap_and_requeue_starts_over() {
+async fn task_losing_too_many_leases_fails_and_retry_starts_over() {
     let fleet = Fleet::start().await;
     let id = fleet.submit("faq").await.id;
     for lost in 1..=3 {
@@ -116,7 +116,7 @@ async fn requeue_forgets_failures_result_and_progress_of_the_life_before() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_outlives_its_timeout_counts_as_a_failure_however_often_it_is_extended() {
+async fn attempt_past_its_timeout_counts_as_failure_despite_extensions() {
     let fleet = Fleet::start().await;
     let id = fleet
         .submit_with("faq", |new| (new.timeout_ms, new.max_retries) = (Some(40_000), 1))
@@ -282,7 +282,7 @@ async fn a_caller_that_takes_a_task_by_patch_is_the_only_one_who_may_end_it_so()
 }
 
 #[tokio::test]
-async fn nobody_jumps_over_a_lease_or_a_gate_by_patch_and_failed_is_final_there() {
+async fn status_change_cannot_skip_lease_or_approval_and_failed_is_final() {
     let fleet = Fleet::start().await;
     let (engine, alice) = (&fleet.engine, &fleet.people.alice);
     let gated = fleet.submit("deploy").await.id;

@@ -137,7 +137,7 @@ async fn every_filter_shows_exactly_what_it_names() {
 }
 
 #[tokio::test]
-async fn children_are_found_in_whichever_partition_their_idempotency_key_puts_them() {
+async fn parent_filter_finds_children_in_any_partition_with_or_without_key() {
     let fleet = Fleet::build().partitions(4).start().await;
     let parent = fleet.submit("faq").await.id;
     let mut children = BTreeSet::new();

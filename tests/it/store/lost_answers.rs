@@ -82,7 +82,7 @@ async fn an_outcome_counts_once() {
 }
 
 #[tokio::test]
-async fn a_decision_is_the_deciders_own_and_not_somebody_elses() {
+async fn decision_with_a_lost_answer_succeeds_once_for_its_approver() {
     for (decision, status, state) in [
         (Decision::approve(None), ApprovalStatus::Approved, State::Pending),
         (Decision::reject(None), ApprovalStatus::Rejected, State::Cancelled),
@@ -144,7 +144,7 @@ async fn tasks_whose_claim_was_not_answered_go_back_and_are_not_counted() {
     fleet.route().await;
     lose(&fleet);
 
-    // Sent again, the claim leases the other task; the first is nobody's.
+    // Sent again, the claim leases the other task; no agent knows of the first lease.
     let held = fleet.claim("faq_agent", 1).await.pop().unwrap();
     let orphan = fleet.claim_when_back().await;
 
@@ -224,7 +224,7 @@ async fn tasks_of_a_claim_go_back_after_an_outage_within_their_lease() {
     proxy.arm(Some(digest_of("claim")), Fate::AnswerCut);
     let url = fleet.redis.url().to_owned();
 
-    // The answer is cut, and from then on nobody is there.
+    // The answer is cut, and from then on no store is there.
     proxy.lead_new_connections_to("redis+unix:///nonexistent");
     let lost = fleet.engine.claim(&fleet.people.agent, fleet.ask_for("faq_agent", 1)).await;
     assert!(lost.is_err(), "{lost:?}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use orchestrator::domain::ids::Partition;
 use orchestrator::domain::lifecycle::State;
-use orchestrator::engine::{Error, EventFilter, Feed, Heard};
+use orchestrator::engine::{Error, EventFilter, Feed, FeedItem};
 use reqwest::Method;
 
 use crate::harness::{Fleet, Site, assert_refused, eventually, new_task, within};
@@ -28,7 +28,7 @@ async fn a_store_that_lost_everything_is_reported_once_and_made_anew() {
     fleet.store.notice().await.unwrap();
 
     assert_eq!(fleet.store.losses(), 1);
-    assert_eq!(layout(&fleet, "version").await.as_deref(), Some("4"));
+    assert_eq!(layout(&fleet, "version").await.as_deref(), Some("5"));
     assert_ne!(layout(&fleet, "id").await.unwrap(), before);
     fleet.submit("faq").await;
     fleet.complete(&fleet.claim_one().await).await.unwrap();
@@ -36,7 +36,7 @@ async fn a_store_that_lost_everything_is_reported_once_and_made_anew() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_made_anew_by_somebody_else_is_reported_too() {
+async fn store_with_another_id_is_reported_once_as_a_loss() {
     let fleet = Fleet::start().await;
     fleet.redis.ask::<i64>(&["HSET", LAYOUT, "id", "another"]).await;
 
@@ -105,12 +105,12 @@ async fn restore_after<T>(fleet: &Fleet, work: impl Future<Output = T>) -> T {
 }
 
 /// What the feed says next, of the types that it wants.
-async fn next(feed: &mut Feed) -> Heard {
+async fn next(feed: &mut Feed) -> FeedItem {
     within("the feed", feed.next()).await.unwrap()
 }
 
 #[tokio::test]
-async fn an_event_log_that_went_back_is_reported_and_a_reader_that_was_ahead_is_told_of_a_gap() {
+async fn rolled_back_event_log_is_reported_and_reader_ahead_gets_a_gap() {
     let fleet = Fleet::start().await;
     fleet.submit("faq").await;
     let filter =
@@ -122,7 +122,9 @@ async fn an_event_log_that_went_back_is_reported_and_a_reader_that_was_ahead_is_
         fleet.advance(HOUR);
         fleet.submit("faq").await;
         fleet.store.notice().await.unwrap();
-        let Heard::Event(_, ahead) = next(&mut feed).await else { panic!("an event was to come") };
+        let FeedItem::Event(_, ahead) = next(&mut feed).await else {
+            panic!("an event was to come")
+        };
         ahead
     })
     .await;
@@ -132,12 +134,12 @@ async fn an_event_log_that_went_back_is_reported_and_a_reader_that_was_ahead_is_
     let later = fleet.another_engine().await;
     later.submit(&fleet.people.alice, vec![new_task("faq")]).await.unwrap();
 
-    assert!(matches!(heard, Heard::Gap(_)), "{heard:?}");
-    assert!(matches!(next(&mut feed).await, Heard::Event(..)));
+    assert!(matches!(heard, FeedItem::Gap(_)), "{heard:?}");
+    assert!(matches!(next(&mut feed).await, FeedItem::Event(..)));
     fleet.store.notice().await.unwrap();
     assert_eq!(fleet.store.losses(), 1);
     let mut resumed = later.feed(filter, Some(&ahead.to_string())).await.unwrap();
-    assert!(matches!(next(&mut resumed).await, Heard::Gap(_)));
+    assert!(matches!(next(&mut resumed).await, FeedItem::Gap(_)));
     fleet.finish().await;
 }
 
@@ -163,9 +165,9 @@ async fn a_bridge_whose_cursor_is_ahead_of_the_log_is_not_deaf() {
 }
 
 #[tokio::test]
-async fn the_connection_of_the_doorbells_is_tried_when_it_is_quiet() {
+async fn the_connection_of_the_notifications_is_tried_when_it_is_quiet() {
     let fleet = Fleet::start().await;
-    let _bell = fleet.engine.router_bell();
+    let _wake = fleet.engine.router_wake();
 
     eventually("a subscriber was asked whether it lives", async || {
         let clients: String = fleet.redis.ask(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;

@@ -7,7 +7,7 @@ use orchestrator::domain::audit::Credential;
 use orchestrator::domain::ids::Partition;
 use orchestrator::domain::principal::Role;
 use orchestrator::domain::task::{NewTask, Start};
-use orchestrator::engine::{GroupBy, Round, StatusChange, Target};
+use orchestrator::engine::{BackgroundCheck, GroupBy, StatusChange, Target};
 use orchestrator::store::script;
 
 use crate::harness::{Costs, Fleet, Meter, idempotency, name, new_event, new_task};
@@ -60,13 +60,13 @@ async fn live(fleet: &Fleet) {
     engine.sla_report(None, None, GroupBy { agent: true, ..GroupBy::default() }).await.unwrap();
     fleet.redis.ask::<i64>(&["HINCRBY", "orchestrator:{0}:open", "P2", "7"]).await;
     engine.repair().await.unwrap();
-    let mut round = Round::default();
-    engine.examine_on("one", &mut round).await.unwrap();
+    let mut background = BackgroundCheck::default();
+    engine.check_on("one", &mut background).await.unwrap();
     fleet.advance(8 * DAY);
     for _ in 0..3 {
         engine.promote().await.unwrap();
         engine.deadlines().await.unwrap();
-        engine.lapse().await.unwrap();
+        engine.expire().await.unwrap();
         engine.reap().await.unwrap();
         engine.prune().await.unwrap();
     }
@@ -98,7 +98,7 @@ async fn no_call_of_a_script_costs_more_among_twenty_thousand_names() {
     // The probe of a start touches no name that a client chooses, and was called before.
     let scripts = script::ALL.iter().map(|one| one.name).filter(|one| *one != "probe");
     let unmet: Vec<_> = scripts.filter(|one| !dear.contains_key(one)).collect();
-    assert!(unmet.is_empty(), "nobody called {unmet:?}");
+    assert!(unmet.is_empty(), "no request calls {unmet:?}");
     for (script, cost) in &dear {
         // About a hundred agents come at a time, more or fewer by chance.
         let most = cheap[script] * 3 / 2 + 50;

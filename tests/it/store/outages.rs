@@ -49,7 +49,7 @@ async fn work_goes_on_after_redis_was_killed_and_started_again() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_is_said_to_be_and_refuses_within_bounded_time() {
+async fn absent_redis_makes_the_process_unready_and_calls_fail_in_time() {
     let mut fleet = Fleet::build().durable().start().await;
     let id = fleet.submit("faq").await.id;
     fleet.redis.stop().await;

@@ -77,7 +77,7 @@ async fn another_number_of_slices_is_refused() {
 }
 
 #[tokio::test]
-async fn a_keyspace_of_another_version_is_refused_by_a_process_that_says_both_versions() {
+async fn keyspace_of_another_version_is_refused_naming_both_versions() {
     let fleet = Fleet::start().await;
     let id = fleet.submit("faq").await.id;
     let program = Program::over(fleet.redis.url());
@@ -95,7 +95,7 @@ async fn a_keyspace_of_another_version_is_refused_by_a_process_that_says_both_ve
 
     fleet.redis.ask::<i64>(&["HSET", LAYOUT, "version", &ours]).await;
     assert_eq!(program.run(&["doctor"]).await.0, 0);
-    // Whoever had noticed goes on by itself.
+    // A process that noticed the other version goes on by itself.
     eventually("the store is ours again", async || fleet.engine.route().await).await;
     fleet.complete(&fleet.claim_one().await).await.unwrap();
     assert_eq!(fleet.state_of(id).await, State::Completed);
@@ -103,7 +103,7 @@ async fn a_keyspace_of_another_version_is_refused_by_a_process_that_says_both_ve
 }
 
 #[tokio::test]
-async fn an_id_of_a_slice_that_there_is_not_is_unknown_whatever_is_asked_of_it() {
+async fn id_of_a_missing_partition_is_unknown_to_every_call() {
     let fleet = Fleet::start().await;
     let (engine, alice, id) = (&fleet.engine, &fleet.people.alice, TaskId::new(Partition(7)));
 

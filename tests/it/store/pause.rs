@@ -51,12 +51,12 @@ async fn resuming_wakes_the_claims_that_wait() {
 }
 
 #[tokio::test]
-async fn an_agent_that_nobody_knows_cannot_be_paused() {
+async fn unknown_agent_cannot_be_paused() {
     let fleet = Fleet::start().await;
 
-    let refused = fleet.engine.pause(&fleet.people.alice, &name("nobody")).await;
+    let refused = fleet.engine.pause(&fleet.people.alice, &name("unknown_agent")).await;
 
-    assert_refused!(refused, Error::UnknownAgent { agent, known } if agent.as_str() == "nobody" && known.len() == 3);
+    assert_refused!(refused, Error::UnknownAgent { agent, known } if agent.as_str() == "unknown_agent" && known.len() == 3);
     fleet.finish().await;
 }
 

@@ -226,7 +226,7 @@ async fn with_four_eyes_no_person_approves_what_it_wrote_in_any_call() {
 }
 
 #[tokio::test]
-async fn the_author_of_a_payload_stays_its_author_whoever_puts_it_back() {
+async fn payload_stays_its_authors_when_another_approver_restores_it() {
     let fleet = under(strict(1)).await;
     let (alice, ops) = (caller("user:alice"), caller("key:ops"));
     let (bob, carol) = (&fleet.people.bob, &fleet.people.carol);
@@ -237,7 +237,7 @@ async fn the_author_of_a_payload_stays_its_author_whoever_puts_it_back() {
     edit(&fleet, &alice, approval, r#"{"n":1,"m":[2]}"#).await;
     edit(&fleet, bob, approval, r#"{"n":2}"#).await;
     assert_refused!(approve(&fleet, bob, approval).await, Error::OwnContent(_));
-    // But it is hers again, in whatever spelling carol puts it back.
+    // But it is hers again when carol restores it, also in another spelling.
     edit(&fleet, carol, approval, r#"{ "m": [2], "n": 1 }"#).await;
     for author in [&alice, &ops, carol] {
         assert_refused!(approve(&fleet, author, approval).await, Error::OwnContent(_));

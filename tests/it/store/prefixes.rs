@@ -68,7 +68,7 @@ async fn two_deployments_in_one_redis_do_not_hear_each_other() {
     }
     let keys: Vec<String> = fleet.redis.ask(&["KEYS", "*"]).await;
     let channels: Vec<String> = fleet.redis.ask(&["PUBSUB", "CHANNELS", "*"]).await;
-    assert!(channels.iter().any(|channel| channel.contains(":bell:")), "{channels:?}");
+    assert!(channels.iter().any(|channel| channel.contains(":wake:")), "{channels:?}");
     for key in keys.into_iter().chain(channels) {
         let prefixes = ["orchestrator:{0}:", "neighbour:{0}:", "neighbour:{1}:"];
         let is_layout = ["orchestrator:layout", "neighbour:layout"].contains(&key.as_str());

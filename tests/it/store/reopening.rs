@@ -23,7 +23,7 @@ const ENDS: [(&str, Option<Role>); 9] = [
     ("an admin fails what it claimed", Some(Role::Admin)),
     ("an approver rejects", Some(Role::Approver)),
     ("an admin rejects", Some(Role::Admin)),
-    ("nobody decides", None),
+    ("the approval expires", None),
     ("a rule for deadlines cancels", None),
 ];
 
@@ -41,9 +41,9 @@ async fn end(fleet: &Fleet, how: &str, task: &Task) {
         "an admin cancels" => drop(engine.cancel(&people.alice, task.id, None).await.unwrap()),
         "an approver rejects" => rejects(&people.bob).await,
         "an admin rejects" => rejects(chief).await,
-        "nobody decides" => {
+        "the approval expires" => {
             fleet.advance(DAY + DAY);
-            engine.lapse().await.unwrap();
+            engine.expire().await.unwrap();
         }
         "a rule for deadlines cancels" => {
             fleet.advance(DAY);
@@ -193,7 +193,7 @@ async fn the_answer_to_a_question_serves_the_run_in_which_it_was_asked() {
 }
 
 #[tokio::test]
-async fn an_agent_that_asks_again_and_again_must_wait_longer_each_time_and_is_stopped() {
+async fn agent_asking_repeatedly_waits_longer_and_is_finally_stopped() {
     let fleet = Fleet::build().settings(|settings| settings.approvals.max_asks = 6);
     let fleet = fleet.start().await;
     let task = fleet.submit("faq").await;

@@ -1,15 +1,15 @@
-//! `orchestrator doctor --repair`: what is broken is mended, and the task finishes its life.
+//! `orchestrator doctor --repair`: what is broken is repaired, and the task finishes its life.
 
 use orchestrator::domain::ids::{ApprovalId, Partition, TaskId};
 use orchestrator::domain::lifecycle::State;
-use orchestrator::engine::Remedy;
+use orchestrator::engine::Repair;
 
 use super::ward::{Ward, key};
 use crate::harness::{Fleet, assert_refused};
 use orchestrator::engine::Error;
 
 /// One entry is deleted from, or put wrong in, each index in turn; the command may name `{…}` of the ward.
-async fn is_mended_and_ends_well(damage: &[&str], what: &str) {
+async fn is_repaired_and_ends_well(damage: &[&str], what: &str) {
     let ward = Ward::open().await;
     let stray = TaskId::new(Partition(0));
     let names = [
@@ -31,7 +31,7 @@ async fn is_mended_and_ends_well(damage: &[&str], what: &str) {
     let words: Vec<_> = damage.iter().map(|word| fill(word)).collect();
     ward.redis(&words.iter().map(String::as_str).collect::<Vec<_>>()).await;
 
-    ward.is_mended(&fill(what)).await;
+    ward.is_repaired(&fill(what)).await;
     ward.ends_well().await;
 }
 
@@ -40,7 +40,7 @@ macro_rules! damages {
         $(
             #[tokio::test]
             async fn $name() {
-                is_mended_and_ends_well(&$damage, $what).await;
+                is_repaired_and_ends_well(&$damage, $what).await;
             }
         )*
     };
@@ -112,14 +112,14 @@ async fn an_approval_whose_task_is_gone_is_removed() {
     .await;
     ward.redis(&["ZADD", &key("approvals:pending"), "1", &approval.to_string()]).await;
 
-    ward.is_mended("which is gone").await;
+    ward.is_repaired("which is gone").await;
 
     assert_eq!(ward.fleet.redis.ask::<i64>(&["EXISTS", &hash]).await, 0);
     ward.ends_well().await;
 }
 
 #[tokio::test]
-async fn a_task_whose_payload_is_lost_fails_and_nobody_gets_it() {
+async fn task_with_a_lost_payload_fails_and_reaches_no_agent() {
     let ward = Ward::open().await;
     let lost =
         [ward.blocked.id, ward.scheduled, ward.pending, ward.assigned, ward.held, ward.approved.id];
@@ -127,7 +127,7 @@ async fn a_task_whose_payload_is_lost_fails_and_nobody_gets_it() {
         ward.redis(&["HDEL", &key("specs"), &id.to_string()]).await;
     }
 
-    ward.is_mended("has no spec").await;
+    ward.is_repaired("has no spec").await;
 
     for id in lost {
         let task = ward.fleet.task(id).await;
@@ -142,7 +142,7 @@ async fn a_task_whose_payload_is_lost_fails_and_nobody_gets_it() {
 }
 
 #[tokio::test]
-async fn an_agent_is_given_no_task_without_its_payload_even_before_the_doctor_comes() {
+async fn agent_gets_no_task_without_payload_even_before_the_doctor_runs() {
     let ward = Ward::open().await;
     ward.redis(&["HDEL", &key("specs"), &ward.assigned.to_string()]).await;
 
@@ -161,7 +161,7 @@ async fn an_agent_is_given_no_task_without_its_payload_even_before_the_doctor_co
 }
 
 #[tokio::test]
-async fn what_cannot_be_mended_is_said_and_holds_up_nobody() {
+async fn unrepairable_findings_are_reported_and_hold_up_no_agent() {
     let ward = Ward::open().await;
     ward.redis(&["HSET", &key("records"), &ward.pending.to_string(), "nonsense"]).await;
     ward.redis(&["HDEL", &key("specs"), &ward.completed.to_string()]).await;
@@ -171,7 +171,7 @@ async fn what_cannot_be_mended_is_said_and_holds_up_nobody() {
 
     let left = |what: &str| {
         let is_it = |found: &&orchestrator::engine::Finding| found.what.contains(what);
-        matches!(again.iter().find(is_it).unwrap().remedy, Some(Remedy::Left(_)))
+        matches!(again.iter().find(is_it).unwrap().repair, Some(Repair::Impossible(_)))
     };
     assert!(left("has a record that cannot be read") && left("has no spec"), "{again:#?}");
     assert_eq!(again.len(), 2, "{findings:#?} {again:#?}");

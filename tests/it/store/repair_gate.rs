@@ -26,7 +26,7 @@ async fn a_blocked_task_whose_request_is_lost_is_asked_about_again() {
     ward.redis(&["ZREM", &key("approvals:pending"), &approval.to_string()]).await;
     ward.redis(&["DEL", &key(&format!("approval:{approval}"))]).await;
 
-    ward.is_mended("which is not its own").await;
+    ward.is_repaired("which is not its own").await;
 
     waits_for_a_human(ward, id).await;
 }
@@ -37,7 +37,7 @@ async fn a_blocked_task_that_names_no_request_is_asked_about() {
     let id = ward.blocked.id;
     ward.fleet.redis.edit_record(id, APPROVAL, "-").await;
 
-    ward.is_mended("is blocked without an approval").await;
+    ward.is_repaired("is blocked without an approval").await;
 
     waits_for_a_human(ward, id).await;
 }
@@ -49,7 +49,7 @@ async fn a_task_whose_approval_is_lost_waits_for_a_new_one() {
     ward.redis(&["ZREM", &key("approvals:approved"), &approval.to_string()]).await;
     ward.redis(&["DEL", &key(&format!("approval:{approval}"))]).await;
 
-    ward.is_mended("which is not its own").await;
+    ward.is_repaired("which is not its own").await;
 
     waits_for_a_human(ward, id).await;
 }
@@ -61,7 +61,7 @@ async fn a_task_at_work_whose_approval_is_lost_is_taken_from_its_agent() {
     let held = ward.fleet.claim_one_of("ops_agent").await;
     ward.redis(&["DEL", &key(&format!("approval:{}", ward.approved.approval.unwrap()))]).await;
 
-    ward.is_mended("which is not its own").await;
+    ward.is_repaired("which is not its own").await;
 
     assert!(ward.fleet.complete(&held).await.is_err());
     waits_for_a_human(ward, id).await;
@@ -74,7 +74,7 @@ async fn a_task_that_went_on_without_a_yes_is_put_back() {
         let id = ward.blocked.id;
         ward.fleet.redis.edit_record(id, 0, state).await;
 
-        ward.is_mended("though its approval is pending").await;
+        ward.is_repaired("though its approval is pending").await;
 
         waits_for_a_human(ward, id).await;
     }
@@ -94,7 +94,7 @@ async fn a_blocked_task_that_looks_approved_is_asked_about_again() {
     ])
     .await;
 
-    ward.is_mended("is blocked though its approval is approved").await;
+    ward.is_repaired("is blocked though its approval is approved").await;
 
     waits_for_a_human(ward, id).await;
 }
@@ -106,7 +106,7 @@ async fn an_open_task_that_was_refused_is_cancelled() {
         let approval = ward.approved.approval.unwrap().to_string();
         ward.redis(&["HSET", &key(&format!("approval:{approval}")), "status", status]).await;
 
-        ward.is_mended(&format!("is assigned though its approval is {status}")).await;
+        ward.is_repaired(&format!("is assigned though its approval is {status}")).await;
 
         assert_eq!(ward.fleet.state_of(ward.approved.id).await, State::Cancelled);
         ward.ends_well().await;
@@ -135,7 +135,7 @@ async fn a_request_that_its_task_does_not_wait_for_is_closed() {
     .await;
     ward.redis(&["ZADD", &key("approvals:pending"), "9000000000000", &stray.to_string()]).await;
 
-    ward.is_mended("which does not wait for it").await;
+    ward.is_repaired("which does not wait for it").await;
 
     assert!(ward.fleet.approve(stray).await.is_err());
     assert_eq!(ward.fleet.state_of(ward.blocked.id).await, State::Blocked);

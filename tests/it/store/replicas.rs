@@ -71,7 +71,7 @@ async fn many_callers_share_the_waits_and_each_gets_its_own_answer() {
 }
 
 #[tokio::test]
-async fn a_write_that_the_replica_has_not_is_refused_and_is_there_once_when_repeated() {
+async fn unreplicated_write_is_refused_and_stored_once_when_repeated() {
     let (mut fleet, replica) = replicated(Fleet::build()).await;
     let other = fleet.submit("faq").await.id;
     let held = fleet.claim_one().await;
@@ -84,7 +84,7 @@ async fn a_write_that_the_replica_has_not_is_refused_and_is_there_once_when_repe
     );
     assert_refused!(fleet.try_submit(keyed()).await, Error::NotReplicated { .. });
     assert_refused!(fleet.complete(&held).await, Error::NotReplicated { .. });
-    // What nobody relies on does not wait: reading, routing and leasing go on.
+    // What no caller relies on does not wait: reading, routing and leasing go on.
     assert_eq!(fleet.state_of(other).await, State::Completed);
     fleet.route().await;
     replica.thaw();
@@ -117,7 +117,7 @@ async fn a_repetition_through_another_process_waits_for_what_the_first_one_wrote
 }
 
 #[tokio::test]
-async fn every_write_that_somebody_relies_on_waits_for_the_replica() {
+async fn every_acknowledged_write_waits_for_the_replica() {
     let (mut fleet, replica) = replicated(Fleet::build()).await;
     fleet.submit_many("faq", 4).await;
     let (failing, released) = (fleet.claim_one().await, fleet.claim_one().await);
@@ -157,7 +157,7 @@ async fn every_write_that_somebody_relies_on_waits_for_the_replica() {
 }
 
 #[tokio::test]
-async fn a_wait_whose_connection_is_cut_is_no_acknowledgement_and_the_next_one_works() {
+async fn cut_replica_wait_is_no_acknowledgement_and_the_next_wait_works() {
     let (mut fleet, replica) = replicated(Fleet::build()).await;
     fleet.wait_for_replicas(1, PATIENCE_MS).await;
     fleet.submit("faq").await;
@@ -181,7 +181,7 @@ async fn a_wait_whose_connection_is_cut_is_no_acknowledgement_and_the_next_one_w
 }
 
 #[tokio::test]
-async fn a_client_is_told_that_it_may_repeat_the_request() {
+async fn unreplicated_request_gets_retry_after_and_can_be_repeated() {
     let (mut fleet, replica) = replicated(Fleet::build()).await;
     fleet.wait_for_replicas(1, HASTE_MS).await;
     let site = Site::over(fleet).await;

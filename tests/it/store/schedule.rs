@@ -48,7 +48,7 @@ async fn a_task_starts_at_a_given_time_and_one_in_the_past_means_now() {
 }
 
 #[tokio::test]
-async fn a_task_that_waited_for_its_time_does_not_overtake_those_that_waited_in_the_queue() {
+async fn delayed_task_does_not_overtake_tasks_queued_before_its_start() {
     let fleet = Fleet::start().await;
     let late = fleet.submit_with("faq", |new| new.start = Start::After(10_000)).await.id;
     fleet.advance(seconds(5));
@@ -141,7 +141,7 @@ async fn a_task_is_tried_once_more_than_it_may_be_retried_and_then_failed() {
 }
 
 #[tokio::test]
-async fn a_failure_that_cannot_be_mended_by_trying_again_is_final() {
+async fn a_failure_that_cannot_be_repaired_by_trying_again_is_final() {
     let fleet = Fleet::start().await;
     let id = fleet.submit("faq").await.id;
 

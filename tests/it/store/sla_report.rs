@@ -62,7 +62,7 @@ async fn a_report_counts_ends_promises_and_times() {
 }
 
 #[tokio::test]
-async fn the_wait_for_humans_is_told_apart_from_the_wait_for_agents() {
+async fn human_wait_is_reported_apart_from_agent_wait() {
     for stands in [false, true] {
         let fleet = Fleet::build()
             .settings(|settings| settings.sla.exclude_approval_time = stands)

@@ -56,7 +56,7 @@ async fn a_task_in_danger_is_raised_past_its_equals_wherever_it_waits() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_assigned_is_raised_in_its_subject_and_one_that_an_agent_has_is_not() {
+async fn raise_rule_moves_an_assigned_task_ahead_but_not_a_claimed_one() {
     let fleet =
         with(vec![rule(Threshold::Warning, None, Action::Raise)]).without_approvals().start().await;
     fleet.submit("faq").await;
@@ -159,7 +159,7 @@ async fn a_task_that_an_agent_takes_too_late_is_cancelled_all_the_same() {
 }
 
 #[tokio::test]
-async fn an_approval_that_a_task_in_danger_waits_for_goes_to_its_next_level_and_no_further() {
+async fn endangered_tasks_approval_escalates_one_level_and_no_further() {
     let rules = vec![
         rule(Threshold::Warning, None, Action::Escalate),
         rule(Threshold::Violation, None, Action::Escalate),
@@ -186,7 +186,7 @@ async fn an_approval_that_a_task_in_danger_waits_for_goes_to_its_next_level_and_
 }
 
 #[tokio::test]
-async fn whoever_is_named_is_notified_once_also_if_the_task_ends_first() {
+async fn named_target_is_notified_once_even_if_the_task_ends_first() {
     let fleet = with(vec![rule(Threshold::Violation, None, Action::Notify)]).start().await;
     let (swept, ended) = (submit(&fleet, "bugfix").await.id, submit(&fleet, "faq").await.id);
     let held = fleet.claim_one().await;
@@ -237,7 +237,7 @@ async fn a_rule_holds_only_for_tasks_that_surely_meet_its_condition() {
 }
 
 #[tokio::test]
-async fn what_was_decided_at_the_submission_holds_whatever_the_settings_say_later() {
+async fn sla_rule_of_the_submission_holds_despite_later_settings() {
     let fleet = with(vec![rule(Threshold::Violation, None, Action::Cancel)]).start().await;
     let id = submit(&fleet, "faq").await.id;
     let mut settings = fleet.engine.settings().clone();

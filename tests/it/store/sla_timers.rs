@@ -1,4 +1,5 @@
-//! Deadlines that are near or have passed are announced: each once, in order, by whoever comes first.
+//! Deadlines that are near or have passed are announced: each once, in order, by the first worker
+//! or call that finds it.
 
 use std::time::Duration;
 
@@ -182,7 +183,7 @@ async fn a_task_that_ends_in_time_is_not_spoken_of() {
 }
 
 #[tokio::test]
-async fn what_was_missed_in_an_outage_of_all_workers_is_announced_in_order_and_marked_late() {
+async fn thresholds_missed_in_an_outage_are_announced_in_order_as_late() {
     let fleet = Fleet::start().await;
     let id = fleet.submit_with("faq", |new| new.sla = promise(true)).await.id;
     seconds(&fleet, 3_600);

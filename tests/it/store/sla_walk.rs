@@ -1,5 +1,6 @@
-//! A random walk over tasks with deadlines: whatever happens in whatever order, each threshold that passes while its
-//! clock runs is announced, once, and no other. The seed is printed; ORCHESTRATOR_SEED walks a walk again.
+//! A random walk over tasks with deadlines: under any calls in any order, each threshold that
+//! passes while its clock runs is announced, once, and no other. The seed is printed;
+//! ORCHESTRATOR_SEED walks a walk again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -173,6 +174,6 @@ async fn each_threshold_is_announced_if_it_passed_and_once_on_a_new_walk() {
 }
 
 #[tokio::test]
-async fn each_threshold_is_announced_if_it_passed_and_once_where_clocks_stand_still_for_humans() {
+async fn passed_thresholds_are_announced_once_with_approval_time_excluded() {
     walk(seed(fastrand::u64(..)), true).await;
 }

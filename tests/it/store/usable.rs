@@ -51,10 +51,10 @@ async fn a_primary_that_is_demoted_is_not_ready_until_it_is_primary_again() {
 }
 
 #[tokio::test]
-async fn a_switchover_behind_the_address_is_followed_though_no_connection_was_cut() {
+async fn switchover_behind_the_address_is_followed_without_a_cut() {
     let fleet = Fleet::build().lossy().start().await;
     fleet.submit("faq").await;
-    let bell = fleet.engine.router_bell();
+    let wake = fleet.engine.router_wake();
     fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap();
     let next = fleet.redis.replicate_for_others().await;
     fleet.proxy.as_ref().unwrap().lead_new_connections_to(next.url());
@@ -77,7 +77,7 @@ async fn a_switchover_behind_the_address_is_followed_though_no_connection_was_cu
         if (here, there) == (1, 0) { Ok(()) } else { Err((here, there)) }
     })
     .await;
-    drop(bell);
+    drop(wake);
     fleet.finish().await;
 }
 
@@ -124,7 +124,7 @@ async fn channels_that_are_taken_away_while_we_work_stop_no_call_and_are_counted
     fleet.complete(&fleet.claim_one().await).await.unwrap();
 
     assert_eq!(fleet.state_of(id).await, State::Completed);
-    let refused: u64 = fleet.redis.ask(&["HGET", "orchestrator:{0}:refused", "bells"]).await;
+    let refused: u64 = fleet.redis.ask(&["HGET", "orchestrator:{0}:refused", "wakes"]).await;
     assert!(refused >= 3, "only {refused} notifications were refused");
     assert_eq!(fleet.engine.figures().await.unwrap().refused_notifications, refused);
     is_ready(&fleet.engine, false).await;
@@ -247,10 +247,10 @@ async fn start_with(fleet: &Fleet, rules: &[&str]) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn a_user_that_lacks_a_permission_is_told_at_the_start_what_grants_it() {
+async fn redis_user_lacking_a_permission_fails_start_with_the_acl_line() {
     let fleet = Fleet::build().lesser_user().start().await;
     for (rules, missing) in [
-        (&["resetchannels"][..], "PUBLISH orchestrator:{0}:bell:probe"),
+        (&["resetchannels"][..], "PUBLISH orchestrator:{0}:wake:probe"),
         (&["resetchannels", "&orchestrator:{0}:*"], "PUBLISH orchestrator:events:probe"),
         (&["-xadd"], "XADD"),
         (&["-evalsha"], "evalsha"),
@@ -272,7 +272,7 @@ async fn a_user_that_lacks_a_permission_is_told_at_the_start_what_grants_it() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_too_old_is_told_at_the_start() {
+async fn too_old_redis_is_refused_at_the_start() {
     let fleet = Fleet::build().lossy().start().await;
     let info: String = fleet.redis.ask(&["INFO", "server"]).await;
     let version = info.lines().find(|line| line.starts_with("redis_version:")).unwrap();

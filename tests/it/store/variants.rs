@@ -22,13 +22,13 @@ pub const VARIANTS: &[(&str, &str)] = &[
     ("reject", "an agent that wants to know"),
     ("cancel", "while a human is asked"),
     ("requeue", "what was rejected"),
-    ("lapse", "reminders and the next level"),
+    ("expire", "reminders and the next level"),
     ("deadlines", "every action"),
     ("reap", "the last lease, and a session that is gone"),
     ("prune", "with an approval"),
-    ("examine", "repairs"),
-    ("examine_agents", "repairs"),
-    ("examine_approvals", "repairs"),
+    ("doctor_tasks", "repairs"),
+    ("doctor_agents", "repairs"),
+    ("doctor_approvals", "repairs"),
 ];
 
 /// Terms under which silence goes up, and rules that do all there is to do.
@@ -58,8 +58,8 @@ pub async fn tell(fleet: &Fleet, script: &'static Script, variant: &str) {
     let arm = || fleet.proxy.as_ref().unwrap().arm(Some(&script.digest), Fate::QuestionHeld);
     match script.name {
         "submit" | "claim" | "complete" | "fail" => of_agents(fleet, script.name, &arm).await,
-        "lapse" | "deadlines" | "reap" | "prune" => of_time(fleet, script.name, &arm).await,
-        "examine" | "examine_agents" | "examine_approvals" => repair(fleet, &arm).await,
+        "expire" | "deadlines" | "reap" | "prune" => of_time(fleet, script.name, &arm).await,
+        "doctor_tasks" | "doctor_agents" | "doctor_approvals" => repair(fleet, &arm).await,
         _ => of_humans(fleet, script.name, variant, &arm).await,
     }
 }
@@ -135,11 +135,11 @@ async fn of_time(fleet: &Fleet, script: &str, arm: &impl Fn()) {
     let (busy, alice) = (busy(fleet), &fleet.people.alice);
     let promised = |kind| NewTask { sla: promise(true), ..new_task(kind) };
     match script {
-        "lapse" => {
+        "expire" => {
             busy.submit(alice, vec![new_task("deploy"), new_task("deploy")]).await.unwrap();
             fleet.advance(Duration::from_secs(86_400));
             arm();
-            let _ = busy.lapse().await;
+            let _ = busy.expire().await;
         }
         "deadlines" => {
             busy.submit(alice, vec![promised("faq"), promised("deploy")]).await.unwrap();

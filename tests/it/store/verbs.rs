@@ -67,7 +67,7 @@ async fn bring(fleet: &Fleet, state: Option<State>, verb: Verb) -> (TaskId, Leas
     (task.id, lease)
 }
 
-/// Makes it look as if nobody had decided yet, so that only the task's state can stand in the way.
+/// Makes the approval look undecided, so that only the task's state can stand in the way.
 async fn reopen_approval(fleet: &Fleet, task: &Task) {
     let id = task.approval.unwrap();
     let status = fleet.approval_of(task.id).await.status;
@@ -122,7 +122,7 @@ async fn apply(fleet: &Fleet, verb: Verb, (id, lease): (TaskId, &Lease), task: O
             let target = Target::People { roles, groups: Vec::new(), quorum: Some(1) };
             drop(engine.retarget(&people.dave, approval, target, None).await);
         }
-        Verb::Lapse | Verb::Escalate => drop(engine.lapse().await.unwrap()),
+        Verb::Expire | Verb::Escalate => drop(engine.expire().await.unwrap()),
         Verb::Promote => drop(engine.promote().await.unwrap()),
         Verb::Route => drop(engine.route().await.unwrap()),
         Verb::Claim => drop(fleet.claim("ops_agent", 10).await),
@@ -137,19 +137,19 @@ async fn apply(fleet: &Fleet, verb: Verb, (id, lease): (TaskId, &Lease), task: O
         Verb::Release => report(Outcome::Released).await,
         Verb::Reap => drop(engine.reap().await.unwrap()),
         Verb::Cancel => drop(fleet.cancel(id).await),
-        Verb::Warn | Verb::Violate | Verb::Notify | Verb::Reprioritize | Verb::Expire => {
+        Verb::Warn | Verb::Violate | Verb::Notify | Verb::Reprioritize | Verb::Abort => {
             engine.deadlines().await.unwrap();
         }
         Verb::Requeue => drop(fleet.requeue(id).await),
         Verb::Prune => drop(engine.prune().await.unwrap()),
-        Verb::Mend => drop(engine.repair().await.unwrap()),
+        Verb::Repair => drop(engine.repair().await.unwrap()),
     }
 }
 
 /// Lets so much time pass that a duty's verb is due; and loses what the doctor's is for.
 async fn make_due(fleet: &Fleet, verb: Verb, id: TaskId) {
     match verb {
-        Verb::Mend => {
+        Verb::Repair => {
             let loss = ["HDEL", "orchestrator:{0}:specs", &id.to_string()];
             fleet.redis.ask::<i64>(&loss).await;
         }
@@ -158,14 +158,14 @@ async fn make_due(fleet: &Fleet, verb: Verb, id: TaskId) {
                 ["HSET", "orchestrator:{0}:specs", &id.to_string(), r#"{"tampered":"with"}"#];
             fleet.redis.ask::<i64>(&change).await;
         }
-        Verb::Warn | Verb::Notify | Verb::Expire => fleet.advance(7 * HOUR),
+        Verb::Warn | Verb::Notify | Verb::Abort => fleet.advance(7 * HOUR),
         Verb::Reprioritize => fleet.advance(60 * HOUR),
         Verb::Violate => {
             fleet.advance(7 * HOUR);
             fleet.engine.deadlines().await.unwrap();
             fleet.advance(2 * HOUR);
         }
-        Verb::Lapse | Verb::Escalate => {
+        Verb::Expire | Verb::Escalate => {
             fleet.advance(25 * HOUR);
             // Else the script that ends the task speaks of its deadline too.
             fleet.engine.deadlines().await.unwrap();
@@ -212,7 +212,7 @@ async fn check_move(fleet: &Fleet, verb: Verb, before: &Task, events_before: usi
 
 /// Whether it is what a rule asks for when a deadline is near.
 fn is_of_rules(verb: Verb) -> bool {
-    matches!(verb, Verb::Notify | Verb::Reprioritize | Verb::Expire)
+    matches!(verb, Verb::Notify | Verb::Reprioritize | Verb::Abort)
 }
 
 /// What to do on a warning about tasks of the source that the verb is.
@@ -236,7 +236,7 @@ async fn obeys_the_table(state: Option<State>) {
         settings.sla.rules = vec![
             rule(Action::Notify, Verb::Notify),
             rule(Action::Raise, Verb::Reprioritize),
-            rule(Action::Cancel, Verb::Expire),
+            rule(Action::Cancel, Verb::Abort),
         ];
     });
     let fleet = fleet.sources("user:alice", &["*"]).start().await;
@@ -248,7 +248,7 @@ async fn obeys_the_table(state: Option<State>) {
         let task = fleet.engine.task(id).await.ok();
         assert_eq!(task.as_ref().map(|task| task.state), state);
         let is_decision =
-            matches!(verb, Verb::Approve | Verb::Reject | Verb::Retarget | Verb::Lapse)
+            matches!(verb, Verb::Approve | Verb::Reject | Verb::Retarget | Verb::Expire)
                 || NEEDS_TWO.contains(&verb);
         if let Some(task) = task.as_ref().filter(|_| is_decision) {
             reopen_approval(&fleet, task).await;
@@ -256,7 +256,7 @@ async fn obeys_the_table(state: Option<State>) {
         let mut task = task;
         if task.is_some() {
             make_due(&fleet, verb, id).await;
-            if let (Ok(due), Verb::Warn | Verb::Violate | Verb::Lapse | Verb::Escalate) =
+            if let (Ok(due), Verb::Warn | Verb::Violate | Verb::Expire | Verb::Escalate) =
                 (fleet.engine.task(id).await, verb)
             {
                 task = Some(due);

@@ -1,7 +1,7 @@
 //! A random walk that keeps a pure model and Redis in step.
 //!
-//! The model knows the table and the counters, and nothing of sets and hashes. Only times are learnt from Redis,
-//! since its clock is the clock. The seed is printed; ORCHESTRATOR_SEED walks a walk again.
+//! The model knows the table and the counters, and nothing of sets and hashes. Only times come from Redis, whose clock
+//! counts. The seed is printed; ORCHESTRATOR_SEED walks a walk again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,7 +35,7 @@ struct Ghost {
     /// Of the role of the human who ended it; none: no human did.
     ended: Option<u8>,
     agent: &'static str,
-    /// Of the newest claim; none: a caller took the task itself, or nobody has yet.
+    /// Of the newest claim; none: a caller took the task itself, or no agent has yet.
     lease: Option<Lease>,
     /// Learnt from Redis after every step.
     seen: Task,
@@ -99,18 +99,18 @@ impl Walk {
         let id = (!ids.is_empty()).then(|| ids[self.random.usize(..ids.len())]);
         match (verb, id) {
             (Verb::Submit, _) | (_, None) => self.submit().await,
-            (Verb::Promote | Verb::Route | Verb::Lapse | Verb::Reap | Verb::Prune, Some(_)) => {
+            (Verb::Promote | Verb::Route | Verb::Expire | Verb::Reap | Verb::Prune, Some(_)) => {
                 self.sweep(verb).await
             }
             // Without rules for them, deadlines move nothing.
             (
-                Verb::Warn | Verb::Violate | Verb::Notify | Verb::Reprioritize | Verb::Expire,
+                Verb::Warn | Verb::Violate | Verb::Notify | Verb::Reprioritize | Verb::Abort,
                 Some(_),
             ) => {
                 self.fleet.engine.deadlines().await.unwrap();
             }
             (Verb::Claim, Some(_)) => self.claim().await,
-            (Verb::Mend, Some(_)) => assert_eq!(self.fleet.engine.repair().await.unwrap(), []),
+            (Verb::Repair, Some(_)) => assert_eq!(self.fleet.engine.repair().await.unwrap(), []),
             // Not under the default policy, and not of our own doing.
             (Verb::Vote | Verb::Escalate | Verb::Retarget | Verb::Park, Some(_)) => {}
             (verb, Some(id)) => self.one(verb, id).await,
@@ -237,7 +237,7 @@ impl Walk {
         match verb {
             Verb::Promote => engine.promote().await.unwrap(),
             Verb::Route => engine.route().await.unwrap(),
-            Verb::Lapse => engine.lapse().await.unwrap(),
+            Verb::Expire => engine.expire().await.unwrap(),
             Verb::Reap => engine.reap().await.unwrap(),
             _ => engine.prune().await.unwrap(),
         };
@@ -249,7 +249,7 @@ impl Walk {
             }
             let at = match verb {
                 Verb::Promote => ghost.seen.scheduled_for.unwrap(),
-                Verb::Lapse => engine
+                Verb::Expire => engine
                     .approval(ghost.seen.approval.unwrap())
                     .await
                     .unwrap()
@@ -273,7 +273,7 @@ impl Walk {
             match verb {
                 Verb::Route => ghost.state = State::Assigned,
                 Verb::Promote => ghost.state = State::Pending,
-                Verb::Lapse => ghost.state = State::Cancelled,
+                Verb::Expire => ghost.state = State::Cancelled,
                 Verb::Prune => pruned.push(*id),
                 _ if until == Some(Some(true)) => ghost.fail(true),
                 _ => ghost.lose(),

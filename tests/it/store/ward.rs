@@ -5,7 +5,7 @@ use std::time::Duration;
 use orchestrator::domain::approval::ApprovalStatus;
 use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::task::{Outcome, Start, Task};
-use orchestrator::engine::{Finding, Remedy, TaskFilter};
+use orchestrator::engine::{Finding, Repair, TaskFilter};
 
 use crate::harness::{Fleet, json};
 
@@ -24,7 +24,7 @@ pub struct Ward {
     pub child: TaskId,
     pub assigned: TaskId,
     pub held: TaskId,
-    /// Assigned, after somebody approved it.
+    /// Assigned, after an approver approved it.
     pub approved: Task,
     pub completed: TaskId,
 }
@@ -71,23 +71,24 @@ impl Ward {
         self.fleet.discard();
     }
 
-    /// Has the doctor mend the damage, which he finds in these words; all of it, so that he finds nothing more.
-    pub async fn is_mended(&self, what: &str) -> Vec<Finding> {
+    /// Has the doctor repair the damage, which it finds in these words; all of it, so that it finds
+    /// nothing more.
+    pub async fn is_repaired(&self, what: &str) -> Vec<Finding> {
         let found = self.fleet.engine.doctor().await.unwrap();
         assert!(
             found.iter().any(|found| found.what.contains(what)),
             "nothing of {what:?} in {found:#?}"
         );
-        let mended = self.fleet.engine.repair().await.unwrap();
+        let repaired = self.fleet.engine.repair().await.unwrap();
         assert!(
-            mended.iter().any(|found| found.what.contains(what)),
-            "nothing of {what:?} in {mended:#?}"
+            repaired.iter().any(|found| found.what.contains(what)),
+            "nothing of {what:?} in {repaired:#?}"
         );
-        let is_left = |found: &&Finding| !matches!(found.remedy, Some(Remedy::Mended(_)));
-        let left: Vec<_> = mended.iter().filter(is_left).collect();
+        let is_left = |found: &&Finding| !matches!(found.repair, Some(Repair::Done(_)));
+        let left: Vec<_> = repaired.iter().filter(is_left).collect();
         assert!(left.is_empty(), "{left:#?}");
-        assert_eq!(self.fleet.engine.doctor().await.unwrap(), [], "after {mended:#?}");
-        mended
+        assert_eq!(self.fleet.engine.doctor().await.unwrap(), [], "after {repaired:#?}");
+        repaired
     }
 
     /// Ends the test: every task that is open goes on to its end, and the doctor finds nothing.

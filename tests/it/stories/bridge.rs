@@ -44,8 +44,7 @@ async fn replace(bridges: &mut Vec<Process>, program: &Program) {
 }
 
 #[tokio::test]
-async fn bridges_that_are_killed_and_a_nats_that_is_restarted_leave_each_event_once_in_the_stream()
-{
+async fn killed_bridges_and_restarted_nats_leave_each_event_once_in_stream() {
     let (redis, mut nats) = (Redis::start(false, &[]).await, Nats::start().await);
     let program = Program::over(redis.url()).with("NATS_URL", &nats.url());
     let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
@@ -83,7 +82,7 @@ async fn bridges_that_are_killed_and_a_nats_that_is_restarted_leave_each_event_o
 }
 
 #[tokio::test]
-async fn a_bridge_that_nats_refuses_says_why_and_nobody_else_notices() {
+async fn refused_bridge_logs_the_cause_and_the_gateway_keeps_serving() {
     let (redis, nats) =
         (Redis::start(false, &[]).await, Nats::told("authorization { token: \"right\" }\n").await);
     let program = Program::over(redis.url()).with("NATS_URL", &nats.url());

@@ -79,7 +79,7 @@ async fn settings_show_what_is_in_force_and_hide_every_secret() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_not_understood_ends_every_command_and_no_part_of_it_is_printed() {
+async fn unreadable_url_ends_every_command_and_is_never_printed() {
     for (name, setting, url) in [
         ("REDIS_URL", "store.url", "localhost:6379"),
         ("REDIS_URL", "store.url", "redis://ops:top?secret@db"),
@@ -130,10 +130,12 @@ async fn the_doctor_finds_what_was_sabotaged() {
     assert!(code == 1 && output.contains(id) && output.contains("finding"), "{output}{log}");
     let (code, output, log) = program.run(&["doctor", "--repair"]).await;
     assert!(
-        code == 0 && output.contains("mended: put back") && output.contains("1 finding, 1 mended."),
+        code == 0
+            && output.contains("repaired: put back")
+            && output.contains("1 finding, 1 repaired."),
         "{output}{log}"
     );
-    assert!(log.contains("the store was mended") && log.contains(id), "{log}");
+    assert!(log.contains("the store was repaired") && log.contains(id), "{log}");
     let (code, output, _) = program.run(&["doctor", "--repair"]).await;
     assert_eq!((code, &*output), (0, "The store is consistent.\n"));
     gateway.stop().await;
@@ -151,12 +153,12 @@ async fn a_doctor_that_cannot_reach_the_store_says_so_and_fails() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_at_the_start_is_waited_for_and_that_is_said_once() {
+async fn processes_wait_for_an_absent_store_at_start_and_log_it_once() {
     let mut redis = Redis::start(true, &[]).await;
     redis.stop().await;
     let socket = redis.url().split_once("://").unwrap().1.to_owned();
     let _ = fs::remove_file(&socket);
-    // Somebody who hangs up at once stands in for the store, and counts.
+    // A listener that hangs up at once stands in for the store, and counts.
     let stand_in = UnixListener::bind(&socket).unwrap();
     let program = Program::over(redis.url());
     let processes = [program.start(&["gateway"]), program.start(&["worker"])];

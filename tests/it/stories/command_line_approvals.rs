@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Process, Program, Redis, key_of};
 
-/// A gateway, and somebody who may decide.
+/// A gateway, and an approver.
 struct Place {
     _redis: Redis,
     gateway: Process,
@@ -136,7 +136,7 @@ async fn the_exit_code_says_whether_it_was_refused_misused_or_unreachable() {
 }
 
 #[tokio::test]
-async fn approvals_that_ask_a_group_that_is_gone_are_named_at_the_start_and_retargeted() {
+async fn approvals_of_a_removed_group_are_named_at_start_and_retargeted() {
     let redis = Redis::start(false, &[]).await;
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("with-group.toml");

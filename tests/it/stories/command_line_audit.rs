@@ -42,7 +42,7 @@ impl Place {
         self.redis.ask(&["XRANGE", LOG, "-", "+"]).await
     }
 
-    /// Writes the whole log anew, as only somebody with access to Redis can.
+    /// Writes the whole log anew, as only a client with access to Redis can.
     async fn write(&self, log: &[Raw]) {
         self.redis.ask::<i64>(&["DEL", LOG]).await;
         for (id, fields) in log {
@@ -75,7 +75,7 @@ fn set(entry: &mut Raw, field: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn a_record_that_nobody_touched_is_whole_and_says_where_it_ends() {
+async fn untouched_audit_log_verifies_and_names_its_head() {
     let place = Place::open().await;
     let head = place.head().await;
 
@@ -133,7 +133,7 @@ async fn an_edit_by_hand_is_found_and_named() {
 }
 
 #[tokio::test]
-async fn a_record_that_was_cut_at_its_end_with_its_head_misses_the_hash_that_was_noted_elsewhere() {
+async fn audit_log_cut_together_with_its_head_lacks_the_expected_hash() {
     let place = Place::open().await;
     let (log, head) = (place.log().await, place.head().await);
     let newest = log[7].1.chunks_exact(2).find(|pair| pair[0] == "hash").unwrap()[1].clone();
@@ -141,7 +141,7 @@ async fn a_record_that_was_cut_at_its_end_with_its_head_misses_the_hash_that_was
     place.write(&log[..8]).await;
     place.redis.ask::<i64>(&["HSET", HEAD, "sequence", "8", "hash", &newest]).await;
 
-    assert_eq!(place.verify(&[]).await.0, 0, "whoever may write to Redis can do this unseen");
+    assert_eq!(place.verify(&[]).await.0, 0, "a client that may write to Redis can do this unseen");
     let (code, output) = place.verify(&["--expect", &head]).await;
     assert!(
         code == 1 && output.contains(&format!("no entry has the expected hash {head}")),

@@ -117,7 +117,7 @@ async fn agents_are_listed_paused_and_resumed() {
     place.run(&["agents", "resume", "faq_agent"]).await;
 
     assert_eq!(place.json(&["stats"]).await["by_agent"]["faq_agent"]["paused"], false);
-    let (code, _, log) = place.root.run(&["agents", "pause", "nobody"]).await;
+    let (code, _, log) = place.root.run(&["agents", "pause", "unknown_agent"]).await;
     assert!(code == 1 && log.contains("404"), "{log}");
     place.close().await;
 }

@@ -1,4 +1,4 @@
-//! Deadlines over real processes: whoever dies, each is announced once and in time.
+//! Deadlines over real processes: each is announced once and in time, though workers die.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ async fn kill(program: &Program, workers: &mut [Process], redis: &Redis) -> usiz
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_of_thousands_of_deadlines_is_announced_once_and_in_time_while_workers_are_killed() {
+async fn thousands_of_deadlines_are_announced_once_in_time_amid_worker_kills() {
     let redis = Redis::start(false, &[]).await;
     let program = Program::over(redis.url()).with("RUST_LOG", "warn,orchestrator::app=info");
     let gateway = program.start(&["gateway"]);

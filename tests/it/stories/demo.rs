@@ -1,4 +1,4 @@
-//! `orchestrator demo`, as somebody sees it who tries it first of all.
+//! `orchestrator demo`, as a new user sees it.
 
 use std::fs;
 use std::path::Path;

@@ -93,7 +93,7 @@ async fn an_append_only_file_that_is_always_written_loses_nothing() {
 }
 
 #[tokio::test]
-async fn an_append_only_file_that_is_synced_every_second_keeps_what_redis_had_written() {
+async fn append_only_file_synced_every_second_keeps_what_redis_wrote() {
     let (lost, acknowledged) =
         lost_with("AOF, appendfsync everysec", &["--appendfsync", "everysec"]).await;
 

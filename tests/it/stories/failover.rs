@@ -1,5 +1,5 @@
-//! A replica takes the place of the Redis that everybody spoke to: under the same address, as a virtual IP or a name does
-//! that is pointed elsewhere, or because Sentinel says so.
+//! A replica takes the place of the Redis that all processes spoke to: under the same address, as a
+//! virtual IP or a name does that is pointed elsewhere, or because Sentinel says so.
 
 use std::collections::BTreeSet;
 
@@ -89,13 +89,12 @@ async fn lost_in_a_failover(wait_replicas: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_promoted_replica_has_all_that_it_had_received_and_work_goes_on_without_a_restart_of_ours()
- {
+async fn promoted_replica_keeps_all_it_received_and_no_restart_is_needed() {
     assert_eq!(lost_in_a_failover("0").await, 10, "acknowledged after the replica was cut off");
 }
 
 #[tokio::test]
-async fn nothing_that_was_acknowledged_by_a_replica_is_lost_when_the_replica_is_promoted() {
+async fn write_acknowledged_by_a_replica_survives_its_promotion() {
     assert_eq!(lost_in_a_failover("1").await, 0);
 }
 
@@ -142,7 +141,7 @@ async fn the_primary_that_sentinel_names_is_followed_when_the_old_one_dies() {
 }
 
 #[tokio::test]
-async fn the_primary_that_sentinel_names_is_followed_when_the_old_one_hangs_and_comes_back() {
+async fn sentinels_new_primary_is_followed_when_old_one_hangs_and_returns() {
     let thaw = async |primary: &Redis, replica: &Redis| {
         primary.thaw();
         eventually("the old primary follows the new one", async || {

@@ -86,7 +86,7 @@ async fn work(
     completed
 }
 
-/// Approves whatever waits, until all is done.
+/// Approves every pending approval, until all tasks are done.
 async fn approve(judge: Client, done: Arc<AtomicUsize>) -> usize {
     let mut approved = 0;
     while done.load(Ordering::Relaxed) < TASKS {
@@ -120,7 +120,7 @@ async fn kill(program: &Program, workers: &mut [Process], done: &AtomicUsize) ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_tasks_are_done_once_each_by_the_right_agent_while_workers_are_killed() {
+async fn ten_thousand_tasks_complete_once_by_the_right_agent_amid_worker_kills() {
     let redis = Redis::start(false, &[]).await;
     let program = Program::over(redis.url()).with("RUST_LOG", "warn,orchestrator::app=info");
     let gateways = [program.start(&["gateway"]), program.start(&["gateway"])];

@@ -18,7 +18,7 @@ async fn the_doctor_is_content(program: &Program) {
 }
 
 #[tokio::test]
-async fn a_submission_whose_gateway_was_killed_is_stored_once_when_its_client_repeats_it() {
+async fn submission_to_a_killed_gateway_is_stored_once_when_repeated() {
     for (point, has_run) in POINTS {
         let redis = Redis::start(false, &[]).await;
         let proxy = LossyProxy::start(redis.url());
@@ -47,7 +47,7 @@ async fn a_submission_whose_gateway_was_killed_is_stored_once_when_its_client_re
 }
 
 #[tokio::test]
-async fn tasks_whose_worker_was_killed_while_it_routed_them_reach_their_agent_once_each() {
+async fn tasks_of_a_worker_killed_while_routing_reach_their_agent_once() {
     for (point, _) in POINTS {
         let redis = Redis::start(false, &[]).await;
         let proxy = LossyProxy::start(redis.url());
@@ -93,8 +93,7 @@ fn millis(time: &Value) -> i64 {
 }
 
 #[tokio::test]
-async fn an_agent_that_falls_silent_loses_its_task_within_a_second_of_its_lease_and_is_told_so_when_it_is_back()
- {
+async fn silent_agent_loses_its_task_within_a_second_and_gets_lease_lost() {
     let redis = Redis::start(false, &[]).await;
     let program = Program::over(redis.url());
     let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
@@ -128,8 +127,7 @@ async fn an_agent_that_falls_silent_loses_its_task_within_a_second_of_its_lease_
 }
 
 #[tokio::test]
-async fn a_task_that_kills_every_agent_is_given_up_with_that_reason_and_starts_afresh_when_somebody_insists()
- {
+async fn task_that_kills_every_agent_fails_with_a_reason_and_retry_starts_over() {
     let redis = Redis::start(false, &[]).await;
     let program = Program::over(redis.url());
     let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));

@@ -36,7 +36,7 @@ async fn work(crew: &Client) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_redis_that_takes_no_writes_is_told_once_in_the_log_and_so_is_its_return() {
+async fn read_only_redis_is_logged_once_and_so_is_its_return() {
     let redis = Redis::start(false, &[]).await;
     let gateway = Program::over(redis.url()).start(&["gateway"]);
     let crew = gateway.client("crew").await;
@@ -130,8 +130,7 @@ async fn a_redis_that_comes_back_empty_has_lost_everything_and_work_goes_on() {
 }
 
 #[tokio::test]
-async fn a_redis_that_comes_back_with_an_older_snapshot_has_lost_what_came_after_it_and_work_goes_on()
- {
+async fn redis_restored_from_older_snapshot_loses_the_rest_and_work_goes_on() {
     let snapshot = async |redis: &Redis, crew: &Client| {
         submit_and_work(crew, 2, 2).await;
         redis.ask::<String>(&["SAVE"]).await;

@@ -87,7 +87,8 @@ async fn stops_in_time(process: &mut Process) {
     assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
 }
 
-/// Compares what the clients were told with what is stored: nothing lost, no attempt burnt, no lease to nobody.
+/// Compares what the clients were told with what is stored: nothing lost, no attempt burnt, no
+/// lease that no client knows.
 async fn check(program: &Program, reader: &Client, clients: JoinSet<Told>) {
     let mut all = Told::default();
     for told in clients.join_all().await {
@@ -106,7 +107,7 @@ async fn check(program: &Program, reader: &Client, clients: JoinSet<Told>) {
             );
             assert!(task["attempt"].as_u64().unwrap() <= 1, "{task}");
             if task["status"] == "in_progress" {
-                assert!(all.held.contains(&id(task)), "leased to nobody: {task}");
+                assert!(all.held.contains(&id(task)), "no client knows of the lease: {task}");
             }
             if all.completed.contains(&id(task)) {
                 assert_eq!(task["status"], "completed", "{task}");
@@ -128,7 +129,7 @@ async fn check(program: &Program, reader: &Client, clients: JoinSet<Told>) {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_told_to_stop_under_load_answers_what_it_took_and_burns_no_attempt() {
+async fn gateway_stopped_under_load_answers_its_calls_and_burns_no_attempt() {
     let redis = Redis::start(false, &[]).await;
     let program = patient(&redis);
     let (mut gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
@@ -145,8 +146,7 @@ async fn a_gateway_that_is_told_to_stop_under_load_answers_what_it_took_and_burn
 }
 
 #[tokio::test]
-async fn workers_that_are_told_to_stop_under_load_one_after_the_other_burn_no_attempt_and_work_goes_on()
- {
+async fn workers_stopped_in_turn_under_load_burn_no_attempt_and_work_goes_on() {
     let redis = Redis::start(false, &[]).await;
     let program = patient(&redis);
     let (mut gateway, other) = (program.start(&["gateway"]), program.start(&["gateway"]));

@@ -24,7 +24,7 @@ async fn strangers(process: &Process, count: usize, bytes: &[u8]) -> Vec<TcpStre
     let mut streams = Vec::new();
     for _ in 0..count {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        // Whoever makes room at once may be gone already.
+        // A stranger that the gateway evicts at once may be gone already.
         let _ = stream.write_all(bytes).await;
         streams.push(stream);
     }
@@ -32,7 +32,7 @@ async fn strangers(process: &Process, count: usize, bytes: &[u8]) -> Vec<TcpStre
 }
 
 #[tokio::test]
-async fn three_hundred_half_open_connections_at_256_descriptors_keep_nobody_out() {
+async fn half_open_connections_beyond_the_descriptors_keep_no_client_out() {
     let redis = Redis::start(false, &[]).await;
     let mut gateway = gateway(&Program::over(redis.url()), 256);
     let crew = gateway.client("crew").await;
@@ -58,7 +58,7 @@ async fn three_hundred_half_open_connections_at_256_descriptors_keep_nobody_out(
 }
 
 #[tokio::test]
-async fn a_stop_does_not_wait_for_strangers_that_hold_answers_or_send_half_requests() {
+async fn stop_does_not_wait_for_unread_answers_or_half_sent_requests() {
     let redis = Redis::start(false, &[]).await;
     let program = Program::over(redis.url()).with("ORCHESTRATOR__HTTP__GRACE_MS", "1000");
     let mut gateway = gateway(&program, 256);
@@ -73,7 +73,7 @@ async fn a_stop_does_not_wait_for_strangers_that_hold_answers_or_send_half_reque
 }
 
 #[tokio::test]
-async fn five_hundred_unread_pages_and_sixty_bodies_short_of_their_end_cost_little_memory() {
+async fn five_hundred_unread_pages_and_sixty_partial_bodies_cost_little_memory() {
     let redis = Redis::start(false, &[]).await;
     let gateway = Program::over(redis.url()).start(&["gateway"]);
     let crew = gateway.client("crew").await;

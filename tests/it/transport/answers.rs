@@ -1,4 +1,5 @@
-//! How large answers are: claims end where the answer is full, and what no message has room for holds up nobody.
+//! How large answers are: claims end where the answer is full, and a task that no message has room
+//! for holds up no other task.
 
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::NewTask;
@@ -108,7 +109,7 @@ async fn a_task_larger_than_several_together_is_claimed_alone() {
 }
 
 #[tokio::test]
-async fn a_task_that_no_message_has_room_for_waits_for_http_and_holds_up_nobody() {
+async fn oversized_task_waits_for_http_and_holds_up_no_other_task() {
     let nats = Nats::configured(|_| "max_payload: 65536\n".to_owned()).await;
     let (site, office, caller) = open(&nats).await;
     submit(&site, 3, 100_000).await;
@@ -245,7 +246,7 @@ async fn heavy(site: &Site, nth: usize) {
 }
 
 #[tokio::test]
-async fn an_answer_never_has_more_than_its_room_whatever_its_tasks_hold() {
+async fn claim_answer_stays_within_its_limit_for_any_tasks() {
     let nats = Nats::configured(|_| "max_payload: 98304\n".to_owned()).await;
     let site = Site::over(Fleet::build().partitions(2).start().await).await;
     let (office, caller) = (Office::open(&site.fleet, &nats).await, Caller::of(&nats).await);

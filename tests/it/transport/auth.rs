@@ -9,8 +9,8 @@ use crate::harness::{BOUND, Fleet, Nats, STREAM, jetstream_in};
 use super::credentials::{certificate, operator};
 use super::{fails_with, no_lag, supervised};
 
-/// Asserts that a bridge with the `wrong` settings is kept out and disturbs nobody, and that one with the `right`
-/// settings carries what waits.
+/// Asserts that a bridge with the `wrong` settings is kept out and disturbs no other process, and
+/// that one with the `right` settings carries what waits.
 async fn only_the_right_one_is_let_in(nats: &Nats, wrong: &[Settings], right: &Settings) {
     let fleet = Fleet::start().await;
     let id = fleet.submit("faq").await.id;

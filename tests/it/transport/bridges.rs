@@ -1,4 +1,5 @@
-//! Several bridges, and bridges that die: one is active for each partition, and nobody else moves its cursor.
+//! Several bridges, and bridges that die: one is active for each partition, and no other bridge
+//! moves its cursor.
 
 use std::time::{Duration, Instant};
 
@@ -94,7 +95,7 @@ async fn a_bridge_that_lost_its_lease_cannot_move_the_cursor() {
 }
 
 #[tokio::test]
-async fn a_lease_that_is_over_but_that_nobody_took_can_be_kept() {
+async fn expired_bridge_lease_is_kept_if_no_other_bridge_took_it() {
     let fleet = Fleet::start().await;
     fleet.submit("faq").await;
     let next = fleet.engine.unpublished(Partition(0), "slow").await.unwrap().unwrap();
@@ -107,8 +108,7 @@ async fn a_lease_that_is_over_but_that_nobody_took_can_be_kept() {
 }
 
 #[tokio::test]
-async fn what_a_dead_bridge_published_but_did_not_note_is_not_repeated_though_the_server_forgot_it()
-{
+async fn unnoted_events_of_a_dead_bridge_are_carried_once_past_dedup_window() {
     let (fleet, nats) = (Fleet::build().partitions(2).start().await, Nats::start().await);
     nats.make_stream(forgetful(100)).await;
     for _ in 0..40 {

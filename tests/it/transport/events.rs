@@ -76,7 +76,7 @@ async fn an_event_is_on_its_subject_and_in_the_stream_as_redis_subscribers_get_i
 }
 
 #[tokio::test]
-async fn without_jetstream_whoever_listens_gets_the_same() {
+async fn without_jetstream_listeners_get_the_same_events() {
     let declined = |nats: &Nats| transport::Settings { jetstream: false, ..nats.settings() };
     let (plain, able) = (Nats::plain().await, Nats::start().await);
     for (nats, settings) in [(&plain, plain.settings()), (&able, declined(&able))] {
@@ -103,7 +103,7 @@ async fn lag(engine: &Engine) -> u64 {
 }
 
 #[tokio::test]
-async fn a_stream_of_other_subjects_is_named_and_only_the_bridge_waits_until_it_is_mended() {
+async fn stream_of_wrong_subjects_is_named_and_only_bridge_waits_for_repair() {
     let (fleet, nats) = (Fleet::start().await, Nats::start().await);
     let wrong = stream::Config {
         name: STREAM.to_owned(),
@@ -121,9 +121,9 @@ async fn a_stream_of_other_subjects_is_named_and_only_the_bridge_waits_until_it_
 
     assert!(lag(&fleet.engine).await >= before + 3_000);
     assert_eq!(nats.stream_size().await, Some(0));
-    let mended = stream::Config { subjects: vec!["orchestrator.events.>".to_owned()], ..wrong };
+    let repaired = stream::Config { subjects: vec!["orchestrator.events.>".to_owned()], ..wrong };
     let jetstream = async_nats::jetstream::new(nats.client().await);
-    jetstream.update_stream(mended).await.unwrap();
+    jetstream.update_stream(repaired).await.unwrap();
     no_lag(&fleet.engine).await;
     assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, 9);
     fleet.finish().await;
@@ -153,13 +153,12 @@ async fn large_ones_go_as_stubs(nats: &Nats) {
 }
 
 #[tokio::test]
-async fn an_event_that_the_server_takes_no_message_for_goes_without_its_payload_and_holds_up_nothing()
- {
+async fn event_above_server_limit_goes_without_payload_and_delays_no_event() {
     large_ones_go_as_stubs(&Nats::told("max_payload: 16384\n").await).await;
 }
 
 #[tokio::test]
-async fn an_event_that_is_too_large_for_an_operators_stream_goes_without_its_payload() {
+async fn event_above_stream_limit_goes_without_its_payload() {
     let nats = Nats::start().await;
     let small = stream::Config {
         name: STREAM.to_owned(),
@@ -189,7 +188,7 @@ async fn every_partition_is_carried() {
 }
 
 #[tokio::test]
-async fn a_stream_that_somebody_deleted_is_made_again() {
+async fn deleted_stream_is_created_again() {
     let (fleet, nats) = (Fleet::start().await, Nats::start().await);
     let bridge = bridge_of(&fleet.engine, &nats.settings()).await;
     live_a_little(&fleet).await;

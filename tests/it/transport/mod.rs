@@ -81,7 +81,7 @@ pub async fn passed(began: Instant, wait: Duration) {
     eventually("some time has passed", look).await;
 }
 
-/// Somebody who listens to a subject, or a pattern of them.
+/// A client that listens to a subject, or a pattern of them.
 pub struct Listener(async_nats::Subscriber);
 
 impl Listener {

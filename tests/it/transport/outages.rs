@@ -32,7 +32,7 @@ async fn grows_to(nats: &Nats, wanted: u64) {
 }
 
 #[tokio::test]
-async fn fifty_thousand_events_while_nats_is_away_wait_in_the_log_and_are_carried_once() {
+async fn fifty_thousand_events_wait_out_a_nats_outage_and_are_carried_once() {
     let (fleet, mut nats) = (Fleet::start().await, Nats::start().await);
     let bridge = supervised(&fleet, &nats.settings()).await;
     fleet.submit("faq").await;

@@ -84,9 +84,9 @@ async fn a_service_is_found_by_the_prefix_of_its_deployment() {
     let answer = caller.0.request("$SRV.PING.neighbour", "".into()).await.unwrap();
     let ping: Value = serde_json::from_slice(&answer.payload).unwrap();
     assert_eq!(ping["name"], "neighbour");
-    let nobody = caller.0.request("orchestrator.ingest.tasks", "{}".into());
-    let nobody = tokio::time::timeout(Duration::from_secs(10), nobody).await.unwrap();
-    assert_eq!(nobody.unwrap_err().kind(), async_nats::RequestErrorKind::NoResponders);
+    let unanswered = caller.0.request("orchestrator.ingest.tasks", "{}".into());
+    let unanswered = tokio::time::timeout(Duration::from_secs(10), unanswered).await.unwrap();
+    assert_eq!(unanswered.unwrap_err().kind(), async_nats::RequestErrorKind::NoResponders);
 
     theirs.close().await;
     fleet.finish().await;

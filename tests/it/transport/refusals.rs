@@ -7,7 +7,7 @@ use crate::harness::{Fleet, Nats, key_of};
 
 use super::{Caller, Office, refused};
 
-const NOBODY: &str = "019ab3c4-0000-7000-8000-000000000000";
+const MISSING: &str = "019ab3c4-0000-7000-8000-000000000000";
 
 /// Every subject that is answered.
 fn subjects() -> Vec<String> {
@@ -25,9 +25,9 @@ async fn open() -> (Fleet, Nats, Office, Caller) {
 }
 
 #[tokio::test]
-async fn whoever_shows_no_credential_or_a_wrong_one_is_refused_everywhere() {
+async fn requests_without_a_valid_credential_are_refused_on_every_subject() {
     let (fleet, _nats, office, caller) = open().await;
-    let body = json!({"task_id": NOBODY}).to_string();
+    let body = json!({"task_id": MISSING}).to_string();
     let before = fleet.redis.dump().await;
 
     for subject in subjects() {
@@ -52,7 +52,7 @@ async fn whoever_shows_no_credential_or_a_wrong_one_is_refused_everywhere() {
 #[tokio::test]
 async fn a_role_without_the_scope_is_refused() {
     let (fleet, _nats, office, caller) = open().await;
-    let body = json!({"task_id": NOBODY, "attempt": 1, "lease": "x", "worker": "w1", "type": "faq", "event_type": "pr.merged"});
+    let body = json!({"task_id": MISSING, "attempt": 1, "lease": "x", "worker": "w1", "type": "faq", "event_type": "pr.merged"});
 
     let reads = ["orchestrator.tasks.get", "orchestrator.tasks.events"];
     for subject in subjects().iter().filter(|subject| !reads.contains(&subject.as_str())) {
@@ -68,15 +68,15 @@ async fn a_role_without_the_scope_is_refused() {
 async fn what_is_not_there_or_not_allowed_now_is_refused_with_the_status_of_http() {
     let (fleet, _nats, office, caller) = open().await;
     for verb in task_verbs() {
-        let mut nobody = match verb.name.as_str() {
+        let mut missing = match verb.name.as_str() {
             "heartbeat" | "complete" | "fail" | "release" => json!({"attempt": 1, "lease": "x"}),
             "approval" => json!({"attempt": 1, "lease": "x", "reason": "may I?"}),
             "status" => json!({"status": "in_progress"}),
             _ => json!({}),
         };
-        nobody["task_id"] = json!(NOBODY);
+        missing["task_id"] = json!(MISSING);
         let subject = format!("orchestrator.tasks.{}", verb.name);
-        refused(&caller.call("crew", &subject, &nobody).await, 404, "unknown-task");
+        refused(&caller.call("crew", &subject, &missing).await, 404, "unknown-task");
     }
     let id = fleet.submit("faq").await.id.to_string();
     let held = fleet.claim_one().await;
@@ -140,7 +140,7 @@ async fn every_wrong_field_is_named() {
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_read_is_refused_whatever_it_is() {
+async fn unreadable_body_is_refused_on_every_subject() {
     let (fleet, _nats, office, caller) = open().await;
     let deep = "[".repeat(10_000);
     let key = key_of("crew");
@@ -194,7 +194,7 @@ async fn a_hostile_subject_or_header_reaches_nothing_else() {
         "a:b@c",
         &long,
     ] {
-        // A dot parts tokens: what has one is another subject, which nobody answers.
+        // A dot parts tokens: a name with one makes another subject, which no process answers.
         if agent.contains('.') {
             continue;
         }
@@ -235,7 +235,7 @@ async fn a_header_that_is_not_understood_is_refused_and_not_ignored() {
     }
     for subject in subjects().iter().filter(|subject| !subject.ends_with("ingest.tasks")) {
         let headers = [("X-API-Key", key.as_str()), ("Idempotency-Key", "k1")];
-        let body = json!({"task_id": NOBODY}).to_string();
+        let body = json!({"task_id": MISSING}).to_string();
         let answer = caller.ask(subject, &headers, &body).await;
         refused(&answer, 400, "unreadable-request");
     }
@@ -248,11 +248,12 @@ async fn a_header_that_is_not_understood_is_refused_and_not_ignored() {
 #[tokio::test]
 async fn a_member_that_is_not_understood_is_refused_in_the_words_of_http() {
     let (fleet, _nats, office, caller) = open().await;
-    let answer =
-        caller.call("crew", "orchestrator.tasks.get", &json!({"task_id": NOBODY, "wait": 5})).await;
+    let answer = caller
+        .call("crew", "orchestrator.tasks.get", &json!({"task_id": MISSING, "wait": 5}))
+        .await;
     let problem = refused(&answer, 400, "unreadable-request");
     assert!(problem["detail"].as_str().unwrap().contains("did you mean `wait_ms`?"), "{problem}");
-    let body = json!({"task_id": NOBODY, "attempt": 1, "resalt": 5});
+    let body = json!({"task_id": MISSING, "attempt": 1, "resalt": 5});
     let answer = caller.call("crew", "orchestrator.tasks.complete", &body).await;
     let problem = refused(&answer, 422, "invalid-fields");
     assert_eq!(pointers(&problem), ["/resalt", "/lease"]);

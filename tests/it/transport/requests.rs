@@ -7,7 +7,7 @@ use crate::harness::{BOUND, Fleet, JWT_SECRET, Nats, key_of, report_on};
 
 use super::{Caller, Listener, Office, settle, supervised};
 
-/// A fleet, its NATS, somebody who answers there, and somebody who asks.
+/// A fleet, its NATS, an office that answers there, and a caller.
 async fn open() -> (Fleet, Nats, Office, Caller) {
     let (fleet, nats) = (Fleet::build().without_approvals().start().await, Nats::start().await);
     let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);

@@ -126,7 +126,7 @@ async fn claims_that_wait_hold_up_no_outcome() {
 }
 
 #[tokio::test]
-async fn a_stop_answers_what_was_begun_and_then_nobody_is_there() {
+async fn stop_answers_pending_calls_and_then_leaves_no_responder() {
     let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
     let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
     let asker = caller.clone();

@@ -17,7 +17,7 @@ fn long() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_thousand_waiting_claims_of_one_key_hold_up_nobody_else() {
+async fn thousand_waiting_claims_of_one_key_do_not_delay_another_key() {
     let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
     let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
     let mut waiting = JoinSet::new();
@@ -117,14 +117,14 @@ async fn a_requester_that_stays_is_not_taken_for_one_that_left() {
 }
 
 #[tokio::test]
-async fn tasks_whose_answer_nobody_hears_go_back_uncounted() {
+async fn tasks_of_undelivered_answers_go_back_uncounted() {
     let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
     let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
     let id = fleet.submit("faq").await.id;
     fleet.route().await;
     let body = json!({"worker": "w1", "max": 5}).to_string();
 
-    for (nth, reply) in ["_INBOX.nobody.1", "nobody"].into_iter().enumerate() {
+    for (nth, reply) in ["_INBOX.unsubscribed.1", "unsubscribed"].into_iter().enumerate() {
         let mut headers = async_nats::HeaderMap::new();
         headers.insert("X-API-Key", key_of("crew").as_str());
         let payload = body.clone().into();

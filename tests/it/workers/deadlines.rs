@@ -39,7 +39,7 @@ async fn timers(fleet: &Fleet) -> i64 {
 }
 
 #[tokio::test]
-async fn a_deadline_that_comes_while_the_duty_rests_is_announced_in_time_and_the_duty_stops() {
+async fn resting_duty_announces_a_deadline_in_time_and_then_stops() {
     let fleet = Fleet::start().await;
     let supervisor = fleet.supervise(Deadlines::new(fleet.engine.clone()));
     let id = fleet.submit_with("faq", |new| new.sla = within(300)).await.id;
@@ -63,7 +63,7 @@ async fn a_deadline_that_comes_while_the_duty_rests_is_announced_in_time_and_the
 }
 
 #[tokio::test]
-async fn ten_thousand_deadlines_of_one_second_are_announced_once_each_by_several_workers() {
+async fn three_workers_announce_ten_thousand_close_deadlines_once_each() {
     let fleet = Fleet::start().await;
     let mut ids: Vec<TaskId> = Vec::new();
     for nth in 0..10 {

@@ -6,7 +6,7 @@ use orchestrator::domain::approval::ApprovalStatus;
 use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::Start;
-use orchestrator::workers::{self, Lapser, Promoter, Pruner, Reaper, Router, Supervisor};
+use orchestrator::workers::{self, Expirer, Promoter, Pruner, Reaper, Router, Supervisor};
 
 use crate::harness::{BOUND, Fleet, eventually};
 
@@ -79,9 +79,9 @@ async fn the_reaper_takes_back_what_was_lost_and_stops() {
 }
 
 #[tokio::test]
-async fn the_lapser_ends_what_nobody_decided_and_stops() {
+async fn expirer_ends_undecided_approvals_and_stops() {
     let fleet = Fleet::start().await;
-    let supervisor = fleet.supervise(Lapser::new(fleet.engine.clone()));
+    let supervisor = fleet.supervise(Expirer::new(fleet.engine.clone()));
     let id = fleet.submit("deploy").await.id;
     fleet.advance(Duration::from_secs(86_400));
     becomes(&fleet, id, State::Cancelled).await;

@@ -1,8 +1,8 @@
 //! The duties under their real supervisor, and what waits for them.
 
 mod deadlines;
+mod doctor;
 mod duties;
-mod examiner;
 mod outages;
 mod router;
 mod waiting;

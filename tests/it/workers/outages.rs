@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::task::Start;
-use orchestrator::workers::{Lapser, Promoter, Pruner, Reaper, Router, Supervisor, Worker};
+use orchestrator::workers::{Expirer, Promoter, Pruner, Reaper, Router, Supervisor, Worker};
 
 use crate::harness::{BOUND, Fleet, eventually, within};
 
@@ -79,12 +79,12 @@ async fn the_reaper_works_on_when_the_store_is_back() {
 }
 
 #[tokio::test]
-async fn the_lapser_works_on_when_the_store_is_back() {
+async fn the_expirer_works_on_when_the_store_is_back() {
     let mut fleet = Fleet::build().durable().start().await;
     fleet.submit("deploy").await;
-    let lapser = Lapser::new(fleet.engine.clone());
+    let expirer = Expirer::new(fleet.engine.clone());
 
-    let supervisor = outlives_an_outage(&mut fleet, lapser).await;
+    let supervisor = outlives_an_outage(&mut fleet, expirer).await;
 
     fleet.advance(Duration::from_secs(86_400));
     ends(fleet, supervisor, State::Blocked).await;
@@ -116,7 +116,7 @@ async fn a_duty_stops_though_the_store_hangs() {
     let fleet = Fleet::build().response_timeout_ms(300).start().await;
     let supervisor = fleet.supervise(Router::new(fleet.engine.clone()));
     fleet.redis.freeze();
-    fleet.engine.router_bell().notify_one();
+    fleet.engine.router_wake().notify_one();
 
     let left = within("the stop", supervisor.finish(BOUND)).await;
 

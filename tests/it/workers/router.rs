@@ -1,4 +1,4 @@
-//! Many routers and many agents over one Redis: nobody gets in the way of anybody.
+//! Many routers and many agents over one Redis: no router and no agent gets in the way of another.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

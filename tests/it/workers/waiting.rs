@@ -13,9 +13,9 @@ fn patient(fleet: &Fleet) -> Claim {
     Claim { wait: 2 * BOUND, ..fleet.ask_for("faq_agent", 1) }
 }
 
-/// How many connections listen to the doorbell of `faq_agent`.
+/// How many connections listen to the notifier of `faq_agent`.
 async fn listeners(fleet: &Fleet) -> i64 {
-    let channel = "orchestrator:{0}:bell:agent:faq_agent";
+    let channel = "orchestrator:{0}:wake:agent:faq_agent";
     let (_, count): (String, i64) = fleet.redis.ask(&["PUBSUB", "NUMSUB", channel]).await;
     count
 }
@@ -23,10 +23,10 @@ async fn listeners(fleet: &Fleet) -> i64 {
 /// Waits until the fleet listens for the tasks of `faq_agent`.
 async fn is_listened_for(fleet: &Fleet) {
     let look = async || match listeners(fleet).await {
-        0 => Err("nobody listens"),
+        0 => Err("no process listens"),
         _ => Ok(()),
     };
-    eventually("somebody listens to the doorbell", look).await;
+    eventually("a process listens for notifications", look).await;
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn as_many_claims_are_woken_as_there_are_tasks() {
 }
 
 #[tokio::test]
-async fn a_claim_gets_its_task_though_the_doorbells_connection_was_cut() {
+async fn a_claim_gets_its_task_though_the_notifications_connection_was_cut() {
     let fleet = Fleet::start().await;
     let claimed = fleet.engine.claim(&fleet.people.agent, patient(&fleet));
     let work = async {
@@ -76,7 +76,7 @@ async fn a_claim_gets_its_task_though_the_doorbells_connection_was_cut() {
         fleet.route().await;
     };
 
-    let (claimed, ()) = within("a claim with a deaf doorbell", join(claimed, work)).await;
+    let (claimed, ()) = within("a claim with a deaf notifier", join(claimed, work)).await;
 
     assert_eq!(claimed.unwrap().len(), 1);
     is_listened_for(&fleet).await;
@@ -84,7 +84,7 @@ async fn a_claim_gets_its_task_though_the_doorbells_connection_was_cut() {
 }
 
 #[tokio::test]
-async fn doorbells_that_are_cut_all_the_time_hold_no_task_back() {
+async fn notifications_that_are_cut_all_the_time_hold_no_task_back() {
     let fleet = Fleet::start().await;
     let supervisor = fleet.supervise(Router::new(fleet.engine.clone()));
     let work = async || {
@@ -97,7 +97,7 @@ async fn doorbells_that_are_cut_all_the_time_hold_no_task_back() {
 
     let cut = async || fleet.redis.cut_connections("pubsub").await;
     let works = striking(Duration::from_millis(50), 4, cut, work);
-    within("claims with doorbells that come and go", works).await;
+    within("claims with notifications that come and go", works).await;
 
     supervisor.finish(BOUND).await;
     fleet.finish().await;
@@ -125,7 +125,7 @@ async fn a_claim_that_waits_through_a_restart_of_redis_gets_its_task() {
 }
 
 #[tokio::test]
-async fn a_claim_comes_back_empty_when_its_time_is_over_and_at_once_when_the_process_stops() {
+async fn claim_returns_empty_when_its_wait_ends_and_at_once_on_a_stop() {
     let fleet = Fleet::start().await;
     let short = Claim { wait: Duration::from_millis(30), ..patient(&fleet) };
     assert!(fleet.engine.claim(&fleet.people.agent, short).await.unwrap().is_empty());
@@ -143,7 +143,7 @@ async fn a_claim_comes_back_empty_when_its_time_is_over_and_at_once_when_the_pro
 }
 
 #[tokio::test]
-async fn a_task_that_was_claimed_for_somebody_who_hung_up_is_not_lost() {
+async fn task_claimed_for_a_disconnected_caller_is_not_lost() {
     let fleet = Fleet::start().await;
     let id = fleet.submit("faq").await.id;
     fleet.route().await;
@@ -170,18 +170,18 @@ async fn a_task_that_was_claimed_for_somebody_who_hung_up_is_not_lost() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_the_end_of_a_task_is_told_promptly() {
+async fn caller_waiting_for_the_end_of_a_task_is_woken_promptly() {
     let fleet = Fleet::start().await;
     let id = fleet.submit("faq").await.id;
     let held = fleet.claim_one().await;
     let finished = fleet.engine.task_when_finished(id, 2 * BOUND);
     let work = async {
-        let channel = "orchestrator:{0}:bell:finished";
+        let channel = "orchestrator:{0}:wake:finished";
         let look = async || {
             let (_, count): (String, i64) = fleet.redis.ask(&["PUBSUB", "NUMSUB", channel]).await;
-            if count > 0 { Ok(()) } else { Err("nobody listens") }
+            if count > 0 { Ok(()) } else { Err("no process listens") }
         };
-        eventually("somebody listens for ends", look).await;
+        eventually("a process listens for ends", look).await;
         fleet.complete(&held).await.unwrap();
     };
 

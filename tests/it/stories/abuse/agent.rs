@@ -111,7 +111,7 @@ async fn invented_workers(target: &Target) {
     .await;
 }
 
-/// Event streams that nobody reads, beside events.
+/// Event streams that the client never reads, beside events.
 async fn subscriptions(target: &Target) {
     let stream = async || loop {
         if let Ok(stream) = target.connect().await {

@@ -108,7 +108,7 @@ fn setting<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str) -> Option<T> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_an_agent_key_or_a_stranger_does_other_clients_are_served() {
+async fn clients_are_served_despite_an_abusive_key_or_stranger() {
     let seconds = setting::<f64>("ORCHESTRATOR_ABUSE_SECONDS");
     let (span, bars) = match seconds {
         Some(seconds) => (Duration::from_secs_f64(seconds), PROMISED),

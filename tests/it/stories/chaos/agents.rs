@@ -29,7 +29,7 @@ pub fn start(nth: usize, directory: &Path, nats: &str) -> Process {
         .with(SESSION, &nth.to_string())
         .with(DIRECTORY, directory.to_str().unwrap())
         .with(NATS, nats);
-    let role = "stories::chaos::agents::an_agent_in_a_process_of_its_own_works_and_is_heard";
+    let role = "stories::chaos::agents::agent_process_completes_a_task_and_its_output_is_recorded";
     program.start_other(&std::env::current_exe().unwrap(), &["--exact", role, "--nocapture"])
 }
 
@@ -102,7 +102,8 @@ impl Way {
     }
 }
 
-/// Reports what it holds and claims the next in the same call, until nobody is there to be told of it.
+/// Reports what it holds and claims the next in the same call, until the process that started it is
+/// gone.
 async fn work(world: World, nth: usize) {
     let (parent, agent) = (getppid(), ["faq_agent", "dev_agent", "ops_agent"][nth % 3]);
     // Of the two sessions of an agent one calls over NATS.
@@ -161,7 +162,7 @@ fn remember(outcome: &Value, result: &Value) {
 }
 
 #[tokio::test]
-async fn an_agent_in_a_process_of_its_own_works_and_is_heard() {
+async fn agent_process_completes_a_task_and_its_output_is_recorded() {
     if let Some(nth) = told(SESSION) {
         // For as long as the story that started it.
         may_take(Duration::from_secs(86_400));

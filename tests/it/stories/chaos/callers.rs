@@ -76,7 +76,8 @@ async fn send(world: &World, nth: usize, batch: u64) -> Vec<String> {
     }
 }
 
-/// Decides on whatever waits, four times in five with a yes, and of those once in four to something else.
+/// Decides on every pending approval: approves four in five, and of those one in four with another
+/// payload.
 pub async fn decide(world: Arc<World>, judge: &'static str) {
     while !world.is_drained.is_cancelled() {
         let pending =

@@ -22,7 +22,7 @@ pub enum Fault {
     KillAgent(usize),
     PauseAgent(usize, u64),
     CutEveryConnection,
-    CutDoorbells,
+    CutNotifications,
     CutReaders,
     LoseAnswer,
     ForgetScripts,
@@ -58,7 +58,7 @@ impl Fault {
             8..10 => Self::KillAgent(agent),
             10 => Self::PauseAgent(agent, ms),
             11..13 => Self::CutEveryConnection,
-            13 => Self::CutDoorbells,
+            13 => Self::CutNotifications,
             14 => Self::CutReaders,
             15..17 => Self::LoseAnswer,
             17 => Self::ForgetScripts,
@@ -122,9 +122,9 @@ async fn bring(fleet: &mut Fleet, fault: Fault) {
         Fault::PauseAgent(nth, ms) => paused(&fleet.agents[nth], ms).await,
         Fault::CutEveryConnection => {
             fleet.redis.cut_connections("normal").await;
-            cut_doorbells(fleet).await;
+            cut_notifications(fleet).await;
         }
-        Fault::CutDoorbells => drop(cut_doorbells(fleet).await),
+        Fault::CutNotifications => drop(cut_notifications(fleet).await),
         Fault::CutReaders => drop(fleet.redis.cut_blocked_connections().await),
         Fault::LoseAnswer => fleet.wire.lose_next_answer(),
         Fault::ForgetScripts => drop(fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await),
@@ -153,7 +153,7 @@ async fn bring(fleet: &mut Fleet, fault: Fault) {
     }
 }
 
-async fn cut_doorbells(fleet: &Fleet) -> i64 {
+async fn cut_notifications(fleet: &Fleet) -> i64 {
     fleet.redis.cut_connections("pubsub").await
 }
 

@@ -44,7 +44,7 @@ const STAYS: [&str; 14] = [
     ":marks",
     ":audit",
     ":credentials",
-    ":examiner",
+    ":doctor",
     ":bridge",
     ":idempotency:",
     ":sla:",
@@ -112,7 +112,8 @@ impl Fleet {
         fleet
     }
 
-    /// Everybody begins to call. `batches`: how many are submitted a second, at most.
+    /// All agents, approvers and submitters begin to call. `batches`: how many are submitted
+    /// a second, at most.
     pub fn load(&mut self, batches: f64) {
         for nth in 0..AGENTS {
             self.start_agent(nth);
@@ -130,7 +131,7 @@ impl Fleet {
         }
     }
 
-    /// Somebody reads every event from now on.
+    /// A subscriber reads every event from now on.
     pub fn watch(&mut self) {
         self.others.spawn(callers::watch(Arc::clone(&self.world)));
     }

@@ -189,7 +189,7 @@ impl Figures {
         self.wrong.push(what);
     }
 
-    /// One task: at its end, told of by one event for each transition, and as everybody was told.
+    /// One task: at its end, with one event for each transition, and as the callers were told.
     fn judge(&mut self, task: &Task, steps: &[Step], told: &Told) {
         let id = task.id.to_string();
         *self.by_state.entry(task.state.to_string()).or_default() += 1;
@@ -287,7 +287,7 @@ impl Figures {
             self.accuse(format!("{lost} was acknowledged and is lost"));
         }
         for extra in stored.difference(&accepted) {
-            self.accuse(format!("{extra} is stored twice: nobody was told of it"));
+            self.accuse(format!("{extra} is stored twice: no caller was told of it"));
         }
         let untold = log.steps.keys().filter(|id| !stored.contains(*id)).count();
         if untold > 0 {
@@ -349,7 +349,7 @@ fn the_checker_sees_a_transition_that_is_left_out_done_twice_or_not_allowed() {
 }
 
 #[test]
-fn the_checker_sees_what_was_lost_what_is_there_twice_and_what_the_subscriber_missed() {
+fn checker_finds_lost_and_duplicate_tasks_and_missed_events() {
     let mut told = Told::default();
     told.accepted.insert("key".to_owned(), "lost".to_owned());
     told.seen = vec!["first".to_owned()];

@@ -48,8 +48,8 @@ async fn story(seed: u64, length: Duration, batches_a_second: f64) {
     let mut fleet = Fleet::start(&["--appendfsync", "always"], SETTINGS, seed).await;
     fleet.watch();
     // The subscriber's first event is the first there is.
-    eventually("somebody listens", async || {
-        if fleet.world.is_watched.load(Ordering::Relaxed) { Ok(()) } else { Err("nobody") }
+    eventually("the subscriber listens", async || {
+        if fleet.world.is_watched.load(Ordering::Relaxed) { Ok(()) } else { Err("no stream") }
     })
     .await;
     fleet.load(batches_a_second);
@@ -74,7 +74,7 @@ async fn story(seed: u64, length: Duration, batches_a_second: f64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_fails_and_however_often_no_promise_is_broken() {
+async fn no_promise_is_broken_under_repeated_random_failures() {
     let seed = told("ORCHESTRATOR_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     let length = told::<f64>("ORCHESTRATOR_CHAOS_MINUTES").map_or(15.0, |minutes| minutes * 60.0);
 

@@ -79,7 +79,7 @@ async fn under_steady_load_memory_is_flat_and_nothing_is_left_afterwards() {
     eventually("only the keys that are there for good are left", async || {
         let keys: Vec<String> = fleet.redis.ask(&["KEYS", "*"]).await;
         // Layout, open counts, agents and three sessions of them; the event log and who bridges it, the audit log with its
-        // head, credentials and the examiner.
+        // head, credentials and the doctor.
         if keys.len() <= 12 { Ok(()) } else { Err(keys.len()) }
     })
     .await;

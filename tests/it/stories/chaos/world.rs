@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Answer, Client, late};
 
-/// How long somebody waits before a call is tried again elsewhere.
+/// How long a caller waits before it tries a call again elsewhere.
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// What the callers were told, as they remember it.
@@ -30,7 +30,7 @@ pub struct Told {
     pub seen: Vec<String>,
     /// How often an earlier submission was sent again.
     pub replays: usize,
-    /// What must never be said to anybody.
+    /// What no caller may ever be told.
     pub wrong: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ pub struct World {
     pub told: Mutex<Told>,
     /// Whether the subscriber's first stream is open.
     pub is_watched: AtomicBool,
-    /// How often a call had to be made again because nobody knew what had come of it.
+    /// How often a caller had to repeat a call because its outcome was unknown.
     pub repeats: AtomicUsize,
     /// No more submissions.
     pub is_over: CancellationToken,
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// Tells everybody where a gateway listens from now on.
+    /// Tells all callers where a gateway listens from now on.
     pub fn move_gateway(&self, nth: usize, url: String) {
         // One at a time, and whole: agents read it at any moment.
         let _told = self.told.lock().unwrap();

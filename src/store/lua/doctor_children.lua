@@ -1,11 +1,11 @@
--- examine_children: checks whether these members of a task's children are its children, and removes
+-- doctor_children: checks whether these members of a task's children are its children, and removes
 -- those that are not.
 --
 -- ARGV[5]   1 to repair what is found, 0 to search only
 -- ARGV[6]   the parent's id
 -- ARGV[7…]  the members
 --
--- Returns  a flat list, 3 for each finding, as `examine` does
+-- Returns  a flat list, 3 for each finding, as `doctor_tasks` does
 local parent = ARGV[6]
 local siblings = P .. 'children:' .. parent
 local members = ids_of(7, 1)

@@ -1,9 +1,9 @@
--- examine_agents: finds what is wrong with these agents, and repairs it at the same moment.
+-- doctor_agents: finds what is wrong with these agents, and repairs it at the same moment.
 --
 -- ARGV[5]   1 to repair what is found, 0 to search only
 -- ARGV[6…]  agents that have a set of tasks or sessions, or are paused
 --
--- Returns  a flat list, 3 for each finding, as `examine` does
+-- Returns  a flat list, 3 for each finding, as `doctor_tasks` does
 local function has_anything(agent)
   for state in pairs(PER_AGENT) do
     if redis.call('EXISTS', set_of(state, agent)) == 1 then
@@ -14,7 +14,7 @@ local function has_anything(agent)
 end
 
 -- Its leases would end late or never: the reaper finds agents by the roster.
-local function examine_roster(agent)
+local function check_roster(agent)
   local look = redis.call('ZSCORE', P .. 'roster', agent)
   local lease = redis.call('ZRANGE', set_of('in_progress', agent), 0, 0, 'WITHSCORES')[2]
   local function put()
@@ -31,7 +31,7 @@ end
 
 for i = 6, #ARGV do
   local agent = ARGV[i]
-  examine_roster(agent)
+  check_roster(agent)
   -- A session with a call in the future would stay live for ever.
   local sessions = P .. 'sessions:' .. agent
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', sessions, NOW + 86400000, '+inf', 'LIMIT', 0, 100)) do

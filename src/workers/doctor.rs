@@ -7,31 +7,31 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{Step, Worker};
-use crate::engine::{self, Engine, Round};
+use crate::engine::{self, BackgroundCheck, Engine};
 
-/// The duty that calls [`Engine::examine_on`], one part of the store at a time.
-pub struct Examiner {
+/// The duty that calls [`Engine::check_on`], one part of the store at a time.
+pub struct Doctor {
     engine: Engine,
     /// The name under which this process takes its turn.
     name: String,
-    round: Mutex<Round>,
+    check: Mutex<BackgroundCheck>,
 }
 
-impl Examiner {
+impl Doctor {
     /// Makes the duty over this engine.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, name: Uuid::now_v7().to_string(), round: Mutex::default() }
+        Self { engine, name: Uuid::now_v7().to_string(), check: Mutex::default() }
     }
 }
 
-impl Worker for Examiner {
-    const NAME: &'static str = "examiner";
+impl Worker for Doctor {
+    const NAME: &'static str = "doctor";
     // The turn is asked for at least this often. It ends after half this time if its holder dies.
     const REST: Duration = Duration::from_secs(60);
     type Error = engine::Error;
 
     async fn step(&self) -> Result<Step, engine::Error> {
-        let mut round = self.round.lock().await;
-        self.engine.examine_on(&self.name, &mut round).await.map(Step::IdleFor)
+        let mut check = self.check.lock().await;
+        self.engine.check_on(&self.name, &mut check).await.map(Step::IdleFor)
     }
 }

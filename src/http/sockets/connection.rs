@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::runtime::receipt::Receipt;
 
 use super::super::traffic::{Cause, Deadlines};
-use super::seats::Seats;
+use super::connections::Connections;
 
 mod wire;
 
@@ -85,7 +85,7 @@ struct State {
 
 /// One connection, from its acceptance to its end.
 #[derive(Debug)]
-pub struct Line {
+pub struct Connection {
     /// The number of the connection, in the order of acceptance.
     pub id: u64,
     /// The address of the client.
@@ -96,8 +96,8 @@ pub struct Line {
     pub is_reserve: bool,
     stream: TcpStream,
     state: Mutex<State>,
-    seats: Weak<Seats>,
-    /// Whose credential was shown first. Only [`Seats`] sets this, so that its counts agree.
+    connections: Weak<Connections>,
+    /// Whose credential was shown first. Only [`Connections`] sets this, so that its counts agree.
     pub caller: OnceLock<Arc<str>>,
     half_closed: AtomicBool,
     work_begins: Notify,
@@ -105,14 +105,14 @@ pub struct Line {
     cause: OnceLock<Cause>,
 }
 
-impl Line {
+impl Connection {
     /// A connection that was just accepted.
     pub fn new(
         id: u64,
         stream: TcpStream,
         (local, remote): (SocketAddr, SocketAddr),
         is_reserve: bool,
-        seats: Weak<Seats>,
+        connections: Weak<Connections>,
     ) -> Self {
         let state = State {
             phase: Phase::New,
@@ -131,7 +131,7 @@ impl Line {
             is_reserve,
             stream,
             state: Mutex::new(state),
-            seats,
+            connections,
             caller: OnceLock::new(),
             half_closed: AtomicBool::new(false),
             work_begins: Notify::new(),
@@ -180,9 +180,9 @@ impl Line {
             before.confirm();
         }
         if bytes > 0
-            && let Some(seats) = self.seats.upgrade()
+            && let Some(connections) = self.connections.upgrade()
         {
-            seats.answer_begins(bytes);
+            connections.answer_begins(bytes);
         }
     }
 
@@ -202,9 +202,9 @@ impl Line {
     /// Records that a request on this connection has shown a credential of `caller`.
     pub fn note_caller(&self, caller: &Arc<str>) {
         if self.caller.get().is_none()
-            && let Some(seats) = self.seats.upgrade()
+            && let Some(connections) = self.connections.upgrade()
         {
-            seats.note_caller(self, caller);
+            connections.note_caller(self, caller);
         }
     }
 
@@ -373,13 +373,13 @@ fn holds(now: Instant, since: Instant) -> bool {
     now.duration_since(since) > HOLDING
 }
 
-impl Drop for Line {
+impl Drop for Connection {
     fn drop(&mut self) {
         let unsent = self.lock().answer_bytes;
         if unsent > 0
-            && let Some(seats) = self.seats.upgrade()
+            && let Some(connections) = self.connections.upgrade()
         {
-            seats.answer_ends(unsent);
+            connections.answer_ends(unsent);
         }
     }
 }

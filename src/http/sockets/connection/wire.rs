@@ -11,9 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::{Blocked, Line, Phase};
+use super::{Blocked, Connection, Phase};
 
-impl Line {
+impl Connection {
     /// Whether to hide the end of the client's sending from the HTTP library for now: the library
     /// would drop the rest of an answer that is being sent.
     fn hides_end(&self) -> bool {
@@ -64,9 +64,9 @@ impl Line {
             receipt.confirm();
         }
         if answer_bytes > 0
-            && let Some(seats) = self.seats.upgrade()
+            && let Some(connections) = self.connections.upgrade()
         {
-            seats.answer_ends(answer_bytes);
+            connections.answer_ends(answer_bytes);
         }
         was_unsent && is_half_closed
     }
@@ -122,7 +122,7 @@ impl Line {
 }
 
 /// The connection as the HTTP library reads and writes it.
-pub struct Wire(pub Arc<Line>);
+pub struct Wire(pub Arc<Connection>);
 
 impl AsyncRead for Wire {
     fn poll_read(

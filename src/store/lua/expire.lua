@@ -1,4 +1,4 @@
--- lapse: handles approvals that were not decided in time, which escalate or expire, and sends
+-- expire: handles approvals that were not decided in time, which escalate or expire, and sends
 -- reminders.
 --
 -- ARGV[5]  how many at most, of each
@@ -14,7 +14,7 @@ local function sweep(set, act)
     local task = f.task and f.status == 'pending' and load(f.task)
     if not task then
       append(gone, P .. set, id)
-    elseif not barred(task, 'lapse') then
+    elseif not barred(task, 'expire') then
       count = count + 1
       act(f, task)
     end
@@ -28,7 +28,7 @@ end
 sweep('approvals:pending', function(f, task)
   local why = '"its approval was not decided in time"'
   if not escalate(f, task, why) then
-    refuse(f, task, 'lapse', 'expired', nil, why)
+    refuse(f, task, 'expire', 'expired', nil, why)
   end
 end)
 sweep('reminders', function(f, task)

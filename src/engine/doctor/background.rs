@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::domain::task::Millis;
-use crate::store::{Examination, Finding, Turn};
+use crate::store::{Check, Finding, Turn};
 
-use super::{Engine, Error};
+use super::super::{Engine, Error};
 
 /// How long a process keeps its turn without a step, in milliseconds. Then another one starts a new
 /// check.
@@ -22,8 +22,8 @@ const REMEMBERED: usize = 1_000;
 
 /// The state of one process's background check.
 #[derive(Default)]
-pub struct Round {
-    examination: Option<Examination>,
+pub struct BackgroundCheck {
+    check: Option<Check>,
     /// The findings of the current check so far.
     found: BTreeSet<Finding>,
     /// The findings of the previous check.
@@ -35,45 +35,48 @@ pub struct Round {
 impl Engine {
     /// Checks the next part if it is `holder`'s turn. Returns how long to rest before the next
     /// call.
-    pub async fn examine_on(&self, holder: &str, round: &mut Round) -> Result<Duration, Error> {
-        let ended = match &round.examination {
-            Some(examination) if examination.is_over() => {
+    pub async fn check_on(
+        &self,
+        holder: &str,
+        background: &mut BackgroundCheck,
+    ) -> Result<Duration, Error> {
+        let ended = match &background.check {
+            Some(check) if check.is_over() => {
                 for partition in self.store.partitions() {
-                    let finding = self.store.examine_sum(partition).await?;
-                    round.note(finding);
+                    let finding = self.store.check_sum(partition).await?;
+                    background.note(finding);
                 }
-                Some(round.found.len())
+                Some(background.found.len())
             }
             _ => None,
         };
         let every_ms = self.settings.doctor.every_ms;
-        let turn = self.store.take_turn(holder, LEASE_MS, every_ms, round.untold, ended).await?;
-        round.untold = 0;
+        let turn =
+            self.store.take_turn(holder, LEASE_MS, every_ms, background.untold, ended).await?;
+        background.untold = 0;
         if ended.is_some() {
-            round.end();
+            background.end();
         }
         match turn {
             Turn::Rest(rest) => {
                 // Another process took over and starts a new check.
-                round.examination = None;
+                background.check = None;
                 return Ok(rest);
             }
             Turn::Begin => {
-                round.examination = Some(Examination::new(None));
-                round.found = BTreeSet::new();
+                background.check = Some(Check::new(None));
+                background.found = BTreeSet::new();
             }
             Turn::GoOn => {}
         }
-        let found = self
-            .store
-            .examine(round.examination.get_or_insert_with(|| Examination::new(None)))
-            .await?;
-        round.note(found);
+        let found =
+            self.store.check(background.check.get_or_insert_with(|| Check::new(None))).await?;
+        background.note(found);
         Ok(PAUSE)
     }
 }
 
-impl Round {
+impl BackgroundCheck {
     /// Logs and remembers findings that the previous check did not have.
     fn note(&mut self, findings: impl IntoIterator<Item = Finding>) {
         for finding in findings {
@@ -99,6 +102,6 @@ impl Round {
             tracing::info!(subject, what, "store finding resolved");
         }
         self.known = found;
-        self.examination = None;
+        self.check = None;
     }
 }

@@ -1,9 +1,9 @@
--- examine_approvals: finds what is wrong with these approvals, and repairs it at the same moment.
+-- doctor_approvals: finds what is wrong with these approvals, and repairs it at the same moment.
 --
 -- ARGV[5]   1 to repair what is found, 0 to search only
 -- ARGV[6…]  ids
 --
--- Returns  a flat list, 3 for each finding, as `examine` does
+-- Returns  a flat list, 3 for each finding, as `doctor_tasks` does
 local REMINDERS = P .. 'reminders'
 
 local function lists_of(id)
@@ -25,7 +25,7 @@ local function forget(id, lists)
 end
 
 -- The approvers get reminders as the gate says, until there is a decision.
-local function examine_reminder(id, status, gate)
+local function check_reminder(id, status, gate)
   local has_reminder = redis.call('ZSCORE', REMINDERS, id)
   local every = status == 'pending' and read_gate(gate).remind or '-'
   if has_reminder and every == '-' then
@@ -36,7 +36,7 @@ local function examine_reminder(id, status, gate)
 end
 
 -- An approval is in the set of its status, pending ones by their expiry.
-local function examine_lists(id, status, expires_at, decided_at, lists)
+local function check_lists(id, status, expires_at, decided_at, lists)
   for other in pairs(lists) do
     if other ~= status then
       find(id, 'is ' .. status .. ' but stands in approvals:' .. other .. ' too', 'taken out of it',
@@ -55,7 +55,7 @@ local function examine_lists(id, status, expires_at, decided_at, lists)
   end
 end
 
-local function examine(id)
+local function check(id)
   local lists = lists_of(id)
   local f = redis.call('HMGET', P .. 'approval:' .. id, 'task', 'status', 'expires_at', 'decided_at', 'gate')
   local of, status = f[1], f[2]
@@ -87,12 +87,12 @@ local function examine(id)
     end)
     return
   end
-  examine_lists(id, status, f[3], f[4], lists)
-  examine_reminder(id, status, f[5])
+  check_lists(id, status, f[3], f[4], lists)
+  check_reminder(id, status, f[5])
 end
 
 for i = 6, #ARGV do
-  examine(ARGV[i])
+  check(ARGV[i])
 end
 finish()
 return findings

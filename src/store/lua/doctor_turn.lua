@@ -1,4 +1,4 @@
--- examiner: takes or keeps the turn of the background doctor, and records its results.
+-- doctor_turn: takes or keeps the turn of the background doctor, and records its results.
 --
 -- ARGV[5]  holder
 -- ARGV[6]  after how long without a call another holder starts a new check, ms
@@ -7,7 +7,7 @@
 -- ARGV[9]  how many findings the check had that ended just now, or ''
 --
 -- Returns  in how many ms to call again (0: continue the check), and 1 if a check starts else 0
-local key = P .. 'examiner'
+local key = P .. 'doctor'
 local f = redis.call('HMGET', key, 'holder', 'until', 'due')
 local holder, busy_until, due = f[1], tonumber(f[2] or 0), tonumber(f[3] or 0)
 add(key, { 'found' }, { ARGV[8] })
@@ -18,7 +18,7 @@ if holder == ARGV[5] then
     return { 0, 0 }
   end
   write('HSET', key, { 'findings', ARGV[9], 'finished', TEXT[NOW] })
-  add(key, { 'rounds' }, { 1 })
+  add(key, { 'checks' }, { 1 })
   write('HDEL', key, { 'holder', 'until' })
   finish()
   return { math.max(due - NOW, 1), 0 }

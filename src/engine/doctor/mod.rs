@@ -3,28 +3,32 @@
 use std::collections::BTreeSet;
 
 use crate::domain::ids::Partition;
-use crate::store::{Examination, Gate};
+use crate::store::{Check, Gate};
 
-use super::{Engine, Error, Finding, Remedy};
+use super::{Engine, Error, Finding, Repair};
+
+mod background;
+
+pub use background::BackgroundCheck;
 
 impl Engine {
     /// Returns every violated invariant of the keyspace. The result is correct even while the fleet
     /// works.
     pub async fn doctor(&self) -> Result<Vec<Finding>, Error> {
-        self.examine_all(None).await
+        self.check_all(None).await
     }
 
     /// Checks the store and repairs what it can: each finding says what was done. It is safe to
     /// repeat and to interrupt; a second run finds only what cannot be repaired. No repair lets a
     /// task run without an approval that it needs.
     pub async fn repair(&self) -> Result<Vec<Finding>, Error> {
-        let findings = self.examine_all(Some(&self.lost_gate(Partition(0)))).await?;
-        for Finding { subject, what, remedy } in &findings {
-            match remedy {
-                Some(Remedy::Mended(how)) => {
-                    tracing::warn!(subject, what, how, "the store was mended")
+        let findings = self.check_all(Some(&self.lost_gate(Partition(0)))).await?;
+        for Finding { subject, what, repair } in &findings {
+            match repair {
+                Some(Repair::Done(how)) => {
+                    tracing::warn!(subject, what, how, "the store was repaired")
                 }
-                Some(Remedy::Left(why)) => {
+                Some(Repair::Impossible(why)) => {
                     tracing::error!(subject, what, why, "store cannot be repaired here")
                 }
                 None => tracing::error!(subject, what, "store not repaired"),
@@ -33,11 +37,11 @@ impl Engine {
         Ok(findings)
     }
 
-    async fn examine_all(&self, repair: Option<&Gate>) -> Result<Vec<Finding>, Error> {
-        let mut examination = Examination::new(repair.map(Gate::lines).transpose()?);
+    async fn check_all(&self, repair: Option<&Gate>) -> Result<Vec<Finding>, Error> {
+        let mut check = Check::new(repair.map(Gate::lines).transpose()?);
         let mut findings = BTreeSet::new();
-        while !examination.is_over() {
-            findings.extend(self.store.examine(&mut examination).await?);
+        while !check.is_over() {
+            findings.extend(self.store.check(&mut check).await?);
         }
         // Last, because the repairs may have changed how many tasks are open.
         for partition in self.store.partitions() {

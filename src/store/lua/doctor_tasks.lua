@@ -1,11 +1,11 @@
--- examine: finds what is wrong with these tasks, and repairs it at the same moment.
+-- doctor_tasks: finds what is wrong with these tasks, and repairs it at the same moment.
 --
 -- ARGV[5]   1 to repair what is found, 0 to search only
 -- ARGV[6]   gate of an approval that a repair requests again, or ''; see approval.lua
 -- ARGV[7]   the key in which the ids were found
 -- ARGV[8…]  3 for each task: id, an id for an approval if one is needed, the digest of its content
 --
--- Returns  a flat list, 3 for each finding: id, what is wrong, and for a repair `MENDED <what was
+-- Returns  a flat list, 3 for each finding: id, what is wrong, and for a repair `REPAIRED <what was
 --          done>` or `LEFT <why>`, else ''
 local GATE, SOURCE = ARGV[6], ARGV[7]
 -- No lease is longer than a day. A score of twice as long is broken.
@@ -37,7 +37,7 @@ local function places_of(id, agent)
 end
 
 -- The remains of a task without a record.
-local function examine_remains(id)
+local function check_remains(id)
   for _, place in ipairs(places_of(id)) do
     find(id, 'is in ' .. place[1] .. ' but has no record', 'taken out of it', take_out(place[1], id))
   end
@@ -57,7 +57,7 @@ local function examine_remains(id)
 end
 
 -- An unreadable record breaks every batch that it is in.
-local function examine_unreadable(id)
+local function check_unreadable(id)
   for _, place in ipairs(places_of(id)) do
     find(id, 'is in ' .. place[1] .. ' though its record cannot be read', 'taken out of it, so that it holds up no other',
       take_out(place[1], id))
@@ -70,15 +70,15 @@ local function examine_unreadable(id)
 end
 
 -- An agent cannot work on a task whose payload is lost.
-local function examine_spec(task)
+local function check_spec(task)
   if redis.call('HEXISTS', P .. 'specs', task.id) == 1 then
     return
   end
   if not TERMINAL[task.state] then
     find(task.id, 'has no spec', 'failed', function()
-      move(task, 'mend', 'failed', NOW, '"its payload is lost"')
+      move(task, 'repair', 'failed', NOW, '"its payload is lost"')
     end)
-  elseif task.last_verb ~= 'mend' then
+  elseif task.last_verb ~= 'repair' then
     find(task.id, 'has no spec', 'it is over, and is forgotten with its retention')
   end
 end
@@ -88,7 +88,7 @@ end
 local function hold_back(task, spare)
   return function()
     if task.state ~= 'blocked' then
-      move(task, 'mend', 'blocked', NOW, '"no approval of it is known"', false, 'task.blocked')
+      move(task, 'repair', 'blocked', NOW, '"no approval of it is known"', false, 'task.blocked')
     end
     if spare then
       local f = { id = spare.id, kind = 'gate', by = task.submitter, digest = spare.digest, gate = GATE }
@@ -99,7 +99,7 @@ local function hold_back(task, spare)
 end
 
 -- No repair skips an approval: in doubt it requests a new one.
-local function examine_gate(task, spare)
+local function check_gate(task, spare)
   local id, state, approval = task.id, task.state, task.approval
   if approval == '-' then
     if state == 'blocked' then
@@ -121,7 +121,7 @@ local function examine_gate(task, spare)
       find(id, 'is ' .. state .. ' while its approval is pending', 'closed the approval', function()
         close(approval, 'cancelled')
       end)
-    elseif not stands(status, f[5]) and state ~= 'cancelled' and task.last_verb ~= 'mend' then
+    elseif not stands(status, f[5]) and state ~= 'cancelled' and task.last_verb ~= 'repair' then
       find(id, 'is ' .. state .. ' though its approval is ' .. status, 'it has happened')
     end
   elseif status == 'pending' then
@@ -167,16 +167,16 @@ local function put_home(task, home)
       look_at(task.agent, NOW)
     end
     if task.state == 'assigned' then
-      ring('agent:' .. task.agent)
+      wake('agent:' .. task.agent)
     elseif task.state == 'pending' then
-      ring('router')
+      wake('router')
     elseif task.state == 'scheduled' then
-      ring('promoter')
+      wake('promoter')
     end
   end
 end
 
-local function examine_place(task, home, score)
+local function check_place(task, home, score)
   local id, place = task.id, place_in_set(task)
   if not score then
     find(id, 'is ' .. task.state .. ' but is missing from ' .. home, 'put back', put_home(task, home))
@@ -188,7 +188,7 @@ local function examine_place(task, home, score)
 end
 
 -- A deadline without a timer would pass unnoticed.
-local function examine_timer(task)
+local function check_timer(task)
   local id, score = task.id, redis.call('ZSCORE', P .. 'timers', task.id) or '-'
   if TERMINAL[task.state] then
     if score ~= '-' then
@@ -207,7 +207,7 @@ local function examine_timer(task)
 end
 
 -- The other indexes, which are ordered by the acceptance of the task.
-local function examine_indexes(task)
+local function check_indexes(task)
   local id, accepted = task.id, tonumber(task.accepted)
   local score = redis.call('ZSCORE', P .. 'tasks', id)
   if not score then
@@ -229,12 +229,12 @@ local function examine_indexes(task)
   end
 end
 
-local function examine(task, spare)
+local function check(task, spare)
   local was, home = task.state, set_of(task.state, task.agent)
   local places = places_of(task.id, task.agent)
   -- The payload comes first: a task that fails because its payload is lost needs no approval.
-  examine_spec(task)
-  examine_gate(task, spare)
+  check_spec(task)
+  check_gate(task, spare)
   local at_home
   for _, place in ipairs(places) do
     if place[1] == home then
@@ -245,25 +245,25 @@ local function examine(task, spare)
   end
   -- A move of this call puts the task into its set, and ends its timeline with the move.
   if task.state == was then
-    examine_place(task, home, at_home)
-    examine_timer(task)
+    check_place(task, home, at_home)
+    check_timer(task)
     if task.last_state ~= was then
       find(task.id, 'is ' .. was .. ', but its timeline ends with ' .. task.last_state,
         'it is unknown which is right; cancel or requeue it')
     end
   end
-  examine_indexes(task)
+  check_indexes(task)
 end
 
 local tasks = read_all(ids_of(8, 3))
 for i = 8, #ARGV, 3 do
   local task = tasks[ARGV[i]]
   if task then
-    examine(task, { id = ARGV[i + 1], digest = ARGV[i + 2] })
+    check(task, { id = ARGV[i + 1], digest = ARGV[i + 2] })
   elseif task == false then
-    examine_unreadable(ARGV[i])
+    check_unreadable(ARGV[i])
   else
-    examine_remains(ARGV[i])
+    check_remains(ARGV[i])
   end
 end
 finish()

@@ -2,8 +2,8 @@
 //!
 //! A walk over all keys leads to every index and every hash, in bounded pieces. Scripts check each
 //! piece at one moment, so that running agents cause no false findings. They also repair it at that
-//! moment, so that nothing changes in between. Each check is a function of one of the `examine`
-//! scripts.
+//! moment, so that nothing changes in between. Each check is a function of one of the scripts
+//! `doctor_tasks`, `doctor_approvals`, `doctor_agents` and `doctor_children`.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -14,6 +14,11 @@ use super::keys::Keys;
 use super::keyspace::{self, Content};
 use super::script::Script;
 use super::{Error, Parts, Store, args, script};
+
+mod recount;
+mod turn;
+
+pub use turn::{DoctorStats, Turn};
 
 /// How many ids one call checks: a few milliseconds of Redis.
 const PIECE: usize = 100;
@@ -32,20 +37,20 @@ pub struct Finding {
     /// What is wrong, as a text for operators.
     pub what: String,
     /// What the doctor did about it. `None` if it only searched.
-    pub remedy: Option<Remedy>,
+    pub repair: Option<Repair>,
 }
 
 /// What the doctor did about a finding.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Remedy {
+pub enum Repair {
     /// It repaired the finding in this way.
-    Mended(String),
+    Done(String),
     /// It cannot repair the finding, for this reason.
-    Left(String),
+    Impossible(String),
 }
 
 /// A check of the whole keyspace that has not ended.
-pub struct Examination {
+pub struct Check {
     /// The gate of approvals that a repair requests again. `None` if nothing is repaired.
     repair: Option<String>,
     /// The cursor of the walk over the keys. `None` if the walk has ended.
@@ -60,7 +65,7 @@ enum Piece {
     Agents(Partition, Vec<String>),
 }
 
-impl Examination {
+impl Check {
     /// Starts a check of the whole keyspace.
     ///
     /// * `repair`: the gate of approvals that a repair requests again, by [`super::Gate::lines`].
@@ -78,9 +83,9 @@ impl Examination {
 impl Store {
     /// Checks the next piece and returns what is wrong there. Another index may lead to the same
     /// finding again. After an error the next call checks the same piece again.
-    pub async fn examine(&self, examination: &mut Examination) -> Result<Vec<Finding>, Error> {
-        let Some(piece) = examination.pieces.front() else {
-            return self.walk_on(examination).await;
+    pub async fn check(&self, check: &mut Check) -> Result<Vec<Finding>, Error> {
+        let Some(piece) = check.pieces.front() else {
+            return self.walk_on(check).await;
         };
         let (found, next) = match piece {
             Piece::Members { key, partition, content, cursor } => {
@@ -88,8 +93,8 @@ impl Store {
                 let mut found = Vec::new();
                 for piece in members.chunks(PIECE) {
                     found.extend(
-                        self.examine_members(
-                            examination.repair.as_deref(),
+                        self.check_members(
+                            check.repair.as_deref(),
                             *partition,
                             key,
                             content,
@@ -101,51 +106,39 @@ impl Store {
                 (found, (next > 0).then_some(next))
             }
             Piece::Approvals(partition, ids) => (
-                self.call(
-                    &script::EXAMINE_APPROVALS,
-                    *partition,
-                    examination.repair.as_deref(),
-                    &[],
-                    ids,
-                )
-                .await?,
+                self.call(&script::DOCTOR_APPROVALS, *partition, check.repair.as_deref(), &[], ids)
+                    .await?,
                 None,
             ),
             Piece::Agents(partition, agents) => (
-                self.call(
-                    &script::EXAMINE_AGENTS,
-                    *partition,
-                    examination.repair.as_deref(),
-                    &[],
-                    agents,
-                )
-                .await?,
+                self.call(&script::DOCTOR_AGENTS, *partition, check.repair.as_deref(), &[], agents)
+                    .await?,
                 None,
             ),
         };
-        match (examination.pieces.front_mut(), next) {
+        match (check.pieces.front_mut(), next) {
             (Some(Piece::Members { cursor, .. }), Some(next)) => *cursor = next,
-            _ => drop(examination.pieces.pop_front()),
+            _ => drop(check.pieces.pop_front()),
         }
         Ok(found)
     }
 
     /// Reads the next keys and adds the pieces that they lead to.
-    async fn walk_on(&self, examination: &mut Examination) -> Result<Vec<Finding>, Error> {
-        let Some(cursor) = examination.cursor else { return Ok(Vec::new()) };
+    async fn walk_on(&self, check: &mut Check) -> Result<Vec<Finding>, Error> {
+        let Some(cursor) = check.cursor else { return Ok(Vec::new()) };
         let mut cmd = redis::cmd("SCAN");
         cmd.arg(cursor).arg("MATCH").arg(format!("{}*", self.keys().root())).arg("COUNT").arg(KEYS);
         let mut connection = self.cold_connection("doctor").await?;
         let answer = cmd.query_async(&mut connection).await;
-        let (next, keys): (u64, Vec<String>) = self.heard("doctor", answer)?;
+        let (next, keys): (u64, Vec<String>) = self.result("doctor", answer)?;
         let mut pipe = redis::pipe();
         for key in &keys {
             pipe.cmd("TYPE").arg(key);
         }
         let answer =
             if keys.is_empty() { Ok(Vec::new()) } else { pipe.query_async(&mut connection).await };
-        let types: Vec<String> = self.heard("doctor", answer)?;
-        let is_repair = examination.repair.is_some();
+        let types: Vec<String> = self.result("doctor", answer)?;
+        let is_repair = check.repair.is_some();
         let mut findings = Vec::new();
         if cursor == 0 {
             findings = self.server_findings(is_repair).await?;
@@ -154,12 +147,12 @@ impl Store {
         for (key, redis_type) in keys.into_iter().zip(types) {
             sorted.add(self.keys(), key, &redis_type, |partition| self.has(partition));
         }
-        examination.cursor = (next > 0).then_some(next);
-        examination.pieces.extend(sorted.pieces());
+        check.cursor = (next > 0).then_some(next);
+        check.pieces.extend(sorted.pieces());
         for mut finding in sorted.findings {
             if is_repair {
                 let why = "an operator must find out what the key is for";
-                finding.remedy = Some(Remedy::Left(why.to_owned()));
+                finding.repair = Some(Repair::Impossible(why.to_owned()));
             }
             findings.push(finding);
         }
@@ -183,13 +176,13 @@ impl Store {
         cmd.arg(key).arg(cursor).arg("COUNT").arg(PIECE);
         let mut connection = self.cold_connection("doctor").await?;
         let answer = cmd.query_async(&mut connection).await;
-        let (next, flat): (u64, Vec<String>) = self.heard("doctor", answer)?;
+        let (next, flat): (u64, Vec<String>) = self.result("doctor", answer)?;
         // A scan may return a member more than once.
         let members: BTreeSet<_> = flat.into_iter().step_by(width).collect();
         Ok((next, members.into_iter().collect()))
     }
 
-    async fn examine_members(
+    async fn check_members(
         &self,
         repair: Option<&str>,
         partition: Partition,
@@ -200,13 +193,13 @@ impl Store {
         match content {
             Content::Children(parent) => {
                 let parent = [parent.to_string()];
-                self.call(&script::EXAMINE_CHILDREN, partition, repair, &parent, members).await
+                self.call(&script::DOCTOR_CHILDREN, partition, repair, &parent, members).await
             }
             Content::Approvals => {
-                self.call(&script::EXAMINE_APPROVALS, partition, repair, &[], members).await
+                self.call(&script::DOCTOR_APPROVALS, partition, repair, &[], members).await
             }
             Content::Paused => {
-                self.call(&script::EXAMINE_AGENTS, partition, repair, &[], members).await
+                self.call(&script::DOCTOR_AGENTS, partition, repair, &[], members).await
             }
             _ => {
                 let before = [repair.unwrap_or_default().to_owned(), key.to_owned()];
@@ -221,7 +214,7 @@ impl Store {
                         repair.map(|_| ApprovalId::new(partition).to_string()).unwrap_or_default();
                     rows.extend([id.clone(), spare, digests.get(id).cloned().unwrap_or_default()]);
                 }
-                self.call(&script::EXAMINE, partition, repair, &before, &rows).await
+                self.call(&script::DOCTOR_TASKS, partition, repair, &before, &rows).await
             }
         }
     }
@@ -270,25 +263,25 @@ impl Store {
                 .chunks_exact(3)
                 .map(|found| finding(&found[0], &found[1], &found[2]))
                 .collect()),
-            Err(error) => unexaminable(error, partition, repair.is_some()).map(|found| vec![found]),
+            Err(error) => uncheckable(error, partition, repair.is_some()).map(|found| vec![found]),
         }
     }
 }
 
 /// Returns the finding for a script that failed on what it read, such as a key of another type. Any
 /// other error stays an error.
-pub(super) fn unexaminable(
+pub(super) fn uncheckable(
     error: Error,
     partition: Partition,
     is_repair: bool,
 ) -> Result<Finding, Error> {
     let Error::Corrupt { what } = error else { return Err(error) };
     let why = "an operator must remove what prevents the check".to_owned();
-    let what = format!("cannot be examined in full: {what}");
+    let what = format!("cannot be checked in full: {what}");
     Ok(Finding {
         subject: format!("partition {partition}"),
         what,
-        remedy: is_repair.then_some(Remedy::Left(why)),
+        repair: is_repair.then_some(Repair::Impossible(why)),
     })
 }
 
@@ -300,13 +293,13 @@ fn is_hash(keys: &Keys, key: &str) -> bool {
     keyspace::read(keys, key).is_some_and(|(_, redis_type, _)| redis_type == "hash")
 }
 
-fn finding(subject: &str, what: &str, remedy: &str) -> Finding {
-    let remedy = match remedy.split_once(' ') {
-        Some(("MENDED", how)) => Some(Remedy::Mended(how.to_owned())),
-        Some((_, why)) => Some(Remedy::Left(why.to_owned())),
+fn finding(subject: &str, what: &str, repair: &str) -> Finding {
+    let repair = match repair.split_once(' ') {
+        Some(("REPAIRED", how)) => Some(Repair::Done(how.to_owned())),
+        Some((_, why)) => Some(Repair::Impossible(why.to_owned())),
         None => None,
     };
-    Finding { subject: subject.to_owned(), what: what.to_owned(), remedy }
+    Finding { subject: subject.to_owned(), what: what.to_owned(), repair }
 }
 
 /// Keys, grouped by the check that they need.

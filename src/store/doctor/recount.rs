@@ -11,8 +11,8 @@ use std::time::Duration;
 use crate::domain::ids::{Partition, TaskId};
 use crate::domain::task::Millis;
 
-use super::doctor::{Finding, Remedy, unexaminable};
-use super::{Error, Store, args, script};
+use super::super::{Error, Store, args, script};
+use super::{Finding, Repair, uncheckable};
 
 /// How many records one call asks.
 const PIECE: usize = 200;
@@ -33,14 +33,14 @@ struct Count {
 impl Store {
     /// Checks whether the sum of the counters of open tasks equals the size of the sets, at a
     /// constant cost. Returns `None` if it does.
-    pub async fn examine_sum(&self, partition: Partition) -> Result<Option<Finding>, Error> {
+    pub async fn check_sum(&self, partition: Partition) -> Result<Option<Finding>, Error> {
         let (count, _) = self.count(partition).await?;
         let counted = count.counted.values().sum::<i64>();
         let what = format!("counts {counted} open tasks where there are {}", count.standing);
         Ok((counted != count.standing).then(|| Finding {
             subject: "open".to_owned(),
             what,
-            remedy: None,
+            repair: None,
         }))
     }
 
@@ -52,7 +52,7 @@ impl Store {
         is_repair: bool,
     ) -> Result<Vec<Finding>, Error> {
         let found = self.recount_all(partition, is_repair).await;
-        found.or_else(|error| Ok(vec![unexaminable(error, partition, is_repair)?]))
+        found.or_else(|error| Ok(vec![uncheckable(error, partition, is_repair)?]))
     }
 
     async fn recount_all(
@@ -62,7 +62,7 @@ impl Store {
     ) -> Result<Vec<Finding>, Error> {
         let Some(count) = self.count_cleanly(partition).await? else {
             // Too many writes for a clean count. The check of the sum is possible all the same.
-            return Ok(self.examine_sum(partition).await?.into_iter().collect());
+            return Ok(self.check_sum(partition).await?.into_iter().collect());
         };
         let mut open: BTreeMap<String, i64> =
             count.counted.keys().map(|priority| (priority.clone(), 0)).collect();
@@ -76,7 +76,7 @@ impl Store {
                 .arg(PIECE);
             let mut connection = self.cold_connection("recount").await?;
             let answer = cmd.query_async(&mut connection).await;
-            let (next, records): (u64, Vec<String>) = self.heard("recount", answer)?;
+            let (next, records): (u64, Vec<String>) = self.result("recount", answer)?;
             // A scan may return the same field twice.
             let ids = records.iter().step_by(2);
             let ids: Vec<_> = ids.filter(|id| id.parse().is_ok_and(|id| seen.insert(id))).collect();
@@ -116,19 +116,21 @@ impl Store {
                 findings.push(Finding {
                     subject: format!("open of partition {partition}"),
                     what,
-                    remedy: None,
+                    repair: None,
                 });
             }
         }
         if is_repair && !findings.is_empty() {
             let is_corrected: bool =
-                self.run(&script::CORRECT, partition, super::ORCHESTRATOR, args).await?;
-            let remedy = if is_corrected {
-                Remedy::Mended("corrected".to_owned())
+                self.run(&script::CORRECT, partition, super::super::ORCHESTRATOR, args).await?;
+            let repair = if is_corrected {
+                Repair::Done("corrected".to_owned())
             } else {
-                Remedy::Left("another doctor corrected it at the same time; run again".to_owned())
+                Repair::Impossible(
+                    "another doctor corrected it at the same time; run again".to_owned(),
+                )
             };
-            findings.iter_mut().for_each(|finding| finding.remedy = Some(remedy.clone()));
+            findings.iter_mut().for_each(|finding| finding.repair = Some(repair.clone()));
         }
         Ok(findings)
     }

@@ -1,5 +1,5 @@
-//! The seats of a gateway: how many connections there are, which one makes room for the next, and
-//! which are overdue.
+//! The connections of a gateway: how many there are, which one makes room for the next, and which are
+//! overdue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -14,17 +14,17 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::super::settings::Http;
 use super::super::traffic::{Cause, Traffic};
+use super::connection::{Connection, Overdue};
 use super::holders::{Holders, STRANGER};
-use super::line::{Line, Overdue};
 
 /// Descriptors that connections never take: they are for the store, NATS, the log and other needs.
 const KEPT_FREE: u64 = 64;
 
-/// Seats beyond the bound, on which only health is answered and every other request is refused as
-/// overloaded.
+/// How many connections there may be beyond the bound. On these only health is answered, and every
+/// other request is refused as overloaded.
 const RESERVE: usize = 16;
 
-/// How many connections are examined to find one that makes room: to examine all of them for each
+/// How many connections are checked to find one that makes room: to check all of them for each
 /// new one would cost more the more there are.
 const LOOKED_AT: usize = 256;
 
@@ -35,14 +35,14 @@ const SETTLING: Duration = Duration::from_millis(10);
 /// How long to wait for an evicted connection to leave before trying again.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// How often all connections are examined, unless a deadline is shorter.
+/// How often all connections are checked, unless a deadline is shorter.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often refusals and cuts are logged at most.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// All connections of a gateway.
-pub struct Seats {
+pub struct Connections {
     most: usize,
     most_per_address: usize,
     most_answer_bytes: usize,
@@ -52,16 +52,16 @@ pub struct Seats {
     answer_bytes: AtomicUsize,
 }
 
-impl std::fmt::Debug for Seats {
+impl std::fmt::Debug for Connections {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Seats").field("most", &self.most).finish_non_exhaustive()
+        formatter.debug_struct("Connections").field("most", &self.most).finish_non_exhaustive()
     }
 }
 
 #[derive(Default)]
 struct Taken {
     next: u64,
-    lines: BTreeMap<u64, Arc<Line>>,
+    lines: BTreeMap<u64, Arc<Connection>>,
     /// Who holds the connections within the bound.
     holders: Holders,
     /// The same for each address.
@@ -72,16 +72,16 @@ struct Taken {
     leaving: BTreeSet<u64>,
 }
 
-/// The seat of one connection; dropping it frees the seat.
-pub struct Seat {
-    /// The connection on this seat.
-    pub line: Arc<Line>,
-    seats: Arc<Seats>,
+/// The place of one connection within the bound; dropping it makes room for the next.
+pub struct Slot {
+    /// The connection.
+    pub line: Arc<Connection>,
+    connections: Arc<Connections>,
 }
 
 /// The room for one more connection.
 enum Room {
-    Seat {
+    Slot {
         is_reserve: bool,
     },
     /// A connection was evicted and will leave soon.
@@ -90,8 +90,8 @@ enum Room {
     Later,
 }
 
-impl Seats {
-    /// Seats for as many connections as `http` allows.
+impl Connections {
+    /// As many connections as `http` allows, none of which is open yet.
     pub fn new(http: &Http, traffic: Arc<Traffic>) -> Arc<Self> {
         Arc::new(Self {
             most: http.max_connections,
@@ -109,15 +109,15 @@ impl Seats {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a seat for a new connection. Waits, shortly, until an evicted connection has left.
-    pub async fn take(self: &Arc<Self>, stream: TcpStream, ends: (SocketAddr, SocketAddr)) -> Seat {
+    /// Takes a slot for a new connection. Waits, shortly, until an evicted connection has left.
+    pub async fn take(self: &Arc<Self>, stream: TcpStream, ends: (SocketAddr, SocketAddr)) -> Slot {
         let address = ends.1.ip().to_canonical();
         let is_reserve = loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
             match self.room_for(address) {
-                Room::Seat { is_reserve } => break is_reserve,
+                Room::Slot { is_reserve } => break is_reserve,
                 Room::Soon => drop(timeout(LEAVING, freed).await),
                 Room::Later => drop(timeout(SETTLING, freed).await),
             }
@@ -125,7 +125,7 @@ impl Seats {
         let mut taken = self.lock();
         taken.next += 1;
         let id = taken.next;
-        let line = Arc::new(Line::new(id, stream, ends, is_reserve, Arc::downgrade(self)));
+        let line = Arc::new(Connection::new(id, stream, ends, is_reserve, Arc::downgrade(self)));
         taken.lines.insert(id, Arc::clone(&line));
         if is_reserve {
             taken.reserve.insert(id);
@@ -133,7 +133,7 @@ impl Seats {
             taken.hold(&line, &STRANGER.into());
         }
         self.traffic.connections.store(taken.lines.len(), Ordering::Relaxed);
-        Seat { line, seats: Arc::clone(self) }
+        Slot { line, connections: Arc::clone(self) }
     }
 
     fn room_for(&self, address: IpAddr) -> Room {
@@ -141,7 +141,7 @@ impl Seats {
         let of_address = taken.by_address.get(&address).map_or(0, Holders::count);
         let is_address_full = of_address >= self.most_per_address;
         if !is_address_full && taken.holders.count() < self.most {
-            return Room::Seat { is_reserve: false };
+            return Room::Slot { is_reserve: false };
         }
         let of = is_address_full.then_some(address);
         if taken.one_leaves(of) {
@@ -150,7 +150,7 @@ impl Seats {
         let mut spare = taken.spare(of);
         if spare.is_none() {
             if taken.reserve.len() < RESERVE {
-                return Room::Seat { is_reserve: true };
+                return Room::Slot { is_reserve: true };
             }
             let mut reserve = taken.reserve.iter().filter_map(|id| taken.lines.get(id));
             spare = reserve.find(|line| has_settled(line)).map(Arc::clone);
@@ -164,7 +164,7 @@ impl Seats {
 
     /// Records that a request of this connection has shown a credential of `caller`. Only the first
     /// counts.
-    pub fn note_caller(&self, line: &Line, caller: &Arc<str>) {
+    pub fn note_caller(&self, line: &Connection, caller: &Arc<str>) {
         let mut taken = self.lock();
         // One that has left is no longer counted.
         let is_open = taken.lines.contains_key(&line.id);
@@ -211,7 +211,7 @@ impl Seats {
         }
     }
 
-    /// Examines all connections regularly: cuts those that are overdue, and logs from time to time
+    /// Checks all connections regularly: cuts those that are overdue, and logs from time to time
     /// what was refused and cut. Never returns.
     pub async fn watch(&self) {
         let deadlines = self.traffic.deadlines;
@@ -232,7 +232,7 @@ impl Seats {
         }
     }
 
-    fn end(&self, line: &Line, late: Overdue) {
+    fn end(&self, line: &Connection, late: Overdue) {
         match late {
             Overdue::Idle => line.cut(Cause::Evicted),
             Overdue::Cut(cause) => {
@@ -272,7 +272,7 @@ impl Taken {
     /// Finds a connection that can make room, of this address if one is given: the oldest that has
     /// shown no credential, otherwise one of the caller that holds the most, so that a caller with
     /// many connections does not take those of others.
-    fn spare(&mut self, of: Option<IpAddr>) -> Option<Arc<Line>> {
+    fn spare(&mut self, of: Option<IpAddr>) -> Option<Arc<Connection>> {
         let lines = &self.lines;
         let holders = match of {
             Some(address) => self.by_address.get_mut(&address)?,
@@ -294,13 +294,13 @@ impl Taken {
     }
 
     /// Records that the caller holds this connection.
-    fn hold(&mut self, line: &Line, caller: &Arc<str>) {
+    fn hold(&mut self, line: &Connection, caller: &Arc<str>) {
         self.holders.insert(caller, line.id);
         self.by_address.entry(line.address()).or_default().insert(caller, line.id);
     }
 
     /// Records that the caller no longer holds this connection.
-    fn release(&mut self, line: &Line, caller: &Arc<str>) {
+    fn release(&mut self, line: &Connection, caller: &Arc<str>) {
         self.holders.remove(caller, line.id);
         let Some(of_address) = self.by_address.get_mut(&line.address()) else { return };
         of_address.remove(caller, line.id);
@@ -311,18 +311,18 @@ impl Taken {
 }
 
 /// Whether the connection only waits for its client, and has for at least [`SETTLING`].
-fn has_settled(line: &Arc<Line>) -> bool {
+fn has_settled(line: &Arc<Connection>) -> bool {
     let now = Instant::now();
     line.spare_since(now).is_some_and(|since| now.duration_since(since) >= SETTLING)
 }
 
-fn fits(line: &Line, of: Option<IpAddr>) -> bool {
+fn fits(line: &Connection, of: Option<IpAddr>) -> bool {
     of.is_none_or(|address| line.address() == address)
 }
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.seats.lock();
+        let mut taken = self.connections.lock();
         let id = self.line.id;
         taken.lines.remove(&id);
         taken.reserve.remove(&id);
@@ -331,9 +331,9 @@ impl Drop for Seat {
             let caller = self.line.caller.get().cloned();
             taken.release(&self.line, &caller.unwrap_or_else(|| STRANGER.into()));
         }
-        self.seats.traffic.connections.store(taken.lines.len(), Ordering::Relaxed);
+        self.connections.traffic.connections.store(taken.lines.len(), Ordering::Relaxed);
         drop(taken);
-        self.seats.freed.notify_one();
+        self.connections.freed.notify_one();
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::ids::Partition;
 use crate::domain::task::Millis;
 
-use super::{Error, Store, args, script};
+use super::super::{Error, Store, args, script};
 
 /// What a process with a background doctor does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +21,9 @@ pub enum Turn {
 
 /// The results of the checks so far, of all processes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rounds {
+pub struct DoctorStats {
     /// How many checks have ended.
-    pub rounds: u64,
+    pub checks: u64,
     /// How many findings the last check had.
     pub findings: u64,
     /// How many findings were logged in all checks together.
@@ -52,7 +52,8 @@ impl Store {
         let mut args = args();
         args.arg(holder).arg(lease_ms).arg(every_ms).arg(found);
         args.arg(ended.map(|count| count.to_string()).unwrap_or_default());
-        let (wait, begins): (u64, bool) = self.run(&script::EXAMINER, PLACE, holder, args).await?;
+        let (wait, begins): (u64, bool) =
+            self.run(&script::DOCTOR_TURN, PLACE, holder, args).await?;
         Ok(match wait {
             0 if begins => Turn::Begin,
             0 => Turn::GoOn,
@@ -61,15 +62,15 @@ impl Store {
     }
 
     /// Returns the results of the checks so far, of all processes together.
-    pub async fn rounds(&self) -> Result<Rounds, Error> {
+    pub async fn doctor_stats(&self) -> Result<DoctorStats, Error> {
         let mut cmd = redis::cmd("HGETALL");
         let fields: HashMap<String, u64> = {
-            let key = format!("{}examiner", self.keys().prefix(PLACE));
-            let text: HashMap<String, String> = self.query("examiner", cmd.arg(key)).await?;
+            let key = format!("{}doctor", self.keys().prefix(PLACE));
+            let text: HashMap<String, String> = self.query("doctor", cmd.arg(key)).await?;
             text.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect()
         };
-        Ok(Rounds {
-            rounds: fields.get("rounds").copied().unwrap_or_default(),
+        Ok(DoctorStats {
+            checks: fields.get("checks").copied().unwrap_or_default(),
             findings: fields.get("findings").copied().unwrap_or_default(),
             found: fields.get("found").copied().unwrap_or_default(),
             finished: fields.get("finished").copied(),

@@ -67,9 +67,9 @@ pub enum Error {
     #[error("the gateway failed")]
     Gateway(#[source] io::Error),
     #[error("the demo failed")]
-    Demo(#[from] cli::demo::Error),
+    Demo(#[from] crate::demo::Error),
     #[error("the benchmark failed")]
-    Bench(#[from] cli::bench::Error),
+    Bench(#[from] crate::bench::Error),
 }
 
 /// Runs the command of the command line.

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `main`, [`app`] | arguments, settings, roles, the ordered stop | everything |
 //! | [`settings`] | joins and checks all layers' settings | each `Settings`, domain, runtime |
+//! | [`bench`], [`demo`] | the benchmark; a story of tasks, over the API | cli, engine, store, domain, runtime |
 //! | [`cli`] | the commands; those of users call the HTTP API | engine, domain, runtime |
 //! | [`http`] | decode → one engine call → encode; alone has poem | engine, domain, runtime |
 //! | [`workers`] | the background duties, in bounded steps | engine, transport, domain, runtime |
@@ -69,7 +70,7 @@
 //! | step | where |
 //! |---|---|
 //! | `POST /tasks` is read; every wrong field is named | `http/tasks.rs` |
-//! | its agent and its approval are chosen | `engine/submit.rs`, `domain/{routing,policy}.rs` |
+//! | its agent and its approval are chosen | `domain/rules/mod.rs` (`decide`), `engine/submit.rs` |
 //! | it is stored, together with concurrent submissions | `store/lua/submit.lua` |
 //! | an approver decides | `engine/approvals.rs`, `domain/content.rs`, `approve.lua` |
 //! | which approvers may | `domain/people.rs`, `domain/decision.rs`, `engine/deciders.rs` |
@@ -77,13 +78,15 @@
 //! | the agent's long-poll wakes and leases it | `engine/dispatch.rs`, `claim.lua` |
 //! | heartbeats, then the outcome | `engine/progress.rs`, `extend.lua`, `complete.lua` |
 //! | or it requests an approval | `ask.lua` |
-//! | or its lease is lost: the reaper returns the task | `workers/reaper.rs`, `reap.lua` |
+//! | or its lease is lost: the reaper returns the task | `workers/duties.rs`, `reap.lua` |
 //! | its deadlines are announced, and SLA rules act | `deadlines.lua`, `clocks.lua` |
 //! | it is deleted after its retention | `prune.lua` |
 //! | each step's event is delivered | `store/log.rs`, `engine/feed.rs`, `workers/bridge.rs` |
 
 pub mod app;
+pub mod bench;
 pub mod cli;
+pub mod demo;
 pub mod domain;
 pub mod engine;
 pub mod http;

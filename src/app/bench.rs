@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, INTERRUPTED, connect};
-use crate::cli::bench::{self, Open, Options};
+use crate::bench::{self, Open, Options};
 use crate::engine;
 use crate::settings::Settings;
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dev::{self, Home, fresh_key};
 use super::{Error, INTERRUPTED};
-use crate::cli::demo;
+use crate::demo;
 use crate::runtime::secret::Secret;
 use crate::settings::Settings;
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Error, Roles, Running, say};
 use crate::cli::{self, banner};
+use crate::domain::text::hex;
 use crate::runtime::redis_server::{Options, RedisServer};
 use crate::runtime::secret::Secret;
 use crate::settings::Settings;
@@ -162,7 +163,7 @@ fn describe(home: &Home) -> String {
 pub(super) fn fresh_key() -> Result<String, Error> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 #[cfg(test)]

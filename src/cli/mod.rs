@@ -4,7 +4,6 @@
 pub mod banner;
 pub mod bench;
 pub mod client;
-pub mod demo;
 pub mod doctor;
 pub mod user;
 

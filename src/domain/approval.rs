@@ -6,10 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::decision::Author;
 use super::ids::{ApprovalId, TaskId};
 use super::principal::Role;
-use super::task::Millis;
+use super::time::Millis;
 
 /// The status of an approval. Only `pending` can change; the other four are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -251,6 +250,16 @@ pub struct Edit {
     pub original: Box<RawValue>,
     /// Where the current payload differs from it: a list of [`super::content::Change`]s.
     pub changes: Box<RawValue>,
+}
+
+/// An approver who replaced the payload of a task, and the digest of the new payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// The payload, by its [`super::decision::payload_digest`]; `*` for an author of more payloads than the store
+    /// keeps.
+    pub payload: String,
+    /// The author, as the store keeps actors: see [`super::people`].
+    pub by: String,
 }
 
 /// A request for a decision on a task and, once it is made, the decision.

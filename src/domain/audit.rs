@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::ids::Partition;
 use super::principal::Role;
-use super::task::Millis;
+use super::time::Millis;
 
 /// The value of [`AuditEntry::previous`] in the first entry of a chain.
 pub const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";

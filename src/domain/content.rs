@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::name::Name;
+use super::text::hex;
 
 mod diff;
 mod tree;
@@ -73,15 +74,6 @@ pub fn value_digest(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     Node::read_values(json).write(&mut text);
     hex(&Sha256::digest(text))
-}
-
-/// Returns two lower-case hexadecimal digits for each byte.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

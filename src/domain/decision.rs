@@ -7,23 +7,14 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::approval::{Approval, Groups, Level, Verdict};
-use super::content::{canonical, hex};
+use super::content::canonical;
 use super::people::{Identity, People};
 use super::principal::Principal;
 use super::task::Task;
+use super::text::hex;
 
 /// The value of [`Author::payload`] that matches every payload.
 const EVERY_PAYLOAD: &str = "*";
-
-/// An approver who replaced the payload of a task, and the digest of the new payload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Author {
-    /// The payload, by its [`payload_digest`]; `*` for an author of more payloads than the store
-    /// keeps.
-    pub payload: String,
-    /// The author, as the store keeps actors: see [`super::people`].
-    pub by: String,
-}
 
 /// Returns the hexadecimal SHA-256 of the canonical JSON of a payload. It depends on neither its
 /// author nor its version.
@@ -93,7 +84,7 @@ impl Directory<'_> {
         if approval.authors.is_empty() {
             return false;
         }
-        let current = payload_digest(&task.payload);
+        let current = payload_digest(&task.spec.payload);
         approval.authors.iter().any(|author| {
             [EVERY_PAYLOAD, current.as_str()].contains(&author.payload.as_str())
                 && self.people.is(person, &author.by)

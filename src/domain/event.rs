@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::ids::{EventId, TaskId};
 use super::json::sole_member;
-use super::task::Priority;
+use super::priority::Priority;
 
 /// The event types that the product knows. Clients may publish other types of the same form.
 pub const KNOWN_TYPES: &[&str] = &[

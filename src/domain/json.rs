@@ -6,6 +6,7 @@
 //! delivers it use the same functions.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -36,7 +37,9 @@ impl Member<'_> {
 
 /// Returns the members of an object in order, repeated ones included. Empty for any other value.
 pub fn members(object: &RawValue) -> Vec<Member<'_>> {
-    serde_json::from_str::<Members<'_>>(object.get()).map(|members| members.0).unwrap_or_default()
+    let members = serde_json::from_str(object.get());
+    let Members(members) = members.unwrap_or_else(|_| Members(Vec::new()));
+    members.into_iter().map(|(key, value)| Member { key, value }).collect()
 }
 
 /// Returns the value of the member `name`. `None` if it is absent or repeated: readers disagree on
@@ -178,29 +181,31 @@ impl Visitor<'_> for Bytes {
     }
 }
 
-struct Members<'t>(Vec<Member<'t>>);
+/// The members of an object in order, repeated ones included.
+#[derive(Clone, Debug)]
+pub struct Members<K, V>(pub Vec<(K, V)>);
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Members<K, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
+        struct All<K, V>(PhantomData<(K, V)>);
 
-        impl<'de> Visitor<'de> for All {
-            type Value = Members<'de>;
+        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for All<K, V> {
+            type Value = Members<K, V>;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 formatter.write_str("a JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some((key, value)) = map.next_entry()? {
-                    members.push(Member { key, value });
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
                 }
                 Ok(Members(members))
             }
         }
 
-        deserializer.deserialize_map(All)
+        deserializer.deserialize_map(All(PhantomData))
     }
 }
 

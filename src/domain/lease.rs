@@ -1,13 +1,13 @@
-//! The proof that a report comes from the worker that claimed the task, and the comparison of two
-//! reports.
+//! The proof that a report comes from the worker that claimed the task.
 
 use std::fmt;
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::lifecycle::Verb;
-use super::task::{Attempt, Outcome};
+/// The number of an attempt, from 1. Every report carries it beside the [`Lease`]. 0 means that the
+/// task was never claimed.
+pub type Attempt = u32;
 
 /// The token of one claim, which every report on its tasks carries. Each claim has its own.
 ///
@@ -54,34 +54,6 @@ pub enum Proof<'r> {
     Caller,
 }
 
-impl Outcome {
-    /// Returns the verb by which an agent reports this outcome.
-    pub fn verb(&self) -> Verb {
-        match self {
-            Self::Completed { .. } => Verb::Complete,
-            Self::Failed { .. } => Verb::Fail,
-            Self::Released => Verb::Release,
-        }
-    }
-
-    /// Returns 12 characters that identify the report. Two outcomes differ in them, and two results
-    /// that differ in any byte.
-    pub fn digest(&self) -> String {
-        match self {
-            Self::Completed { result } => digest(&["completed", text(result.as_deref())]),
-            Self::Failed { error, is_retryable, retry_after_ms, result } => {
-                let next = format!("{is_retryable} {retry_after_ms:?}");
-                digest(&["failed", &next, error, text(result.as_deref())])
-            }
-            Self::Released => digest(&["released"]),
-        }
-    }
-}
-
-fn text(result: Option<&serde_json::value::RawValue>) -> &str {
-    result.map_or("", serde_json::value::RawValue::get)
-}
-
 /// Returns 72 bits of SHA-256 over the parts and their lengths, as 12 characters.
 pub fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
@@ -110,18 +82,7 @@ fn base64url(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::*;
-
-    fn completed(result: &str) -> Outcome {
-        let result = RawValue::from_string(result.to_owned()).unwrap();
-        Outcome::Completed { result: Some(result) }
-    }
-
-    fn failed(error: &str, is_retryable: bool, retry_after_ms: Option<u64>) -> Outcome {
-        Outcome::Failed { error: error.to_owned(), is_retryable, retry_after_ms, result: None }
-    }
 
     #[test]
     fn base64url_is_that_of_the_standard() {
@@ -145,24 +106,5 @@ mod tests {
         assert_ne!(lease.seal("key:crew"), lease.seal("key:other"));
         assert_ne!(lease.seal("key:crew"), Lease::new([8; 16]).seal("key:crew"));
         assert!(!format!("{lease:?}").contains(lease.expose()));
-    }
-
-    #[test]
-    fn different_reports_have_different_digests() {
-        let outcomes = [
-            Outcome::Completed { result: None },
-            completed("null"),
-            completed(r#"{"a":1}"#),
-            completed(r#"{"a": 1}"#),
-            failed("x", true, None),
-            failed("x", false, None),
-            failed("x", true, Some(0)),
-            failed("y", true, None),
-            Outcome::Released,
-        ];
-        let digests: std::collections::BTreeSet<_> = outcomes.iter().map(Outcome::digest).collect();
-
-        assert_eq!(digests.len(), outcomes.len());
-        assert_eq!(completed("[1]").digest(), completed("[1]").digest());
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::task::Millis;
+use super::time::Millis;
 
 /// Exponential back-off: `base_ms · 2^(failures − 1)`, at most `max_ms`. A random part of up to one
 /// half is subtracted so that tasks that failed together do not return together.

@@ -18,11 +18,11 @@ fn json_bytes(json: &RawValue) -> usize {
 impl Task {
     /// Returns about how many bytes the task takes in a response.
     pub fn bytes(&self) -> usize {
-        let metadata = self.metadata.as_deref().map_or(0, json_bytes);
+        let metadata = self.spec.metadata.as_deref().map_or(0, json_bytes);
         let result = self.result.as_deref().map_or(0, json_bytes);
         let error = self.error.as_deref().map_or(0, stored_bytes);
         let approval = self.asked.as_ref().map_or(0, |approval| approval.bytes());
-        json_bytes(&self.payload) + metadata + result + error + approval + FRAME_BYTES
+        json_bytes(&self.spec.payload) + metadata + result + error + approval + FRAME_BYTES
     }
 }
 

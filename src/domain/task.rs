@@ -1,6 +1,4 @@
-//! A task: what a client submits, and what becomes of it.
-
-use std::str::FromStr;
+//! A task: what was submitted, and what became of it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -8,145 +6,27 @@ use serde_json::value::RawValue;
 use super::approval::Approval;
 use super::content::Content;
 use super::ids::{ApprovalId, TaskId};
-use super::lease::Lease;
+use super::lease::{Attempt, Lease};
 use super::lifecycle::{State, Verb};
 use super::name::Name;
-pub use super::parent::OnParentCancel;
 use super::sla::{Clock, Reached, Sla, SlaState};
-
-/// A time in milliseconds since 1970 by the store's clock, or a duration in milliseconds.
-pub type Millis = u64;
-
-/// The number of an attempt, from 1. Every report carries it beside the [`Lease`]. 0 means that the
-/// task was never claimed.
-pub type Attempt = u32;
-
-/// How urgent a task is. A lower number comes sooner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Priority {
-    /// Critical: the router takes these tasks before all others.
-    P0,
-    /// High.
-    P1,
-    /// Medium, the default.
-    P2,
-    /// Low.
-    P3,
-}
-
-impl Priority {
-    /// Every priority, the most urgent first.
-    pub const ALL: [Self; 4] = [Self::P0, Self::P1, Self::P2, Self::P3];
-
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::P0 => "P0",
-            Self::P1 => "P1",
-            Self::P2 => "P2",
-            Self::P3 => "P3",
-        }
-    }
-}
-
-impl FromStr for Priority {
-    type Err = UnknownPriority;
-
-    fn from_str(word: &str) -> Result<Self, UnknownPriority> {
-        Self::ALL.into_iter().find(|priority| priority.as_str() == word).ok_or(UnknownPriority)
-    }
-}
-
-/// The error of reading a word that is not the name of a [`Priority`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of P0, P1, P2, P3")]
-pub struct UnknownPriority;
-
-/// The earliest time at which a task may be given to an agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Start {
-    /// The task may start as soon as an agent is free.
-    #[default]
-    Now,
-    /// The task may start so many milliseconds after the submission, by the store's clock.
-    After(Millis),
-    /// The task may start at this time. A time in the past means now.
-    At(Millis),
-}
-
-/// A submission that has been read and found well-formed.
-#[derive(Clone, Debug)]
-pub struct NewTask {
-    /// The type of work, from which the routing rules choose the agent.
-    pub kind: Name,
-    /// What to do: a JSON object, kept byte for byte. Only conditions of rules read it.
-    pub payload: Box<RawValue>,
-    /// The client's own data about the task: a JSON object, kept byte for byte.
-    pub metadata: Option<Box<RawValue>>,
-    /// How urgent the task is among all tasks of its agent.
-    pub priority: Priority,
-    /// The system or person in whose name the client submits, such as `github`.
-    pub source: Name,
-    /// The deadlines of the task. `None` if it has no SLA.
-    pub sla: Option<Sla>,
-    /// When the task may start: now, after a delay or at a time.
-    pub start: Start,
-    /// The task that this one is a part of. Both are in one partition, unless an idempotency key
-    /// requires another.
-    pub parent: Option<TaskId>,
-    /// What happens to this task when its parent is cancelled.
-    pub on_parent_cancel: OnParentCancel,
-    /// The client's own trace id: 1 to 64 of `A-Z a-z 0-9 . _ -`.
-    pub trace_id: Option<String>,
-    /// The W3C trace context of the submission. `None` if the client sent none.
-    pub traceparent: Option<String>,
-    /// How many failed attempts are followed by another attempt, 0 to 100.
-    pub max_retries: u32,
-    /// How long one attempt may take in all, 1 s to 7 days. `None` if it may take as long as its
-    /// lease is extended.
-    pub timeout_ms: Option<Millis>,
-    /// The idempotency key of the submission. `None` if repeating it creates a second task.
-    pub idempotency: Option<Idempotency>,
-}
-
-/// What makes a submission safe to repeat: a second one with the same key returns the first task.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Idempotency {
-    /// The value of the header `Idempotency-Key`: 1 to 255 printable ASCII characters.
-    pub key: String,
-    /// The hexadecimal SHA-256 of the body. The same key with another body is refused.
-    pub digest: String,
-}
+use super::submission::Spec;
+use super::time::Millis;
 
 /// A task as it was read from the store: what was submitted and what has happened since.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// The identifier. It never changes and is never used again.
     pub id: TaskId,
-    /// The type of work, from which the routing rules chose the agent.
-    pub kind: Name,
-    /// How urgent the task is. An SLA rule can raise it while the task waits.
-    pub priority: Priority,
-    /// The system or person in whose name the client submitted it.
-    pub source: Name,
+    /// What was submitted, with the payload of the approver who edited it last and the priority to
+    /// which an SLA rule raised it.
+    pub spec: Spec,
     /// The current state, which only the verbs of [`super::lifecycle::RULES`] change.
     pub state: State,
-    /// What to do: the payload of the client, or that of the approver who edited it.
-    pub payload: Box<RawValue>,
-    /// The client's own data about the task. `None` if it sent none.
-    pub metadata: Option<Box<RawValue>>,
     /// The deadlines of the task. `None` if it has no SLA.
     pub sla: Option<Sla>,
     /// The agent that the routing rules chose at submission.
     pub agent: Name,
-    /// The task that this one is a part of. `None` if it has no parent.
-    pub parent: Option<TaskId>,
-    /// What happens to this task when its parent is cancelled.
-    pub on_parent_cancel: OnParentCancel,
-    /// The client's own trace id. `None` if the client sent none.
-    pub trace_id: Option<String>,
-    /// The W3C trace context of the submission. `None` if the client sent none.
-    pub traceparent: Option<String>,
     /// The caller who submitted it, as [`super::principal::Principal`] is displayed.
     pub submitted_by: String,
     /// When the store accepted the submission, in milliseconds since 1970.
@@ -157,12 +37,8 @@ pub struct Task {
     pub attempt: Attempt,
     /// The number of failed attempts since the submission or the last requeue.
     pub retry_count: u32,
-    /// How many failed attempts are followed by another attempt, 0 to 100.
-    pub max_retries: u32,
     /// The number of lost leases since the submission or the last requeue.
     pub lost_count: u32,
-    /// How long one attempt may take in all. `None` if there is no such limit.
-    pub timeout_ms: Option<Millis>,
     /// The caller that took the task itself and holds it. `None` if the task is held by a claim or
     /// by no caller.
     pub holder: Option<String>,
@@ -208,10 +84,10 @@ impl Task {
     /// Returns what an approver decides on: the task, or with an `action` that step of the agent.
     pub fn content<'t>(&'t self, action: Option<&'t RawValue>) -> Content<'t> {
         Content {
-            kind: &self.kind,
+            kind: &self.spec.kind,
             agent: &self.agent,
             version: self.version,
-            payload: &self.payload,
+            payload: &self.spec.payload,
             action,
         }
     }
@@ -293,40 +169,4 @@ pub struct Claimed {
     pub lease_until: Millis,
     /// The token that every report on this attempt must carry.
     pub lease: Lease,
-}
-
-/// The outcome of an attempt, as its agent reports it.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// The work is done, with any JSON as the result.
-    Completed {
-        /// What the agent found or made. `None` if there is nothing to keep.
-        result: Option<Box<RawValue>>,
-    },
-    /// The attempt failed; the task is tried again if that makes sense and a retry is left.
-    Failed {
-        /// The reason of the failure in 1 to 8,192 bytes, which the task shows as its error.
-        error: String,
-        /// Whether another attempt makes sense.
-        is_retryable: bool,
-        /// How many milliseconds to wait before the next attempt. `None` means the usual back-off.
-        retry_after_ms: Option<Millis>,
-        /// What the agent found before it failed. `None` if there is nothing to keep.
-        result: Option<Box<RawValue>>,
-    },
-    /// The agent returns the task without having worked on it. It costs no retry.
-    Released,
-}
-
-/// An agent's report on one attempt.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The task that the agent reports on.
-    pub id: TaskId,
-    /// The number of the attempt. A report with an earlier number is refused.
-    pub attempt: Attempt,
-    /// The token from the claim. A wrong one is refused like an earlier attempt.
-    pub lease: Lease,
-    /// The outcome of the attempt: completed, failed or released.
-    pub outcome: Outcome,
 }

@@ -1,4 +1,4 @@
-//! The size of texts as they are stored, and texts cut to a size.
+//! Texts: their size as they are stored, texts cut to a size, and texts as JSON or of bytes.
 //!
 //! The store keeps every text of a client as a JSON string, in which a control character takes six
 //! bytes. So each text has two bounds: in characters, which people count, and in stored bytes,
@@ -11,6 +11,16 @@ pub struct Bound {
     pub chars: usize,
     /// The largest number of bytes, as [`stored_bytes`] counts them.
     pub bytes: usize,
+}
+
+/// Returns two lower-case hexadecimal digits for each byte.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns `text` as a JSON string.
+pub fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// The mark at the end of a text that was cut.

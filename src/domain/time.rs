@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::task::Millis;
+/// A time in milliseconds since 1970 by the store's clock, or a duration in milliseconds.
+pub type Millis = u64;
 
 /// The times that a client may name, in milliseconds since 1970: from 1970 to the end of 2125.
 pub const NAMEABLE: RangeInclusive<Millis> = 0..=4_922_899_199_999;

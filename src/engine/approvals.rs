@@ -8,11 +8,12 @@ use crate::domain::approval::{
 use crate::domain::content::{self, Content};
 use crate::domain::decision::Bar;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
-use crate::domain::lease::{self, Lease, Proof};
+use crate::domain::lease::{self, Attempt, Lease, Proof};
 use crate::domain::lifecycle::Verb;
-use crate::domain::policy;
 use crate::domain::principal::Principal;
-use crate::domain::task::{Attempt, Millis, Task};
+use crate::domain::rules;
+use crate::domain::task::Task;
+use crate::domain::time::Millis;
 use crate::store::{Decided, Gate, NewContent};
 
 use super::tasks::{read_cursor, refuse, write_cursor};
@@ -143,7 +144,7 @@ impl Engine {
             Asked::Gate => None,
         };
         let content = Content { version: task.version + 1, payload, ..task.content(action) };
-        let original = approval.edit.as_ref().map_or(&task.payload, |edit| &edit.original);
+        let original = approval.edit.as_ref().map_or(&task.spec.payload, |edit| &edit.original);
         let changes = serde_json::to_string(&content::changes(original, payload));
         let changes = changes.map_err(|error| Error::Corrupt(Box::new(error)))?;
         let digest = content.digest();
@@ -163,7 +164,7 @@ impl Engine {
     pub(super) fn gate_of_today(&self, task: &Task) -> Option<Gate> {
         let settings = &self.settings.approvals;
         let partition = task.id.partition();
-        let gate = match policy::required_approval(&settings.rules, task) {
+        let gate = match rules::required_approval(&settings.rules, &task.spec) {
             Some(rule) => Gate {
                 id: ApprovalId::new(partition),
                 digest: String::new(),

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::domain::event::Event;
 use crate::domain::ids::{EventId, Partition};
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 
 use super::{Engine, Error};
 

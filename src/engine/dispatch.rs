@@ -1,21 +1,43 @@
 //! Claims: leasing tasks to agents, and giving them back if the response does not arrive.
 
+use std::time::Duration;
+
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::domain::ids::{Partition, TaskId};
 use crate::domain::lease::Lease;
+use crate::domain::name::{Name, Worker};
 use crate::domain::principal::Principal;
-use crate::domain::task::{Claimed, Millis};
+use crate::domain::task::Claimed;
+use crate::domain::time::Millis;
 use crate::store::{self, Room, Sessions, Store, Taken};
 
 use super::returns::{LostClaim, Returns, Undelivered, lasts};
-use super::{Claim, Engine, Error};
+use super::{Engine, Error};
 
 /// How many bytes several tasks may have in one answer: to read more would hold Redis, and other clients, for tens of
 /// milliseconds. One task alone may be larger.
 const SEVERAL_BYTES: usize = 1 << 20;
+
+/// A claim of an agent: a call for tasks of its subject.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The agent from whose subject the tasks come.
+    pub agent: Name,
+    /// The name of the agent's process that claims.
+    pub worker: Worker,
+    /// The largest number of tasks to return, 1 to 100.
+    pub max: u32,
+    /// How long to wait for the first task, at most 60 s.
+    pub wait: Duration,
+    /// How long the lease lasts without an extension, 1 s to 1 h. `None` means the configured time.
+    pub lease_ms: Option<Millis>,
+    /// The largest size of the tasks in bytes, if the channel of the response has a limit. `None`
+    /// means the configured size.
+    pub room: Option<usize>,
+}
 
 impl Engine {
     /// Leases the best tasks of the agent's subject, as many as the response has room for. If there

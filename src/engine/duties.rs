@@ -1,17 +1,29 @@
 //! The steps of the background workers. Each call does one bounded step.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::domain::ids::TaskId;
 use crate::store::Sweep;
 
-use super::{Engine, Error, SweepResult};
+use super::{Engine, Error};
 
 /// How many tasks a step moves at most in each partition, so that one script takes less than 5 ms
 /// of Redis.
 const BATCH: u32 = 100;
+
+/// The result of one bounded step of a background worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SweepResult {
+    /// How many tasks the step moved or changed.
+    pub moved: usize,
+    /// Whether more tasks are due now, so that the next step should follow at once.
+    pub is_more: bool,
+    /// How long until the next task is due. `None` if no task waits.
+    pub next_in: Option<Duration>,
+}
 
 impl Engine {
     /// Moves pending tasks into the subjects of their agents, the most urgent first.

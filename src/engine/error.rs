@@ -4,10 +4,11 @@ use std::borrow::Borrow;
 
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::lease::Attempt;
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
 use crate::domain::principal::Role;
-use crate::domain::task::{Attempt, Millis};
+use crate::domain::time::Millis;
 use crate::store;
 
 /// A field of a request that is wrong.

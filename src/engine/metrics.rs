@@ -1,7 +1,7 @@
 //! The figures for operators, at a cost that does not depend on the number of tasks.
 
 use crate::domain::ids::Partition;
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 use crate::store::{DoctorStats, LogBounds};
 
 use super::{Engine, Error, Stats};

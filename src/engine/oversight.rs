@@ -7,15 +7,61 @@ use std::time::Duration;
 use crate::domain::lifecycle::State;
 use crate::domain::name::{Name, Worker};
 use crate::domain::principal::Principal;
-use crate::domain::task::{Millis, Priority};
+use crate::domain::priority::Priority;
+use crate::domain::time::Millis;
 use crate::store::AgentRow;
 
-use super::{AgentStatus, Engine, Error, Session, Stats};
+use super::{Engine, Error};
 
 /// How long the last answer of the store counts as proof of a connection.
 const LATELY: Duration = Duration::from_secs(2);
 
 const SHOWN_SESSIONS: usize = 100;
+
+/// The state of an agent and its subject.
+#[derive(Clone, Debug)]
+pub struct AgentStatus {
+    /// The name of the agent, which is also that of its subject.
+    pub agent: Name,
+    /// How many tasks wait in the subject for a claim.
+    pub depth: u64,
+    /// How many tasks the agent holds under a lease.
+    pub in_progress: u64,
+    /// How many processes of the agent have a live session.
+    pub session_count: u64,
+    /// The sessions with the newest calls, newest first, at most a hundred. `None` if they were not
+    /// requested.
+    pub sessions: Option<Vec<Session>>,
+    /// When a process of the agent last called. `None` if none did, or if that was long ago.
+    pub last_seen: Option<Millis>,
+    /// Whether the agent is paused, so that its claims return nothing.
+    pub is_paused: bool,
+}
+
+/// The live session of one process of an agent.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The name that the process gave itself in its claims.
+    pub worker: Worker,
+    /// When the process last called, in milliseconds since 1970.
+    pub last_seen: Millis,
+}
+
+/// The numbers of tasks and agents of the whole fleet.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    /// The number of tasks in each state, in the order of a task's life.
+    pub by_status: Vec<(State, u64)>,
+    /// The number of open tasks of each priority, the most urgent first.
+    pub by_priority: Vec<(Priority, u64)>,
+    /// Every agent that a routing rule names or that has tasks or sessions, by name.
+    pub by_agent: Vec<AgentStatus>,
+    /// How long the head of the priority queue has waited, in milliseconds. `None` if the queue is
+    /// empty.
+    pub oldest_pending_ms: Option<Millis>,
+    /// The store's time at which this was read, in milliseconds since 1970.
+    pub at: Millis,
+}
 
 impl Engine {
     /// Returns the numbers of tasks and agents, at a cost that does not depend on the number of

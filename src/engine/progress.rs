@@ -1,10 +1,12 @@
 //! Reports of agents: outcomes, progress and extensions of leases.
 
 use crate::domain::ids::{Partition, TaskId};
-use crate::domain::lease::{Lease, Proof};
+use crate::domain::lease::{Attempt, Lease, Proof};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::principal::Principal;
-use crate::domain::task::{Attempt, Millis, Progress, Report};
+use crate::domain::report::Report;
+use crate::domain::task::Progress;
+use crate::domain::time::Millis;
 use crate::store::Row;
 
 use super::tasks::refuse;

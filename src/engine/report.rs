@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::sla::{Figures, Group};
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 
 use super::{Engine, Error, Fault};
 

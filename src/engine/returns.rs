@@ -15,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::ids::{Partition, TaskId};
-use crate::domain::lease::{Lease, Proof};
+use crate::domain::lease::{Attempt, Lease, Proof};
 use crate::domain::lifecycle::Verb;
 use crate::domain::name::Name;
 use crate::domain::principal::Role;
-use crate::domain::task::{Attempt, Claimed, Millis, Outcome};
+use crate::domain::report::Outcome;
+use crate::domain::task::Claimed;
+use crate::domain::time::Millis;
 use crate::runtime::backoff::Backoff;
 use crate::store::{self, Row, Store};
 

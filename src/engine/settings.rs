@@ -1,18 +1,15 @@
 //! The settings of the use cases, which an operator can change.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use crate::domain::approval::{Groups, OnExpiry, Terms, TermsSetting};
 use crate::domain::decision::Directory;
 use crate::domain::name::Name;
 use crate::domain::people::People;
-use crate::domain::policy::ApprovalRule;
+use crate::domain::priority::Priority;
 use crate::domain::retry::Backoff;
-use crate::domain::routing::RoutingRule;
-use crate::domain::sla::SlaRule;
-use crate::domain::task::{Millis, Priority};
+use crate::domain::rules::{ApprovalRule, RoutingRule, Rules, SlaRule, Targets};
+use crate::domain::time::Millis;
 
 /// All settings of the engine. Each part is a section of the configuration.
 #[derive(Clone, Debug)]
@@ -45,6 +42,18 @@ impl Settings {
     /// payload before an approver edited it, and the rest, which has its own bounds.
     pub fn largest_task_bytes(&self) -> usize {
         4 * self.tasks.max_payload_bytes + (1 << 20)
+    }
+
+    /// Returns the rules that decide about submissions.
+    pub fn rules(&self) -> Rules<'_> {
+        Rules {
+            routing: &self.routing.rules,
+            approvals: &self.approvals.rules,
+            sla: &self.sla.rules,
+            targets: &self.sla.targets,
+            start_targets: &self.sla.start_targets,
+            warn_at_percent: self.sla.warn_at_percent,
+        }
     }
 
     /// Returns the people and groups that approvals can ask.
@@ -206,9 +215,9 @@ pub struct SlaSettings {
     pub exclude_approval_time: bool,
     /// The time to finish in milliseconds, by priority (`P0`) or by type and priority
     /// (`deploy/P0`).
-    pub targets: BTreeMap<String, Millis>,
+    pub targets: Targets,
     /// The time until the first attempt begins, in milliseconds, by the same keys.
-    pub start_targets: BTreeMap<String, Millis>,
+    pub start_targets: Targets,
     /// What to do when a threshold passes. Every rule that applies acts.
     pub rules: Vec<SlaRule>,
 }

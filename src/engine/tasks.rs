@@ -7,13 +7,17 @@ use tokio::time::Instant;
 
 use crate::domain::ids::TaskId;
 use crate::domain::lease::Proof;
-use crate::domain::lifecycle::Verb;
+use crate::domain::lifecycle::{State, Verb};
+use crate::domain::name::Name;
 use crate::domain::principal::Principal;
+use crate::domain::priority::Priority;
+use crate::domain::report::Outcome;
 use crate::domain::task::Task;
+use crate::store::Parts;
 use crate::store::lists::Place;
 use crate::store::{Answer, Row};
 
-use super::{Engine, Error, Fault, PAGE_BYTES, Page, StatusChange, TaskFilter};
+use super::{Engine, Error, Fault};
 
 /// How many tasks one page looks at before it is returned short: a rare match in a large store must
 /// not delay the call for long.
@@ -21,6 +25,49 @@ pub(super) const LOOKED_AT: usize = 2_000;
 
 /// The remaining room, in bytes, below which a page counts as full.
 pub(super) const LEAST_ROOM: usize = 16 << 10;
+
+/// Which tasks to list: those that match every part that is given.
+#[derive(Clone, Debug, Default)]
+pub struct TaskFilter {
+    /// Only tasks in this state. `None` if every state matches.
+    pub state: Option<State>,
+    /// Only tasks of this type. `None` if every type matches.
+    pub kind: Option<Name>,
+    /// Only tasks that are or were in this agent's subject. `None` if every agent matches.
+    pub agent: Option<Name>,
+    /// Only tasks of this priority. `None` if every priority matches.
+    pub priority: Option<Priority>,
+    /// Only the children of this task. `None` if every task matches.
+    pub parent: Option<TaskId>,
+    /// The parts to read of each task. The others stay empty.
+    pub parts: Parts,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The items of the page, newest first.
+    pub items: Vec<T>,
+    /// The cursor of the next page. `None` if this is the last.
+    pub next_cursor: Option<String>,
+}
+
+/// The largest size in bytes of a page without its last item, for any `limit`.
+pub const PAGE_BYTES: usize = 1 << 20;
+
+/// A change that a caller requests with `PATCH /tasks/{id}/status`.
+#[derive(Clone, Debug)]
+pub enum StatusChange {
+    /// The caller takes the task under a long lease.
+    InProgress,
+    /// The caller took the task before, and now reports its outcome.
+    Ended(Outcome),
+    /// The caller cancels the task, as with `POST /tasks/{id}/cancel`.
+    Cancelled {
+        /// Why, in at most 1,000 characters. `None` if the caller gave no reason.
+        reason: Option<String>,
+    },
+}
 
 impl Engine {
     /// Returns the task as it is now.
@@ -192,7 +239,7 @@ fn single(answers: Vec<Answer>) -> Result<Answer, Error> {
 pub(super) fn refuse(
     id: TaskId,
     verb: Verb,
-    attempt: crate::domain::task::Attempt,
+    attempt: crate::domain::lease::Attempt,
     answer: Answer,
 ) -> Result<crate::domain::lifecycle::State, Error> {
     match answer {
@@ -223,10 +270,10 @@ impl TaskFilter {
 
     fn matches(&self, task: &Task) -> bool {
         self.state.is_none_or(|state| task.state == state)
-            && self.kind.as_ref().is_none_or(|kind| task.kind == *kind)
+            && self.kind.as_ref().is_none_or(|kind| task.spec.kind == *kind)
             && self.agent.as_ref().is_none_or(|agent| task.assigned_to() == Some(agent))
-            && self.priority.is_none_or(|priority| task.priority == priority)
-            && self.parent.is_none_or(|parent| task.parent == Some(parent))
+            && self.priority.is_none_or(|priority| task.spec.priority == priority)
+            && self.parent.is_none_or(|parent| task.spec.parent == Some(parent))
     }
 }
 

@@ -4,7 +4,8 @@ use crate::domain::approval::{ApprovalStatus, Asked};
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
-use crate::domain::task::{Millis, Task};
+use crate::domain::task::Task;
+use crate::domain::time::Millis;
 
 use super::{Engine, Error};
 

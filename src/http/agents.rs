@@ -8,13 +8,13 @@ use crate::domain::principal::Principal;
 use crate::engine::{Claim, Engine, Fault};
 use crate::runtime::receipt::Receipt;
 
+use super::answer::{Handover, Json};
 use super::auth::{self, Admin, Caller, TasksRead};
 use super::error::{Problem, Refusal};
-use super::json::{Body, Handover, Json, OptionalBody};
+use super::json::{Body, OptionalBody};
 use super::openapi::Tag;
 use super::peer::Peer;
 use super::request::{ClaimRequest, Empty, Limits, Outcomes};
-use super::text::Text;
 use super::view::{AgentPage, AgentView, OutcomeResult, OutcomesResult, TasksClaimed};
 
 /// About the most bytes that the result of one outcome has in an answer.
@@ -42,9 +42,9 @@ impl Agents {
         &self,
         _caller: Caller<TasksRead>,
         /// The agent.
-        agent: Path<Text<Name>>,
+        agent: Path<Name>,
     ) -> Result<Json<AgentView>, Refusal> {
-        Ok(Json(self.engine.agent(&agent.0.0).await?.into()))
+        Ok(Json(self.engine.agent(&agent.0).await?.into()))
     }
 
     /// Claim tasks
@@ -57,10 +57,10 @@ impl Agents {
         caller: Caller<auth::Agent>,
         peer: Peer,
         /// The agent.
-        agent: Path<Text<Name>>,
+        agent: Path<Name>,
         body: Body<ClaimRequest>,
     ) -> Result<Handover<TasksClaimed>, Refusal> {
-        let claim = body.value.into_claim(agent.0.0)?;
+        let claim = body.value.into_claim(agent.0)?;
         let (claimed, receipt) = self.claim_for(&caller, &peer, claim, 0).await?;
         Ok(Handover { answer: Json(claimed), receipt })
     }
@@ -75,16 +75,16 @@ impl Agents {
         caller: Caller<auth::Agent>,
         peer: Peer,
         /// The agent.
-        agent: Path<Text<Name>>,
+        agent: Path<Name>,
         body: Body<Outcomes>,
     ) -> Result<Handover<OutcomesResult>, Refusal> {
-        let (reports, claim) = body.value.into_parts(agent.0.0.clone(), &self.limits)?;
+        let (reports, claim) = body.value.into_parts(agent.0.clone(), &self.limits)?;
         let most = peer.room().map_or(usize::MAX, |room| room / RESULT_BYTES);
         if reports.len() > most {
             let detail = format!("must have at most {most} items over NATS");
             return Err(Refusal::invalid(vec![Fault::new("/outcomes", detail)]));
         }
-        self.engine.admit(&agent.0.0).await?;
+        self.engine.admit(&agent.0).await?;
         let attempts: Vec<_> = reports.iter().map(|report| (report.id, report.attempt)).collect();
         let outcomes = self.engine.report(&caller, reports).await?;
         let results: Vec<OutcomeResult> = attempts
@@ -107,11 +107,11 @@ impl Agents {
         &self,
         caller: Caller<Admin>,
         /// The agent.
-        agent: Path<Text<Name>>,
+        agent: Path<Name>,
         body: OptionalBody<Empty>,
     ) -> Result<Json<AgentView>, Refusal> {
         body.0.check()?;
-        Ok(Json(self.engine.pause(&caller, &agent.0.0).await?.into()))
+        Ok(Json(self.engine.pause(&caller, &agent.0).await?.into()))
     }
 
     /// Resume an agent
@@ -120,11 +120,11 @@ impl Agents {
         &self,
         caller: Caller<Admin>,
         /// The agent.
-        agent: Path<Text<Name>>,
+        agent: Path<Name>,
         body: OptionalBody<Empty>,
     ) -> Result<Json<AgentView>, Refusal> {
         body.0.check()?;
-        Ok(Json(self.engine.resume(&caller, &agent.0.0).await?.into()))
+        Ok(Json(self.engine.resume(&caller, &agent.0).await?.into()))
     }
 }
 

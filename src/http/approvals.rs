@@ -7,13 +7,14 @@ use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::ApprovalId;
 use crate::engine::Engine;
 
+use super::answer::Json;
 use super::auth::{Admin, ApprovalsDecide, ApprovalsRead, Caller};
 use super::error::Refusal;
-use super::json::{Body, Json, OptionalBody};
+use super::json::{Body, OptionalBody};
 use super::openapi::Tag;
 use super::request::{Approve, Decisions, Limits, Reject, Retarget};
 use super::tasks::DEFAULT_PAGE;
-use super::text::{ApprovalParts, PageLimit, Text};
+use super::text::{ApprovalParts, PageLimit};
 use super::view::{ApprovalDetail, ApprovalPage, DecisionResult, DecisionsResult};
 
 /// The calls on approvals.
@@ -24,9 +25,9 @@ pub struct Approvals {
     pub limits: Limits,
 }
 
-type Limit = Query<Option<Text<PageLimit>>>;
+type Limit = Query<Option<PageLimit>>;
 
-type Include = Query<Option<Text<ApprovalParts>>>;
+type Include = Query<Option<ApprovalParts>>;
 
 #[OpenApi(tag = "Tag::Approvals")]
 impl Approvals {
@@ -38,7 +39,7 @@ impl Approvals {
         &self,
         _caller: Caller<ApprovalsRead>,
         /// Only approvals of this status.
-        status: Query<Option<Text<ApprovalStatus>>>,
+        status: Query<Option<ApprovalStatus>>,
         /// Send `payload` to get `action`, `original_payload` and `changes` of each approval; left
         /// out, they are absent.
         include: Include,
@@ -47,7 +48,7 @@ impl Approvals {
         /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<ApprovalPage>, Refusal> {
-        self.page(status.0.map(|word| word.0).as_slice(), include, limit, cursor).await
+        self.page(status.0.as_slice(), include, limit, cursor).await
     }
 
     /// List approvals that wait for a decision
@@ -90,9 +91,9 @@ impl Approvals {
         &self,
         _caller: Caller<ApprovalsRead>,
         /// The approval.
-        id: Path<Text<ApprovalId>>,
+        id: Path<ApprovalId>,
     ) -> Result<Json<ApprovalDetail>, Refusal> {
-        Ok(Json(self.engine.approval(id.0.0).await?.into()))
+        Ok(Json(self.engine.approval(id.0).await?.into()))
     }
 
     /// Approve
@@ -107,11 +108,11 @@ impl Approvals {
         &self,
         caller: Caller<ApprovalsDecide>,
         /// The approval.
-        id: Path<Text<ApprovalId>>,
+        id: Path<ApprovalId>,
         body: OptionalBody<Approve>,
     ) -> Result<Json<ApprovalDetail>, Refusal> {
         let decision = body.0.into_decision(&self.limits)?;
-        Ok(Json(self.engine.decide(&caller, id.0.0, decision).await?.into()))
+        Ok(Json(self.engine.decide(&caller, id.0, decision).await?.into()))
     }
 
     /// Reject
@@ -123,13 +124,13 @@ impl Approvals {
         &self,
         caller: Caller<ApprovalsDecide>,
         /// The approval.
-        id: Path<Text<ApprovalId>>,
+        id: Path<ApprovalId>,
         /// Why, if the body has no reason.
         reason: Query<Option<String>>,
         body: OptionalBody<Reject>,
     ) -> Result<Json<ApprovalDetail>, Refusal> {
         let decision = body.0.into_decision(reason.0)?;
-        Ok(Json(self.engine.decide(&caller, id.0.0, decision).await?.into()))
+        Ok(Json(self.engine.decide(&caller, id.0, decision).await?.into()))
     }
 
     /// Move an approval to other approvers
@@ -143,11 +144,11 @@ impl Approvals {
         &self,
         caller: Caller<Admin>,
         /// The approval.
-        id: Path<Text<ApprovalId>>,
+        id: Path<ApprovalId>,
         body: Body<Retarget>,
     ) -> Result<Json<ApprovalDetail>, Refusal> {
         let (target, reason) = body.value.into_target()?;
-        Ok(Json(self.engine.retarget(&caller, id.0.0, target, reason).await?.into()))
+        Ok(Json(self.engine.retarget(&caller, id.0, target, reason).await?.into()))
     }
 
     /// Decide on up to 100 approvals
@@ -179,7 +180,7 @@ impl Approvals {
         limit: Limit,
         cursor: Query<Option<String>>,
     ) -> Result<Json<ApprovalPage>, Refusal> {
-        let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
+        let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0);
         let has_all = include.0.is_some();
         let page = self
             .engine

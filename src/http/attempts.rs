@@ -5,15 +5,15 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use crate::domain::ids::TaskId;
 use crate::domain::principal::Principal;
-use crate::domain::task::Report;
+use crate::domain::report::Report;
 use crate::engine::Engine;
 
+use super::answer::Json;
 use super::auth::{self, Caller};
 use super::error::Refusal;
-use super::json::{Body, Json};
+use super::json::Body;
 use super::openapi::Tag;
 use super::request::{Ask, Completion, Failure, Heartbeat, Limits, Release};
-use super::text::Text;
 use super::view::{ApprovalDetail, LeaseView, Reported, at};
 
 /// The calls on one attempt of a task.
@@ -35,12 +35,12 @@ impl Attempts {
         &self,
         caller: Caller<auth::Agent>,
         /// The task.
-        id: Path<Text<TaskId>>,
+        id: Path<TaskId>,
         body: Body<Heartbeat>,
     ) -> Result<Json<LeaseView>, Refusal> {
         let ((attempt, lease), progress, extend_ms) = body.value.into_parts()?;
         let held = (attempt, &lease);
-        let until = self.engine.extend(&caller, id.0.0, held, progress, extend_ms).await?;
+        let until = self.engine.extend(&caller, id.0, held, progress, extend_ms).await?;
         Ok(Json(LeaseView { lease_expires_at: at(until) }))
     }
 
@@ -50,10 +50,10 @@ impl Attempts {
         &self,
         caller: Caller<auth::Agent>,
         /// The task.
-        id: Path<Text<TaskId>>,
+        id: Path<TaskId>,
         body: Body<Completion>,
     ) -> Result<Json<Reported>, Refusal> {
-        self.report(&caller, body.value.into_report(id.0.0, &self.limits)?).await
+        self.report(&caller, body.value.into_report(id.0, &self.limits)?).await
     }
 
     /// Report an attempt as failed
@@ -65,10 +65,10 @@ impl Attempts {
         &self,
         caller: Caller<auth::Agent>,
         /// The task.
-        id: Path<Text<TaskId>>,
+        id: Path<TaskId>,
         body: Body<Failure>,
     ) -> Result<Json<Reported>, Refusal> {
-        self.report(&caller, body.value.into_report(id.0.0, &self.limits)?).await
+        self.report(&caller, body.value.into_report(id.0, &self.limits)?).await
     }
 
     /// Release an attempt
@@ -79,10 +79,10 @@ impl Attempts {
         &self,
         caller: Caller<auth::Agent>,
         /// The task.
-        id: Path<Text<TaskId>>,
+        id: Path<TaskId>,
         body: Body<Release>,
     ) -> Result<Json<Reported>, Refusal> {
-        self.report(&caller, body.value.into_report(id.0.0)?).await
+        self.report(&caller, body.value.into_report(id.0)?).await
     }
 
     /// Request an approval before a risky step
@@ -95,12 +95,12 @@ impl Attempts {
         &self,
         caller: Caller<auth::Agent>,
         /// The task.
-        id: Path<Text<TaskId>>,
+        id: Path<TaskId>,
         body: Body<Ask>,
     ) -> Result<AskResponse, Refusal> {
         let ((attempt, lease), question) = body.value.into_question(&self.limits)?;
         let held = (attempt, &lease);
-        let (approval, task) = self.engine.ask(&caller, id.0.0, held, question).await?;
+        let (approval, task) = self.engine.ask(&caller, id.0, held, question).await?;
         let location = format!("/approvals/{}", approval.id);
         Ok(AskResponse::Asked(Json((approval, task).into()), location))
     }
@@ -125,6 +125,6 @@ impl Attempts {
         let attempt = report.attempt;
         let results = self.engine.report(caller, vec![report]).await?;
         let state = results.into_iter().next().ok_or_else(Refusal::internal)??;
-        Ok(Json(Reported { task_id: Text(id), attempt, status: Text(state) }))
+        Ok(Json(Reported { task_id: id, attempt, status: state }))
     }
 }

@@ -6,12 +6,12 @@ use poem_openapi::param::Query;
 use crate::domain::audit::AuditFilter;
 use crate::engine::Engine;
 
+use super::answer::Json;
 use super::auth::{Admin, Caller};
 use super::error::Refusal;
-use super::json::Json;
 use super::openapi::Tag;
 use super::tasks::DEFAULT_PAGE;
-use super::text::{PageLimit, Text};
+use super::text::PageLimit;
 use super::view::AuditPage;
 
 /// The calls on the audit log.
@@ -39,12 +39,12 @@ impl Audit {
         /// Only actions on this subject, such as `task:019ab3c4-7d2e-7000-8000-0000000000a0`.
         subject: Query<Option<String>>,
         /// The most items of the page; 50 if left out.
-        limit: Query<Option<Text<PageLimit>>>,
+        limit: Query<Option<PageLimit>>,
         /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<AuditPage>, Refusal> {
         let filter = AuditFilter { actor: actor.0, action: action.0, subject: subject.0 };
-        let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
+        let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0);
         let page = self
             .engine
             .audit(&filter, limit, cursor.0.as_deref())

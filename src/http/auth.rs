@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::audit::Credential;
 use crate::domain::principal::{Origin, Principal, Role, Scope, Subject};
+use crate::domain::text::hex;
 
 use super::error::Refusal;
 use super::peer::Peer;
@@ -183,7 +184,7 @@ pub fn credentials(settings: &Auth) -> Result<Vec<Credential>, Error> {
 }
 
 fn credential(subject: String, role: Option<Role>, digest: [u8; 32]) -> Credential {
-    let fingerprint = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = hex(&digest[..8]);
     Credential { subject, role, fingerprint }
 }
 

@@ -27,9 +27,9 @@ mod limits;
 mod refused;
 
 use self::cause::Cause;
-use super::json::respond;
+use super::answer::respond;
 use super::openapi::Template;
-use super::text::{Text, Time};
+use super::text::Time;
 
 /// How many seconds after a 429 or 503 to try again: about as long as a failover of the store
 /// takes.
@@ -57,13 +57,13 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// The status of the task, if the cause is the task's status.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub task_status: Option<Text<State>>,
+    pub task_status: Option<State>,
     /// The newest attempt of the task, if the caller's attempt is no longer current.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_attempt: Option<u32>,
     /// The status of the approval, if the approval is already decided.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub approval_status: Option<Text<ApprovalStatus>>,
+    pub approval_status: Option<ApprovalStatus>,
     /// The digest of the content that the approval is now about, if that has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
@@ -72,7 +72,7 @@ pub struct Problem {
     pub decided_by: Option<String>,
     /// When the approval was decided, if it is already decided.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub decided_at: Option<Text<Time>>,
+    pub decided_at: Option<Time>,
 }
 
 /// One field of a body that is wrong.
@@ -92,6 +92,12 @@ pub struct Refusal {
     allow: Option<String>,
     /// How many seconds to wait before trying again, for a 429.
     retry_after: Option<u32>,
+}
+
+impl From<Vec<Fault>> for Refusal {
+    fn from(faults: Vec<Fault>) -> Self {
+        Self::invalid(faults)
+    }
 }
 
 impl Refusal {

@@ -16,15 +16,16 @@ use crate::domain::ids::TaskId;
 use crate::engine::{Engine, EventFilter};
 
 use super::accept::Accepted;
+use super::answer::Json;
 use super::auth::{Caller, EventsPublish, EventsRead};
 use super::error::Refusal;
-use super::json::{Body, Json};
+use super::json::Body;
 use super::openapi::Tag;
 use super::peer::Peer;
 use super::request::{Limits, PublishRequest};
 use super::stream::EventsResponse;
 use super::tasks::DEFAULT_PAGE;
-use super::text::{EventSource, PageLimit, Text, TypePatterns};
+use super::text::{EventSource, PageLimit, TypePatterns};
 
 /// The header with which a client resumes a stream, in lower case.
 pub const LAST_EVENT_ID: &str = "last-event-id";
@@ -120,25 +121,25 @@ impl Events {
         accepted: Accepted,
         /// Only events of these types: types, families such as `deploy.*`, or `*`, at most 64,
         /// joined by commas.
-        types: Query<Option<Text<TypePatterns>>>,
+        types: Query<Option<TypePatterns>>,
         /// Only events about this task.
-        task_id: Query<Option<Text<TaskId>>>,
+        task_id: Query<Option<TaskId>>,
         /// Only events from this source agent.
-        source: Query<Option<Text<EventSource>>>,
+        source: Query<Option<EventSource>>,
         /// Only events after this cursor: the `id` of a stream, the `next_cursor` of a page, or an
         /// event's id. With several partitions (`store.partitions`), events of the other partitions
         /// may come twice after an event's id.
         after: Query<Option<String>>,
         /// The most items of a page; 50 if left out. A stream has no end.
-        limit: Query<Option<Text<PageLimit>>>,
+        limit: Query<Option<PageLimit>>,
         /// The same as `after`; wins if both are given.
         #[oai(name = "Last-Event-ID")]
         last_event_id: LastEventId,
     ) -> Result<EventsResponse, Refusal> {
         let filter = EventFilter {
-            types: types.0.map(|word| word.0.0).unwrap_or_default(),
-            task_id: task_id.0.map(|word| word.0),
-            source_agent: source.0.map(|word| word.0.0),
+            types: types.0.map(|word| word.0).unwrap_or_default(),
+            task_id: task_id.0,
+            source_agent: source.0.map(|word| word.0),
         };
         let last_id = last_event_id.0;
         let name = if last_id.is_some() { "Last-Event-ID" } else { "after" };
@@ -154,7 +155,7 @@ impl Events {
                 Ok(EventsResponse::Stream { feed, form, heartbeat: self.heartbeat, reader })
             }
             Accepted::Page(form) => {
-                let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
+                let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0);
                 let page = self
                     .engine
                     .event_page(&filter, last_id.or(after.0).as_deref(), limit)

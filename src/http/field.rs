@@ -17,21 +17,14 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::domain::json::lossy_string;
 use crate::domain::text::{Bound, stored_bytes};
 use crate::engine::Fault;
 
-use super::error::Refusal;
+use super::readable::{Readable, plain};
 
 mod list;
 
 pub use list::List;
-
-/// A type that a field of a request body may have.
-pub trait Readable: Sized {
-    /// Reads valid JSON. The error says what is expected, such as `must be a string`.
-    fn read(raw: &RawValue) -> Result<Self, String>;
-}
 
 /// A JSON object whose fields are all [`Field`]s, so that reading fails only if the JSON is no
 /// object.
@@ -178,13 +171,13 @@ impl Faults {
     /// # Errors
     ///
     /// All faults that were noted. `value` is `None` only if a fault says why.
-    pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Refusal> {
+    pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Vec<Fault>> {
         if self.more > 0 {
             self.found.push(Fault::new(self.base, format!("has {} more faults", self.more)));
         }
         match value {
             Some(value) if self.found.is_empty() => Ok(value),
-            Some(_) | None => Err(Refusal::invalid(self.found)),
+            Some(_) | None => Err(self.found),
         }
     }
 }
@@ -197,44 +190,6 @@ impl<T: Fields> Readable for T {
         }
         serde_json::from_str(raw.get()).map_err(|error| plain(&error))
     }
-}
-
-impl<T: Readable> Readable for Option<T> {
-    fn read(raw: &RawValue) -> Result<Self, String> {
-        if raw.get() == "null" { Ok(None) } else { T::read(raw).map(Some) }
-    }
-}
-
-macro_rules! readable {
-    ($($type:ty: $expected:literal),* $(,)?) => { $(
-        impl Readable for $type {
-            fn read(raw: &RawValue) -> Result<Self, String> {
-                serde_json::from_str(raw.get()).map_err(|_| $expected.to_owned())
-            }
-        }
-    )* };
-}
-
-/// Half a character, which remains if a program cuts a text to a length, becomes U+FFFD: texts of
-/// people and agents must not be refused for it.
-impl Readable for String {
-    fn read(raw: &RawValue) -> Result<Self, String> {
-        lossy_string(raw).ok_or_else(|| "must be a string".to_owned())
-    }
-}
-
-readable! {
-    bool: "must be true or false",
-    f64: "must be a number",
-    u64: "must be a whole number, 0 or more",
-    u32: "must be a whole number, 0 or more",
-    u8: "must be a whole number, 0 or more",
-}
-
-/// The message of serde without line and column: a JSON Pointer is the better place.
-pub(super) fn plain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or(&text).to_owned()
 }
 
 impl<T: Type> Type for Field<T> {
@@ -320,7 +275,7 @@ mod tests {
         let mut faults = Faults::default();
         (0..1_000).for_each(|nth| faults.add(&nth.to_string(), "is wrong"));
 
-        let errors = faults.finish(Some(())).unwrap_err().into_problem("").errors;
+        let errors = faults.finish(Some(())).unwrap_err();
 
         assert_eq!(errors.len(), MAX_FAULTS + 1);
         assert_eq!(errors[MAX_FAULTS].detail, "has 900 more faults");

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 
-use super::json::Json;
+use super::answer::Json;
 use super::openapi::{self, Tag};
 
 /// The calls that need no credential.

@@ -1,4 +1,4 @@
-//! JSON in and out: bodies are read straight from their bytes and written straight to bytes.
+//! Request bodies of JSON, read straight from their bytes.
 //!
 //! No tree of values is built on the way, so `payload`, `metadata` and `result` leave byte for byte
 //! as the client sent them: [`Raw`] and [`RawObject`] carry them.
@@ -6,14 +6,11 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use poem::http::{StatusCode, header};
-use poem::{Body as HttpBody, IntoResponse, Request, RequestBody, Response};
-use poem_openapi::payload::Payload;
-use poem_openapi::registry::{
-    MetaMediaType, MetaRequest, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
-};
+use poem::http::header;
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
-use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -21,19 +18,17 @@ use serde_json::value::RawValue;
 
 use crate::domain::content::value_digest;
 use crate::domain::json::{MAX_NUMBER, has_number_over, is_deeper_than};
-use crate::runtime::receipt::Receipt;
 
+use super::answer::CONTENT_TYPE;
 use super::body;
 use super::error::Refusal;
-use super::field::{Readable, plain};
+use super::readable::{Readable, plain};
 use super::settings::UnknownMembers;
 use super::unknown::{self, Unknown};
 
 /// The deepest nesting that is accepted: recursive readers of the value must not overflow their
 /// stack.
 pub const MAX_DEPTH: usize = 64;
-
-const CONTENT_TYPE: &str = "application/json";
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -56,10 +51,6 @@ impl<T> Body<T> {
 /// A request body that may be left out, which means the same as `{}`.
 #[derive(Debug)]
 pub struct OptionalBody<T>(pub T);
-
-/// An answer with status 200 whose body is `T` as JSON.
-#[derive(Debug)]
-pub struct Json<T>(pub T);
 
 /// Any JSON value, kept byte for byte as it arrived.
 #[derive(Clone, Debug, Serialize)]
@@ -198,86 +189,6 @@ impl<'a, T: unknown::Request + Type + Default> ApiExtractor<'a> for OptionalBody
         }
         check_content_type(request)?;
         Ok(Self(parse(&bytes, policy(request))?))
-    }
-}
-
-/// Builds an answer with this status, whose body is `value` as JSON.
-pub fn respond(status: StatusCode, content_type: &'static str, value: &impl Serialize) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(mut bytes) => {
-            // The text may wait for its client, with up to as many unused bytes again.
-            bytes.shrink_to_fit();
-            Response::builder()
-                .status(status)
-                .content_type(content_type)
-                .body(HttpBody::from_vec(bytes))
-        }
-        // A view is made of strings, numbers and JSON, so a failure is a bug of a view.
-        Err(error) => {
-            tracing::error!(%error, "answer cannot be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
-}
-
-impl<T: Serialize + Send> IntoResponse for Json<T> {
-    fn into_response(self) -> Response {
-        respond(StatusCode::OK, CONTENT_TYPE, &self.0)
-    }
-}
-
-/// An answer that hands a resource to the client, with the compensation if it does not arrive.
-pub struct Handover<T> {
-    /// The answer to the client.
-    pub answer: Json<T>,
-    /// What to do if the answer does not arrive; `None` if it hands nothing over.
-    pub receipt: Option<Receipt>,
-}
-
-impl<T: Serialize + Send> IntoResponse for Handover<T> {
-    fn into_response(self) -> Response {
-        let mut response = self.answer.into_response();
-        if let Some(receipt) = self.receipt {
-            response.extensions_mut().insert(receipt);
-        }
-        response
-    }
-}
-
-impl<T: Type> ApiResponse for Handover<T> {
-    fn meta() -> MetaResponses {
-        Json::<T>::meta()
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-}
-
-impl<T: Type> Payload for Json<T> {
-    const CONTENT_TYPE: &'static str = CONTENT_TYPE;
-
-    fn schema_ref() -> MetaSchemaRef {
-        T::schema_ref()
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-}
-
-impl<T: Type> ApiResponse for Json<T> {
-    fn meta() -> MetaResponses {
-        let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
-        let description = "Done";
-        let status = Some(StatusCode::OK.as_u16());
-        let done =
-            MetaResponse { description, status, status_range: None, content, headers: Vec::new() };
-        MetaResponses { responses: vec![done] }
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod accept;
 mod agents;
+mod answer;
 mod approvals;
 mod attempts;
 mod audit;
@@ -25,6 +26,7 @@ pub mod openapi;
 mod oversight;
 mod part;
 mod peer;
+mod readable;
 mod request;
 mod server;
 mod settings;

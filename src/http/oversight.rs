@@ -5,12 +5,13 @@ use poem_openapi::param::{Header, Query};
 
 use crate::engine::{Engine, GroupBy};
 
+use super::answer::Json;
 use super::auth::{Admin, Caller, TasksRead};
 use super::error::Refusal;
-use super::json::{Body, Json};
+use super::json::Body;
 use super::openapi::Tag;
 use super::request::{Limits, Submission, Trace};
-use super::text::{Text, Time};
+use super::text::Time;
 use super::view::{ExplanationView, RulesView, SlaReportView, StatsView};
 
 /// The calls of operators.
@@ -39,15 +40,15 @@ impl Oversight {
         &self,
         _caller: Caller<TasksRead>,
         /// The start of the report; a day before `to` if left out.
-        from: Query<Option<Text<Time>>>,
+        from: Query<Option<Time>>,
         /// The end of the report; the end of this hour if left out.
-        to: Query<Option<Text<Time>>>,
+        to: Query<Option<Time>>,
         /// The properties to group by: one or more of `type`, `priority`, `agent`, joined by
         /// commas; no groups if left out.
-        group_by: Query<Option<Text<GroupBy>>>,
+        group_by: Query<Option<GroupBy>>,
     ) -> Result<Json<SlaReportView>, Refusal> {
-        let [from, to] = [from.0, to.0].map(|time| time.map(|time| time.0.0));
-        let group_by = group_by.0.map(|words| words.0).unwrap_or_default();
+        let [from, to] = [from.0, to.0].map(|time| time.map(|time| time.0));
+        let group_by = group_by.0.unwrap_or_default();
         let report = self.engine.sla_report(from, to, group_by).await;
         Ok(Json(report.map_err(|error| Refusal::of_parameter("from", error))?.into()))
     }

@@ -8,18 +8,20 @@ use poem_openapi::{ApiResponse, OpenApi};
 use crate::domain::ids::TaskId;
 use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
-use crate::domain::task::{Idempotency, NewTask, Priority};
+use crate::domain::priority::Priority;
+use crate::domain::submission::{Idempotency, NewTask};
 use crate::engine::{self, Engine, Fault, Submitted, TaskFilter};
 
+use super::answer::Json;
 use super::auth::{self, Caller, TasksRead, TasksWrite};
 use super::error::Refusal;
-use super::json::{Body, Json, OptionalBody};
+use super::json::{Body, OptionalBody};
 use super::openapi::Tag;
 use super::peer::Peer;
 use super::request::{
     Batch, Cancellation, Empty, IdempotencyHeader, Limits, StatusRequest, Submission, Trace,
 };
-use super::text::{PageLimit, TaskParts, Text, WaitMs};
+use super::text::{PageLimit, TaskParts, WaitMs};
 use super::view::{BatchItemResult, BatchResult, StatusChanged, TaskPage, TaskView, TimelinePage};
 
 /// How many items a page has if the request does not say.
@@ -142,35 +144,35 @@ impl Tasks {
         &self,
         _caller: Caller<TasksRead>,
         /// Only tasks in this status.
-        status: Query<Option<Text<State>>>,
+        status: Query<Option<State>>,
         /// Only tasks of this type.
         #[oai(name = "type")]
-        kind: Query<Option<Text<Name>>>,
+        kind: Query<Option<Name>>,
         /// Only tasks for this agent.
-        assigned_to: Query<Option<Text<Name>>>,
+        assigned_to: Query<Option<Name>>,
         /// Only tasks of this priority.
-        priority: Query<Option<Text<Priority>>>,
+        priority: Query<Option<Priority>>,
         /// Only parts of this task.
-        parent_task_id: Query<Option<Text<TaskId>>>,
+        parent_task_id: Query<Option<TaskId>>,
         /// The large members of each task to show: payload, metadata, result, joined by commas.
         /// Those left out are absent, as are `action`, `original_payload` and `changes` of their
         /// approvals, which go with the payload.
-        include: Query<Option<Text<TaskParts>>>,
+        include: Query<Option<TaskParts>>,
         /// The most items of the page; 50 if left out.
-        limit: Query<Option<Text<PageLimit>>>,
+        limit: Query<Option<PageLimit>>,
         /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<TaskPage>, Refusal> {
-        let parts = include.0.map(|word| word.0.0).unwrap_or_default();
+        let parts = include.0.map(|word| word.0).unwrap_or_default();
         let filter = TaskFilter {
-            state: status.0.map(|word| word.0),
-            kind: kind.0.map(|word| word.0),
-            agent: assigned_to.0.map(|word| word.0),
-            priority: priority.0.map(|word| word.0),
-            parent: parent_task_id.0.map(|word| word.0),
+            state: status.0,
+            kind: kind.0,
+            agent: assigned_to.0,
+            priority: priority.0,
+            parent: parent_task_id.0,
             parts,
         };
-        let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0.0);
+        let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0);
         let page = self
             .engine
             .tasks(&filter, limit, cursor.0.as_deref())
@@ -189,17 +191,17 @@ impl Tasks {
         _caller: Caller<TasksRead>,
         peer: Peer,
         /// The task.
-        id: Path<Text<TaskId>>,
+        id: Path<TaskId>,
         /// How long to wait for the task to end, in milliseconds.
-        wait_ms: Query<Option<Text<WaitMs>>>,
+        wait_ms: Query<Option<WaitMs>>,
     ) -> Result<Json<TaskView>, Refusal> {
         let wait =
-            wait_ms.0.map(|wait| Duration::from_millis(wait.0.0)).filter(|wait| !wait.is_zero());
+            wait_ms.0.map(|wait| Duration::from_millis(wait.0)).filter(|wait| !wait.is_zero());
         if let Some(wait) = wait {
             let _place = peer.wait()?;
-            self.engine.task_when_finished(id.0.0, wait).await?;
+            self.engine.task_when_finished(id.0, wait).await?;
         }
-        Ok(Json(self.engine.task_explained(id.0.0).await?.into()))
+        Ok(Json(self.engine.task_explained(id.0).await?.into()))
     }
 
     /// Get a task's timeline
@@ -210,9 +212,9 @@ impl Tasks {
         &self,
         _caller: Caller<TasksRead>,
         /// The task.
-        id: Path<Text<TaskId>>,
+        id: Path<TaskId>,
     ) -> Result<Json<TimelinePage>, Refusal> {
-        Ok(Json(self.engine.task(id.0.0).await?.into()))
+        Ok(Json(self.engine.task(id.0).await?.into()))
     }
 
     /// Change a task's status
@@ -225,7 +227,7 @@ impl Tasks {
         &self,
         caller: Caller<auth::Agent>,
         /// The task.
-        id: Path<Text<TaskId>>,
+        id: Path<TaskId>,
         /// The status, if the body has none.
         status: Query<Option<String>>,
         /// The error, if the body has none.
@@ -233,7 +235,7 @@ impl Tasks {
         body: OptionalBody<StatusRequest>,
     ) -> Result<Json<StatusChanged>, Refusal> {
         let change = body.0.into_change(status.0, error.0, &self.limits)?;
-        Ok(Json(self.engine.change_status(&caller, id.0.0, change).await?.into()))
+        Ok(Json(self.engine.change_status(&caller, id.0, change).await?.into()))
     }
 
     /// Cancel a task
@@ -245,11 +247,11 @@ impl Tasks {
         &self,
         caller: Caller<TasksWrite>,
         /// The task.
-        id: Path<Text<TaskId>>,
+        id: Path<TaskId>,
         body: OptionalBody<Cancellation>,
     ) -> Result<Json<TaskView>, Refusal> {
         let reason = body.0.into_reason()?;
-        Ok(Json(self.engine.cancel(&caller, id.0.0, reason).await?.into()))
+        Ok(Json(self.engine.cancel(&caller, id.0, reason).await?.into()))
     }
 
     /// Retry a failed or cancelled task
@@ -261,19 +263,19 @@ impl Tasks {
         &self,
         caller: Caller<TasksWrite>,
         /// The task.
-        id: Path<Text<TaskId>>,
+        id: Path<TaskId>,
         body: OptionalBody<Empty>,
     ) -> Result<Json<TaskView>, Refusal> {
         body.0.check()?;
-        Ok(Json(self.engine.requeue(&caller, id.0.0).await?.into()))
+        Ok(Json(self.engine.requeue(&caller, id.0).await?.into()))
     }
 }
 
 /// Refuses a task that is too large for any answer to its client's calls and claims.
 fn fits(task: &NewTask, peer: &Peer) -> Result<(), Refusal> {
     let Some(room) = peer.room() else { return Ok(()) };
-    let metadata = task.metadata.as_ref().map_or(0, |metadata| metadata.get().len());
-    let found = task.payload.get().len() + metadata;
+    let metadata = task.spec.metadata.as_ref().map_or(0, |metadata| metadata.get().len());
+    let found = task.spec.payload.get().len() + metadata;
     let most = room.saturating_sub(TASK_FRAME);
     if found <= most {
         return Ok(());

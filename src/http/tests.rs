@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use crate::domain::ids::TaskId;
 
+use super::answer::Json;
 use super::auth::{Caller, TasksRead, TasksWrite};
 use super::error::Refusal;
-use super::json::{Body, Json, RawObject};
+use super::json::{Body, RawObject};
 use super::request::{IdempotencyHeader, Submission, Trace};
-use super::text::{Text, WaitMs};
+use super::text::WaitMs;
 use super::*;
 use crate::runtime::secret::Secret;
 
@@ -44,15 +45,15 @@ impl Probe {
         body: Body<Submission>,
     ) -> Result<Json<Echo>, Refusal> {
         let task = body.value.into_task(&LIMITS, Trace::default(), |_| None)?;
-        Ok(Json(Echo { payload: RawObject(task.payload) }))
+        Ok(Json(Echo { payload: RawObject(task.spec.payload) }))
     }
 
     #[oai(path = "/tasks/:id", method = "get")]
     async fn get(
         &self,
         _caller: Caller<TasksRead>,
-        _id: Path<Text<TaskId>>,
-        #[oai(name = "wait_ms")] _wait_ms: Query<Option<Text<WaitMs>>>,
+        _id: Path<TaskId>,
+        #[oai(name = "wait_ms")] _wait_ms: Query<Option<WaitMs>>,
     ) -> Json<String> {
         panic!("secret detail");
     }

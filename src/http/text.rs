@@ -1,7 +1,7 @@
 //! The domain's words as JSON strings, path parameters and query parameters.
 //!
-//! [`Text`] is the one bridge between a domain type that is written as text and the traits of the
-//! API document. A type implements [`Word`], which says how it is read, written and described.
+//! A type implements [`Word`], which says how it is read, written and described. From that a macro
+//! makes the traits of the API document.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -19,12 +19,15 @@ use crate::domain::event::EventPriority;
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::{self, Name, Worker};
+use crate::domain::parent::OnParentCancel;
 use crate::domain::principal::Role;
+use crate::domain::priority::Priority;
 use crate::domain::sla::SlaState;
-use crate::domain::task::{Millis, OnParentCancel, Priority};
 use crate::domain::time;
+use crate::domain::time::Millis;
+use crate::engine::GroupBy;
 
-use super::field::Readable;
+use super::readable::Readable;
 
 mod events;
 mod group;
@@ -51,10 +54,6 @@ pub trait Word: Sized + Send + Sync + 'static {
     fn write(&self) -> Cow<'_, str>;
 }
 
-/// A [`Word`] as a field or parameter of a request, or as a field of an answer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Text<T>(pub T);
-
 /// A point in time, in the formats of [`time::read`] and [`time::written`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub Millis);
@@ -76,71 +75,92 @@ pub struct WaitMs(pub Millis);
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey(pub String);
 
-impl<T: Word> Type for Text<T> {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
+/// Implements the traits of the API document for each [`Word`].
+macro_rules! texts {
+    ($($type:ident)*) => { $(
+        impl Type for $type {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
 
-    fn name() -> Cow<'static, str> {
-        T::NAME.into()
-    }
+            fn name() -> Cow<'static, str> {
+                Self::NAME.into()
+            }
 
-    fn schema_ref() -> MetaSchemaRef {
-        if T::IS_COMPONENT {
-            MetaSchemaRef::Reference(T::NAME.to_owned())
-        } else {
-            MetaSchemaRef::Inline(Box::new(T::schema()))
+            fn schema_ref() -> MetaSchemaRef {
+                if Self::IS_COMPONENT {
+                    MetaSchemaRef::Reference(Self::NAME.to_owned())
+                } else {
+                    MetaSchemaRef::Inline(Box::new(Self::schema()))
+                }
+            }
+
+            fn register(registry: &mut Registry) {
+                if Self::IS_COMPONENT {
+                    registry.create_schema::<Self, _>(Self::NAME.to_owned(), |_| Self::schema());
+                }
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::once(self))
+            }
         }
-    }
 
-    fn register(registry: &mut Registry) {
-        if T::IS_COMPONENT {
-            registry.create_schema::<Self, _>(T::NAME.to_owned(), |_| T::schema());
+        impl ParseFromParameter for $type {
+            fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+                <Self as Word>::read(value).map_err(ParseError::custom)
+            }
         }
-    }
 
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-impl<T: Word> ParseFromParameter for Text<T> {
-    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
-        T::read(value).map(Self).map_err(ParseError::custom)
-    }
-}
-
-impl<T: Word> ParseFromJSON for Text<T> {
-    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-        match value {
-            Some(Value::String(text)) => Self::parse_from_parameter(&text),
-            _ => Err(ParseError::custom("must be a string")),
+        impl ParseFromJSON for $type {
+            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                match value {
+                    Some(Value::String(text)) => Self::parse_from_parameter(&text),
+                    _ => Err(ParseError::custom("must be a string")),
+                }
+            }
         }
-    }
+
+        impl ToJSON for $type {
+            fn to_json(&self) -> Option<Value> {
+                Some(Value::String(self.write().into_owned()))
+            }
+        }
+
+        impl Readable for $type {
+            fn read(raw: &RawValue) -> Result<Self, String> {
+                let text: String =
+                    serde_json::from_str(raw.get()).map_err(|_| "must be a string".to_owned())?;
+                <Self as Word>::read(&text)
+            }
+        }
+    )* };
 }
 
-impl<T: Word> ToJSON for Text<T> {
-    fn to_json(&self) -> Option<Value> {
-        Some(Value::String(self.0.write().into_owned()))
-    }
+/// Implements serialization as a text for each [`Word`] in answers that the domain does not
+/// serialize itself.
+macro_rules! serialized {
+    ($($type:ident)*) => { $(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.write())
+            }
+        }
+    )* };
 }
 
-impl<T: Word> Serialize for Text<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.write())
-    }
+texts! {
+    Priority State ApprovalStatus OnExpiry OnRejection OnParentCancel Role EventPriority SlaState
+    TaskId ApprovalId Name Worker Verb Time TraceId IdempotencyKey PageLimit WaitMs
+    EventType TypePatterns EventSource GroupName GroupBy TaskParts ApprovalParts
 }
 
-impl<T: Word> Readable for Text<T> {
-    fn read(raw: &RawValue) -> Result<Self, String> {
-        let text: String =
-            serde_json::from_str(raw.get()).map_err(|_| "must be a string".to_owned())?;
-        T::read(&text).map(Self)
-    }
+serialized! {
+    State ApprovalStatus OnRejection OnParentCancel EventPriority SlaState Worker Verb Time EventType
 }
 
 fn string() -> MetaSchema {
@@ -372,7 +392,7 @@ mod tests {
 
     #[test]
     fn an_unknown_word_is_refused_with_the_known_ones() {
-        assert_eq!(Priority::read("P9").unwrap_err(), "must be one of P0, P1, P2, P3");
-        assert!(State::read("done").unwrap_err().contains("in_progress"));
+        assert_eq!(<Priority as Word>::read("P9").unwrap_err(), "must be one of P0, P1, P2, P3");
+        assert!(<State as Word>::read("done").unwrap_err().contains("in_progress"));
     }
 }

@@ -63,7 +63,7 @@ impl Unknown {
             match walk.open(body) {
                 Ok(()) => break,
                 Err(error) if is_careful => {
-                    found.push_back(Fault::new("", super::field::plain(&error)));
+                    found.push_back(Fault::new("", super::readable::plain(&error)));
                 }
                 Err(_) => {}
             }
@@ -363,7 +363,7 @@ mod tests {
         assert!(outside.finish(Some(())).is_err());
         let count = |faults: Faults| match faults.finish(Some(())) {
             Ok(()) => 0,
-            Err(refusal) => refusal.into_problem("").errors.len(),
+            Err(faults) => faults.len(),
         };
         assert_eq!(count(within.take("/tasks/0")), MAX_REPORTED);
         assert_eq!(count(within.take("/tasks/1")), 0);

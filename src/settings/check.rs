@@ -12,10 +12,10 @@ use super::{Fault, Settings};
 use crate::domain::approval::{OnExpiry, TermsSetting};
 use crate::domain::name::Name;
 use crate::domain::nearest::nearest;
-use crate::domain::policy::Condition;
 use crate::domain::principal::Scope;
-use crate::domain::sla::{Action, TARGET_MS};
-use crate::domain::task::Priority;
+use crate::domain::priority::Priority;
+use crate::domain::rules::{Action, Condition};
+use crate::domain::sla::TARGET_MS;
 use crate::engine;
 
 const SECOND: u64 = 1_000;

@@ -5,6 +5,7 @@ use std::fmt;
 use config::{Map, Value, ValueKind};
 
 use super::Fault;
+use crate::domain::text;
 use crate::runtime::address::Address;
 
 /// The kind of value that a setting holds.
@@ -183,7 +184,7 @@ pub(super) fn bare(key: &str) -> String {
 
 /// Writes a TOML text, whose escapes are those of JSON.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string().replace('\x7f', "\\u007f")
+    text::quoted(text).replace('\x7f', "\\u007f")
 }
 
 fn masked(path: &str, text: &str) -> String {

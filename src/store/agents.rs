@@ -6,7 +6,8 @@ use crate::domain::ids::Partition;
 use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::principal::Principal;
-use crate::domain::task::{Millis, Task};
+use crate::domain::task::Task;
+use crate::domain::time::Millis;
 
 use super::{Error, ORCHESTRATOR, Store, args, script};
 

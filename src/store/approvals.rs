@@ -8,14 +8,16 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::domain::approval::{
-    Approval, ApprovalStatus, Asked, Decision, Edit, OnRejection, Verdict,
+    Approval, ApprovalStatus, Asked, Author, Decision, Edit, OnRejection, Verdict,
 };
-use crate::domain::decision::{Author, payload_digest};
+use crate::domain::decision::payload_digest;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lease::Proof;
 use crate::domain::lifecycle::State;
 use crate::domain::principal::Principal;
-use crate::domain::task::{Millis, Task};
+use crate::domain::task::Task;
+use crate::domain::text::quoted;
+use crate::domain::time::Millis;
 
 use super::claims::prove;
 use super::{Answer, Error, Gate, Store, args, codec, script};
@@ -76,13 +78,13 @@ impl Store {
         let mut args = args();
         args.arg(approval.id.to_string())
             .arg(approval.revision)
-            .arg(decision.comment.as_deref().map(codec::quote).unwrap_or_default());
+            .arg(decision.comment.as_deref().map(quoted).unwrap_or_default());
         let script = match &decision.verdict {
             Verdict::Approve { .. } => {
                 match edit {
                     Some(edit) => {
-                        let metadata = edit.task.metadata.as_deref();
-                        args.arg(codec::write_spec(edit.payload, metadata)?);
+                        let metadata = edit.task.spec.metadata.as_deref();
+                        args.arg(codec::write_json(edit.payload, metadata)?);
                         args.arg(edit.digest).arg(edit.original.get()).arg(edit.changes);
                         args.arg(payload_digest(edit.payload))
                     }
@@ -95,7 +97,7 @@ impl Store {
                     Some(reason) => format!("rejected by {actor}: {reason}"),
                     None => format!("rejected by {actor}"),
                 };
-                args.arg(codec::quote(&error));
+                args.arg(quoted(&error));
                 &script::REJECT
             }
         };
@@ -116,7 +118,7 @@ impl Store {
     ) -> Result<Decided, Error> {
         let mut args = args();
         args.arg(approval.id.to_string()).arg(approval.revision).arg(gate.lines()?);
-        args.arg(reason.map(codec::quote).unwrap_or_default());
+        args.arg(reason.map(quoted).unwrap_or_default());
         let partition = approval.id.partition();
         let answer: String =
             self.commit_audited(&script::RETARGET, partition, caller, args).await?;
@@ -142,7 +144,7 @@ impl Store {
         args.arg(id.to_string());
         prove(&mut args, proof, actor);
         args.arg(report).arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
-        args.arg(codec::quote(reason)).arg(action.unwrap_or_default()).arg(on_rejection.as_str());
+        args.arg(quoted(reason)).arg(action.unwrap_or_default()).arg(on_rejection.as_str());
         args.arg(bounds);
         let answer: String = self.commit(&script::ASK, id.partition(), actor, args).await?;
         Answer::read(&answer, State::Blocked)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::domain::ids::{EventId, Partition};
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 
 use super::events::event_id;
 use super::{Error, Store, args, script};

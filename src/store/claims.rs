@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use redis::Value;
 
 use crate::domain::ids::{Partition, TaskId};
-use crate::domain::lease::{Lease, Proof};
+use crate::domain::lease::{Attempt, Lease, Proof};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::{Name, Worker};
 use crate::domain::principal::Role;
-use crate::domain::task::{Attempt, Claimed, Millis, Outcome, Progress};
+use crate::domain::report::Outcome;
+use crate::domain::task::{Claimed, Progress};
+use crate::domain::text::quoted;
+use crate::domain::time::Millis;
 
 use super::codec::{self, Beside};
 use super::{Error, ORCHESTRATOR, Store, args, script};
@@ -163,10 +166,10 @@ impl Store {
                 HashMap<String, String>,
             ) = codec::value("claim", row)?;
             let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
-            let spec = codec::spec(&spec, id)?;
+            let json = codec::json(&spec, id)?;
             // The agent needs neither the result nor the progress of an earlier attempt.
             let beside = Beside {
-                spec,
+                json,
                 result: None,
                 progress: None,
                 lease_until: Some(lease_until),
@@ -273,7 +276,7 @@ impl Store {
                     args.arg(result.as_ref().map_or("", |result| result.get()));
                 }
                 Outcome::Failed { error, is_retryable, retry_after_ms, result } => {
-                    args.arg(codec::quote(error)).arg(u8::from(*is_retryable));
+                    args.arg(quoted(error)).arg(u8::from(*is_retryable));
                     args.arg(retry_after_ms.map(|ms| ms.to_string()).unwrap_or_default());
                     args.arg(result.as_ref().map_or("", |result| result.get()));
                 }

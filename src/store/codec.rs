@@ -8,9 +8,13 @@ use serde_json::value::RawValue;
 
 use crate::domain::approval::Approval;
 use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::lease::Attempt;
 use crate::domain::lifecycle::{RULES, State, Verb};
 use crate::domain::sla::{Reached, Sla};
-use crate::domain::task::{Attempt, Millis, Progress, Task, Transition};
+use crate::domain::submission::Spec;
+use crate::domain::task::{Progress, Task, Transition};
+use crate::domain::text::quoted;
+use crate::domain::time::Millis;
 
 use super::Error;
 use super::approvals::read_approval;
@@ -20,12 +24,12 @@ use super::tasks::NewRecord;
 ///
 /// Most tasks have only a payload, which is stored byte for byte. Others are stored as a list of
 /// payload and metadata.
-pub(super) struct Spec {
+pub(super) struct Json {
     pub payload: Box<RawValue>,
     pub metadata: Option<Box<RawValue>>,
 }
 
-pub(super) fn write_spec(payload: &RawValue, metadata: Option<&RawValue>) -> Result<String, Error> {
+pub(super) fn write_json(payload: &RawValue, metadata: Option<&RawValue>) -> Result<String, Error> {
     if metadata.is_none() {
         return Ok(payload.get().to_owned());
     }
@@ -33,23 +37,23 @@ pub(super) fn write_spec(payload: &RawValue, metadata: Option<&RawValue>) -> Res
         .map_err(|error| Error::corrupt(format!("a spec: {error}")))
 }
 
-pub(super) fn spec(text: &str, id: TaskId) -> Result<Spec, Error> {
-    read_spec(text).map_err(|error| Error::corrupt(format!("the spec of task {id}: {error}")))
+pub(super) fn json(text: &str, id: TaskId) -> Result<Json, Error> {
+    read_json(text).map_err(|error| Error::corrupt(format!("the spec of task {id}: {error}")))
 }
 
-fn read_spec(text: &str) -> serde_json::Result<Spec> {
+fn read_json(text: &str) -> serde_json::Result<Json> {
     // A payload is an object, so a list is payload and metadata.
     if !text.starts_with('[') {
         let payload = RawValue::from_string(text.to_owned())?;
-        return Ok(Spec { payload, metadata: None });
+        return Ok(Json { payload, metadata: None });
     }
     let (payload, metadata) = serde_json::from_str(text)?;
-    Ok(Spec { payload, metadata })
+    Ok(Json { payload, metadata })
 }
 
 /// The parts of a task that Redis stores outside its record.
 pub(super) struct Beside {
-    pub spec: Spec,
+    pub json: Json,
     pub result: Option<Box<RawValue>>,
     pub progress: Option<Progress>,
     /// The score in the set of its state, if it is in progress.
@@ -149,16 +153,7 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let mut third = Words::next_line(&mut lines)?;
 
     let agent = second.needed()?;
-    let kind = second.needed()?;
-    let priority = second.needed()?;
-    let trace_id = second.optional()?;
-    let traceparent = second.optional()?;
-    let _bytes = second.needed::<u64>()?;
-    let max_retries = second.needed()?;
-    let timeout_ms = second.optional()?;
-    let parent = second.optional()?;
-    let source = second.needed()?;
-    let on_parent_cancel = second.optional()?.unwrap_or_default();
+    let spec = spec(&mut second, beside.json)?;
 
     let _actions = third.text()?;
     let clocks_since = third.needed()?;
@@ -169,26 +164,16 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     let submitted_by = submission.actor.clone();
     Ok(Task {
         id,
-        kind,
-        priority,
-        source,
+        spec,
         state: status.state,
-        payload: beside.spec.payload,
-        metadata: beside.spec.metadata,
         sla: sla(&mut third)?,
         agent,
-        parent,
-        on_parent_cancel,
-        trace_id,
-        traceparent,
         submitted_by,
         created_at,
         scheduled_for: status.scheduled_for,
         attempt: status.attempt,
         retry_count: status.retry_count,
-        max_retries,
         lost_count: status.lost_count,
-        timeout_ms,
         holder: taker(status.holder, status.state),
         lease_until: beside.lease_until,
         error: if status.state == State::Completed { None } else { error(&timeline) },
@@ -206,6 +191,28 @@ pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Err
     })
 }
 
+/// Reads the rest of the second line, after the agent.
+fn spec(second: &mut Words<'_>, json: Json) -> Result<Spec, Error> {
+    let kind = second.needed()?;
+    let priority = second.needed()?;
+    let trace_id = second.optional()?;
+    let traceparent = second.optional()?;
+    let _bytes = second.needed::<u64>()?;
+    Ok(Spec {
+        kind,
+        priority,
+        trace_id,
+        traceparent,
+        max_retries: second.needed()?,
+        timeout_ms: second.optional()?,
+        parent: second.optional()?,
+        source: second.needed()?,
+        on_parent_cancel: second.optional()?.unwrap_or_default(),
+        payload: json.payload,
+        metadata: json.metadata,
+    })
+}
+
 /// Returns the task as the script has just stored it.
 pub(super) fn created(record: NewRecord, state: State, now: Millis, due: Option<Millis>) -> Task {
     let new = record.new;
@@ -218,26 +225,16 @@ pub(super) fn created(record: NewRecord, state: State, now: Millis, due: Option<
     });
     Task {
         id: record.id,
-        kind: new.kind,
-        priority: new.priority,
-        source: new.source,
+        spec: new.spec,
         state,
-        payload: new.payload,
-        metadata: new.metadata,
         sla,
         agent: record.agent,
-        parent: new.parent,
-        on_parent_cancel: new.on_parent_cancel,
-        trace_id: new.trace_id,
-        traceparent: new.traceparent,
         submitted_by: record.by.clone(),
         created_at: now,
         scheduled_for: due,
         attempt: 0,
         retry_count: 0,
-        max_retries: new.max_retries,
         lost_count: 0,
-        timeout_ms: new.timeout_ms,
         holder: None,
         lease_until: None,
         error: None,
@@ -355,10 +352,5 @@ pub(super) fn raw(text: String, what: &str) -> Result<Box<RawValue>, Error> {
 
 /// Returns `text` as a word of a record: a JSON string without a space.
 pub(super) fn word(text: Option<&str>) -> String {
-    text.map_or_else(|| "-".to_owned(), |text| quote(text).replace(' ', "\\u0020"))
-}
-
-/// Returns `text` as a JSON string.
-pub(super) fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    text.map_or_else(|| "-".to_owned(), |text| quoted(text).replace(' ', "\\u0020"))
 }

@@ -1,7 +1,7 @@
 //! Publishes events of callers into the event log.
 
 use crate::domain::ids::{EventId, Partition};
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 
 use super::{Error, Store, args, script};
 

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use crate::domain::ids::Partition;
 use crate::domain::name::Name;
+use crate::domain::priority::Priority;
 use crate::domain::sla::Group;
-use crate::domain::task::Priority;
 
 use super::{Error, Store};
 

@@ -7,8 +7,9 @@ use crate::domain::approval::ApprovalStatus;
 use crate::domain::event::EventPriority;
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::principal::Role;
+use crate::domain::priority::Priority;
 use crate::domain::sla::REPORT_KEPT_S;
-use crate::domain::task::{Priority, TIMELINE, TIMELINE_BYTES};
+use crate::domain::task::{TIMELINE, TIMELINE_BYTES};
 
 use super::keys;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::ids::{Partition, TaskId};
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 
 use super::script::Script;
 use super::tasks::joined;

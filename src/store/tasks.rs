@@ -9,7 +9,10 @@ use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::principal::Principal;
-use crate::domain::task::{Millis, NewTask, Start, Task};
+use crate::domain::submission::{NewTask, Start};
+use crate::domain::task::Task;
+use crate::domain::text::quoted;
+use crate::domain::time::Millis;
 
 use super::codec::{self, Beside};
 use super::{Answer, Error, ORCHESTRATOR, Store, args, script};
@@ -31,7 +34,7 @@ pub struct NewRecord {
     pub gate: Option<Gate>,
     /// Whether its SLA clocks stop while it waits for a human.
     pub stands_while_blocked: bool,
-    /// What to do when its SLA thresholds pass; see [`crate::domain::sla::actions`].
+    /// What to do when its SLA thresholds pass; see [`crate::domain::rules::Plan`].
     pub actions: String,
     /// The state of its parent a moment ago, if the parent lives in another partition. `None` if it
     /// lives in the same one.
@@ -91,7 +94,7 @@ impl Gate {
             .map_err(|error| Error::corrupt(format!("terms: {error}")))?;
         let four_eyes = u8::from(*four_eyes);
         let times = times.join(",");
-        let rule = codec::quote(&self.rule);
+        let rule = quoted(&self.rule);
         Ok(format!("{quorum}\n{four_eyes}\n{silence}\n{remind}\n{times}\n{terms}\n{rule}"))
     }
 }
@@ -167,7 +170,7 @@ impl Store {
         reason: Option<&str>,
     ) -> Result<Answer, Error> {
         let mut args = args();
-        args.arg(id.to_string()).arg(reason.map(codec::quote).unwrap_or_default());
+        args.arg(id.to_string()).arg(reason.map(quoted).unwrap_or_default());
         let answer: String =
             self.commit_audited(&script::CANCEL, id.partition(), caller, args).await?;
         Answer::read(&answer, State::Cancelled)
@@ -215,7 +218,7 @@ fn optional<T: ToString>(value: Option<T>) -> String {
 /// Appends the 10 arguments of one task, in the order that `submit.lua` lists.
 fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
     let new = &record.new;
-    let spec = codec::write_spec(&new.payload, new.metadata.as_deref())?;
+    let spec = codec::write_json(&new.spec.payload, new.spec.metadata.as_deref())?;
     args.arg(record.id.to_string()).arg(facts(record, spec.len())).arg(spec);
     args.arg(&record.by).arg(record.head_start_ms);
     args.arg(match new.start {
@@ -230,7 +233,7 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
         None => String::new(),
         Some(gate) => format!("{} {}\n{}", gate.id, gate.digest, gate.lines()?),
     });
-    args.arg(match (new.parent, record.parent_elsewhere) {
+    args.arg(match (new.spec.parent, record.parent_elsewhere) {
         (None, _) => "",
         (Some(_), None) => "here",
         (Some(_), Some(None)) => "gone",
@@ -241,17 +244,17 @@ fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
 
 /// Returns the second line of a task's record; `prelude.lua` lists its words.
 fn facts(record: &NewRecord, bytes: usize) -> String {
-    let new = &record.new;
-    let trace_id = new.trace_id.as_deref().unwrap_or("-");
-    let traceparent = new.traceparent.as_deref().unwrap_or("-");
-    let timeout = new.timeout_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
-    let parent = new.parent.map_or_else(|| "-".to_owned(), |id| id.to_string());
-    let cascade = new.parent.map_or("-", |_| new.on_parent_cancel.as_str());
+    let spec = &record.new.spec;
+    let trace_id = spec.trace_id.as_deref().unwrap_or("-");
+    let traceparent = spec.traceparent.as_deref().unwrap_or("-");
+    let timeout = spec.timeout_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
+    let parent = spec.parent.map_or_else(|| "-".to_owned(), |id| id.to_string());
+    let cascade = spec.parent.map_or("-", |_| spec.on_parent_cancel.as_str());
     let agent = &record.agent;
-    let kind = &new.kind;
-    let priority = new.priority.as_str();
-    let max_retries = new.max_retries;
-    let source = &new.source;
+    let kind = &spec.kind;
+    let priority = spec.priority.as_str();
+    let max_retries = spec.max_retries;
+    let source = &spec.source;
     format!(
         "{agent} {kind} {priority} {trace_id} {traceparent} {bytes} {max_retries} {timeout} \
          {parent} {source} {cascade}"
@@ -330,7 +333,7 @@ fn decode(answer: Vec<Value>) -> Result<(usize, Vec<Task>), Error> {
         let progress =
             Some(progress).filter(|text| !text.is_empty()).map(|text| serde_json::from_str(&text));
         let beside = Beside {
-            spec: codec::spec(&spec, id)?,
+            json: codec::json(&spec, id)?,
             result: (!result.is_empty()).then(|| codec::raw(result, "a result")).transpose()?,
             progress: progress
                 .transpose()

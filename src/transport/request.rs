@@ -1,13 +1,13 @@
 //! Translates a request over NATS into the call that it means over HTTP.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::domain::json::Members;
+use crate::domain::text::quoted;
 
 /// The headers that mean the same over NATS as over HTTP.
 const HEADERS: [&str; 6] = [
@@ -70,7 +70,7 @@ pub(super) fn read(
         ["ingest", "events"] => Ok(post("/events/publish".to_owned(), body)),
         ["tasks", name] => {
             let verb = verbs.iter().find(|verb| verb.name == *name).ok_or_else(unknown)?;
-            let members = Members::read(&body)?;
+            let members = TaskMembers::read(&body)?;
             let call = members.call(verb)?;
             Ok(Call { method: verb.method.clone(), ..post(call.0, call.1) })
         }
@@ -96,11 +96,12 @@ fn known_headers(headers: Option<&HeaderMap>) -> Vec<(&'static str, String)> {
 }
 
 /// The members of a body about a task, each value as it arrived.
-struct Members<'b>(Vec<(Cow<'b, str>, &'b RawValue)>);
+struct TaskMembers<'b>(Vec<(String, &'b RawValue)>);
 
-impl<'b> Members<'b> {
+impl<'b> TaskMembers<'b> {
     fn read(body: &'b Bytes) -> Result<Self, String> {
-        serde_json::from_slice(body).map_err(|_| task_id_wanted())
+        let Members(members) = serde_json::from_slice(body).map_err(|_| task_id_wanted())?;
+        Ok(Self(members))
     }
 
     /// The path and body of the call: the task goes into the path, and the other members of a read
@@ -126,36 +127,8 @@ impl<'b> Members<'b> {
     }
 }
 
-impl<'de: 'b, 'b> Deserialize<'de> for Members<'b> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
-
-        impl<'de> Visitor<'de> for All {
-            type Value = Members<'de>;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
-                    members.push((Cow::Owned(name), value));
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(All)
-    }
-}
-
 fn task_id_wanted() -> String {
     "The body must be a JSON object with one `task_id`, the task's UUID.".to_owned()
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// A text, number or boolean as a value of a query.

@@ -4,15 +4,10 @@
 //! lost wake-up, a restart and a second process all take the same path. Only the [`supervisor`]
 //! waits, wakes, retries and stops.
 
-mod approvals;
 mod bridge;
-mod cascader;
 mod deadlines;
 mod doctor;
-mod promoter;
-mod pruner;
-mod reaper;
-mod router;
+mod duties;
 pub mod supervisor;
 
 use std::sync::Arc;
@@ -22,15 +17,10 @@ use tokio::sync::Notify;
 
 use crate::engine::{Engine, SweepResult};
 
-pub use approvals::Expirer;
 pub use bridge::Bridge;
-pub use cascader::Cascader;
 pub use deadlines::Deadlines;
 pub use doctor::Doctor;
-pub use promoter::Promoter;
-pub use pruner::Pruner;
-pub use reaper::Reaper;
-pub use router::Router;
+pub use duties::{Cascader, Expirer, Promoter, Pruner, Reaper, Router};
 pub use supervisor::Supervisor;
 
 /// A background duty: a step that the supervisor repeats.

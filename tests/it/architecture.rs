@@ -12,6 +12,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lib", &["*"]),
     ("app", &["*"]),
     ("settings", &["http", "workers", "engine", "transport", "store", "domain", "runtime"]),
+    ("bench", &["cli", "engine", "store", "domain", "runtime"]),
+    ("demo", &["cli", "domain", "runtime"]),
     ("cli", &["engine", "domain", "runtime"]),
     ("http", &["engine", "domain", "runtime"]),
     ("workers", &["engine", "transport", "domain", "runtime"]),

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::domain::text::hex;
+
 /// A page of the audit log, with the members of the API.
 #[derive(Debug, Deserialize)]
 #[allow(missing_docs, reason = "the API document says what each field is")]
@@ -63,7 +65,7 @@ impl Entry {
         for text in fixed.into_iter().chain(details) {
             hash.update(format!("{}:{text},", text.len()));
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 }
 

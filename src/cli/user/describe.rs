@@ -12,9 +12,9 @@ const NAMES: usize = 15;
 /// heading of its own.
 ///
 /// * `width`: the width of the terminal in columns.
-pub fn describe(Members(members): &Members, width: usize) -> String {
+pub fn describe(members: &Members, width: usize) -> String {
     let mut text = String::new();
-    for (name, value) in members.iter().filter(|(_, value)| value.get() != "null") {
+    for (name, value) in members.0.iter().filter(|(_, value)| value.get() != "null") {
         match serde_json::from_str::<Members>(value.get()) {
             Ok(task) if name == "task" => {
                 text.push_str("\nWhat would run:\n\n");

@@ -1,14 +1,13 @@
 //! JSON for people, token by token: numbers, repeated keys and the order of keys stay as they are.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::domain::json;
 
 use super::text::{visible, visible_json};
 
 /// The members of an object in order, each value exactly as it is written.
-pub struct Members(pub Vec<(String, Box<RawValue>)>);
+pub type Members = json::Members<String, Box<RawValue>>;
 
 impl Members {
     /// Returns a member as one word: a text with hidden characters made visible, `-` for null or an
@@ -30,30 +29,6 @@ impl Members {
 
     fn get(&self, name: &str) -> Option<&RawValue> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
-    }
-}
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct InOrder;
-
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Members;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-
-        from.deserialize_map(InOrder)
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
 
+use crate::domain::text::quoted;
+
 /// The largest exponent of a number that is compared by value.
 const NINE_DIGITS: i32 = 999_999_999;
 
@@ -35,7 +37,7 @@ impl Key {
 
     pub(super) fn json(&self) -> String {
         match self {
-            Self::Text(text) => quote(text),
+            Self::Text(text) => quoted(text),
             Self::Raw(json) => json.clone(),
         }
     }
@@ -125,7 +127,7 @@ impl<'t> Reader<'t> {
                     return Node::Leaf(token.to_owned());
                 }
                 let text = serde_json::from_str::<String>(token);
-                Node::Leaf(text.map_or_else(|_| token.to_owned(), |text| quote(&text)))
+                Node::Leaf(text.map_or_else(|_| token.to_owned(), |text| quoted(&text)))
             }
             _ => {
                 let token = self.token();
@@ -195,10 +197,6 @@ fn string_length(bytes: &[u8]) -> usize {
         }
     }
     bytes.len()
-}
-
-fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// Returns a number as its significant digits and a power of ten, without rounding: `1`, `1.0` and

@@ -1,14 +1,14 @@
 //! SLA: the deadlines of a task to start and to finish, and what happens when they pass.
 
+mod clock;
 mod report;
-mod rule;
 
 use std::str::FromStr;
 
-use super::task::Millis;
+use super::time::Millis;
 
+pub use clock::{Clock, Threshold};
 pub use report::{Figures, Group, Histogram};
-pub use rule::{Action, Clock, SlaRule, Threshold, actions};
 
 /// The SLA of a task: its deadlines, and when to warn of them.
 #[derive(Clone, Debug, PartialEq, Eq)]

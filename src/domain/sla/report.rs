@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::name::Name;
-use crate::domain::task::{Millis, Priority};
+use crate::domain::priority::Priority;
+use crate::domain::time::Millis;
 
 /// The tasks that figures are about. A part that is `None` includes all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 use crate::store::{Check, Finding, Turn};
 
 use super::super::{Engine, Error};

@@ -4,7 +4,7 @@ use crate::domain::lifecycle::State;
 use crate::engine;
 use crate::runtime::chain::Chain;
 
-use super::super::text::{Text, Time};
+use super::super::text::Time;
 use super::{Cause, Refusal};
 
 impl From<engine::Error> for Refusal {
@@ -41,13 +41,13 @@ impl From<engine::Error> for Refusal {
                     Cause::FinalParent,
                     "Retry the parent first, or leave `parent_task_id` out.",
                 );
-                refusal.problem.task_status = Some(Text(state));
+                refusal.problem.task_status = Some(state);
                 refusal
             }
             Error::Illegal { state, .. } => {
                 let mut refusal =
                     refuse(Cause::IllegalTransition, "Get the task to see its status.");
-                refusal.problem.task_status = Some(Text(state));
+                refusal.problem.task_status = Some(state);
                 refusal
             }
             Error::LeaseLost { held, .. } => {
@@ -60,7 +60,7 @@ impl From<engine::Error> for Refusal {
             }
             Error::TaskCancelled(_) => {
                 let mut refusal = refuse(Cause::TaskCancelled, "Stop working on it.");
-                refusal.problem.task_status = Some(Text(State::Cancelled));
+                refusal.problem.task_status = Some(State::Cancelled);
                 refusal
             }
             Error::NotHolder { .. } => {
@@ -89,9 +89,9 @@ impl From<engine::Error> for Refusal {
             ),
             Error::AlreadyDecided { status, by, at, .. } => {
                 let mut refusal = refuse(Cause::AlreadyDecided, "A decision cannot be changed.");
-                refusal.problem.approval_status = Some(Text(status));
+                refusal.problem.approval_status = Some(status);
                 refusal.problem.decided_by = Some(by);
-                refusal.problem.decided_at = Some(Text(Time(at)));
+                refusal.problem.decided_at = Some(Time(at));
                 refusal
             }
             Error::NotAsked { .. } => refuse(Cause::NotAsked, "One of them must decide instead."),

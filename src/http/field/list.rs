@@ -10,7 +10,7 @@ use serde::Deserializer;
 use serde::de::{self, SeqAccess};
 use serde_json::value::RawValue;
 
-use super::{Readable, plain};
+use super::super::readable::{Readable, plain};
 
 /// A list of at most `MOST` items; a longer one is refused.
 #[derive(Clone, Debug)]

@@ -8,13 +8,13 @@ use serde::Deserialize;
 use crate::domain::approval::{Decision, OnRejection, Verdict};
 use crate::domain::ids::ApprovalId;
 use crate::domain::principal::Role;
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 use crate::engine::{QUORUM, Question, Target};
 
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields, List};
 use super::super::json::{Raw, RawObject};
-use super::super::text::{GroupName, Text};
+use super::super::text::GroupName;
 use super::super::unknown::{Unknown, requests};
 use super::dispatch::{Held, read_held};
 use super::{Limits, REASON, RULE};
@@ -81,7 +81,7 @@ requests!(Decisions);
 #[oai(rename = "Decision")]
 pub struct DecisionItem {
     /// The approval to decide on.
-    approval_id: Field<Text<ApprovalId>>,
+    approval_id: Field<ApprovalId>,
     /// Either `approve` or `reject`.
     decision: Field<String>,
     /// A remark of the approver, 1 to 1,000 characters; of a rejection, it becomes the error of the
@@ -114,7 +114,7 @@ pub struct Ask {
     action: Field<Option<Raw>>,
     /// What a rejection leads to: `cancel` ends the task, `return` gives it back to the agent;
     /// `cancel` if left out.
-    on_rejection: Field<Option<Text<OnRejection>>>,
+    on_rejection: Field<Option<OnRejection>>,
     /// How long to wait for a decision, in milliseconds, 1 s to 1 year; as configured if left out.
     expires_after_ms: Field<Option<u64>>,
     #[serde(skip)]
@@ -137,9 +137,9 @@ pub struct Retarget {
     /// `approvals.asked`. Not together with `roles`, `groups` and `quorum`.
     rule: Field<Option<String>>,
     /// The roles whose callers decide.
-    roles: Field<Option<List<Text<Role>, MAX_ROLES>>>,
+    roles: Field<Option<List<Role, MAX_ROLES>>>,
     /// The groups whose members decide.
-    groups: Field<Option<List<Text<GroupName>, MAX_GROUPS>>>,
+    groups: Field<Option<List<GroupName, MAX_GROUPS>>>,
     /// How many approvers must approve, 1 to 20; unchanged if left out.
     quorum: Field<Option<u32>>,
     /// Why, 1 to 1,000 characters; shown in the timeline and in the audit log.
@@ -174,7 +174,7 @@ impl Approve {
     pub fn into_decision(mut self, limits: &Limits) -> Result<Decision, Refusal> {
         let mut faults = std::mem::take(&mut self.unknown).into_faults();
         let decision = self.read(&mut faults, limits);
-        faults.finish(Some(decision))
+        Ok(faults.finish(Some(decision))?)
     }
 
     fn read(self, faults: &mut Faults, limits: &Limits) -> Decision {
@@ -203,7 +203,7 @@ impl Reject {
         let reason = faults.optional("reason", self.reason).or(reason).or(comment);
         let comment = read_comment(&mut faults, "reason", reason);
         let digest = read_digest(&mut faults, self.digest);
-        faults.finish(Some(Decision { verdict: Verdict::Reject, comment, digest }))
+        Ok(faults.finish(Some(Decision { verdict: Verdict::Reject, comment, digest }))?)
     }
 }
 
@@ -224,9 +224,9 @@ impl Retarget {
         let reason = faults.optional("reason", self.reason);
         let reason = read_comment(&mut faults, "reason", reason);
         let has_people = roles.is_some() || groups.is_some() || quorum.is_some();
-        let roles: Vec<_> = roles.into_iter().flatten().map(|role| role.0).collect();
+        let roles: Vec<_> = roles.into_iter().flatten().collect();
         let groups = groups.into_iter().flat_map(|list| list.0);
-        let groups: Vec<_> = groups.map(|group| group.0.0).collect();
+        let groups: Vec<_> = groups.map(|group| group.0).collect();
         let target = match rule {
             Some(_) if has_people => {
                 faults.add("rule", "must not be given together with `roles`, `groups` or `quorum`");
@@ -239,7 +239,7 @@ impl Retarget {
             }
             None => Some(Target::People { roles, groups, quorum }),
         };
-        faults.finish(target.map(|target| (target, reason)))
+        Ok(faults.finish(target.map(|target| (target, reason)))?)
     }
 }
 
@@ -283,7 +283,7 @@ impl DecisionItem {
             (Some("approve") | None, _) => {}
             (Some(_), _) => faults.add("decision", "must be one of approve, reject"),
         }
-        faults.finish(id.map(|id| (id.0, decision)))
+        Ok(faults.finish(id.map(|id| (id, decision)))?)
     }
 }
 
@@ -300,14 +300,11 @@ impl Ask {
         let reason = faults.short("reason", reason, REASON);
         let action = faults.optional("action", self.action).map(|raw| raw.0);
         let action = faults.sized("action", action, limits.max_json_bytes.min(MAX_ACTION_BYTES));
-        let on_rejection = faults
-            .optional("on_rejection", self.on_rejection)
-            .map(|word| word.0)
-            .unwrap_or_default();
+        let on_rejection = faults.optional("on_rejection", self.on_rejection).unwrap_or_default();
         let expires = faults.optional("expires_after_ms", self.expires_after_ms);
         let expires_after_ms = faults.within("expires_after_ms", expires, EXPIRES_MS);
         let question =
             reason.map(|reason| Question { reason, action, on_rejection, expires_after_ms });
-        faults.finish(held.zip(question))
+        Ok(faults.finish(held.zip(question))?)
     }
 }

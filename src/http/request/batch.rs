@@ -8,11 +8,12 @@ use poem_openapi::types::Type;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::task::{Idempotency, NewTask};
+use crate::domain::submission::{Idempotency, NewTask};
 
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, List, Readable};
+use super::super::field::{Faults, Field, List};
 use super::super::json::digest;
+use super::super::readable::Readable;
 use super::super::unknown::{Unknown, requests};
 use super::Limits;
 use super::submission::{Submission, Trace};

@@ -7,14 +7,13 @@ use poem_openapi::Object;
 use serde::Deserialize;
 
 use crate::domain::name::{Name, Worker};
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 use crate::engine::Claim;
 
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field};
-use super::super::text::Text;
 use super::super::unknown::{Unknown, requests};
-use super::dispatch::LEASE_MS;
+use super::LEASE_MS;
 
 /// How many tasks one claim may return at most.
 pub(super) const CLAIM: RangeInclusive<u32> = 1..=100;
@@ -27,7 +26,7 @@ pub(super) const WAIT_MS: RangeInclusive<Millis> = 0..=60_000;
 #[serde(default)]
 pub struct ClaimRequest {
     /// The name of the agent's process, which its sessions show.
-    worker: Field<Text<Worker>>,
+    worker: Field<Worker>,
     /// The most tasks to return, 1 to 100; 1 if left out.
     max: Field<Option<u32>>,
     /// How long to wait for the first task, in milliseconds, at most 60,000; 0 if left out.
@@ -51,7 +50,7 @@ impl ClaimRequest {
     pub fn into_claim(mut self, agent: Name) -> Result<Claim, Refusal> {
         let mut faults = std::mem::take(&mut self.unknown).into_faults();
         let claim = self.read(&mut faults, agent);
-        faults.finish(claim)
+        Ok(faults.finish(claim)?)
     }
 
     /// Reads the claim as a part of a larger body; every fault is noted in `faults`.
@@ -65,7 +64,7 @@ impl ClaimRequest {
         let lease_ms = faults.within("lease_ms", lease_ms, LEASE_MS);
         Some(Claim {
             agent,
-            worker: worker?.0,
+            worker: worker?,
             max,
             wait: Duration::from_millis(wait_ms),
             lease_ms,

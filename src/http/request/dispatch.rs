@@ -7,21 +7,19 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::domain::ids::TaskId;
-use crate::domain::lease::Lease;
+use crate::domain::lease::{Attempt, Lease};
 use crate::domain::name::Name;
-use crate::domain::task::{Attempt, Millis, Outcome, Progress, Report};
+use crate::domain::report::{Outcome, Report};
+use crate::domain::task::Progress;
+use crate::domain::time::Millis;
 use crate::engine::Claim;
 
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields, List};
 use super::super::json::Raw;
-use super::super::text::Text;
 use super::super::unknown::{Unknown, requests};
 use super::claim::ClaimRequest;
-use super::{ERROR, LEASE, Limits, MESSAGE};
-
-/// The range of a lease, in milliseconds: 1 s to 1 h.
-pub(super) const LEASE_MS: RangeInclusive<Millis> = 1_000..=3_600_000;
+use super::{ERROR, LEASE, LEASE_MS, Limits, MESSAGE};
 
 /// The range of the wait before a retry that an agent may choose, in milliseconds: up to 7 days.
 pub(super) const RETRY_AFTER_MS: RangeInclusive<Millis> = 0..=7 * 24 * 3_600_000;
@@ -78,7 +76,7 @@ impl Heartbeat {
             progress.and_then(|progress| faults.inside("progress", |faults| progress.read(faults)));
         let extend_ms = faults.optional("extend_ms", self.extend_ms);
         let extend_ms = faults.within("extend_ms", extend_ms, LEASE_MS);
-        faults.finish(held.map(|held| (held, progress, extend_ms)))
+        Ok(faults.finish(held.map(|held| (held, progress, extend_ms)))?)
     }
 }
 
@@ -160,7 +158,7 @@ impl Completion {
         let mut faults = self.unknown.into_faults();
         let held = read_held(&mut faults, self.attempt, self.lease);
         let outcome = Outcome::Completed { result: read_result(&mut faults, self.result, limits) };
-        faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))
+        Ok(faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))?)
     }
 }
 
@@ -175,7 +173,7 @@ impl Failure {
         let held = read_held(&mut faults, self.attempt, self.lease);
         let fields = (self.error, self.retryable, self.retry_after_ms, self.result);
         let outcome = read_failure(&mut faults, fields, limits);
-        faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))
+        Ok(faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))?)
     }
 }
 
@@ -189,7 +187,7 @@ impl Release {
         let mut faults = self.unknown.into_faults();
         let held = read_held(&mut faults, self.attempt, self.lease);
         let outcome = Outcome::Released;
-        faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))
+        Ok(faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))?)
     }
 }
 
@@ -261,7 +259,7 @@ requests!(Outcomes);
 #[oai(rename = "Outcome")]
 pub struct OutcomeItem {
     /// The task of the attempt.
-    task_id: Field<Text<TaskId>>,
+    task_id: Field<TaskId>,
     /// The attempt that the agent holds; a stale one is refused.
     attempt: Field<u32>,
     /// The lease that the claim returned with the attempt.
@@ -303,7 +301,7 @@ impl Outcomes {
         let claim = faults.optional("claim", self.claim);
         let claim =
             claim.and_then(|claim| faults.inside("claim", |faults| claim.read(faults, agent)));
-        faults.finish(Some((reports, claim)))
+        Ok(faults.finish(Some((reports, claim)))?)
     }
 }
 
@@ -329,7 +327,7 @@ impl OutcomeItem {
             None => return None,
         };
         let (attempt, lease) = held?;
-        Some(Report { id: id?.0, attempt, lease, outcome })
+        Some(Report { id: id?, attempt, lease, outcome })
     }
 }
 

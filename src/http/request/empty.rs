@@ -25,6 +25,6 @@ impl Empty {
     ///
     /// Every member of the body.
     pub fn check(self) -> Result<(), Refusal> {
-        self.unknown.into_faults().finish(Some(()))
+        Ok(self.unknown.into_faults().finish(Some(()))?)
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::ids::TaskId;
 use super::super::error::Refusal;
 use super::super::field::Field;
 use super::super::json::RawObject;
-use super::super::text::{EventType, Text, TraceId};
+use super::super::text::{EventType, TraceId};
 use super::super::unknown::{Unknown, requests};
 use super::{Limits, SOURCE};
 
@@ -22,7 +22,7 @@ pub struct PublishRequest {
     /// deploy.started .succeeded .failed, pr.opened .merged, kb.updated .gap_detected, agent.online
     /// .offline, and those of tasks, approvals and SLAs, which are marked as external if a client
     /// publishes them.
-    event_type: Field<Text<EventType>>,
+    event_type: Field<EventType>,
     /// The source of the event: the caller's own name, which is also the default. `orchestrator` is
     /// reserved.
     source_agent: Field<Option<String>>,
@@ -31,11 +31,11 @@ pub struct PublishRequest {
     /// configured otherwise.
     payload: Field<RawObject>,
     /// The task that the event is about.
-    task_id: Field<Option<Text<TaskId>>>,
+    task_id: Field<Option<TaskId>>,
     /// The id that joins the event with your traces.
-    trace_id: Field<Option<Text<TraceId>>>,
+    trace_id: Field<Option<TraceId>>,
     /// How urgent the event is; medium if left out.
-    priority: Field<Option<Text<EventPriority>>>,
+    priority: Field<Option<EventPriority>>,
     /// More information for subscribers: a JSON object, nested at most 64 deep. `external` is set
     /// to true.
     metadata: Field<Option<RawObject>>,
@@ -58,10 +58,9 @@ impl PublishRequest {
         let source_agent = faults.optional("source_agent", self.source_agent);
         let source_agent = faults.short("source_agent", source_agent, SOURCE);
         let payload = faults.required("payload", self.payload).map(|object| object.0);
-        let task_id = faults.optional("task_id", self.task_id).map(|id| id.0);
-        let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0.0);
-        let priority =
-            faults.optional("priority", self.priority).map_or(EventPriority::Medium, |word| word.0);
+        let task_id = faults.optional("task_id", self.task_id);
+        let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0);
+        let priority = faults.optional("priority", self.priority).unwrap_or(EventPriority::Medium);
         let metadata = faults.optional("metadata", self.metadata).map(|object| object.0);
         let found = bytes(payload.as_deref()) + bytes(metadata.as_deref());
         let most = limits.max_event_bytes;
@@ -71,7 +70,7 @@ impl PublishRequest {
             faults.add("payload", detail);
         }
         let event = event_type.zip(payload).map(|(event_type, payload)| NewEvent {
-            event_type: event_type.0.0,
+            event_type: event_type.0,
             source_agent,
             payload,
             task_id,
@@ -79,7 +78,7 @@ impl PublishRequest {
             priority,
             metadata,
         });
-        faults.finish(event)
+        Ok(faults.finish(event)?)
     }
 }
 

@@ -6,7 +6,7 @@ use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::super::error::Refusal;
-use super::super::text::{IdempotencyKey, Text, Word};
+use super::super::text::{IdempotencyKey, Word};
 
 /// The value of `Idempotency-Key`, or `None` if the request has no such header.
 ///
@@ -19,15 +19,15 @@ impl<'a> ApiExtractor<'a> for IdempotencyHeader {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
     const PARAM_IS_REQUIRED: bool = false;
 
-    type ParamType = Text<IdempotencyKey>;
-    type ParamRawType = Text<IdempotencyKey>;
+    type ParamType = IdempotencyKey;
+    type ParamRawType = IdempotencyKey;
 
     fn param_in() -> Option<MetaParamIn> {
         Some(MetaParamIn::Header)
     }
 
     fn param_schema_ref() -> Option<MetaSchemaRef> {
-        Some(Text::<IdempotencyKey>::schema_ref())
+        Some(IdempotencyKey::schema_ref())
     }
 
     async fn from_request(

@@ -20,15 +20,21 @@ pub use idempotency::IdempotencyHeader;
 pub use status::{Cancellation, StatusRequest};
 pub use submission::{Submission, Trace};
 
+use std::ops::RangeInclusive;
+
 use crate::domain::name::Name;
 use crate::domain::principal::MAX_NAME;
 use crate::domain::text::Bound;
+use crate::domain::time::Millis;
 use crate::engine::{self, QUORUM};
 
 use approval::EXPIRES_MS;
 use claim::{CLAIM, WAIT_MS};
-use dispatch::{LEASE_MS, RETRY_AFTER_MS};
+use dispatch::RETRY_AFTER_MS;
 use submission::{DELAY_MS, MAX_RETRIES, THRESHOLD, TIMEOUT_MS};
+
+/// The range of a lease, in milliseconds: 1 s to 1 h.
+const LEASE_MS: RangeInclusive<Millis> = 1_000..=3_600_000;
 
 /// The bounds of whole numbers for the API document: schema, field, minimum, maximum.
 #[rustfmt::skip]

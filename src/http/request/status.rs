@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 use serde::Deserialize;
 
-use crate::domain::task::Outcome;
+use crate::domain::report::Outcome;
 use crate::engine::StatusChange;
 
 use super::super::error::Refusal;
@@ -78,7 +78,7 @@ impl StatusRequest {
                 None
             }
         };
-        faults.finish(change)
+        Ok(faults.finish(change)?)
     }
 }
 
@@ -105,6 +105,6 @@ impl Cancellation {
         let mut faults = self.unknown.into_faults();
         let reason = faults.optional("reason", self.reason).filter(|reason| !reason.is_empty());
         let reason = faults.short("reason", reason, REASON);
-        faults.finish(Some(reason))
+        Ok(faults.finish(Some(reason))?)
     }
 }

@@ -9,15 +9,18 @@ use serde::Deserialize;
 use crate::domain::event::trace_id_of;
 use crate::domain::ids::TaskId;
 use crate::domain::name::Name;
+use crate::domain::parent::OnParentCancel;
 use crate::domain::people::DEFAULT_SOURCE;
+use crate::domain::priority::Priority;
 use crate::domain::sla::{Sla, target_ms};
-use crate::domain::task::{Idempotency, Millis, NewTask, OnParentCancel, Priority, Start};
+use crate::domain::submission::{Idempotency, NewTask, Spec, Start};
+use crate::domain::time::Millis;
 use crate::engine::unknown_type;
 
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field};
 use super::super::json::RawObject;
-use super::super::text::{IdempotencyKey, Text, Time, TraceId};
+use super::super::text::{IdempotencyKey, Time, TraceId};
 use super::super::unknown::{Unknown, requests};
 use super::{Limits, TARGET};
 
@@ -41,44 +44,44 @@ pub struct Submission {
     /// deploy, investigate, monitor, alert, refactor, feature, kb_update; configuration adds more.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
-    kind: Field<Text<Name>>,
+    kind: Field<Name>,
     /// The work to do: a JSON object that only the agent interprets, nested at most 64 deep.
     payload: Field<RawObject>,
     /// More information that is returned with the task: a JSON object, nested at most 64 deep.
     metadata: Field<Option<RawObject>>,
     /// How urgent the task is; P2 if left out.
-    priority: Field<Option<Text<Priority>>>,
+    priority: Field<Option<Priority>>,
     /// The part of your system that the task comes from; `user` if left out. A caller may name
     /// itself, `user`, and the sources that `auth.sources` allows it.
-    source: Field<Option<Text<Name>>>,
+    source: Field<Option<Name>>,
     /// The time to finish, 1 s to a year: `90s`, `15m`, `1h30m`, `3d`, `PT4H` and the like. With
     /// `sla_deadline`, which takes precedence, any text of at most 64 characters.
     sla_target: Field<Option<String>>,
     /// When the task must be finished.
-    sla_deadline: Field<Option<Text<Time>>>,
+    sla_deadline: Field<Option<Time>>,
     /// When the first attempt must have started.
-    sla_start_deadline: Field<Option<Text<Time>>>,
+    sla_start_deadline: Field<Option<Time>>,
     /// At what part of the SLA time to warn, in percent, 1 to 100.
     alert_threshold: Field<Option<u8>>,
     /// How long to wait before the task may start, in milliseconds, at most a year. Not together
     /// with `run_at`.
     delay_ms: Field<Option<u64>>,
     /// When the task may start. Not together with `delay_ms`.
-    run_at: Field<Option<Text<Time>>>,
+    run_at: Field<Option<Time>>,
     /// The task that this one is a part of.
-    parent_task_id: Field<Option<Text<TaskId>>>,
+    parent_task_id: Field<Option<TaskId>>,
     /// What happens to the task if its parent is cancelled: `continue` or `cancel`; `continue` if
     /// left out. Requires `parent_task_id`.
-    on_parent_cancel: Field<Option<Text<OnParentCancel>>>,
+    on_parent_cancel: Field<Option<OnParentCancel>>,
     /// The id that joins the task with your traces; the trace id of the header `traceparent` if
     /// left out.
-    trace_id: Field<Option<Text<TraceId>>>,
+    trace_id: Field<Option<TraceId>>,
     /// How many failed attempts are retried, 0 to 100.
     max_retries: Field<Option<u32>>,
     /// How long one attempt may take as a whole, in milliseconds, 1 s to 7 days.
     timeout_ms: Field<Option<u64>>,
     /// A key that makes it safe to repeat the submission. The header `Idempotency-Key` wins.
-    idempotency_key: Field<Option<Text<IdempotencyKey>>>,
+    idempotency_key: Field<Option<IdempotencyKey>>,
     #[serde(skip)]
     #[oai(skip)]
     unknown: Unknown,
@@ -128,60 +131,55 @@ impl Submission {
         idempotency: impl FnOnce(Option<String>) -> Option<Idempotency>,
     ) -> Result<NewTask, Refusal> {
         let kind = faults.required("type", self.kind);
-        if let Some(detail) = kind.as_ref().and_then(|kind| unknown_type(&limits.types, &kind.0)) {
+        if let Some(detail) = kind.as_ref().and_then(|kind| unknown_type(&limits.types, kind)) {
             faults.add("type", detail);
         }
         let payload = faults.required("payload", self.payload).map(|object| object.0);
         let payload = faults.sized("payload", payload, limits.max_json_bytes);
         let metadata = faults.optional("metadata", self.metadata).map(|object| object.0);
         let metadata = faults.sized("metadata", metadata, limits.max_json_bytes);
-        let priority =
-            faults.optional("priority", self.priority).map_or(Priority::P2, |word| word.0);
-        let source = faults.optional("source", self.source).map(|name| name.0);
+        let priority = faults.optional("priority", self.priority).unwrap_or(Priority::P2);
+        let source = faults.optional("source", self.source);
         let source = source.or_else(|| Name::from_str(DEFAULT_SOURCE).ok());
         let deadlines = (self.sla_deadline, self.sla_start_deadline);
         let sla = read_sla(&mut faults, self.sla_target, deadlines, self.alert_threshold, limits);
         let start = read_start(&mut faults, self.delay_ms, self.run_at);
-        let parent = faults.optional("parent_task_id", self.parent_task_id).map(|id| id.0);
+        let parent = faults.optional("parent_task_id", self.parent_task_id);
         let on_parent_cancel = faults.optional("on_parent_cancel", self.on_parent_cancel);
         if on_parent_cancel.is_some() && parent.is_none() {
             faults.add("on_parent_cancel", "must not be given without `parent_task_id`");
         }
-        let trace_id =
-            faults.optional("trace_id", self.trace_id).map(|id| id.0.0).or(trace.trace_id);
+        let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0).or(trace.trace_id);
         let max_retries = faults.optional("max_retries", self.max_retries);
         let max_retries =
             faults.within("max_retries", max_retries, MAX_RETRIES).unwrap_or(limits.max_retries);
         let timeout_ms = faults.optional("timeout_ms", self.timeout_ms);
         let timeout_ms = faults.within("timeout_ms", timeout_ms, TIMEOUT_MS);
-        let key = faults.optional("idempotency_key", self.idempotency_key).map(|key| key.0.0);
+        let key = faults.optional("idempotency_key", self.idempotency_key).map(|key| key.0);
         let (Some(kind), Some(payload), Some(source)) = (kind, payload, source) else {
-            return faults.finish(None);
+            return Ok(faults.finish(None)?);
         };
-        let task = NewTask {
-            kind: kind.0,
+        let spec = Spec {
+            kind,
             payload,
             metadata,
             priority,
             source,
-            sla,
-            start,
             parent,
-            on_parent_cancel: on_parent_cancel.map(|word| word.0).unwrap_or_default(),
+            on_parent_cancel: on_parent_cancel.unwrap_or_default(),
             trace_id,
             traceparent: trace.traceparent,
             max_retries,
             timeout_ms,
-            idempotency: idempotency(key),
         };
-        faults.finish(Some(task))
+        Ok(faults.finish(Some(NewTask { spec, sla, start, idempotency: idempotency(key) }))?)
     }
 }
 
 const NOT_A_TARGET: &str = "must be a time of 1 s to a year such as `90s`, `4h`, `1h30m` or \
                             `PT4H`; any other text requires `sla_deadline`";
 
-type TimeField = Field<Option<Text<Time>>>;
+type TimeField = Field<Option<Time>>;
 
 fn read_sla(
     faults: &mut Faults,
@@ -192,14 +190,14 @@ fn read_sla(
 ) -> Option<Sla> {
     let target = faults.optional("sla_target", target);
     let target = faults.short("sla_target", target, TARGET);
-    let deadline = faults.optional("sla_deadline", deadline).map(|time| time.0.0);
+    let deadline = faults.optional("sla_deadline", deadline).map(|time| time.0);
     let within_ms = target.as_deref().and_then(target_ms);
     if target.is_some() && within_ms.is_none() && deadline.is_none() {
         faults.add("sla_target", NOT_A_TARGET);
     }
     let threshold = faults.optional("alert_threshold", threshold);
     let threshold = faults.within("alert_threshold", threshold, THRESHOLD);
-    let start_deadline = faults.optional("sla_start_deadline", start_deadline).map(|time| time.0.0);
+    let start_deadline = faults.optional("sla_start_deadline", start_deadline).map(|time| time.0);
     let has_sla =
         target.is_some() || deadline.is_some() || start_deadline.is_some() || threshold.is_some();
     has_sla.then(|| Sla {
@@ -215,11 +213,11 @@ fn read_sla(
 fn read_start(
     faults: &mut Faults,
     delay_ms: Field<Option<u64>>,
-    run_at: Field<Option<Text<Time>>>,
+    run_at: Field<Option<Time>>,
 ) -> Start {
     let delay_ms = faults.optional("delay_ms", delay_ms);
     let delay_ms = faults.within("delay_ms", delay_ms, DELAY_MS);
-    let run_at = faults.optional("run_at", run_at).map(|time| time.0.0);
+    let run_at = faults.optional("run_at", run_at).map(|time| time.0);
     match (delay_ms, run_at) {
         (Some(_), Some(_)) => {
             faults.add("run_at", "must not be given together with `delay_ms`");
@@ -285,11 +283,11 @@ pub(super) mod tests {
         let task = submit(r#"{"type": "faq", "payload": {"n": 1.0}, "priority": null}"#).unwrap();
 
         assert_eq!(
-            (task.priority, task.source.as_str(), task.max_retries),
+            (task.spec.priority, task.spec.source.as_str(), task.spec.max_retries),
             (Priority::P2, "user", 3)
         );
-        assert_eq!(task.payload.get(), r#"{"n": 1.0}"#);
-        assert!(task.sla.is_none() && task.start == Start::Now && task.metadata.is_none());
+        assert_eq!(task.spec.payload.get(), r#"{"n": 1.0}"#);
+        assert!(task.sla.is_none() && task.start == Start::Now && task.spec.metadata.is_none());
     }
 
     #[test]

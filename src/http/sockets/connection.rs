@@ -16,9 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::runtime::receipt::Receipt;
 
 use super::super::traffic::{Cause, Deadlines};
-use super::connections::Connections;
 
+mod state;
 mod wire;
+
+use state::{Blocked, Phase, State};
 
 pub use wire::Wire;
 
@@ -41,46 +43,18 @@ const SCRAP_PAUSE: Duration = Duration::from_millis(10);
 /// CPU to other clients.
 const SEND_BUFFER: usize = 128 << 10;
 
-/// Where a connection is in its exchange of requests and answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// No byte has arrived yet.
-    New,
-    /// A part of a request's head has arrived.
-    Head,
-    /// The head has arrived, and the body is arriving.
-    Body,
-    /// The whole request has arrived and is being answered.
-    Work,
-    /// The last request has been answered.
-    Idle,
-}
+/// What counts all connections together, and learns from each what it needs for that.
+pub trait Owner: std::fmt::Debug + Send + Sync {
+    /// Records that a request of the connection has shown a credential of `caller`. Only the first
+    /// counts.
+    fn note_caller(&self, connection: &Connection, caller: &Arc<str>);
 
-/// The wait for a client to read an answer.
-#[derive(Clone, Copy, Debug)]
-struct Blocked {
-    since: Instant,
-    /// When the client last read something.
-    moved: Instant,
-    /// How many bytes the client has read since the wait began.
-    read: u64,
-}
+    /// Records that an answer of `bytes` begins. If all answers together are too large, those that
+    /// their clients have not read for longest are cut.
+    fn answer_begins(&self, bytes: usize);
 
-#[derive(Debug)]
-struct State {
-    phase: Phase,
-    since: Instant,
-    /// `None` while no bytes wait for the client to read.
-    blocked: Option<Blocked>,
-    is_unsent: bool,
-    /// Whether all of the answer was handed to the HTTP library.
-    is_handed_over: bool,
-    /// How many counted bytes of answers are not passed to the system yet.
-    answer_bytes: usize,
-    /// The receipt of the answer that is being sent.
-    receipt: Option<Receipt>,
-    /// The status with which the HTTP library refused bytes that are no request.
-    refused: Option<u16>,
+    /// Records that `bytes` of an answer are no longer held.
+    fn answer_ends(&self, bytes: usize);
 }
 
 /// One connection, from its acceptance to its end.
@@ -96,8 +70,8 @@ pub struct Connection {
     pub is_reserve: bool,
     stream: TcpStream,
     state: Mutex<State>,
-    connections: Weak<Connections>,
-    /// Whose credential was shown first. Only [`Connections`] sets this, so that its counts agree.
+    owner: Weak<dyn Owner>,
+    /// Whose credential was shown first. Only the [`Owner`] sets this, so that its counts agree.
     pub caller: OnceLock<Arc<str>>,
     half_closed: AtomicBool,
     work_begins: Notify,
@@ -112,26 +86,16 @@ impl Connection {
         stream: TcpStream,
         (local, remote): (SocketAddr, SocketAddr),
         is_reserve: bool,
-        connections: Weak<Connections>,
+        owner: Weak<dyn Owner>,
     ) -> Self {
-        let state = State {
-            phase: Phase::New,
-            since: Instant::now(),
-            blocked: None,
-            is_unsent: false,
-            is_handed_over: false,
-            answer_bytes: 0,
-            receipt: None,
-            refused: None,
-        };
         Self {
             id,
             remote,
             local,
             is_reserve,
             stream,
-            state: Mutex::new(state),
-            connections,
+            state: Mutex::new(State::new()),
+            owner,
             caller: OnceLock::new(),
             half_closed: AtomicBool::new(false),
             work_begins: Notify::new(),
@@ -180,9 +144,9 @@ impl Connection {
             before.confirm();
         }
         if bytes > 0
-            && let Some(connections) = self.connections.upgrade()
+            && let Some(owner) = self.owner.upgrade()
         {
-            connections.answer_begins(bytes);
+            owner.answer_begins(bytes);
         }
     }
 
@@ -202,9 +166,9 @@ impl Connection {
     /// Records that a request on this connection has shown a credential of `caller`.
     pub fn note_caller(&self, caller: &Arc<str>) {
         if self.caller.get().is_none()
-            && let Some(connections) = self.connections.upgrade()
+            && let Some(owner) = self.owner.upgrade()
         {
-            connections.note_caller(self, caller);
+            owner.note_caller(self, caller);
         }
     }
 
@@ -377,9 +341,9 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let unsent = self.lock().answer_bytes;
         if unsent > 0
-            && let Some(connections) = self.connections.upgrade()
+            && let Some(owner) = self.owner.upgrade()
         {
-            connections.answer_ends(unsent);
+            owner.answer_ends(unsent);
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::super::settings::Http;
 use super::super::traffic::{Cause, Traffic};
-use super::connection::{Connection, Overdue};
+use super::connection::{Connection, Overdue, Owner};
 use super::holders::{Holders, STRANGER};
 
 /// Descriptors that connections never take: they are for the store, NATS, the log and other needs.
@@ -125,7 +125,8 @@ impl Connections {
         let mut taken = self.lock();
         taken.next += 1;
         let id = taken.next;
-        let line = Arc::new(Connection::new(id, stream, ends, is_reserve, Arc::downgrade(self)));
+        let owner: Weak<Self> = Arc::downgrade(self);
+        let line = Arc::new(Connection::new(id, stream, ends, is_reserve, owner));
         taken.lines.insert(id, Arc::clone(&line));
         if is_reserve {
             taken.reserve.insert(id);
@@ -160,48 +161,6 @@ impl Connections {
         self.traffic.count(Cause::Evicted);
         line.cut(Cause::Evicted);
         Room::Soon
-    }
-
-    /// Records that a request of this connection has shown a credential of `caller`. Only the first
-    /// counts.
-    pub fn note_caller(&self, line: &Connection, caller: &Arc<str>) {
-        let mut taken = self.lock();
-        // One that has left is no longer counted.
-        let is_open = taken.lines.contains_key(&line.id);
-        if is_open && line.caller.set(Arc::clone(caller)).is_ok() && !line.is_reserve {
-            taken.release(line, &STRANGER.into());
-            taken.hold(line, caller);
-        }
-    }
-
-    /// Records that an answer of `bytes` begins. If all answers together are too large, those that
-    /// their clients have not read for longest are cut.
-    pub fn answer_begins(&self, bytes: usize) {
-        let all = self.answer_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let Some(mut excess) = all.checked_sub(self.most_answer_bytes).filter(|excess| *excess > 0)
-        else {
-            return;
-        };
-        let lines: Vec<_> = self.lock().lines.values().map(Arc::clone).collect();
-        let unread = lines.into_iter().filter(|line| line.cause().is_none()).filter_map(|line| {
-            let (since, bytes) = line.unread()?;
-            Some((since, bytes, line))
-        });
-        let mut unread: Vec<_> = unread.collect();
-        unread.sort_by_key(|(since, ..)| *since);
-        for (_, bytes, line) in unread {
-            if excess == 0 {
-                return;
-            }
-            excess = excess.saturating_sub(bytes);
-            self.traffic.count(Cause::AnswerBytes);
-            line.cut(Cause::AnswerBytes);
-        }
-    }
-
-    /// Records that `bytes` of an answer are no longer held.
-    pub fn answer_ends(&self, bytes: usize) {
-        self.answer_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Cuts every connection, in any phase.
@@ -259,6 +218,45 @@ impl Connections {
             "requests refused or connections cut to protect the gateway"
         );
         (now, all)
+    }
+}
+
+impl Owner for Connections {
+    fn note_caller(&self, line: &Connection, caller: &Arc<str>) {
+        let mut taken = self.lock();
+        // One that has left is no longer counted.
+        let is_open = taken.lines.contains_key(&line.id);
+        if is_open && line.caller.set(Arc::clone(caller)).is_ok() && !line.is_reserve {
+            taken.release(line, &STRANGER.into());
+            taken.hold(line, caller);
+        }
+    }
+
+    fn answer_begins(&self, bytes: usize) {
+        let all = self.answer_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let Some(mut excess) = all.checked_sub(self.most_answer_bytes).filter(|excess| *excess > 0)
+        else {
+            return;
+        };
+        let lines: Vec<_> = self.lock().lines.values().map(Arc::clone).collect();
+        let unread = lines.into_iter().filter(|line| line.cause().is_none()).filter_map(|line| {
+            let (since, bytes) = line.unread()?;
+            Some((since, bytes, line))
+        });
+        let mut unread: Vec<_> = unread.collect();
+        unread.sort_by_key(|(since, ..)| *since);
+        for (_, bytes, line) in unread {
+            if excess == 0 {
+                return;
+            }
+            excess = excess.saturating_sub(bytes);
+            self.traffic.count(Cause::AnswerBytes);
+            line.cut(Cause::AnswerBytes);
+        }
+    }
+
+    fn answer_ends(&self, bytes: usize) {
+        self.answer_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 

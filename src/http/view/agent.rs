@@ -3,18 +3,16 @@
 use poem_openapi::Object;
 use serde::Serialize;
 
+use super::{At, at};
 use crate::domain::name::{Name, Worker};
 use crate::engine::{AgentStatus, Session};
-
-use super::super::text::Text;
-use super::{At, at};
 
 /// The state of an agent and its subject.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Agent")]
 pub struct AgentView {
     /// The name of the agent, which routing rules use.
-    pub agent: Text<Name>,
+    pub agent: Name,
     /// How many tasks wait in the agent's subject.
     pub depth: u64,
     /// How many tasks the agent holds under a lease.
@@ -36,7 +34,7 @@ pub struct AgentView {
 #[oai(rename = "Session")]
 pub struct SessionView {
     /// The name that the process gives itself.
-    pub worker: Text<Worker>,
+    pub worker: Worker,
     /// When the process last called.
     pub last_seen: At,
 }
@@ -53,7 +51,7 @@ pub struct AgentPage {
 impl From<AgentStatus> for AgentView {
     fn from(status: AgentStatus) -> Self {
         Self {
-            agent: Text(status.agent),
+            agent: status.agent,
             depth: status.depth,
             in_progress: status.in_progress,
             session_count: status.session_count,
@@ -68,7 +66,7 @@ impl From<AgentStatus> for AgentView {
 
 impl From<Session> for SessionView {
     fn from(session: Session) -> Self {
-        Self { worker: Text(session.worker), last_seen: at(session.last_seen) }
+        Self { worker: session.worker, last_seen: at(session.last_seen) }
     }
 }
 

@@ -7,7 +7,6 @@ use crate::domain::approval::{
     Approval, ApprovalStatus, Asked, Edit, Level, OnExpiry, OnRejection, Terms, Vote,
 };
 use crate::domain::ids::{ApprovalId, TaskId};
-use crate::domain::name::Name;
 use crate::domain::principal::Role;
 use crate::domain::task::Task;
 use crate::engine::{Error, Page};
@@ -15,19 +14,18 @@ use crate::engine::{Error, Page};
 use super::super::error::{Problem, Refusal};
 use super::super::json::{Raw, RawObject};
 use super::super::part::Part;
-use super::super::text::Text;
-use super::{At, TaskView, at};
+use super::{At, at};
 
 /// A request for a human's decision.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Approval")]
 pub struct ApprovalView {
     /// The id of the approval, which never changes.
-    pub approval_id: Text<ApprovalId>,
+    pub approval_id: ApprovalId,
     /// The task that waits for the decision.
-    pub task_id: Text<TaskId>,
+    pub task_id: TaskId,
     /// The status of the approval.
-    pub status: Text<ApprovalStatus>,
+    pub status: ApprovalStatus,
     /// What the approval is about: `gate`, whether the task may run, or `ask`, whether its agent
     /// may take a step.
     pub kind: String,
@@ -48,7 +46,7 @@ pub struct ApprovalView {
     #[serde(skip_serializing_if = "Part::is_left_out")]
     pub action: Part<Option<Raw>>,
     /// What a rejection of an agent's request leads to; null for a `gate`.
-    pub on_rejection: Option<Text<OnRejection>>,
+    pub on_rejection: Option<OnRejection>,
     /// The change of the payload by an approver; null if there is none.
     pub edit: Option<EditView>,
     /// Who submitted the task, or the agent that requests; may not decide.
@@ -64,7 +62,7 @@ pub struct ApprovalView {
     /// The remark or reason that the approver gave.
     pub comment: Option<String>,
     /// The approval of the same task before this one.
-    pub previous_approval_id: Option<Text<ApprovalId>>,
+    pub previous_approval_id: Option<ApprovalId>,
 }
 
 /// The terms of a decision: who decides, and how many must approve.
@@ -78,7 +76,7 @@ pub struct TermsView {
     /// Whether the person who wrote the payload is barred from approving it.
     pub four_eyes: bool,
     /// What happens when the last level expires.
-    pub on_expiry: Text<OnExpiry>,
+    pub on_expiry: OnExpiry,
     /// How often the approvers are reminded, in milliseconds; null if never.
     pub remind_every_ms: Option<u64>,
 }
@@ -88,7 +86,7 @@ pub struct TermsView {
 #[oai(rename = "ApprovalLevel")]
 pub struct LevelView {
     /// The roles whose callers may decide; if `groups` is empty too, any approver may.
-    pub roles: Vec<Text<Role>>,
+    pub roles: Vec<Role>,
     /// The groups whose members may decide.
     pub groups: Vec<String>,
     /// How long the level has to decide, in milliseconds.
@@ -122,19 +120,6 @@ pub struct EditView {
     /// are. Absent in lists, unless `include` names the payload.
     #[serde(skip_serializing_if = "Part::is_left_out")]
     pub changes: Part<Raw>,
-}
-
-/// An approval, with the task that waits for it.
-#[derive(Clone, Debug, Serialize, Object)]
-pub struct ApprovalDetail {
-    /// The approval itself.
-    #[serde(flatten)]
-    #[oai(flatten)]
-    pub approval: ApprovalView,
-    /// The agent that will get the task.
-    pub agent: Text<Name>,
-    /// The task that waits for the decision.
-    pub task: TaskView,
 }
 
 /// A page of approvals, newest first.
@@ -176,13 +161,13 @@ impl From<Approval> for ApprovalView {
             Asked::Step { reason: why, action: step, on_rejection: rejection } => {
                 reason = Some(why);
                 action = step.map(Raw);
-                on_rejection = Some(Text(rejection));
+                on_rejection = Some(rejection);
             }
         }
         Self {
-            approval_id: Text(approval.id),
-            task_id: Text(approval.task),
-            status: Text(approval.status),
+            approval_id: approval.id,
+            task_id: approval.task,
+            status: approval.status,
             kind,
             rule: approval.rule,
             digest: approval.digest,
@@ -199,7 +184,7 @@ impl From<Approval> for ApprovalView {
             decided_by: approval.decided_by,
             decided_at: approval.decided_at.map(at),
             comment: approval.comment,
-            previous_approval_id: approval.previous.map(Text),
+            previous_approval_id: approval.previous,
         }
     }
 }
@@ -210,7 +195,7 @@ impl From<Terms> for TermsView {
             levels: terms.levels.into_iter().map(LevelView::from).collect(),
             quorum: terms.quorum,
             four_eyes: terms.four_eyes,
-            on_expiry: Text(terms.on_expiry),
+            on_expiry: terms.on_expiry,
             remind_every_ms: terms.remind_every_ms,
         }
     }
@@ -218,7 +203,7 @@ impl From<Terms> for TermsView {
 
 impl From<Level> for LevelView {
     fn from(level: Level) -> Self {
-        let roles = level.roles.into_iter().map(Text).collect();
+        let roles = level.roles.into_iter().collect();
         Self { roles, groups: level.groups, expires_after_ms: level.expires_after_ms }
     }
 }
@@ -236,14 +221,6 @@ impl From<Edit> for EditView {
             original_payload: Part::Shown(RawObject(edit.original)),
             changes: Part::Shown(Raw(edit.changes)),
         }
-    }
-}
-
-impl From<(Approval, Task)> for ApprovalDetail {
-    fn from((approval, task): (Approval, Task)) -> Self {
-        let agent = Text(task.agent.clone());
-        // The task stands beside its approval here, so it does not repeat it.
-        Self { approval: approval.into(), agent, task: Task { asked: None, ..task }.into() }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::domain::event::EventPriority;
 use crate::domain::ids::TaskId;
 
 use super::super::json::RawObject;
-use super::super::text::{EventType, Text};
+use super::super::text::EventType;
 use super::At;
 
 /// An event of the log.
@@ -24,15 +24,15 @@ pub struct EventView {
     /// approval.requested .approved .rejected .expired, sla.warning .violation .notification,
     /// deploy.started .succeeded .failed, alert.triggered .ack .resolved, pr.opened .merged,
     /// kb.updated .gap_detected, agent.online .offline; clients may publish others of this form.
-    event_type: Text<EventType>,
+    event_type: EventType,
     /// How urgent the event is.
-    priority: Text<EventPriority>,
+    priority: EventPriority,
     /// The source of the event: an agent, a client or `orchestrator`.
     source_agent: String,
     /// The id that joins the event with the client's traces.
     trace_id: Option<String>,
     /// The task that the event is about.
-    task_id: Option<Text<TaskId>>,
+    task_id: Option<TaskId>,
     /// The facts of the event; its type says which members there are.
     payload: RawObject,
     /// More information for subscribers; `external` is true if a client published the event.
@@ -51,13 +51,13 @@ pub struct CloudEventView {
     source: String,
     /// The type of the event.
     #[oai(rename = "type")]
-    kind: Text<EventType>,
+    kind: EventType,
     /// When the log accepted the event.
     time: At,
     /// The media type of `data`, always `application/json`.
     datacontenttype: String,
     /// The task that the event is about; absent if there is none.
-    subject: Option<Text<TaskId>>,
+    subject: Option<TaskId>,
     /// The W3C trace context of the task's submission; absent if there is none.
     traceparent: Option<String>,
     /// The event itself, as other readers get it.

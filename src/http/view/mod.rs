@@ -5,6 +5,7 @@
 mod agent;
 mod approval;
 mod audit;
+mod detail;
 mod event;
 mod outcome;
 mod report;
@@ -14,8 +15,9 @@ mod task;
 mod waiting;
 
 pub use agent::{AgentPage, AgentView};
-pub use approval::{ApprovalDetail, ApprovalPage, ApprovalView, DecisionResult, DecisionsResult};
+pub use approval::{ApprovalPage, ApprovalView, DecisionResult, DecisionsResult};
 pub use audit::AuditPage;
+pub use detail::ApprovalDetail;
 pub use event::{CloudEventPage, EventPageView};
 pub use outcome::{
     BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported,
@@ -26,14 +28,14 @@ pub use stats::StatsView;
 pub use task::{StatusChanged, TaskPage, TaskView, TasksClaimed, TimelinePage};
 pub use waiting::WaitingView;
 
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 
-use super::text::{Text, Time};
+use super::text::Time;
 
 /// A point in time in an answer.
-pub type At = Text<Time>;
+pub type At = Time;
 
 /// Converts a time of the domain to its form in an answer.
 pub fn at(millis: Millis) -> At {
-    Text(Time(millis))
+    Time(millis)
 }

@@ -4,13 +4,12 @@ use poem_openapi::Object;
 use serde::Serialize;
 
 use crate::domain::ids::TaskId;
+use crate::domain::lease::Attempt;
 use crate::domain::lifecycle::State;
-use crate::domain::task::Attempt;
 use crate::engine::{Error, Parts, Submitted};
 
 use super::super::error::{Problem, Refusal};
 use super::super::field::MAX_FAULTS;
-use super::super::text::Text;
 use super::{At, TaskView, TasksClaimed};
 
 /// The results of a batch.
@@ -48,11 +47,11 @@ pub struct OutcomesResult {
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct OutcomeResult {
     /// The task of the attempt.
-    pub task_id: Text<TaskId>,
+    pub task_id: TaskId,
     /// The attempt of the outcome.
     pub attempt: u32,
     /// The status of the task after the outcome; null if it was refused.
-    pub status: Option<Text<State>>,
+    pub status: Option<State>,
     /// Why the outcome was refused; null if it was accepted.
     pub problem: Option<Problem>,
 }
@@ -61,11 +60,11 @@ pub struct OutcomeResult {
 #[derive(Clone, Debug, Serialize, Object)]
 pub struct Reported {
     /// The task of the attempt.
-    pub task_id: Text<TaskId>,
+    pub task_id: TaskId,
     /// The attempt of the report.
     pub attempt: u32,
     /// The status of the task after the report.
-    pub status: Text<State>,
+    pub status: State,
 }
 
 /// The lease after a heartbeat.
@@ -107,9 +106,9 @@ impl From<Submitted> for BatchItemResult {
 impl From<(TaskId, Attempt, Result<State, Error>)> for OutcomeResult {
     fn from((id, attempt, result): (TaskId, Attempt, Result<State, Error>)) -> Self {
         let (status, problem) = match result {
-            Ok(state) => (Some(Text(state)), None),
+            Ok(state) => (Some(state), None),
             Err(error) => (None, Some(Refusal::from(error).into_problem(""))),
         };
-        Self { task_id: Text(id), attempt, status, problem }
+        Self { task_id: id, attempt, status, problem }
     }
 }

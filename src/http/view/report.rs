@@ -3,13 +3,11 @@
 use poem_openapi::Object;
 use serde::Serialize;
 
-use crate::domain::name::Name;
-use crate::domain::sla::{Figures, Group, Histogram};
-use crate::domain::task::Priority;
-use crate::engine::SlaReport;
-
-use super::super::text::Text;
 use super::{At, at};
+use crate::domain::name::Name;
+use crate::domain::priority::Priority;
+use crate::domain::sla::{Figures, Group, Histogram};
+use crate::engine::SlaReport;
 
 /// The SLA figures of the tasks that ended, or first started, within a range of hours.
 #[derive(Clone, Debug, Serialize, Object)]
@@ -32,11 +30,11 @@ pub struct SlaGroupView {
     /// The task type of the group; null if the report is not grouped by type.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
-    pub kind: Option<Text<Name>>,
+    pub kind: Option<Name>,
     /// The priority of the group; null if the report is not grouped by priority.
-    pub priority: Option<Text<Priority>>,
+    pub priority: Option<Priority>,
     /// The agent of the group; null if the report is not grouped by agent.
-    pub agent: Option<Text<Name>>,
+    pub agent: Option<Name>,
     /// The figures of the group.
     #[serde(flatten)]
     #[oai(flatten)]
@@ -114,9 +112,9 @@ impl From<SlaReport> for SlaReportView {
 impl From<(Group, Figures)> for SlaGroupView {
     fn from((group, figures): (Group, Figures)) -> Self {
         Self {
-            kind: group.kind.map(Text),
-            priority: group.priority.map(Text),
-            agent: group.agent.map(Text),
+            kind: group.kind,
+            priority: group.priority,
+            agent: group.agent,
             figures: (&figures).into(),
         }
     }

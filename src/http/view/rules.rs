@@ -6,13 +6,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::name::Name;
-use crate::domain::policy::{ApprovalRule, Condition, FieldTest};
-use crate::domain::routing::RoutingRule;
-use crate::domain::task::Priority;
+use crate::domain::priority::Priority;
+use crate::domain::rules::{ApprovalRule, Condition, FieldTest, RoutingRule};
 use crate::engine::{self, Explanation};
 
 use super::super::json::Raw;
-use super::super::text::Text;
 use super::approval::TermsView;
 
 /// The routing rules and approval rules in force.
@@ -30,7 +28,7 @@ pub struct RulesView {
 #[oai(rename = "RoutingRule")]
 pub struct RoutingRuleView {
     /// The agent that gets the tasks.
-    pub agent: Text<Name>,
+    pub agent: Name,
     /// The condition under which the rule applies.
     pub when: ConditionView,
 }
@@ -54,11 +52,11 @@ pub struct ApprovalRuleView {
 #[oai(rename = "Condition")]
 pub struct ConditionView {
     /// The types of which the task must have one.
-    pub types: Vec<Text<Name>>,
+    pub types: Vec<Name>,
     /// The priorities of which the task must have one.
-    pub priorities: Vec<Text<Priority>>,
+    pub priorities: Vec<Priority>,
     /// The sources of which the task must have one.
-    pub sources: Vec<Text<Name>>,
+    pub sources: Vec<Name>,
     /// The tests on fields of the task, all of which must hold.
     #[serde(rename = "where")]
     #[oai(rename = "where")]
@@ -85,7 +83,7 @@ pub struct FieldTestView {
 pub struct ExplanationView {
     /// The agent that would get the task; null if no rule applies, so that the task would be
     /// refused.
-    pub agent: Option<Text<Name>>,
+    pub agent: Option<Name>,
     /// The index of the routing rule that applies, from 0.
     pub rule: Option<u64>,
     /// The approval rule that would hold the task; null if no approval is required.
@@ -108,7 +106,7 @@ impl From<&engine::Settings> for RulesView {
 
 impl From<&RoutingRule> for RoutingRuleView {
     fn from(rule: &RoutingRule) -> Self {
-        Self { agent: Text(rule.agent.clone()), when: (&rule.when).into() }
+        Self { agent: rule.agent.clone(), when: (&rule.when).into() }
     }
 }
 
@@ -126,9 +124,9 @@ fn rule_view(rule: &ApprovalRule, settings: &engine::Approvals) -> ApprovalRuleV
 impl From<&Condition> for ConditionView {
     fn from(condition: &Condition) -> Self {
         Self {
-            types: condition.types.iter().cloned().map(Text).collect(),
-            priorities: condition.priorities.iter().copied().map(Text).collect(),
-            sources: condition.sources.iter().cloned().map(Text).collect(),
+            types: condition.types.to_vec(),
+            priorities: condition.priorities.to_vec(),
+            sources: condition.sources.to_vec(),
             fields: condition.fields.iter().map(FieldTestView::from).collect(),
         }
     }
@@ -155,7 +153,7 @@ fn raw(values: &[Value]) -> Vec<Raw> {
 impl From<Explanation> for ExplanationView {
     fn from(explanation: Explanation) -> Self {
         Self {
-            agent: explanation.agent.map(Text),
+            agent: explanation.agent,
             rule: explanation.rule.map(|number| number as u64),
             approval_rule: explanation.approval_rule,
         }

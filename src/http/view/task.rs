@@ -6,32 +6,34 @@ use serde::Serialize;
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
+use crate::domain::parent::OnParentCancel;
+use crate::domain::priority::Priority;
 use crate::domain::sla::{Clock, SlaState};
-use crate::domain::task::{Claimed, OnParentCancel, Priority, Progress, Task, Transition};
+use crate::domain::task::{Claimed, Progress, Task, Transition};
 use crate::engine::{Page, Parts};
 
 use super::super::json::{Raw, RawObject};
 use super::super::part::Part;
-use super::super::text::Text;
 use super::{ApprovalView, At, WaitingView, at};
+use crate::engine::Waiting;
 
 /// A task: what was submitted, and what became of it.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "Task")]
 pub struct TaskView {
     /// The id of the task, which never changes.
-    pub task_id: Text<TaskId>,
+    pub task_id: TaskId,
     /// The type of the task. Predefined: faq, bugfix, deploy, investigate, monitor, alert,
     /// refactor, feature, kb_update; configuration adds more.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
-    pub kind: Text<Name>,
+    pub kind: Name,
     /// The status of the task.
-    pub status: Text<State>,
+    pub status: State,
     /// How urgent the task is; P0 always comes first.
-    pub priority: Text<Priority>,
+    pub priority: Priority,
     /// The part of the client's system that the task comes from.
-    pub source: Text<Name>,
+    pub source: Name,
     /// The work to do, byte for byte as it was sent. Absent in lists, unless `include` names it.
     #[serde(skip_serializing_if = "Part::is_left_out")]
     pub payload: Part<RawObject>,
@@ -41,11 +43,11 @@ pub struct TaskView {
     /// The deadlines of the task; null if it has none.
     pub sla: Option<SlaView>,
     /// The agent that the task is or was assigned to.
-    pub assigned_to: Option<Text<Name>>,
+    pub assigned_to: Option<Name>,
     /// The task that this one is a part of.
-    pub parent_task_id: Option<Text<TaskId>>,
+    pub parent_task_id: Option<TaskId>,
     /// What happens to the task if its parent is cancelled; null if it has no parent.
-    pub on_parent_cancel: Option<Text<OnParentCancel>>,
+    pub on_parent_cancel: Option<OnParentCancel>,
     /// The id that joins the task with the client's traces.
     pub trace_id: Option<String>,
     /// The W3C trace context of the submission.
@@ -85,7 +87,7 @@ pub struct TaskView {
     /// The version of the content: 1, and one more each time an approver changes the payload.
     pub version: u32,
     /// The id of the newest approval of the task.
-    pub approval_id: Option<Text<ApprovalId>>,
+    pub approval_id: Option<ApprovalId>,
     /// The newest approval: its content, changes and decision. Absent in the answer to a
     /// submission, and where the approval stands beside the task.
     pub approval: Option<ApprovalView>,
@@ -106,11 +108,11 @@ pub struct SlaView {
     /// At what part of the time to warn, in percent.
     pub alert_threshold: u8,
     /// Whether a warning or a violation of the deadline to finish was announced.
-    pub state: Text<SlaState>,
+    pub state: SlaState,
     /// When the first attempt must have started.
     pub start_deadline: Option<At>,
     /// The same for the deadline to start; null if there is none.
-    pub start_state: Option<Text<SlaState>>,
+    pub start_state: Option<SlaState>,
 }
 
 /// The progress of an attempt.
@@ -175,9 +177,9 @@ pub struct TransitionView {
     /// What was done. Known: submit, ask, vote, edit, escalate, retarget, approve, reject, expire,
     /// promote, route, claim, park, take, complete, retry, fail, release, reap, cancel, warn,
     /// violate, notify, reprioritize, abort, requeue, repair.
-    pub verb: Text<Verb>,
+    pub verb: Verb,
     /// The status of the task after the transition.
-    pub status: Text<State>,
+    pub status: State,
     /// Who made the transition; `orchestrator` for its own.
     pub actor: String,
     /// The attempt that was current at that time.
@@ -204,26 +206,26 @@ impl From<Task> for TaskView {
             target: sla.target.clone(),
             deadline: sla.deadline.map(at),
             alert_threshold: sla.alert_threshold,
-            state: Text(task.sla_state(Clock::Finish)),
+            state: task.sla_state(Clock::Finish),
             start_deadline: sla.start_deadline.map(at),
-            start_state: sla.start_deadline.map(|_| Text(task.sla_state(Clock::Start))),
+            start_state: sla.start_deadline.map(|_| task.sla_state(Clock::Start)),
         });
         Self {
-            task_id: Text(task.id),
+            task_id: task.id,
             waiting_for_human_ms: task.waiting_for_human_ms(),
-            assigned_to: task.assigned_to().cloned().map(Text),
+            assigned_to: task.assigned_to().cloned(),
             updated_at: at(task.since),
-            kind: Text(task.kind),
-            status: Text(task.state),
-            priority: Text(task.priority),
-            source: Text(task.source),
-            payload: Part::Shown(RawObject(task.payload)),
-            metadata: Part::Shown(task.metadata.map(RawObject)),
+            kind: task.spec.kind,
+            status: task.state,
+            priority: task.spec.priority,
+            source: task.spec.source,
+            payload: Part::Shown(RawObject(task.spec.payload)),
+            metadata: Part::Shown(task.spec.metadata.map(RawObject)),
             sla,
-            parent_task_id: task.parent.map(Text),
-            on_parent_cancel: task.parent.map(|_| Text(task.on_parent_cancel)),
-            trace_id: task.trace_id,
-            traceparent: task.traceparent,
+            parent_task_id: task.spec.parent,
+            on_parent_cancel: task.spec.parent.map(|_| task.spec.on_parent_cancel),
+            trace_id: task.spec.trace_id,
+            traceparent: task.spec.traceparent,
             submitted_by: task.submitted_by,
             created_at: at(task.created_at),
             scheduled_for: task.scheduled_for.map(at),
@@ -231,15 +233,15 @@ impl From<Task> for TaskView {
             started_at,
             completed_at,
             retry_count: task.retry_count,
-            max_retries: task.max_retries,
+            max_retries: task.spec.max_retries,
             lost_count: task.lost_count,
             attempt: task.attempt,
-            timeout_ms: task.timeout_ms,
+            timeout_ms: task.spec.timeout_ms,
             error: task.error,
             result: Part::Shown(task.result.map(Raw)),
             progress: task.progress.map(ProgressView::from),
             version: task.version,
-            approval_id: task.approval.map(Text),
+            approval_id: task.approval,
             approval: task.asked.map(|asked| (*asked).into()),
             why_waiting: None,
         }
@@ -249,6 +251,12 @@ impl From<Task> for TaskView {
 impl From<Progress> for ProgressView {
     fn from(progress: Progress) -> Self {
         Self { percent: progress.percent, message: progress.message }
+    }
+}
+
+impl From<(Task, Option<Waiting>)> for TaskView {
+    fn from((task, waiting): (Task, Option<Waiting>)) -> Self {
+        Self { why_waiting: waiting.map(WaitingView::from), ..task.into() }
     }
 }
 
@@ -298,8 +306,8 @@ impl From<Transition> for TransitionView {
     fn from(transition: Transition) -> Self {
         Self {
             at: at(transition.at),
-            verb: Text(transition.verb),
-            status: Text(transition.to),
+            verb: transition.verb,
+            status: transition.to,
             actor: transition.actor,
             attempt: transition.attempt,
             reason: transition.reason,
@@ -324,31 +332,23 @@ mod tests {
     use crate::domain::ids::Partition;
     use crate::domain::lifecycle::RULES;
     use crate::domain::sla::Reached;
+    use crate::domain::submission::Spec;
 
     fn task(payload: &str) -> Task {
         let name = |text| Name::from_str(text).unwrap();
+        let payload = RawValue::from_string(payload.to_owned()).unwrap();
         Task {
             id: TaskId::new(Partition(0)),
-            kind: name("faq"),
-            priority: Priority::P2,
-            source: name("user"),
+            spec: Spec::new(name("faq"), name("user"), payload),
             state: State::Pending,
-            payload: RawValue::from_string(payload.to_owned()).unwrap(),
-            metadata: None,
             sla: None,
             agent: name("faq_agent"),
-            parent: None,
-            on_parent_cancel: OnParentCancel::Continue,
-            trace_id: None,
-            traceparent: None,
             submitted_by: "key:ops".to_owned(),
             created_at: 1_769_851_800_000,
             scheduled_for: None,
             attempt: 0,
             retry_count: 0,
-            max_retries: 3,
             lost_count: 0,
-            timeout_ms: None,
             holder: None,
             lease_until: None,
             error: None,

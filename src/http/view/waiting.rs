@@ -3,13 +3,10 @@
 use poem_openapi::Object;
 use serde::Serialize;
 
+use super::{At, at};
 use crate::domain::ids::ApprovalId;
 use crate::domain::name::Name;
-use crate::domain::task::Task;
 use crate::engine::Waiting;
-
-use super::super::text::Text;
-use super::{At, TaskView, at};
 
 /// What an open task waits for.
 #[derive(Clone, Debug, Serialize, Object)]
@@ -21,9 +18,9 @@ pub struct WaitingView {
     /// The same reason as a sentence.
     pub detail: String,
     /// The approval that the task waits for, or that is for other content.
-    pub approval_id: Option<Text<ApprovalId>>,
+    pub approval_id: Option<ApprovalId>,
     /// The agent that the task waits for.
-    pub agent: Option<Text<Name>>,
+    pub agent: Option<Name>,
     /// How many tasks come before this one.
     pub ahead: Option<u64>,
     /// When the wait ends; null if that is unknown.
@@ -53,11 +50,7 @@ impl From<Waiting> for WaitingView {
                     ("approval", "An approval rule applies")
                 };
                 let detail = format!("{who}: {asked} must decide on approval {id}.");
-                Self {
-                    approval_id: Some(Text(id)),
-                    until: until.map(at),
-                    ..Self::new(reason, detail)
-                }
+                Self { approval_id: Some(id), until: until.map(at), ..Self::new(reason, detail) }
             }
             Waiting::Time { until, is_retry } => {
                 let (reason, detail) = if is_retry {
@@ -70,7 +63,7 @@ impl From<Waiting> for WaitingView {
             Waiting::Content { approval } => {
                 let detail = "The content is not the approved content, so no agent gets the \
                               task: cancel it and submit it again.";
-                Self { approval_id: approval.map(Text), ..Self::new("content", detail.to_owned()) }
+                Self { approval_id: approval, ..Self::new("content", detail.to_owned()) }
             }
             Waiting::Router { ahead } => {
                 let detail = format!(
@@ -94,14 +87,8 @@ impl From<Waiting> for WaitingView {
                         format!("{agent} has {sessions} processes; {ahead} tasks are before it."),
                     ),
                 };
-                Self { agent: Some(Text(agent)), ahead: Some(ahead), ..Self::new(reason, detail) }
+                Self { agent: Some(agent), ahead: Some(ahead), ..Self::new(reason, detail) }
             }
         }
-    }
-}
-
-impl From<(Task, Option<Waiting>)> for TaskView {
-    fn from((task, waiting): (Task, Option<Waiting>)) -> Self {
-        Self { why_waiting: waiting.map(WaitingView::from), ..task.into() }
     }
 }

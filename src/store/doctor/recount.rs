@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use crate::domain::ids::{Partition, TaskId};
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 
 use super::super::{Error, Store, args, script};
 use super::{Finding, Repair, uncheckable};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::domain::ids::Partition;
-use crate::domain::task::Millis;
+use crate::domain::time::Millis;
 
 use super::super::{Error, Store, args, script};
 

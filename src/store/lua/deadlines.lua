@@ -70,7 +70,7 @@ end
 
 -- The largest number of events of a call, as rules may cause many for each task. The next call
 -- handles the other tasks.
-local EVENTS_AT_ONCE = 400
+local EVENTS_AT_ONCE = 200
 
 local taken = 0
 for _, id in ipairs(due) do

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use orchestrator::domain::approval::{Approval, OnRejection};
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::{Claimed, Outcome};
+use orchestrator::domain::report::Outcome;
+use orchestrator::domain::task::Claimed;
 use orchestrator::engine::{Claim, Error, Question};
 
 use super::{Fleet, eventually, json, name, report_of};

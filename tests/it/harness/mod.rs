@@ -45,7 +45,7 @@ use std::str::FromStr;
 
 use orchestrator::domain::event::{EventPriority, NewEvent};
 use orchestrator::domain::name::Name;
-use orchestrator::domain::task::{Idempotency, NewTask, OnParentCancel, Priority, Start};
+use orchestrator::domain::submission::{Idempotency, NewTask, Spec};
 use serde_json::value::RawValue;
 
 /// Asserts that a call was refused in this very way, and shows what came instead.
@@ -71,22 +71,8 @@ pub fn json(text: &str) -> Box<RawValue> {
 
 /// A plain submission: P2, from `user`, now.
 pub fn new_task(kind: &str) -> NewTask {
-    NewTask {
-        kind: name(kind),
-        payload: json("{}"),
-        metadata: None,
-        priority: Priority::P2,
-        source: name("user"),
-        sla: None,
-        start: Start::Now,
-        parent: None,
-        on_parent_cancel: OnParentCancel::Continue,
-        trace_id: None,
-        traceparent: None,
-        max_retries: 3,
-        timeout_ms: None,
-        idempotency: None,
-    }
+    let spec = Spec::new(name(kind), name("user"), json("{}"));
+    Spec { max_retries: 3, ..spec }.into()
 }
 
 /// An idempotency key and what stands for the digest of the body that came with it.

@@ -1,6 +1,7 @@
 //! What agents send about the tasks that they hold.
 
-use orchestrator::domain::task::{Claimed, Outcome, Report};
+use orchestrator::domain::report::{Outcome, Report};
+use orchestrator::domain::task::Claimed;
 use serde_json::{Value, json};
 
 /// The report that an attempt ended so.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use orchestrator::domain::approval::{ApprovalStatus, Decision, OnExpiry};
 use orchestrator::domain::ids::{ApprovalId, Partition};
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::{Priority, Start};
+use orchestrator::domain::priority::Priority;
+use orchestrator::domain::submission::Start;
 use orchestrator::engine::Error;
 
 use crate::harness::{Fleet, assert_refused, json, new_task};
@@ -61,7 +62,7 @@ async fn default_policy_gates_harmful_and_unclear_tasks() {
     let fleet = Fleet::start().await;
     for (kind, priority, payload, metadata, rule) in POLICY {
         let task = fleet.submit_with(kind, |new| {
-            (new.priority, new.payload, new.metadata) =
+            (new.spec.priority, new.spec.payload, new.spec.metadata) =
                 (*priority, json(payload), metadata.map(json));
         });
         let task = task.await;

@@ -159,7 +159,7 @@ async fn content_that_is_not_what_was_approved_reaches_no_agent_and_says_why() {
         let task = fleet.submit("deploy").await;
         fleet.approve(task.approval.unwrap()).await.unwrap();
         let innocent = fleet.submit_with("deploy", |new| {
-            new.payload = crate::harness::json(r#"{"environment": "staging"}"#);
+            new.spec.payload = crate::harness::json(r#"{"environment": "staging"}"#);
         });
         let innocent = innocent.await;
         if is_routed {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use orchestrator::domain::task::{Outcome, Progress};
+use orchestrator::domain::report::Outcome;
+use orchestrator::domain::task::Progress;
 
 use crate::harness::{Fleet, json};
 
@@ -15,18 +16,18 @@ const AWKWARD: &str = r#"{ "z":1,  "a" : [ ], "big": 123456789012345678901234567
 async fn payload_metadata_and_result_come_back_byte_for_byte() {
     let fleet = Fleet::start().await;
     let submitted = fleet.submit_with("faq", |new| {
-        (new.payload, new.metadata) = (json(AWKWARD), Some(json(AWKWARD)));
+        (new.spec.payload, new.spec.metadata) = (json(AWKWARD), Some(json(AWKWARD)));
     });
     let submitted = submitted.await;
-    assert_eq!(submitted.payload.get(), AWKWARD);
+    assert_eq!(submitted.spec.payload.get(), AWKWARD);
 
     let held = fleet.claim_one().await;
-    assert_eq!(held.task.payload.get(), AWKWARD);
+    assert_eq!(held.task.spec.payload.get(), AWKWARD);
     fleet.report(&held, Outcome::Completed { result: Some(json(AWKWARD)) }).await.unwrap();
 
     let task = fleet.task(submitted.id).await;
-    assert_eq!(task.payload.get(), AWKWARD);
-    assert_eq!(task.metadata.unwrap().get(), AWKWARD);
+    assert_eq!(task.spec.payload.get(), AWKWARD);
+    assert_eq!(task.spec.metadata.unwrap().get(), AWKWARD);
     assert_eq!(task.result.unwrap().get(), AWKWARD);
     fleet.finish().await;
 }
@@ -51,10 +52,10 @@ async fn a_payload_of_a_megabyte_comes_back_whole() {
     let fleet = Fleet::start().await;
     let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(1 << 20));
 
-    let task = fleet.submit_with("faq", |new| new.payload = json(&large)).await;
+    let task = fleet.submit_with("faq", |new| new.spec.payload = json(&large)).await;
 
-    assert_eq!(fleet.task(task.id).await.payload.get(), large);
-    assert_eq!(fleet.claim_one().await.task.payload.get(), large);
+    assert_eq!(fleet.task(task.id).await.spec.payload.get(), large);
+    assert_eq!(fleet.claim_one().await.task.spec.payload.get(), large);
     fleet.finish().await;
 }
 

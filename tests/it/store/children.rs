@@ -2,13 +2,15 @@
 
 use orchestrator::domain::ids::{Partition, TaskId};
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::{NewTask, OnParentCancel, Task};
+use orchestrator::domain::parent::OnParentCancel;
+use orchestrator::domain::submission::{NewTask, Spec};
+use orchestrator::domain::task::Task;
 use orchestrator::engine::Error;
 
 use crate::harness::{Fleet, assert_refused, idempotency, new_task};
 
 fn child_of(parent: TaskId, on_parent_cancel: OnParentCancel) -> NewTask {
-    NewTask { parent: Some(parent), on_parent_cancel, ..new_task("faq") }
+    Spec { parent: Some(parent), on_parent_cancel, ..new_task("faq").spec }.into()
 }
 
 async fn child(fleet: &Fleet, parent: &Task, on_parent_cancel: OnParentCancel) -> Task {
@@ -22,12 +24,12 @@ async fn cancelled_parent_cancels_only_children_set_to_follow_it() {
     let goes_on = child(&fleet, &parent, OnParentCancel::Continue).await;
     let ends = child(&fleet, &parent, OnParentCancel::Cancel).await;
     let done = child(&fleet, &parent, OnParentCancel::Cancel).await;
-    let gated = NewTask {
+    let gated = Spec {
         parent: Some(ends.id),
         on_parent_cancel: OnParentCancel::Cancel,
-        ..new_task("deploy")
+        ..new_task("deploy").spec
     };
-    let grandchild = fleet.try_submit(gated).await.unwrap().task;
+    let grandchild = fleet.try_submit(gated.into()).await.unwrap().task;
     fleet.route().await;
     for held in fleet.claim("faq_agent", 10).await {
         if held.task.id == done.id {
@@ -42,7 +44,10 @@ async fn cancelled_parent_cancels_only_children_set_to_follow_it() {
     }
 
     let ended = fleet.task(ends.id).await;
-    assert_eq!((ended.state, ended.on_parent_cancel), (State::Cancelled, OnParentCancel::Cancel));
+    assert_eq!(
+        (ended.state, ended.spec.on_parent_cancel),
+        (State::Cancelled, OnParentCancel::Cancel)
+    );
     assert_eq!(ended.error, Some(format!("its parent {} was cancelled", parent.id)));
     assert_eq!(fleet.state_of(grandchild.id).await, State::Cancelled);
     assert_eq!(fleet.state_of(goes_on.id).await, State::InProgress);

@@ -13,7 +13,8 @@ use orchestrator::domain::approval::{
 };
 use orchestrator::domain::ids::{ApprovalId, TaskId};
 use orchestrator::domain::principal::{Principal, Role, Subject};
-use orchestrator::domain::task::{Claimed, Outcome, Task};
+use orchestrator::domain::report::Outcome;
+use orchestrator::domain::task::{Claimed, Task};
 
 use crate::harness::{Fleet, failed, json, report_of};
 
@@ -55,7 +56,9 @@ impl Scene {
         let task = tasks.first();
         match act {
             Act::Submit if tasks.len() < MOST_OPEN => {
-                self.fleet.submit_with("deploy", |new| new.payload = json(r#"{"n": 0}"#)).await;
+                self.fleet
+                    .submit_with("deploy", |new| new.spec.payload = json(r#"{"n": 0}"#))
+                    .await;
             }
             Act::Decide { who, says, looks } => {
                 let approval = task?.approval?;

@@ -8,7 +8,7 @@ use orchestrator::domain::approval::{
 use orchestrator::domain::content::Content;
 use orchestrator::domain::lifecycle::{State, Verb};
 use orchestrator::domain::principal::{Principal, Role, Subject};
-use orchestrator::domain::task::Priority;
+use orchestrator::domain::priority::Priority;
 use orchestrator::engine::Error;
 use orchestrator::store::{Decided, NewContent};
 
@@ -104,7 +104,7 @@ async fn only_those_who_are_asked_may_decide() {
 async fn approver_can_edit_the_payload_and_the_agent_sees_both_versions() {
     let fleet = Fleet::start().await;
     let submitted = r#"{"environment": "production", "replicas": 40}"#;
-    let task = fleet.submit_with("deploy", |new| new.payload = json(submitted)).await;
+    let task = fleet.submit_with("deploy", |new| new.spec.payload = json(submitted)).await;
     let asked = fleet.approval_of(task.id).await;
 
     let changed = r#"{"environment": "production", "replicas": 4}"#;
@@ -121,7 +121,7 @@ async fn approver_can_edit_the_payload_and_the_agent_sees_both_versions() {
     assert_ne!(after.digest, asked.digest);
     assert_eq!(after.digest, task.content(None).digest());
     let held = fleet.claim_one_of("ops_agent").await.task;
-    assert_eq!(held.payload.get(), changed);
+    assert_eq!(held.spec.payload.get(), changed);
     let edit = held.asked.unwrap().edit.unwrap();
     assert_eq!((edit.by.as_str(), edit.original.get()), ("user:bob", submitted));
     assert_eq!(edit.changes.get(), r#"[{"pointer":"/replicas","before":40,"after":4}]"#);
@@ -152,7 +152,7 @@ async fn a_yes_counts_only_for_what_its_sender_saw() {
     }
     let (after, task) =
         fleet.decide(&people.carol, seen.id, Decision::approve(None)).await.unwrap();
-    assert_eq!((after.status, task.payload.get()), (ApprovalStatus::Approved, r#"{"x":1}"#));
+    assert_eq!((after.status, task.spec.payload.get()), (ApprovalStatus::Approved, r#"{"x":1}"#));
     fleet.finish().await;
 }
 
@@ -246,7 +246,7 @@ async fn a_rule_may_wave_through_what_a_later_one_would_ask_for() {
     let fleet = build.sources("user:alice", &["release-bot", "user"]).start().await;
 
     let trusted = fleet.submit_with("deploy", |new| {
-        (new.source, new.priority) = (crate::harness::name("release-bot"), Priority::P0);
+        (new.spec.source, new.spec.priority) = (crate::harness::name("release-bot"), Priority::P0);
     });
 
     assert_eq!(trusted.await.state, State::Pending);
@@ -269,7 +269,7 @@ async fn a_decision_that_is_sent_again_because_its_answer_was_lost_is_made_once(
         task: &task,
         payload: &payload,
         digest: &digest,
-        original: &task.payload,
+        original: &task.spec.payload,
         changes: "[]",
     };
 

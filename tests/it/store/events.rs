@@ -3,7 +3,8 @@
 use chrono::DateTime;
 use orchestrator::domain::event::{EventPriority, NewEvent};
 use orchestrator::domain::ids::EventId;
-use orchestrator::domain::task::{Outcome, Priority};
+use orchestrator::domain::priority::Priority;
+use orchestrator::domain::report::Outcome;
 use orchestrator::engine::Error;
 use serde_json::{Value, json as value};
 use uuid::Uuid;
@@ -21,7 +22,7 @@ async fn redis_subscriber_gets_completed_task_event_with_every_field() {
     let fleet = Fleet::build().without_approvals().start().await;
     let mut subscriber = fleet.redis.subscribe("orchestrator:events:task.completed").await;
     let task = fleet.submit_with("faq", |new| {
-        (new.trace_id, new.priority) = (Some("trace-1".to_owned()), Priority::P1);
+        (new.spec.trace_id, new.spec.priority) = (Some("trace-1".to_owned()), Priority::P1);
     });
     let task = task.await;
     let held = fleet.claim_one().await;

@@ -9,8 +9,11 @@ use orchestrator::domain::approval::{ApprovalStatus, OnRejection};
 use orchestrator::domain::audit::{AuditFilter, Credential};
 use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::State;
+use orchestrator::domain::parent::OnParentCancel;
 use orchestrator::domain::principal::Role;
-use orchestrator::domain::task::{Claimed, NewTask, OnParentCancel, Outcome, Start, Task};
+use orchestrator::domain::report::Outcome;
+use orchestrator::domain::submission::{NewTask, Start};
+use orchestrator::domain::task::{Claimed, Task};
 use orchestrator::engine::{BackgroundCheck, Error, StatusChange, Target};
 use orchestrator::store::script::{self, Script};
 
@@ -149,7 +152,8 @@ impl Story {
         let parent = fleet.submit("faq").await.id;
         let child = fleet
             .submit_with("faq", |new| {
-                (new.parent, new.on_parent_cancel) = (Some(parent), OnParentCancel::Cancel);
+                (new.spec.parent, new.spec.on_parent_cancel) =
+                    (Some(parent), OnParentCancel::Cancel);
             })
             .await;
         fleet.cancel(parent).await.unwrap();
@@ -333,7 +337,7 @@ impl Story {
             | "open_at" => {
                 fleet.claim_one().await;
                 fleet.submit("deploy").await;
-                fleet.submit_with("faq", |new| new.parent = Some(task.id)).await;
+                fleet.submit_with("faq", |new| new.spec.parent = Some(task.id)).await;
                 let findings = self.call(async || fleet.engine.doctor().await).await.unwrap();
                 assert!(findings.is_empty(), "{findings:?}");
             }

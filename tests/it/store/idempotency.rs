@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::{NewTask, Task};
+use orchestrator::domain::submission::NewTask;
+use orchestrator::domain::task::Task;
 use orchestrator::engine::Error;
 
 use crate::harness::{Fleet, assert_refused, eventually, idempotency, new_task};
@@ -117,11 +118,9 @@ async fn a_key_is_forgotten_when_its_time_is_over() {
 async fn a_refused_submission_stores_nothing_and_its_key_stays_free() {
     let fleet = Fleet::start().await;
     let before = fleet.redis.dump().await;
-    let unknown = NewTask { kind: crate::harness::name("no-such-type"), ..keyed("k", "b") };
-    let stray = NewTask {
-        parent: Some(TaskId::new(orchestrator::domain::ids::Partition(9))),
-        ..keyed("k", "b")
-    };
+    let (mut unknown, mut stray) = (keyed("k", "b"), keyed("k", "b"));
+    unknown.spec.kind = crate::harness::name("no-such-type");
+    stray.spec.parent = Some(TaskId::new(orchestrator::domain::ids::Partition(9)));
 
     for (new, pointer) in [(unknown, "/type"), (stray, "/parent_task_id")] {
         assert_refused!(fleet.try_submit(new).await, Error::Invalid(faults) if faults[0].pointer == pointer);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::{Outcome, Start};
+use orchestrator::domain::report::Outcome;
+use orchestrator::domain::submission::Start;
 use orchestrator::engine::{Claim, Error, Settings, StatusChange};
 
 use crate::harness::{Fleet, assert_refused, failed};
@@ -89,7 +90,7 @@ async fn task_losing_too_many_leases_fails_and_retry_starts_over() {
 #[tokio::test]
 async fn requeue_forgets_failures_result_and_progress_of_the_life_before() {
     let fleet = Fleet::start().await;
-    let id = fleet.submit_with("faq", |new| new.max_retries = 1).await.id;
+    let id = fleet.submit_with("faq", |new| new.spec.max_retries = 1).await.id;
     fleet.fail(&fleet.claim_one().await).await.unwrap();
     fleet.advance(Duration::from_secs(2));
     fleet.engine.promote().await.unwrap();
@@ -119,7 +120,7 @@ async fn requeue_forgets_failures_result_and_progress_of_the_life_before() {
 async fn attempt_past_its_timeout_counts_as_failure_despite_extensions() {
     let fleet = Fleet::start().await;
     let id = fleet
-        .submit_with("faq", |new| (new.timeout_ms, new.max_retries) = (Some(40_000), 1))
+        .submit_with("faq", |new| (new.spec.timeout_ms, new.spec.max_retries) = (Some(40_000), 1))
         .await
         .id;
     for (nth, expected) in [(1, State::Scheduled), (2, State::Failed)] {
@@ -144,12 +145,12 @@ async fn attempt_past_its_timeout_counts_as_failure_despite_extensions() {
 #[tokio::test]
 async fn a_short_timeout_ends_the_lease_and_an_agent_lost_before_it_is_only_lost() {
     let fleet = Fleet::start().await;
-    let id = fleet.submit_with("faq", |new| new.timeout_ms = Some(5_000)).await.id;
+    let id = fleet.submit_with("faq", |new| new.spec.timeout_ms = Some(5_000)).await.id;
     let held = fleet.claim_one().await;
     assert_eq!(held.lease_until, fleet.task(id).await.started_at().unwrap() + 5_000);
     fleet.complete(&held).await.unwrap();
 
-    let id = fleet.submit_with("faq", |new| new.timeout_ms = Some(120_000)).await.id;
+    let id = fleet.submit_with("faq", |new| new.spec.timeout_ms = Some(120_000)).await.id;
     fleet.claim_one().await;
     fleet.advance(PAST_LEASE);
     fleet.engine.reap().await.unwrap();

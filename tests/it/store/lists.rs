@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::Priority;
+use orchestrator::domain::priority::Priority;
 use orchestrator::engine::{Error, TaskFilter};
 
 use crate::harness::{Fleet, assert_refused, idempotency, name};
@@ -97,10 +97,10 @@ async fn a_walk_goes_on_while_tasks_come_and_misses_none_that_was_there() {
 async fn every_filter_shows_exactly_what_it_names() {
     let fleet = Fleet::build().without_approvals().start().await;
     let faq = fleet.submit("faq").await.id;
-    let bugfix = fleet.submit_with("bugfix", |new| new.priority = Priority::P1).await.id;
+    let bugfix = fleet.submit_with("bugfix", |new| new.spec.priority = Priority::P1).await.id;
     fleet.route().await;
-    let urgent = fleet.submit_with("faq", |new| new.priority = Priority::P1).await.id;
-    let child = fleet.submit_with("deploy", |new| new.parent = Some(faq)).await.id;
+    let urgent = fleet.submit_with("faq", |new| new.spec.priority = Priority::P1).await.id;
+    let child = fleet.submit_with("deploy", |new| new.spec.parent = Some(faq)).await.id;
     let held = fleet.claim("faq_agent", 1).await.pop().unwrap().task.id;
     assert_eq!(held, faq);
 
@@ -143,7 +143,7 @@ async fn parent_filter_finds_children_in_any_partition_with_or_without_key() {
     let mut children = BTreeSet::new();
     for nth in 0..12 {
         let child = fleet.submit_with("faq", |new| {
-            new.parent = Some(parent);
+            new.spec.parent = Some(parent);
             new.idempotency =
                 (nth > 3).then(|| idempotency(&format!("child-{nth}"), "b")).flatten();
         });

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use orchestrator::domain::lifecycle::Verb;
-use orchestrator::domain::policy::Condition;
-use orchestrator::domain::sla::{Action, SlaRule, Threshold};
+use orchestrator::domain::rules::{Action, Condition, SlaRule};
+use orchestrator::domain::sla::Threshold;
 
 use super::sla_timers::promise;
 use crate::harness::{Fleet, name};
@@ -47,7 +47,7 @@ async fn many_late_tasks_notify_all_whom_many_rules_name() {
             .collect();
     });
     let fleet = build.start().await;
-    let new = orchestrator::domain::task::NewTask {
+    let new = orchestrator::domain::submission::NewTask {
         sla: promise(false),
         ..crate::harness::new_task("faq")
     };

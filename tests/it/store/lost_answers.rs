@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use orchestrator::domain::approval::{ApprovalStatus, Decision};
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::{NewTask, Outcome};
+use orchestrator::domain::report::Outcome;
+use orchestrator::domain::submission::NewTask;
 use orchestrator::engine::StatusChange;
 
 use crate::harness::{

@@ -5,6 +5,7 @@ use std::time::Duration;
 use orchestrator::domain::ids::Partition;
 use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::{Error, EventFilter, Feed, FeedItem};
+use orchestrator::store::keys::LAYOUT_VERSION;
 use reqwest::Method;
 
 use crate::harness::{Fleet, Site, assert_refused, eventually, new_task, within};
@@ -28,7 +29,7 @@ async fn a_store_that_lost_everything_is_reported_once_and_made_anew() {
     fleet.store.notice().await.unwrap();
 
     assert_eq!(fleet.store.losses(), 1);
-    assert_eq!(layout(&fleet, "version").await.as_deref(), Some("5"));
+    assert_eq!(layout(&fleet, "version").await.as_deref(), Some(LAYOUT_VERSION));
     assert_ne!(layout(&fleet, "id").await.unwrap(), before);
     fleet.submit("faq").await;
     fleet.complete(&fleet.claim_one().await).await.unwrap();

@@ -6,7 +6,7 @@ use orchestrator::domain::approval::OnRejection;
 use orchestrator::domain::audit::Credential;
 use orchestrator::domain::ids::Partition;
 use orchestrator::domain::principal::Role;
-use orchestrator::domain::task::{NewTask, Start};
+use orchestrator::domain::submission::{NewTask, Start};
 use orchestrator::engine::{BackgroundCheck, GroupBy, StatusChange, Target};
 use orchestrator::store::script;
 
@@ -21,7 +21,7 @@ async fn live(fleet: &Fleet) {
     let keyed = NewTask { idempotency: idempotency("k", "b"), ..new_task("faq") };
     let parent = fleet.try_submit(keyed).await.unwrap().task;
     for _ in 0..3 {
-        fleet.submit_with("faq", |new| new.parent = Some(parent.id)).await;
+        fleet.submit_with("faq", |new| new.spec.parent = Some(parent.id)).await;
     }
     fleet.submit_with("faq", |new| new.start = Start::After(1_000)).await;
     let held = fleet.claim_one().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::NewTask;
+use orchestrator::domain::submission::NewTask;
 use orchestrator::engine::{Engine, Error, TaskFilter};
 
 use crate::harness::{Fleet, assert_refused, eventually, idempotency, new_task, striking, within};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use orchestrator::domain::ids::{Partition, TaskId};
 use orchestrator::domain::lease::Lease;
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::{Outcome, Report};
+use orchestrator::domain::report::{Outcome, Report};
 use orchestrator::engine::Error;
 use orchestrator::store::{self, Store};
 
@@ -47,7 +47,7 @@ async fn a_child_lives_with_its_parent_and_a_key_finds_its_task_in_any_slice() {
     let fleet = Fleet::build().partitions(4).start().await;
     for nth in 0..12 {
         let parent = fleet.submit("faq").await.id;
-        let child = fleet.submit_with("faq", |new| new.parent = Some(parent)).await.id;
+        let child = fleet.submit_with("faq", |new| new.spec.parent = Some(parent)).await.id;
         assert_eq!(child.partition(), parent.partition());
 
         let keyed = || {

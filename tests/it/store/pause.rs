@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::Priority;
+use orchestrator::domain::priority::Priority;
 use orchestrator::engine::{Claim, Error};
 
 use crate::harness::{BOUND, Fleet, assert_refused, name, within};
@@ -69,7 +69,7 @@ async fn the_figures_count_every_task_once() {
     }
     fleet.complete(&fleet.claim_one().await).await.unwrap();
     fleet.submit("deploy").await;
-    fleet.submit_with("faq", |new| new.priority = Priority::P3).await;
+    fleet.submit_with("faq", |new| new.spec.priority = Priority::P3).await;
     fleet.advance(Duration::from_secs(7));
 
     let stats = fleet.engine.stats().await.unwrap();

@@ -1,7 +1,7 @@
 //! Two deployments in one Redis, told apart by `store.prefix`.
 
 use orchestrator::domain::ids::Partition;
-use orchestrator::domain::task::Outcome;
+use orchestrator::domain::report::Outcome;
 use orchestrator::engine::{Engine, Error, EventFilter};
 use orchestrator::store::{self, Store};
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use orchestrator::domain::approval::{ApprovalStatus, OnRejection};
 use orchestrator::domain::lifecycle::{State, Verb};
-use orchestrator::domain::policy::Condition;
 use orchestrator::domain::principal::{Principal, Role, Subject};
-use orchestrator::domain::sla::{Action, Clock, SlaRule, Threshold};
-use orchestrator::domain::task::{Outcome, Report, Task};
+use orchestrator::domain::report::{Outcome, Report};
+use orchestrator::domain::rules::{Action, Condition, SlaRule};
+use orchestrator::domain::sla::{Clock, Threshold};
+use orchestrator::domain::task::Task;
 use orchestrator::engine::{Error, StatusChange};
 
 use crate::harness::{Fleet, assert_refused, failed, report_of};

@@ -2,7 +2,7 @@
 
 use futures_util::future::{join, join_all};
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::NewTask;
+use orchestrator::domain::submission::NewTask;
 use orchestrator::engine::{Error, StatusChange, TaskFilter};
 use serde_json::json;
 

@@ -27,9 +27,9 @@ async fn every_trace_of_a_task_goes_with_it() {
         .await
         .id;
     let held = fleet.claim_one().await;
-    let approved = fleet.submit_with("deploy", |new| new.parent = Some(parent)).await;
+    let approved = fleet.submit_with("deploy", |new| new.spec.parent = Some(parent)).await;
     let result = Some(json("[1]"));
-    fleet.report(&held, orchestrator::domain::task::Outcome::Completed { result }).await.unwrap();
+    fleet.report(&held, orchestrator::domain::report::Outcome::Completed { result }).await.unwrap();
     fleet.approve(approved.approval.unwrap()).await.unwrap();
     fleet.give_up(&fleet.claim_one_of("ops_agent").await).await.unwrap();
     let rejected = fleet.submit("deploy").await;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::{Claimed, Priority, Start};
+use orchestrator::domain::priority::Priority;
+use orchestrator::domain::submission::Start;
+use orchestrator::domain::task::Claimed;
 
 use crate::harness::{Fleet, failed};
 
@@ -75,7 +77,7 @@ async fn wait_after_failure(fleet: &Fleet, held: &Claimed) -> u64 {
 #[tokio::test]
 async fn the_wait_after_each_failure_doubles_and_is_between_a_half_and_the_whole() {
     let fleet = Fleet::start().await;
-    let id = fleet.submit_with("faq", |new| new.max_retries = 12).await.id;
+    let id = fleet.submit_with("faq", |new| new.spec.max_retries = 12).await.id;
     for (failures, full) in
         [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000]
             .iter()
@@ -124,7 +126,7 @@ async fn an_agent_may_say_how_long_to_wait() {
 async fn a_task_is_tried_once_more_than_it_may_be_retried_and_then_failed() {
     let fleet = Fleet::start().await;
     for max_retries in [0, 2] {
-        let id = fleet.submit_with("faq", |new| new.max_retries = max_retries).await.id;
+        let id = fleet.submit_with("faq", |new| new.spec.max_retries = max_retries).await.id;
         for _ in 0..max_retries {
             assert_eq!(fleet.fail(&fleet.claim_one().await).await.unwrap(), State::Scheduled);
             fleet.advance(seconds(300));
@@ -154,7 +156,7 @@ async fn a_failure_that_cannot_be_repaired_by_trying_again_is_final() {
 /// Routes, claims everything of `faq_agent`, and names the priorities in the order of the claims.
 async fn claimed_priorities(fleet: &Fleet) -> Vec<Priority> {
     fleet.route().await;
-    fleet.claim("faq_agent", 100).await.into_iter().map(|held| held.task.priority).collect()
+    fleet.claim("faq_agent", 100).await.into_iter().map(|held| held.task.spec.priority).collect()
 }
 
 #[tokio::test]
@@ -163,7 +165,7 @@ async fn the_most_urgent_goes_first_and_equals_go_in_the_order_of_their_coming()
     use Priority::{P0, P1, P2, P3};
     let mut submitted = Vec::new();
     for priority in [P3, P2, P1, P0, P2, P0] {
-        submitted.push(fleet.submit_with("faq", |new| new.priority = priority).await.id);
+        submitted.push(fleet.submit_with("faq", |new| new.spec.priority = priority).await.id);
         fleet.advance(Duration::from_millis(1));
     }
 
@@ -182,7 +184,8 @@ async fn the_most_urgent_goes_first_and_equals_go_in_the_order_of_their_coming()
 async fn a_p3_task_waits_behind_later_ones_no_longer_than_their_head_start() {
     let fleet = Fleet::build().without_approvals().start().await;
     use Priority::{P0, P1, P2, P3};
-    let submit = async |priority| fleet.submit_with("faq", |new| new.priority = priority).await;
+    let submit =
+        async |priority| fleet.submit_with("faq", |new| new.spec.priority = priority).await;
     submit(P3).await;
     fleet.advance(seconds(59));
     submit(P2).await;
@@ -203,7 +206,7 @@ async fn a_p3_task_waits_behind_later_ones_no_longer_than_their_head_start() {
 async fn more_tasks_than_one_step_moves_are_routed_in_order_all_the_same() {
     let fleet = Fleet::build().without_approvals().start().await;
     fleet.submit_many("faq", 250).await;
-    fleet.submit_with("faq", |new| new.priority = Priority::P0).await;
+    fleet.submit_with("faq", |new| new.spec.priority = Priority::P0).await;
 
     let first = fleet.engine.route().await.unwrap();
     assert!(first.moved == 100 && first.is_more, "{first:?}");

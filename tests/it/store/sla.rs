@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use orchestrator::domain::priority::Priority;
 use orchestrator::domain::sla::{Clock, Sla, SlaState};
-use orchestrator::domain::task::{Priority, Start, Task};
+use orchestrator::domain::submission::Start;
+use orchestrator::domain::task::Task;
 
 use crate::harness::{Fleet, json};
 
@@ -40,7 +42,7 @@ async fn what_a_submission_does_not_promise_the_settings_do_by_type_and_priority
         ("bugfix", Priority::P3, 259_200_000),
         ("faq", Priority::P0, 900_000),
     ] {
-        let task = fleet.submit_with(kind, |new| new.priority = priority).await;
+        let task = fleet.submit_with(kind, |new| new.spec.priority = priority).await;
 
         assert_eq!(allowed_ms(&task), allowed, "{kind} {priority:?}");
         assert_eq!(allowed_ms(&fleet.task(task.id).await), allowed);
@@ -94,11 +96,12 @@ async fn what_else_a_submission_says_is_kept() {
     let parent = fleet.submit("faq").await.id;
 
     let task = fleet.submit_with("faq", |new| {
-        (new.parent, new.source) = (Some(parent), crate::harness::name("slack"));
-        new.trace_id = Some("trace-1".to_owned());
-        new.traceparent =
+        (new.spec.parent, new.spec.source) = (Some(parent), crate::harness::name("slack"));
+        new.spec.trace_id = Some("trace-1".to_owned());
+        new.spec.traceparent =
             Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
-        (new.timeout_ms, new.max_retries, new.payload) = (Some(9_000), 7, json(r#"{"q":1}"#));
+        (new.spec.timeout_ms, new.spec.max_retries, new.spec.payload) =
+            (Some(9_000), 7, json(r#"{"q":1}"#));
     });
     let task = task.await;
 
@@ -107,7 +110,10 @@ async fn what_else_a_submission_says_is_kept() {
         format!("{:?}", Task { observed_at: task.observed_at, ..read }),
         format!("{task:?}")
     );
-    assert_eq!((task.parent, task.source.as_str(), task.max_retries), (Some(parent), "slack", 7));
+    assert_eq!(
+        (task.spec.parent, task.spec.source.as_str(), task.spec.max_retries),
+        (Some(parent), "slack", 7)
+    );
     let told = fleet.events().await.pop().unwrap();
     assert_eq!(told.body["trace_id"], "trace-1");
     fleet.finish().await;

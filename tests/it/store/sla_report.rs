@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use orchestrator::domain::priority::Priority;
 use orchestrator::domain::sla::{Figures, Sla};
-use orchestrator::domain::task::{Millis, Priority};
+use orchestrator::domain::time::Millis;
 use orchestrator::engine::{Error, GroupBy};
 
 use super::sla_timers::promise;
@@ -89,7 +90,7 @@ async fn a_report_tells_apart_what_it_is_asked_to_over_all_slices() {
     for (kind, priority) in [("faq", Priority::P1), ("faq", Priority::P2), ("bugfix", Priority::P2)]
     {
         for _ in 0..4 {
-            let id = fleet.submit_with(kind, |new| new.priority = priority).await.id;
+            let id = fleet.submit_with(kind, |new| new.spec.priority = priority).await.id;
             fleet.cancel(id).await.unwrap();
         }
     }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use orchestrator::domain::approval::{ApprovalStatus, Level, OnExpiry};
 use orchestrator::domain::lifecycle::{State, Verb};
-use orchestrator::domain::policy::Condition;
-use orchestrator::domain::sla::{Action, Clock, SlaRule, Threshold};
-use orchestrator::domain::task::{Priority, Task};
+use orchestrator::domain::priority::Priority;
+use orchestrator::domain::rules::{Action, Condition, SlaRule};
+use orchestrator::domain::sla::{Clock, Threshold};
+use orchestrator::domain::task::Task;
 use orchestrator::engine::Error;
 
 use super::sla_timers::promise;
@@ -41,7 +42,7 @@ async fn a_task_in_danger_is_raised_past_its_equals_wherever_it_waits() {
     after(&fleet, 5).await;
 
     let task = fleet.task(second).await;
-    assert_eq!((task.priority, task.state), (Priority::P1, State::Pending));
+    assert_eq!((task.spec.priority, task.state), (Priority::P1, State::Pending));
     let told = fleet.events().await.pop().unwrap();
     assert_eq!((told.event_type(), told.verb()), ("task.reprioritized", Some("reprioritize")));
     assert_eq!(
@@ -65,7 +66,7 @@ async fn raise_rule_moves_an_assigned_task_ahead_but_not_a_claimed_one() {
 
     after(&fleet, 5).await;
 
-    assert_eq!(fleet.task(held).await.priority, Priority::P2);
+    assert_eq!(fleet.task(held).await.spec.priority, Priority::P2);
     assert_eq!(fleet.task(second).await.state, State::Assigned);
     assert_eq!(fleet.claim_one().await.task.id, second);
     fleet.finish().await;
@@ -76,13 +77,13 @@ async fn nothing_is_raised_above_the_top() {
     let fleet =
         with(vec![rule(Threshold::Warning, None, Action::Raise)]).without_approvals().start().await;
     let task = fleet
-        .submit_with("faq", |new| (new.sla, new.priority) = (promise(true), Priority::P0))
+        .submit_with("faq", |new| (new.sla, new.spec.priority) = (promise(true), Priority::P0))
         .await;
 
     after(&fleet, 6).await;
 
     let after = fleet.task(task.id).await;
-    assert_eq!((after.priority, after.timeline.len()), (Priority::P0, 4));
+    assert_eq!((after.spec.priority, after.timeline.len()), (Priority::P0, 4));
     fleet.finish().await;
 }
 
@@ -95,7 +96,7 @@ async fn nothing_is_raised_to_a_priority_that_needs_an_approval_it_has_not() {
     let fleet = with(rules).start().await;
     let at = async |kind: &str, priority| {
         let task =
-            fleet.submit_with(kind, |new| (new.sla, new.priority) = (promise(true), priority));
+            fleet.submit_with(kind, |new| (new.sla, new.spec.priority) = (promise(true), priority));
         task.await.id
     };
     let (plain, low) = (at("faq", Priority::P2).await, at("faq", Priority::P3).await);
@@ -111,7 +112,7 @@ async fn nothing_is_raised_to_a_priority_that_needs_an_approval_it_has_not() {
         // What it waits for is what the top needs too.
         (urgent, Priority::P0),
     ] {
-        assert_eq!(fleet.task(id).await.priority, priority, "{id}");
+        assert_eq!(fleet.task(id).await.spec.priority, priority, "{id}");
     }
     assert_eq!(fleet.claim_one().await.task.id, plain);
     fleet.finish().await;
@@ -223,7 +224,7 @@ async fn a_rule_holds_only_for_tasks_that_surely_meet_its_condition() {
     let fleet = with(rules).start().await;
     let submit = |payload: &'static str| {
         fleet.submit_with("faq", move |new| {
-            (new.sla, new.payload) = (promise(false), crate::harness::json(payload))
+            (new.sla, new.spec.payload) = (promise(false), crate::harness::json(payload))
         })
     };
     let (trial, unclear) =

@@ -6,7 +6,7 @@ use std::time::Duration;
 use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::lifecycle::Verb;
 use orchestrator::domain::sla::{Clock, Sla, SlaState};
-use orchestrator::domain::task::Start;
+use orchestrator::domain::submission::Start;
 use serde_json::Value;
 
 use crate::harness::{Fleet, Seen};

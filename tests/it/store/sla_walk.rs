@@ -8,7 +8,9 @@ use std::time::Duration;
 use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::lifecycle::{State, Verb};
 use orchestrator::domain::sla::Sla;
-use orchestrator::domain::task::{Claimed, Millis, Start, Task};
+use orchestrator::domain::submission::Start;
+use orchestrator::domain::task::{Claimed, Task};
+use orchestrator::domain::time::Millis;
 
 use super::walk::{has_come, seed};
 use crate::harness::Fleet;

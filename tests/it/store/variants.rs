@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use orchestrator::domain::approval::{Decision, Level, OnExpiry, OnRejection, Verdict};
-use orchestrator::domain::policy::Condition;
-use orchestrator::domain::sla::{Action, SlaRule, Threshold};
-use orchestrator::domain::task::{NewTask, Outcome};
+use orchestrator::domain::report::Outcome;
+use orchestrator::domain::rules::{Action, Condition, SlaRule};
+use orchestrator::domain::sla::Threshold;
+use orchestrator::domain::submission::NewTask;
 use orchestrator::engine::Engine;
 use orchestrator::store::script::Script;
 
@@ -70,7 +71,8 @@ async fn of_agents(fleet: &Fleet, script: &str, arm: &impl Fn()) {
         "submit" => {
             let parent = fleet.submit("faq").await.id;
             let keyed = || NewTask { idempotency: idempotency("k", "b"), ..new_task("faq") };
-            let child = NewTask { parent: Some(parent), sla: promise(true), ..new_task("faq") };
+            let mut child = NewTask { sla: promise(true), ..new_task("faq") };
+            child.spec.parent = Some(parent);
             arm();
             let _ = engine.submit(alice, vec![keyed(), child, new_task("deploy"), keyed()]).await;
         }
@@ -172,7 +174,9 @@ async fn of_time(fleet: &Fleet, script: &str, arm: &impl Fn()) {
 async fn repair(fleet: &Fleet, arm: &impl Fn()) {
     let gated = fleet.submit("deploy").await;
     let parent = fleet.submit("faq").await.id;
-    fleet.submit_with("faq", |new| (new.parent, new.sla) = (Some(parent), promise(true))).await;
+    fleet
+        .submit_with("faq", |new| (new.spec.parent, new.sla) = (Some(parent), promise(true)))
+        .await;
     let ids = fleet.submit_many("faq", 6).await;
     fleet.route().await;
     fleet.claim("faq_agent", 2).await;

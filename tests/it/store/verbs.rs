@@ -8,10 +8,13 @@ use orchestrator::domain::approval::{
 use orchestrator::domain::ids::{ApprovalId, Partition, TaskId};
 use orchestrator::domain::lease::Lease;
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
-use orchestrator::domain::policy::Condition;
 use orchestrator::domain::principal::Role;
-use orchestrator::domain::sla::{Action, Clock, SlaRule, Threshold};
-use orchestrator::domain::task::{Outcome, Priority, Progress, Report, Start, Task};
+use orchestrator::domain::priority::Priority;
+use orchestrator::domain::report::{Outcome, Report};
+use orchestrator::domain::rules::{Action, Condition, SlaRule};
+use orchestrator::domain::sla::{Clock, Threshold};
+use orchestrator::domain::submission::Start;
+use orchestrator::domain::task::{Progress, Task};
 use orchestrator::engine::{Question, StatusChange, Target};
 
 use crate::harness::{Fleet, failed, json, name};
@@ -36,7 +39,7 @@ async fn bring(fleet: &Fleet, state: Option<State>, verb: Verb) -> (TaskId, Leas
         _ => Priority::P2,
     };
     let task = fleet.submit_with("deploy", |new| {
-        (new.start, new.priority, new.source) = (start, priority, name(verb.as_str()));
+        (new.start, new.spec.priority, new.spec.source) = (start, priority, name(verb.as_str()));
     });
     let task = task.await;
     if state == State::Blocked {

@@ -11,7 +11,10 @@ use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::lease::Lease;
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
 use orchestrator::domain::principal::Principal;
-use orchestrator::domain::task::{Millis, Outcome, Report, Start, Task};
+use orchestrator::domain::report::{Outcome, Report};
+use orchestrator::domain::submission::Start;
+use orchestrator::domain::task::Task;
+use orchestrator::domain::time::Millis;
 use orchestrator::engine::{Question, StatusChange};
 
 use crate::harness::{Fleet, failed, json};
@@ -69,7 +72,7 @@ impl Ghost {
 
     /// When the attempt has taken too long.
     fn until(&self) -> Option<Millis> {
-        Some(self.seen.started_at()? + self.seen.timeout_ms?)
+        Some(self.seen.started_at()? + self.seen.spec.timeout_ms?)
     }
 }
 
@@ -106,9 +109,7 @@ impl Walk {
             (
                 Verb::Warn | Verb::Violate | Verb::Notify | Verb::Reprioritize | Verb::Abort,
                 Some(_),
-            ) => {
-                self.fleet.engine.deadlines().await.unwrap();
-            }
+            ) => drop(self.fleet.engine.deadlines().await.unwrap()),
             (Verb::Claim, Some(_)) => self.claim().await,
             (Verb::Repair, Some(_)) => assert_eq!(self.fleet.engine.repair().await.unwrap(), []),
             // Not under the default policy, and not of our own doing.
@@ -128,7 +129,7 @@ impl Walk {
         let (max_retries, timeout) = (self.random.u32(0..3), self.random.bool().then_some(60_000));
         let seen = self.fleet.submit_with(kind, |new| {
             new.start = if delay == 0 { Start::Now } else { Start::After(delay) };
-            (new.max_retries, new.timeout_ms) = (max_retries, timeout);
+            (new.spec.max_retries, new.spec.timeout_ms) = (max_retries, timeout);
         });
         let seen = seen.await;
         let is_gated = kind == "deploy";

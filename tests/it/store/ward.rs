@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use orchestrator::domain::approval::ApprovalStatus;
 use orchestrator::domain::ids::TaskId;
-use orchestrator::domain::task::{Outcome, Start, Task};
+use orchestrator::domain::report::Outcome;
+use orchestrator::domain::submission::Start;
+use orchestrator::domain::task::Task;
 use orchestrator::engine::{Finding, Repair, TaskFilter};
 
 use crate::harness::{Fleet, json};
@@ -44,7 +46,7 @@ impl Ward {
         let blocked = fleet.submit("deploy").await;
         let scheduled = fleet.submit_with("faq", |new| new.start = Start::After(9_000)).await.id;
         let pending = fleet.submit("faq").await.id;
-        let child = fleet.submit_with("faq", |new| new.parent = Some(pending)).await.id;
+        let child = fleet.submit_with("faq", |new| new.spec.parent = Some(pending)).await.id;
         let completed = done.task.id;
         Self { fleet, blocked, scheduled, pending, child, assigned, held, approved, completed }
     }

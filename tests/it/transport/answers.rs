@@ -2,7 +2,7 @@
 //! for holds up no other task.
 
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::NewTask;
+use orchestrator::domain::submission::Spec;
 use serde_json::{Value, json};
 
 use super::{Caller, Office, refused};
@@ -30,8 +30,8 @@ fn payload(bytes: usize) -> String {
 async fn submit(site: &Site, count: usize, bytes: usize) {
     let payload = raw(&payload(bytes));
     for _ in 0..count {
-        let task = NewTask { payload: payload.clone(), ..new_task("faq") };
-        site.fleet.try_submit(task).await.unwrap();
+        let spec = Spec { payload: payload.clone(), ..new_task("faq").spec };
+        site.fleet.try_submit(spec.into()).await.unwrap();
     }
     site.fleet.route().await;
 }

@@ -1,7 +1,7 @@
 //! Events on subjects and in the stream: what they say, and what may stand in their way.
 
 use async_nats::jetstream::stream;
-use orchestrator::domain::task::NewTask;
+use orchestrator::domain::submission::NewTask;
 use orchestrator::engine::Engine;
 use orchestrator::runtime::chain::Chain;
 use orchestrator::transport;
@@ -34,7 +34,7 @@ fn assert_cloud_event(message: &Message) {
 
 /// A traced task is submitted and claimed, and an event is published: four events.
 async fn live_a_little(fleet: &Fleet) {
-    let trace = |new: &mut NewTask| new.traceparent = Some(TRACEPARENT.to_owned());
+    let trace = |new: &mut NewTask| new.spec.traceparent = Some(TRACEPARENT.to_owned());
     fleet.submit_with("faq", trace).await;
     fleet.claim_one().await;
     fleet.engine.publish(&fleet.people.agent, new_event("pr.merged")).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use orchestrator::domain::approval::ApprovalStatus;
 use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::Start;
+use orchestrator::domain::submission::Start;
 use orchestrator::workers::{self, Expirer, Promoter, Pruner, Reaper, Router, Supervisor};
 
 use crate::harness::{BOUND, Fleet, eventually};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::task::Start;
+use orchestrator::domain::submission::Start;
 use orchestrator::workers::{Expirer, Promoter, Pruner, Reaper, Router, Supervisor, Worker};
 
 use crate::harness::{BOUND, Fleet, eventually, within};

@@ -6,9 +6,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::name::Name;
-use orchestrator::domain::policy::Condition;
-use orchestrator::domain::routing::RoutingRule;
-use orchestrator::domain::task::Outcome;
+use orchestrator::domain::report::Outcome;
+use orchestrator::domain::rules::{Condition, RoutingRule};
 use orchestrator::workers::{Router, Supervisor};
 
 use crate::harness::{BOUND, Fleet, eventually, name, report_of};

@@ -64,9 +64,9 @@ impl Connection {
             receipt.confirm();
         }
         if answer_bytes > 0
-            && let Some(connections) = self.connections.upgrade()
+            && let Some(owner) = self.owner.upgrade()
         {
-            connections.answer_ends(answer_bytes);
+            owner.answer_ends(answer_bytes);
         }
         was_unsent && is_half_closed
     }

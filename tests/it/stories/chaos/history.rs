@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
-use orchestrator::domain::task::{Priority, TIMELINE, Task};
+use orchestrator::domain::priority::Priority;
+use orchestrator::domain::task::{TIMELINE, Task};
 use orchestrator::engine::TaskFilter;
 use serde_json::json;
 
@@ -259,7 +260,7 @@ impl Figures {
         self.violations += expected;
         let first = task.timeline.iter().find(|step| step.verb == Verb::Claim && step.attempt == 1);
         if let (Some(first), None) = (first, &task.approval) {
-            let longest = self.waits.entry(task.priority).or_default();
+            let longest = self.waits.entry(task.spec.priority).or_default();
             *longest = first.at.saturating_sub(task.clocks_since).max(*longest);
         }
     }

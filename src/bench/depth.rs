@@ -93,7 +93,7 @@ async fn fill(setup: &Setup, caller: &Caller, count: u64) -> Result<(), Error> {
         });
         side_by_side(fillers).await?;
         while caller.route().await? > 0 {}
-        setup.engine.forget_events().await?;
+        setup.engine.store().forget_events().await?;
         left -= part;
     }
     Ok(())
@@ -105,7 +105,7 @@ async fn sample(setup: &Setup, caller: &Caller) -> Result<[Cost; 4], Error> {
     let mut claimed = Vec::new();
     let mut routed = 0;
     for (step, cost) in STEPS.into_iter().zip(&mut costs) {
-        let before = setup.engine.spent().await?;
+        let before = setup.engine.store().spent().await?;
         let began = Instant::now();
         for batch in batches(SAMPLE) {
             match step {
@@ -116,12 +116,12 @@ async fn sample(setup: &Setup, caller: &Caller) -> Result<[Cost; 4], Error> {
             }
         }
         let time_us = began.elapsed().as_secs_f64() * 1e6;
-        let after = setup.engine.spent().await?;
+        let after = setup.engine.store().spent().await?;
         let cpu_us = (after.cpu_us - before.cpu_us) as f64;
         *cost = (time_us / SAMPLE as f64, cpu_us / SAMPLE as f64);
     }
     check("routed tasks", routed, SAMPLE)?;
-    setup.engine.forget_events().await?;
+    setup.engine.store().forget_events().await?;
     Ok(costs)
 }
 

@@ -8,8 +8,10 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Facts, Verdict};
 use crate::domain::folded::{folded, has_control};
+use crate::domain::submission::Spec;
+
+use super::verdict::Verdict;
 
 /// What a field of the payload or the metadata must be, or must not be. Texts are compared as
 /// [`folded`].
@@ -67,9 +69,12 @@ impl FieldTest {
         is_path.then_some((root, name))
     }
 
-    pub(super) fn test(&self, task: Facts<'_>) -> Verdict {
+    pub(super) fn test(&self, spec: &Spec) -> Verdict {
         let Some((root, name)) = self.path() else { return Verdict::Unclear };
-        let object = if root == "payload" { Some(task.payload) } else { task.metadata };
+        let object = match root {
+            "payload" => Some(&*spec.payload),
+            _ => spec.metadata.as_deref(),
+        };
         let found = object.map_or(Ok(Found::default()), |object| lookup(object, name));
         let Ok(Found { value, is_ambiguous: false }) = found else { return Verdict::Unclear };
         let is_match = match value.unwrap_or_default() {
@@ -160,9 +165,9 @@ fn lookup(object: &RawValue, name: &str) -> Result<Found, serde_json::Error> {
 #[cfg(test)]
 mod tests {
     use super::super::Condition;
-    use super::super::tests::{production, task};
+    use super::super::approval::tests::{production, spec};
     use super::*;
-    use crate::domain::task::Priority;
+    use crate::domain::priority::Priority;
 
     #[test]
     fn only_named_values_are_harmless() {
@@ -193,7 +198,7 @@ mod tests {
             (r#"{"ENVIRONMENT": "staging"}"#, Verdict::Unclear),
             (r#"{" environment": "staging"}"#, Verdict::Unclear),
         ] {
-            let found = production().test(&task("deploy", Priority::P2, payload, None));
+            let found = production().test(&spec("deploy", Priority::P2, payload, None));
             assert_eq!(found, expected, "{payload}");
         }
     }
@@ -202,7 +207,7 @@ mod tests {
     fn a_scalar_is_harmless_only_in_its_own_type() {
         let json = r#"{"where": [{"field": "payload.production", "unless": [false, 0]}]}"#;
         let condition: Condition = serde_json::from_str(json).unwrap();
-        let verdict = |payload: &str| condition.test(&task("faq", Priority::P2, payload, None));
+        let verdict = |payload: &str| condition.test(&spec("faq", Priority::P2, payload, None));
 
         for (value, expected) in [
             ("false", Verdict::No),
@@ -220,7 +225,7 @@ mod tests {
     fn a_named_word_matches_in_every_spelling() {
         let json = r#"{"where": [{"field": "payload.environment", "equals": ["production"], "or_missing": true}]}"#;
         let condition: Condition = serde_json::from_str(json).unwrap();
-        let verdict = |payload: &str| condition.test(&task("faq", Priority::P2, payload, None));
+        let verdict = |payload: &str| condition.test(&spec("faq", Priority::P2, payload, None));
 
         for (payload, expected) in [
             (r#"{"environment": "staging"}"#, Verdict::No),
@@ -238,7 +243,7 @@ mod tests {
         let json = r#"{"where": [
             {"field": "metadata.flag", "unless": [false, "false"], "or_missing": false}]}"#;
         let condition: Condition = serde_json::from_str(json).unwrap();
-        let verdict = |metadata| condition.test(&task("faq", Priority::P2, "{}", metadata));
+        let verdict = |metadata| condition.test(&spec("faq", Priority::P2, "{}", metadata));
 
         for (metadata, expected) in [
             (None, Verdict::No),
@@ -262,7 +267,7 @@ mod tests {
     fn a_named_flag_counts_as_text_too() {
         let json = r#"{"where": [{"field": "metadata.flag", "equals": [true]}]}"#;
         let condition: Condition = serde_json::from_str(json).unwrap();
-        let verdict = |metadata| condition.test(&task("faq", Priority::P2, "{}", metadata));
+        let verdict = |metadata| condition.test(&spec("faq", Priority::P2, "{}", metadata));
 
         assert_eq!(verdict(None), Verdict::No);
         assert_eq!(verdict(Some(r#"{"flag": false}"#)), Verdict::No);

@@ -11,23 +11,23 @@ use super::setup::Setups;
 pub(super) async fn measure(setups: &Setups, reporter: &Reporter, count: u64) -> Result<(), Error> {
     let setup = setups.store().await?;
     let caller = Caller::new(&setup.engine)?;
-    let memory = async || Ok::<_, Error>(setup.engine.spent().await?.memory_bytes);
+    let memory = async || Ok::<_, Error>(setup.engine.store().spent().await?.memory_bytes);
     // One task pays for scripts and connections, which are not the memory of tasks.
     caller.submit(1).await?;
     caller.route().await?;
-    setup.engine.forget_events().await?;
+    setup.engine.store().forget_events().await?;
     let empty = memory().await?;
 
     for batch in batches(count) {
         caller.submit(batch).await?;
     }
     let mut log = memory().await?;
-    setup.engine.forget_events().await?;
+    setup.engine.store().forget_events().await?;
     let pending = memory().await?;
     log -= pending;
     while caller.route().await? > 0 {}
     let routed = memory().await?;
-    setup.engine.forget_events().await?;
+    setup.engine.store().forget_events().await?;
     let assigned = memory().await?;
     log += routed - assigned;
     setup.end().await?;

@@ -62,7 +62,7 @@ async fn in_turn(setups: &Setups, count: u64, is_naive: bool) -> Result<(f64, f6
     let caller = Caller::new(&setup.engine)?;
     // The first call loads the scripts.
     if is_naive {
-        setup.engine.naive_life(1, &load::payload()).await?
+        setup.engine.store().naive_life(1, &load::payload()).await?
     } else {
         live(caller.clone(), 1).await.map(drop)?
     }
@@ -103,7 +103,7 @@ async fn live(caller: Caller, count: u64) -> Result<u64, Error> {
 async fn live_naively(engine: &crate::engine::Engine, count: u64) -> Result<u64, Error> {
     let spec = load::payload();
     for batch in batches(count) {
-        engine.naive_life(batch as usize, &spec).await?;
+        engine.store().naive_life(batch as usize, &spec).await?;
     }
     Ok(count)
 }

@@ -131,7 +131,7 @@ async fn round(setup: &Setup, count: u64) -> Result<(Watched, Watched, Vec<(u64,
     caller.submit_with_slas(&slas).await?;
     settle(setup, claimable + count).await?;
     let without = watch(setup.fleet()?).await?;
-    setup.engine.forget_events().await?;
+    setup.engine.store().forget_events().await?;
     let now = setup.engine.check().await?;
     sleep(Duration::from_millis(first.saturating_sub(now))).await;
     let with = watch(setup.fleet()?).await?;

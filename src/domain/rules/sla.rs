@@ -3,40 +3,12 @@
 use serde::Deserialize;
 
 use crate::domain::name::Name;
-use crate::domain::policy::{ApprovalRule, Condition, Verdict, highest_priority};
-use crate::domain::task::NewTask;
+use crate::domain::sla::{Clock, Threshold};
+use crate::domain::submission::Spec;
 
-/// One of the two clocks of a task's SLA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Clock {
-    /// Runs from the possible start until the first attempt begins.
-    Start,
-    /// Runs from the possible start until the task is completed, failed or cancelled.
-    Finish,
-}
-
-/// A point on a clock that an event announces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Threshold {
-    /// The part of the time that `alert_threshold` gives has passed.
-    Warning,
-    /// All of the time has passed: the deadline is missed.
-    Violation,
-}
-
-impl Threshold {
-    /// The bit of this threshold in the record's word `sla`: see `clocks.lua`.
-    pub(super) fn bit(self, clock: Clock) -> u16 {
-        match (clock, self) {
-            (Clock::Start, Self::Warning) => 1,
-            (Clock::Start, Self::Violation) => 2,
-            (Clock::Finish, Self::Warning) => 4,
-            (Clock::Finish, Self::Violation) => 8,
-        }
-    }
-}
+use super::approval::{ApprovalRule, highest_priority};
+use super::condition::Condition;
+use super::verdict::Verdict;
 
 /// What a rule does to the task when a threshold passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -83,17 +55,17 @@ pub struct SlaRule {
     pub to: Option<Name>,
 }
 
-/// Returns what the rules do when thresholds of `task` pass, as a record keeps it: each
+/// Returns what the rules do when thresholds of a task with this `spec` pass, as a record keeps it: each
 /// `<bit><action>[:<argument>]`, joined by commas. Empty if they do nothing. The record keeps it so
 /// that later changes of the rules do not affect the task.
 ///
 /// * `approvals`: the rules whose approvals a raised priority must not require.
-pub fn actions(rules: &[SlaRule], approvals: &[ApprovalRule], task: &NewTask) -> String {
+pub(super) fn actions(rules: &[SlaRule], approvals: &[ApprovalRule], spec: &Spec) -> String {
     let mut words: Vec<String> = Vec::new();
-    for rule in rules.iter().filter(|rule| rule.when.test(task) == Verdict::Yes) {
+    for rule in rules.iter().filter(|rule| rule.when.test(spec) == Verdict::Yes) {
         let argument = match rule.action {
-            Action::Raise => match highest_priority(approvals, task) {
-                highest if highest == task.priority => continue,
+            Action::Raise => match highest_priority(approvals, spec) {
+                highest if highest == spec.priority => continue,
                 highest => Some(highest.as_str().to_owned()),
             },
             Action::Notify => rule.to.as_ref().map(Name::to_string),

@@ -12,9 +12,10 @@ use tokio::time::sleep;
 use super::wire::Wire;
 use super::{Error, Open};
 use crate::cli::client::Client;
-use crate::engine::{Engine, Spent};
+use crate::engine::Engine;
 use crate::runtime::process;
 use crate::runtime::redis_server::{Options, RedisServer};
+use crate::store::RedisUsage;
 
 /// How long a child process may take until it is ready.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -51,7 +52,7 @@ pub(super) struct Fleet {
 /// The resources that the processes of a setup have used since their start.
 pub(super) struct Usage {
     pub(super) at: Instant,
-    pub(super) redis: Spent,
+    pub(super) redis: RedisUsage,
     pub(super) gateway: Duration,
     pub(super) worker: Duration,
     pub(super) load: Duration,
@@ -76,7 +77,7 @@ impl Setups {
             .or_else(|| redis.as_ref().map(RedisServer::url))
             .unwrap_or_default();
         let engine = (self.open)(url).await?;
-        if !engine.is_empty().await? {
+        if !engine.store().is_empty().await? {
             return Err(Error::NotEmpty);
         }
         Ok(Setup { redis, engine, fleet: None })
@@ -105,7 +106,7 @@ impl Setup {
         let fleet = self.fleet.as_ref();
         Ok(Usage {
             at: Instant::now(),
-            redis: self.engine.spent().await?,
+            redis: self.engine.store().spent().await?,
             gateway: fleet.map(|fleet| cpu_time(&fleet.gateway)).unwrap_or_default(),
             worker: fleet.map(|fleet| cpu_time(&fleet.worker)).unwrap_or_default(),
             load: process::cpu_time(std::process::id()).unwrap_or_default(),
@@ -118,7 +119,7 @@ impl Setup {
             fleet.stop().await?;
         }
         if self.redis.is_none() {
-            self.engine.wipe().await?;
+            self.engine.store().wipe().await?;
         }
         self.engine.stop().cancel();
         // A private Redis has nothing to write: it is killed when it is dropped.

@@ -8,8 +8,10 @@ use tokio::task::JoinSet;
 use super::Error;
 use crate::domain::name::{Name, NotAName, NotAWorker, Worker};
 use crate::domain::principal::{Principal, Role, Subject};
+use crate::domain::report::{Outcome, Report};
 use crate::domain::sla::Sla;
-use crate::domain::task::{Claimed, NewTask, OnParentCancel, Outcome, Priority, Report, Start};
+use crate::domain::submission::{NewTask, Spec};
+use crate::domain::task::Claimed;
 use crate::engine::{self, Claim, Engine};
 
 /// The number of tasks in one call.
@@ -56,22 +58,8 @@ pub(super) struct Caller {
 
 impl Caller {
     pub(super) fn new(engine: &Engine) -> Result<Self, Error> {
-        let task = NewTask {
-            kind: name(KIND)?,
-            payload: RawValue::from_string(payload())?,
-            metadata: None,
-            priority: Priority::P2,
-            source: name("user")?,
-            sla: None,
-            start: Start::Now,
-            parent: None,
-            on_parent_cancel: OnParentCancel::Continue,
-            trace_id: None,
-            traceparent: None,
-            max_retries: 3,
-            timeout_ms: None,
-            idempotency: None,
-        };
+        let payload = RawValue::from_string(payload())?;
+        let spec = Spec { max_retries: 3, ..Spec::new(name(KIND)?, name("user")?, payload) };
         let claim = Claim {
             agent: name(AGENT)?,
             worker: Worker::from_str("bench").map_err(unexpected::<NotAWorker>)?,
@@ -82,7 +70,7 @@ impl Caller {
         };
         let principal =
             Principal::new(Subject::Key("bench".to_owned()), Role::Admin).map_err(unexpected)?;
-        Ok(Self { engine: engine.clone(), principal, task, claim })
+        Ok(Self { engine: engine.clone(), principal, task: spec.into(), claim })
     }
 
     pub(super) async fn submit(&self, count: u64) -> Result<(), Error> {
@@ -91,13 +79,10 @@ impl Caller {
 
     /// Submits a task of [`OTHER_KIND`] for each of these SLAs, in batches.
     pub(super) async fn submit_with_slas(&self, slas: &[Sla]) -> Result<(), Error> {
-        let kind = name(OTHER_KIND)?;
+        let spec = Spec { kind: name(OTHER_KIND)?, ..self.task.spec.clone() };
         for batch in slas.chunks(BATCH as usize) {
-            let tasks = batch.iter().map(|sla| NewTask {
-                kind: kind.clone(),
-                sla: Some(sla.clone()),
-                ..self.task.clone()
-            });
+            let tasks =
+                batch.iter().map(|sla| NewTask { sla: Some(sla.clone()), ..spec.clone().into() });
             self.submit_these(tasks.collect()).await?;
         }
         Ok(())

@@ -1,13 +1,22 @@
-//! What benchmarks need of Redis: how much it used, and an empty keyspace.
+//! What benchmarks need of Redis: how much it used, an empty keyspace, and naive scripts with keys
+//! of their own, against which they compare the scripts of the product.
 
 use std::str::FromStr;
+
+use uuid::Uuid;
 
 use super::server::text;
 use super::{Error, Store};
 
+const SUBMIT: &str = include_str!("lua/yardstick/submit.lua");
+const MOVE: &str = include_str!("lua/yardstick/move.lua");
+
+/// The states of a naive task, in order.
+const PATH: [&str; 4] = ["pending", "assigned", "in_progress", "completed"];
+
 /// The resources that Redis used since its start, and the memory that it uses now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
+pub struct RedisUsage {
     /// CPU time, in microseconds.
     pub cpu_us: u64,
     /// The number of commands, with those of scripts.
@@ -20,7 +29,7 @@ pub struct Spent {
 
 impl Store {
     /// Returns what Redis has used since its start. This call is one command itself.
-    pub async fn spent(&self) -> Result<Spent, Error> {
+    pub async fn spent(&self) -> Result<RedisUsage, Error> {
         let info: String = self.query("info", redis::cmd("INFO").arg("everything")).await?;
         Ok(read(&info))
     }
@@ -47,12 +56,37 @@ impl Store {
         self.shared.watch.forget();
         Ok(())
     }
+
+    /// Moves `count` tasks through a naive life: submit, route, claim and complete, with one call
+    /// each.
+    ///
+    /// * `spec`: the submitted JSON, the same for each task.
+    pub async fn naive_life(&self, count: usize, spec: &str) -> Result<(), Error> {
+        let mut connection = self.hot.clone();
+        let now = self.now().await?;
+        let submit = redis::Script::new(SUBMIT);
+        let advance = redis::Script::new(MOVE);
+        let mut call = submit.prepare_invoke();
+        call.arg(now);
+        for _ in 0..count {
+            call.arg(Uuid::now_v7().to_string()).arg(spec);
+        }
+        let answer: redis::RedisResult<usize> = call.invoke_async(&mut connection).await;
+        self.result("naive submit", answer)?;
+        for states in PATH.windows(2) {
+            let mut call = advance.prepare_invoke();
+            call.arg(now).arg(states).arg(count);
+            let answer: redis::RedisResult<Vec<String>> = call.invoke_async(&mut connection).await;
+            self.result("naive move", answer)?;
+        }
+        Ok(())
+    }
 }
 
-fn read(info: &str) -> Spent {
+fn read(info: &str) -> RedisUsage {
     let user_s: f64 = number(info, "used_cpu_user");
     let system_s: f64 = number(info, "used_cpu_sys");
-    Spent {
+    RedisUsage {
         cpu_us: ((user_s + system_s) * 1e6) as u64,
         commands: number(info, "total_commands_processed"),
         memory_bytes: number(info, "used_memory"),
@@ -76,7 +110,7 @@ mod tests {
             used_cpu_sys_children:9.0\r\n# Memory\r\nused_memory:1024\r\nused_memory_human:1K\r\n\
             total_commands_processed:7\r\n";
 
-        let expected = Spent {
+        let expected = RedisUsage {
             cpu_us: 1_750_000,
             commands: 7,
             memory_bytes: 1024,

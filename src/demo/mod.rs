@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::client::{self, Client};
+use crate::cli::client::{self, Client};
 use crate::domain::principal::Role;
 use teller::{Notice, Teller};
 

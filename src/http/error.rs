@@ -8,9 +8,8 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use poem::Response;
-use poem::error::{MethodNotAllowedError, NotFoundError, ResponseError};
+use poem::error::ResponseError;
 use poem::http::{HeaderValue, StatusCode, header};
-use poem_openapi::error::{ParseParamError, ParsePathError};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, Object};
@@ -20,7 +19,6 @@ use crate::domain::approval::ApprovalStatus;
 use crate::domain::lifecycle::State;
 use crate::domain::principal::{Role, Scope};
 use crate::engine::{self, Fault};
-use crate::runtime::chain::Chain;
 
 mod cause;
 mod limits;
@@ -28,7 +26,6 @@ mod refused;
 
 use self::cause::Cause;
 use super::answer::respond;
-use super::openapi::Template;
 use super::text::Time;
 
 /// How many seconds after a 429 or 503 to try again: about as long as a failover of the store
@@ -219,51 +216,26 @@ impl Refusal {
         *self.problem
     }
 
-    /// Turns an error of the framework or an extractor, for a request to `path`, into a refusal.
-    pub fn from_framework(error: poem::Error, path: &str) -> Self {
-        let error = match error.downcast::<Self>() {
-            Ok(refusal) => return refusal,
-            Err(error) => error,
-        };
-        if let Some(fault) = error.downcast_ref::<ParseParamError>() {
-            return Self::parameter(fault.name, plain_reason(&fault.reason));
-        }
-        if let Some(fault) = error.downcast_ref::<ParsePathError>() {
-            let name = Template::of(path).and_then(Template::parameter).unwrap_or("parameter");
-            return Self::unreadable(format!(
-                "`{name}` in the path {}.",
-                plain_reason(&fault.reason)
-            ));
-        }
-        if error.is::<NotFoundError>() {
-            return Self::new(
-                Cause::UnknownRoute,
-                "No call has this path. `GET /openapi.json` lists them all.",
-            );
-        }
-        if error.is::<MethodNotAllowedError>() {
-            let allow = Template::of(path).map(Template::allow).unwrap_or_default();
-            let mut refusal =
-                Self::new(Cause::MethodNotAllowed, format!("This path takes {allow}."));
-            refusal.allow = Some(allow.to_owned());
-            return refusal;
-        }
-        Self::from_status(&error)
+    /// No call has the path of the request.
+    pub fn unknown_route() -> Self {
+        Self::new(Cause::UnknownRoute, "No call has this path. `GET /openapi.json` lists them all.")
     }
 
-    fn from_status(error: &poem::Error) -> Self {
-        match error.status() {
-            status if status.is_server_error() => {
-                tracing::error!(error = %Chain(error), "request failed");
-                Self::internal()
-            }
-            StatusCode::BAD_REQUEST => Self::unreadable(error.to_string()),
-            StatusCode::FORBIDDEN => Self::new(
-                Cause::OriginRefused,
-                "Add the web origin to `http.cors_origins` if it is yours.",
-            ),
-            status => Self::new(Cause::Other(status), error.to_string()),
-        }
+    /// The path takes the methods `allow` only.
+    pub fn method_not_allowed(allow: &str) -> Self {
+        let mut refusal = Self::new(Cause::MethodNotAllowed, format!("This path takes {allow}."));
+        refusal.allow = Some(allow.to_owned());
+        refusal
+    }
+
+    /// A script of a web origin called that may not.
+    pub fn origin_refused() -> Self {
+        Self::new(Cause::OriginRefused, "Add the web origin to `http.cors_origins` if it is yours.")
+    }
+
+    /// The framework refused the request with this status.
+    pub fn other(status: StatusCode, detail: String) -> Self {
+        Self::new(Cause::Other(status), detail)
     }
 
     /// The answer to the client, with the id of its request as `instance`.
@@ -288,16 +260,6 @@ impl Refusal {
             headers.insert(header::ALLOW, allow);
         }
         response
-    }
-}
-
-/// The reason that a [`super::text::Word`] gave, without the text that the framework adds to it.
-fn plain_reason(reason: &str) -> &str {
-    let inner = reason.split(" (occurred while parsing").next().unwrap_or(reason);
-    match inner.strip_prefix("failed to parse \"").and_then(|rest| rest.split_once("\": ")) {
-        Some((_, own)) => own,
-        None if reason.ends_with("expects an input value.") => "is required",
-        None => inner,
     }
 }
 

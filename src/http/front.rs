@@ -10,6 +10,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::Refusal;
+use super::framework;
 
 /// The header that carries a request's id in both directions, in lower case.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -96,7 +97,7 @@ impl<E: Endpoint> Endpoint for RefusalLayer<E> {
             Ok(Ok(response)) => return Ok(response.into_response()),
             // A response that was passed as an error is already complete.
             Ok(Err(error)) if error.is_from_response() => return Ok(error.into_response()),
-            Ok(Err(error)) => Refusal::from_framework(error, &path),
+            Ok(Err(error)) => framework::refusal(error, &path),
             Err(panic) => {
                 tracing::error!(http.path = path, panic = message_of(&*panic), "handler panicked");
                 Refusal::internal()

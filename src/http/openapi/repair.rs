@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::super::request::{BOUNDS, TEXTS};
+use super::super::bounds::{BOUNDS, TEXTS};
 
 type Object = Map<String, Value>;
 

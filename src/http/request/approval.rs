@@ -1,31 +1,26 @@
 //! Decisions of approvers, and approval requests of agents.
 
-use std::ops::RangeInclusive;
-
 use poem_openapi::Object;
 use serde::Deserialize;
 
 use crate::domain::approval::{Decision, OnRejection, Verdict};
 use crate::domain::ids::ApprovalId;
 use crate::domain::principal::Role;
-use crate::domain::time::Millis;
 use crate::engine::{QUORUM, Question, Target};
 
+use super::super::bounds::{EXPIRES_MS, REASON, RULE};
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields, List};
 use super::super::json::{Raw, RawObject};
 use super::super::text::GroupName;
 use super::super::unknown::{Unknown, requests};
+use super::Limits;
 use super::dispatch::{Held, read_held};
-use super::{Limits, REASON, RULE};
 
 /// The largest `action` of an approval request, in bytes: every event of its approval carries it.
 const MAX_ACTION_BYTES: usize = 65_536;
 
 const MAX_DECISIONS: usize = 100;
-
-/// The range of the time until an approval expires, in milliseconds: 1 s to 1 year.
-pub(super) const EXPIRES_MS: RangeInclusive<Millis> = 1_000..=365 * 24 * 3_600_000;
 
 /// Approves what the approval shows.
 #[derive(Debug, Default, Deserialize, Object)]

@@ -1,25 +1,17 @@
 //! Claims: how agents request tasks.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use poem_openapi::Object;
 use serde::Deserialize;
 
 use crate::domain::name::{Name, Worker};
-use crate::domain::time::Millis;
 use crate::engine::Claim;
 
+use super::super::bounds::{CLAIM, LEASE_MS, WAIT_MS};
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field};
 use super::super::unknown::{Unknown, requests};
-use super::LEASE_MS;
-
-/// How many tasks one claim may return at most.
-pub(super) const CLAIM: RangeInclusive<u32> = 1..=100;
-
-/// The range of a claim's wait, in milliseconds: 0 to 60 s.
-pub(super) const WAIT_MS: RangeInclusive<Millis> = 0..=60_000;
 
 /// An agent's request for tasks of its subject.
 #[derive(Debug, Default, Deserialize, Object)]

@@ -1,7 +1,5 @@
 //! What agents send about the tasks that they hold: heartbeats and outcomes.
 
-use std::ops::RangeInclusive;
-
 use poem_openapi::Object;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,15 +12,13 @@ use crate::domain::task::Progress;
 use crate::domain::time::Millis;
 use crate::engine::Claim;
 
+use super::super::bounds::{ERROR, LEASE, LEASE_MS, MESSAGE, RETRY_AFTER_MS};
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field, Fields, List};
 use super::super::json::Raw;
 use super::super::unknown::{Unknown, requests};
+use super::Limits;
 use super::claim::ClaimRequest;
-use super::{ERROR, LEASE, LEASE_MS, Limits, MESSAGE};
-
-/// The range of the wait before a retry that an agent may choose, in milliseconds: up to 7 days.
-pub(super) const RETRY_AFTER_MS: RangeInclusive<Millis> = 0..=7 * 24 * 3_600_000;
 
 const MAX_OUTCOMES: usize = 1_000;
 

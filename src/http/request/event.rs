@@ -7,12 +7,13 @@ use serde_json::value::RawValue;
 use crate::domain::event::{EventPriority, NewEvent};
 use crate::domain::ids::TaskId;
 
+use super::super::bounds::SOURCE;
 use super::super::error::Refusal;
 use super::super::field::Field;
 use super::super::json::RawObject;
 use super::super::text::{EventType, TraceId};
 use super::super::unknown::{Unknown, requests};
-use super::{Limits, SOURCE};
+use super::Limits;
 
 /// An event to publish.
 #[derive(Debug, Default, Deserialize, Object)]

@@ -6,12 +6,13 @@ use serde::Deserialize;
 use crate::domain::report::Outcome;
 use crate::engine::StatusChange;
 
+use super::super::bounds::REASON;
 use super::super::error::Refusal;
 use super::super::field::Field;
 use super::super::json::Raw;
 use super::super::unknown::{Unknown, requests};
+use super::Limits;
 use super::dispatch::read_error;
-use super::{Limits, REASON};
 
 /// A new status of a task.
 #[derive(Debug, Default, Deserialize, Object)]

@@ -1,6 +1,5 @@
 //! Submissions: the tasks that clients want done.
 
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use poem_openapi::Object;
@@ -14,27 +13,15 @@ use crate::domain::people::DEFAULT_SOURCE;
 use crate::domain::priority::Priority;
 use crate::domain::sla::{Sla, target_ms};
 use crate::domain::submission::{Idempotency, NewTask, Spec, Start};
-use crate::domain::time::Millis;
 use crate::engine::unknown_type;
 
+use super::super::bounds::{DELAY_MS, MAX_RETRIES, TARGET, THRESHOLD, TIMEOUT_MS};
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field};
 use super::super::json::RawObject;
 use super::super::text::{IdempotencyKey, Time, TraceId};
 use super::super::unknown::{Unknown, requests};
-use super::{Limits, TARGET};
-
-/// The range of the delay of a start, in milliseconds: up to a year.
-pub(super) const DELAY_MS: RangeInclusive<Millis> = 0..=365 * 24 * 3_600_000;
-
-/// The range of the time of one attempt, in milliseconds: 1 s to 7 days.
-pub(super) const TIMEOUT_MS: RangeInclusive<Millis> = 1_000..=7 * 24 * 3_600_000;
-
-/// The range of the number of failed attempts that are retried.
-pub(super) const MAX_RETRIES: RangeInclusive<u32> = 0..=100;
-
-/// The range of the part of the SLA time at which to warn, in percent.
-pub(super) const THRESHOLD: RangeInclusive<u8> = 1..=100;
+use super::Limits;
 
 /// A task to be done.
 #[derive(Debug, Default, Deserialize, Object)]

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `main`, [`app`] | arguments, settings, roles, the ordered stop | everything |
 //! | [`settings`] | joins and checks all layers' settings | each `Settings`, domain, runtime |
-//! | [`bench`], [`demo`] | the benchmark; a story of tasks, over the API | cli, engine, store, domain, runtime |
+//! | [`bench`], [`demo`] | the benchmark; a story over the API | cli and below |
 //! | [`cli`] | the commands; those of users call the HTTP API | engine, domain, runtime |
 //! | [`http`] | decode → one engine call → encode; alone has poem | engine, domain, runtime |
 //! | [`workers`] | the background duties, in bounded steps | engine, transport, domain, runtime |
@@ -82,6 +82,23 @@
 //! | its deadlines are announced, and SLA rules act | `deadlines.lua`, `clocks.lua` |
 //! | it is deleted after its retention | `prune.lua` |
 //! | each step's event is delivered | `store/log.rs`, `engine/feed.rs`, `workers/bridge.rs` |
+//!
+//! # Where to add
+//!
+//! | what | where |
+//! |---|---|
+//! | a task type | `tasks.types` and `routing.rules` in the settings; no code |
+//! | an event type of a client | nowhere: any name of the right form may be published |
+//! | an event type of ours | `KNOWN_TYPES` in `domain/event.rs`; of a verb also its rule |
+//! | a setting | `config/default.toml`, `Settings` of its layer, range in `settings/check.rs` |
+//! | a member of a request | the request in `http/request/`, its bound in `http/bounds.rs` |
+//! | a member of a task | `domain/submission.rs`, `http/{request,view}/`, `store/codec.rs` |
+//! | a verb | [`domain::lifecycle`], a script and its row in `store/script.rs`, `engine/` |
+//! | a duty of one call | a row in `workers/duties.rs` |
+//! | a check of the doctor | a function in one of `store/lua/doctor_*.lua` |
+//!
+//! After a change of requests or answers write the document anew:
+//! `cargo run -- openapi --yaml > openapi/openapi.yaml`.
 
 pub mod app;
 pub mod bench;

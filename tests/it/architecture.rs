@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod circles;
 mod words;
 
 /// What each module may import from ours. A module that is not here has no place yet.

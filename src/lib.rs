@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `main`, [`app`] | arguments, settings, roles, the ordered stop | everything |
 //! | [`settings`] | joins and checks all layers' settings | each `Settings`, domain, runtime |
-//! | [`bench`], [`demo`] | the benchmark; a story over the API | cli and below |
+//! | [`mod@bench`], [`demo`] | the benchmark; a story over the API | cli and below |
 //! | [`cli`] | the commands; those of users call the HTTP API | engine, domain, runtime |
 //! | [`http`] | decode → one engine call → encode; alone has poem | engine, domain, runtime |
 //! | [`workers`] | the background duties, in bounded steps | engine, transport, domain, runtime |

@@ -13,7 +13,7 @@ use super::principal::Principal;
 use super::task::Task;
 use super::text::hex;
 
-/// The value of [`Author::payload`] that matches every payload.
+/// The value of [`Author::payload`](super::approval::Author::payload) that matches every payload.
 const EVERY_PAYLOAD: &str = "*";
 
 /// Returns the hexadecimal SHA-256 of the canonical JSON of a payload. It depends on neither its

@@ -255,8 +255,8 @@ pub struct Edit {
 /// An approver who replaced the payload of a task, and the digest of the new payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Author {
-    /// The payload, by its [`super::decision::payload_digest`]; `*` for an author of more payloads than the store
-    /// keeps.
+    /// The payload, by its [`super::decision::payload_digest`]; `*` for an author of more payloads
+    /// than the store keeps.
     pub payload: String,
     /// The author, as the store keeps actors: see [`super::people`].
     pub by: String,

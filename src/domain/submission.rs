@@ -9,8 +9,8 @@ use super::priority::Priority;
 use super::sla::Sla;
 use super::time::Millis;
 
-/// What a client submits and what never changes, except that an approver may edit the payload and an
-/// SLA rule may raise the priority.
+/// What a client submits and what never changes, except that an approver may edit the payload and
+/// an SLA rule may raise the priority.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// The type of work, from which the routing rules choose the agent.

@@ -30,8 +30,8 @@ fn yes() -> bool {
     true
 }
 
-/// Returns the rule that requires an approval of a task with this `spec`. `None` if it needs none. A rule that
-/// cannot be evaluated requires an approval, even one with `required = false`.
+/// Returns the rule that requires an approval of a task with this `spec`. `None` if it needs none.
+/// A rule that cannot be evaluated requires an approval, even one with `required = false`.
 pub fn required_approval<'r>(rules: &'r [ApprovalRule], spec: &Spec) -> Option<&'r ApprovalRule> {
     required_at(rules, spec.priority, spec)
 }

@@ -18,8 +18,8 @@ pub struct RoutingRule {
     pub when: Condition,
 }
 
-/// Returns the first rule that applies to a task with this `spec`, and its number from 0. `None` if no
-/// rule applies, so no agent can get the task.
+/// Returns the first rule that applies to a task with this `spec`, and its number from 0. `None` if
+/// no rule applies, so no agent can get the task.
 pub(super) fn route<'r>(rules: &'r [RoutingRule], spec: &Spec) -> Option<(usize, &'r RoutingRule)> {
     rules.iter().enumerate().find(|(_, rule)| rule.when.test(spec) == Verdict::Yes)
 }

@@ -55,8 +55,8 @@ pub struct SlaRule {
     pub to: Option<Name>,
 }
 
-/// Returns what the rules do when thresholds of a task with this `spec` pass, as a record keeps it: each
-/// `<bit><action>[:<argument>]`, joined by commas. Empty if they do nothing. The record keeps it so
+/// Returns what the rules do when thresholds of a task with this `spec` pass, as a record keeps it:
+/// each `<bit><action>[:<argument>]`, joined by commas. Empty if they do nothing. The record keeps it so
 /// that later changes of the rules do not affect the task.
 ///
 /// * `approvals`: the rules whose approvals a raised priority must not require.

@@ -305,8 +305,8 @@ impl Connection {
     }
 
     /// Sends `last` and closes the sending side, then reads on for at most `patience`, so that the
-    /// client can read what was sent before its connection is reset. Reads slowly, so that discarded
-    /// bytes do not take the CPU of other clients.
+    /// client can read what was sent before its connection is reset. Reads slowly, so that
+    /// discarded bytes do not take the CPU of other clients.
     pub async fn say_goodbye(&self, last: &[u8], patience: Duration) {
         // A fresh connection takes a small answer at once; a client that did not read gets none.
         if !last.is_empty() && self.stream.try_write(last).ok() != Some(last.len()) {

@@ -1,5 +1,5 @@
-//! The connections of a gateway: how many there are, which one makes room for the next, and which are
-//! overdue.
+//! The connections of a gateway: how many there are, which one makes room for the next, and which
+//! are overdue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};

@@ -5,8 +5,9 @@
 //! end. In this module
 //!
 //! * [`Connection`] knows what one connection is doing, and since when;
-//! * [`Connections`] bounds the number of connections and checks all of them a few times a second: an
-//!   overdue connection is cut, and one that only holds a slot makes room for the next one;
+//! * [`Connections`] bounds their number and checks all of them a few times a second: an overdue
+//!   connection is cut, and one that only holds a slot makes room for the next one;
+//! * [`holders`] knows which caller holds which connections: the one with the most makes room;
 //! * [`serve()`] answers the requests of one connection.
 //!
 //! HTTP/2 is not supported: nothing in the product needs it, and the bounds count one request at a

@@ -11,44 +11,51 @@ pub fn text(findings: &[Finding]) -> String {
     let count = findings.len();
     let repaired = findings.iter().filter(|finding| is_repaired(finding)).count();
     let noun = if count == 1 { "finding" } else { "findings" };
-    if findings.iter().all(|finding| finding.repair.is_none()) {
+    if findings.iter().all(|finding| finding.repair == Repair::NotTried) {
         return format!("{lines}{count} {noun}.\n");
     }
     format!("{lines}{count} {noun}, {repaired} repaired.\n")
 }
 
 fn line(finding: &Finding) -> String {
-    let Finding { subject, what, repair } = finding;
+    let Finding { subject, problem, repair } = finding;
+    let kind = problem.kind();
+    let explanation = finding.explanation();
     match repair {
-        None => format!("{subject}: {what}\n"),
-        Some(Repair::Done(how)) => format!("{subject}: {what} – repaired: {how}\n"),
-        Some(Repair::Impossible(why)) => format!("{subject}: {what} – not repaired: {why}\n"),
+        Repair::NotTried => format!("{subject}: {problem} [{kind}]\n"),
+        Repair::Done => format!("{subject}: {problem} [{kind}] – repaired: {explanation}\n"),
+        Repair::Impossible => {
+            format!("{subject}: {problem} [{kind}] – not repaired: {explanation}\n")
+        }
     }
 }
 
 /// Returns whether the doctor repaired what it found, so that nothing is left to do.
 pub fn is_repaired(finding: &Finding) -> bool {
-    matches!(finding.repair, Some(Repair::Done(_)))
+    finding.repair == Repair::Done
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Problem;
 
     #[test]
     fn findings_are_listed_and_counted_with_what_was_done() {
         let finding = |repair| Finding {
             subject: "task 1".to_owned(),
-            what: "is in two states".to_owned(),
+            problem: Problem::SpecMissing {},
             repair,
         };
-        let repaired = finding(Some(Repair::Done("taken out of one".to_owned())));
-        let left = finding(Some(Repair::Impossible("its record is gone".to_owned())));
+        let repaired = finding(Repair::Done);
+        let left = finding(Repair::Impossible);
 
         assert_eq!(text(&[]), "The store is consistent.\n");
-        assert_eq!(text(&[finding(None)]), "task 1: is in two states\n1 finding.\n");
-        let both = "task 1: is in two states – repaired: taken out of one\n\
-            task 1: is in two states – not repaired: its record is gone\n2 findings, 1 repaired.\n";
+        let found = [finding(Repair::NotTried)];
+        assert_eq!(text(&found), "task 1: has no spec [spec_missing]\n1 finding.\n");
+        let both = "task 1: has no spec [spec_missing] – repaired: failed\n\
+            task 1: has no spec [spec_missing] – not repaired: it is over, and is forgotten with its \
+            retention\n2 findings, 1 repaired.\n";
         assert_eq!(text(&[repaired, left]), both);
     }
 }

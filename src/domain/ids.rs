@@ -1,5 +1,6 @@
 //! Identifiers: UUIDv7, whose last byte names the partition of the task, approval or event.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -19,6 +20,18 @@ impl fmt::Display for Partition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }
+}
+
+/// Groups items by their partitions, each group in the order of the items.
+pub fn by_partition<T>(
+    items: impl IntoIterator<Item = T>,
+    partition_of: impl Fn(&T) -> Partition,
+) -> BTreeMap<Partition, Vec<T>> {
+    let mut groups = BTreeMap::<Partition, Vec<T>>::new();
+    for item in items {
+        groups.entry(partition_of(&item)).or_default().push(item);
+    }
+    groups
 }
 
 macro_rules! id {

@@ -44,18 +44,24 @@ impl Outcome {
     /// that differ in any byte.
     pub fn digest(&self) -> String {
         match self {
-            Self::Completed { result } => digest(&["completed", text(result.as_deref())]),
-            Self::Failed { error, is_retryable, retry_after_ms, result } => {
+            Self::Completed { .. } => digest(&["completed", self.result()]),
+            Self::Failed { error, is_retryable, retry_after_ms, .. } => {
                 let next = format!("{is_retryable} {retry_after_ms:?}");
-                digest(&["failed", &next, error, text(result.as_deref())])
+                digest(&["failed", &next, error, self.result()])
             }
             Self::Released => digest(&["released"]),
         }
     }
-}
 
-fn text(result: Option<&RawValue>) -> &str {
-    result.map_or("", RawValue::get)
+    /// Returns the result as JSON. Empty if there is none.
+    pub fn result(&self) -> &str {
+        match self {
+            Self::Completed { result } | Self::Failed { result, .. } => {
+                result.as_deref().map_or("", RawValue::get)
+            }
+            Self::Released => "",
+        }
+    }
 }
 
 /// An agent's report on one attempt.

@@ -12,7 +12,7 @@ use super::{Error, Settings};
 
 /// The largest number of tasks in one script: about 2 ms of Redis, so that no call waits long
 /// behind it.
-pub(super) const BATCH: usize = 100;
+const BATCH: usize = 100;
 
 /// Joins concurrent submissions into one call to the store: those that arrive during one call go
 /// with the next.
@@ -71,7 +71,7 @@ impl Committer {
     }
 
     /// Stores the records of one partition: a single one together with other submissions of the
-    /// moment, several in one call.
+    /// moment, several in calls of their own.
     pub(super) async fn commit(
         &self,
         store: &Store,
@@ -79,7 +79,13 @@ impl Committer {
         mut records: Vec<NewRecord>,
     ) -> Result<Vec<SubmitAnswer>, Error> {
         if records.len() != 1 {
-            return Ok(store.submit(partition, records, self.remember_ms).await?);
+            let mut answers = Vec::with_capacity(records.len());
+            while !records.is_empty() {
+                let rest = records.split_off(BATCH.min(records.len()));
+                answers.extend(store.submit(partition, records, self.remember_ms).await?);
+                records = rest;
+            }
+            return Ok(answers);
         }
         let (answer, answered) = oneshot::channel();
         let record = records.pop().ok_or_else(queue_ended)?;

@@ -17,8 +17,8 @@ use crate::store::{self, Room, Sessions, Store, Taken};
 use super::returns::{LostClaim, Returns, Undelivered, lasts};
 use super::{Engine, Error};
 
-/// How many bytes several tasks may have in one answer: to read more would hold Redis, and other clients, for tens of
-/// milliseconds. One task alone may be larger.
+/// How many bytes several tasks may have in one answer: to read more would hold Redis, and other
+/// clients, for tens of milliseconds. One task alone may be larger.
 const SEVERAL_BYTES: usize = 1 << 20;
 
 /// A claim of an agent: a call for tasks of its subject.
@@ -55,32 +55,17 @@ impl Engine {
         let most_agents = self.admit(&claim.agent).await?;
         let deadline = Instant::now() + claim.wait;
         let wake = self.store.notifier().wake(&format!("agent:{}", claim.agent));
-        loop {
-            // Listen before looking: a task that comes meanwhile must not be missed.
-            let woken = wake.notified();
-            tokio::pin!(woken);
-            woken.as_mut().enable();
-            let found = self.claim_now(&actor, &claim, most_agents).await?;
-            if !found.tasks.is_empty() {
-                if found.is_full || found.tasks.len() == claim.max as usize {
-                    // More tasks may wait, so the next waiting call looks too.
-                    wake.notify_one();
-                }
-                return Ok(found.tasks);
-            }
-            if Instant::now() >= deadline || self.stop.is_cancelled() {
-                let room = self.room_of(&claim);
-                return match found.too_large {
-                    Some((task, bytes)) => Err(Error::TaskTooLarge { task, bytes, room }),
-                    None => Ok(Vec::new()),
-                };
-            }
-            tokio::select! {
-                () = woken => {}
-                () = tokio::time::sleep_until(deadline.min(self.slow_poll())) => {}
-                () = self.stop.cancelled() => {}
-            }
+        let has_tasks = |found: &Found| !found.tasks.is_empty();
+        let look = || self.claim_now(&actor, &claim, most_agents);
+        let found = self.look_until(&wake, deadline, has_tasks, look).await?;
+        if let (true, Some((task, bytes))) = (found.tasks.is_empty(), found.too_large) {
+            return Err(Error::TaskTooLarge { task, bytes, room: self.room_of(&claim) });
         }
+        if found.is_full || found.tasks.len() == claim.max as usize {
+            // More tasks may wait, so the next waiting call looks too.
+            wake.notify_one();
+        }
+        Ok(found.tasks)
     }
 
     /// Returns what to call if the response does not reach `caller`: it gives `claimed` back. It

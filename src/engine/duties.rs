@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::domain::ids::TaskId;
-use crate::store::Sweep;
+use crate::domain::ids::{Partition, TaskId};
+use crate::store::{self, Sweep};
 
 use super::{Engine, Error};
 
@@ -28,35 +28,22 @@ pub struct SweepResult {
 impl Engine {
     /// Moves pending tasks into the subjects of their agents, the most urgent first.
     pub async fn route(&self) -> Result<SweepResult, Error> {
-        let mut result = SweepResult::nothing();
-        for partition in self.store.partitions() {
-            let moved = self.store.route(partition, BATCH).await?;
-            result.add(Sweep { moved, next_in: None });
-        }
-        Ok(result)
+        self.sweep(|partition| self.store.route(partition, BATCH)).await
     }
 
     /// Moves scheduled tasks whose time has come into the priority queue.
     pub async fn promote(&self) -> Result<SweepResult, Error> {
-        let mut result = SweepResult::nothing();
-        for partition in self.store.partitions() {
-            result.add(self.store.promote(partition, BATCH).await?);
-        }
-        Ok(result)
+        self.sweep(|partition| self.store.promote(partition, BATCH)).await
     }
 
     /// Returns tasks with a lost lease to their subjects, or fails those that lost too many.
     pub async fn reap(&self) -> Result<SweepResult, Error> {
-        let mut result = SweepResult::nothing();
-        for partition in self.store.partitions() {
-            let agents = &self.settings.agents;
-            let reaped = self
-                .store
-                .reap(partition, BATCH, agents.max_lost, &self.waits(), agents.session_ms)
-                .await?;
-            result.add(reaped);
-        }
-        Ok(result)
+        let agents = &self.settings.agents;
+        let waits = self.waits();
+        self.sweep(|partition| {
+            self.store.reap(partition, BATCH, agents.max_lost, &waits, agents.session_ms)
+        })
+        .await
     }
 
     /// Cancels the children of cancelled tasks that were submitted to end with their parent.
@@ -90,36 +77,32 @@ impl Engine {
 
     /// Escalates or expires approvals that were not decided in time, and reminds approvers.
     pub async fn expire(&self) -> Result<SweepResult, Error> {
-        let mut result = SweepResult::nothing();
-        for partition in self.store.partitions() {
-            result.add(self.store.expire(partition, BATCH).await?);
-        }
-        Ok(result)
+        self.sweep(|partition| self.store.expire(partition, BATCH)).await
     }
 
     /// Announces deadlines that are near or have passed, and applies the SLA rules.
     pub async fn deadlines(&self) -> Result<SweepResult, Error> {
-        let mut result = SweepResult::nothing();
-        for partition in self.store.partitions() {
-            result.add(
-                self.store
-                    .deadlines(partition, BATCH, self.settings.queue.head_start_ms.all())
-                    .await?,
-            );
-        }
-        Ok(result)
+        let head_starts = self.settings.queue.head_start_ms.all();
+        self.sweep(|partition| self.store.deadlines(partition, BATCH, head_starts)).await
     }
 
     /// Deletes ended tasks, events and audit entries whose retention is over.
     pub async fn prune(&self) -> Result<SweepResult, Error> {
+        let kept = &self.settings.retention;
+        self.sweep(|partition| {
+            self.store.prune(partition, BATCH, kept.finished_ms, kept.events_ms, kept.audit_ms)
+        })
+        .await
+    }
+
+    /// Does one step in each partition.
+    async fn sweep<F: Future<Output = Result<Sweep, store::Error>>>(
+        &self,
+        step: impl Fn(Partition) -> F,
+    ) -> Result<SweepResult, Error> {
         let mut result = SweepResult::nothing();
         for partition in self.store.partitions() {
-            let kept = &self.settings.retention;
-            let moved = self
-                .store
-                .prune(partition, BATCH, kept.finished_ms, kept.events_ms, kept.audit_ms)
-                .await?;
-            result.add(Sweep { moved, next_in: None });
+            result.add(step(partition).await?);
         }
         Ok(result)
     }

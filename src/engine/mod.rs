@@ -24,13 +24,14 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::store::Store;
 
-pub use crate::store::{Finding, Parts, Repair};
+pub use crate::store::{Finding, Parts, Problem, Repair};
 pub use approvals::Question;
 pub use bridge::Unpublished;
 pub use deciders::{QUORUM, Target, Unreachable};
@@ -78,11 +79,33 @@ impl Engine {
         &self.store
     }
 
-    /// Returns when to look again without a notification. It is random, so that waiting calls do
-    /// not all look at once.
-    fn slow_poll(&self) -> Instant {
-        let ms = self.settings.queue.slow_poll_ms;
-        Instant::now() + Duration::from_millis(fastrand::u64(ms * 3 / 4..=ms * 5 / 4))
+    /// Calls `look` now, after each wake-up, and at times without one, until it finds something,
+    /// `deadline` has passed or the process stops. Returns what it saw last.
+    async fn look_until<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        wake: &Notify,
+        deadline: Instant,
+        is_found: impl Fn(&T) -> bool,
+        look: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        loop {
+            // Listen before looking: what comes meanwhile must not be missed.
+            let woken = wake.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            let seen = look().await?;
+            if is_found(&seen) || Instant::now() >= deadline || self.stop.is_cancelled() {
+                return Ok(seen);
+            }
+            // The time is random, so that waiting calls do not all look at once.
+            let ms = self.settings.queue.slow_poll_ms;
+            let slow_poll = Duration::from_millis(fastrand::u64(ms * 3 / 4..=ms * 5 / 4));
+            tokio::select! {
+                () = woken => {}
+                () = sleep_until(deadline.min(Instant::now() + slow_poll)) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
     }
 
     /// Returns the token that ends every wait when the process stops.

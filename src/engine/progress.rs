@@ -1,13 +1,13 @@
 //! Reports of agents: outcomes, progress and extensions of leases.
 
-use crate::domain::ids::{Partition, TaskId};
+use crate::domain::ids::{Partition, TaskId, by_partition};
 use crate::domain::lease::{Attempt, Lease, Proof};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::principal::Principal;
 use crate::domain::report::Report;
 use crate::domain::task::Progress;
 use crate::domain::time::Millis;
-use crate::store::Row;
+use crate::store::{Answer, Row};
 
 use super::tasks::refuse;
 use super::{Engine, Error};
@@ -31,42 +31,33 @@ impl Engine {
         caller: &Principal,
         reports: Vec<Report>,
     ) -> Result<Vec<Result<State, Error>>, Error> {
-        let actor = caller.to_string();
-        let mut answers: Vec<Option<Result<State, Error>>> = reports.iter().map(|_| None).collect();
-        let mut partitions: Vec<(Partition, Vec<usize>)> = Vec::new();
-        for (nth, report) in reports.iter().enumerate() {
-            let partition = report.id.partition();
-            if !self.store.has(partition) {
-                answers[nth] = Some(Err(Error::UnknownTask(report.id)));
-                continue;
-            }
-            match partitions.iter_mut().find(|(known, _)| *known == partition) {
-                Some((_, places)) => places.push(nth),
-                None => partitions.push((partition, vec![nth])),
-            }
-        }
-        for (partition, places) in partitions {
-            for verb in [Verb::Complete, Verb::Fail, Verb::Release] {
-                let mine: Vec<_> = places
-                    .iter()
-                    .copied()
-                    .filter(|nth| reports[*nth].outcome.verb() == verb)
-                    .collect();
-                for piece in mine.chunks(BATCH) {
-                    let rows: Vec<_> = piece.iter().map(|nth| row(&reports[*nth])).collect();
-                    let waits = if verb == Verb::Fail { self.waits() } else { String::new() };
-                    let results = self
-                        .store
-                        .report(partition, &actor, verb, &rows, (&waits, caller.role()))
-                        .await?;
-                    for (nth, answer) in piece.iter().zip(results) {
-                        let report = &reports[*nth];
-                        answers[*nth] = Some(refuse(report.id, verb, report.attempt, answer));
-                    }
+        let mut answers: Vec<_> =
+            reports.iter().map(|report| Err(Error::UnknownTask(report.id))).collect();
+        let known = reports.iter().enumerate().filter(|(_, report)| self.known(report.id).is_ok());
+        for (partition, reports) in by_partition(known, |(_, report)| report.id.partition()) {
+            for piece in reports.chunks(BATCH) {
+                let rows: Vec<_> = piece.iter().map(|(_, report)| row(report)).collect();
+                let results = self.end_attempts(caller, partition, &rows).await?;
+                for ((nth, report), answer) in piece.iter().zip(results) {
+                    answers[*nth] =
+                        refuse(report.id, report.outcome.verb(), report.attempt, answer);
                 }
             }
         }
-        Ok(answers.into_iter().flatten().collect())
+        Ok(answers)
+    }
+
+    /// Ends attempts of one partition.
+    pub(super) async fn end_attempts(
+        &self,
+        caller: &Principal,
+        partition: Partition,
+        rows: &[Row<'_>],
+    ) -> Result<Vec<Answer>, Error> {
+        let has_failed = rows.iter().any(|row| row.outcome.verb() == Verb::Fail);
+        let waits = if has_failed { self.waits() } else { String::new() };
+        let actor = caller.to_string();
+        Ok(self.store.report(partition, &actor, rows, (&waits, caller.role())).await?)
     }
 
     /// Extends a lease and records the progress. Returns the new end of the lease.

@@ -14,9 +14,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::ids::{Partition, TaskId};
+use crate::domain::ids::{Partition, TaskId, by_partition};
 use crate::domain::lease::{Attempt, Lease, Proof};
-use crate::domain::lifecycle::Verb;
 use crate::domain::name::Name;
 use crate::domain::principal::Role;
 use crate::domain::report::Outcome;
@@ -83,11 +82,7 @@ impl Returns {
             return;
         }
         tracing::info!(caller = actor, tasks = leases.len(), "claim not delivered, tasks returned");
-        let mut partitions = BTreeMap::<Partition, Vec<&Leased>>::new();
-        for leased in &leases {
-            partitions.entry(leased.id.partition()).or_default().push(leased);
-        }
-        for (partition, leases) in partitions {
+        for (partition, leases) in by_partition(&leases, |leased| leased.id.partition()) {
             if let Err(error) = release(store, partition, &actor, &leases).await {
                 tracing::warn!(%error, "undelivered tasks not returned yet, retrying");
                 self.look_for_each(partition, &actor, &leases);
@@ -154,7 +149,7 @@ async fn release(
         outcome: &Outcome::Released,
     });
     let rows: Vec<_> = rows.collect();
-    store.report(partition, actor, Verb::Release, &rows, ("", Role::Agent)).await.map(drop)
+    store.report(partition, actor, &rows, ("", Role::Agent)).await.map(drop)
 }
 
 /// The search for the tasks of lost claims.

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::domain::content::Content;
-use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::ids::{ApprovalId, TaskId, by_partition};
 use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::parent::OnParentCancel;
@@ -15,7 +15,6 @@ use crate::domain::task::Task;
 use crate::domain::text::hex;
 use crate::store::{Gate, NewRecord, ParentState, SubmitAnswer};
 
-use super::committer::BATCH;
 use super::{Engine, Error, Fault, unknown_type};
 
 /// The result of an accepted submission.
@@ -53,25 +52,18 @@ impl Engine {
     ) -> Result<Vec<Result<Submitted, Error>>, Error> {
         let mut answers: Vec<Option<Result<Submitted, Error>>> =
             tasks.iter().map(|_| None).collect();
-        let mut batches: Vec<(Partition, Vec<(usize, NewRecord)>)> = Vec::new();
+        let mut prepared = Vec::new();
         let random = fastrand::u64(..);
         for (nth, task) in tasks.into_iter().enumerate() {
             match self.prepare(caller, task, random) {
                 Err(refusal) => answers[nth] = Some(Err(refusal)),
                 Ok(mut record) => {
                     record.parent_elsewhere = self.parent_elsewhere(&record).await?;
-                    let partition = record.id.partition();
-                    let open = batches
-                        .iter_mut()
-                        .find(|(known, batch)| *known == partition && batch.len() < BATCH);
-                    match open {
-                        Some((_, batch)) => batch.push((nth, record)),
-                        None => batches.push((partition, vec![(nth, record)])),
-                    }
+                    prepared.push((nth, record));
                 }
             }
         }
-        for (partition, batch) in batches {
+        for (partition, batch) in by_partition(prepared, |(_, record)| record.id.partition()) {
             let (places, records): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let keys: Vec<_> = records
                 .iter()

@@ -72,9 +72,7 @@ pub enum StatusChange {
 impl Engine {
     /// Returns the task as it is now.
     pub async fn task(&self, id: TaskId) -> Result<Task, Error> {
-        if !self.store.has(id.partition()) {
-            return Err(Error::UnknownTask(id));
-        }
+        self.known(id)?;
         self.store.read(id).await?.ok_or(Error::UnknownTask(id))
     }
 
@@ -83,21 +81,8 @@ impl Engine {
     pub async fn task_when_finished(&self, id: TaskId, wait: Duration) -> Result<Task, Error> {
         let deadline = Instant::now() + wait;
         let wake = self.store.notifier().task(id);
-        loop {
-            // Listen before looking: an end that comes meanwhile must not be missed.
-            let woken = wake.wake().notified();
-            tokio::pin!(woken);
-            woken.as_mut().enable();
-            let task = self.task(id).await?;
-            if task.state.is_terminal() || Instant::now() >= deadline || self.stop.is_cancelled() {
-                return Ok(task);
-            }
-            tokio::select! {
-                () = woken => {}
-                () = tokio::time::sleep_until(deadline.min(self.slow_poll())) => {}
-                () = self.stop.cancelled() => {}
-            }
-        }
+        let is_final = |task: &Task| task.state.is_terminal();
+        self.look_until(wake.wake(), deadline, is_final, || self.task(id)).await
     }
 
     /// Returns a page of tasks, newest first; with a state, the newest in that state first.
@@ -198,20 +183,16 @@ impl Engine {
         change: StatusChange,
     ) -> Result<Task, Error> {
         self.known(id)?;
-        let actor = caller.to_string();
         match change {
             StatusChange::InProgress => {
-                let answer =
-                    self.store.take(id, &actor, self.settings.agents.patch_lease_ms).await?;
+                let lease_ms = self.settings.agents.patch_lease_ms;
+                let answer = self.store.take(id, &caller.to_string(), lease_ms).await?;
                 self.accepted(id, Verb::Take, answer).await
             }
             StatusChange::Ended(outcome) => {
                 let verb = outcome.verb();
                 let row = Row { id, proof: Proof::Caller, outcome: &outcome };
-                let answers = self
-                    .store
-                    .report(id.partition(), &actor, verb, &[row], (&self.waits(), caller.role()))
-                    .await?;
+                let answers = self.end_attempts(caller, id.partition(), &[row]).await?;
                 self.accepted(id, verb, single(answers)?).await
             }
             StatusChange::Cancelled { reason } => self.cancel(caller, id, reason).await,

@@ -198,7 +198,14 @@ fn write_store(text: &mut Exposition, figures: &Figures) {
         "Findings of the doctor in its last check of the store.",
         doctor.findings as f64,
     );
-    text.counter("doctor_findings_total", "Findings that the doctor logged.", doctor.found as f64);
+    let found = doctor.found.iter().map(|(kind, count)| (*kind, *count as f64));
+    text.labelled(
+        "counter",
+        "doctor_findings_total",
+        "Findings that the doctor logged.",
+        "kind",
+        found,
+    );
     text.counter(
         "doctor_checks_total",
         "Checks of the whole store by the doctor.",

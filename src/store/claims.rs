@@ -6,7 +6,7 @@ use redis::Value;
 
 use crate::domain::ids::{Partition, TaskId};
 use crate::domain::lease::{Attempt, Lease, Proof};
-use crate::domain::lifecycle::{State, Verb};
+use crate::domain::lifecycle::State;
 use crate::domain::name::{Name, Worker};
 use crate::domain::principal::Role;
 use crate::domain::report::Outcome;
@@ -245,8 +245,7 @@ impl Store {
         }
     }
 
-    /// Ends attempts of one partition whose outcomes have the same verb. Returns one answer each,
-    /// in order.
+    /// Ends attempts of one partition. Returns one answer each, in order.
     ///
     /// * `waits_ms`: the back-off after each number of failures, from 1. Only failures need it.
     /// * `role`: the role of the caller. No agent reopens a task that a human failed.
@@ -254,36 +253,21 @@ impl Store {
         &self,
         partition: Partition,
         actor: &str,
-        verb: Verb,
         rows: &[Row<'_>],
         (waits_ms, role): (&str, Role),
     ) -> Result<Vec<Answer>, Error> {
         let mut args = args();
-        let script = match verb {
-            Verb::Fail => {
-                args.arg(waits_ms).arg(role.rank());
-                &script::FAIL
-            }
-            Verb::Release => &script::RELEASE,
-            _ => &script::COMPLETE,
-        };
+        args.arg(waits_ms).arg(role.rank());
         for row in rows {
-            args.arg(row.id.to_string());
+            args.arg(row.outcome.verb().as_str()).arg(row.id.to_string());
             prove(&mut args, row.proof, actor);
-            args.arg(row.outcome.digest());
-            match row.outcome {
-                Outcome::Completed { result } => {
-                    args.arg(result.as_ref().map_or("", |result| result.get()));
-                }
-                Outcome::Failed { error, is_retryable, retry_after_ms, result } => {
-                    args.arg(quoted(error)).arg(u8::from(*is_retryable));
-                    args.arg(retry_after_ms.map(|ms| ms.to_string()).unwrap_or_default());
-                    args.arg(result.as_ref().map_or("", |result| result.get()));
-                }
-                Outcome::Released => {}
+            args.arg(row.outcome.digest()).arg(row.outcome.result());
+            if let Outcome::Failed { error, is_retryable, retry_after_ms, .. } = row.outcome {
+                args.arg(quoted(error)).arg(u8::from(*is_retryable));
+                args.arg(retry_after_ms.map(|ms| ms.to_string()).unwrap_or_default());
             }
         }
-        let answers: Vec<String> = self.commit(script, partition, actor, args).await?;
+        let answers: Vec<String> = self.commit(&script::OUTCOME, partition, actor, args).await?;
         answers.iter().map(|answer| Answer::read(answer, State::Completed)).collect()
     }
 }

@@ -53,7 +53,7 @@ pub use approvals::{Decided, NewContent};
 pub use bench::RedisUsage;
 pub use claims::{Answer, Room, Row, Sessions, Taken};
 pub use connect::fault_of_url;
-pub use doctor::{Check, Finding, Repair};
+pub use doctor::{Check, Finding, Problem, Repair};
 pub use doctor::{DoctorStats, Turn};
 pub use error::Error;
 use keys::Keys;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::ids::Partition;
 
-use super::{Error, Finding, ORCHESTRATOR, Repair, Store, answers, args, script};
+use super::{Error, Finding, ORCHESTRATOR, Problem, Repair, Store, answers, args, script};
 
 /// The oldest version whose scripts have flags and can check permissions.
 const OLDEST: (u32, u32) = (7, 0);
@@ -171,10 +171,10 @@ impl Store {
 
     /// Returns the warning about the server, if there is one, as a finding of the doctor.
     pub(super) async fn server_findings(&self, is_repair: bool) -> Result<Vec<Finding>, Error> {
-        let Some(what) = self.server().await?.warning() else { return Ok(Vec::new()) };
-        let repair =
-            is_repair.then(|| Repair::Impossible(format!("set maxmemory-policy to {POLICY}")));
-        Ok(vec![Finding { subject: "redis".to_owned(), what, repair }])
+        let Some(warning) = self.server().await?.warning() else { return Ok(Vec::new()) };
+        let problem = Problem::RedisEvicts { warning };
+        let repair = Repair::impossible_if(is_repair);
+        Ok(vec![Finding { subject: "redis".to_owned(), problem, repair }])
     }
 
     /// Makes a missing permission fatal at the start, with an error that says how to grant it.

@@ -25,11 +25,12 @@ impl Sweep {
 }
 
 impl Store {
-    /// Routes up to `limit` pending tasks to their agents' subjects. Returns how many it routed.
-    pub async fn route(&self, partition: Partition, limit: u32) -> Result<usize, Error> {
+    /// Routes up to `limit` pending tasks to their agents' subjects.
+    pub async fn route(&self, partition: Partition, limit: u32) -> Result<Sweep, Error> {
         let mut args = args();
         args.arg(limit);
-        self.run(&script::ROUTE, partition, ORCHESTRATOR, args).await
+        let moved = self.run(&script::ROUTE, partition, ORCHESTRATOR, args).await?;
+        Ok(Sweep { moved, next_in: None })
     }
 
     /// Makes up to `limit` scheduled tasks that are due pending.
@@ -137,9 +138,10 @@ impl Store {
         kept_ms: Millis,
         events_kept_ms: Millis,
         audit_kept_ms: Millis,
-    ) -> Result<usize, Error> {
+    ) -> Result<Sweep, Error> {
         let mut args = args();
         args.arg(limit).arg(kept_ms).arg(events_kept_ms).arg(audit_kept_ms);
-        self.run(&script::PRUNE, partition, ORCHESTRATOR, args).await
+        let moved = self.run(&script::PRUNE, partition, ORCHESTRATOR, args).await?;
+        Ok(Sweep { moved, next_in: None })
     }
 }

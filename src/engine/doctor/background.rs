@@ -1,7 +1,7 @@
 //! The background doctor: checks the store all the time, slowly, in one process of the fleet at a
 //! time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::time::Millis;
@@ -28,8 +28,8 @@ pub struct BackgroundCheck {
     found: BTreeSet<Finding>,
     /// The findings of the previous check.
     known: BTreeSet<Finding>,
-    /// How many findings were logged but not yet counted in the store.
-    untold: usize,
+    /// How many findings of each kind were logged but not yet counted in the store.
+    untold: BTreeMap<&'static str, usize>,
 }
 
 impl Engine {
@@ -52,8 +52,8 @@ impl Engine {
         };
         let every_ms = self.settings.doctor.every_ms;
         let turn =
-            self.store.take_turn(holder, LEASE_MS, every_ms, background.untold, ended).await?;
-        background.untold = 0;
+            self.store.take_turn(holder, LEASE_MS, every_ms, &background.untold, ended).await?;
+        background.untold.clear();
         if ended.is_some() {
             background.end();
         }
@@ -84,13 +84,15 @@ impl BackgroundCheck {
                 continue;
             }
             if !self.known.contains(&finding) {
-                let Finding { subject, what, .. } = &finding;
+                let Finding { subject, problem, .. } = &finding;
+                let kind = problem.kind();
                 tracing::error!(
                     subject,
-                    what,
+                    kind,
+                    %problem,
                     "store integrity violated; repair it with `orchestrator doctor --repair`"
                 );
-                self.untold += 1;
+                *self.untold.entry(kind).or_default() += 1;
             }
             self.found.insert(finding);
         }
@@ -98,8 +100,8 @@ impl BackgroundCheck {
 
     fn end(&mut self) {
         let found = std::mem::take(&mut self.found);
-        for Finding { subject, what, .. } in self.known.difference(&found) {
-            tracing::info!(subject, what, "store finding resolved");
+        for Finding { subject, problem, .. } in self.known.difference(&found) {
+            tracing::info!(subject, kind = problem.kind(), %problem, "store finding resolved");
         }
         self.known = found;
         self.check = None;

@@ -23,15 +23,17 @@ impl Engine {
     /// task run without an approval that it needs.
     pub async fn repair(&self) -> Result<Vec<Finding>, Error> {
         let findings = self.check_all(Some(&self.lost_gate(Partition(0)))).await?;
-        for Finding { subject, what, repair } in &findings {
+        for finding in &findings {
+            let Finding { subject, problem, repair } = finding;
+            let kind = problem.kind();
+            let explanation = finding.explanation();
             match repair {
-                Some(Repair::Done(how)) => {
-                    tracing::warn!(subject, what, how, "the store was repaired")
+                Repair::Done => {
+                    tracing::warn!(subject, kind, %problem, how = explanation, "store repaired")
                 }
-                Some(Repair::Impossible(why)) => {
-                    tracing::error!(subject, what, why, "store cannot be repaired here")
+                Repair::Impossible | Repair::NotTried => {
+                    tracing::error!(subject, kind, %problem, why = explanation, "store not repaired")
                 }
-                None => tracing::error!(subject, what, "store not repaired"),
             }
         }
         Ok(findings)

@@ -15,9 +15,11 @@ use super::keyspace::{self, Content};
 use super::script::Script;
 use super::{Error, Parts, Store, args, script};
 
+mod finding;
 mod recount;
 mod turn;
 
+pub use finding::{Finding, Problem, Repair};
 pub use turn::{DoctorStats, Turn};
 
 /// How many ids one call checks: a few milliseconds of Redis.
@@ -28,26 +30,6 @@ const DIGESTED_AT_ONCE: usize = 1 << 20;
 
 /// How many keys one call of the walk asks for.
 const KEYS: usize = 500;
-
-/// An inconsistency in the store.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
-    /// The id or the key that the finding is about.
-    pub subject: String,
-    /// What is wrong, as a text for operators.
-    pub what: String,
-    /// What the doctor did about it. `None` if it only searched.
-    pub repair: Option<Repair>,
-}
-
-/// What the doctor did about a finding.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Repair {
-    /// It repaired the finding in this way.
-    Done(String),
-    /// It cannot repair the finding, for this reason.
-    Impossible(String),
-}
 
 /// A check of the whole keyspace that has not ended.
 pub struct Check {
@@ -149,13 +131,9 @@ impl Store {
         }
         check.cursor = (next > 0).then_some(next);
         check.pieces.extend(sorted.pieces());
-        for mut finding in sorted.findings {
-            if is_repair {
-                let why = "an operator must find out what the key is for";
-                finding.repair = Some(Repair::Impossible(why.to_owned()));
-            }
-            findings.push(finding);
-        }
+        let repair = Repair::impossible_if(is_repair);
+        let strange = sorted.strange.into_iter();
+        findings.extend(strange.map(|(key, problem)| Finding::new(key, problem, repair)));
         Ok(findings)
     }
 
@@ -258,11 +236,8 @@ impl Store {
     ) -> Result<Vec<Finding>, Error> {
         let mut args = args();
         args.arg(u8::from(repair.is_some())).arg(before).arg(members);
-        match self.run_cold::<Vec<String>>(script, partition, args).await {
-            Ok(flat) => Ok(flat
-                .chunks_exact(3)
-                .map(|found| finding(&found[0], &found[1], &found[2]))
-                .collect()),
+        match self.run_cold::<Vec<Vec<String>>>(script, partition, args).await {
+            Ok(found) => found.iter().map(|found| finding(found)).collect(),
             Err(error) => uncheckable(error, partition, repair.is_some()).map(|found| vec![found]),
         }
     }
@@ -276,13 +251,9 @@ pub(super) fn uncheckable(
     is_repair: bool,
 ) -> Result<Finding, Error> {
     let Error::Corrupt { what } = error else { return Err(error) };
-    let why = "an operator must remove what prevents the check".to_owned();
-    let what = format!("cannot be checked in full: {what}");
-    Ok(Finding {
-        subject: format!("partition {partition}"),
-        what,
-        repair: is_repair.then_some(Repair::Impossible(why)),
-    })
+    let repair = Repair::impossible_if(is_repair);
+    let problem = Problem::Unchecked { error: what };
+    Ok(Finding::new(format!("partition {partition}"), problem, repair))
 }
 
 fn digests(tasks: &[Task]) -> HashMap<String, String> {
@@ -293,19 +264,24 @@ fn is_hash(keys: &Keys, key: &str) -> bool {
     keyspace::read(keys, key).is_some_and(|(_, redis_type, _)| redis_type == "hash")
 }
 
-fn finding(subject: &str, what: &str, repair: &str) -> Finding {
-    let repair = match repair.split_once(' ') {
-        Some(("REPAIRED", how)) => Some(Repair::Done(how.to_owned())),
-        Some((_, why)) => Some(Repair::Impossible(why.to_owned())),
-        None => None,
+/// Reads a finding of a script.
+fn finding(words: &[String]) -> Result<Finding, Error> {
+    let unknown = || Error::corrupt(format!("an answer {words:?} of the doctor"));
+    let [subject, kind, repair, arguments @ ..] = words else { return Err(unknown()) };
+    let problem = Problem::read(kind, arguments).ok_or_else(unknown)?;
+    let repair = match repair.as_str() {
+        "DONE" => Repair::Done,
+        "IMPOSSIBLE" => Repair::Impossible,
+        _ => Repair::NotTried,
     };
-    Finding { subject: subject.to_owned(), what: what.to_owned(), repair }
+    Ok(Finding::new(subject, problem, repair))
 }
 
 /// Keys, grouped by the check that they need.
 #[derive(Default)]
 struct Sorted {
-    findings: Vec<Finding>,
+    /// Keys that do not belong here, and why.
+    strange: Vec<(String, Problem)>,
     members: Vec<Piece>,
     approvals: Vec<(Partition, Vec<String>)>,
     agents: Vec<(Partition, BTreeSet<String>)>,
@@ -321,17 +297,14 @@ impl Sorted {
     ) {
         let known = keyspace::read(keys, &key).filter(|(partition, ..)| is_ours(*partition));
         let Some((partition, expected, content)) = known else {
-            return self.findings.push(finding(&key, "is no key of this layout", ""));
+            return self.strange.push((key, Problem::KeyUnknown {}));
         };
         match redis_type {
             // The key is gone already.
             "none" => return,
             found if found != expected => {
-                return self.findings.push(finding(
-                    &key,
-                    &format!("is a {found} where a {expected} belongs"),
-                    "",
-                ));
+                let (found, expected) = (found.to_owned(), expected.to_owned());
+                return self.strange.push((key, Problem::KeyType { found, expected }));
             }
             _ => {}
         }

@@ -12,7 +12,7 @@ use crate::domain::ids::{Partition, TaskId};
 use crate::domain::time::Millis;
 
 use super::super::{Error, Store, args, script};
-use super::{Finding, Repair, uncheckable};
+use super::{Finding, Problem, Repair, uncheckable};
 
 /// How many records one call asks.
 const PIECE: usize = 200;
@@ -36,11 +36,10 @@ impl Store {
     pub async fn check_sum(&self, partition: Partition) -> Result<Option<Finding>, Error> {
         let (count, _) = self.count(partition).await?;
         let counted = count.counted.values().sum::<i64>();
-        let what = format!("counts {counted} open tasks where there are {}", count.standing);
-        Ok((counted != count.standing).then(|| Finding {
-            subject: "open".to_owned(),
-            what,
-            repair: None,
+        let open = count.standing.to_string();
+        Ok((counted != count.standing).then(|| {
+            let problem = Problem::SumWrong { counted: counted.to_string(), open };
+            Finding::new("open", problem, Repair::NotTried)
         }))
     }
 
@@ -62,7 +61,9 @@ impl Store {
     ) -> Result<Vec<Finding>, Error> {
         let Some(count) = self.count_cleanly(partition).await? else {
             // Too many writes for a clean count. The check of the sum is possible all the same.
-            return Ok(self.check_sum(partition).await?.into_iter().collect());
+            let finding = self.check_sum(partition).await?;
+            let repair = Repair::impossible_if(is_repair);
+            return Ok(finding.map(|finding| Finding { repair, ..finding }).into_iter().collect());
         };
         let mut open: BTreeMap<String, i64> =
             count.counted.keys().map(|priority| (priority.clone(), 0)).collect();
@@ -111,26 +112,20 @@ impl Store {
             let counted = count.counted.get(priority).copied().unwrap_or(0);
             if counted != *open {
                 args.arg(priority).arg(open - counted);
-                let what =
-                    format!("counts {counted} open tasks of {priority} where there are {open}");
-                findings.push(Finding {
-                    subject: format!("open of partition {partition}"),
-                    what,
-                    repair: None,
-                });
+                let problem = Problem::CounterWrong {
+                    counted: counted.to_string(),
+                    priority: priority.clone(),
+                    open: open.to_string(),
+                };
+                let subject = format!("open of partition {partition}");
+                findings.push(Finding::new(subject, problem, Repair::NotTried));
             }
         }
         if is_repair && !findings.is_empty() {
             let is_corrected: bool =
                 self.run(&script::CORRECT, partition, super::super::ORCHESTRATOR, args).await?;
-            let repair = if is_corrected {
-                Repair::Done("corrected".to_owned())
-            } else {
-                Repair::Impossible(
-                    "another doctor corrected it at the same time; run again".to_owned(),
-                )
-            };
-            findings.iter_mut().for_each(|finding| finding.repair = Some(repair.clone()));
+            let repair = if is_corrected { Repair::Done } else { Repair::Impossible };
+            findings.iter_mut().for_each(|finding| finding.repair = repair);
         }
         Ok(findings)
     }

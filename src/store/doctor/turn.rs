@@ -1,12 +1,13 @@
 //! The background doctor: which process checks the store, and the results of the checks so far.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::domain::ids::Partition;
 use crate::domain::time::Millis;
 
 use super::super::{Error, Store, args, script};
+use super::Problem;
 
 /// What a process with a background doctor does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +21,14 @@ pub enum Turn {
 }
 
 /// The results of the checks so far, of all processes together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DoctorStats {
     /// How many checks have ended.
     pub checks: u64,
     /// How many findings the last check had.
     pub findings: u64,
-    /// How many findings were logged in all checks together.
-    pub found: u64,
+    /// How many findings of each kind were logged in all checks together.
+    pub found: BTreeMap<&'static str, u64>,
     /// When the last check ended, in milliseconds since 1970. `None` if no check has ended.
     pub finished: Option<Millis>,
 }
@@ -39,19 +40,22 @@ impl Store {
     /// Takes or keeps the turn for `holder`. Returns what `holder` does next.
     ///
     /// * `every_ms`: the shortest time from the start of one check to the start of the next.
-    /// * `found`: how many findings `holder` logged since its last call.
+    /// * `found`: how many findings of each kind `holder` logged since its last call.
     /// * `ended`: how many findings the check had that ended just now. `None` if none ended.
     pub async fn take_turn(
         &self,
         holder: &str,
         lease_ms: Millis,
         every_ms: Millis,
-        found: usize,
+        found: &BTreeMap<&'static str, usize>,
         ended: Option<usize>,
     ) -> Result<Turn, Error> {
         let mut args = args();
-        args.arg(holder).arg(lease_ms).arg(every_ms).arg(found);
+        args.arg(holder).arg(lease_ms).arg(every_ms);
         args.arg(ended.map(|count| count.to_string()).unwrap_or_default());
+        for (kind, count) in found {
+            args.arg(kind).arg(count);
+        }
         let (wait, begins): (u64, bool) =
             self.run(&script::DOCTOR_TURN, PLACE, holder, args).await?;
         Ok(match wait {
@@ -69,10 +73,12 @@ impl Store {
             let text: HashMap<String, String> = self.query("doctor", cmd.arg(key)).await?;
             text.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect()
         };
+        let kinds = Problem::WORDS.iter().map(|words| words.kind);
+        let found = kinds.map(|kind| (kind, fields.get(&format!("found:{kind}")).copied()));
         Ok(DoctorStats {
             checks: fields.get("checks").copied().unwrap_or_default(),
             findings: fields.get("findings").copied().unwrap_or_default(),
-            found: fields.get("found").copied().unwrap_or_default(),
+            found: found.map(|(kind, count)| (kind, count.unwrap_or_default())).collect(),
             finished: fields.get("finished").copied(),
         })
     }

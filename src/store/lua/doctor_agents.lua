@@ -3,7 +3,7 @@
 -- ARGV[5]   1 to repair what is found, 0 to search only
 -- ARGV[6…]  agents that have a set of tasks or sessions, or are paused
 --
--- Returns  a flat list, 3 for each finding, as `doctor_tasks` does
+-- Returns  a list for each finding, as `doctor_tasks` does
 local function has_anything(agent)
   for state in pairs(PER_AGENT) do
     if redis.call('EXISTS', set_of(state, agent)) == 1 then
@@ -21,11 +21,9 @@ local function check_roster(agent)
     look_at(agent, NOW)
   end
   if not look and has_anything(agent) then
-    find(agent, 'has tasks or sessions, or is paused, but is missing from the roster', 'added to it',
-      put)
+    find(agent, 'roster_missing', {}, put)
   elseif look and lease and tonumber(look) > tonumber(lease) then
-    find(agent, 'is looked at at ' .. look .. ', after its lease ends at ' .. lease, 'put to now',
-      put)
+    find(agent, 'roster_late', { look, lease }, put)
   end
 end
 
@@ -35,8 +33,7 @@ for i = 6, #ARGV do
   -- A session with a call in the future would stay live for ever.
   local sessions = P .. 'sessions:' .. agent
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', sessions, NOW + 86400000, '+inf', 'LIMIT', 0, 100)) do
-    find(agent, 'has the session ' .. worker .. ', which was last seen in the future', 'put to now',
-      put_in(sessions, worker, TEXT[NOW]))
+    find(agent, 'session_future', { worker }, put_in(sessions, worker, TEXT[NOW]))
   end
 end
 finish()

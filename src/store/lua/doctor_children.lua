@@ -5,7 +5,7 @@
 -- ARGV[6]   the parent's id
 -- ARGV[7…]  the members
 --
--- Returns  a flat list, 3 for each finding, as `doctor_tasks` does
+-- Returns  a list for each finding, as `doctor_tasks` does
 local parent = ARGV[6]
 local siblings = P .. 'children:' .. parent
 local members = ids_of(7, 1)
@@ -15,10 +15,9 @@ for _, id in ipairs(members) do
   -- It may have been pruned since the walk found it. An unreadable record may be that of a child.
   if task ~= false and redis.call('ZSCORE', siblings, id) then
     if not task then
-      find(id, 'is among the children of ' .. parent .. ' but has no record', 'taken out of them', take_out(siblings, id))
+      find(id, 'record_missing', { 'the children of ' .. parent }, take_out(siblings, id))
     elseif select(3, facts(task)) ~= parent then
-      find(id, 'is among the children of ' .. parent .. ', which is not its parent', 'taken out of them',
-        take_out(siblings, id))
+      find(id, 'child_foreign', { parent }, take_out(siblings, id))
     end
   end
 end

@@ -5,8 +5,8 @@
 -- ARGV[7]   the key in which the ids were found
 -- ARGV[8…]  3 for each task: id, an id for an approval if one is needed, the digest of its content
 --
--- Returns  a flat list, 3 for each finding: id, what is wrong, and for a repair `REPAIRED <what was
---          done>` or `LEFT <why>`, else ''
+-- Returns  a list for each finding: id, its kind (see finding.rs), `DONE` or `IMPOSSIBLE` for a
+--          repair, else '', and the arguments of the kind
 local GATE, SOURCE = ARGV[6], ARGV[7]
 -- No lease is longer than a day. A score of twice as long is broken.
 local LONGEST_LEASE_MS = 2 * 86400000
@@ -39,34 +39,32 @@ end
 -- The remains of a task without a record.
 local function check_remains(id)
   for _, place in ipairs(places_of(id)) do
-    find(id, 'is in ' .. place[1] .. ' but has no record', 'taken out of it', take_out(place[1], id))
+    find(id, 'record_missing', { place[1] }, take_out(place[1], id))
   end
   for hash, what in pairs({ specs = 'a spec', results = 'a result', progress = 'progress' }) do
     if redis.call('HEXISTS', P .. hash, id) == 1 then
-      find(id, 'has ' .. what .. ' but no record', 'removed', function()
+      find(id, 'remains', { what }, function()
         write('HDEL', P .. hash, { id })
       end)
     end
   end
   if redis.call('ZSCORE', P .. 'tasks', id) then
-    find(id, 'is in the index of tasks but has no record', 'taken out of it', take_out(P .. 'tasks', id))
+    find(id, 'record_missing', { 'the index of tasks' }, take_out(P .. 'tasks', id))
   end
   if redis.call('ZSCORE', P .. 'timers', id) then
-    find(id, 'has a timer but no record', 'taken out of timers', take_out(P .. 'timers', id))
+    find(id, 'remains', { 'a timer' }, take_out(P .. 'timers', id))
   end
 end
 
 -- An unreadable record breaks every batch that it is in.
 local function check_unreadable(id)
   for _, place in ipairs(places_of(id)) do
-    find(id, 'is in ' .. place[1] .. ' though its record cannot be read', 'taken out of it, so that it holds up no other',
-      take_out(place[1], id))
+    find(id, 'record_unreadable_in', { place[1] }, take_out(place[1], id))
   end
   if redis.call('ZSCORE', P .. 'timers', id) then
-    find(id, 'has a timer though its record cannot be read', 'taken out of timers, so that it holds up no other',
-      take_out(P .. 'timers', id))
+    find(id, 'record_unreadable_in', { P .. 'timers' }, take_out(P .. 'timers', id))
   end
-  find(id, 'has a record that cannot be read', 'what it says is for a human to find out')
+  find(id, 'record_unreadable', {})
 end
 
 -- An agent cannot work on a task whose payload is lost.
@@ -75,11 +73,11 @@ local function check_spec(task)
     return
   end
   if not TERMINAL[task.state] then
-    find(task.id, 'has no spec', 'failed', function()
+    find(task.id, 'spec_missing', {}, function()
       move(task, 'repair', 'failed', NOW, '"its payload is lost"')
     end)
   elseif task.last_verb ~= 'repair' then
-    find(task.id, 'has no spec', 'it is over, and is forgotten with its retention')
+    find(task.id, 'spec_missing', {})
   end
 end
 
@@ -103,37 +101,32 @@ local function check_gate(task, spare)
   local id, state, approval = task.id, task.state, task.approval
   if approval == '-' then
     if state == 'blocked' then
-      find(id, 'is blocked without an approval', 'asked for one', hold_back(task, spare))
+      find(id, 'approval_missing', {}, hold_back(task, spare))
     end
     return
   end
   local f = redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'task', 'digest', 'seal', 'on_rejection')
   local status = f[1]
   if not status or f[2] ~= id then
-    local what = 'names the approval ' .. approval .. ', which is not its own'
-    if TERMINAL[state] then
-      find(id, what, 'it is over; a requeue asks for a new one')
-    else
-      find(id, what, 'asked for a new one, which it waits for', hold_back(task, spare))
-    end
+    find(id, 'approval_foreign', { approval }, not TERMINAL[state] and hold_back(task, spare))
   elseif TERMINAL[state] then
     if status == 'pending' then
-      find(id, 'is ' .. state .. ' while its approval is pending', 'closed the approval', function()
+      find(id, 'approval_open', { state }, function()
         close(approval, 'cancelled')
       end)
     elseif not stands(status, f[5]) and state ~= 'cancelled' and task.last_verb ~= 'repair' then
-      find(id, 'is ' .. state .. ' though its approval is ' .. status, 'it has happened')
+      find(id, 'ended_unapproved', { state, status })
     end
   elseif status == 'pending' then
     if state ~= 'blocked' then
-      find(id, 'is ' .. state .. ' though its approval is pending', 'put back to wait for it', hold_back(task))
+      find(id, 'not_blocked', { state }, hold_back(task))
     end
   elseif stands(status, f[5]) then
     if state == 'blocked' then
-      find(id, 'is blocked though its approval is ' .. status, 'asked for a new one', hold_back(task, spare))
+      find(id, 'not_asked', { status }, hold_back(task, spare))
     end
   else
-    find(id, 'is ' .. state .. ' though its approval is ' .. status, 'cancelled', function()
+    find(id, 'not_cancelled', { state, status }, function()
       move(task, 'cancel', 'cancelled', NOW, '"its approval was ' .. status .. '"')
       note_end(task, status == 'rejected' and HUMAN or 0)
     end)
@@ -141,7 +134,7 @@ local function check_gate(task, spare)
   end
   local spec = redis.call('HGET', P .. 'specs', id)
   if spec and f[2] == id and not TERMINAL[state] and f[4] ~= seal(task, f[3] or '', spec) then
-    find(id, 'holds what its approval ' .. approval .. ' is not for', 'no agent gets it; cancel it')
+    find(id, 'content_unapproved', { approval })
   end
 end
 
@@ -179,11 +172,11 @@ end
 local function check_place(task, home, score)
   local id, place = task.id, place_in_set(task)
   if not score then
-    find(id, 'is ' .. task.state .. ' but is missing from ' .. home, 'put back', put_home(task, home))
+    find(id, 'place_missing', { task.state, home }, put_home(task, home))
   elseif place and score ~= place then
-    find(id, 'stands in ' .. home .. ' at ' .. score .. ', not at ' .. place, 'put there', put_home(task, home))
+    find(id, 'place_wrong', { home, score, place }, put_home(task, home))
   elseif task.state == 'in_progress' and (tonumber(score) or math.huge) > NOW + LONGEST_LEASE_MS then
-    find(id, 'is leased until ' .. score .. ', longer than any lease', 'ended the lease', put_home(task, home))
+    find(id, 'lease_endless', { score }, put_home(task, home))
   end
 end
 
@@ -192,17 +185,16 @@ local function check_timer(task)
   local id, score = task.id, redis.call('ZSCORE', P .. 'timers', task.id) or '-'
   if TERMINAL[task.state] then
     if score ~= '-' then
-      find(id, 'is ' .. task.state .. ' but has a timer', 'taken out of timers', take_out(P .. 'timers', id))
+      find(id, 'timer_stray', { task.state }, take_out(P .. 'timers', id))
     end
     return
   end
   local timer, noted = timer_of(task), detail(task).timer
   if noted ~= timer or score ~= timer then
-    find(id, 'has its timer at ' .. score .. ', and at ' .. noted .. ' in its record, not at ' .. timer, 'put there',
-      function()
-        detail(task).timer, changed[id] = timer, task
-        write_timer(id, timer)
-      end)
+    find(id, 'timer_wrong', { score, noted, timer }, function()
+      detail(task).timer, changed[id] = timer, task
+      write_timer(id, timer)
+    end)
   end
 end
 
@@ -211,20 +203,18 @@ local function check_indexes(task)
   local id, accepted = task.id, tonumber(task.accepted)
   local score = redis.call('ZSCORE', P .. 'tasks', id)
   if not score then
-    find(id, 'is missing from the index of tasks', 'added to it', put_in(P .. 'tasks', id, task.accepted .. '000'))
+    find(id, 'index_missing', {}, put_in(P .. 'tasks', id, task.accepted .. '000'))
   elseif math.floor(tonumber(score) / 1000) ~= accepted then
-    find(id, 'stands in the index of tasks at ' .. score .. ', not at its acceptance', 'put there',
-      put_in(P .. 'tasks', id, task.accepted .. '000'))
+    find(id, 'index_misplaced', { score }, put_in(P .. 'tasks', id, task.accepted .. '000'))
   end
   local _, _, parent = facts(task)
   if parent ~= '-' then
     local siblings = P .. 'children:' .. parent
     local at = redis.call('ZSCORE', siblings, id)
     if not at then
-      find(id, 'is missing from the children of ' .. parent, 'added to them', put_in(siblings, id, task.accepted))
+      find(id, 'child_missing', { parent }, put_in(siblings, id, task.accepted))
     elseif tonumber(at) ~= accepted then
-      find(id, 'stands among the children of ' .. parent .. ' at ' .. at .. ', not at its acceptance', 'put there',
-        put_in(siblings, id, task.accepted))
+      find(id, 'child_misplaced', { parent, at }, put_in(siblings, id, task.accepted))
     end
   end
 end
@@ -240,7 +230,7 @@ local function check(task, spare)
     if place[1] == home then
       at_home = place[2]
     else
-      find(task.id, 'is ' .. was .. ' but stands in ' .. place[1] .. ' too', 'taken out of it', take_out(place[1], task.id))
+      find(task.id, 'place_second', { was, place[1] }, take_out(place[1], task.id))
     end
   end
   -- A move of this call puts the task into its set, and ends its timeline with the move.
@@ -248,8 +238,7 @@ local function check(task, spare)
     check_place(task, home, at_home)
     check_timer(task)
     if task.last_state ~= was then
-      find(task.id, 'is ' .. was .. ', but its timeline ends with ' .. task.last_state,
-        'it is unknown which is right; cancel or requeue it')
+      find(task.id, 'timeline_differs', { was, task.last_state })
     end
   end
   check_indexes(task)

@@ -3,21 +3,28 @@
 -- ARGV[5]  holder
 -- ARGV[6]  after how long without a call another holder starts a new check, ms
 -- ARGV[7]  the shortest time from the start of one check to the start of the next, ms
--- ARGV[8]  how many findings the holder logged since its last call
--- ARGV[9]  how many findings the check had that ended just now, or ''
+-- ARGV[8]  how many findings the check had that ended just now, or ''
+-- ARGV[9…]  2 for each kind of the findings that the holder logged since its last call: the kind, how
+--          many
 --
 -- Returns  in how many ms to call again (0: continue the check), and 1 if a check starts else 0
 local key = P .. 'doctor'
 local f = redis.call('HMGET', key, 'holder', 'until', 'due')
 local holder, busy_until, due = f[1], tonumber(f[2] or 0), tonumber(f[3] or 0)
-add(key, { 'found' }, { ARGV[8] })
+local kinds, counts = {}, {}
+for i = 9, #ARGV, 2 do
+  kinds[#kinds + 1], counts[#counts + 1] = 'found:' .. ARGV[i], ARGV[i + 1]
+end
+if #kinds > 0 then
+  add(key, kinds, counts)
+end
 if holder == ARGV[5] then
-  if ARGV[9] == '' then
+  if ARGV[8] == '' then
     write('HSET', key, { 'until', TEXT[NOW + ARGV[6]] })
     finish()
     return { 0, 0 }
   end
-  write('HSET', key, { 'findings', ARGV[9], 'finished', TEXT[NOW] })
+  write('HSET', key, { 'findings', ARGV[8], 'finished', TEXT[NOW] })
   add(key, { 'checks' }, { 1 })
   write('HDEL', key, { 'holder', 'until' })
   finish()

@@ -8,16 +8,17 @@
 local IS_REPAIR = ARGV[5] == '1'
 local findings = {}
 
--- Records that something is wrong with `subject`. `repair` repairs it and `how` says what it did, in
--- the past tense. Without `repair` it is not repaired, and `how` says why.
-local function find(subject, what, how, repair)
-  local size = #findings
-  findings[size + 1], findings[size + 2], findings[size + 3] = subject, what, ''
-  if IS_REPAIR then
-    findings[size + 3] = (repair and 'REPAIRED ' or 'LEFT ') .. how
-    if repair then
-      repair()
-    end
+-- Records a problem of this kind with `subject`; finding.rs has the words. `repair` repairs it;
+-- without `repair` nothing but a human can.
+local function find(subject, kind, arguments, repair)
+  local is_repaired = IS_REPAIR and repair
+  local finding = { subject, kind, is_repaired and 'DONE' or IS_REPAIR and 'IMPOSSIBLE' or '' }
+  for _, argument in ipairs(arguments) do
+    finding[#finding + 1] = tostring(argument)
+  end
+  findings[#findings + 1] = finding
+  if is_repaired then
+    repair()
   end
 end
 

@@ -90,7 +90,7 @@ async fn a_finding_of_the_doctor_shows_up() {
     }
 
     shows(&site, "orchestrator_doctor_findings", 1.0).await;
-    shows(&site, "orchestrator_doctor_findings_total", 1.0).await;
+    shows(&site, r#"orchestrator_doctor_findings_total{kind="index_missing"}"#, 1.0).await;
     site.fleet.engine.repair().await.unwrap();
     site.finish().await;
 }

@@ -158,7 +158,7 @@ async fn doctor_finds_a_blocked_task_and_approval_whose_link_is_lost() {
 
     let findings = ward.fleet.engine.doctor().await.unwrap();
     let found: Vec<_> =
-        findings.iter().map(|found| (found.subject.clone(), found.what.clone())).collect();
+        findings.iter().map(|found| (found.subject.clone(), found.problem.to_string())).collect();
     let request = format!("asks about the task {id}, which does not wait for it");
     assert_eq!(found, [(approval, request), (id, "is blocked without an approval".to_owned())]);
     ward.fleet.discard();
@@ -187,12 +187,15 @@ async fn a_key_that_has_no_place_or_is_of_another_kind_is_found() {
     ward.redis(&["SADD", &key("failed"), "x"]).await;
     let findings = ward.fleet.engine.repair().await.unwrap();
     let is_it = |found: &Finding| {
-        found.subject == key("failed") && found.what == "is a set where a zset belongs"
+        found.subject == key("failed")
+            && found.problem.to_string() == "is a set where a zset belongs"
     };
     assert!(findings.iter().any(is_it), "{findings:#?}");
     let others = findings.iter().filter(|found| !is_it(found));
     assert!(
-        others.clone().all(|found| found.what.starts_with("cannot be checked in full")),
+        others
+            .clone()
+            .all(|found| found.problem.to_string().starts_with("cannot be checked in full")),
         "{findings:#?}"
     );
     ward.fleet.discard();
@@ -209,7 +212,9 @@ async fn a_record_that_cannot_be_read_is_found_and_hides_no_other() {
     let findings = ward.fleet.engine.doctor().await.unwrap();
 
     let has = |subject: &str, what: &str| {
-        findings.iter().any(|found| found.subject == subject && found.what.contains(what))
+        findings
+            .iter()
+            .any(|found| found.subject == subject && found.problem.to_string().contains(what))
     };
     assert!(has(&id, "has a record that cannot be read"), "{findings:#?}");
     assert!(has(&other, "is missing from the index of tasks"), "{findings:#?}");

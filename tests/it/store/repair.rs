@@ -170,8 +170,9 @@ async fn unrepairable_findings_are_reported_and_hold_up_no_agent() {
     let again = ward.fleet.engine.repair().await.unwrap();
 
     let left = |what: &str| {
-        let is_it = |found: &&orchestrator::engine::Finding| found.what.contains(what);
-        matches!(again.iter().find(is_it).unwrap().repair, Some(Repair::Impossible(_)))
+        let is_it =
+            |found: &&orchestrator::engine::Finding| found.problem.to_string().contains(what);
+        again.iter().find(is_it).unwrap().repair == Repair::Impossible
     };
     assert!(left("has a record that cannot be read") && left("has no spec"), "{again:#?}");
     assert_eq!(again.len(), 2, "{findings:#?} {again:#?}");
@@ -205,7 +206,7 @@ async fn counters_are_corrected_while_tasks_come_and_go() {
                 () = &mut work => break,
                 findings = fleet.engine.repair() => {
                     let findings = findings.unwrap();
-                    assert!(findings.iter().all(|found| found.what.starts_with("counts ")), "{findings:#?}");
+                    assert!(findings.iter().all(|found| found.problem.to_string().starts_with("counts ")), "{findings:#?}");
                     corrected.set(corrected.get() + findings.len());
                 }
             }

@@ -294,11 +294,11 @@ async fn a_redis_that_throws_keys_away_is_found_by_the_doctor() {
 
     let findings = fleet.engine.doctor().await.unwrap();
 
-    let found: Vec<_> =
-        findings.iter().map(|one| (one.subject.as_str(), one.what.as_str())).collect();
-    assert!(matches!(found[..], [("redis", what)] if what.contains("allkeys-lru")), "{found:?}");
-    let repaired = fleet.engine.repair().await.unwrap();
-    assert!(format!("{repaired:?}").contains("noeviction"), "{repaired:?}");
+    let [found] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!(found.subject, "redis");
+    assert!(found.problem.to_string().contains("allkeys-lru"), "{found:?}");
+    let left = fleet.engine.repair().await.unwrap();
+    assert!(left[0].explanation().contains("noeviction"), "{left:?}");
     fleet.discard();
 }
 

@@ -17,8 +17,7 @@ use crate::harness::{Fate, Fleet, failed, idempotency, json, name, new_task, rep
 pub const VARIANTS: &[(&str, &str)] = &[
     ("submit", "a batch of all kinds"),
     ("claim", "a lost payload and a task that is not cleared"),
-    ("complete", "many with results"),
-    ("fail", "for good, with a result"),
+    ("outcome", "all three in one call, with results"),
     ("approve", "with an edit"),
     ("reject", "an agent that wants to know"),
     ("cancel", "while a human is asked"),
@@ -58,7 +57,7 @@ fn busy(fleet: &Fleet) -> Engine {
 pub async fn tell(fleet: &Fleet, script: &'static Script, variant: &str) {
     let arm = || fleet.proxy.as_ref().unwrap().arm(Some(&script.digest), Fate::QuestionHeld);
     match script.name {
-        "submit" | "claim" | "complete" | "fail" => of_agents(fleet, script.name, &arm).await,
+        "submit" | "claim" | "outcome" => of_agents(fleet, script.name, &arm).await,
         "expire" | "deadlines" | "reap" | "prune" => of_time(fleet, script.name, &arm).await,
         "doctor_tasks" | "doctor_agents" | "doctor_approvals" => repair(fleet, &arm).await,
         _ => of_humans(fleet, script.name, variant, &arm).await,
@@ -89,14 +88,16 @@ async fn of_agents(fleet: &Fleet, script: &str, arm: &impl Fn()) {
             fleet.submit_many("faq", 5).await;
             fleet.route().await;
             let result = Some(json(r#"{"n":1}"#));
-            let mut reports = Vec::new();
-            for held in fleet.claim("faq_agent", 5).await {
-                let outcome = match script {
-                    "complete" => Outcome::Completed { result: result.clone() },
-                    _ => failed(false, None),
-                };
-                reports.push(report_of(&held, outcome));
-            }
+            let outcomes = [
+                Outcome::Completed { result: result.clone() },
+                failed(false, None),
+                failed(true, None),
+                Outcome::Released,
+                Outcome::Completed { result },
+            ];
+            let held = fleet.claim("faq_agent", 5).await;
+            let reports = held.iter().zip(outcomes).map(|(held, end)| report_of(held, end));
+            let reports = reports.collect();
             arm();
             let _ = engine.report(&fleet.people.agent, reports).await;
         }

@@ -66,7 +66,7 @@ impl Ward {
         assert!(strangers.is_empty(), "{strangers:#?}");
         for words in what {
             assert!(
-                findings.iter().any(|found| found.what.contains(words)),
+                findings.iter().any(|found| found.problem.to_string().contains(words)),
                 "nothing of {words:?} in {findings:#?}"
             );
         }
@@ -78,15 +78,15 @@ impl Ward {
     pub async fn is_repaired(&self, what: &str) -> Vec<Finding> {
         let found = self.fleet.engine.doctor().await.unwrap();
         assert!(
-            found.iter().any(|found| found.what.contains(what)),
+            found.iter().any(|found| found.problem.to_string().contains(what)),
             "nothing of {what:?} in {found:#?}"
         );
         let repaired = self.fleet.engine.repair().await.unwrap();
         assert!(
-            repaired.iter().any(|found| found.what.contains(what)),
+            repaired.iter().any(|found| found.problem.to_string().contains(what)),
             "nothing of {what:?} in {repaired:#?}"
         );
-        let is_left = |found: &&Finding| !matches!(found.repair, Some(Repair::Done(_)));
+        let is_left = |found: &&Finding| found.repair != Repair::Done;
         let left: Vec<_> = repaired.iter().filter(is_left).collect();
         assert!(left.is_empty(), "{left:#?}");
         assert_eq!(self.fleet.engine.doctor().await.unwrap(), [], "after {repaired:#?}");

@@ -1,7 +1,6 @@
 //! A human's decision on a task: who may make it, about what, and what happens when it expires.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -9,72 +8,33 @@ use serde_json::value::RawValue;
 use super::ids::{ApprovalId, TaskId};
 use super::principal::Role;
 use super::time::Millis;
+use super::word::words;
 
-/// The status of an approval. Only `pending` can change; the other four are final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ApprovalStatus {
-    /// The approval waits for a decision or for the next approver of its quorum.
-    Pending,
-    /// As many approvers as the quorum needs approved it.
-    Approved,
-    /// One approver rejected it, which is enough for every quorum.
-    Rejected,
-    /// Its time ran out without a decision, which counts as a rejection.
-    Expired,
-    /// The task was cancelled before enough approvers had decided on this approval.
-    Cancelled,
-}
-
-impl ApprovalStatus {
-    /// Every status. The store keeps one sorted set of approvals for each.
-    pub const ALL: [Self; 5] =
-        [Self::Pending, Self::Approved, Self::Rejected, Self::Expired, Self::Cancelled];
-
-    /// The word on the wire and in the store's keys.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Approved => "approved",
-            Self::Rejected => "rejected",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
-        }
+words! {
+    /// The status of an approval. Only `pending` can change; the other four are final.
+    pub enum ApprovalStatus {
+        /// The approval waits for a decision or for the next approver of its quorum.
+        Pending = "pending",
+        /// As many approvers as the quorum needs approved it.
+        Approved = "approved",
+        /// One approver rejected it, which is enough for every quorum.
+        Rejected = "rejected",
+        /// Its time ran out without a decision, which counts as a rejection.
+        Expired = "expired",
+        /// The task was cancelled before enough approvers had decided on this approval.
+        Cancelled = "cancelled",
     }
 }
 
-impl FromStr for ApprovalStatus {
-    type Err = UnknownStatus;
-
-    fn from_str(word: &str) -> Result<Self, UnknownStatus> {
-        Self::ALL.into_iter().find(|status| status.as_str() == word).ok_or(UnknownStatus)
-    }
-}
-
-/// The error of reading a word that is not the name of an [`ApprovalStatus`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of pending, approved, rejected, expired, cancelled")]
-pub struct UnknownStatus;
-
-/// What happens when the last level of an approval has not decided in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnExpiry {
-    /// The task is cancelled.
-    Reject,
-    /// The task stays blocked until an approver decides, however long that takes.
-    Hold,
-    /// The next level is asked. If the last level does not decide either, the task is cancelled.
-    Escalate,
-}
-
-impl OnExpiry {
-    /// The word in the configuration and on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reject => "reject",
-            Self::Hold => "hold",
-            Self::Escalate => "escalate",
-        }
+words! {
+    /// What happens when the last level of an approval has not decided in time.
+    pub enum OnExpiry {
+        /// The task is cancelled.
+        Reject = "reject",
+        /// The task stays blocked until an approver decides, however long that takes.
+        Hold = "hold",
+        /// The next level is asked. If the last level does not decide either, the task is cancelled.
+        Escalate = "escalate",
     }
 }
 
@@ -194,41 +154,17 @@ impl Asked {
     }
 }
 
-/// What happens to the task when an approval request of its agent is rejected or expires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum OnRejection {
-    /// The task is cancelled.
-    #[default]
-    Cancel,
-    /// The task returns to its agent, which reads the rejection and continues without the step.
-    Return,
-}
-
-impl OnRejection {
-    /// The word on the wire and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Cancel => "cancel",
-            Self::Return => "return",
-        }
+words! {
+    /// What happens to the task when an approval request of its agent is rejected or expires.
+    #[derive(Default)]
+    pub enum OnRejection {
+        /// The task is cancelled.
+        #[default]
+        Cancel = "cancel",
+        /// The task returns to its agent, which reads the rejection and continues without the step.
+        Return = "return",
     }
 }
-
-impl FromStr for OnRejection {
-    type Err = UnknownOnRejection;
-
-    fn from_str(word: &str) -> Result<Self, UnknownOnRejection> {
-        [Self::Cancel, Self::Return]
-            .into_iter()
-            .find(|one| one.as_str() == word)
-            .ok_or(UnknownOnRejection)
-    }
-}
-
-/// The error of reading a word that is not the name of an [`OnRejection`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of cancel, return")]
-pub struct UnknownOnRejection;
 
 /// One approval by one person, of the several that a quorum needs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::ids::{EventId, TaskId};
 use super::json::sole_member;
 use super::priority::Priority;
+use super::word::words;
 
 /// The event types that the product knows. Clients may publish other types of the same form.
 pub const KNOWN_TYPES: &[&str] = &[
@@ -226,28 +227,17 @@ fn is_hex(part: &str, length: usize) -> bool {
         && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// How urgent an event is. An event about a task takes it from the task's priority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EventPriority {
-    /// Of a P0 task.
-    Critical,
-    /// Of a P1 task.
-    High,
-    /// Of a P2 task; the default.
-    Medium,
-    /// Of a P3 task.
-    Low,
-}
-
-impl EventPriority {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::High => "high",
-            Self::Medium => "medium",
-            Self::Low => "low",
-        }
+words! {
+    /// How urgent an event is. An event about a task takes it from the task's priority.
+    pub enum EventPriority {
+        /// Of a P0 task.
+        Critical = "critical",
+        /// Of a P1 task.
+        High = "high",
+        /// Of a P2 task; the default.
+        Medium = "medium",
+        /// Of a P3 task.
+        Low = "low",
     }
 }
 

@@ -3,6 +3,7 @@
 //! The store's scripts get the rows of [`RULES`] as a table, so that both sides apply the same
 //! rules. A verb has one name here, in its script, in the metrics and in timelines.
 
+use super::word::words;
 use State::{Assigned, Blocked, Cancelled, Completed, Failed, InProgress, Pending, Scheduled};
 use Verb::{
     Abort, Approve, Ask, Cancel, Claim, Complete, Edit, Escalate, Expire, Extend, Fail, Notify,
@@ -10,128 +11,101 @@ use Verb::{
     Route, Submit, Take, Violate, Vote, Warn,
 };
 
-/// The state of a task. A task is in exactly one state. Each state is a sorted set in the store,
-/// and the comment of each state says by what the set is ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum State {
-    /// Waits for an approval. Ordered by when the approval was requested, ms.
-    Blocked,
-    /// Waits for its start time or for the end of a back-off. Ordered by when it is due, ms.
-    Scheduled,
-    /// Waits in the priority queue for a router. Ordered by submission minus the head start of the
-    /// priority, ms.
-    Pending,
-    /// Waits in the subject of its agent, one set per agent. Ordered like `Pending`.
-    Assigned,
-    /// Leased to an agent that works on it. Ordered by the end of the lease, ms.
-    InProgress,
-    /// The agent reported a result. Ordered by when the task ended, ms.
-    Completed,
-    /// No further attempt follows (the dead letters). Ordered by when the task ended, ms.
-    Failed,
-    /// A caller, a rejection, an expiry or an SLA rule cancelled it. Ordered by when the task
-    /// ended, ms.
-    Cancelled,
+words! {
+    /// The state of a task. A task is in exactly one state. Each state is a sorted set in the store,
+    /// and the comment of each state says by what the set is ordered.
+    pub enum State {
+        /// Waits for an approval. Ordered by when the approval was requested, ms.
+        Blocked = "blocked",
+        /// Waits for its start time or for the end of a back-off. Ordered by when it is due, ms.
+        Scheduled = "scheduled",
+        /// Waits in the priority queue for a router. Ordered by submission minus the head start of the
+        /// priority, ms.
+        Pending = "pending",
+        /// Waits in the subject of its agent, one set per agent. Ordered like `Pending`.
+        Assigned = "assigned",
+        /// Leased to an agent that works on it. Ordered by the end of the lease, ms.
+        InProgress = "in_progress",
+        /// The agent reported a result. Ordered by when the task ended, ms.
+        Completed = "completed",
+        /// No further attempt follows (the dead letters). Ordered by when the task ended, ms.
+        Failed = "failed",
+        /// A caller, a rejection, an expiry or an SLA rule cancelled it. Ordered by when the task
+        /// ended, ms.
+        Cancelled = "cancelled",
+    }
 }
 
 impl State {
-    /// Every state, in the order of a task's life.
-    pub const ALL: [Self; 8] =
-        [Blocked, Scheduled, Pending, Assigned, InProgress, Completed, Failed, Cancelled];
-
-    /// The word on the wire and in the store's keys.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Blocked => "blocked",
-            Scheduled => "scheduled",
-            Pending => "pending",
-            Assigned => "assigned",
-            InProgress => "in_progress",
-            Completed => "completed",
-            Failed => "failed",
-            Cancelled => "cancelled",
-        }
-    }
-
-    /// Returns the state with this name. `None` if there is none.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word)
-    }
-
     /// Returns whether the state is final. Only `requeue` leaves a final state.
     pub fn is_terminal(self) -> bool {
         TERMINAL.contains(&self)
     }
 }
 
-impl std::fmt::Display for State {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.as_str())
+words! {
+    /// What can happen to a task. The rules for each verb are its row of [`RULES`].
+    pub enum Verb {
+        /// A client submits the task, and the gateway accepts it.
+        Submit = "submit",
+        /// The agent that holds the task requests an approval before a risky step.
+        Ask = "ask",
+        /// An approver approves, but the quorum needs further approvals.
+        Vote = "vote",
+        /// An approver changes the payload before the task runs.
+        Edit = "edit",
+        /// The current level did not decide in time, so the next level is asked.
+        Escalate = "escalate",
+        /// An admin changes which approvers a pending approval asks.
+        Retarget = "retarget",
+        /// An approver approves, and the quorum is complete.
+        Approve = "approve",
+        /// An approver rejects the task or the step of its agent.
+        Reject = "reject",
+        /// The approval expires without a decision, which counts as a rejection.
+        Expire = "expire",
+        /// The start time or the end of the back-off has come.
+        Promote = "promote",
+        /// A router puts the task into the subject of its agent.
+        Route = "route",
+        /// An agent takes the best task of its subject under a lease.
+        Claim = "claim",
+        /// The content differs from what was approved. The task keeps its state but goes behind all
+        /// others.
+        Park = "park",
+        /// A caller takes this very task under a long lease (`PATCH …/status` to `in_progress`).
+        Take = "take",
+        /// The agent reports that it still works on the task, which extends the lease.
+        Extend = "extend",
+        /// The agent reports that the task is done, with its result.
+        Complete = "complete",
+        /// The attempt failed; another one follows after a back-off.
+        Retry = "retry",
+        /// The last attempt failed, or trying again makes no sense.
+        Fail = "fail",
+        /// The agent returns the task without having worked on it.
+        Release = "release",
+        /// The lease ended without a report: the lease is lost.
+        Reap = "reap",
+        /// A caller cancels the task, or its parent was cancelled.
+        Cancel = "cancel",
+        /// The warning threshold of the time to start or to finish has passed.
+        Warn = "warn",
+        /// The deadline to start or to finish has passed.
+        Violate = "violate",
+        /// An SLA rule publishes a notification for a recipient.
+        Notify = "notify",
+        /// An SLA rule raises the priority of a waiting task.
+        Reprioritize = "reprioritize",
+        /// An SLA rule cancels the task at a threshold.
+        Abort = "abort",
+        /// A caller retries a failed or cancelled task. The API and the command line call this `retry`.
+        Requeue = "requeue",
+        /// The retention of the ended task is over, and the store deletes it.
+        Prune = "prune",
+        /// The doctor repaired a task whose payload or approval was lost.
+        Repair = "repair",
     }
-}
-
-/// What can happen to a task. The rules for each verb are its row of [`RULES`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Verb {
-    /// A client submits the task, and the gateway accepts it.
-    Submit,
-    /// The agent that holds the task requests an approval before a risky step.
-    Ask,
-    /// An approver approves, but the quorum needs further approvals.
-    Vote,
-    /// An approver changes the payload before the task runs.
-    Edit,
-    /// The current level did not decide in time, so the next level is asked.
-    Escalate,
-    /// An admin changes which approvers a pending approval asks.
-    Retarget,
-    /// An approver approves, and the quorum is complete.
-    Approve,
-    /// An approver rejects the task or the step of its agent.
-    Reject,
-    /// The approval expires without a decision, which counts as a rejection.
-    Expire,
-    /// The start time or the end of the back-off has come.
-    Promote,
-    /// A router puts the task into the subject of its agent.
-    Route,
-    /// An agent takes the best task of its subject under a lease.
-    Claim,
-    /// The content differs from what was approved. The task keeps its state but goes behind all
-    /// others.
-    Park,
-    /// A caller takes this very task under a long lease (`PATCH …/status` to `in_progress`).
-    Take,
-    /// The agent reports that it still works on the task, which extends the lease.
-    Extend,
-    /// The agent reports that the task is done, with its result.
-    Complete,
-    /// The attempt failed; another one follows after a back-off.
-    Retry,
-    /// The last attempt failed, or trying again makes no sense.
-    Fail,
-    /// The agent returns the task without having worked on it.
-    Release,
-    /// The lease ended without a report: the lease is lost.
-    Reap,
-    /// A caller cancels the task, or its parent was cancelled.
-    Cancel,
-    /// The warning threshold of the time to start or to finish has passed.
-    Warn,
-    /// The deadline to start or to finish has passed.
-    Violate,
-    /// An SLA rule publishes a notification for a recipient.
-    Notify,
-    /// An SLA rule raises the priority of a waiting task.
-    Reprioritize,
-    /// An SLA rule cancels the task at a threshold.
-    Abort,
-    /// A caller retries a failed or cancelled task. The API and the command line call this `retry`.
-    Requeue,
-    /// The retention of the ended task is over, and the store deletes it.
-    Prune,
-    /// The doctor repaired a task whose payload or approval was lost.
-    Repair,
 }
 
 /// The rule for one verb: the states it may start from and those it may lead to.
@@ -201,51 +175,10 @@ pub const RULES: &[Rule] = &[
 ];
 
 impl Verb {
-    /// The word in scripts, events, metrics and timelines.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Submit => "submit",
-            Ask => "ask",
-            Vote => "vote",
-            Edit => "edit",
-            Escalate => "escalate",
-            Retarget => "retarget",
-            Approve => "approve",
-            Reject => "reject",
-            Expire => "expire",
-            Promote => "promote",
-            Route => "route",
-            Claim => "claim",
-            Park => "park",
-            Take => "take",
-            Extend => "extend",
-            Complete => "complete",
-            Retry => "retry",
-            Fail => "fail",
-            Release => "release",
-            Reap => "reap",
-            Cancel => "cancel",
-            Warn => "warn",
-            Violate => "violate",
-            Notify => "notify",
-            Reprioritize => "reprioritize",
-            Abort => "abort",
-            Requeue => "requeue",
-            Prune => "prune",
-            Repair => "repair",
-        }
-    }
-
     /// Returns the row of [`RULES`] for this verb.
     pub fn rule(self) -> &'static Rule {
         // The rows are in the order of the enum, as a test verifies.
         &RULES[self as usize]
-    }
-}
-
-impl std::fmt::Display for Verb {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.as_str())
     }
 }
 

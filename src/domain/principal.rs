@@ -2,67 +2,47 @@
 
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 
 use super::folded::folded;
+use super::word::words;
 
-/// What a caller may do: one of four roles, each a set of [`Scope`]s.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Reads tasks, events and approvals.
-    User,
-    /// Also submits, claims and reports tasks, and publishes events.
-    Agent,
-    /// A user who also decides approvals.
-    Approver,
-    /// Every scope, including pausing agents and cancelling any task.
-    Admin,
+words! {
+    /// What a caller may do: one of four roles, each a set of [`Scope`]s.
+    pub enum Role {
+        /// Reads tasks, events and approvals.
+        User = "user",
+        /// Also submits, claims and reports tasks, and publishes events.
+        Agent = "agent",
+        /// A user who also decides approvals.
+        Approver = "approver",
+        /// Every scope, including pausing agents and cancelling any task.
+        Admin = "admin",
+    }
 }
 
-/// A permission that an operation requires and a role includes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
-    /// Read tasks, the state of agents, queue figures and reports.
-    TasksRead,
-    /// Submit, cancel and requeue tasks.
-    TasksWrite,
-    /// Read the event log and follow it as a stream.
-    EventsRead,
-    /// Publish events of the caller's own to the log.
-    EventsPublish,
-    /// Read approvals and the content that they are about.
-    ApprovalsRead,
-    /// Approve and reject, with or without an edit of the payload.
-    ApprovalsDecide,
-    /// Claim tasks, extend leases and report the outcome of attempts.
-    Agent,
-    /// Pause and resume agents, retarget approvals and read the audit log.
-    Admin,
-}
-
-impl Scope {
-    /// The word in the API document and in refusals.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TasksRead => "tasks:read",
-            Self::TasksWrite => "tasks:write",
-            Self::EventsRead => "events:read",
-            Self::EventsPublish => "events:publish",
-            Self::ApprovalsRead => "approvals:read",
-            Self::ApprovalsDecide => "approvals:decide",
-            Self::Agent => "agent",
-            Self::Admin => "admin",
-        }
+words! {
+    /// A permission that an operation requires and a role includes.
+    pub enum Scope {
+        /// Read tasks, the state of agents, queue figures and reports.
+        TasksRead = "tasks:read",
+        /// Submit, cancel and requeue tasks.
+        TasksWrite = "tasks:write",
+        /// Read the event log and follow it as a stream.
+        EventsRead = "events:read",
+        /// Publish events of the caller's own to the log.
+        EventsPublish = "events:publish",
+        /// Read approvals and the content that they are about.
+        ApprovalsRead = "approvals:read",
+        /// Approve and reject, with or without an edit of the payload.
+        ApprovalsDecide = "approvals:decide",
+        /// Claim tasks, extend leases and report the outcome of attempts.
+        Agent = "agent",
+        /// Pause and resume agents, retarget approvals and read the audit log.
+        Admin = "admin",
     }
 }
 
 impl Role {
-    /// Every role, in ascending order of [`Role::rank`].
-    pub const ALL: [Self; 4] = [Self::User, Self::Agent, Self::Approver, Self::Admin];
-
     /// Returns whether a caller with this role has `scope`.
     pub fn allows(self, scope: Scope) -> bool {
         let reads = matches!(scope, Scope::TasksRead | Scope::EventsRead | Scope::ApprovalsRead);
@@ -83,42 +63,14 @@ impl Role {
     /// Returns the position of the role in ascending order, from 0. A task that a human ended can
     /// be reopened only by a caller of at least the same rank.
     pub fn rank(self) -> u8 {
-        match self {
-            Self::User => 0,
-            Self::Agent => 1,
-            Self::Approver => 2,
-            Self::Admin => 3,
-        }
+        self as u8
     }
 
     /// Returns the role of this rank. `None` if there is none.
     pub fn of_rank(rank: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.rank() == rank)
-    }
-
-    /// The word in keys, tokens and refusals.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Agent => "agent",
-            Self::Approver => "approver",
-            Self::Admin => "admin",
-        }
+        Self::ALL.get(usize::from(rank)).copied()
     }
 }
-
-impl FromStr for Role {
-    type Err = UnknownRole;
-
-    fn from_str(word: &str) -> Result<Self, UnknownRole> {
-        Self::ALL.into_iter().find(|role| role.as_str() == word).ok_or(UnknownRole)
-    }
-}
-
-/// The error of reading a word that is not the name of a [`Role`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of user, agent, approver, admin")]
-pub struct UnknownRole;
 
 /// An authenticated caller. Two principals are equal if their subject and role are, wherever they
 /// call from.

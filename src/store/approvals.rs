@@ -202,7 +202,7 @@ fn read_decided(answer: &str) -> Option<Decided> {
         "UNKNOWN" => Decided::Unknown,
         "VOTED" => Decided::Voted,
         "STALE" => Decided::Stale,
-        "ILLEGAL" => Decided::Illegal(State::from_word(rest)?),
+        "ILLEGAL" => Decided::Illegal(rest.parse().ok()?),
         "DECIDED" => {
             let mut words = rest.splitn(3, ' ');
             Decided::Already {

@@ -59,10 +59,10 @@ impl Answer {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         Some(match word {
             "OK" if rest.is_empty() => Self::Done(done),
-            "OK" => Self::Done(State::from_word(rest)?),
-            "REPEATED" => Self::Repeated(State::from_word(rest)?),
+            "OK" => Self::Done(rest.parse().ok()?),
+            "REPEATED" => Self::Repeated(rest.parse().ok()?),
             "UNKNOWN" => Self::Unknown,
-            "ILLEGAL" => Self::Illegal(State::from_word(rest)?),
+            "ILLEGAL" => Self::Illegal(rest.parse().ok()?),
             "LEASE" => Self::Lease(rest.parse().ok()?),
             "HOLDER" => Self::Holder(Some(rest).filter(|who| *who != "-").map(str::to_owned)),
             "MISMATCH" => Self::Mismatch,

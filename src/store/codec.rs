@@ -85,7 +85,7 @@ impl<'r> Words<'r> {
     }
 
     fn state(&mut self) -> Result<State, Error> {
-        let state = self.text()?.and_then(State::from_word);
+        let state = self.text()?.and_then(|word| word.parse().ok());
         state.ok_or_else(|| Error::corrupt("a record's state"))
     }
 
@@ -328,7 +328,7 @@ fn transition(line: &str) -> Option<Transition> {
     let mut parts = line.splitn(6, ' ');
     let at = parts.next()?.parse().ok()?;
     let verb = verb(parts.next()?)?;
-    let to = State::from_word(parts.next()?)?;
+    let to = parts.next()?.parse().ok()?;
     let actor = parts.next()?.to_owned();
     let attempt = parts.next()?.parse().ok()?;
     let reason = parts.next().map(serde_json::from_str).transpose().ok()?;

@@ -3,7 +3,6 @@
 
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
-use crate::domain::lifecycle::State;
 
 use super::keys::{Keys, is_per_agent};
 
@@ -49,7 +48,7 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         }
         ("sessions", agent) => ("zset", Content::Sessions(agent.to_owned())),
         (state, agent) => {
-            let is_per_agent = is_per_agent(State::from_word(state)?);
+            let is_per_agent = is_per_agent(state.parse().ok()?);
             match agent {
                 "" if !is_per_agent => ("zset", Content::Tasks),
                 agent if is_per_agent && !agent.is_empty() => {
@@ -65,6 +64,7 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::lifecycle::State;
     use crate::domain::name::Name;
 
     fn keys() -> Keys {

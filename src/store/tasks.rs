@@ -292,14 +292,14 @@ fn parse_answer(record: NewRecord, answer: &str) -> Option<SubmitAnswer> {
     let mut words = answer.split(' ');
     Some(match words.next()? {
         "CREATED" => {
-            let state = State::from_word(words.next()?)?;
+            let state = words.next()?.parse().ok()?;
             let now = words.next()?.parse().ok()?;
             let due = words.next().and_then(|word| word.parse().ok());
             SubmitAnswer::Created(Box::new(codec::created(record, state, now, due)))
         }
         "REPLAY" => SubmitAnswer::Replay(words.next()?.parse().ok()?),
         "MISMATCH" => SubmitAnswer::Mismatch,
-        "PARENT" => SubmitAnswer::NoParent(words.next().and_then(State::from_word)),
+        "PARENT" => SubmitAnswer::NoParent(words.next().and_then(|word| word.parse().ok())),
         _ => return None,
     })
 }

@@ -9,31 +9,20 @@ use crate::domain::submission::Spec;
 use super::approval::{ApprovalRule, highest_priority};
 use super::condition::Condition;
 use super::verdict::Verdict;
+use crate::domain::word::words;
 
-/// What a rule does to the task when a threshold passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// The priority is raised by one step while no agent holds the task, but never to a priority
-    /// that needs another approval.
-    Raise,
-    /// An event of its own notifies the recipient of the rule.
-    Notify,
-    /// The pending approval of the task goes to its next level, if there is one.
-    Escalate,
-    /// The task is cancelled from any open state, even from progress.
-    Cancel,
-}
-
-impl Action {
-    /// The word in the configuration and in records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Raise => "raise",
-            Self::Notify => "notify",
-            Self::Escalate => "escalate",
-            Self::Cancel => "cancel",
-        }
+words! {
+    /// What a rule does to the task when a threshold passes.
+    pub enum Action {
+        /// The priority is raised by one step while no agent holds the task, but never to a priority
+        /// that needs another approval.
+        Raise = "raise",
+        /// An event of its own notifies the recipient of the rule.
+        Notify = "notify",
+        /// The pending approval of the task goes to its next level, if there is one.
+        Escalate = "escalate",
+        /// The task is cancelled from any open state, even from progress.
+        Cancel = "cancel",
     }
 }
 

@@ -6,6 +6,7 @@ mod report;
 use std::str::FromStr;
 
 use super::time::Millis;
+use crate::domain::word::words;
 
 pub use clock::{Clock, Threshold};
 pub use report::{Figures, Group, Histogram};
@@ -31,28 +32,17 @@ pub struct Sla {
     pub alert_threshold: u8,
 }
 
-/// The state of one clock of a task's SLA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlaState {
-    /// The clock runs, and neither threshold was announced.
-    OnTrack,
-    /// The warning was announced, and there is still time.
-    Warned,
-    /// The violation was announced. This state is final for the clock.
-    Violated,
-    /// The task started or finished before a violation was announced.
-    Met,
-}
-
-impl SlaState {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OnTrack => "on_track",
-            Self::Warned => "warned",
-            Self::Violated => "violated",
-            Self::Met => "met",
-        }
+words! {
+    /// The state of one clock of a task's SLA.
+    pub enum SlaState {
+        /// The clock runs, and neither threshold was announced.
+        OnTrack = "on_track",
+        /// The warning was announced, and there is still time.
+        Warned = "warned",
+        /// The violation was announced. This state is final for the clock.
+        Violated = "violated",
+        /// The task started or finished before a violation was announced.
+        Met = "met",
     }
 }
 

@@ -320,7 +320,7 @@ impl Story {
     }
 
     async fn tell_of_readers(&self) {
-        let (fleet, alice) = (&self.fleet, &self.fleet.people.alice);
+        let fleet = &self.fleet;
         let task = fleet.submit("faq").await;
         match self.script.name {
             "read" => {

@@ -59,7 +59,8 @@ impl Log {
     fn follow(&mut self, event: &Seen) {
         let Some(word) = event.verb() else { return };
         let rule = RULES.iter().find(|rule| rule.verb.as_str() == word).unwrap();
-        let state = |name: &str| event.body["payload"][name].as_str().and_then(State::from_word);
+        let state =
+            |name: &str| event.body["payload"][name].as_str().and_then(|word| word.parse().ok());
         let id = event.body["task_id"].as_str().unwrap().to_owned();
         let (from, to) = (state("previous_status"), state("status").unwrap());
         let attempt = event.body["payload"]["attempt"].as_u64().unwrap() as u32;

@@ -2,10 +2,8 @@
 //!
 //! Every process is a [`Running`]: a gateway, a worker, or both over one engine.
 
-mod bench;
 pub mod bridge;
-mod demo;
-pub mod dev;
+mod dev;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -16,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::bench;
 use crate::cli::{self, Command};
 use crate::engine::{self, Engine};
 use crate::http::{self, Gateway, openapi};
@@ -69,7 +68,7 @@ pub enum Error {
     #[error("the demo failed")]
     Demo(#[from] crate::demo::Error),
     #[error("the benchmark failed")]
-    Bench(#[from] crate::bench::Error),
+    Bench(#[from] bench::Error),
 }
 
 /// Runs the command of the command line.
@@ -80,41 +79,37 @@ pub enum Error {
 /// code 1.
 pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error> {
     match command {
-        Command::Settings => say(&settings.shown()).map(|()| ExitCode::SUCCESS),
-        Command::Openapi { yaml } => say(&api_document(yaml)).map(|()| ExitCode::SUCCESS),
+        Command::Settings => say(&settings.shown()),
+        Command::Openapi { yaml: true } => say(&openapi::yaml()),
+        Command::Openapi { yaml: false } => say(&format!("{:#}\n", openapi::document())),
         Command::Doctor { repair } => check(&settings, repair).await,
         Command::Gateway => serve(&settings, Roles { gateway: true, ..Roles::default() }).await,
         Command::Worker => serve(&settings, Roles { worker: true, ..Roles::default() }).await,
         Command::Bridge => serve(&settings, Roles { bridge: true, ..Roles::default() }).await,
         Command::Dev(options) => {
             let log = settings.log.clone();
-            until_stopped(&log, async |stop| {
-                dev::run(&options, settings, stop).await.map(|()| ExitCode::SUCCESS)
-            })
-            .await
+            until_stopped(&log, async |stop| dev::run(&options, settings, stop).await).await
         }
         Command::Demo => {
-            let quiet = quiet_log(&settings, "warn");
-            until_stopped(&quiet, async |stop| demo::run(settings, stop).await).await
+            let log = quiet_log(&settings, "warn");
+            until_stopped(&log, async |stop| dev::demo(settings, stop).await).await
         }
         Command::Bench(options) => {
-            until_stopped(&quiet_log(&settings, "error"), async |stop| {
-                bench::run(&options, stop).await
-            })
-            .await
+            let log = quiet_log(&settings, "error");
+            until_stopped(&log, async |stop| measure(&options, stop).await).await
         }
     }
 }
 
 /// The roles of one process; at least one is set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Roles {
+#[derive(Clone, Copy, Default)]
+struct Roles {
     /// Whether the process serves the HTTP API.
-    pub gateway: bool,
+    gateway: bool,
     /// Whether the process runs the background duties.
-    pub worker: bool,
+    worker: bool,
     /// Whether the process publishes events to NATS and answers requests from there.
-    pub bridge: bool,
+    bridge: bool,
 }
 
 async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
@@ -133,7 +128,7 @@ async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
         };
         let ended = running.until(stop).await;
         running.finish().await;
-        ended.map(|()| ExitCode::SUCCESS)
+        ended
     })
     .await
 }
@@ -163,12 +158,13 @@ fn quiet_log(settings: &Settings, level: &str) -> telemetry::Settings {
 }
 
 /// The parts of a running process, which [`Running::finish`] stops in order.
-pub struct Running {
+struct Running {
     engine: Engine,
     gateway: JoinSet<io::Result<()>>,
     /// The task that answers requests over NATS.
     nats: JoinSet<()>,
     nats_client: Option<transport::Client>,
+    /// The address of the gateway. `None` if this process has none.
     address: Option<SocketAddr>,
     supervisor: Supervisor,
     stop: CancellationToken,
@@ -178,11 +174,7 @@ pub struct Running {
 
 impl Running {
     /// Waits for the store, then starts `roles` over it. Returns `None` if `stop` ended the wait.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the store cannot be used or the gateway cannot listen.
-    pub async fn start(
+    async fn start(
         settings: &Settings,
         roles: Roles,
         stop: &CancellationToken,
@@ -190,7 +182,6 @@ impl Running {
         let Some(engine) = open_engine(settings, stop).await? else { return Ok(None) };
         let http = &settings.http.http;
         let drain = Duration::from_millis(http.drain_ms);
-        let grace = Duration::from_millis(http.grace_ms);
         let mut running = Self {
             engine: engine.clone(),
             gateway: JoinSet::new(),
@@ -200,7 +191,7 @@ impl Running {
             supervisor: Supervisor::default(),
             stop: stop.child_token(),
             drain,
-            gateway_grace: drain + grace + GATEWAY_SLACK,
+            gateway_grace: drain + Duration::from_millis(http.grace_ms) + GATEWAY_SLACK,
         };
         if roles.gateway {
             let gateway =
@@ -226,34 +217,21 @@ impl Running {
         Ok(Some(running))
     }
 
-    /// Returns the address of the gateway. `None` if this process has none.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.address
-    }
-
-    /// Returns the use cases over the store of this process.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// Waits until `stop` is cancelled, or until the gateway ends on its own.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the gateway failed.
-    pub async fn until(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+    /// Waits until `stop` is cancelled, or until the gateway ends on its own or fails.
+    async fn until(&mut self, stop: &CancellationToken) -> Result<ExitCode, Error> {
         tokio::select! {
-            () = stop.cancelled() => Ok(()),
+            () = stop.cancelled() => {}
             Some(ended) = self.gateway.join_next() => {
-                ended.unwrap_or_else(|error| Err(error.into())).map_err(Error::Gateway)
+                ended.unwrap_or_else(|error| Err(error.into())).map_err(Error::Gateway)?;
             }
         }
+        Ok(ExitCode::SUCCESS)
     }
 
     /// Stops everything in order: readiness fails, waits and streams end, requests drain, duties
     /// stop. Senders stop before receivers. Parts that do not end in time are logged and dropped,
     /// which leases make safe.
-    pub async fn finish(mut self) {
+    async fn finish(mut self) {
         self.stop.cancel();
         if !self.gateway.is_empty() {
             // Long-polls continue until load balancers choose other gateways: clients would repeat
@@ -305,10 +283,8 @@ async fn open_engine(
             Err(engine::Error::Unavailable(_)) => {}
             Err(other) => return Err(Error::Store(other)),
         }
-        let wait = backoff.next_wait();
-        tokio::select! {
-            () = stop.cancelled() => return Ok(None),
-            () = sleep(wait) => {}
+        if stop.run_until_cancelled(sleep(backoff.next_wait())).await.is_none() {
+            return Ok(None);
         }
     }
 }
@@ -325,22 +301,36 @@ async fn connect(settings: &Settings) -> Result<Engine, engine::Error> {
     Ok(Engine::new(store, settings.engine.clone(), CancellationToken::new()))
 }
 
-fn api_document(yaml: bool) -> String {
-    if yaml { openapi::yaml() } else { format!("{:#}\n", openapi::document()) }
-}
-
 /// Runs the doctor once, without waiting for the store. The log names repairs too.
 async fn check(settings: &Settings, is_repair: bool) -> Result<ExitCode, Error> {
     telemetry::start(&settings.log)?;
     let engine = connect(settings).await.map_err(Error::Store)?;
-    let findings = if is_repair { engine.repair().await } else { engine.doctor().await };
-    let findings = findings.map_err(Error::Store)?;
+    let findings = if is_repair { engine.repair().await } else { engine.doctor().await }
+        .map_err(Error::Store)?;
     say(&cli::doctor::text(&findings))?;
     let is_sound = findings.iter().all(cli::doctor::is_repaired);
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn say(text: &str) -> Result<(), Error> {
+/// Runs the benchmarks, each over an engine with the default settings, until they are done or
+/// `stop` is cancelled, which ends the processes that they started.
+async fn measure(options: &bench::Options, stop: &CancellationToken) -> Result<ExitCode, Error> {
+    let open: bench::Open = Box::new(|url| {
+        Box::pin(async {
+            let settings = Settings::read(None, &vec![("REDIS_URL".to_owned(), url)])
+                .map_err(|error| engine::Error::Corrupt(Box::new(error)))?;
+            connect(&settings).await
+        })
+    });
+    match stop.run_until_cancelled(bench::run(options, open)).await {
+        Some(done) => Ok(done.map(|()| ExitCode::SUCCESS)?),
+        None => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+/// Writes `text` to the standard output, for a command that this completes.
+fn say(text: &str) -> Result<ExitCode, Error> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Error::Output)
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Error::Output)?;
+    Ok(ExitCode::SUCCESS)
 }

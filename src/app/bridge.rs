@@ -30,13 +30,12 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
     if !settings.nats.services {
         return Ok(());
     }
-    match Inside::new(running.engine.clone(), &settings.http, running.stop.clone(), Origin::Nats)
-        .await
-    {
+    let stop = running.stop.clone();
+    match Inside::new(running.engine.clone(), &settings.http, stop.clone(), Origin::Nats).await {
         Ok(api) => {
             let prefix = settings.nats.prefix.clone();
-            let largest = running.engine.settings().largest_task_bytes();
-            running.nats.spawn(answer(client, (prefix, largest), api, running.stop.clone()));
+            let largest = settings.engine.largest_task_bytes();
+            running.nats.spawn(answer(client, prefix, largest, api, stop));
         }
         // Publishing events needs no credential.
         Err(http::Error::NoCredential) => {
@@ -52,7 +51,8 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
 /// * `largest`: the size of the largest task in bytes.
 async fn answer(
     client: Client,
-    (prefix, largest): (Prefix, usize),
+    prefix: Prefix,
+    largest: usize,
     api: Inside,
     stop: CancellationToken,
 ) {
@@ -86,9 +86,8 @@ async fn answer(
             }
             Err(_) => {}
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = sleep(backoff.next_wait()) => {}
+        if stop.run_until_cancelled(sleep(backoff.next_wait())).await.is_none() {
+            return;
         }
     }
 }

@@ -1,13 +1,17 @@
-//! `orchestrator dev`: everything in one process on this machine. The demo starts here too.
+//! `orchestrator dev` and `orchestrator demo`: everything in one process on this machine.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Roles, Running, say};
+use super::{Error, INTERRUPTED, Roles, Running, say};
 use crate::cli::{self, banner};
+use crate::demo;
+use crate::domain::principal::Role;
 use crate::domain::text::hex;
 use crate::runtime::redis_server::{Options, RedisServer};
 use crate::runtime::secret::Secret;
@@ -19,113 +23,70 @@ const KEY_NAME: &str = "dev_admin";
 /// How long the private Redis may take to write its data at the stop.
 const REDIS_GRACE: Duration = Duration::from_secs(10);
 
-/// Which store an all-in-one process uses.
-#[derive(Clone, Debug)]
-pub enum Home {
-    /// The store that the settings name, or else a private one that keeps its data in this
-    /// directory.
-    NamedOr(PathBuf),
-    /// A private store in memory, which leaves nothing on disk.
-    Memory,
-}
-
 /// A gateway and a worker in this process, for callers on this machine only.
-pub struct Dev {
+struct Dev {
     running: Running,
     redis: Option<RedisServer>,
+    /// What the store is, in words.
     store: String,
-    address: SocketAddr,
+    /// The address of the gateway, such as `http://127.0.0.1:8000`.
+    url: String,
+    /// The admin key, which is new in every run.
     key: String,
 }
 
 impl Dev {
     /// Starts both with the given settings, except that the gateway listens on 127.0.0.1 and
-    /// accepts one more admin key.
+    /// accepts one more admin key. If the settings name no store, a private one starts, which keeps
+    /// its data in `dir`, or else in memory.
     ///
     /// Returns `None` if `stop` was cancelled while it waited for the store.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if no store can be used, or if the port is taken.
-    pub async fn start(
-        home: &Home,
+    async fn start(
+        dir: Option<PathBuf>,
         mut settings: Settings,
         stop: &CancellationToken,
     ) -> Result<Option<Self>, Error> {
-        let key = fresh_key()?;
+        let key = add_key(&mut settings, KEY_NAME, Role::Admin)?;
         settings.http.http.host = Ipv4Addr::LOCALHOST.to_string();
-        settings
-            .http
-            .auth
-            .api_keys
-            .insert(KEY_NAME.to_owned(), Secret::new(format!("{key}:admin")));
-        let redis = match home {
-            Home::NamedOr(_) if settings.names_a_store() => None,
-            Home::NamedOr(dir) => Some(private_redis(Some(dir.clone())).await?),
-            Home::Memory => Some(private_redis(None).await?),
-        };
         let mut store = settings.store.url.to_string();
-        if let Some(redis) = &redis {
-            settings.store.url = redis.url().into();
-            store = describe(home);
+        let mut redis = None;
+        if !settings.names_a_store() {
+            store = dir.as_ref().map_or("a private Redis in memory".to_owned(), |dir| {
+                format!("a private Redis, data in {}", dir.display())
+            });
+            // A process group of its own, so that Ctrl-C does not end it while requests drain.
+            let options = Options { dir, has_own_group: true, ..Options::default() };
+            let server = RedisServer::start(&options).await?;
+            settings.store.url = server.url().into();
+            redis = Some(server);
         }
         let roles = Roles { gateway: true, worker: true, bridge: settings.nats.is_on() };
         let Some(running) = Running::start(&settings, roles, stop).await? else { return Ok(None) };
-        let address = running
-            .address()
-            .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, settings.http.http.port).into());
-        Ok(Some(Self { running, redis, store, address, key }))
-    }
-
-    /// Returns the address of the gateway, such as `http://127.0.0.1:8000`.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Returns the admin key, which is new in every run.
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-
-    /// Returns the running parts, so that the caller can wait for them.
-    pub fn running(&mut self) -> &mut Running {
-        &mut self.running
-    }
-
-    /// Stops all parts in order, the private Redis last.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the private Redis cannot be watched while it stops.
-    pub async fn finish(self) -> Result<(), Error> {
-        self.running.finish().await;
-        match self.redis {
-            Some(redis) => Ok(redis.stop(REDIS_GRACE).await?),
-            None => Ok(()),
-        }
+        let configured = (Ipv4Addr::LOCALHOST, settings.http.http.port).into();
+        let url = format!("http://{}", running.address.unwrap_or(configured));
+        Ok(Some(Self { running, redis, store, url, key }))
     }
 }
 
 /// Starts a gateway and a worker, runs `work` with them, and stops them in order whether it
-/// succeeded or not.
+/// succeeded or not, the private Redis last.
 ///
 /// Returns `None` if `stop` was cancelled first.
-///
-/// # Errors
-///
-/// Returns an error if a part cannot be started or stopped.
-pub async fn during<T>(
-    home: &Home,
+async fn during<T>(
+    dir: Option<PathBuf>,
     settings: Settings,
     stop: &CancellationToken,
     work: impl AsyncFnOnce(&mut Dev) -> T,
 ) -> Result<Option<T>, Error> {
-    let Some(mut dev) = Dev::start(home, settings, stop).await? else { return Ok(None) };
+    let Some(mut dev) = Dev::start(dir, settings, stop).await? else { return Ok(None) };
     let done = tokio::select! {
         done = work(&mut dev) => Some(done),
         () = stop.cancelled() => None,
     };
-    dev.finish().await?;
+    dev.running.finish().await;
+    if let Some(redis) = dev.redis {
+        redis.stop(REDIS_GRACE).await?;
+    }
     Ok(done)
 }
 
@@ -134,33 +95,50 @@ pub(super) async fn run(
     options: &cli::Dev,
     mut settings: Settings,
     stop: &CancellationToken,
-) -> Result<(), Error> {
+) -> Result<ExitCode, Error> {
     if let Some(port) = options.port {
         settings.http.http.port = port;
     }
-    let home = Home::NamedOr(options.data.clone());
-    let ended = during(&home, settings, stop, async |dev| {
-        say(&banner::text(&dev.url(), dev.key(), &dev.store))?;
-        dev.running().until(stop).await
+    let ended = during(Some(options.data.clone()), settings, stop, async |dev| {
+        say(&banner::text(&dev.url, &dev.key, &dev.store))?;
+        dev.running.until(stop).await
     });
-    ended.await?.unwrap_or(Ok(()))
+    ended.await?.unwrap_or(Ok(ExitCode::SUCCESS))
 }
 
-async fn private_redis(dir: Option<PathBuf>) -> Result<RedisServer, Error> {
-    // A process group of its own, so that Ctrl-C does not end it while requests drain.
-    let options = Options { dir, has_own_group: true, ..Options::default() };
-    Ok(RedisServer::start(&options).await?)
-}
-
-fn describe(home: &Home) -> String {
-    match home {
-        Home::NamedOr(dir) => format!("a private Redis, data in {}", dir.display()),
-        Home::Memory => "a private Redis in memory".to_owned(),
+/// Runs the story of `orchestrator demo`. The exit code is a failure unless every task of it was
+/// completed.
+pub(super) async fn demo(
+    mut settings: Settings,
+    stop: &CancellationToken,
+) -> Result<ExitCode, Error> {
+    let mut keys = BTreeMap::new();
+    for (name, role) in demo::CAST {
+        keys.insert(name, add_key(&mut settings, name, role)?);
+    }
+    settings.http.http.port = 0;
+    // Nothing is kept, so a store on disk is used only if the settings name one.
+    let story = during(None, settings, stop, async |dev| {
+        demo::run(&dev.url, |name| keys.get(name).cloned().unwrap_or_default()).await
+    });
+    match story.await? {
+        Some(Ok(true)) => Ok(ExitCode::SUCCESS),
+        Some(Ok(false)) => Ok(ExitCode::FAILURE),
+        Some(Err(error)) => Err(error.into()),
+        None => Ok(ExitCode::from(INTERRUPTED)),
     }
 }
 
+/// Adds a new key of this name and role to the settings, and returns it.
+fn add_key(settings: &mut Settings, name: &str, role: Role) -> Result<String, Error> {
+    let key = fresh_key()?;
+    let entry = Secret::new(format!("{key}:{}", role.as_str()));
+    settings.http.auth.api_keys.insert(name.to_owned(), entry);
+    Ok(key)
+}
+
 /// Returns a new random key of 192 bits, in hexadecimal.
-pub(super) fn fresh_key() -> Result<String, Error> {
+fn fresh_key() -> Result<String, Error> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
     Ok(hex(&bytes))

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::tree::Tree;
+use super::tree::{Tree, is_plain};
 use super::{Fault, Settings};
 use crate::domain::approval::{OnExpiry, TermsSetting};
 use crate::domain::name::Name;
@@ -158,9 +158,7 @@ impl Check<'_> {
             self.fail("retention.finished_ms", why);
         }
         let nats = &settings.nats;
-        let is_plain =
-            nats.stream.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        if !is_plain {
+        if !is_plain(&nats.stream) {
             self.fail("nats.stream", "expected letters, digits, _ and -");
         }
         if settings.http.http.max_body_bytes < engine.tasks.max_payload_bytes {
@@ -172,10 +170,8 @@ impl Check<'_> {
         let partitions = u64::from(settings.store.partitions);
         let least = MIN_LOG_BYTES * partitions;
         if engine.retention.events_bytes < least {
-            self.fail(
-                "retention.events_bytes",
-                format!("expected {least} or more with {partitions} partitions"),
-            );
+            let expected = format!("expected {least} or more with {partitions} partitions");
+            self.fail("retention.events_bytes", expected);
         }
         let largest = engine.largest_task_bytes();
         if engine.agents.max_claim_bytes < largest {
@@ -183,14 +179,11 @@ impl Check<'_> {
             self.fail("agents.max_claim_bytes", format!("expected {largest} or more: {why}"));
         }
         let starts = &engine.queue.head_start_ms;
-        for pair in Priority::ALL.windows(2) {
-            if let [sooner, later] = *pair
-                && starts.of(sooner) < starts.of(later)
-            {
-                let why = format!(
-                    "expected no more than {}'s, or the less urgent would go first",
-                    sooner.as_str()
-                );
+        for (sooner, later) in Priority::ALL.iter().zip(&Priority::ALL[1..]) {
+            if starts.of(*sooner) < starts.of(*later) {
+                let sooner = sooner.as_str();
+                let why =
+                    format!("expected no more than {sooner}'s, or the less urgent would go first");
                 self.fail(&format!("queue.head_start_ms.{}", later.as_str()), why);
             }
         }
@@ -202,12 +195,8 @@ impl Check<'_> {
         }
         let mut seen = BTreeSet::new();
         for kind in &engine.tasks.types {
-            let is_routed = engine
-                .routing
-                .rules
-                .iter()
-                .any(|rule| rule.when.types.is_empty() || rule.when.types.contains(kind));
-            if !is_routed {
+            let mut taken = engine.routing.rules.iter().map(|rule| &rule.when.types);
+            if !taken.any(|types| types.is_empty() || types.contains(kind)) {
                 self.fail("routing.rules", format!("no rule takes tasks of type `{kind}`"));
             }
             if !seen.insert(kind) {
@@ -225,10 +214,8 @@ impl Check<'_> {
             let path = format!("approvals.rules[{number}]");
             self.condition(&format!("{path}.when"), &rule.when, engine);
             if rule.name.trim().is_empty() {
-                self.fail(
-                    &format!("{path}.name"),
-                    "expected a name, which approvers see as the reason",
-                );
+                let why = "expected a name, which approvers see as the reason";
+                self.fail(&format!("{path}.name"), why);
             } else if !seen.insert(&rule.name) {
                 self.fail(&format!("{path}.name"), "another rule has this name");
             }
@@ -236,23 +223,21 @@ impl Check<'_> {
         }
         self.terms("approvals.asked", &engine.approvals.asked, engine);
         if engine.approvals.on_expiry == OnExpiry::Escalate {
-            self.fail(
-                "approvals.on_expiry",
-                "expected \"reject\" or \"hold\": only the terms of a rule can escalate",
-            );
+            let why = "expected \"reject\" or \"hold\": only the terms of a rule can escalate";
+            self.fail("approvals.on_expiry", why);
         }
         self.groups(&engine.approvals.groups);
     }
 
     /// Terms that no approvers can meet would block their tasks for ever.
     fn terms(&mut self, path: &str, terms: &TermsSetting, engine: &engine::Settings) {
-        self.range(&format!("{path}.quorum"), u64::from(terms.quorum.unwrap_or(1)), 1..=20);
-        let times = [
-            ("expires_after_ms", terms.expires_after_ms),
-            ("remind_every_ms", terms.remind_every_ms.filter(|ms| *ms > 0)),
-        ];
-        for (name, ms) in times.into_iter().filter_map(|(name, ms)| Some((name, ms?))) {
-            self.range(&format!("{path}.{name}"), ms, SECOND..=YEAR);
+        let quorum = terms.quorum.unwrap_or(1);
+        self.range(&format!("{path}.quorum"), quorum.into(), 1..=20);
+        if let Some(ms) = terms.expires_after_ms {
+            self.range(&format!("{path}.expires_after_ms"), ms, SECOND..=YEAR);
+        }
+        if let Some(ms) = terms.remind_every_ms.filter(|ms| *ms > 0) {
+            self.range(&format!("{path}.remind_every_ms"), ms, SECOND..=YEAR);
         }
         let escalates = terms.on_expiry == Some(OnExpiry::Escalate);
         if escalates == terms.escalate_to.is_empty() {
@@ -262,6 +247,7 @@ impl Check<'_> {
         } else if terms.escalate_to.len() > 5 {
             self.fail(&format!("{path}.escalate_to"), "expected at most 5 entries");
         }
+        let known = &engine.approvals.groups;
         let first = (path.to_owned(), &terms.roles, &terms.groups);
         let later = terms.escalate_to.iter().enumerate().map(|(number, level)| {
             let path = format!("{path}.escalate_to[{number}]");
@@ -269,38 +255,23 @@ impl Check<'_> {
         });
         for (path, roles, groups) in std::iter::once(first).chain(later) {
             for role in roles.iter().filter(|role| !role.allows(Scope::ApprovalsDecide)) {
-                self.fail(
-                    &format!("{path}.roles"),
-                    format!("the role {} may not decide", role.as_str()),
-                );
+                let why = format!("the role {} may not decide", role.as_str());
+                self.fail(&format!("{path}.roles"), why);
             }
-            for group in groups.iter().filter(|group| !engine.approvals.groups.contains_key(*group))
-            {
-                self.fail(
-                    &format!("{path}.groups"),
-                    format!("`{group}` is not one of approvals.groups"),
-                );
+            for group in groups.iter().filter(|group| !known.contains_key(*group)) {
+                let why = format!("`{group}` is not one of approvals.groups");
+                self.fail(&format!("{path}.groups"), why);
             }
-            let members: BTreeSet<_> = groups
-                .iter()
-                .flat_map(|group| engine.people.members(&engine.approvals.groups, group))
-                .collect();
-            if roles.is_empty()
-                && !groups.is_empty()
-                && members.len() < terms.quorum.unwrap_or(1) as usize
-            {
-                self.fail(
-                    &format!("{path}.quorum"),
-                    "its groups have fewer people than the quorum",
-                );
+            let members = groups.iter().flat_map(|group| engine.people.members(known, group));
+            let people = members.collect::<BTreeSet<_>>().len();
+            if roles.is_empty() && !groups.is_empty() && people < quorum as usize {
+                let why = "its groups have fewer people than the quorum";
+                self.fail(&format!("{path}.quorum"), why);
             }
         }
         for (number, level) in terms.escalate_to.iter().enumerate() {
-            self.range(
-                &format!("{path}.escalate_to[{number}].expires_after_ms"),
-                level.expires_after_ms,
-                SECOND..=YEAR,
-            );
+            let path = format!("{path}.escalate_to[{number}].expires_after_ms");
+            self.range(&path, level.expires_after_ms, SECOND..=YEAR);
         }
     }
 
@@ -346,13 +317,12 @@ impl Check<'_> {
     fn targets(&mut self, table: &str, targets: &BTreeMap<String, u64>, engine: &engine::Settings) {
         for (key, target) in targets {
             let path = format!("{table}.{key}");
-            let (kind, priority) =
-                key.split_once('/').map_or((None, key.as_str()), |(kind, rest)| (Some(kind), rest));
-            if Priority::from_str(priority).is_err() {
+            let parts = key.split_once('/');
+            if Priority::from_str(parts.map_or(key, |(_, priority)| priority)).is_err() {
                 let expected = "expected the key `P0` to `P3`, or a type and a priority such as \
                                 `\"deploy/P0\"`";
                 self.fail(&path, expected);
-            } else if let Some(kind) = kind {
+            } else if let Some((kind, _)) = parts {
                 self.known_type(&path, kind, engine);
             }
             self.range(&path, *target, TARGET_MS);

@@ -3,7 +3,7 @@
 //!
 //! This module does not read the process's environment: the variables are an argument.
 
-use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{FileFormat, Format, Map, Value, ValueKind};
 
 use super::tree::{Kind, Tree, below, open_table};
 use super::{Fault, Variables};
@@ -29,64 +29,43 @@ const SHORT: [(&str, &str); 6] = [
 /// gateway.
 const ELSEWHERE: [&str; 3] = ["ORCHESTRATOR_ENV", "ORCHESTRATOR_URL", "ORCHESTRATOR_API_KEY"];
 
-/// The settings that the environment makes.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Environment(Map<String, Value>);
-
-impl Source for Environment {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
-        Ok(self.0.clone())
-    }
-}
-
-impl Environment {
-    /// Reads `variables`; the default settings say which settings exist and what they hold.
-    ///
-    /// A short name whose value is empty counts as not set, because compose files pass such on. If
-    /// a short and a long name mean the same setting, the long one counts.
-    pub(super) fn read(variables: &Variables, defaults: &Tree, faults: &mut Vec<Fault>) -> Self {
-        let mut environment = Self::default();
-        let mut long = Vec::new();
-        for (name, text) in variables {
-            if let Some(path) = name.strip_prefix(LONG) {
-                long.push((name, path.replace("__", ".").to_lowercase(), text));
-            } else if let Some(path) = short_path(name).filter(|_| !text.is_empty()) {
-                environment.set(name, &path, text, defaults, faults);
-            } else if let Some(fault) = near_miss(name) {
-                faults.push(fault);
-            }
+/// Reads `variables`; the default settings say which settings exist and what they hold.
+///
+/// A short name whose value is empty counts as not set, because compose files pass such on. If a
+/// short and a long name mean the same setting, the long one counts.
+pub(super) fn read(variables: &Variables, defaults: &Tree, faults: &mut Vec<Fault>) -> Tree {
+    let mut tree = Tree::default();
+    let (long, short): (Vec<_>, Vec<_>) =
+        variables.iter().partition(|(name, _)| name.starts_with(LONG));
+    for (name, text) in short.into_iter().chain(long) {
+        let Some(path) = path_of(name) else {
+            faults.extend(near_miss(name));
+            continue;
+        };
+        if text.is_empty() && !name.starts_with(LONG) {
+            continue;
         }
-        for (name, path, text) in long {
-            environment.set(name, &path, text, defaults, faults);
-        }
-        environment
-    }
-
-    fn set(
-        &mut self,
-        name: &str,
-        path: &str,
-        text: &str,
-        defaults: &Tree,
-        faults: &mut Vec<Fault>,
-    ) {
-        let (value, detail) = match locate(path, defaults) {
+        let (value, detail) = match locate(&path, defaults) {
             // The value of an unknown variable may be a misspelt secret.
             Err(detail) => (None, detail),
             Ok((spelled, kind)) => match parse(name, text, kind) {
-                Ok(value) => return put(&mut self.0, &spelled, value),
+                Ok(value) => {
+                    put(&mut tree.0, &spelled, value);
+                    continue;
+                }
                 Err(detail) => (Some(format!("{text:?}")), detail),
             },
         };
-        faults.push(Fault { key: name.to_owned(), value, origin: None, detail });
+        faults.push(Fault { key: name.clone(), value, origin: None, detail });
     }
+    tree
 }
 
-fn short_path(name: &str) -> Option<String> {
+/// The setting that the variable means.
+fn path_of(name: &str) -> Option<String> {
+    if let Some(path) = name.strip_prefix(LONG) {
+        return Some(path.replace("__", ".").to_lowercase());
+    }
     if let Some((_, path)) = SHORT.into_iter().find(|(short, _)| *short == name) {
         return Some(path.to_owned());
     }
@@ -97,8 +76,7 @@ fn short_path(name: &str) -> Option<String> {
 /// Variables of other programs may begin with our prefix too (Kubernetes makes some); one that
 /// looks like a misspelling is refused.
 fn near_miss(name: &str) -> Option<Fault> {
-    if !name.starts_with("ORCHESTRATOR_") || ELSEWHERE.contains(&name) || short_path(name).is_some()
-    {
+    if !name.starts_with("ORCHESTRATOR_") || ELSEWHERE.contains(&name) {
         return None;
     }
     let known = SHORT.into_iter().map(|(short, _)| short).chain(ELSEWHERE);
@@ -144,22 +122,21 @@ fn unknown(parent: &str, key: &str, table: &Map<String, Value>) -> String {
     format!("unknown setting `{}`{hint}", below(parent, key))
 }
 
-fn parse(name: &str, text: &str, kind: Kind) -> Result<Value, String> {
-    let origin = name.to_owned();
+fn parse(origin: &String, text: &str, kind: Kind) -> Result<Value, String> {
     let parsed = match kind {
         Kind::Text => Some(ValueKind::String(text.to_owned())),
         Kind::Whole => text.trim().replace('_', "").parse().ok().map(ValueKind::I64),
         Kind::Number => text.trim().parse().ok().map(ValueKind::Float),
         Kind::Flag => text.trim().parse().ok().map(ValueKind::Boolean),
-        Kind::List if text.trim_start().starts_with('[') => return list(&origin, text),
+        Kind::List if text.trim_start().starts_with('[') => return list(origin, text),
         Kind::List => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-            Some(ValueKind::Array(items.map(|item| Value::new(Some(&origin), item)).collect()))
+            Some(ValueKind::Array(items.map(|item| Value::new(Some(origin), item)).collect()))
         }
         Kind::Table | Kind::Nothing => None,
     };
     if let Some(value) = parsed {
-        return Ok(Value::new(Some(&origin), value));
+        return Ok(Value::new(Some(origin), value));
     }
     let mut expected = kind.expected().to_owned();
     if text.starts_with("tcp://") {
@@ -170,11 +147,10 @@ fn parse(name: &str, text: &str, kind: Kind) -> Result<Value, String> {
 
 /// Reads a list in the syntax of the file: `["a", { b = 1 }]`.
 fn list(origin: &String, text: &str) -> Result<Value, String> {
-    let file = File::from_str(&format!("list = {text}"), FileFormat::Toml);
-    let read =
-        Config::builder().add_source(file).build().and_then(|config| config.get_array("list"));
-    read.map(|items| Value::new(Some(origin), items))
-        .map_err(|error| format!("expected a TOML list: {error}"))
+    let mut read = FileFormat::Toml
+        .parse(None, &format!("list = {text}"))
+        .map_err(|error| format!("expected a TOML list: {error}"))?;
+    Ok(Value::new(Some(origin), read.remove("list").map(|list| list.kind)))
 }
 
 fn put(table: &mut Map<String, Value>, path: &[String], value: Value) {

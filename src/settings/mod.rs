@@ -20,7 +20,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use config::{Config, ConfigError, File, FileFormat, Source, Value, ValueKind};
+use config::{Config, ConfigError, Source, ValueKind};
 use serde::de::DeserializeOwned;
 
 use crate::domain::name::Name;
@@ -28,7 +28,6 @@ use crate::domain::people::People;
 use crate::engine;
 use crate::http::Auth;
 use crate::runtime::telemetry;
-use environment::Environment;
 use tree::Tree;
 
 /// The defaults are a file so that operators can read them, and compiled in so that a bare binary
@@ -83,22 +82,15 @@ impl fmt::Display for Fault {
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant is")]
 pub enum Error {
-    /// The configuration file cannot be read.
     #[error("cannot read the configuration file {}", path.display())]
-    File {
-        /// The path of the file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: std::io::Error,
-    },
+    File { path: PathBuf, source: std::io::Error },
     /// The configuration file is not TOML.
     #[error("the configuration cannot be read: {0}")]
     Syntax(String),
-    /// `ORCHESTRATOR_ENV` is not the plain name of a file in `config/`.
     #[error("ORCHESTRATOR_ENV is {0:?}, which is not a plain name; it selects config/<name>.toml")]
     Environment(String),
-    /// The configuration is readable but has faults, all of which are listed.
     #[error("the configuration has {}:{}", count(.0), list(.0))]
     Invalid(Vec<Fault>),
 }
@@ -137,46 +129,35 @@ impl Settings {
     /// Joins the defaults, the name and text of the file, and the environment.
     fn join(file: Option<(String, String)>, variables: &Variables) -> Result<Self, Error> {
         let mut faults = Vec::new();
-        let defaults = collect(&File::from_str(DEFAULTS, FileFormat::Toml))?;
-        let mut builder = Config::builder().add_source(Layer(defaults.clone()));
+        let defaults = Tree::read(None, DEFAULTS).map_err(Error::Syntax)?;
+        let mut builder = Config::builder().add_source(defaults.clone());
         if let Some((name, text)) = file {
-            let read = File::from_str(&text, FileFormat::Toml).collect().map(Tree);
-            let read =
-                read.map_err(|error| Error::Syntax(format!("{name}: {}", error_text(&error))))?;
-            builder = builder.add_source(Layer(from_place(read, &name)));
+            let given = Tree::read(Some(&name), &text);
+            builder = builder
+                .add_source(given.map_err(|error| Error::Syntax(format!("{name}: {error}")))?);
         }
-        builder = builder.add_source(Environment::read(variables, &defaults, &mut faults));
-        let tree = Tree(
-            builder.build().and_then(|config| config.collect()).map_err(|error| syntax(&error))?,
-        );
+        builder = builder.add_source(environment::read(variables, &defaults, &mut faults));
+        let joined = builder.build().and_then(|config| config.collect());
+        let tree = Tree(joined.map_err(|error| Error::Syntax(tree::error_text(&error)))?);
         known::compare(&defaults, &tree, &mut faults);
-        let settings = Self::typed(tree, &mut faults);
-        if let Some(settings) = &settings {
-            check::cross(settings, &mut faults);
+        if let Some(settings) = Self::typed(tree, &mut faults) {
+            check::cross(&settings, &mut faults);
+            if faults.is_empty() {
+                return Ok(settings);
+            }
         }
-        match settings {
-            Some(settings) if faults.is_empty() => Ok(settings),
-            _ => Err(Error::Invalid(faults)),
-        }
+        Err(Error::Invalid(faults))
     }
 
     /// Reads each section into its struct. `None`, with the faults added, if a section cannot be
     /// read.
     fn typed(tree: Tree, faults: &mut Vec<Fault>) -> Option<Self> {
-        let store = section(&tree, "store", faults);
-        let log = section(&tree, "log", faults);
-        let http = section(&tree, "http", faults);
-        let auth = section(&tree, "auth", faults);
-        let tasks = section(&tree, "tasks", faults);
-        let queue = section(&tree, "queue", faults);
-        let agents = section(&tree, "agents", faults);
-        let routing = section(&tree, "routing", faults);
-        let approvals = section(&tree, "approvals", faults);
-        let sla = section(&tree, "sla", faults);
-        let retention = section(&tree, "retention", faults);
-        let nats = section(&tree, "nats", faults);
-        let doctor = section(&tree, "doctor", faults);
-        let events = section(&tree, "events", faults);
+        macro_rules! sections {
+            ($($name:ident)*) => { $(let $name = section(&tree, stringify!($name), faults);)* };
+        }
+        sections! {
+            store log http auth tasks queue agents routing approvals sla retention nats doctor events
+        }
         let people = auth.as_ref().map(|auth: &Auth| People::new(&auth.identities, &auth.sources));
         Some(Self {
             store: store?,
@@ -248,62 +229,11 @@ fn typed_fault(tree: &Tree, section: &str, error: ConfigError) -> Fault {
     match error {
         ConfigError::At { error, key: Some(key), .. } => {
             let key = tree::below(section, &key);
-            tree.fault(&key, error_text(&error))
+            tree.fault(&key, tree::error_text(&error))
         }
         ConfigError::Type { key: Some(key), expected, .. } => {
             tree.fault(&tree::below(section, &key), format!("expected {expected}"))
         }
-        other => tree.fault(section, error_text(&other)),
-    }
-}
-
-/// The error without the excerpt of the file, which may hold a secret.
-fn error_text(error: &ConfigError) -> String {
-    let text = error.to_string();
-    let lines: Vec<_> = text
-        .lines()
-        .map(str::trim_end)
-        .filter(|line| !line.is_empty() && !line.contains(" |"))
-        .collect();
-    lines.join(": ")
-}
-
-fn syntax(error: &ConfigError) -> Error {
-    Error::Syntax(error_text(error))
-}
-
-fn collect(source: &impl Source) -> Result<Tree, Error> {
-    source.collect().map(Tree).map_err(|error| syntax(&error))
-}
-
-/// Marks every value of `tree` as coming from the file `name`.
-fn from_place(tree: Tree, name: &str) -> Tree {
-    fn mark(value: Value, origin: &String) -> Value {
-        let kind = match value.kind {
-            ValueKind::Table(table) => ValueKind::Table(
-                table.into_iter().map(|(key, value)| (key, mark(value, origin))).collect(),
-            ),
-            ValueKind::Array(items) => {
-                ValueKind::Array(items.into_iter().map(|item| mark(item, origin)).collect())
-            }
-            other => other,
-        };
-        Value::new(Some(origin), kind)
-    }
-    let name = name.to_owned();
-    Tree(tree.0.into_iter().map(|(key, value)| (key, mark(value, &name))).collect())
-}
-
-/// One layer of the configuration.
-#[derive(Clone, Debug)]
-struct Layer(Tree);
-
-impl Source for Layer {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<config::Map<String, Value>, ConfigError> {
-        Ok(self.0.0.clone())
+        other => tree.fault(section, tree::error_text(&other)),
     }
 }

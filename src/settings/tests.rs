@@ -8,12 +8,12 @@ fn variables(pairs: &[(&str, &str)]) -> Variables {
     pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
 }
 
-fn join(file: &str, pairs: &[(&str, &str)]) -> Result<Settings, Error> {
+pub(super) fn join(file: &str, pairs: &[(&str, &str)]) -> Result<Settings, Error> {
     Settings::join(Some(("test.toml".to_owned(), file.to_owned())), &variables(pairs))
 }
 
 /// The whole message that refuses a configuration.
-fn refusal(file: &str, pairs: &[(&str, &str)]) -> String {
+pub(super) fn refusal(file: &str, pairs: &[(&str, &str)]) -> String {
     join(file, pairs).unwrap_err().to_string()
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use config::{Map, Value, ValueKind};
+use config::{ConfigError, FileFormat, Format, Map, Source, Value, ValueKind};
 
 use super::Fault;
 use crate::domain::text;
@@ -51,12 +51,12 @@ impl Kind {
 /// The settings whose whole text is secret.
 const SECRETS: [&str; 4] = ["auth.jwt_secret", "nats.token", "nats.password", "nats.nkey_seed"];
 
+/// The settings that contain a secret.
+const URLS: [&str; 2] = ["store.url", "nats.url"];
+
 /// Whether a value at this path is a secret or contains one.
 pub(super) fn is_secret(path: &str) -> bool {
-    if SECRETS.contains(&path) || matches!(path, "store.url" | "nats.url") {
-        return true;
-    }
-    path.strip_prefix("auth.api_keys").is_some_and(|key| key.starts_with('.'))
+    SECRETS.contains(&path) || URLS.contains(&path) || path.starts_with("auth.api_keys.")
 }
 
 /// Tables whose keys the operator chooses, and the kind of their values.
@@ -86,7 +86,22 @@ impl fmt::Debug for Tree {
     }
 }
 
+impl Source for Tree {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
 impl Tree {
+    /// Reads a file of settings, which is the origin of each value if it has a name.
+    pub(super) fn read(name: Option<&String>, text: &str) -> Result<Self, String> {
+        FileFormat::Toml.parse(name, text).map(Self).map_err(|error| error_text(&*error))
+    }
+
     /// The value at a path such as `routing.rules[0].agent`. Keys that contain a dot cannot be
     /// looked up.
     pub(super) fn at(&self, path: &str) -> Option<&Value> {
@@ -118,10 +133,18 @@ impl Tree {
     }
 }
 
+/// The error without the excerpt of the file, which may hold a secret.
+pub(super) fn error_text(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim_end);
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty() && !line.contains(" |")).collect();
+    lines.join(": ")
+}
+
 /// The fault that `value` at `path` is not as `expected`.
 pub(super) fn fault(path: &str, value: &Value, expected: impl Into<String>) -> Fault {
     // Any part of a URL that cannot be used may belong to its password.
-    let is_short = !matches!(path, "store.url" | "nats.url")
+    let is_short = !URLS.contains(&path)
         && !matches!(value.kind, ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil);
     Fault {
         key: path.to_owned(),
@@ -177,9 +200,12 @@ pub(super) fn shown(path: &str, value: &Value) -> String {
 
 /// Writes the key as TOML: bare where that is allowed.
 pub(super) fn bare(key: &str) -> String {
-    let is_bare = !key.is_empty()
-        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-    if is_bare { key.to_owned() } else { quoted(key) }
+    if key.is_empty() || !is_plain(key) { quoted(key) } else { key.to_owned() }
+}
+
+/// Whether the text has only letters, digits, `_` and `-`.
+pub(super) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 /// Writes a TOML text, whose escapes are those of JSON.
@@ -190,7 +216,7 @@ fn quoted(text: &str) -> String {
 fn masked(path: &str, text: &str) -> String {
     match path {
         _ if text.is_empty() => String::new(),
-        "store.url" | "nats.url" => Address::from(text).to_string(),
+        _ if URLS.contains(&path) => Address::from(text).to_string(),
         _ if SECRETS.contains(&path) => "***".to_owned(),
         _ if path.starts_with("auth.api_keys") => match text.rsplit_once(':') {
             Some((_, role)) if role.parse::<crate::domain::principal::Role>().is_ok() => {

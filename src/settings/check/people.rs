@@ -6,12 +6,15 @@ use std::str::FromStr;
 use super::Check;
 use crate::domain::approval::Groups;
 use crate::domain::folded::folded;
-use crate::domain::name::Name;
+use crate::domain::name::{Name, PATTERN};
 use crate::domain::people::{ANY_SOURCE, Identity, People, credential};
 use crate::domain::principal::{Principal, Role, Subject};
 
 /// The shortest secret for HS256, in bytes: as long as its hash.
 const JWT_SECRET_MIN: usize = 32;
+
+/// How the kinds of credentials are named.
+const KINDS: [&str; 2] = ["key:", "user:"];
 
 impl Check<'_> {
     pub(super) fn auth(&mut self, auth: &crate::http::Auth) {
@@ -24,10 +27,8 @@ impl Check<'_> {
             let (key, role) = entry.expose().rsplit_once(':').unwrap_or((entry.expose(), ""));
             self.credential(&path, Subject::Key(name.clone()));
             if key.is_empty() || Role::from_str(role).is_err() {
-                self.fail(
-                    &path,
-                    "expected `<key>:<role>` with the role user, agent, approver or admin",
-                );
+                let why = "expected `<key>:<role>` with the role user, agent, approver or admin";
+                self.fail(&path, why);
             } else if !seen.insert(key) {
                 self.fail(&path, "another name has the same key, so the caller would be ambiguous");
             }
@@ -50,7 +51,7 @@ impl Check<'_> {
             self.credential(&path, credential(who));
             if folded(person).is_empty() {
                 self.fail(&path, "expected the name of a person");
-            } else if ["key:", "user:"].iter().any(|kind| person.starts_with(kind)) {
+            } else if KINDS.iter().any(|kind| person.starts_with(kind)) {
                 self.fail(&path, "expected the name of a person, without `key:` or `user:`");
             }
             let named = Identity::of(person);
@@ -73,23 +74,20 @@ impl Check<'_> {
                 if source == ANY_SOURCE || Name::from_str(source).is_ok() {
                     continue;
                 }
-                let pattern = crate::domain::name::PATTERN;
-                self.fail(&path, format!("`{source}`: expected `*`, or a name: {pattern}"));
+                self.fail(&path, format!("`{source}`: expected `*`, or a name: {PATTERN}"));
             }
         }
     }
 
     pub(super) fn groups(&mut self, groups: &Groups) {
+        let expected = "expected `key:<name of an API key>` or `user:<sub of a token>`";
         for (group, members) in groups {
             for member in members {
-                let is_named = member.starts_with("key:") || member.starts_with("user:");
-                if is_named && Principal::new(credential(member), Role::User).is_ok() {
-                    continue;
+                let is_named = KINDS.iter().any(|kind| member.starts_with(kind));
+                if !is_named || Principal::new(credential(member), Role::User).is_err() {
+                    let path = format!("approvals.groups.{group}");
+                    self.fail(&path, format!("`{member}`: {expected}"));
                 }
-                let expected = format!(
-                    "`{member}`: expected `key:<name of an API key>` or `user:<sub of a token>`"
-                );
-                self.fail(&format!("approvals.groups.{group}"), expected);
             }
         }
     }

@@ -10,23 +10,21 @@ use crate::{store, transport};
 impl Check<'_> {
     pub(super) fn urls(&mut self, settings: &Settings) {
         let redis = &settings.store;
+        let nats = &settings.nats;
         if let Some(fault) = store::fault_of_url(redis.url.expose()) {
             self.fail("store.url", fault);
         }
-        if let Some(fault) = transport::fault_of_url(&settings.nats) {
+        if let Some(fault) = transport::fault_of_url(nats) {
             self.fail("nats.url", fault);
         }
         let files = [&redis.tls_ca_file, &redis.tls_cert_file, &redis.tls_key_file];
         // Files that no connection uses must not pass for protection.
-        if files.iter().any(|file| !file.is_empty()) && !redis.url.expose().starts_with("rediss://")
-        {
-            self.fail(
-                "store.tls_ca_file",
-                "expected only with a store.url that begins with rediss://",
-            );
+        let is_used = redis.url.expose().starts_with("rediss://");
+        if !is_used && files.iter().any(|file| !file.is_empty()) {
+            let why = "expected only with a store.url that begins with rediss://";
+            self.fail("store.tls_ca_file", why);
         }
         self.tls("store", files);
-        let nats = &settings.nats;
         self.tls("nats", [&nats.tls_ca_file, &nats.tls_cert_file, &nats.tls_key_file]);
     }
 
@@ -74,10 +72,8 @@ impl Check<'_> {
             && seed.starts_with("SU")
             && seed.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'));
         if !seed.is_empty() && !is_seed {
-            self.fail(
-                "nats.nkey_seed",
-                "expected the seed of a user's nkey: SU and 56 more characters",
-            );
+            let why = "expected the seed of a user's nkey: SU and 56 more characters";
+            self.fail("nats.nkey_seed", why);
         }
     }
 }

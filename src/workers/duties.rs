@@ -6,12 +6,22 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{Step, Worker};
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, SweepResult};
 
-/// For each duty: its name, the longest rest in milliseconds, the call of a step, and the call that
-/// returns the notification, if one ends the rest.
+/// How long other calls have the store after a full batch of deadlines, even if more is due: an
+/// announcement may take a second, a claim should not. A full batch takes about 4 ms of Redis.
+const BREATH: Duration = Duration::from_millis(10);
+
+/// The shortest wait for the next announcements, so that those of many deadlines go together.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// For each duty: its name, the longest rest in milliseconds, the call of a step, what its result
+/// means, and the call that returns the notification, if one ends the rest.
 macro_rules! duties {
-    ($($(#[$doc:meta])* $type:ident: $name:literal, $rest_ms:literal, $step:ident $(, $wake:ident)?;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $type:ident: $name:literal, $rest_ms:literal, $step:ident => $to:path $(, $wake:ident)?;
+    )*) => {
         $(
             $(#[$doc])*
             pub struct $type {
@@ -31,7 +41,7 @@ macro_rules! duties {
                 type Error = engine::Error;
 
                 async fn step(&self) -> Result<Step, engine::Error> {
-                    self.engine.$step().await.map(Step::from)
+                    self.engine.$step().await.map($to)
                 }
 
                 $(
@@ -47,25 +57,38 @@ macro_rules! duties {
 duties! {
     /// Moves tasks from the priority queue to the subjects of their agents, the most urgent first.
     /// A notification comes for every task; the rest only covers a lost one.
-    Router: "router", 2_000, route, router_wake;
+    Router: "router", 2_000, route => Step::from, router_wake;
 
     /// Moves scheduled tasks to the priority queue when their time has come. A step returns when
     /// the next is due; the rest covers one scheduled since, whose notification was lost.
-    Promoter: "promoter", 1_000, promote, promoter_wake;
+    Promoter: "promoter", 1_000, promote => Step::from, promoter_wake;
 
     /// Returns tasks with a lost lease to their subjects. A lease is lost when it ends without a
     /// report or an extension. The task must be back within a second of that end.
-    Reaper: "reaper", 500, reap;
+    Reaper: "reaper", 500, reap => Step::from;
 
     /// Escalates and expires approvals that were not decided in time, and reminds their approvers.
     /// An expiry must be announced within about a second.
-    Expirer: "expirer", 1_000, expire;
+    Expirer: "expirer", 1_000, expire => Step::from;
 
     /// Cancels the children of cancelled tasks that were submitted to end with their parent. A lost
     /// notification goes unnoticed for the rest.
-    Cascader: "cascader", 5_000, cascade, cascade_wake;
+    Cascader: "cascader", 5_000, cascade => Step::from, cascade_wake;
 
     /// Deletes ended tasks, events and audit entries once their retention is over. Retention is
     /// counted in days, so ten seconds more do not matter.
-    Pruner: "pruner", 10_000, prune;
+    Pruner: "pruner", 10_000, prune => Step::from;
+
+    /// Announces deadlines that are near or have passed, and applies the SLA rules. A step returns
+    /// when the next is due. A notification comes for a deadline before the rest is over: see
+    /// `SOON` in clocks.lua.
+    Deadlines: "deadlines", 1_000, deadlines => unhurried, deadlines_wake;
+}
+
+fn unhurried(result: SweepResult) -> Step {
+    match result.into() {
+        Step::Busy => Step::IdleFor(BREATH),
+        Step::IdleFor(next) => Step::IdleFor(next.max(PAUSE)),
+        Step::Idle => Step::Idle,
+    }
 }

@@ -5,7 +5,6 @@
 //! waits, wakes, retries and stops.
 
 mod bridge;
-mod deadlines;
 mod doctor;
 mod duties;
 pub mod supervisor;
@@ -18,9 +17,8 @@ use tokio::sync::Notify;
 use crate::engine::{Engine, SweepResult};
 
 pub use bridge::Bridge;
-pub use deadlines::Deadlines;
 pub use doctor::Doctor;
-pub use duties::{Cascader, Expirer, Promoter, Pruner, Reaper, Router};
+pub use duties::{Cascader, Deadlines, Expirer, Promoter, Pruner, Reaper, Router};
 pub use supervisor::Supervisor;
 
 /// A background duty: a step that the supervisor repeats.

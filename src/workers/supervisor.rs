@@ -64,13 +64,9 @@ impl Supervisor {
     ///
     /// If it is called outside of a tokio runtime.
     pub fn start<W: Worker>(&self, worker: W) {
-        let run = BackgroundCheck {
-            stop: self.stop.clone(),
-            pulses: Arc::clone(&self.pulses),
-            name: W::NAME,
-        };
-        run.note(|_| {});
-        self.tracker.spawn(run.run(worker));
+        let duty = Duty { worker, stop: self.stop.clone(), pulses: Arc::clone(&self.pulses) };
+        duty.note(|_| {});
+        self.tracker.spawn(duty.run());
     }
 
     /// Returns the health of each duty by its name.
@@ -88,33 +84,31 @@ impl Supervisor {
         if timeout(grace, self.tracker.wait()).await.is_ok() {
             return Vec::new();
         }
-        let left: Vec<_> = self
-            .pulses()
-            .into_iter()
-            .filter(|(_, pulse)| !pulse.has_stopped)
-            .map(|(name, _)| name)
-            .collect();
-        for name in &left {
+        let mut left = self.pulses();
+        left.retain(|_, pulse| !pulse.has_stopped);
+        for name in left.keys() {
             tracing::warn!(worker.name = name, ?grace, "worker did not end in time, dropped");
         }
-        left
+        left.into_keys().collect()
     }
 }
 
-struct BackgroundCheck {
+/// A worker with what its supervisor shares with it.
+struct Duty<W> {
+    worker: W,
     stop: CancellationToken,
     pulses: Arc<Mutex<BTreeMap<&'static str, Pulse>>>,
-    name: &'static str,
 }
 
-enum Failure {
-    Fault(String),
-    Panic(String),
+/// Why a step failed.
+struct Failure {
+    why: String,
+    is_panic: bool,
 }
 
-impl BackgroundCheck {
-    async fn run<W: Worker>(self, worker: W) {
-        let wake = worker.wake().unwrap_or_default();
+impl<W: Worker> Duty<W> {
+    async fn run(self) {
+        let wake = self.worker.wake().unwrap_or_default();
         let mut backoff = Backoff::new(BACKOFF_BASE, BACKOFF_CAP);
         let mut trouble = None;
         while !self.stop.is_cancelled() {
@@ -123,7 +117,7 @@ impl BackgroundCheck {
             tokio::pin!(woken);
             woken.as_mut().enable();
 
-            let rest = match attempt(&worker).await {
+            let rest = match self.attempt().await {
                 Ok(step) => {
                     self.note_success(&mut trouble);
                     backoff.reset();
@@ -135,31 +129,32 @@ impl BackgroundCheck {
                 }
                 Err(failure) => {
                     self.note_failure(failure, &mut trouble);
-                    self.hold_back(backoff.next_wait()).await;
+                    // A notification does not end this wait: those of a busy fleet would press a
+                    // store that is down.
+                    self.stop.run_until_cancelled(sleep(backoff.next_wait())).await;
                     continue;
                 }
             };
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                () = woken => {}
-                () = sleep(rest) => {}
-            }
+            let _ = self.stop.run_until_cancelled(timeout(rest, woken)).await;
         }
         self.note(|pulse| pulse.has_stopped = true);
     }
 
-    /// Waits after a failure. A notification does not end this wait: those of a busy fleet would
-    /// press a store that is down.
-    async fn hold_back(&self, wait: Duration) {
-        tokio::select! {
-            () = self.stop.cancelled() => {}
-            () = sleep(wait) => {}
+    /// Runs one step and catches its panic. The duty keeps nothing between steps that a panic could
+    /// leave half done.
+    async fn attempt(&self) -> Result<Step, Failure> {
+        // The call is inside the block, so that a panic before the first await is caught too.
+        let step = AssertUnwindSafe(async { self.worker.step().await }).catch_unwind();
+        match step.await {
+            Ok(Ok(step)) => Ok(step),
+            Ok(Err(error)) => Err(Failure { why: Chain(&error).to_string(), is_panic: false }),
+            Err(payload) => Err(Failure { why: panic::text(&*payload).to_owned(), is_panic: true }),
         }
     }
 
     fn note(&self, change: impl FnOnce(&mut Pulse)) {
         let mut pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
-        change(pulses.entry(self.name).or_default());
+        change(pulses.entry(W::NAME).or_default());
     }
 
     fn note_success(&self, trouble: &mut Option<Trouble>) {
@@ -169,22 +164,15 @@ impl BackgroundCheck {
         });
         if let Some(Trouble { since, failures, .. }) = trouble.take() {
             let duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-            tracing::info!(worker.name = self.name, failures, duration_ms, "worker recovered");
+            tracing::info!(worker.name = W::NAME, failures, duration_ms, "worker recovered");
         }
     }
 
     /// Records a failure, and logs it once for each reason while it lasts.
-    fn note_failure(&self, failure: Failure, trouble: &mut Option<Trouble>) {
-        let (why, is_panic) = match failure {
-            Failure::Fault(why) => (why, false),
-            Failure::Panic(why) => (why, true),
-        };
+    fn note_failure(&self, Failure { why, is_panic }: Failure, trouble: &mut Option<Trouble>) {
         self.note(|pulse| {
-            if is_panic {
-                pulse.panics += 1;
-            } else {
-                pulse.faults += 1;
-            }
+            pulse.panics += u64::from(is_panic);
+            pulse.faults += u64::from(!is_panic);
             pulse.failing = Some(why.clone());
         });
         let known = trouble.get_or_insert_with(|| Trouble {
@@ -198,12 +186,12 @@ impl BackgroundCheck {
         }
         if is_panic {
             tracing::error!(
-                worker.name = self.name,
+                worker.name = W::NAME,
                 error = %why,
                 "worker step panicked, retrying; this is a bug"
             );
         } else {
-            tracing::warn!(worker.name = self.name, error = %why, "worker step failed, retrying");
+            tracing::warn!(worker.name = W::NAME, error = %why, "worker step failed, retrying");
         }
     }
 }
@@ -214,18 +202,6 @@ struct Trouble {
     failures: u64,
     /// The reasons that were logged already.
     logged: BTreeSet<String>,
-}
-
-/// Runs one step and catches its panic. The duty keeps nothing between steps that a panic could
-/// leave half done.
-async fn attempt<W: Worker>(worker: &W) -> Result<Step, Failure> {
-    // The call is inside the block, so that a panic before the first await is caught too.
-    let step = AssertUnwindSafe(async { worker.step().await }).catch_unwind();
-    match step.await {
-        Ok(Ok(step)) => Ok(step),
-        Ok(Err(error)) => Err(Failure::Fault(Chain(&error).to_string())),
-        Err(payload) => Err(Failure::Panic(panic::text(&*payload).to_owned())),
-    }
 }
 
 #[cfg(test)]

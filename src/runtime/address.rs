@@ -65,14 +65,11 @@ pub type Fault = &'static str;
 
 const CREDENTIALS: Fault = "a user or password has one of / ? # @ [ ] % as it is: percent-encode \
                             them as %2F %3F %23 %40 %5B %5D %25";
+const VALUE: Fault = "a value in the query has a + or a ? as it is: percent-encode them as %2B %3F";
 const LETTERS: Fault = "a space, a control character or a letter beyond ASCII: percent-encode it";
 
 impl<'t> Url<'t> {
-    /// Reads one URL.
-    ///
-    /// # Errors
-    ///
-    /// The part that RFC 3986 does not allow.
+    /// Reads one URL. The error names the part that RFC 3986 does not allow.
     pub fn read(text: &'t str) -> Result<Self, Fault> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(LETTERS);
@@ -82,21 +79,16 @@ impl<'t> Url<'t> {
         if !authority.is_empty() && tail.contains('@') {
             return Err(CREDENTIALS);
         }
-        let (credentials, places) = match authority.rsplit_once('@') {
-            Some((credentials, places)) => (Some(credentials), places),
-            None => (None, authority),
-        };
+        let (credentials, places) = authority.rsplit_once('@').unzip();
         let (user, password) = credentials.map(read_credentials).transpose()?.unwrap_or_default();
-        let is_one_empty = places.is_empty() && credentials.is_none();
-        let hosts = if is_one_empty { Vec::new() } else { read_hosts(places)? };
-        let (tail, fragment) = match tail.split_once('#') {
-            Some((tail, fragment)) => (tail, Some(fragment)),
-            None => (tail, None),
+        let places = places.unwrap_or(authority);
+        let hosts = match authority {
+            "" => Vec::new(),
+            _ => places.split(',').map(read_host).collect::<Result<_, _>>()?,
         };
-        let (path, query) = match tail.split_once('?') {
-            Some((path, query)) => (path, read_query(query)?),
-            None => (tail, Vec::new()),
-        };
+        let (tail, fragment) = cut(tail, '#');
+        let (path, query) = cut(tail, '?');
+        let query = query.map(read_query).transpose()?.unwrap_or_default();
         decoded(path).ok_or(LETTERS)?;
         Ok(Self { scheme, user, password, hosts, path, query, fragment })
     }
@@ -104,33 +96,30 @@ impl<'t> Url<'t> {
     /// The number in the path, as in `/3`; 0 for an empty path, `None` for any other text.
     pub fn database(&self) -> Option<u32> {
         let number = self.path.strip_prefix('/').unwrap_or(self.path);
-        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
-        match number {
-            "" => Some(0),
-            _ if is_number => number.parse().ok().filter(|number| i32::try_from(*number).is_ok()),
-            _ => None,
+        if number.is_empty() {
+            return Some(0);
         }
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        number.parse().ok().filter(|number| is_number && i32::try_from(*number).is_ok())
     }
+}
+
+/// The text before the first `mark`, and the text after it.
+fn cut(text: &str, mark: char) -> (&str, Option<&str>) {
+    text.split_once(mark).map_or((text, None), |(before, after)| (before, Some(after)))
 }
 
 fn read_credentials(text: &str) -> Result<(Option<String>, Option<String>), Fault> {
     if text.contains(['@', '[', ']', '\\']) {
         return Err(CREDENTIALS);
     }
-    let (user, password) = match text.split_once(':') {
-        Some((user, password)) => (user, Some(password)),
-        None => (text, None),
-    };
+    let (user, password) = cut(text, ':');
     if password == Some("") || (user.is_empty() && password.is_none()) {
         return Err("the user or the password before the @ is empty");
     }
     let user = if user.is_empty() { None } else { Some(decoded(user).ok_or(CREDENTIALS)?) };
     let password = password.map(|text| decoded(text).ok_or(CREDENTIALS)).transpose()?;
     Ok((user, password))
-}
-
-fn read_hosts(text: &str) -> Result<Vec<(&str, Option<u16>)>, Fault> {
-    text.split(',').map(read_host).collect()
 }
 
 fn read_host(text: &str) -> Result<(&str, Option<u16>), Fault> {
@@ -162,9 +151,7 @@ fn read_query(text: &str) -> Result<Vec<(&str, String)>, Fault> {
         let (name, value) =
             part.split_once('=').ok_or("a part of the query is not <name>=<value>")?;
         if value.contains(['+', '?']) {
-            return Err(
-                "a value in the query has a + or a ? as it is: percent-encode them as %2B %3F",
-            );
+            return Err(VALUE);
         }
         if read.iter().any(|(known, _)| *known == name) {
             return Err("a name in the query is given twice");
@@ -195,19 +182,15 @@ fn decoded(text: &str) -> Option<String> {
 /// Shows the URLs with `***` for each password, for a user without one (which may be a password or
 /// a token) and for text that cannot be read.
 fn shown(text: &str) -> String {
-    let urls: Vec<_> = match Url::read(text) {
-        Ok(url) => vec![shown_url(text, &url)],
-        Err(_) => text.split(',').map(shown_part).collect(),
-    };
-    urls.join(",")
-}
-
-fn shown_part(text: &str) -> String {
-    match Url::read(text.trim()) {
-        Ok(url) => shown_url(text.trim(), &url),
-        Err(_) if text.is_empty() => String::new(),
-        Err(_) => "***".to_owned(),
+    if let Ok(url) = Url::read(text) {
+        return shown_url(text, &url);
     }
+    let parts = text.split(',').map(|part| match Url::read(part.trim()) {
+        Ok(url) => shown_url(part.trim(), &url),
+        Err(_) if part.is_empty() => String::new(),
+        Err(_) => "***".to_owned(),
+    });
+    parts.collect::<Vec<_>>().join(",")
 }
 
 fn shown_url(text: &str, url: &Url<'_>) -> String {
@@ -219,15 +202,16 @@ fn shown_url(text: &str, url: &Url<'_>) -> String {
         (None, true) => "***@".to_owned(),
         (None, false) => String::new(),
     };
-    let query: Vec<_> =
-        url.query.iter().map(|(name, value)| shown_parameter(name, value)).collect();
-    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-    let fragment = url.fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
-    format!("{}://{credentials}{hosts}{}{query}{fragment}", url.scheme, url.path)
-}
-
-fn shown_parameter(name: &str, value: &str) -> String {
-    if name == "db" { format!("{name}={value}") } else { format!("{name}=***") }
+    let mut shown = format!("{}://{credentials}{hosts}{}", url.scheme, url.path);
+    for (number, (name, value)) in url.query.iter().enumerate() {
+        let mark = if number == 0 { '?' } else { '&' };
+        let value = if *name == "db" { value.as_str() } else { "***" };
+        shown += &format!("{mark}{name}={value}");
+    }
+    if let Some(fragment) = url.fragment {
+        shown += &format!("#{fragment}");
+    }
+    shown
 }
 
 #[cfg(test)]

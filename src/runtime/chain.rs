@@ -14,14 +14,12 @@ impl fmt::Display for Chain<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = on_one_line(self.0);
         formatter.write_str(&shown)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
+        for error in std::iter::successors(self.0.source(), |&error| error.source()) {
             let text = on_one_line(error);
             if !shown.ends_with(&text) {
                 write!(formatter, ": {text}")?;
                 shown = text;
             }
-            cause = error.source();
         }
         Ok(())
     }

@@ -47,42 +47,25 @@ pub struct Options {
 
 /// Why the private Redis did not start or stop.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant is")]
 pub enum Error {
-    /// Neither program is installed.
     #[error(
         "neither redis-server nor valkey-server is on the PATH; install one with `apt-get install \
          redis-server` (Debian, Ubuntu) or `brew install redis` (macOS), or set REDIS_URL to a \
          running Redis"
     )]
     NotInstalled,
-    /// Another orchestrator process uses the directory.
     #[error("{} is in use by another orchestrator process", .0.display())]
     InUse(PathBuf),
-    /// A file or a process could not be handled.
     #[error("cannot {action} {}", path.display())]
-    Io {
-        /// The action that failed, as a verb.
-        action: &'static str,
-        /// The path of the file, directory or program.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The path of the socket is too long for the operating system.
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(
         "{} is too long a path for a Unix socket (at most {SOCKET_PATH_MAX} bytes); use a shorter \
          directory", .0.display()
     )]
     PathTooLong(PathBuf),
-    /// The process ended instead of answering.
     #[error("the private Redis ended ({status}); the end of its log: {log}")]
-    Ended {
-        /// The exit status of the process.
-        status: String,
-        /// The last lines of its log.
-        log: String,
-    },
-    /// The process runs but does not answer.
+    Ended { status: String, log: String },
     #[error("the private Redis did not answer within {START_LIMIT:?}; the end of its log: {0}")]
     Silent(String),
 }
@@ -104,22 +87,15 @@ impl RedisServer {
     ///
     /// A Redis that an earlier process left behind in the same directory (the process was killed
     /// before it could stop its child) is stopped first.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotInstalled`] if there is no program; the others if it cannot run here.
     pub async fn start(options: &Options) -> Result<Self, Error> {
-        let program = find_program(&std::env::var_os("PATH").unwrap_or_default())
-            .ok_or(Error::NotInstalled)?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = find_program(&path).ok_or(Error::NotInstalled)?;
         let lock = options.dir.as_deref().map(own).transpose()?;
         let (dir, scratch) = match &options.dir {
-            Some(dir) => (canonical(dir)?, None),
+            Some(dir) => (fs::canonicalize(dir).map_err(failed("find", dir))?, None),
             None => {
-                let scratch = Scratch::new().map_err(|source| Error::Io {
-                    action: "create a directory in",
-                    path: std::env::temp_dir(),
-                    source,
-                })?;
+                let parent = std::env::temp_dir();
+                let scratch = Scratch::new().map_err(failed("create a directory in", &parent))?;
                 (scratch.path().to_owned(), Some(scratch))
             }
         };
@@ -132,11 +108,7 @@ impl RedisServer {
 
         let mut command = command(&program, &dir, options);
         command.arg("--unixsocket").arg(&socket).arg("--logfile").arg(&log);
-        let child = command.spawn().map_err(|source| Error::Io {
-            action: "start",
-            path: program,
-            source,
-        })?;
+        let child = command.spawn().map_err(failed("start", &program))?;
         let mut server = Self { child, socket, log, _lock: lock, _scratch: scratch };
         server.wait_until_it_answers().await?;
         Ok(server)
@@ -152,11 +124,8 @@ impl RedisServer {
         self.child.id()
     }
 
-    /// Asks it to write its data and to end, waits for that at most `grace`, then kills it.
-    ///
-    /// # Errors
-    ///
-    /// Its process cannot be watched; it is killed all the same.
+    /// Asks it to write its data and to end, waits for that at most `grace`, then kills it. It is
+    /// killed even if an error means that its process cannot be watched.
     pub async fn stop(mut self, grace: Duration) -> Result<(), Error> {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             // The process may be gone already, which is what a stop wants.
@@ -191,12 +160,9 @@ impl RedisServer {
 
     /// How the process ended; `None` while it runs.
     fn status(&mut self) -> Result<Option<String>, Error> {
-        let status = self.child.try_wait();
-        status.map(|status| status.map(|status| status.to_string())).map_err(|source| Error::Io {
-            action: "watch the process behind",
-            path: self.socket.clone(),
-            source,
-        })
+        let status =
+            self.child.try_wait().map_err(failed("watch the process behind", &self.socket))?;
+        Ok(status.map(|status| status.to_string()))
     }
 }
 
@@ -243,26 +209,20 @@ impl Drop for Lock {
 
 /// Creates `dir` with access for this user only, and locks it.
 fn own(dir: &Path) -> Result<Lock, Error> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|source| io_error("create", dir, source))?;
-    let file =
-        fs::File::create(dir.join("lock")).map_err(|source| io_error("write to", dir, source))?;
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    created.map_err(failed("create", dir))?;
+    let file = fs::File::create(dir.join("lock")).map_err(failed("write to", dir))?;
     match file.try_lock() {
         Ok(()) => Ok(Lock(file)),
         Err(fs::TryLockError::WouldBlock) => Err(Error::InUse(dir.to_owned())),
-        Err(fs::TryLockError::Error(source)) => Err(io_error("lock", dir, source)),
+        Err(fs::TryLockError::Error(source)) => Err(failed("lock", dir)(source)),
     }
 }
 
-fn io_error(action: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Io { action, path: path.to_owned(), source }
-}
-
-fn canonical(dir: &Path) -> Result<PathBuf, Error> {
-    fs::canonicalize(dir).map_err(|source| io_error("find", dir, source))
+/// Makes the error of an action, which is a verb, on a file, a directory or a program.
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { action, path, source }
 }
 
 /// Ends a Redis whose owner was killed: this process holds the lock of the directory, so no other
@@ -289,9 +249,7 @@ async fn ask(socket: &Path, word: &str) -> io::Result<String> {
         let length = stream.read(&mut answer).await?;
         Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
     };
-    timeout(Duration::from_secs(1), exchange)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    timeout(Duration::from_secs(1), exchange).await?
 }
 
 fn log_end(log: &Path) -> String {

@@ -12,10 +12,6 @@ pub struct Scratch(PathBuf);
 
 impl Scratch {
     /// Creates one in the system's temporary directory.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be created there.
     pub fn new() -> io::Result<Self> {
         let name = format!("orchestrator-{}-{:08x}", std::process::id(), fastrand::u32(..));
         let dir = std::env::temp_dir().join(name);

@@ -16,15 +16,7 @@ pub struct Stop {
     pub at_once: CancellationToken,
 }
 
-/// Listens for signals from now on, as long as the process runs.
-///
-/// # Errors
-///
-/// The handlers cannot be installed.
-///
-/// # Panics
-///
-/// Outside a tokio runtime.
+/// Listens for signals from now on, as long as the process runs. Panics outside a tokio runtime.
 #[expect(clippy::disallowed_methods, reason = "it ends with the process and has nothing to finish")]
 pub fn listen() -> io::Result<Stop> {
     let mut terminate = signal(SignalKind::terminate())?;

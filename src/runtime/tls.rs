@@ -7,11 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 /// Checks that the PEM file at `path` has certificates of authorities, all of them readable. An
-/// empty path means no file.
-///
-/// # Errors
-///
-/// What is wrong with the file.
+/// empty path means no file. The error says what is wrong with the file.
 pub fn check_authorities(path: &str) -> Result<(), String> {
     if path.is_empty() {
         return Ok(());
@@ -23,11 +19,8 @@ pub fn check_authorities(path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks that the PEM files hold a certificate and its key. Empty paths mean no files.
-///
-/// # Errors
-///
-/// What is wrong, and whether it is wrong with the key.
+/// Checks that the PEM files hold a certificate and its key. Empty paths mean no files. The error
+/// says what is wrong, and whether it is wrong with the key.
 pub fn check_identity(certificate: &str, key: &str) -> Result<(), (bool, String)> {
     if certificate.is_empty() {
         return Ok(());

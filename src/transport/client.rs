@@ -21,40 +21,23 @@ const REASONS_MAX: usize = 8;
 
 /// Why NATS cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant is")]
 pub enum Error {
-    /// The credentials cannot be read from their file.
     #[error("cannot read the file of `nats.credentials_file`")]
     Credentials(#[source] std::io::Error),
-    /// The URL is not one of a NATS server.
     #[error("`nats.url`: {0}")]
     Url(&'static str),
-    /// The NATS client refuses a setting.
     #[error("cannot connect to NATS")]
     Connect(#[source] async_nats::ConnectError),
-    /// The connection to NATS is lost at the moment.
     #[error("NATS is disconnected")]
     Disconnected,
-    /// The stream cannot be created or read.
     #[error("cannot use the JetStream stream `{stream}`")]
-    Stream {
-        /// The name of the stream.
-        stream: String,
-        /// The error of the server.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The stream exists, but does not take the subjects of the bridge.
+    Stream { stream: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the JetStream stream `{stream}` does not take `{subjects}`; add that to its subjects")]
-    WrongStream {
-        /// The name of the stream.
-        stream: String,
-        /// The subjects that the stream must take.
-        subjects: String,
-    },
+    WrongStream { stream: String, subjects: String },
     /// NATS did not accept a message, or did not acknowledge it in time.
     #[error("NATS did not accept an event")]
     Publish(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The service that answers requests cannot be started.
     #[error("cannot answer requests over NATS")]
     Service(#[source] async_nats::Error),
 }
@@ -83,11 +66,8 @@ fn log_events() -> impl Fn(Event) -> Ready<()> + Send + Sync + 'static {
     }
 }
 
-/// Returns a connection that reconnects without end; NATS need not be reachable yet.
-///
-/// # Errors
-///
-/// The settings cannot be used. It is no error that NATS cannot be reached.
+/// Returns a connection that reconnects without end. It is no error that NATS cannot be reached
+/// yet.
 pub async fn connect(settings: &Settings) -> Result<Client, Error> {
     let mut options = ConnectOptions::new()
         .name("orchestrator")

@@ -62,10 +62,6 @@ impl Inner {
 
 impl Echo {
     /// Subscribes to the reports, which [`Self::listen`] must receive.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Service`] if NATS refuses.
     pub async fn start(client: &Client) -> Result<(Self, Subscriber), Error> {
         let inbox = client.new_inbox();
         let subscribed = client.subscribe(format!("{inbox}.*")).await;
@@ -79,7 +75,7 @@ impl Echo {
         Ok((Self(Arc::new(inner)), answers))
     }
 
-    /// Processes the reports until there are no more.
+    /// Processes the reports. Never returns.
     pub async fn listen(&self, mut answers: Subscriber) {
         while let Some(answer) = answers.next().await {
             let number = answer.subject.rsplit('.').next().and_then(|token| token.parse().ok());
@@ -89,6 +85,7 @@ impl Echo {
                 let _ = waiting.send(answer.status != Some(StatusCode::NO_RESPONDERS));
             }
         }
+        std::future::pending().await
     }
 
     /// Publishes a message. Returns whether a subscriber got it, as far as the server knows.

@@ -97,15 +97,30 @@ impl Publisher {
         events: &[Arc<Event>],
         unsure_after: Option<EventId>,
     ) -> (usize, Result<(), Error>) {
+        let mut done = 0;
+        let result = self.publish_counted(events, unsure_after, &mut done).await;
+        (done, result)
+    }
+
+    /// Publishes `events`, and counts in `done` those that NATS has for certain.
+    async fn publish_counted(
+        &self,
+        events: &[Arc<Event>],
+        unsure_after: Option<EventId>,
+        done: &mut usize,
+    ) -> Result<(), Error> {
         let is_known = !self.client.server_info().server_id.is_empty();
         if self.client.connection_state() != State::Connected || !is_known {
             // The client would keep the messages and send them much later, after the repeated ones.
-            return (0, Err(Error::Disconnected));
+            return Err(Error::Disconnected);
         }
-        match self.stream(unsure_after.is_some()).await {
-            Ok(Some(stream)) => self.publish_to_stream(&stream, events, unsure_after).await,
-            Ok(None) => self.publish_plain(events).await,
-            Err(error) => (0, Err(error)),
+        match self.stream(unsure_after.is_some()).await? {
+            Some(stream) => self.publish_to_stream(&stream, events, unsure_after, done).await,
+            None => {
+                self.publish_plain(events).await?;
+                *done = events.len();
+                Ok(())
+            }
         }
     }
 
@@ -158,15 +173,12 @@ impl Publisher {
         (context, stream): &JetStream,
         events: &[Arc<Event>],
         unsure_after: Option<EventId>,
-    ) -> (usize, Result<(), Error>) {
+        done: &mut usize,
+    ) -> Result<(), Error> {
         let began = Instant::now();
         let known = match unsure_after {
-            Some(after) => self.published_after(stream, after).await,
-            None => Ok(HashSet::new()),
-        };
-        let known = match known {
-            Ok(known) => known,
-            Err(error) => return (0, Err(error)),
+            Some(after) => self.published_after(stream, after).await?,
+            None => HashSet::new(),
         };
         let most = usize::try_from(stream.cached_info().config.max_message_size)
             .ok()
@@ -175,24 +187,21 @@ impl Publisher {
         // left.
         let last_known = events.iter().rposition(|event| known.contains(&event.id));
         let least = last_known.map_or(1, |last| last + 1);
-        let mut done = 0;
         // At least one wave, or reading the stream's end slowly would be all that ever happens.
-        while done < events.len() && (done < least || began.elapsed() < BUDGET) {
-            let wave = wave(&events[done..]);
-            let new = events[done..done + wave].iter().filter(|event| !known.contains(&event.id));
-            let published = tokio::select! {
+        while *done < events.len() && (*done < least || began.elapsed() < BUDGET) {
+            let next = &events[*done..];
+            let next = &next[..wave(next)];
+            let new = next.iter().filter(|event| !known.contains(&event.id));
+            tokio::select! {
                 published = timeout(LIMIT, self.publish_wave(context, new, most)) => {
-                    published.unwrap_or_else(|late| Err(publish_error(late)))
+                    published.map_err(publish_error)??;
                 }
                 // Messages in flight are not acknowledged any more.
-                () = self.disconnected() => Err(Error::Disconnected),
-            };
-            match published {
-                Ok(()) => done += wave,
-                Err(error) => return (done, Err(error)),
+                () = self.disconnected() => return Err(Error::Disconnected),
             }
+            *done += next.len();
         }
-        (done, Ok(()))
+        Ok(())
     }
 
     /// Returns once the connection was lost since the call, even if it is back.
@@ -243,17 +252,10 @@ impl Publisher {
         while end > first {
             let begin = first.max(end.saturating_sub(READ_AT_ONCE as u64));
             let read = (begin..end).map(|sequence| self.published_at(stream, sequence));
-            let mut is_end = false;
-            for id in try_join_all(read)
-                .await?
-                .into_iter()
-                .flatten()
-                .filter(|id| id.partition == after.partition)
-            {
-                is_end |= id <= after;
-                known.insert(id);
-            }
-            if is_end {
+            let ids = try_join_all(read).await?.into_iter().flatten();
+            let ids: Vec<_> = ids.filter(|id| id.partition == after.partition).collect();
+            known.extend(&ids);
+            if ids.iter().any(|id| *id <= after) {
                 break;
             }
             end = begin;
@@ -279,24 +281,18 @@ impl Publisher {
     }
 
     /// Publishes without a stream: an event is done once the server has it.
-    async fn publish_plain(&self, events: &[Arc<Event>]) -> (usize, Result<(), Error>) {
+    async fn publish_plain(&self, events: &[Arc<Event>]) -> Result<(), Error> {
         let all = async {
             for event in events {
                 let mut headers = headers(event);
                 headers.insert(NATS_MESSAGE_ID, event.id.to_string());
-                let sent = self.client.publish_with_headers(
-                    self.subject(event),
-                    headers,
-                    self.body(event, None),
-                );
+                let body = self.body(event, None);
+                let sent = self.client.publish_with_headers(self.subject(event), headers, body);
                 sent.await.map_err(publish_error)?;
             }
             self.client.flush().await.map_err(publish_error)
         };
-        match timeout(LIMIT, all).await.map_err(publish_error) {
-            Ok(Ok(())) => (events.len(), Ok(())),
-            Ok(Err(error)) | Err(error) => (0, Err(error)),
-        }
+        timeout(LIMIT, all).await.map_err(publish_error)?
     }
 
     fn subject(&self, event: &Event) -> String {

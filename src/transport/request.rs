@@ -23,6 +23,9 @@ const HEADERS: [&str; 6] = [
 /// tokens.
 const DOT: [&str; 2] = ["%2E", "%2e"];
 
+const UNKNOWN: &str = "No call has this subject.";
+const TASK_ID_WANTED: &str = "The body must be a JSON object with one `task_id`, the task's UUID.";
+
 /// One call on a task: the verb `get` is `/tasks/<task_id>` over HTTP, any other
 /// `/tasks/<task_id>/<verb>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,66 +72,47 @@ pub(super) fn read(
         ["ingest", "tasks"] => Ok(post("/tasks".to_owned(), body)),
         ["ingest", "events"] => Ok(post("/events/publish".to_owned(), body)),
         ["tasks", name] => {
-            let verb = verbs.iter().find(|verb| verb.name == *name).ok_or_else(unknown)?;
-            let members = TaskMembers::read(&body)?;
-            let call = members.call(verb)?;
-            Ok(Call { method: verb.method.clone(), ..post(call.0, call.1) })
+            let verb = verbs.iter().find(|verb| verb.name == *name).ok_or(UNKNOWN)?;
+            let (path, body) = task_call(verb, &body)?;
+            Ok(Call { method: verb.method.clone(), ..post(path, body) })
         }
-        _ => Err(unknown()),
+        _ => Err(UNKNOWN.to_owned()),
     }
-}
-
-fn unknown() -> String {
-    "No call has this subject.".to_owned()
 }
 
 /// Every value of the known headers, whose names are compared without regard to case.
 fn known_headers(headers: Option<&HeaderMap>) -> Vec<(&'static str, String)> {
     let mut known = Vec::new();
     for (sent, values) in headers.into_iter().flat_map(HeaderMap::iter) {
-        let sent: &str = sent.as_ref();
-        let name = HEADERS.into_iter().find(|name| sent.eq_ignore_ascii_case(name));
-        known.extend(
-            name.into_iter().flat_map(|name| values.iter().map(move |v| (name, v.to_string()))),
-        );
+        let name = HEADERS.into_iter().find(|name| name.eq_ignore_ascii_case(sent.as_ref()));
+        if let Some(name) = name {
+            known.extend(values.iter().map(|value| (name, value.to_string())));
+        }
     }
     known
 }
 
-/// The members of a body about a task, each value as it arrived.
-struct TaskMembers<'b>(Vec<(String, &'b RawValue)>);
-
-impl<'b> TaskMembers<'b> {
-    fn read(body: &'b Bytes) -> Result<Self, String> {
-        let Members(members) = serde_json::from_slice(body).map_err(|_| task_id_wanted())?;
-        Ok(Self(members))
+/// The path and body of a call on a task: the task of the request's body goes into the path, and
+/// the other members of a read go into its query, each value as it arrived.
+fn task_call(verb: &TaskVerb, body: &Bytes) -> Result<(String, Bytes), String> {
+    let Members::<String, &RawValue>(members) =
+        serde_json::from_slice(body).map_err(|_| TASK_ID_WANTED)?;
+    let (ids, rest): (Vec<_>, Vec<_>) =
+        members.into_iter().partition(|(name, _)| name == "task_id");
+    let [(_, id)] = ids.as_slice() else { return Err(TASK_ID_WANTED.to_owned()) };
+    let id: uuid::Uuid = serde_json::from_str(id.get()).map_err(|_| TASK_ID_WANTED)?;
+    let path = match verb.name.as_str() {
+        "get" => format!("/tasks/{id}"),
+        name => format!("/tasks/{id}/{name}"),
+    };
+    if verb.method != "GET" {
+        let members = rest.iter().map(|(name, value)| format!("{}:{value}", quoted(name)));
+        let body = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+        return Ok((path, body.into()));
     }
-
-    /// The path and body of the call: the task goes into the path, and the other members of a read
-    /// go into its query.
-    fn call(self, verb: &TaskVerb) -> Result<(String, Bytes), String> {
-        let (ids, rest): (Vec<_>, Vec<_>) =
-            self.0.into_iter().partition(|(name, _)| name == "task_id");
-        let [(_, id)] = ids.as_slice() else { return Err(task_id_wanted()) };
-        let id: uuid::Uuid = serde_json::from_str(id.get()).map_err(|_| task_id_wanted())?;
-        let path = match verb.name.as_str() {
-            "get" => format!("/tasks/{id}"),
-            name => format!("/tasks/{id}/{name}"),
-        };
-        if verb.method != "GET" {
-            let members = rest.iter().map(|(name, value)| format!("{}:{value}", quoted(name)));
-            let body = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
-            return Ok((path, body.into()));
-        }
-        let pairs =
-            rest.iter().map(|(name, value)| Ok(format!("{}={}", encoded(name), word(value)?)));
-        let query = pairs.collect::<Result<Vec<_>, String>>()?.join("&");
-        Ok((if query.is_empty() { path } else { format!("{path}?{query}") }, Bytes::new()))
-    }
-}
-
-fn task_id_wanted() -> String {
-    "The body must be a JSON object with one `task_id`, the task's UUID.".to_owned()
+    let pairs = rest.iter().map(|(name, value)| Ok(format!("{}={}", encoded(name), word(value)?)));
+    let query = pairs.collect::<Result<Vec<_>, String>>()?.join("&");
+    Ok((if query.is_empty() { path } else { format!("{path}?{query}") }, Bytes::new()))
 }
 
 /// A text, number or boolean as a value of a query.

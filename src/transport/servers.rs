@@ -15,10 +15,7 @@ pub(super) struct Servers {
 
 /// Why `nats.url` cannot be used; `None` if it can, or if it is empty.
 pub fn fault_of_url(settings: &Settings) -> Option<Fault> {
-    if !settings.is_on() {
-        return None;
-    }
-    Servers::read(settings).err()
+    settings.is_on().then(|| Servers::read(settings).err())?
 }
 
 impl Servers {

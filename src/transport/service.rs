@@ -91,12 +91,6 @@ impl Service {
     /// * `prefix`: the first token of the subjects, and the name of the service and of its queue
     ///   group.
     /// * `verbs`: the calls on a task, each of which has a subject.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Service`] if NATS refuses.
-    ///
-    /// [`Error::Service`] if NATS refuses.
     pub async fn start(
         client: &Client,
         prefix: &Prefix,
@@ -119,9 +113,8 @@ impl Service {
         }
         let mut lanes: [SelectAll<_>; 3] = Default::default();
         for (lane, name, subject) in subjects {
-            lanes[lane].push(
-                service.endpoint_builder().name(name).add(subject).await.map_err(Error::Service)?,
-            );
+            let endpoint = service.endpoint_builder().name(name).add(subject).await;
+            lanes[lane].push(endpoint.map_err(Error::Service)?);
         }
         let (echo, echoes) = Echo::start(client).await?;
         Ok(Self { client: client.clone(), echo, echoes, service, verbs: verbs.into(), lanes })
@@ -131,7 +124,7 @@ impl Service {
     /// arrived.
     pub async fn run(self, handler: Handler, stop: CancellationToken) {
         let Self { client, echo, echoes, service, verbs, lanes } = self;
-        let responder = Responder { client, echo: echo.clone(), verbs, handler };
+        let responder = Responder { client, echo, verbs, handler };
         let answers = TaskTracker::new();
         let answering = async {
             let lanes = join_all(lanes.map(|lane| serve(lane, &responder, &answers)));
@@ -147,13 +140,9 @@ impl Service {
             answers.close();
             answers.wait().await;
         };
-        let listening = async {
-            echo.listen(echoes).await;
-            std::future::pending().await
-        };
         tokio::select! {
             () = answering => {}
-            () = listening => {}
+            () = responder.echo.listen(echoes) => {}
         }
     }
 }

@@ -42,12 +42,10 @@ impl Bridge {
 
     /// Publishes the next events of a partition. Returns whether there were any.
     async fn carry(&self, partition: Partition) -> Result<bool, Error> {
-        let next = self.engine.unpublished(partition, &self.name).await;
-        // Another bridge may have held the lease meanwhile, which only the lost answer shows.
-        if next.is_err() {
+        let next = self.engine.unpublished(partition, &self.name).await.inspect_err(|_| {
+            // Another bridge may have held the lease meanwhile, which only the lost answer shows.
             self.sure().remove(&partition);
-        }
-        let next = next?;
+        })?;
         let Some(next) = next.filter(|next| !next.events.is_empty()) else { return Ok(false) };
         // Not certain again until the cursor is recorded, however this call ends.
         let is_sure = self.sure().remove(&partition) && !next.is_new;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Step, Worker};
+use super::{Step, Supervisor, Worker};
 use crate::engine::{self, Engine, SweepResult};
 
 /// How long other calls have the store after a full batch of deadlines, even if more is due: an
@@ -51,6 +51,11 @@ macro_rules! duties {
                 )?
             }
         )*
+
+        /// Starts each of these duties over `engine`.
+        pub(super) fn start(supervisor: &Supervisor, engine: &Engine) {
+            $(supervisor.start($type::new(engine.clone()));)*
+        }
     };
 }
 

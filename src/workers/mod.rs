@@ -65,13 +65,7 @@ impl From<SweepResult> for Step {
 
 /// Starts every duty over `engine`. The background doctor starts only if the settings turn it on.
 pub fn start_all(supervisor: &Supervisor, engine: &Engine) {
-    supervisor.start(Router::new(engine.clone()));
-    supervisor.start(Promoter::new(engine.clone()));
-    supervisor.start(Reaper::new(engine.clone()));
-    supervisor.start(Expirer::new(engine.clone()));
-    supervisor.start(Cascader::new(engine.clone()));
-    supervisor.start(Deadlines::new(engine.clone()));
-    supervisor.start(Pruner::new(engine.clone()));
+    duties::start(supervisor, engine);
     if engine.settings().doctor.every_ms > 0 {
         supervisor.start(Doctor::new(engine.clone()));
     }

@@ -119,7 +119,7 @@ impl<W: Worker> Duty<W> {
 
             let rest = match self.attempt().await {
                 Ok(step) => {
-                    self.note_success(&mut trouble);
+                    self.note_success(backoff.failures(), &mut trouble);
                     backoff.reset();
                     match step {
                         Step::Busy => continue,
@@ -157,13 +157,13 @@ impl<W: Worker> Duty<W> {
         change(pulses.entry(W::NAME).or_default());
     }
 
-    fn note_success(&self, trouble: &mut Option<Trouble>) {
+    fn note_success(&self, failures: u32, trouble: &mut Option<Trouble>) {
         self.note(|pulse| {
             pulse.steps += 1;
             pulse.failing = None;
         });
-        if let Some(Trouble { since, failures, .. }) = trouble.take() {
-            let duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(known) = trouble.take() {
+            let duration_ms = u64::try_from(known.since.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(worker.name = W::NAME, failures, duration_ms, "worker recovered");
         }
     }
@@ -175,12 +175,8 @@ impl<W: Worker> Duty<W> {
             pulse.faults += u64::from(!is_panic);
             pulse.failing = Some(why.clone());
         });
-        let known = trouble.get_or_insert_with(|| Trouble {
-            since: Instant::now(),
-            failures: 0,
-            logged: BTreeSet::new(),
-        });
-        known.failures += 1;
+        let known = trouble
+            .get_or_insert_with(|| Trouble { since: Instant::now(), logged: BTreeSet::new() });
         if known.logged.len() >= REASONS_MAX || !known.logged.insert(why.clone()) {
             return;
         }
@@ -199,7 +195,6 @@ impl<W: Worker> Duty<W> {
 /// A series of failures without a success between them.
 struct Trouble {
     since: Instant,
-    failures: u64,
     /// The reasons that were logged already.
     logged: BTreeSet<String>,
 }

@@ -34,15 +34,14 @@ impl Worker for FakeDuty {
     async fn step(&self) -> Result<Step, Away> {
         self.began.send(Instant::now()).unwrap();
         let play = self.script.lock().unwrap().pop_front();
-        match play {
-            Some(Play::Go(step)) => Ok(step),
-            Some(Play::Fail) => Err(Away),
-            Some(Play::Panic) => panic!("the fake duty panics"),
-            Some(Play::Work(time)) => {
+        match play.unwrap_or(Play::Go(Step::Idle)) {
+            Play::Go(step) => Ok(step),
+            Play::Fail => Err(Away),
+            Play::Panic => panic!("the fake duty panics"),
+            Play::Work(time) => {
                 sleep(time).await;
                 Ok(Step::Idle)
             }
-            None => Ok(Step::Idle),
         }
     }
 

@@ -32,6 +32,9 @@ use crate::workers::{self, Supervisor};
 /// slow store.
 const WORKER_GRACE: Duration = Duration::from_secs(5);
 
+/// How long sending the last messages to NATS may take at the stop.
+const NATS_GRACE: Duration = Duration::from_secs(2);
+
 /// How long the check of the approvers of pending approvals may take at the start.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -71,11 +74,7 @@ pub enum Error {
     Bench(#[from] bench::Error),
 }
 
-/// Runs the command of the command line.
-///
-/// # Errors
-///
-/// Returns an error if the command fails. Findings of the doctor are not an error but give exit
+/// Runs the command of the command line. Findings of the doctor are not an error, but give the exit
 /// code 1.
 pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error> {
     match command {
@@ -151,7 +150,7 @@ async fn until_stopped(
 /// name a level.
 fn quiet_log(settings: &Settings, level: &str) -> telemetry::Settings {
     let mut log = settings.log.clone();
-    if !settings.names_a_log_level() {
+    if !settings.names("log.level") {
         log.level = level.to_owned();
     }
     log
@@ -253,8 +252,10 @@ impl Running {
             tracing::warn!("requests over NATS did not end in time, dropped");
         }
         self.supervisor.finish(WORKER_GRACE).await;
-        if let Some(client) = self.nats_client {
-            bridge::drain(client).await;
+        if let Some(client) = self.nats_client
+            && timeout(NATS_GRACE, client.drain()).await.is_err()
+        {
+            tracing::debug!("NATS did not drain in time");
         }
         self.engine.store().notifier().close();
         tracing::info!("stopped");

@@ -20,7 +20,11 @@ async fn main() -> ExitCode {
         Invocation::Operator(command) => command,
         Invocation::User(command) => return command.run().await,
     };
-    let settings = match Settings::read(arguments.config.as_deref(), &variables()) {
+    // Variables that are not UTF-8 are ignored.
+    let variables: Variables = std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+        .collect();
+    let settings = match Settings::read(arguments.config.as_deref(), &variables) {
         Ok(settings) => settings,
         Err(error) => {
             // A list of faults has one line for each. Any other error is one line with its causes.
@@ -35,11 +39,4 @@ async fn main() -> ExitCode {
         eprintln!("orchestrator: {}", Chain(&error));
         ExitCode::FAILURE
     })
-}
-
-/// Returns the environment variables. Those that are not UTF-8 are ignored.
-fn variables() -> Variables {
-    std::env::vars_os()
-        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
-        .collect()
 }

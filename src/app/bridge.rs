@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Running};
@@ -16,9 +16,6 @@ use crate::runtime::chain::Chain;
 use crate::settings::Settings;
 use crate::transport::{self, Answer, Call, Client, Handler, Publisher, Service, TaskVerb};
 use crate::workers::Bridge;
-
-/// How long sending the last messages may take.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// Starts the bridge and, if a credential is configured, the answering of requests.
 pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<(), Error> {
@@ -112,11 +109,4 @@ async fn compare_sizes(client: &Client, largest: usize) {
 pub fn task_verbs() -> Vec<TaskVerb> {
     let verbs = openapi::task_calls().into_iter();
     verbs.map(|(name, method)| TaskVerb { name, method }).collect()
-}
-
-/// Sends the remaining messages before the process ends.
-pub(super) async fn drain(client: Client) {
-    if timeout(DRAIN, client.drain()).await.is_err() {
-        tracing::debug!("NATS did not drain in time");
-    }
 }

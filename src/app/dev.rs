@@ -50,7 +50,7 @@ impl Dev {
         settings.http.http.host = Ipv4Addr::LOCALHOST.to_string();
         let mut store = settings.store.url.to_string();
         let mut redis = None;
-        if !settings.names_a_store() {
+        if !settings.names("store.url") {
             store = dir.as_ref().map_or("a private Redis in memory".to_owned(), |dir| {
                 format!("a private Redis, data in {}", dir.display())
             });

@@ -48,10 +48,6 @@ struct Check<'s> {
     faults: &'s mut Vec<Fault>,
 }
 
-fn count(size: usize) -> u64 {
-    u64::try_from(size).unwrap_or(u64::MAX)
-}
-
 impl Check<'_> {
     fn fail(&mut self, path: &str, expected: impl Into<String>) {
         self.faults.push(self.tree.fault(path, expected));
@@ -64,73 +60,58 @@ impl Check<'_> {
     }
 
     fn ranges(&mut self, settings: &Settings) {
-        let store = &settings.store;
-        let engine = &settings.engine;
-        let http = &settings.http.http;
-        for (path, value, range) in [
-            ("store.partitions", u64::from(store.partitions), 1..=256),
-            ("store.response_timeout_ms", store.response_timeout_ms, 10..=60 * SECOND),
-            ("store.connect_timeout_ms", store.connect_timeout_ms, 10..=60 * SECOND),
-            ("store.wait_replicas", u64::from(store.wait_replicas), 0..=8),
-            ("store.wait_timeout_ms", store.wait_timeout_ms, 10..=60 * SECOND),
-            ("tasks.max_retries", u64::from(engine.tasks.max_retries), 0..=100),
-            ("tasks.max_payload_bytes", count(engine.tasks.max_payload_bytes), 1..=100 << 20),
-            ("tasks.idempotency_ms", engine.tasks.idempotency_ms, SECOND..=30 * DAY),
-            ("tasks.backoff.base_ms", engine.tasks.backoff.base_ms, 1..=7 * DAY),
-            ("tasks.backoff.max_ms", engine.tasks.backoff.max_ms, 1..=7 * DAY),
+        for (path, range) in [
+            ("store.partitions", 1..=256),
+            ("store.response_timeout_ms", 10..=60 * SECOND),
+            ("store.connect_timeout_ms", 10..=60 * SECOND),
+            ("store.wait_replicas", 0..=8),
+            ("store.wait_timeout_ms", 10..=60 * SECOND),
+            ("tasks.max_retries", 0..=100),
+            ("tasks.max_payload_bytes", 1..=100 << 20),
+            ("tasks.idempotency_ms", SECOND..=30 * DAY),
+            ("tasks.backoff.base_ms", 1..=7 * DAY),
+            ("tasks.backoff.max_ms", 1..=7 * DAY),
             // A larger head start would make scores negative, which the store does not expect.
-            ("queue.head_start_ms.P0", engine.queue.head_start_ms.p0, 0..=1_000_000_000_000),
-            ("agents.lease_ms", engine.agents.lease_ms, SECOND..=HOUR),
-            ("agents.patch_lease_ms", engine.agents.patch_lease_ms, SECOND..=DAY),
-            ("agents.max_lost", u64::from(engine.agents.max_lost), 1..=100),
-            ("agents.session_ms", engine.agents.session_ms, SECOND..=DAY),
-            ("agents.max_sessions", u64::from(engine.agents.max_sessions), 1..=100_000),
-            ("agents.max_agents", u64::from(engine.agents.max_agents), 1..=100_000),
-            ("agents.max_claim_bytes", count(engine.agents.max_claim_bytes), 1 << 20..=1 << 30),
-            ("approvals.expires_after_ms", engine.approvals.expires_after_ms, SECOND..=YEAR),
-            ("approvals.max_asks", u64::from(engine.approvals.max_asks), 1..=1_000),
-            ("approvals.ask_backoff_ms", engine.approvals.ask_backoff_ms, 0..=DAY),
-            ("approvals.ask_backoff_max_ms", engine.approvals.ask_backoff_max_ms, 0..=DAY),
-            ("sla.warn_at_percent", u64::from(engine.sla.warn_at_percent), 1..=100),
-            ("retention.finished_ms", engine.retention.finished_ms, SECOND..=10 * YEAR),
-            ("retention.events_ms", engine.retention.events_ms, SECOND..=10 * YEAR),
-            ("retention.audit_ms", engine.retention.audit_ms, SECOND..=10 * YEAR),
-            ("retention.events", engine.retention.events, 1_000..=1_000_000_000_000),
-            ("retention.events_bytes", engine.retention.events_bytes, 1 << 20..=1 << 40),
-            ("events.max_publish_bytes", count(engine.events.max_publish_bytes), 256..=1 << 20),
-            (
-                "events.publish_bytes_per_minute",
-                engine.events.publish_bytes_per_minute,
-                1_024..=1 << 40,
-            ),
-            ("http.max_body_bytes", count(http.max_body_bytes), 1_024..=1 << 30),
-            ("http.idle_timeout_ms", http.idle_timeout_ms, SECOND..=HOUR),
-            ("http.header_timeout_ms", http.header_timeout_ms, 100..=300 * SECOND),
-            ("http.body_timeout_ms", http.body_timeout_ms, 100..=HOUR),
-            ("http.write_timeout_ms", http.write_timeout_ms, 100..=HOUR),
-            ("http.min_bytes_per_second", http.min_bytes_per_second, 0..=1_000_000_000),
-            ("http.max_connections", count(http.max_connections), 16..=1_000_000),
-            (
-                "http.max_connections_per_address",
-                count(http.max_connections_per_address),
-                16..=1_000_000,
-            ),
-            ("http.max_header_bytes", count(http.max_header_bytes), 8_192..=1 << 20),
-            ("http.max_waits_per_principal", count(http.max_waits_per_principal), 1..=1_000_000),
-            ("http.heartbeat_ms", http.heartbeat_ms, SECOND..=60 * SECOND),
-            ("http.drain_ms", http.drain_ms, 0..=60 * SECOND),
-            ("http.grace_ms", http.grace_ms, 0..=300 * SECOND),
-            ("nats.stream_max_age_ms", settings.nats.stream_max_age_ms, SECOND..=10 * YEAR),
+            ("queue.head_start_ms.P0", 0..=1_000_000_000_000),
+            ("agents.lease_ms", SECOND..=HOUR),
+            ("agents.patch_lease_ms", SECOND..=DAY),
+            ("agents.max_lost", 1..=100),
+            ("agents.session_ms", SECOND..=DAY),
+            ("agents.max_sessions", 1..=100_000),
+            ("agents.max_agents", 1..=100_000),
+            ("agents.max_claim_bytes", 1 << 20..=1 << 30),
+            ("approvals.expires_after_ms", SECOND..=YEAR),
+            ("approvals.max_asks", 1..=1_000),
+            ("approvals.ask_backoff_ms", 0..=DAY),
+            ("approvals.ask_backoff_max_ms", 0..=DAY),
+            ("sla.warn_at_percent", 1..=100),
+            ("retention.finished_ms", SECOND..=10 * YEAR),
+            ("retention.events_ms", SECOND..=10 * YEAR),
+            ("retention.audit_ms", SECOND..=10 * YEAR),
+            ("retention.events", 1_000..=1_000_000_000_000),
+            ("retention.events_bytes", 1 << 20..=1 << 40),
+            ("events.max_publish_bytes", 256..=1 << 20),
+            ("events.publish_bytes_per_minute", 1_024..=1 << 40),
+            ("http.max_body_bytes", 1_024..=1 << 30),
+            ("http.idle_timeout_ms", SECOND..=HOUR),
+            ("http.header_timeout_ms", 100..=300 * SECOND),
+            ("http.body_timeout_ms", 100..=HOUR),
+            ("http.write_timeout_ms", 100..=HOUR),
+            ("http.min_bytes_per_second", 0..=1_000_000_000),
+            ("http.max_connections", 16..=1_000_000),
+            ("http.max_connections_per_address", 16..=1_000_000),
+            ("http.max_header_bytes", 8_192..=1 << 20),
+            ("http.max_waits_per_principal", 1..=1_000_000),
+            ("http.heartbeat_ms", SECOND..=60 * SECOND),
+            ("http.drain_ms", 0..=60 * SECOND),
+            ("http.grace_ms", 0..=300 * SECOND),
+            ("nats.stream_max_age_ms", SECOND..=10 * YEAR),
         ] {
-            self.range(path, value, range);
+            self.range(path, self.tree.whole(path), range);
         }
-        self.ranges_with_exceptions(settings);
-    }
-
-    fn ranges_with_exceptions(&mut self, settings: &Settings) {
-        match settings.engine.doctor.every_ms {
-            0 => {}
-            every_ms => self.range("doctor.every_ms", every_ms, SECOND..=30 * DAY),
+        let every_ms = settings.engine.doctor.every_ms;
+        if every_ms > 0 {
+            self.range("doctor.every_ms", every_ms, SECOND..=30 * DAY);
         }
         if settings.http.http.host.trim().is_empty() {
             self.fail("http.host", "expected an address or a name");
@@ -140,32 +121,25 @@ impl Check<'_> {
     /// Checks values that are risky together.
     fn together(&mut self, settings: &Settings) {
         let engine = &settings.engine;
-        if engine.tasks.backoff.max_ms < engine.tasks.backoff.base_ms {
-            self.fail("tasks.backoff.max_ms", "expected no less than tasks.backoff.base_ms");
+        for (path, least, why) in [
+            ("tasks.backoff.max_ms", "tasks.backoff.base_ms", ""),
+            ("approvals.ask_backoff_max_ms", "approvals.ask_backoff_ms", ""),
+            ("agents.session_ms", "agents.lease_ms", "a working agent would not count as live"),
+            (
+                "retention.finished_ms",
+                "tasks.idempotency_ms",
+                "a repeated submission would find no task",
+            ),
+            ("http.max_body_bytes", "tasks.max_payload_bytes", ""),
+            ("http.max_inflight_bytes", "http.max_body_bytes", ""),
+        ] {
+            if self.tree.whole(path) < self.tree.whole(least) {
+                let or = if why.is_empty() { "" } else { ", or " };
+                self.fail(path, format!("expected no less than {least}{or}{why}"));
+            }
         }
-        if engine.approvals.ask_backoff_max_ms < engine.approvals.ask_backoff_ms {
-            let why = "expected no less than approvals.ask_backoff_ms";
-            self.fail("approvals.ask_backoff_max_ms", why);
-        }
-        if engine.agents.session_ms < engine.agents.lease_ms {
-            let why = "expected no less than agents.lease_ms, or a working agent would not count \
-                       as live";
-            self.fail("agents.session_ms", why);
-        }
-        if engine.retention.finished_ms < engine.tasks.idempotency_ms {
-            let why = "expected no less than tasks.idempotency_ms, or a repeated submission would \
-                       find no task";
-            self.fail("retention.finished_ms", why);
-        }
-        let nats = &settings.nats;
-        if !is_plain(&nats.stream) {
+        if !is_plain(&settings.nats.stream) {
             self.fail("nats.stream", "expected letters, digits, _ and -");
-        }
-        if settings.http.http.max_body_bytes < engine.tasks.max_payload_bytes {
-            self.fail("http.max_body_bytes", "expected no less than tasks.max_payload_bytes");
-        }
-        if settings.http.http.max_inflight_bytes < settings.http.http.max_body_bytes {
-            self.fail("http.max_inflight_bytes", "expected no less than http.max_body_bytes");
         }
         let partitions = u64::from(settings.store.partitions);
         let least = MIN_LOG_BYTES * partitions;
@@ -301,15 +275,11 @@ impl Check<'_> {
         for (number, rule) in engine.sla.rules.iter().enumerate() {
             let path = format!("sla.rules[{number}]");
             self.condition(&format!("{path}.when"), &rule.when, engine);
-            match (rule.action, &rule.to) {
-                (Action::Notify, None) => {
-                    self.fail(&path, "expected `to`, which names the receiver")
-                }
-                (Action::Raise | Action::Escalate | Action::Cancel, Some(_)) => {
-                    self.fail(&format!("{path}.to"), "expected only with the action `notify`");
-                }
-                (Action::Notify, Some(_))
-                | (Action::Raise | Action::Escalate | Action::Cancel, None) => {}
+            let notifies = rule.action == Action::Notify;
+            if notifies && rule.to.is_none() {
+                self.fail(&path, "expected `to`, which names the receiver");
+            } else if !notifies && rule.to.is_some() {
+                self.fail(&format!("{path}.to"), "expected only with the action `notify`");
             }
         }
     }

@@ -95,13 +95,9 @@ fn locate(path: &str, defaults: &Tree) -> Result<(Vec<String>, Kind), String> {
         let parent = spelled.join(".");
         let found = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(key));
         let Some((known, value)) = found else {
-            if let Some(kind) =
-                open_table(&parent).filter(|_| !key.is_empty() && keys.peek().is_none())
-            {
-                spelled.push(key.to_owned());
-                return Ok((spelled, kind));
-            }
-            return Err(unknown(&parent, key, table));
+            let kind = open_table(&parent).filter(|_| !key.is_empty() && keys.peek().is_none());
+            spelled.push(key.to_owned());
+            return kind.map(|kind| (spelled, kind)).ok_or_else(|| unknown(&parent, key, table));
         };
         spelled.push(known.clone());
         match &value.kind {

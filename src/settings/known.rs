@@ -7,12 +7,9 @@ use super::Fault;
 use super::tree::{Kind, Tree, below, fault, open_table, sorted};
 use crate::domain::nearest::nearest;
 
-/// Adds a fault for each key of `given` that is unknown or of another kind than the default.
-pub(super) fn compare(defaults: &Tree, given: &Tree, faults: &mut Vec<Fault>) {
-    compare_tables(defaults, "", &defaults.0, &given.0, faults);
-}
-
-fn compare_tables(
+/// Adds a fault for each key of the table `given` at `path` that is unknown or of another kind than
+/// the default in `known`.
+pub(super) fn compare(
     defaults: &Tree,
     path: &str,
     known: &Map<String, Value>,
@@ -23,10 +20,14 @@ fn compare_tables(
         let place = below(path, key);
         match (open_table(path), known.get(key)) {
             (Some(kind), _) => expect(&place, value, kind, faults),
-            (None, None) => faults.push(unknown(defaults, path, key, value, known)),
+            (None, None) => {
+                let why = unknown(defaults, path, key, known);
+                // The value of an unknown key may be a misplaced secret.
+                faults.push(Fault { value: None, ..fault(&place, value, why) });
+            }
             (None, Some(default)) => match (&default.kind, &value.kind) {
                 (ValueKind::Table(known), ValueKind::Table(given)) => {
-                    compare_tables(defaults, &place, known, given, faults);
+                    compare(defaults, &place, known, given, faults);
                 }
                 _ => expect(&place, value, Kind::of(default), faults),
             },
@@ -40,27 +41,17 @@ fn expect(path: &str, value: &Value, kind: Kind, faults: &mut Vec<Fault>) {
     }
 }
 
-fn unknown(
-    defaults: &Tree,
-    path: &str,
-    key: &str,
-    value: &Value,
-    known: &Map<String, Value>,
-) -> Fault {
+fn unknown(defaults: &Tree, path: &str, key: &str, known: &Map<String, Value>) -> String {
     let near = nearest(key, known.keys().map(String::as_str)).map(|near| below(path, near));
     let hint = match near.or_else(|| elsewhere(defaults, key)) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => {
-            format!(
-                "known are {}",
-                sorted(known).iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", ")
-            )
+            let keys: Vec<_> = sorted(known).into_iter().map(|(key, _)| key.as_str()).collect();
+            format!("known are {}", keys.join(", "))
         }
     };
     let what = if path.is_empty() { "unknown section" } else { "unknown key" };
-    let place = below(path, key);
-    // The value of an unknown key may be a misplaced secret.
-    Fault { value: None, ..fault(&place, value, format!("{what}, {hint}")) }
+    format!("{what}, {hint}")
 }
 
 /// The setting of exactly this name in another section.

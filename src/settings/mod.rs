@@ -139,7 +139,7 @@ impl Settings {
         builder = builder.add_source(environment::read(variables, &defaults, &mut faults));
         let joined = builder.build().and_then(|config| config.collect());
         let tree = Tree(joined.map_err(|error| Error::Syntax(tree::error_text(&error)))?);
-        known::compare(&defaults, &tree, &mut faults);
+        known::compare(&defaults, "", &defaults.0, &tree.0, &mut faults);
         if let Some(settings) = Self::typed(tree, &mut faults) {
             check::cross(&settings, &mut faults);
             if faults.is_empty() {
@@ -156,7 +156,8 @@ impl Settings {
             ($($name:ident)*) => { $(let $name = section(&tree, stringify!($name), faults);)* };
         }
         sections! {
-            store log http auth tasks queue agents routing approvals sla retention nats doctor events
+            store log http auth tasks queue agents routing approvals sla retention nats
+            doctor events
         }
         let people = auth.as_ref().map(|auth: &Auth| People::new(&auth.identities, &auth.sources));
         Some(Self {
@@ -180,14 +181,9 @@ impl Settings {
         })
     }
 
-    /// Whether a file or the environment sets the store to use.
-    pub fn names_a_store(&self) -> bool {
-        self.tree.origin("store.url").is_some()
-    }
-
-    /// Whether a file or the environment sets what is logged.
-    pub fn names_a_log_level(&self) -> bool {
-        self.tree.origin("log.level").is_some()
+    /// Whether a file or the environment sets the setting at `path`, such as `store.url`.
+    pub fn names(&self, path: &str) -> bool {
+        self.tree.at(path).is_some_and(|value| value.origin().is_some())
     }
 
     /// Shows the settings in force as TOML, with the origin of each value and with secrets as
@@ -228,8 +224,7 @@ fn section<T: DeserializeOwned>(tree: &Tree, name: &str, faults: &mut Vec<Fault>
 fn typed_fault(tree: &Tree, section: &str, error: ConfigError) -> Fault {
     match error {
         ConfigError::At { error, key: Some(key), .. } => {
-            let key = tree::below(section, &key);
-            tree.fault(&key, tree::error_text(&error))
+            tree.fault(&tree::below(section, &key), tree::error_text(&error))
         }
         ConfigError::Type { key: Some(key), expected, .. } => {
             tree.fault(&tree::below(section, &key), format!("expected {expected}"))

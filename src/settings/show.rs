@@ -7,17 +7,13 @@ use config::{Value, ValueKind};
 use super::DEFAULTS;
 use super::tree::{Tree, bare, below, shown, sorted};
 
-/// The sections in the order of `config/default.toml`, which has each of them.
-fn sections() -> impl Iterator<Item = &'static str> {
-    let headers = DEFAULTS.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
-    headers.filter(|header| !header.contains('.'))
-}
-
 pub(super) fn toml(tree: &Tree) -> String {
     let mut text =
         "# Settings in force. A value without a remark is the default; *** stands for a secret.\n"
             .to_owned();
-    for section in sections() {
+    // The sections in the order of `config/default.toml`, which has each of them.
+    let headers = DEFAULTS.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
+    for section in headers.filter(|header| !header.contains('.')) {
         if let Some(ValueKind::Table(table)) = tree.0.get(section).map(|value| &value.kind) {
             let _ = write!(text, "\n[{section}]\n");
             for (key, value) in sorted(table) {

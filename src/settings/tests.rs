@@ -25,7 +25,7 @@ fn the_defaults_are_complete_and_valid() {
     assert_eq!(settings.engine.tasks.types.len(), 9);
     assert_eq!(settings.engine.sla.targets["P0"], 900_000);
     assert!(settings.http.auth.jwt_secret.is_none());
-    assert!(!settings.names_a_store());
+    assert!(!settings.names("store.url"));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn an_empty_short_name_counts_as_not_set() {
     )
     .unwrap();
 
-    assert!(settings.names_a_store());
+    assert!(settings.names("store.url"));
     assert_eq!(settings.http.http.port, 9_000);
     assert_eq!(settings.http.http.cors_origins, ["https://a.example", "http://localhost:3000"]);
     assert_eq!(settings.http.auth.api_keys["ci_bot"].expose(), "k:e:y:agent");
@@ -270,10 +270,9 @@ fn file_and_environment_name_people_and_sources() {
 
 #[test]
 fn a_requested_file_must_exist() {
-    let missing =
-        Settings::read(None, &variables(&[("ORCHESTRATOR_ENV", "no-such-env")])).unwrap_err();
-    let escaping =
-        Settings::read(None, &variables(&[("ORCHESTRATOR_ENV", "../secret")])).unwrap_err();
+    let read = |name| Settings::read(None, &variables(&[("ORCHESTRATOR_ENV", name)]));
+    let missing = read("no-such-env").unwrap_err();
+    let escaping = read("../secret").unwrap_err();
 
     assert!(missing.to_string().contains("config/no-such-env.toml"), "{missing}");
     assert!(matches!(escaping, Error::Environment(_)), "{escaping}");

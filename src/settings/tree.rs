@@ -5,6 +5,7 @@ use std::fmt;
 use config::{ConfigError, FileFormat, Format, Map, Source, Value, ValueKind};
 
 use super::Fault;
+use crate::domain::principal::Role;
 use crate::domain::text;
 use crate::runtime::address::Address;
 
@@ -117,19 +118,15 @@ impl Tree {
         Some(value)
     }
 
-    /// The origin of the value at `path`; `None` if it is the default.
-    pub(super) fn origin(&self, path: &str) -> Option<&str> {
-        self.at(path)?.origin()
+    /// The whole number at `path`; the largest one if there is none, which no range allows.
+    pub(super) fn whole(&self, path: &str) -> u64 {
+        self.at(path).and_then(|value| value.clone().into_uint().ok()).unwrap_or(u64::MAX)
     }
 
     /// The fault that the value at `path` is not as `expected`.
     pub(super) fn fault(&self, path: &str, expected: impl Into<String>) -> Fault {
-        match self.at(path) {
-            Some(value) => fault(path, value, expected),
-            None => {
-                Fault { key: path.to_owned(), value: None, origin: None, detail: expected.into() }
-            }
-        }
+        let none = Value::new(None, ValueKind::Nil);
+        fault(path, self.at(path).unwrap_or(&none), expected)
     }
 }
 
@@ -219,9 +216,7 @@ fn masked(path: &str, text: &str) -> String {
         _ if URLS.contains(&path) => Address::from(text).to_string(),
         _ if SECRETS.contains(&path) => "***".to_owned(),
         _ if path.starts_with("auth.api_keys") => match text.rsplit_once(':') {
-            Some((_, role)) if role.parse::<crate::domain::principal::Role>().is_ok() => {
-                format!("***:{role}")
-            }
+            Some((_, role)) if role.parse::<Role>().is_ok() => format!("***:{role}"),
             _ => "***".to_owned(),
         },
         _ => text.to_owned(),

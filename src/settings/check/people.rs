@@ -71,10 +71,9 @@ impl Check<'_> {
                 self.fail(&path, "expected at least one source");
             }
             for source in sources {
-                if source == ANY_SOURCE || Name::from_str(source).is_ok() {
-                    continue;
+                if source != ANY_SOURCE && Name::from_str(source).is_err() {
+                    self.fail(&path, format!("`{source}`: expected `*`, or a name: {PATTERN}"));
                 }
-                self.fail(&path, format!("`{source}`: expected `*`, or a name: {PATTERN}"));
             }
         }
     }

@@ -6,8 +6,8 @@ use std::pin::pin;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
-/// Runs `work`; while `is_heavy` says so, the other tasks of its thread move to another thread. On a runtime with a single
-/// thread it runs like any other future.
+/// Runs `work`; while `is_heavy` says so, the other tasks of its thread move to another thread. On a
+/// runtime with a single thread it runs like any other future.
 pub async fn aside<F: Future>(is_heavy: impl Fn() -> bool, work: F) -> F::Output {
     let mut work = pin!(work);
     let can_move = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;

@@ -107,7 +107,8 @@ impl Check<'_> {
             ("http.grace_ms", 0..=300 * SECOND),
             ("nats.stream_max_age_ms", SECOND..=10 * YEAR),
         ] {
-            self.range(path, self.tree.whole(path), range);
+            // Without a number at the path the value is out of every range.
+            self.range(path, self.tree.whole(path).unwrap_or(u64::MAX), range);
         }
         let every_ms = settings.engine.doctor.every_ms;
         if every_ms > 0 {
@@ -133,7 +134,8 @@ impl Check<'_> {
             ("http.max_body_bytes", "tasks.max_payload_bytes", ""),
             ("http.max_inflight_bytes", "http.max_body_bytes", ""),
         ] {
-            if self.tree.whole(path) < self.tree.whole(least) {
+            // A setting that is missing fails, so that no name here can be misspelt.
+            if self.tree.whole(path).is_none_or(|value| Some(value) < self.tree.whole(least)) {
                 let or = if why.is_empty() { "" } else { ", or " };
                 self.fail(path, format!("expected no less than {least}{or}{why}"));
             }
@@ -275,7 +277,10 @@ impl Check<'_> {
         for (number, rule) in engine.sla.rules.iter().enumerate() {
             let path = format!("sla.rules[{number}]");
             self.condition(&format!("{path}.when"), &rule.when, engine);
-            let notifies = rule.action == Action::Notify;
+            let notifies = match rule.action {
+                Action::Notify => true,
+                Action::Raise | Action::Escalate | Action::Cancel => false,
+            };
             if notifies && rule.to.is_none() {
                 self.fail(&path, "expected `to`, which names the receiver");
             } else if !notifies && rule.to.is_some() {

@@ -118,9 +118,9 @@ impl Tree {
         Some(value)
     }
 
-    /// The whole number at `path`; the largest one if there is none, which no range allows.
-    pub(super) fn whole(&self, path: &str) -> u64 {
-        self.at(path).and_then(|value| value.clone().into_uint().ok()).unwrap_or(u64::MAX)
+    /// The whole number at `path`. `None` if there is none.
+    pub(super) fn whole(&self, path: &str) -> Option<u64> {
+        self.at(path)?.clone().into_uint().ok()
     }
 
     /// The fault that the value at `path` is not as `expected`.

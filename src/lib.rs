@@ -26,7 +26,8 @@
 //!   [`domain::decision`].
 //! * A change is one script: it writes state, timeline and event together or not at all.
 //! * All times come from the clock of Redis.
-//! * Every report on a task carries its attempt, and one with an earlier attempt is refused.
+//! * Every report on a task carries its attempt and its lease; one with another of either is
+//!   refused.
 //! * A verb has the same name in the table, the script and the timeline.
 //!
 //! # Glossary
@@ -40,18 +41,22 @@
 //! | submit, cancel, retry | what a caller does with a task; the verb of a retry is `requeue` | |
 //! | final | the state is completed, failed or cancelled; only a retry leaves it | |
 //! | verb | what can happen to a task; the same word in table, script and timeline | |
-//! | agent, worker | a name that does tasks of some types; one process of it | |
+//! | agent, worker | a name that does tasks of some types; one process of it. The role | |
+//! | | `orchestrator worker` runs duties and is called a worker process | |
 //! | session | a worker's presence: it ends when no call of it came for a while | |
 //! | router | a stateless duty that moves pending tasks to the subject of their agent | |
 //! | subject | the queue of one agent, by priority | |
 //! | duty | a loop in the background of `orchestrator worker`, in bounded steps | |
 //! | lease | the right to work on one attempt of a task, for a time | |
-//! | lost lease | a lease that ended without a report; the reaper returns the task | |
+//! | lost lease | a lease that ended without a report | |
+//! | reaper | the duty that finds lost leases: the task returns, or fails at the cap | |
+//! | bridge | the duty that carries the event log to NATS | |
+//! | gateway | the role that serves HTTP | |
 //! | approval | a request to approvers, and its outcome; an agent's question is one too | |
 //! | approver | a human who may approve or reject | |
-//! | gate | the terms of an approval: who decides, quorum, times | |
+//! | gate | the terms of an approval, as the store keeps them: who decides, quorum, times | |
 //! | expire | an approval was not decided in time | lapse, lapses, lapsed |
-//! | identity | the person behind credentials; rules about people compare identities | |
+//! | person, identity | a human; the name by which rules know one, with any credential | |
 //! | SLA | target, deadlines, warning, violation; its clocks are `start` and `finish` | |
 //! | event | a fact in the event log; a stream yields `FeedItem`s | heard |
 //! | cursor | a place in a list or in the event log | |
@@ -67,6 +72,8 @@
 //!
 //! # The path of a task
 //!
+//! Scripts (`*.lua`) are in `store/lua/`; each is called from a file of `store/`.
+//!
 //! | step | where |
 //! |---|---|
 //! | `POST /tasks` is read; every wrong field is named | `http/tasks.rs` |
@@ -76,9 +83,9 @@
 //! | which approvers may | `domain/people.rs`, `domain/decision.rs`, `engine/deciders.rs` |
 //! | a router moves it to its agent's subject | `workers/`, `engine/duties.rs`, `route.lua` |
 //! | the agent's long-poll wakes and leases it | `engine/dispatch.rs`, `claim.lua` |
-//! | heartbeats, then the outcome | `engine/progress.rs`, `extend.lua`, `complete.lua` |
+//! | heartbeats, then the outcome | `engine/progress.rs`, `extend.lua`, `outcome.lua` |
 //! | or it requests an approval | `ask.lua` |
-//! | or its lease is lost: the reaper returns the task | `workers/duties.rs`, `reap.lua` |
+//! | or its lease is lost, and the reaper takes it back | `workers/duties.rs`, `reap.lua` |
 //! | its deadlines are announced, and SLA rules act | `deadlines.lua`, `clocks.lua` |
 //! | it is deleted after its retention | `prune.lua` |
 //! | each step's event is delivered | `store/log.rs`, `engine/feed.rs`, `workers/bridge.rs` |
@@ -87,15 +94,23 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | a task type | `tasks.types` and `routing.rules` in the settings; no code |
+//! | a task type | `tasks.types`, `routing.rules`, `approvals.rules` in the settings; no code |
 //! | an event type of a client | nowhere: any name of the right form may be published |
-//! | an event type of ours | `KNOWN_TYPES` in `domain/event.rs`; of a verb also its rule |
-//! | a setting | `config/default.toml`, `Settings` of its layer, range in `settings/check.rs` |
+//! | an event type of ours | [`domain::lifecycle::RULES`], or `emit` in a script; `KNOWN_TYPES` |
+//! | a setting | `config/default.toml`, `settings.rs` of its layer, range in `settings/check.rs`; |
+//! | | a secret, or a table with keys that operators choose, in `settings/tree.rs` |
 //! | a member of a request | the request in `http/request/`, its bound in `http/bounds.rs` |
-//! | a member of a task | `domain/submission.rs`, `http/{request,view}/`, `store/codec.rs` |
+//! | a submitted member of a task | `domain/submission.rs`, `http/request/submission.rs`, |
+//! | | `http/view/task.rs`, `store/tasks.rs` (`facts`), `store/codec.rs` |
+//! | a member that changes | `domain/task.rs`, `prelude.lua` (`detail`, `pack`), `store/codec.rs` |
 //! | a verb | [`domain::lifecycle`], a script and its row in `store/script.rs`, `engine/` |
 //! | a duty of one call | a row in `workers/duties.rs` |
-//! | a check of the doctor | a function in one of `store/lua/doctor_*.lua` |
+//! | a check of the doctor | a function in `doctor_*.lua`, called at its end; `doctor/finding.rs` |
+//!
+//! A member of a task changes its record: describe the word in `prelude.lua`, raise `LAYOUT_VERSION`
+//! in `store/keys.rs`, and write texts with `codec::word`. What changes what runs belongs to the
+//! digest in `domain/content.rs`. A repair that moves a task has its verb in `store/script.rs`, and
+//! every check a test in `tests/it/store/doctor.rs`.
 //!
 //! After a change of requests or answers write the document anew:
 //! `cargo run -- openapi --yaml > openapi/openapi.yaml`.

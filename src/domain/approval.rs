@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::ids::{ApprovalId, TaskId};
 use super::principal::Role;
+use super::submission::Heading;
 use super::time::Millis;
 use super::word::words;
 
@@ -205,6 +206,8 @@ pub struct Approval {
     pub id: ApprovalId,
     /// The task that waits for it.
     pub task: TaskId,
+    /// What approvers see of the task in a list.
+    pub heading: Heading,
     /// What approvers decide on: the whole task or one step.
     pub asked: Asked,
     /// The status; only a pending approval can be decided.

@@ -60,6 +60,13 @@ impl Spec {
     }
 }
 
+/// What a list of other things, such as approvals, shows of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heading {
+    /// The type of the task.
+    pub kind: Name,
+}
+
 /// A submission that has been read and found well-formed.
 #[derive(Clone, Debug)]
 pub struct NewTask {

@@ -15,6 +15,7 @@ use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lease::Proof;
 use crate::domain::lifecycle::State;
 use crate::domain::principal::Principal;
+use crate::domain::submission::Heading;
 use crate::domain::task::Task;
 use crate::domain::text::quoted;
 use crate::domain::time::Millis;
@@ -231,6 +232,7 @@ pub(super) fn read_approval(
     Ok(Approval {
         id,
         task: fields.parse("task")?.ok_or_else(|| fields.unreadable("task"))?,
+        heading: heading(&fields)?,
         asked: match fields.json::<String>("reason")? {
             None => Asked::Gate,
             Some(reason) => Asked::Step {
@@ -258,6 +260,10 @@ pub(super) fn read_approval(
         comment: fields.json("comment")?,
         previous: fields.parse("previous")?,
     })
+}
+
+fn heading(fields: &Fields<'_>) -> Result<Heading, Error> {
+    Ok(Heading { kind: fields.parse("type")?.ok_or_else(|| fields.unreadable("type"))? })
 }
 
 /// Reads the lines `<digest of a payload> <author>`; see `approval.lua`.

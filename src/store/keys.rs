@@ -66,7 +66,7 @@ use crate::domain::lifecycle::State;
 use crate::domain::name::{Name, Prefix};
 
 /// The version of the key layout that this program reads and writes.
-pub const LAYOUT_VERSION: &str = "5";
+pub const LAYOUT_VERSION: &str = "6";
 
 /// The names of one deployment's keys and channels. A clone is cheap.
 #[derive(Clone, Debug)]

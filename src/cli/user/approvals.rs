@@ -99,6 +99,7 @@ pub enum Command {
 const COLUMNS: &[(&str, &str)] = &[
     ("APPROVAL", "approval_id"),
     ("STATUS", "status"),
+    ("TYPE", "type"),
     ("RULE", "rule"),
     ("ASKED BY", "requested_by"),
     ("ASKED AT", "requested_at"),

@@ -7,6 +7,7 @@ use crate::domain::approval::{
     Approval, ApprovalStatus, Asked, Edit, Level, OnExpiry, OnRejection, Terms, Vote,
 };
 use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::name::Name;
 use crate::domain::principal::Role;
 use crate::domain::task::Task;
 use crate::engine::{Error, Page};
@@ -24,6 +25,10 @@ pub struct ApprovalView {
     pub approval_id: ApprovalId,
     /// The task that waits for the decision.
     pub task_id: TaskId,
+    /// The type of the task.
+    #[serde(rename = "type")]
+    #[oai(rename = "type")]
+    pub task_kind: Name,
     /// The status of the approval.
     pub status: ApprovalStatus,
     /// What the approval is about: `gate`, whether the task may run, or `ask`, whether its agent
@@ -167,6 +172,7 @@ impl From<Approval> for ApprovalView {
         Self {
             approval_id: approval.id,
             task_id: approval.task,
+            task_kind: approval.heading.kind,
             status: approval.status,
             kind,
             rule: approval.rule,

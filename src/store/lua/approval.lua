@@ -71,7 +71,7 @@ local function open(task, f, spec)
   local g = read_gate(f.gate)
   local expires_at = lasts_until(g, 0)
   f.task, f.status, f.requested_at, f.expires_at = task.id, 'pending', TEXT[NOW], expires_at and TEXT[expires_at] or ''
-  f.level, f.votes, f.seal = '0', '[]', seal(task, f.digest, spec)
+  f.level, f.votes, f.seal, f.type = '0', '[]', seal(task, f.digest, spec), task.type
   if task.approval ~= '-' and task.approval ~= f.id then
     f.previous = task.approval
     -- Changes by approvers stay visible in later approvals.

@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use super::Error;
-use super::figure::{Figure, Reporter, median};
-use super::life::batches;
-use super::load::{AGENT, BATCH, Caller, check, shares, side_by_side};
+use super::figure::{Figure, median, progress};
+use super::load::{BATCH, Caller, batches, check, shares, side_by_side};
 use super::setup::{Setup, Setups};
 
 /// The depths to measure, up to the largest that the options allow.
@@ -26,51 +25,39 @@ const STEPS: [&str; 4] = ["submit", "route", "claim", "complete"];
 type Cost = (f64, f64);
 
 /// Measures `<step>_at_<depth>` for each step and depth, and `<step>_at_<depth>_vs_1000`.
-pub(super) async fn measure(
-    setups: &Setups,
-    reporter: &Reporter,
-    deepest: u64,
-    rounds: u8,
-) -> Result<(), Error> {
+pub(super) async fn measure(setups: &Setups, deepest: u64, rounds: u8) -> Result<(), Error> {
     let setup = setups.store().await?;
     let caller = Caller::new(&setup.engine)?;
     let mut filled = 0;
     let mut shallow = None;
     for depth in DEPTHS.into_iter().filter(|depth| *depth <= deepest) {
-        reporter.progress(&format!("  filling to {depth} …"));
+        progress(&format!("  filling to {depth} …"));
         fill(&setup, &caller, depth - filled).await?;
         filled = depth;
-        let mut costs: [Vec<Cost>; 4] = Default::default();
         // The first round fills the caches.
-        for round in 0..=rounds {
-            for (found, cost) in costs.iter_mut().zip(sample(&setup, &caller).await?) {
-                if round > 0 {
-                    found.push(cost);
-                }
-            }
+        sample(&setup, &caller).await?;
+        let mut samples = Vec::new();
+        for _ in 0..rounds {
+            samples.push(sample(&setup, &caller).await?);
         }
-        check("the depth afterwards", depth_of(&setup).await?, depth)?;
-        let cpu = costs
-            .each_ref()
-            .map(|costs| median(&costs.iter().map(|(_, cpu)| *cpu).collect::<Vec<_>>()));
-        for (step, costs) in STEPS.into_iter().zip(&costs) {
-            let (times, cpu): (Vec<_>, Vec<_>) = costs.iter().copied().unzip();
-            let figure = Figure::of_rounds(format!("{step}_at_{depth}"), &times, "us/task", SAMPLE);
-            reporter.figure(
-                figure.with_redis_us(median(&cpu)).with("depth", depth).with("batch", BATCH),
-            )?;
+        check("the depth afterwards", setup.depth().await?, depth)?;
+        let cpu = [0, 1, 2, 3].map(|nth| median(samples.iter().map(|costs| costs[nth].1)));
+        for (nth, step) in STEPS.into_iter().enumerate() {
+            let times = samples.iter().map(|costs| costs[nth].0);
+            Figure::of_rounds(format!("{step}_at_{depth}"), times, "us/task", SAMPLE)
+                .with_redis_us(cpu[nth])
+                .with("depth", depth)
+                .with("batch", BATCH)
+                .report()?;
         }
-        match shallow {
-            None => shallow = Some(cpu),
-            Some(shallow) => {
-                for ((step, there), here) in STEPS.into_iter().zip(cpu).zip(shallow) {
-                    let name = format!("{step}_at_{depth}_vs_1000");
-                    reporter.figure(
-                        Figure::new(name, there / here, "ratio", SAMPLE)
-                            .with("of", "Redis CPU per task"),
-                    )?;
-                }
-            }
+        let Some(shallow) = shallow else {
+            shallow = Some(cpu);
+            continue;
+        };
+        for ((step, there), here) in STEPS.into_iter().zip(cpu).zip(shallow) {
+            let name = format!("{step}_at_{depth}_vs_1000");
+            let figure = Figure::new(name, there / here, "ratio", SAMPLE);
+            figure.with("of", "Redis CPU per task").report()?;
         }
     }
     setup.end().await
@@ -123,13 +110,4 @@ async fn sample(setup: &Setup, caller: &Caller) -> Result<[Cost; 4], Error> {
     check("routed tasks", routed, SAMPLE)?;
     setup.engine.store().forget_events().await?;
     Ok(costs)
-}
-
-async fn depth_of(setup: &Setup) -> Result<u64, Error> {
-    let agents = setup.engine.agents().await?;
-    Ok(agents
-        .iter()
-        .filter(|status| status.agent.as_str() == AGENT)
-        .map(|status| status.depth)
-        .sum())
 }

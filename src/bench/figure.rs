@@ -6,6 +6,17 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::load::PAYLOAD_BYTES;
+
+/// The result of one round of a load: tasks per second, and CPU time for each task in µs.
+pub(super) struct Pace {
+    pub(super) rate: f64,
+    pub(super) redis_us: f64,
+    pub(super) gateway_us: f64,
+    pub(super) worker_us: f64,
+    pub(super) load_us: f64,
+}
+
 /// One figure, which is one line of the output.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Figure {
@@ -20,30 +31,32 @@ pub(super) struct Figure {
 
 impl Figure {
     pub(super) fn new(name: impl Into<String>, value: f64, unit: &'static str, n: u64) -> Self {
-        let conditions = Map::new();
-        Self {
-            name: name.into(),
-            value: round(value),
-            unit,
-            n,
-            redis_cpu_us_per_task: None,
-            conditions,
-        }
+        let name = name.into();
+        let value = round(value);
+        Self { name, value, unit, n, redis_cpu_us_per_task: None, conditions: Map::new() }
     }
 
     /// Returns the median of the rounds, with the extremes as conditions.
     pub(super) fn of_rounds(
         name: impl Into<String>,
-        values: &[f64],
+        values: impl Iterator<Item = f64> + Clone,
         unit: &'static str,
         n: u64,
     ) -> Self {
-        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let rounds = values.clone().count();
+        let least = values.clone().fold(f64::INFINITY, f64::min);
+        let most = values.clone().fold(f64::NEG_INFINITY, f64::max);
         Self::new(name, median(values), unit, n)
-            .with("rounds", values.len())
+            .with("rounds", rounds)
             .with("min", round(least))
             .with("max", round(most))
+    }
+
+    /// Returns the median rate of a load of `n` tasks, with the median CPU time of Redis.
+    pub(super) fn of_paces(name: &str, paces: &[Pace], n: u64) -> Self {
+        Self::of_rounds(name, paces.iter().map(|pace| pace.rate), "tasks/s", n)
+            .with_redis_us(median(paces.iter().map(|pace| pace.redis_us)))
+            .with("payload_bytes", PAYLOAD_BYTES)
     }
 
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
@@ -55,26 +68,23 @@ impl Figure {
         self.redis_cpu_us_per_task = Some(round(per_task));
         self
     }
-}
 
-/// Writes figures to stdout and progress to stderr.
-pub(super) struct Reporter;
-
-impl Reporter {
-    pub(super) fn figure(&self, figure: Figure) -> io::Result<()> {
+    /// Writes the figure to stdout, and to stderr as progress.
+    pub(super) fn report(self) -> io::Result<()> {
         let build = if cfg!(debug_assertions) { "debug" } else { "release" };
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        let figure = figure.with("build", build).with("cores", cores);
-        self.progress(&format!("  {} {} {}", figure.name, figure.value, figure.unit));
+        let figure = self.with("build", build).with("cores", cores);
+        progress(&format!("  {} {} {}", figure.name, figure.value, figure.unit));
         let mut out = io::stdout().lock();
         writeln!(out, "{}", json!(figure))?;
         out.flush()
     }
+}
 
-    pub(super) fn progress(&self, text: &str) {
-        // A caller that closed stderr does not want the progress.
-        let _ = writeln!(io::stderr(), "{text}");
-    }
+/// Writes progress to stderr.
+pub(super) fn progress(text: &str) {
+    // A caller that closed stderr does not want the progress.
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Rounds to three decimal places; more would be noise.
@@ -83,8 +93,8 @@ fn round(value: f64) -> f64 {
 }
 
 /// Returns the median; 0 if there are no values.
-pub(super) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
+pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<_> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     match sorted.len() {
@@ -109,9 +119,9 @@ mod tests {
 
     #[test]
     fn a_median_is_in_the_middle() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(&[]), 0.0);
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median([]), 0.0);
     }
 
     #[test]

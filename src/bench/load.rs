@@ -1,9 +1,11 @@
 //! The parts of the loads: tasks, batches, and running several loads in parallel.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::Error;
 use crate::domain::name::{Name, NotAName, NotAWorker, Worker};
@@ -26,6 +28,9 @@ pub(super) const AGENT: &str = "faq_agent";
 
 /// A type of tasks that another agent gets.
 pub(super) const OTHER_KIND: &str = "bugfix";
+
+/// How long a load of throughput may take.
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
 /// Returns a payload of [`PAYLOAD_BYTES`] bytes.
 pub(super) fn payload() -> String {
@@ -64,7 +69,7 @@ impl Caller {
             agent: name(AGENT)?,
             worker: Worker::from_str("bench").map_err(unexpected::<NotAWorker>)?,
             max: BATCH as u32,
-            wait: std::time::Duration::ZERO,
+            wait: Duration::ZERO,
             lease_ms: None,
             room: None,
         };
@@ -104,6 +109,12 @@ impl Caller {
     pub(super) async fn claim(&self, most: u64) -> Result<Vec<Claimed>, Error> {
         let claim = Claim { max: most.min(BATCH) as u32, ..self.claim.clone() };
         Ok(self.engine.claim(&self.principal, claim).await?)
+    }
+
+    /// Takes `count` tasks through their lives in a naive store.
+    pub(super) async fn live_naively(&self, count: u64) -> Result<(), Error> {
+        let payload = self.task.spec.payload.get();
+        Ok(self.engine.store().naive_life(count as usize, payload).await?)
     }
 
     pub(super) async fn complete(&self, claimed: Vec<Claimed>) -> Result<u64, Error> {
@@ -148,6 +159,20 @@ pub(super) async fn side_by_side<T: Send + 'static>(
     Ok(done)
 }
 
+/// Runs a load for at most `limit`; after that, `what` took too long.
+pub(super) async fn within<T>(
+    limit: Duration,
+    what: &'static str,
+    load: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    timeout(limit, load).await.map_err(|_| Error::TooLong(what))?
+}
+
+/// Splits `count` into batches of at most [`BATCH`].
+pub(super) fn batches(count: u64) -> impl Iterator<Item = u64> {
+    (0..count.div_ceil(BATCH)).map(move |nth| BATCH.min(count - nth * BATCH))
+}
+
 /// Splits `count` into `parts` that differ by one at most.
 pub(super) fn shares(count: u64, parts: u64) -> impl Iterator<Item = u64> {
     (0..parts).map(move |nth| count / parts + u64::from(nth < count % parts))
@@ -171,5 +196,11 @@ mod tests {
     #[test]
     fn shares_are_even_and_whole() {
         assert_eq!(shares(10, 4).collect::<Vec<_>>(), [3, 3, 2, 2]);
+    }
+
+    #[test]
+    fn batches_add_up() {
+        assert_eq!(batches(250).collect::<Vec<_>>(), [100, 100, 50]);
+        assert_eq!(batches(0).count(), 0);
     }
 }

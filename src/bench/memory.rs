@@ -1,14 +1,13 @@
 //! The memory of a queued task, without its events and with them.
 
 use super::Error;
-use super::figure::{Figure, Reporter};
-use super::life::batches;
-use super::load::{Caller, PAYLOAD_BYTES};
+use super::figure::Figure;
+use super::load::{Caller, PAYLOAD_BYTES, batches};
 use super::setup::Setups;
 
 /// Measures `memory_per_task` (in its agent's subject), `memory_per_pending_task` (not routed yet)
 /// and `events_per_task` (the two events in the log), in bytes.
-pub(super) async fn measure(setups: &Setups, reporter: &Reporter, count: u64) -> Result<(), Error> {
+pub(super) async fn measure(setups: &Setups, count: u64) -> Result<(), Error> {
     let setup = setups.store().await?;
     let caller = Caller::new(&setup.engine)?;
     let memory = async || Ok::<_, Error>(setup.engine.store().spent().await?.memory_bytes);
@@ -38,9 +37,8 @@ pub(super) async fn measure(setups: &Setups, reporter: &Reporter, count: u64) ->
         ("memory_per_pending_task", each(pending.saturating_sub(empty))),
         ("events_per_task", each(log)),
     ] {
-        reporter.figure(
-            Figure::new(name, bytes, "bytes", count).with("payload_bytes", PAYLOAD_BYTES),
-        )?;
+        let figure = Figure::new(name, bytes, "bytes", count);
+        figure.with("payload_bytes", PAYLOAD_BYTES).report()?;
     }
     Ok(())
 }

@@ -19,13 +19,11 @@ mod wire;
 use std::io;
 
 use clap::ValueEnum;
-
 use futures_util::future::BoxFuture;
 
 use crate::engine::{self, Engine};
 use crate::runtime::redis_server;
 use crate::store;
-use figure::Reporter;
 use setup::Setups;
 
 pub use crate::cli::bench::{Name, Options};
@@ -65,88 +63,30 @@ pub enum Error {
 pub type Open =
     Box<dyn Fn(String) -> BoxFuture<'static, Result<Engine, engine::Error>> + Send + Sync>;
 
-/// The sizes of the loads of each figure.
-#[derive(Clone, Copy, Debug)]
-struct Scale {
-    rounds: u8,
-    life: u64,
-    single: u64,
-    batch: u64,
-    pickup_s: u64,
-    memory: u64,
-    deepest: u64,
-    timers: u64,
-    idle_s: u64,
-}
-
-impl Scale {
-    fn of(options: &Options) -> Self {
-        let full = Self {
-            rounds: options.rounds,
-            life: 40_000,
-            single: 20_000,
-            batch: 40_000,
-            pickup_s: 10,
-            memory: 100_000,
-            deepest: 1_000_000,
-            timers: 10_000,
-            idle_s: 5,
-        };
-        let quick = Self {
-            rounds: 1,
-            life: 3_000,
-            single: 1_000,
-            batch: 3_000,
-            pickup_s: 1,
-            memory: 5_000,
-            deepest: 10_000,
-            timers: 1_000,
-            idle_s: 1,
-        };
-        let scale = if options.quick { quick } else { full };
-        let most = options.tasks;
-        Self {
-            life: scale.life.min(most),
-            single: scale.single.min(most),
-            batch: scale.batch.min(most),
-            memory: scale.memory.min(most),
-            deepest: scale.deepest.min(most),
-            timers: scale.timers.min(most),
-            ..scale
-        }
-    }
-}
-
 /// Measures the figures that the options name, or all of them.
 ///
 /// # Errors
 ///
 /// Returns an error if a load cannot be run, or if the counts afterwards are wrong.
 pub async fn run(options: &Options, open: Open) -> Result<(), Error> {
-    let scale = Scale::of(options);
-    let setups = Setups::new(options.redis_url.clone(), open);
-    let reporter = Reporter;
+    let setups = Setups { redis_url: options.redis_url.clone(), open };
+    let size = |full: u64, quick: u64| if options.quick { quick } else { full };
+    let tasks = |full, quick| size(full, quick).min(options.tasks);
+    let rounds = if options.quick { 1 } else { options.rounds };
+    let life = tasks(40_000, 3_000);
     let names = if options.only.is_empty() { Name::value_variants() } else { &options.only };
     for name in names {
-        reporter.progress(&format!("{name:?} …"));
+        figure::progress(&format!("{name:?} …"));
         match name {
-            Name::FullLifeStore => {
-                life::store(&setups, &reporter, scale.life, scale.rounds).await?
-            }
-            Name::FullLifeBatch => {
-                life::batch(&setups, &reporter, scale.life, scale.rounds).await?
-            }
-            Name::SubmitSingle => {
-                submit::single(&setups, &reporter, scale.single, scale.rounds).await?
-            }
-            Name::SubmitBatch => {
-                submit::batch(&setups, &reporter, scale.batch, scale.rounds).await?
-            }
-            Name::Pickup => pickup::measure(&setups, &reporter, scale.pickup_s).await?,
-            Name::MemoryPerTask => memory::measure(&setups, &reporter, scale.memory).await?,
-            Name::Depth => depth::measure(&setups, &reporter, scale.deepest, scale.rounds).await?,
-            Name::Timers => timers::measure(&setups, &reporter, scale.timers, scale.rounds).await?,
-            Name::Idle => idle::measure(&setups, &reporter, scale.idle_s).await?,
+            Name::FullLifeStore => life::store(&setups, life, rounds).await?,
+            Name::FullLifeBatch => life::batch(&setups, life, rounds).await?,
+            Name::SubmitSingle => submit::single(&setups, tasks(20_000, 1_000), rounds).await?,
+            Name::SubmitBatch => submit::batch(&setups, tasks(40_000, 3_000), rounds).await?,
+            Name::Pickup => pickup::measure(&setups, size(10, 1)).await?,
+            Name::MemoryPerTask => memory::measure(&setups, tasks(100_000, 5_000)).await?,
+            Name::Depth => depth::measure(&setups, tasks(1_000_000, 10_000), rounds).await?,
+            Name::Timers => timers::measure(&setups, tasks(10_000, 1_000), rounds).await?,
+            Name::Idle => idle::measure(&setups, size(5, 1)).await?,
         }
     }
     Ok(())

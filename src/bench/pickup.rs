@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::MissedTickBehavior;
 
 use super::Error;
-use super::figure::{Figure, Reporter, percentile_ms};
-use super::load::{self, AGENT, PAYLOAD_BYTES, check, side_by_side};
+use super::figure::{Figure, percentile_ms};
+use super::load::{self, AGENT, PAYLOAD_BYTES, check, side_by_side, within};
 use super::setup::{Fleet, Setups};
-use super::wire::Wire;
+use super::wire::{Claimed, Held, Submitted, Wire};
 
 /// The number of submissions per second.
 const RATE: u64 = 100;
@@ -30,39 +29,17 @@ const WARM_UP: u64 = 20;
 /// For each task, when one side sent its request and when it had the answer.
 type Seen = HashMap<String, (Instant, Instant)>;
 
-#[derive(Deserialize)]
-struct Claimed {
-    tasks: Vec<Held>,
-}
-
-#[derive(Deserialize)]
-struct Held {
-    task: Submitted,
-    attempt: u32,
-    lease: String,
-}
-
-#[derive(Deserialize)]
-struct Submitted {
-    task_id: String,
-}
-
 /// Measures `pickup_*` from the answer to the submission to the answer to the claim, and
 /// `end_to_end_*` from the sending of the submission.
-pub(super) async fn measure(
-    setups: &Setups,
-    reporter: &Reporter,
-    seconds: u64,
-) -> Result<(), Error> {
+pub(super) async fn measure(setups: &Setups, seconds: u64) -> Result<(), Error> {
     let setup = setups.fleet().await?;
     let count = WARM_UP + RATE * seconds;
     let before = setup.usage().await?;
     let limit = Duration::from_secs(seconds + 30);
-    let (submitted, claimed) = timeout(limit, run(setup.fleet()?, count))
-        .await
-        .map_err(|_| Error::TooLong("pickup"))??;
+    let (submitted, claimed) = within(limit, "pickup", run(setup.fleet()?, count)).await?;
     let after = setup.usage().await?;
     setup.end().await?;
+    let redis_us = after.since(&before, after.at, count).redis_us;
     check("claimed tasks", claimed.len() as u64, count)?;
     let mut order: Vec<_> = submitted.iter().collect();
     order.sort_by_key(|(_, (sent, _))| *sent);
@@ -79,12 +56,12 @@ pub(super) async fn measure(
         times.sort();
         for (suffix, percent) in [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("max", 100.0)] {
             let value = percentile_ms(&times, percent);
-            let figure = Figure::new(format!("{name}_{suffix}"), value, "ms", times.len() as u64)
-                .with_redis_us(after.redis_us_since(&before, count))
+            Figure::new(format!("{name}_{suffix}"), value, "ms", times.len() as u64)
+                .with_redis_us(redis_us)
                 .with("a_second", RATE)
                 .with("waiting_agents", AGENTS)
-                .with("payload_bytes", PAYLOAD_BYTES);
-            reporter.figure(figure)?;
+                .with("payload_bytes", PAYLOAD_BYTES)
+                .report()?;
         }
     }
     Ok(())
@@ -101,9 +78,7 @@ async fn run(fleet: &Fleet, count: u64) -> Result<(Seen, Seen), Error> {
         submitters.push(submit(fleet.connect().await?, nth, count));
     }
     let (submitted, claimed) = tokio::try_join!(side_by_side(submitters), side_by_side(agents))?;
-    let submitted = submitted.into_iter().flatten().collect();
-    let claimed = claimed.into_iter().flatten().collect();
-    Ok((submitted, claimed))
+    Ok((submitted.into_iter().flatten().collect(), claimed.into_iter().flatten().collect()))
 }
 
 /// Sends every [`SUBMITTERS`]th submission, each at its scheduled time.
@@ -117,7 +92,7 @@ async fn submit(mut wire: Wire, nth: u64, count: u64) -> Result<Seen, Error> {
     for _ in (nth..count).step_by(SUBMITTERS as usize) {
         ticks.tick().await;
         let sent = Instant::now();
-        let answer = wire.post("/tasks", body.as_bytes()).await?;
+        let answer = wire.post("/tasks", &body).await?;
         let answered = Instant::now();
         let task: Submitted = serde_json::from_slice(answer)?;
         seen.insert(task.task_id, (sent, answered));
@@ -137,18 +112,16 @@ async fn work(
     let body = format!(r#"{{"worker":"bench-{nth}","max":1,"wait_ms":1000}}"#);
     while claimed.load(Ordering::Relaxed) < count {
         let sent = Instant::now();
-        let answer = wire.post(&claim, body.as_bytes()).await?;
+        let answer = wire.post(&claim, &body).await?;
         let had = Instant::now();
         let Claimed { tasks } = serde_json::from_slice(answer)?;
         for held in tasks {
             claimed.fetch_add(1, Ordering::Relaxed);
-            let attempt = held.attempt;
-            let lease = held.lease;
+            let Held { task: Submitted { task_id }, attempt, lease } = held;
             let outcome =
                 format!(r#"{{"attempt":{attempt},"lease":"{lease}","result":{{"ok":true}}}}"#);
-            wire.post(&format!("/tasks/{}/complete", held.task.task_id), outcome.as_bytes())
-                .await?;
-            seen.insert(held.task.task_id, (sent, had));
+            wire.post(&format!("/tasks/{task_id}/complete"), &outcome).await?;
+            seen.insert(task_id, (sent, had));
         }
     }
     Ok(seen)

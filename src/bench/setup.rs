@@ -5,10 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
+use super::figure::Pace;
 use super::wire::Wire;
 use super::{Error, Open};
 use crate::cli::client::Client;
@@ -28,13 +30,15 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Creates a setup for each figure, over the given Redis or over private ones.
 pub(super) struct Setups {
-    redis_url: Option<String>,
-    open: Open,
+    pub(super) redis_url: Option<String>,
+    pub(super) open: Open,
 }
 
 /// An empty store, and the processes that run over it.
 pub(super) struct Setup {
+    /// The private Redis; `None` if a Redis was given.
     redis: Option<RedisServer>,
+    url: String,
     pub(super) engine: Engine,
     fleet: Option<Fleet>,
 }
@@ -59,39 +63,28 @@ pub(super) struct Usage {
 }
 
 impl Setups {
-    pub(super) fn new(redis_url: Option<String>, open: Open) -> Self {
-        Self { redis_url, open }
-    }
-
     /// Creates an empty store with an engine over it.
     pub(super) async fn store(&self) -> Result<Setup, Error> {
-        let redis = match &self.redis_url {
-            Some(_) => None,
-            None => Some(
-                RedisServer::start(&Options { has_own_group: true, ..Options::default() }).await?,
-            ),
+        let (redis, url) = match &self.redis_url {
+            Some(url) => (None, url.clone()),
+            None => {
+                let options = Options { has_own_group: true, ..Options::default() };
+                let redis = RedisServer::start(&options).await?;
+                let url = redis.url();
+                (Some(redis), url)
+            }
         };
-        let url = self
-            .redis_url
-            .clone()
-            .or_else(|| redis.as_ref().map(RedisServer::url))
-            .unwrap_or_default();
-        let engine = (self.open)(url).await?;
+        let engine = (self.open)(url.clone()).await?;
         if !engine.store().is_empty().await? {
             return Err(Error::NotEmpty);
         }
-        Ok(Setup { redis, engine, fleet: None })
+        Ok(Setup { redis, url, engine, fleet: None })
     }
 
     /// Creates an empty store with an engine, a gateway and a worker over it.
     pub(super) async fn fleet(&self) -> Result<Setup, Error> {
         let mut setup = self.store().await?;
-        let url = self
-            .redis_url
-            .clone()
-            .or_else(|| setup.redis.as_ref().map(RedisServer::url))
-            .unwrap_or_default();
-        setup.fleet = Some(Fleet::start(&url).await?);
+        setup.fleet = Some(Fleet::start(&setup.url).await?);
         Ok(setup)
     }
 }
@@ -113,6 +106,11 @@ impl Setup {
         })
     }
 
+    /// Returns how many tasks wait in the subjects of all agents.
+    pub(super) async fn depth(&self) -> Result<u64, Error> {
+        Ok(self.engine.agents().await?.iter().map(|agent| agent.depth).sum())
+    }
+
     /// Stops everything and leaves an empty store.
     pub(super) async fn end(self) -> Result<(), Error> {
         if let Some(fleet) = self.fleet {
@@ -132,9 +130,16 @@ fn cpu_time(child: &Child) -> Duration {
 }
 
 impl Usage {
-    /// Returns the CPU time of Redis since `before` for each of `tasks`, in microseconds.
-    pub(super) fn redis_us_since(&self, before: &Self, tasks: u64) -> f64 {
-        (self.redis.cpu_us - before.redis.cpu_us) as f64 / tasks as f64
+    /// Returns the pace of `count` tasks since `before`, if the last one was done at `end`.
+    pub(super) fn since(&self, before: &Self, end: Instant, count: u64) -> Pace {
+        let each = |used: Duration| (used.as_micros() as f64 / count as f64 * 10.0).round() / 10.0;
+        Pace {
+            rate: count as f64 / end.duration_since(before.at).as_secs_f64(),
+            redis_us: (self.redis.cpu_us - before.redis.cpu_us) as f64 / count as f64,
+            gateway_us: each(self.gateway - before.gateway),
+            worker_us: each(self.worker - before.worker),
+            load_us: each(self.load - before.load),
+        }
     }
 }
 
@@ -173,15 +178,12 @@ impl Fleet {
 
     async fn stop(mut self) -> Result<(), Error> {
         for child in [&mut self.gateway, &mut self.worker] {
-            let pid = child
-                .id()
-                .and_then(|pid| i32::try_from(pid).ok())
-                .and_then(rustix::process::Pid::from_raw);
+            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
             if let Some(pid) = pid {
                 // It may have ended on its own.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+                let _ = kill_process(pid, Signal::TERM);
             }
-            if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+            if timeout(GRACE, child.wait()).await.is_err() {
                 child.kill().await.map_err(|source| Error::Process { action: "stop", source })?;
             }
         }

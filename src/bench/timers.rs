@@ -4,14 +4,13 @@
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::Error;
-use super::figure::{Figure, Reporter, median, percentile_ms};
-use super::life::{Held, batches, outcomes_of};
-use super::load::{AGENT, Caller, check, side_by_side};
+use super::figure::{Figure, median, percentile_ms};
+use super::load::{Caller, batches, check, side_by_side, within};
 use super::setup::{Fleet, Setup, Setups};
-use super::wire::Wire;
+use super::wire::Agent;
 use crate::domain::event::TypePattern;
 use crate::domain::sla::Sla;
 use crate::domain::time;
@@ -45,6 +44,15 @@ struct Watched {
     calls: Vec<Duration>,
 }
 
+/// The result of one round: claims without passing deadlines and beside them, and when the last
+/// announcement came: in ms after the first deadline, and at most after its own.
+struct Round {
+    alone: Watched,
+    beside: Watched,
+    announced_ms: u64,
+    latest_ms: u64,
+}
+
 /// The parts of an announcement that are read here.
 #[derive(Deserialize)]
 struct Announced {
@@ -56,71 +64,45 @@ struct Due {
     due_at: String,
 }
 
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    claimed: Option<Claimed<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Claimed<'a> {
-    #[serde(borrow)]
-    tasks: Vec<Held<'a>>,
-}
-
 /// Measures `timers_announced`, `timers_latest` and `claims_slowdown`.
-pub(super) async fn measure(
-    setups: &Setups,
-    reporter: &Reporter,
-    count: u64,
-    rounds: u8,
-) -> Result<(), Error> {
-    let mut took = Vec::new();
-    let mut latest = Vec::new();
-    let mut slower = Vec::new();
-    let mut rates = [Vec::new(), Vec::new()];
-    let mut before = Vec::new();
-    let mut beside = Vec::new();
+pub(super) async fn measure(setups: &Setups, count: u64, rounds: u8) -> Result<(), Error> {
+    let mut found = Vec::new();
     for _ in 0..rounds {
         let setup = setups.fleet().await?;
-        let (without, with, lags) = round(&setup, count).await?;
+        found.push(round(&setup, count).await?);
         setup.end().await?;
-        took.push(lags.iter().map(|(_, announced)| *announced).max().unwrap_or_default() as f64);
-        latest.push(
-            lags.iter()
-                .map(|(due, announced)| announced.saturating_sub(*due))
-                .max()
-                .unwrap_or_default() as f64,
-        );
-        slower.push((1.0 - with.rate / without.rate) * 100.0);
-        rates[0].push(without.rate);
-        rates[1].push(with.rate);
-        before.extend(without.calls);
-        beside.extend(with.calls);
     }
-    before.sort();
+    let announced = found.iter().map(|round| round.announced_ms as f64);
+    let figure = Figure::of_rounds("timers_announced", announced, "ms", count);
+    figure.with("deadlines_within_ms", SPREAD_MS).with("goal", 2_000).report()?;
+    let latest = found.iter().map(|round| round.latest_ms as f64);
+    let figure = Figure::of_rounds("timers_latest", latest, "ms", count);
+    figure.with("of", "after its deadline").report()?;
+    let slower = found.iter().map(|round| (1.0 - round.beside.rate / round.alone.rate) * 100.0);
+    let mut figure = Figure::of_rounds("claims_slowdown", slower, "percent", count)
+        .with("goal", 20)
+        .with("claims_a_second", median(found.iter().map(|round| round.alone.rate)))
+        .with("beside_timers", median(found.iter().map(|round| round.beside.rate)))
+        .with("agents", AGENTS)
+        .with("batch", CLAIM);
+    let mut alone = Vec::new();
+    let mut beside = Vec::new();
+    for round in found {
+        alone.extend(round.alone.calls);
+        beside.extend(round.beside.calls);
+    }
+    alone.sort();
     beside.sort();
-    let figure = Figure::of_rounds("timers_announced", &took, "ms", count);
-    reporter.figure(figure.with("deadlines_within_ms", SPREAD_MS).with("goal", 2_000))?;
-    reporter.figure(
-        Figure::of_rounds("timers_latest", &latest, "ms", count).with("of", "after its deadline"),
-    )?;
-    let figure = Figure::of_rounds("claims_slowdown", &slower, "percent", count).with("goal", 20);
-    let figure =
-        figure.with("claims_a_second", median(&rates[0])).with("beside_timers", median(&rates[1]));
-    let figure = figure.with("agents", AGENTS).with("batch", CLAIM);
-    let calls = [("call_p50_ms", 50.0), ("call_p99_ms", 99.0)];
-    let figure = calls.into_iter().fold(figure, |figure, (name, percent)| {
-        let [alone, beside] = [&before, &beside].map(|times| percentile_ms(times, percent));
-        figure.with(name, alone).with(&format!("{name}_beside_timers"), beside)
-    });
-    reporter.figure(figure)?;
-    Ok(())
+    for (name, percent) in [("call_p50_ms", 50.0), ("call_p99_ms", 99.0)] {
+        figure = figure
+            .with(name, percentile_ms(&alone, percent))
+            .with(&format!("{name}_beside_timers"), percentile_ms(&beside, percent));
+    }
+    Ok(figure.report()?)
 }
 
-/// Runs one round: claims without passing deadlines and with them. Also returns for each deadline
-/// when it passed and when it was announced, in ms after the first.
-async fn round(setup: &Setup, count: u64) -> Result<(Watched, Watched, Vec<(u64, u64)>), Error> {
+/// Runs one round.
+async fn round(setup: &Setup, count: u64) -> Result<Round, Error> {
     let caller = Caller::new(&setup.engine)?;
     let claimable = count * CLAIMABLE;
     for batch in batches(claimable) {
@@ -129,16 +111,22 @@ async fn round(setup: &Setup, count: u64) -> Result<(Watched, Watched, Vec<(u64,
     let first = setup.engine.check().await? + AHEAD_MS;
     let slas: Vec<_> = (0..count).map(|nth| sla(first + nth * SPREAD_MS / count)).collect();
     caller.submit_with_slas(&slas).await?;
-    settle(setup, claimable + count).await?;
-    let without = watch(setup.fleet()?).await?;
+    within(LIMIT, "routing", settle(setup, claimable + count)).await?;
+    let alone = watch(setup.fleet()?).await?;
     setup.engine.store().forget_events().await?;
     let now = setup.engine.check().await?;
     sleep(Duration::from_millis(first.saturating_sub(now))).await;
-    let with = watch(setup.fleet()?).await?;
-    let announced = timeout(LIMIT, announcements(setup, count, first)).await;
-    let lags = announced.map_err(|_| Error::TooLong("announcing deadlines"))??;
+    let beside = watch(setup.fleet()?).await?;
+    let announced = announcements(setup, count, first);
+    let lags = within(LIMIT, "announcing deadlines", announced).await?;
     check("announced deadlines", lags.len() as u64, count)?;
-    Ok((without, with, lags))
+    let latest = lags.iter().map(|(due, announced)| announced.saturating_sub(*due)).max();
+    Ok(Round {
+        alone,
+        beside,
+        announced_ms: lags.iter().map(|(_, announced)| *announced).max().unwrap_or_default(),
+        latest_ms: latest.unwrap_or_default(),
+    })
 }
 
 /// Returns an SLA whose warning passes long before its deadline.
@@ -155,23 +143,17 @@ fn sla(deadline: u64) -> Sla {
 
 /// Waits until all tasks are in their agents' subjects.
 async fn settle(setup: &Setup, count: u64) -> Result<(), Error> {
-    let routed = async {
-        loop {
-            let agents = setup.engine.agents().await?;
-            if agents.iter().map(|agent| agent.depth).sum::<u64>() == count {
-                return Ok(());
-            }
-            sleep(POLL).await;
-        }
-    };
-    timeout(LIMIT, routed).await.map_err(|_| Error::TooLong("routing"))?
+    while setup.depth().await? != count {
+        sleep(POLL).await;
+    }
+    Ok(())
 }
 
 /// Claims and completes tasks for the time [`WATCHED`].
 async fn watch(fleet: &Fleet) -> Result<Watched, Error> {
     let mut agents = Vec::new();
     for nth in 0..AGENTS {
-        agents.push(work(fleet.connect().await?, nth));
+        agents.push(work(Agent::new(fleet.connect().await?, nth, CLAIM, 0)));
     }
     let began = Instant::now();
     let done = side_by_side(agents).await?;
@@ -180,24 +162,14 @@ async fn watch(fleet: &Fleet) -> Result<Watched, Error> {
     Ok(Watched { rate, calls: done.into_iter().flat_map(|(_, calls)| calls).collect() })
 }
 
-/// Runs one agent, which completes its tasks and claims the next in one call. Returns how many it
-/// claimed and how long each call took.
-async fn work(mut wire: Wire, nth: u64) -> Result<(u64, Vec<Duration>), Error> {
-    let path = format!("/agents/{AGENT}/results");
-    let claim = format!(r#""claim":{{"worker":"bench-{nth}","max":{CLAIM},"wait_ms":0}}"#);
-    let mut outcomes = Vec::<String>::new();
+/// Runs one agent. Returns how many tasks it claimed and how long each call took.
+async fn work(mut agent: Agent) -> Result<(u64, Vec<Duration>), Error> {
     let mut claimed = 0;
     let mut calls = Vec::new();
     let began = Instant::now();
-    while began.elapsed() < WATCHED || !outcomes.is_empty() {
-        let is_over = began.elapsed() >= WATCHED;
-        let claim = if is_over { String::new() } else { format!(",{claim}") };
-        let body = format!(r#"{{"outcomes":[{}]{claim}}}"#, outcomes.join(","));
-        let sent = Instant::now();
-        let answer: Answer<'_> = serde_json::from_slice(wire.post(&path, body.as_bytes()).await?)?;
-        calls.push(sent.elapsed());
-        outcomes = outcomes_of(answer.claimed.into_iter().flat_map(|claimed| claimed.tasks));
-        claimed += outcomes.len() as u64;
+    while began.elapsed() < WATCHED || !agent.outcomes.is_empty() {
+        calls.push(agent.turn(began.elapsed() >= WATCHED).await?.took);
+        claimed += agent.outcomes.len() as u64;
     }
     Ok((claimed, calls))
 }

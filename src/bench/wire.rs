@@ -1,12 +1,16 @@
 //! A minimal HTTP client for loads: one kept connection and prepared requests, so that the load
-//! costs little beside what it measures.
+//! costs little beside what it measures. An agent over it.
 
+use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Error;
+use super::load::{AGENT, check};
 
 /// A connection to the gateway, for one request at a time.
 pub(super) struct Wire {
@@ -32,14 +36,11 @@ impl Wire {
     /// # Errors
     ///
     /// [`Error::Refused`] for every answer that is not a 2xx.
-    pub(super) async fn post(&mut self, path: &str, body: &[u8]) -> Result<&[u8], Error> {
+    pub(super) async fn post(&mut self, path: &str, body: &str) -> Result<&[u8], Error> {
         self.request.clear();
-        self.request.extend_from_slice(b"POST ");
-        self.request.extend_from_slice(path.as_bytes());
-        self.request.extend_from_slice(self.headers.as_bytes());
-        self.request
-            .extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
-        self.request.extend_from_slice(body);
+        let headers = &self.headers;
+        let length = body.len();
+        write!(self.request, "POST {path}{headers}Content-Length: {length}\r\n\r\n{body}")?;
         self.stream.write_all(&self.request).await?;
         let (status, start, end) = self.read().await?;
         let body = &self.answer[start..end];
@@ -61,13 +62,90 @@ impl Wire {
                 return Ok((status, start, start + length));
             }
             if self.stream.read_buf(&mut self.answer).await? == 0 {
-                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+                return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
             }
             if head.is_none() {
                 head = parse(&self.answer);
             }
         }
     }
+}
+
+/// A claimed task, as the gateway answers.
+#[derive(Deserialize)]
+pub(super) struct Held {
+    pub(super) task: Submitted,
+    pub(super) attempt: u32,
+    pub(super) lease: String,
+}
+
+/// The part of a task that is read here.
+#[derive(Deserialize)]
+pub(super) struct Submitted {
+    pub(super) task_id: String,
+}
+
+/// The answer to a claim.
+#[derive(Deserialize)]
+pub(super) struct Claimed {
+    pub(super) tasks: Vec<Held>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    results: Vec<Status>,
+    claimed: Option<Claimed>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    status: Option<String>,
+}
+
+/// An agent, which completes its tasks and claims the next in one call.
+pub(super) struct Agent {
+    wire: Wire,
+    claim: String,
+    /// The outcomes that complete the tasks it holds, as JSON.
+    pub(super) outcomes: Vec<String>,
+}
+
+/// The result of one call of an agent.
+pub(super) struct Turn {
+    pub(super) completed: u64,
+    pub(super) took: Duration,
+}
+
+impl Agent {
+    /// Makes the `nth` agent, which claims up to `max` tasks and waits for them up to `wait_ms`.
+    pub(super) fn new(wire: Wire, nth: u64, max: u64, wait_ms: u64) -> Self {
+        let worker = format!("bench-{nth}");
+        let claim = format!(r#","claim":{{"worker":"{worker}","max":{max},"wait_ms":{wait_ms}}}"#);
+        Self { wire, claim, outcomes: Vec::new() }
+    }
+
+    /// Completes the tasks it holds and claims the next, unless this is its last call.
+    pub(super) async fn turn(&mut self, is_last: bool) -> Result<Turn, Error> {
+        let path = format!("/agents/{AGENT}/results");
+        let claim = if is_last { "" } else { &self.claim };
+        let body = format!(r#"{{"outcomes":[{}]{claim}}}"#, self.outcomes.join(","));
+        let sent = Instant::now();
+        let answer: Answer = serde_json::from_slice(self.wire.post(&path, &body).await?)?;
+        let took = sent.elapsed();
+        let is_done = |result: &&Status| result.status.as_deref() == Some("completed");
+        let completed = answer.results.iter().filter(is_done).count() as u64;
+        check("accepted outcomes", completed, self.outcomes.len() as u64)?;
+        let held = answer.claimed.into_iter().flat_map(|claimed| claimed.tasks);
+        self.outcomes = held.map(completion).collect();
+        Ok(Turn { completed, took })
+    }
+}
+
+/// Returns the outcome that completes the task, as JSON.
+fn completion(held: Held) -> String {
+    let Held { task: Submitted { task_id }, attempt, lease } = held;
+    let holder = format!(r#""task_id":"{task_id}","attempt":{attempt},"lease":"{lease}""#);
+    format!(r#"{{{holder},"outcome":"completed","result":{{"ok":true}}}}"#)
 }
 
 /// Returns the status, the start of the body and its length. `None` if the head is incomplete.

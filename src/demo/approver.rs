@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::teller::Notice;
+use super::print::{Line, Mood};
+use super::teller::{Notice, millis};
 use super::{Caller, Error, Task};
 
 /// The interval at which the approver lists pending approvals.
@@ -35,8 +36,7 @@ struct Detail {
 /// Approves pending approvals until it is dropped or a call fails.
 pub(super) async fn serve(caller: Caller) -> Result<(), Error> {
     loop {
-        let pending: Pending =
-            caller.client.get("/approvals/pending").await.map_err(caller.failed())?;
+        let pending: Pending = caller.get("/approvals/pending").await?;
         for approval in pending.items {
             decide(&caller, &approval).await?;
         }
@@ -46,22 +46,22 @@ pub(super) async fn serve(caller: Caller) -> Result<(), Error> {
 
 async fn decide(caller: &Caller, approval: &Approval) -> Result<(), Error> {
     let path = format!("/approvals/{}", approval.approval_id);
-    let Detail { task } = caller.client.get(&path).await.map_err(caller.failed())?;
-    caller.tell(Notice::Asked {
-        task: task.task_id,
-        at: approval.requested_at.clone(),
-        rule: approval.rule.clone(),
-    });
-    sleep(READING).await;
+    let Detail { task } = caller.get(&path).await?;
     let comment = match task.kind.as_str() {
         "bugfix" => "go ahead, checkout comes first",
         _ => "it ran on staging for a while, ship it",
     };
+    caller.tell(Notice::Happened(Line {
+        at: millis(&approval.requested_at),
+        kind: task.kind,
+        id: task.task_id,
+        what: "approval asked for".to_owned(),
+        who: "orchestrator".to_owned(),
+        why: format!("rule: {}", approval.rule),
+        mood: Mood::Waiting,
+    }));
+    sleep(READING).await;
     let body = json!({ "comment": comment });
-    caller
-        .client
-        .post::<Value>(&format!("{path}/approve"), &body)
-        .await
-        .map_err(caller.failed())?;
+    caller.post::<Value>(&format!("{path}/approve"), &body).await?;
     Ok(())
 }

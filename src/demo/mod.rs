@@ -10,6 +10,7 @@ use std::io;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -88,13 +89,18 @@ impl Caller {
         let _ = self.teller.send(notice);
     }
 
-    fn failed(&self) -> impl Fn(client::Error) -> Error + use<> {
-        let who = self.name;
-        move |source| Error::Call { who, source }
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let answer = self.client.get(path).await;
+        answer.map_err(|source| Error::Call { who: self.name, source })
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Error> {
+        let answer = self.client.post(path, body).await;
+        answer.map_err(|source| Error::Call { who: self.name, source })
     }
 
     async fn submit(&self, submission: &Value, why: &str) -> Result<Task, Error> {
-        let task: Task = self.client.post("/tasks", submission).await.map_err(self.failed())?;
+        let task: Task = self.post("/tasks", submission).await?;
         self.tell(Notice::Submitted {
             id: task.task_id.clone(),
             kind: task.kind.clone(),
@@ -128,8 +134,8 @@ pub async fn run(url: &str, key_of: impl Fn(&str) -> String) -> Result<bool, Err
         cast.spawn(agents::serve(caller(agent)));
     }
     cast.spawn(approver::serve(caller("alice")));
-    let mut teller = Teller::new(monitoring.client.clone(), notices, print::Printer::here());
-    teller.open(url).map_err(Error::Output)?;
+    let mut teller = Teller::new(monitoring.client.clone(), notices);
+    teller.open(url)?;
     let tale = async {
         monitoring.submit(&alert(), "checkout-api: 7.2 % of requests fail").await?;
         teller.tell(TASKS).await
@@ -160,7 +166,7 @@ fn alert() -> Value {
 }
 
 async fn refuse_a_busy_store(caller: &Caller) -> Result<(), Error> {
-    let stats: Value = caller.client.get("/stats").await.map_err(caller.failed())?;
+    let stats: Value = caller.get("/stats").await?;
     let open = stats["by_priority"]
         .as_object()
         .into_iter()

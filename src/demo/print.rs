@@ -30,41 +30,37 @@ pub(super) struct Line {
 /// all.
 const SHORT: usize = 8;
 
-pub(super) struct Printer {
-    out: Box<dyn Write + Send>,
+/// How the lines look.
+pub(super) struct Style {
     is_coloured: bool,
 }
 
-impl Printer {
-    /// Makes a printer to standard output, with colours on a terminal unless `NO_COLOR` is set
+impl Style {
+    /// Returns the style for standard output: colours on a terminal unless `NO_COLOR` is set
     /// (no-color.org).
     pub(super) fn here() -> Self {
         let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-        Self {
-            out: Box::new(io::stdout()),
-            is_coloured: io::stdout().is_terminal() && !is_unwanted,
-        }
+        Self { is_coloured: io::stdout().is_terminal() && !is_unwanted }
     }
 
-    pub(super) fn open(&mut self, url: &str) -> io::Result<()> {
-        writeln!(
-            self.out,
-            "A story over {url}: something breaks; three agents and a human repair it.\n"
-        )?;
-        let head = format!(
+    /// Returns the lines above the story of a service at `url`.
+    pub(super) fn head(&self, url: &str) -> String {
+        let columns = format!(
             "{:>8}  {:<10} {:<SHORT$}  {:<25} {:<15} why",
             "time", "task", "id", "what", "who"
         );
-        let head = self.paint(&head, "2");
-        writeln!(self.out, "{head}")?;
-        self.out.flush()
+        let columns = self.paint(&columns, "2");
+        format!(
+            "A story over {url}: something breaks; three agents and a human repair it.\n\n{columns}"
+        )
     }
 
-    /// Prints a line for what happened `after_ms` after the first line.
-    pub(super) fn line(&mut self, line: &Line, after_ms: i64) -> io::Result<()> {
+    /// Returns the line for what happened `after_ms` after the first line.
+    pub(super) fn line(&self, line: &Line, after_ms: i64) -> String {
         let time = self.paint(&format!("{:>6.3} s", after_ms as f64 / 1000.0), "2");
-        let id = self.paint(&format!("{:<SHORT$}", short(&line.id)), "2");
+        let id = line.id.get(line.id.len().saturating_sub(SHORT)..).unwrap_or(&line.id);
+        let id = self.paint(&format!("{id:<SHORT$}"), "2");
         let colour = match line.mood {
             Mood::Plain => "0",
             Mood::Good => "32",
@@ -74,26 +70,12 @@ impl Printer {
         };
         let what = self.paint(&format!("{:<25}", line.what), colour);
         let text = format!("{time}  {:<10} {id}  {what} {:<15} {}", line.kind, line.who, line.why);
-        writeln!(self.out, "{}", text.trim_end())?;
-        self.out.flush()
+        text.trim_end().to_owned()
     }
 
-    pub(super) fn close(
-        &mut self,
-        completed: usize,
-        count: usize,
-        approvals: usize,
-        events: usize,
-        took_ms: i64,
-    ) -> io::Result<()> {
-        let seconds = took_ms as f64 / 1000.0;
-        let text = format!(
-            "{completed} of {count} tasks completed, {approvals} approved by a human, \
-             {events} events published, in {seconds:.1} s."
-        );
-        let text = self.paint(&text, if completed == count { "32" } else { "31" });
-        writeln!(self.out, "\n{text}")?;
-        self.out.flush()
+    /// Returns a last line, in the colour of success or of failure.
+    pub(super) fn end(&self, text: &str, is_good: bool) -> String {
+        format!("\n{}", self.paint(text, if is_good { "32" } else { "31" }))
     }
 
     fn paint(&self, text: &str, colour: &str) -> String {
@@ -105,32 +87,18 @@ impl Printer {
     }
 }
 
-fn short(id: &str) -> &str {
-    id.get(id.len().saturating_sub(SHORT)..).unwrap_or(id)
+/// Prints a line to standard output at once.
+pub(super) fn print(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Paper {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn printed(is_coloured: bool) -> String {
-        let paper = Paper::default();
-        let mut printer = Printer { out: Box::new(paper.clone()), is_coloured };
         let line = Line {
             at: 0,
             kind: "bugfix".to_owned(),
@@ -140,16 +108,14 @@ mod tests {
             why: String::new(),
             mood: Mood::Good,
         };
-        printer.line(&line, 1_234).unwrap();
-        let bytes = paper.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        Style { is_coloured }.line(&line, 1_234)
     }
 
     #[test]
     fn a_line_is_aligned_and_plain_without_a_terminal() {
         assert_eq!(
             printed(false),
-            " 1.234 s  bugfix     7712abcd  approved → pending        key:alice\n"
+            " 1.234 s  bugfix     7712abcd  approved → pending        key:alice"
         );
     }
 

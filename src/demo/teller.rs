@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::Error;
-use super::print::{Line, Mood, Printer};
+use super::print::{Line, Mood, Style, print};
 use crate::cli::client::Client;
 use crate::domain::time;
 
@@ -18,13 +18,11 @@ use crate::domain::time;
 /// for the service.
 const POLL: Duration = Duration::from_millis(50);
 
-/// What a participant reports about a task.
+/// What a participant reports.
 #[derive(Debug)]
 pub(super) enum Notice {
     Submitted { id: String, kind: String, why: String },
-    Asked { task: String, at: String, rule: String },
-    Progress { task: String, who: &'static str, what: String, why: String },
-    Published { task: String, who: &'static str, event_type: String, event_id: Uuid, why: String },
+    Happened(Line),
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,7 +52,7 @@ struct Followed {
 pub(super) struct Teller {
     client: Client,
     notices: mpsc::UnboundedReceiver<Notice>,
-    printer: Printer,
+    style: Style,
     tasks: Vec<Followed>,
     /// Lines that are not printed yet, each with the round that found it.
     waiting: Vec<(u32, Line)>,
@@ -66,15 +64,11 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    pub(super) fn new(
-        client: Client,
-        notices: mpsc::UnboundedReceiver<Notice>,
-        printer: Printer,
-    ) -> Self {
+    pub(super) fn new(client: Client, notices: mpsc::UnboundedReceiver<Notice>) -> Self {
         Self {
             client,
             notices,
-            printer,
+            style: Style::here(),
             tasks: Vec::new(),
             waiting: Vec::new(),
             round: 0,
@@ -84,8 +78,8 @@ impl Teller {
         }
     }
 
-    pub(super) fn open(&mut self, url: &str) -> io::Result<()> {
-        self.printer.open(url)
+    pub(super) fn open(&self, url: &str) -> Result<(), Error> {
+        print(&self.style.head(url)).map_err(Error::Output)
     }
 
     /// Follows the story until `count` tasks are completed or one ends otherwise. Returns whether
@@ -100,14 +94,18 @@ impl Teller {
             let completed = self.count_of("completed");
             let has_failed = self.count_of("failed") + self.count_of("cancelled") > 0;
             let is_over = has_failed || completed == count;
-            self.print(is_over).map_err(Error::Output)?;
+            self.print_settled(is_over).map_err(Error::Output)?;
             if is_over {
+                let is_good = completed == count;
                 let (first, last) = self.span.unwrap_or_default();
-                let took_ms = last - first;
-                self.printer
-                    .close(completed, count, self.approvals, self.events, took_ms)
-                    .map_err(Error::Output)?;
-                return Ok(completed == count);
+                let seconds = (last - first) as f64 / 1000.0;
+                let text = format!(
+                    "{completed} of {count} tasks completed, {} approved by a human, \
+                     {} events published, in {seconds:.1} s.",
+                    self.approvals, self.events
+                );
+                print(&self.style.end(&text, is_good)).map_err(Error::Output)?;
+                return Ok(is_good);
             }
             sleep(POLL).await;
         }
@@ -159,9 +157,8 @@ impl Teller {
         } else {
             format!("{done} → {status}")
         };
-        let at = millis(&transition.at);
         let line = Line {
-            at,
+            at: millis(&transition.at),
             kind: task.kind.clone(),
             id: task.id.clone(),
             what,
@@ -173,56 +170,26 @@ impl Teller {
     }
 
     fn take(&mut self, notice: Notice) {
-        let (task, at, what, who, why, mood) = match notice {
+        match notice {
             Notice::Submitted { id, kind, why } => {
                 self.tasks.push(Followed { id, kind, why, known: 0, status: String::new() });
-                return;
             }
-            Notice::Asked { task, at, rule } => {
-                let why = format!("rule: {rule}");
-                (
-                    task,
-                    millis(&at),
-                    "approval asked for".to_owned(),
-                    "orchestrator".to_owned(),
-                    why,
-                    Mood::Waiting,
-                )
+            Notice::Happened(line) => {
+                self.events += usize::from(line.mood == Mood::Event);
+                self.waiting.push((self.round, line));
             }
-            Notice::Progress { task, who, what, why } => {
-                let now = born(Uuid::now_v7());
-                (task, now, format!("· {what}"), format!("key:{who}"), why, Mood::Plain)
-            }
-            Notice::Published { task, who, event_type, event_id, why } => {
-                self.events += 1;
-                (
-                    task,
-                    born(event_id),
-                    format!("» {event_type}"),
-                    format!("key:{who}"),
-                    why,
-                    Mood::Event,
-                )
-            }
-        };
-        let kind = self
-            .tasks
-            .iter()
-            .find(|followed| followed.id == task)
-            .map(|followed| followed.kind.clone());
-        let line = Line { at, kind: kind.unwrap_or_default(), id: task, what, who, why, mood };
-        self.waiting.push((self.round, line));
+        }
     }
 
     /// Prints the lines whose order is certain: up to the last line of an earlier round, because
     /// everything before it has been found by now. At the end, prints all.
-    fn print(&mut self, is_over: bool) -> io::Result<()> {
+    fn print_settled(&mut self, is_over: bool) -> io::Result<()> {
         self.waiting.sort_by_key(|(_, line)| line.at);
         let settled = self.waiting.iter().rposition(|(round, _)| is_over || *round < self.round);
         for (_, line) in self.waiting.drain(..settled.map_or(0, |last| last + 1)) {
             let first = self.span.map_or(line.at, |(first, _)| first);
             self.span = Some((first, line.at));
-            self.printer.line(&line, line.at - first)?;
+            print(&self.style.line(&line, line.at - first))?;
         }
         Ok(())
     }
@@ -252,12 +219,12 @@ fn done(verb: &str) -> &str {
 }
 
 /// Returns the milliseconds since 1970 of an RFC 3339 time; 0 for any other text.
-fn millis(time: &str) -> i64 {
+pub(super) fn millis(time: &str) -> i64 {
     time::read(time).and_then(|at_ms| i64::try_from(at_ms).ok()).unwrap_or_default()
 }
 
 /// Returns when an event was logged, in milliseconds since 1970, from its id (UUIDv7).
-fn born(id: Uuid) -> i64 {
+pub(super) fn born(id: Uuid) -> i64 {
     (id.as_u128() >> 80) as i64
 }
 

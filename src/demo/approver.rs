@@ -8,18 +8,13 @@ use tokio::time::sleep;
 
 use super::print::{Line, Mood};
 use super::teller::{Notice, millis};
-use super::{Caller, Error, Task};
+use super::{Caller, Error, Page, Task};
 
 /// The interval at which the approver lists pending approvals.
 const POLL: Duration = Duration::from_millis(100);
 
 /// How long the approver reads before the decision.
 const READING: Duration = Duration::from_millis(200);
-
-#[derive(Debug, Deserialize)]
-struct Pending {
-    items: Vec<Approval>,
-}
 
 #[derive(Debug, Deserialize)]
 struct Approval {
@@ -36,7 +31,7 @@ struct Detail {
 /// Approves pending approvals until it is dropped or a call fails.
 pub(super) async fn serve(caller: Caller) -> Result<(), Error> {
     loop {
-        let pending: Pending = caller.get("/approvals/pending").await?;
+        let pending: Page<Approval> = caller.get("/approvals/pending").await?;
         for approval in pending.items {
             decide(&caller, &approval).await?;
         }

@@ -83,6 +83,12 @@ struct Task {
     payload: Value,
 }
 
+/// A list as an answer contains it.
+#[derive(Debug, Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+}
+
 impl Caller {
     fn tell(&self, notice: Notice) {
         // The receiver is gone once the story is over.

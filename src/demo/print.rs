@@ -2,14 +2,16 @@
 
 use std::io::{self, IsTerminal, Write};
 
-/// The kind of a line, which decides its colour.
+/// The kind of a line, with the code of its colour on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mood {
-    Plain,
-    Good,
-    Bad,
-    Waiting,
-    Event,
+    Plain = 0,
+    /// What only helps to find the rest.
+    Faint = 2,
+    Bad = 31,
+    Good = 32,
+    Waiting = 33,
+    Event = 36,
 }
 
 /// One thing that happened to a task.
@@ -50,7 +52,7 @@ impl Style {
             "{:>8}  {:<10} {:<SHORT$}  {:<25} {:<15} why",
             "time", "task", "id", "what", "who"
         );
-        let columns = self.paint(&columns, "2");
+        let columns = self.paint(&columns, Mood::Faint);
         format!(
             "A story over {url}: something breaks; three agents and a human repair it.\n\n{columns}"
         )
@@ -58,29 +60,18 @@ impl Style {
 
     /// Returns the line for what happened `after_ms` after the first line.
     pub(super) fn line(&self, line: &Line, after_ms: i64) -> String {
-        let time = self.paint(&format!("{:>6.3} s", after_ms as f64 / 1000.0), "2");
+        let time = self.paint(&format!("{:>6.3} s", after_ms as f64 / 1000.0), Mood::Faint);
         let id = line.id.get(line.id.len().saturating_sub(SHORT)..).unwrap_or(&line.id);
-        let id = self.paint(&format!("{id:<SHORT$}"), "2");
-        let colour = match line.mood {
-            Mood::Plain => "0",
-            Mood::Good => "32",
-            Mood::Bad => "31",
-            Mood::Waiting => "33",
-            Mood::Event => "36",
-        };
-        let what = self.paint(&format!("{:<25}", line.what), colour);
+        let id = self.paint(&format!("{id:<SHORT$}"), Mood::Faint);
+        let what = self.paint(&format!("{:<25}", line.what), line.mood);
         let text = format!("{time}  {:<10} {id}  {what} {:<15} {}", line.kind, line.who, line.why);
         text.trim_end().to_owned()
     }
 
-    /// Returns a last line, in the colour of success or of failure.
-    pub(super) fn end(&self, text: &str, is_good: bool) -> String {
-        format!("\n{}", self.paint(text, if is_good { "32" } else { "31" }))
-    }
-
-    fn paint(&self, text: &str, colour: &str) -> String {
-        if self.is_coloured && colour != "0" {
-            format!("\x1b[{colour}m{text}\x1b[0m")
+    /// Returns the text in the colour of its mood.
+    pub(super) fn paint(&self, text: &str, mood: Mood) -> String {
+        if self.is_coloured && mood != Mood::Plain {
+            format!("\x1b[{}m{text}\x1b[0m", mood as u8)
         } else {
             text.to_owned()
         }

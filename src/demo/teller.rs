@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::Error;
 use super::print::{Line, Mood, Style, print};
+use super::{Error, Page};
 use crate::cli::client::Client;
 use crate::domain::time;
 
@@ -23,11 +23,6 @@ const POLL: Duration = Duration::from_millis(50);
 pub(super) enum Notice {
     Submitted { id: String, kind: String, why: String },
     Happened(Line),
-}
-
-#[derive(Debug, Deserialize)]
-struct Timeline {
-    items: Vec<Transition>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,7 +91,6 @@ impl Teller {
             let is_over = has_failed || completed == count;
             self.print_settled(is_over).map_err(Error::Output)?;
             if is_over {
-                let is_good = completed == count;
                 let (first, last) = self.span.unwrap_or_default();
                 let seconds = (last - first) as f64 / 1000.0;
                 let text = format!(
@@ -104,8 +98,10 @@ impl Teller {
                      {} events published, in {seconds:.1} s.",
                     self.approvals, self.events
                 );
-                print(&self.style.end(&text, is_good)).map_err(Error::Output)?;
-                return Ok(is_good);
+                let mood = if completed == count { Mood::Good } else { Mood::Bad };
+                let text = self.style.paint(&text, mood);
+                print(&format!("\n{text}")).map_err(Error::Output)?;
+                return Ok(completed == count);
             }
             sleep(POLL).await;
         }
@@ -122,9 +118,8 @@ impl Teller {
             if matches!(task.status.as_str(), "completed" | "failed" | "cancelled") {
                 continue;
             }
-            let path = format!("/tasks/{}/events", task.id);
-            let answer = self.client.get(&path).await;
-            let timeline: Timeline =
+            let answer = self.client.get(&format!("/tasks/{}/events", task.id)).await;
+            let timeline: Page<Transition> =
                 answer.map_err(|source| Error::Call { who: "the teller", source })?;
             for transition in timeline.items.into_iter().skip(task.known) {
                 self.follow(nth, transition);

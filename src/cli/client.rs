@@ -66,11 +66,10 @@ impl Client {
     ///
     /// [`Error::Unreachable`] if the system cannot provide an HTTP client at all.
     pub fn new(base: &str, key: Option<&str>) -> Result<Self, Error> {
-        let builder = reqwest::Client::builder()
+        let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_LIMIT)
             .timeout(ANSWER_LIMIT)
-            .tcp_nodelay(true);
-        let http = builder
+            .tcp_nodelay(true)
             .build()
             .map_err(|source| Error::Unreachable { url: base.to_owned(), source })?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key: key.map(str::to_owned) })
@@ -81,18 +80,13 @@ impl Client {
         Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
-    /// Returns the URL of the service, without a slash at the end.
-    pub fn base(&self) -> &str {
-        &self.base
-    }
-
     /// Sends a `GET` for `path`, such as `/tasks?limit=10`, and returns the answer.
     ///
     /// # Errors
     ///
     /// Every [`Error`] can occur, as for all calls.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.call(reqwest::Method::GET, path, None::<&Value>).await
+        self.answer(path, self.http.get(self.url(path))).await
     }
 
     /// Posts `body` to `path` as JSON, and returns the answer.
@@ -105,24 +99,15 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Error> {
-        self.call(reqwest::Method::POST, path, Some(body)).await
+        self.answer(path, self.http.post(self.url(path)).json(body)).await
     }
 
-    /// Calls `path` with any method, with a JSON body or without, and returns the answer.
-    ///
-    /// # Errors
-    ///
-    /// Every [`Error`] can occur.
-    pub async fn call<T: DeserializeOwned>(
+    /// Sends a request and reads the answer.
+    async fn answer<T: DeserializeOwned>(
         &self,
-        method: reqwest::Method,
         path: &str,
-        body: Option<&impl Serialize>,
+        request: reqwest::RequestBuilder,
     ) -> Result<T, Error> {
-        let mut request = self.http.request(method, self.url(path));
-        if let Some(body) = body {
-            request = request.json(body);
-        }
         let answer = self.send(path, request).await?;
         let bytes = answer.bytes().await.map_err(|source| self.unreachable(path, source))?;
         serde_json::from_slice(&bytes)
@@ -135,16 +120,9 @@ impl Client {
     ///
     /// Every [`Error`] can occur.
     pub async fn follow(&self, path: &str) -> Result<Stream, Error> {
-        let request = self
-            .http
-            .get(self.url(path))
-            .header("Accept", "text/event-stream")
-            .timeout(STREAM_LIMIT);
-        Ok(Stream {
-            answer: self.send(path, request).await?,
-            client: self.clone(),
-            path: path.to_owned(),
-        })
+        let request = self.http.get(self.url(path)).header("Accept", "text/event-stream");
+        let answer = self.send(path, request.timeout(STREAM_LIMIT)).await?;
+        Ok(Stream { answer, client: self.clone(), path: path.to_owned() })
     }
 
     /// Sends a request and returns the answer, or a refusal as an error.

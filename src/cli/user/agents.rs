@@ -51,7 +51,7 @@ impl Command {
             Self::Pause { agents, service } => ("pause", agents, service),
             Self::Resume { agents, service } => ("resume", agents, service),
         };
-        service.each(&agents, |agent| format!("/agents/{agent}/{verb}"), &json!({}), state).await
+        service.each("/agents", &agents, verb, &json!({}), state).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -120,17 +121,24 @@ impl Command {
                     return Err(Error::Usage("--payload requires exactly one approval".to_owned()));
                 }
                 let payload = payload.map(|file| read_json(&file)).transpose()?;
-                decide(&service, &ids, "approve", &Decision { comment, digest, payload }).await
+                let approval = Decision { comment, digest, payload };
+                service.each("/approvals", &ids, "approve", &approval, result).await
             }
             Self::Reject { ids, reason, digest, service } => {
                 let rejection = Decision { comment: Some(reason), digest, payload: None };
-                decide(&service, &ids, "reject", &rejection).await
+                service.each("/approvals", &ids, "reject", &rejection, result).await
             }
             Self::Retarget { ids, rule, role, group, quorum, reason, service } => {
                 let roles = Some(role).filter(|role| !role.is_empty());
                 let groups = Some(group).filter(|group| !group.is_empty());
-                let target = Target { rule, roles, groups, quorum, reason };
-                decide(&service, &ids, "retarget", &target).await
+                let target = json!({
+                    "rule": rule,
+                    "roles": roles,
+                    "groups": groups,
+                    "quorum": quorum,
+                    "reason": reason,
+                });
+                service.each("/approvals", &ids, "retarget", &target, result).await
             }
         }
     }
@@ -143,25 +151,6 @@ struct Decision {
     digest: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Box<RawValue>>,
-}
-
-/// The body of a call to retarget an approval.
-#[derive(Serialize)]
-struct Target {
-    rule: Option<String>,
-    roles: Option<Vec<String>>,
-    groups: Option<Vec<String>>,
-    quorum: Option<u32>,
-    reason: Option<String>,
-}
-
-async fn decide(
-    service: &Service,
-    ids: &[Uuid],
-    verb: &str,
-    body: &impl Serialize,
-) -> Result<ExitCode, Error> {
-    service.each(ids, |id| format!("/approvals/{id}/{verb}"), body, result).await
 }
 
 fn result(approval: &Members) -> String {

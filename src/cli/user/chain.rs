@@ -101,8 +101,8 @@ pub struct Summary {
 #[derive(Debug, Default)]
 pub struct Chains {
     walks: BTreeMap<u8, Walk>,
-    /// The hashes that must occur, and whether they did.
-    expected: Vec<(String, bool)>,
+    /// The hashes that must still occur.
+    expected: Vec<String>,
     faults: Vec<String>,
 }
 
@@ -121,10 +121,8 @@ struct Walk {
 impl Chains {
     /// Starts a verification in which these hashes must occur.
     pub fn expecting(hashes: Vec<String>) -> Self {
-        Self {
-            expected: hashes.into_iter().map(|hash| (hash.to_lowercase(), false)).collect(),
-            ..Self::default()
-        }
+        let expected = hashes.iter().map(|hash| hash.to_lowercase()).collect();
+        Self { expected, ..Self::default() }
     }
 
     /// Verifies the next page.
@@ -150,9 +148,7 @@ impl Chains {
     }
 
     fn meet(&mut self, hash: &str) {
-        for (expected, is_there) in &mut self.expected {
-            *is_there |= expected == hash;
-        }
+        self.expected.retain(|expected| expected != hash);
     }
 
     /// Ends the verification and returns its result. `last` are the chains of the last page.
@@ -161,11 +157,8 @@ impl Chains {
         for (partition, walk) in self.walks {
             let trimmed =
                 last.iter().find(|ends| ends.partition == partition).unwrap_or(&walk.head);
-            self.faults.extend(
-                walk.ends(trimmed)
-                    .into_iter()
-                    .map(|fault| format!("partition {partition}: {fault}")),
-            );
+            let faults = walk.ends(trimmed).into_iter();
+            self.faults.extend(faults.map(|fault| format!("partition {partition}: {fault}")));
             chains.push(Summary {
                 partition,
                 entries: walk.seen.len() as u64,
@@ -176,8 +169,8 @@ impl Chains {
                 head: walk.head.hash,
             });
         }
-        let lost = self.expected.into_iter().filter(|(_, is_there)| !is_there);
-        self.faults.extend(lost.map(|(hash, _)| format!("no entry has the expected hash {hash}")));
+        let lost = self.expected.iter();
+        self.faults.extend(lost.map(|hash| format!("no entry has the expected hash {hash}")));
         Findings { chains, faults: self.faults }
     }
 }
@@ -201,9 +194,7 @@ impl Walk {
         if entry.sequence >= above {
             faults.push(match &self.above {
                 Some(above) => format!("stands out of order, before entry {}", above.sequence),
-                None => {
-                    format!("stands after the newest known entry {}", self.head.sequence)
-                }
+                None => format!("stands after the newest known entry {}", self.head.sequence),
             });
         } else if is_sound
             && self.is_sound

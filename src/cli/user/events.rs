@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde_json::json;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
 use uuid::Uuid;
 
 use super::json::Members;
 use super::text::visible_json;
-use super::{Error, Service, query, read_json, say};
+use super::{Error, Service, given_json, query, say};
 
 /// The commands for events.
 #[derive(Clone, Debug, Subcommand)]
@@ -53,16 +53,12 @@ impl Command {
                 tail(&service, &query("/events", &pairs)).await
             }
             Self::Publish { event_type, payload, task, service } => {
-                let mut body = BTreeMap::from([("event_type", to_raw_value(&event_type)?)]);
-                let payload = match payload {
-                    Some(file) => read_json(&file)?,
-                    None => to_raw_value(&json!({}))?,
-                };
-                body.insert("payload", payload);
-                body.insert("task_id", to_raw_value(&task)?);
-                let answer: Box<RawValue> =
-                    service.client()?.post("/events/publish", &body).await?;
-                service.describe(&answer)
+                let body = BTreeMap::from([
+                    ("event_type", to_raw_value(&event_type)?),
+                    ("payload", given_json(payload, &json!({}))?),
+                    ("task_id", to_raw_value(&task)?),
+                ]);
+                service.post("/events/publish", &body).await
             }
         }
     }

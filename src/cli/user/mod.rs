@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::client::{self, Client};
 use crate::runtime::chain::Chain;
@@ -164,6 +164,12 @@ impl Service {
         self.describe(&answer)
     }
 
+    /// Posts `body` to `path` and prints the object in the answer with all its members.
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<ExitCode, Error> {
+        let answer: Box<RawValue> = self.client()?.post(path, body).await?;
+        self.describe(&answer)
+    }
+
     /// Reads a page of a list from `path` and prints it as a table with these headings and members.
     async fn list(&self, path: &str, columns: &[(&str, &str)]) -> Result<ExitCode, Error> {
         let page: Box<RawValue> = self.client()?.get(path).await?;
@@ -176,19 +182,21 @@ impl Service {
         })
     }
 
-    /// Posts `body` for each subject and prints the result. A refusal does not stop the others; the
-    /// exit code is that of the first refusal.
-    async fn each<T: fmt::Display>(
+    /// Posts `body` to `<list>/<subject>/<verb>` for each subject and prints the result. A refusal
+    /// does not stop the others; the exit code is that of the first refusal.
+    async fn each(
         &self,
-        subjects: &[T],
-        path: impl Fn(&T) -> String,
+        list: &str,
+        subjects: &[impl fmt::Display],
+        verb: &str,
         body: &impl Serialize,
         done: impl Fn(&Members) -> String,
     ) -> Result<ExitCode, Error> {
         let client = self.client()?;
         let mut code = None;
         for subject in subjects {
-            match client.post::<Box<RawValue>>(&path(subject), body).await {
+            let path = format!("{list}/{subject}/{verb}");
+            match client.post::<Box<RawValue>>(&path, body).await {
                 Ok(answer) => {
                     self.print(&answer, |value: Members| format!("{subject}: {}\n", done(&value)))?;
                 }
@@ -199,6 +207,14 @@ impl Service {
             }
         }
         Ok(code.unwrap_or(ExitCode::SUCCESS))
+    }
+}
+
+/// Reads the JSON of the file that was given, or returns the default.
+fn given_json(file: Option<String>, default: &impl Serialize) -> Result<Box<RawValue>, Error> {
+    match file {
+        Some(file) => read_json(&file),
+        None => Ok(to_raw_value(default)?),
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use super::json::Members;
-use super::{Error, Part, Service, read_json, say};
+use super::{Error, Part, Service, given_json, say};
 
 /// How long one call waits for the end of a followed task, in milliseconds: transitions are shown
 /// at most this late.
@@ -107,23 +107,14 @@ impl Command {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         match self {
             Self::Submit { kind, payload, metadata, priority, delay_ms, service } => {
-                let mut body = BTreeMap::from([
+                let body = BTreeMap::from([
                     ("type", to_raw_value(&kind)?),
                     ("priority", to_raw_value(&priority)?),
+                    ("payload", given_json(payload, &json!({}))?),
+                    ("metadata", given_json(metadata, &())?),
+                    ("delay_ms", to_raw_value(&delay_ms)?),
                 ]);
-                let payload = match payload {
-                    Some(file) => read_json(&file)?,
-                    None => to_raw_value(&json!({}))?,
-                };
-                let metadata = match metadata {
-                    Some(file) => read_json(&file)?,
-                    None => to_raw_value(&())?,
-                };
-                body.insert("payload", payload);
-                body.insert("metadata", metadata);
-                body.insert("delay_ms", to_raw_value(&delay_ms)?);
-                let task: Box<RawValue> = service.client()?.post("/tasks", &body).await?;
-                service.describe(&task)
+                service.post("/tasks", &body).await
             }
             Self::Get { id, service } => service.show(&format!("/tasks/{id}")).await,
             Self::List { status, kind, agent, priority, part, service } => {
@@ -138,10 +129,10 @@ impl Command {
             Self::Watch { id, service } => watch(&service, id).await,
             Self::Cancel { ids, reason, service } => {
                 let body = json!({ "reason": reason });
-                service.each(&ids, |id| format!("/tasks/{id}/cancel"), &body, status_of).await
+                service.each("/tasks", &ids, "cancel", &body, status_of).await
             }
             Self::Retry { ids, service } => {
-                service.each(&ids, |id| format!("/tasks/{id}/retry"), &json!({}), status_of).await
+                service.each("/tasks", &ids, "retry", &json!({}), status_of).await
             }
         }
     }

@@ -65,13 +65,11 @@ pub(super) async fn measure(setups: &Setups, deepest: u64, rounds: u8) -> Result
 
 /// Adds `count` tasks to the agent's subject.
 async fn fill(setup: &Setup, caller: &Caller, count: u64) -> Result<(), Error> {
-    let mut left = count;
-    while left > 0 {
-        let part = left.min(LOG_EVERY);
+    for part in batches(count, LOG_EVERY) {
         let fillers = shares(part, FILLERS).map(|share| {
             let caller = caller.clone();
             async move {
-                for batch in batches(share) {
+                for batch in batches(share, BATCH) {
                     caller.submit(batch).await?;
                     caller.route().await?;
                 }
@@ -81,7 +79,6 @@ async fn fill(setup: &Setup, caller: &Caller, count: u64) -> Result<(), Error> {
         side_by_side(fillers).await?;
         while caller.route().await? > 0 {}
         setup.engine.store().forget_events().await?;
-        left -= part;
     }
     Ok(())
 }
@@ -94,7 +91,7 @@ async fn sample(setup: &Setup, caller: &Caller) -> Result<[Cost; 4], Error> {
     for (step, cost) in STEPS.into_iter().zip(&mut costs) {
         let before = setup.engine.store().spent().await?;
         let began = Instant::now();
-        for batch in batches(SAMPLE) {
+        for batch in batches(SAMPLE, BATCH) {
             match step {
                 "submit" => caller.submit(batch).await?,
                 "route" => routed += caller.route().await?,

@@ -58,7 +58,7 @@ async fn in_turn(setups: &Setups, count: u64, is_naive: bool) -> Result<Pace, Er
 /// callers.
 async fn live(caller: Caller, count: u64, is_naive: bool) -> Result<u64, Error> {
     if is_naive {
-        for batch in batches(count) {
+        for batch in batches(count, BATCH) {
             caller.live_naively(batch).await?;
         }
         return Ok(count);
@@ -120,7 +120,7 @@ async fn over_http(fleet: &Fleet, count: u64) -> Result<Instant, Error> {
 
 async fn submit(mut wire: Wire, count: u64) -> Result<Instant, Error> {
     let whole = load::submissions(BATCH);
-    for batch in batches(count) {
+    for batch in batches(count, BATCH) {
         let rest = (batch < BATCH).then(|| load::submissions(batch));
         wire.post("/tasks/batch", rest.as_ref().unwrap_or(&whole)).await?;
     }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Error;
-use crate::domain::name::{Name, NotAName, NotAWorker, Worker};
+use crate::domain::name::{Name, Worker};
 use crate::domain::principal::{Principal, Role, Subject};
 use crate::domain::report::{Outcome, Report};
 use crate::domain::sla::Sla;
@@ -67,7 +67,7 @@ impl Caller {
         let spec = Spec { max_retries: 3, ..Spec::new(name(KIND)?, name("user")?, payload) };
         let claim = Claim {
             agent: name(AGENT)?,
-            worker: Worker::from_str("bench").map_err(unexpected::<NotAWorker>)?,
+            worker: Worker::from_str("bench").map_err(unexpected)?,
             max: BATCH as u32,
             wait: Duration::ZERO,
             lease_ms: None,
@@ -94,10 +94,8 @@ impl Caller {
     }
 
     async fn submit_these(&self, tasks: Vec<NewTask>) -> Result<(), Error> {
-        for answer in self.engine.submit(&self.principal, tasks).await? {
-            answer?;
-        }
-        Ok(())
+        let answers = self.engine.submit(&self.principal, tasks).await?;
+        Ok(answers.into_iter().try_for_each(|answer| answer.map(drop))?)
     }
 
     /// Routes a batch. Returns how many tasks were routed.
@@ -127,16 +125,12 @@ impl Caller {
             },
         });
         let answers = self.engine.report(&self.principal, reports.collect()).await?;
-        let count = answers.len() as u64;
-        for answer in answers {
-            answer?;
-        }
-        Ok(count)
+        Ok(answers.into_iter().collect::<Result<Vec<_>, _>>()?.len() as u64)
     }
 }
 
 fn name(word: &str) -> Result<Name, Error> {
-    Name::from_str(word).map_err(unexpected::<NotAName>)
+    Name::from_str(word).map_err(unexpected)
 }
 
 fn unexpected<E: std::error::Error + Send + Sync + 'static>(error: E) -> Error {
@@ -168,9 +162,9 @@ pub(super) async fn within<T>(
     timeout(limit, load).await.map_err(|_| Error::TooLong(what))?
 }
 
-/// Splits `count` into batches of at most [`BATCH`].
-pub(super) fn batches(count: u64) -> impl Iterator<Item = u64> {
-    (0..count.div_ceil(BATCH)).map(move |nth| BATCH.min(count - nth * BATCH))
+/// Splits `count` into batches of at most `most`.
+pub(super) fn batches(count: u64, most: u64) -> impl Iterator<Item = u64> {
+    (0..count.div_ceil(most)).map(move |nth| most.min(count - nth * most))
 }
 
 /// Splits `count` into `parts` that differ by one at most.
@@ -200,7 +194,7 @@ mod tests {
 
     #[test]
     fn batches_add_up() {
-        assert_eq!(batches(250).collect::<Vec<_>>(), [100, 100, 50]);
-        assert_eq!(batches(0).count(), 0);
+        assert_eq!(batches(250, BATCH).collect::<Vec<_>>(), [100, 100, 50]);
+        assert_eq!(batches(0, BATCH).count(), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::figure::Figure;
-use super::load::{Caller, PAYLOAD_BYTES, batches};
+use super::load::{BATCH, Caller, PAYLOAD_BYTES, batches};
 use super::setup::Setups;
 
 /// Measures `memory_per_task` (in its agent's subject), `memory_per_pending_task` (not routed yet)
@@ -17,7 +17,7 @@ pub(super) async fn measure(setups: &Setups, count: u64) -> Result<(), Error> {
     setup.engine.store().forget_events().await?;
     let empty = memory().await?;
 
-    for batch in batches(count) {
+    for batch in batches(count, BATCH) {
         caller.submit(batch).await?;
     }
     let mut log = memory().await?;

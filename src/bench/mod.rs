@@ -45,8 +45,8 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error("cannot {action} a child process")]
     Process { action: &'static str, source: io::Error },
-    #[error("the {0} process was not ready in time")]
-    NotReady(&'static str),
+    #[error("the gateway process was not ready in time")]
+    NotReady,
     #[error("a call to the gateway failed")]
     Io(#[from] io::Error),
     #[error("the gateway answered {status}: {body}")]

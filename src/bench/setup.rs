@@ -91,7 +91,7 @@ impl Setups {
 
 impl Setup {
     pub(super) fn fleet(&self) -> Result<&Fleet, Error> {
-        self.fleet.as_ref().ok_or(Error::NotReady("gateway"))
+        self.fleet.as_ref().ok_or(Error::NotReady)
     }
 
     /// Returns the resources used so far.
@@ -146,19 +146,18 @@ impl Usage {
 impl Fleet {
     async fn start(redis_url: &str) -> Result<Self, Error> {
         let key = format!("bench-{:032x}", fastrand::u128(..));
-        let address = free_address().await?;
+        // A local port on which no process listens at the moment.
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?;
         let began = Instant::now();
         let mut gateway = spawn("gateway", redis_url, address, &key)?;
         let worker = spawn("worker", redis_url, address, &key)?;
-        let health = Client::new(&format!("http://{address}"), None)
-            .map_err(|_| Error::NotReady("gateway"))?;
+        let health =
+            Client::new(&format!("http://{address}"), None).map_err(|_| Error::NotReady)?;
         while health.get::<serde_json::Value>("/health/ready").await.is_err() {
-            let has_ended = gateway
-                .try_wait()
-                .map_err(|source| Error::Process { action: "watch", source })?
-                .is_some();
-            if has_ended || began.elapsed() > START_LIMIT {
-                return Err(Error::NotReady("gateway"));
+            let ended = gateway.try_wait();
+            let ended = ended.map_err(|source| Error::Process { action: "watch", source })?;
+            if ended.is_some() || began.elapsed() > START_LIMIT {
+                return Err(Error::NotReady);
             }
             sleep(POLL).await;
         }
@@ -196,12 +195,7 @@ fn start_failed(source: std::io::Error) -> Error {
 }
 
 /// Starts this program in another role, with the default settings.
-fn spawn(
-    role: &'static str,
-    redis_url: &str,
-    address: SocketAddr,
-    key: &str,
-) -> Result<Child, Error> {
+fn spawn(role: &str, redis_url: &str, address: SocketAddr, key: &str) -> Result<Child, Error> {
     let mut command = Command::new(std::env::current_exe().map_err(start_failed)?);
     command.arg(role).env_clear().kill_on_drop(true);
     command.env("REDIS_URL", redis_url).env("RUST_LOG", "warn");
@@ -210,9 +204,4 @@ fn spawn(
     command.env("ORCHESTRATOR_API_KEY_BENCH", format!("{key}:admin"));
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command.spawn().map_err(start_failed)
-}
-
-/// Returns a local address on which no process listens at the moment.
-async fn free_address() -> Result<SocketAddr, Error> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?)
 }

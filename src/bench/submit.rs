@@ -15,6 +15,7 @@ const CONNECTIONS: [u64; 2] = [1, 32];
 const BATCH_CONNECTIONS: u64 = 4;
 
 /// A load of equal calls.
+#[derive(Clone)]
 struct Load {
     name: String,
     path: &'static str,
@@ -49,7 +50,7 @@ pub(super) async fn batch(setups: &Setups, count: u64, rounds: u8) -> Result<(),
         path: "/tasks/batch",
         body: load::submissions(BATCH),
         connections: BATCH_CONNECTIONS,
-        calls: batches(count).count() as u64,
+        calls: batches(count, BATCH).count() as u64,
         batch: BATCH,
     };
     measure(setups, &load, rounds).await
@@ -64,7 +65,7 @@ async fn measure(setups: &Setups, load: &Load, rounds: u8) -> Result<(), Error> 
         let mut loads = Vec::new();
         for share in shares(load.calls, load.connections) {
             let wire = setup.fleet()?.connect().await?;
-            loads.push(post(wire, load.path, load.body.clone(), share));
+            loads.push(post(wire, load.clone(), share));
         }
         let before = setup.usage().await?;
         let took = within(LIMIT, "submitting", side_by_side(loads)).await?;
@@ -89,17 +90,12 @@ async fn measure(setups: &Setups, load: &Load, rounds: u8) -> Result<(), Error> 
     Ok(())
 }
 
-/// Posts `body` in each of `calls` calls. Returns the duration of each.
-async fn post(
-    mut wire: Wire,
-    path: &'static str,
-    body: String,
-    calls: u64,
-) -> Result<Vec<Duration>, Error> {
+/// Makes `calls` calls of the load. Returns the duration of each.
+async fn post(mut wire: Wire, load: Load, calls: u64) -> Result<Vec<Duration>, Error> {
     let mut took = Vec::with_capacity(calls as usize);
     for _ in 0..calls {
         let began = Instant::now();
-        wire.post(path, &body).await?;
+        wire.post(load.path, &load.body).await?;
         took.push(began.elapsed());
     }
     Ok(took)

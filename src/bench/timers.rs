@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::Error;
 use super::figure::{Figure, median, percentile_ms};
-use super::load::{Caller, batches, check, side_by_side, within};
+use super::load::{BATCH, Caller, batches, check, side_by_side, within};
 use super::setup::{Fleet, Setup, Setups};
 use super::wire::Agent;
 use crate::domain::event::TypePattern;
@@ -105,13 +105,27 @@ pub(super) async fn measure(setups: &Setups, count: u64, rounds: u8) -> Result<(
 async fn round(setup: &Setup, count: u64) -> Result<Round, Error> {
     let caller = Caller::new(&setup.engine)?;
     let claimable = count * CLAIMABLE;
-    for batch in batches(claimable) {
+    for batch in batches(claimable, BATCH) {
         caller.submit(batch).await?;
     }
     let first = setup.engine.check().await? + AHEAD_MS;
-    let slas: Vec<_> = (0..count).map(|nth| sla(first + nth * SPREAD_MS / count)).collect();
-    caller.submit_with_slas(&slas).await?;
-    within(LIMIT, "routing", settle(setup, claimable + count)).await?;
+    let slas = (0..count).map(|nth| Sla {
+        target: None,
+        deadline: Some(first + nth * SPREAD_MS / count),
+        within_ms: None,
+        start_deadline: None,
+        start_within_ms: None,
+        // The warning passes long before the deadline.
+        alert_threshold: 1,
+    });
+    caller.submit_with_slas(&slas.collect::<Vec<_>>()).await?;
+    let routed = async {
+        while setup.depth().await? != claimable + count {
+            sleep(POLL).await;
+        }
+        Ok(())
+    };
+    within(LIMIT, "routing", routed).await?;
     let alone = watch(setup.fleet()?).await?;
     setup.engine.store().forget_events().await?;
     let now = setup.engine.check().await?;
@@ -127,26 +141,6 @@ async fn round(setup: &Setup, count: u64) -> Result<Round, Error> {
         announced_ms: lags.iter().map(|(_, announced)| *announced).max().unwrap_or_default(),
         latest_ms: latest.unwrap_or_default(),
     })
-}
-
-/// Returns an SLA whose warning passes long before its deadline.
-fn sla(deadline: u64) -> Sla {
-    Sla {
-        target: None,
-        deadline: Some(deadline),
-        within_ms: None,
-        start_deadline: None,
-        start_within_ms: None,
-        alert_threshold: 1,
-    }
-}
-
-/// Waits until all tasks are in their agents' subjects.
-async fn settle(setup: &Setup, count: u64) -> Result<(), Error> {
-    while setup.depth().await? != count {
-        sleep(POLL).await;
-    }
-    Ok(())
 }
 
 /// Claims and completes tasks for the time [`WATCHED`].

@@ -54,20 +54,14 @@ impl Wire {
     /// Reads an answer. Returns its status and the range of its body.
     async fn read(&mut self) -> Result<(u16, usize, usize), Error> {
         self.answer.clear();
-        let mut head = None;
-        loop {
-            if let Some((status, start, length)) = head
+        while self.stream.read_buf(&mut self.answer).await? > 0 {
+            if let Some((status, start, length)) = parse(&self.answer)
                 && self.answer.len() >= start + length
             {
                 return Ok((status, start, start + length));
             }
-            if self.stream.read_buf(&mut self.answer).await? == 0 {
-                return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
-            }
-            if head.is_none() {
-                head = parse(&self.answer);
-            }
         }
+        Err(io::Error::from(ErrorKind::UnexpectedEof).into())
     }
 }
 
@@ -132,8 +126,8 @@ impl Agent {
         let sent = Instant::now();
         let answer: Answer = serde_json::from_slice(self.wire.post(&path, &body).await?)?;
         let took = sent.elapsed();
-        let is_done = |result: &&Status| result.status.as_deref() == Some("completed");
-        let completed = answer.results.iter().filter(is_done).count() as u64;
+        let statuses = answer.results.iter().filter_map(|result| result.status.as_deref());
+        let completed = statuses.filter(|status| *status == "completed").count() as u64;
         check("accepted outcomes", completed, self.outcomes.len() as u64)?;
         let held = answer.claimed.into_iter().flat_map(|claimed| claimed.tasks);
         self.outcomes = held.map(completion).collect();

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::cli::client::{self, Client};
 use crate::domain::principal::Role;
+use print::{Style, print};
 use teller::{Notice, Teller};
 
 /// The names and roles of the participants. The approver submits nothing, because a submitter
@@ -107,11 +108,7 @@ impl Caller {
 
     async fn submit(&self, submission: &Value, why: &str) -> Result<Task, Error> {
         let task: Task = self.post("/tasks", submission).await?;
-        self.tell(Notice::Submitted {
-            id: task.task_id.clone(),
-            kind: task.kind.clone(),
-            why: why.to_owned(),
-        });
+        self.tell(Notice::Submitted { task: task.clone(), why: why.to_owned() });
         Ok(task)
     }
 }
@@ -141,7 +138,7 @@ pub async fn run(url: &str, key_of: impl Fn(&str) -> String) -> Result<bool, Err
     }
     cast.spawn(approver::serve(caller("alice")));
     let mut teller = Teller::new(monitoring.client.clone(), notices);
-    teller.open(url)?;
+    print(&Style::here().head(url)).map_err(Error::Output)?;
     let tale = async {
         monitoring.submit(&alert(), "checkout-api: 7.2 % of requests fail").await?;
         teller.tell(TASKS).await

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::print::{Line, Mood, Style, print};
-use super::{Error, Page};
+use super::{Error, Page, Task};
 use crate::cli::client::Client;
 use crate::domain::time;
 
@@ -21,7 +21,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// What a participant reports.
 #[derive(Debug)]
 pub(super) enum Notice {
-    Submitted { id: String, kind: String, why: String },
+    Submitted { task: Task, why: String },
     Happened(Line),
 }
 
@@ -37,8 +37,7 @@ struct Transition {
 
 /// A task of the story, and how many entries of its timeline are known.
 struct Followed {
-    id: String,
-    kind: String,
+    task: Task,
     why: String,
     known: usize,
     status: String,
@@ -71,10 +70,6 @@ impl Teller {
             approvals: 0,
             span: None,
         }
-    }
-
-    pub(super) fn open(&self, url: &str) -> Result<(), Error> {
-        print(&self.style.head(url)).map_err(Error::Output)
     }
 
     /// Follows the story until `count` tasks are completed or one ends otherwise. Returns whether
@@ -114,14 +109,14 @@ impl Teller {
     /// Reads the timelines of the tasks that have not ended.
     async fn look(&mut self) -> Result<(), Error> {
         for nth in 0..self.tasks.len() {
-            let task = &self.tasks[nth];
-            if matches!(task.status.as_str(), "completed" | "failed" | "cancelled") {
+            let followed = &self.tasks[nth];
+            if matches!(followed.status.as_str(), "completed" | "failed" | "cancelled") {
                 continue;
             }
-            let answer = self.client.get(&format!("/tasks/{}/events", task.id)).await;
+            let answer = self.client.get(&format!("/tasks/{}/events", followed.task.task_id)).await;
             let timeline: Page<Transition> =
                 answer.map_err(|source| Error::Call { who: "the teller", source })?;
-            for transition in timeline.items.into_iter().skip(task.known) {
+            for transition in timeline.items.into_iter().skip(followed.known) {
                 self.follow(nth, transition);
             }
         }
@@ -129,11 +124,11 @@ impl Teller {
     }
 
     fn follow(&mut self, nth: usize, transition: Transition) {
-        let task = &mut self.tasks[nth];
-        task.known += 1;
-        task.status.clone_from(&transition.status);
+        let followed = &mut self.tasks[nth];
+        followed.known += 1;
+        followed.status.clone_from(&transition.status);
         let why = match transition.verb.as_str() {
-            "submit" => task.why.clone(),
+            "submit" => followed.why.clone(),
             "claim" => format!("attempt {}", transition.attempt),
             _ => transition.reason.unwrap_or_default(),
         };
@@ -154,8 +149,8 @@ impl Teller {
         };
         let line = Line {
             at: millis(&transition.at),
-            kind: task.kind.clone(),
-            id: task.id.clone(),
+            kind: followed.task.kind.clone(),
+            id: followed.task.task_id.clone(),
             what,
             who: transition.actor,
             why,
@@ -166,8 +161,8 @@ impl Teller {
 
     fn take(&mut self, notice: Notice) {
         match notice {
-            Notice::Submitted { id, kind, why } => {
-                self.tasks.push(Followed { id, kind, why, known: 0, status: String::new() });
+            Notice::Submitted { task, why } => {
+                self.tasks.push(Followed { task, why, known: 0, status: String::new() });
             }
             Notice::Happened(line) => {
                 self.events += usize::from(line.mood == Mood::Event);

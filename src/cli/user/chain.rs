@@ -10,7 +10,6 @@ use crate::domain::text::hex;
 
 /// A page of the audit log, with the members of the API.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the API document says what each field is")]
 pub struct Page {
     pub items: Vec<Entry>,
     pub next_cursor: Option<String>,
@@ -19,7 +18,6 @@ pub struct Page {
 
 /// An entry of the audit log, with the members of the API.
 #[derive(Clone, Debug, Deserialize)]
-#[allow(missing_docs, reason = "the API document says what each field is")]
 pub struct Entry {
     pub partition: u8,
     pub sequence: u64,
@@ -34,8 +32,7 @@ pub struct Entry {
 }
 
 /// The two ends of a partition's chain, as the service reports them.
-#[derive(Clone, Debug, Deserialize)]
-#[allow(missing_docs, reason = "the API document says what each field is")]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct Ends {
     pub partition: u8,
     pub sequence: u64,
@@ -81,7 +78,6 @@ pub struct Findings {
 /// The summary of one partition's chain.
 #[derive(Debug, Default, Serialize)]
 pub struct Summary {
-    /// The partition of the chain.
     pub partition: u8,
     /// The number of entries that the service returned.
     pub entries: u64,
@@ -106,7 +102,7 @@ pub struct Chains {
     faults: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Walk {
     /// The ends as on the first page. Later entries do not belong to this verification.
     head: Ends,
@@ -114,8 +110,8 @@ struct Walk {
     newest: Option<String>,
     /// The entry before this one in the order of reading.
     above: Option<Entry>,
-    /// Whether the hash of that entry was correct. If not, its `previous` proves nothing.
-    is_sound: bool,
+    /// Whether the hash of that entry was wrong, so that its `previous` proves nothing.
+    is_changed: bool,
 }
 
 impl Chains {
@@ -128,13 +124,8 @@ impl Chains {
     /// Verifies the next page.
     pub fn see(&mut self, page: &Page) {
         for head in &page.chains {
-            self.walks.entry(head.partition).or_insert_with(|| Walk {
-                head: head.clone(),
-                seen: Vec::new(),
-                newest: None,
-                above: None,
-                is_sound: true,
-            });
+            let walk = self.walks.entry(head.partition);
+            walk.or_insert_with(|| Walk { head: head.clone(), ..Walk::default() });
             self.meet(&head.trimmed_hash);
         }
         for entry in &page.items {
@@ -143,7 +134,8 @@ impl Chains {
                 self.faults.push(format!("{}: the partition has no chain", name(entry)));
                 continue;
             };
-            self.faults.extend(walk.step(entry).map(|fault| format!("{}: {fault}", name(entry))));
+            let faults = walk.step(entry).into_iter();
+            self.faults.extend(faults.map(|fault| format!("{}: {fault}", name(entry))));
         }
     }
 
@@ -181,14 +173,14 @@ fn name(entry: &Entry) -> String {
 
 impl Walk {
     /// Returns the faults of the next older entry.
-    fn step(&mut self, entry: &Entry) -> impl Iterator<Item = String> + use<> {
+    fn step(&mut self, entry: &Entry) -> Vec<String> {
         let mut faults = Vec::new();
-        let is_sound = entry.digest() == entry.hash;
+        let is_changed = entry.digest() != entry.hash;
         let (above, follows) = match &self.above {
             Some(above) => (above.sequence, &above.previous),
             None => (self.head.sequence.saturating_add(1), &self.head.hash),
         };
-        if !is_sound {
+        if is_changed {
             faults.push("was changed: its hash does not match its content".to_owned());
         }
         if entry.sequence >= above {
@@ -196,8 +188,8 @@ impl Walk {
                 Some(above) => format!("stands out of order, before entry {}", above.sequence),
                 None => format!("stands after the newest known entry {}", self.head.sequence),
             });
-        } else if is_sound
-            && self.is_sound
+        } else if !is_changed
+            && !self.is_changed
             && entry.sequence.saturating_add(1) == above
             && entry.hash != *follows
         {
@@ -206,8 +198,8 @@ impl Walk {
         self.seen.push(entry.sequence);
         self.newest.get_or_insert_with(|| entry.at.clone());
         self.above = Some(entry.clone());
-        self.is_sound = is_sound;
-        faults.into_iter()
+        self.is_changed = is_changed;
+        faults
     }
 
     /// Returns the missing entries, and a fault if the oldest entry does not follow the trimmed
@@ -226,7 +218,7 @@ impl Walk {
             expected = expected.max(sequence.saturating_add(1));
         }
         let follows = match &self.above {
-            Some(_) if !self.is_sound => None,
+            Some(_) if self.is_changed => None,
             Some(oldest) if oldest.sequence == trimmed.trimmed.saturating_add(1) => {
                 Some(&oldest.previous)
             }

@@ -69,49 +69,34 @@ impl Command {
 async fn tail(service: &Service, path: &str) -> Result<ExitCode, Error> {
     let mut stream = service.client()?.follow(path).await?;
     let mut rest = Vec::new();
-    let mut block = Block::default();
     while let Some(chunk) = stream.next().await? {
         rest.extend_from_slice(&chunk);
-        let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else { continue };
-        let lines: Vec<u8> = rest.drain(..=end).collect();
-        for line in String::from_utf8_lossy(&lines).split_terminator('\n') {
-            let Some((name, data)) = block.add(line) else { continue };
+        let Some(end) = rest.windows(2).rposition(|two| two == b"\n\n") else { continue };
+        let blocks: Vec<u8> = rest.drain(..end + 2).collect();
+        for block in String::from_utf8_lossy(&blocks).split("\n\n") {
+            let data = values(block, "data");
+            if data.is_empty() {
+                continue;
+            }
+            let data = data.join("\n");
             if service.json {
                 // One line for each event, as programs read it. Line feeds occur only between
                 // tokens.
                 say(&format!("{}\n", data.replace('\n', " ")))?;
             } else {
-                say(&shown(&name, &data)?)?;
+                let name = values(block, "event").pop().unwrap_or_default();
+                say(&shown(name, &data)?)?;
             }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The lines of an event of the stream that have arrived.
-#[derive(Default)]
-struct Block {
-    name: String,
-    data: Option<String>,
-}
-
-impl Block {
-    /// Adds the next line. Returns the name and the data of the event that the line completes.
-    fn add(&mut self, line: &str) -> Option<(String, String)> {
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match (field, &mut self.data) {
-            ("event", _) => self.name = value.to_owned(),
-            ("data", None) => self.data = Some(value.to_owned()),
-            ("data", Some(data)) => *data = format!("{data}\n{value}"),
-            ("", _) if line.is_empty() => {
-                let Self { name, data } = std::mem::take(self);
-                return data.map(|data| (name, data));
-            }
-            _ => {}
-        }
-        None
-    }
+/// Returns the values of a field of an event of the stream.
+fn values<'b>(block: &'b str, field: &str) -> Vec<&'b str> {
+    let lines = block.split('\n').map(|line| line.split_once(':').unwrap_or((line, "")));
+    let values = lines.filter(|(name, _)| *name == field).map(|(_, value)| value);
+    values.map(|value| value.strip_prefix(' ').unwrap_or(value)).collect()
 }
 
 /// Returns one line for an event. Other items, such as `gap`, are shown with their name.

@@ -1,6 +1,6 @@
 //! The options of `orchestrator bench`.
 
-use clap::ValueEnum;
+use clap::{ValueEnum, value_parser};
 
 /// What to measure, and how large the loads are.
 #[derive(Clone, Debug, clap::Args)]
@@ -12,20 +12,12 @@ pub struct Options {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<Name>,
     /// Use at most this many tasks for a figure.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1_000_000,
-        value_parser = clap::value_parser!(u64).range(100..=10_000_000)
-    )]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    #[arg(value_parser = value_parser!(u64).range(100..=10_000_000))]
     pub tasks: u64,
     /// Measure this many rounds; the output shows the median and the extremes.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 3,
-        value_parser = clap::value_parser!(u8).range(1..=20)
-    )]
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = value_parser!(u8).range(1..=20))]
     pub rounds: u8,
     /// Run briefly, with small loads and one round: shows that everything works, not how fast.
     #[arg(long)]

@@ -90,10 +90,6 @@ impl Client {
     }
 
     /// Posts `body` to `path` as JSON, and returns the answer.
-    ///
-    /// # Errors
-    ///
-    /// Every [`Error`] can occur.
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -115,10 +111,6 @@ impl Client {
     }
 
     /// Opens the stream of events at `path`, which lasts until one side closes it.
-    ///
-    /// # Errors
-    ///
-    /// Every [`Error`] can occur.
     pub async fn follow(&self, path: &str) -> Result<Stream, Error> {
         let request = self.http.get(self.url(path)).header("Accept", "text/event-stream");
         let answer = self.send(path, request.timeout(STREAM_LIMIT)).await?;
@@ -180,8 +172,7 @@ fn refusal(status: u16, body: &[u8]) -> Error {
         None if body.is_empty() => "the answer has no body".to_owned(),
         None => String::from_utf8_lossy(body).chars().take(200).collect(),
     };
-    let faults = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let faults: Vec<_> = faults.iter().map(fault).collect();
+    let faults: Vec<_> = problem["errors"].as_array().into_iter().flatten().map(fault).collect();
     if !faults.is_empty() {
         detail = format!("{detail} ({})", faults.join("; "));
     }

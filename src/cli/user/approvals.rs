@@ -73,11 +73,8 @@ pub enum Command {
         #[arg(required = true)]
         ids: Vec<Uuid>,
         /// Ask the approvers of this approval rule, under its current terms.
-        #[arg(
-            long,
-            conflicts_with_all = ["role", "group", "quorum"],
-            required_unless_present_any = ["role", "group"]
-        )]
+        #[arg(long, conflicts_with_all = ["role", "group", "quorum"])]
+        #[arg(required_unless_present_any = ["role", "group"])]
         rule: Option<String>,
         /// Ask callers with this role; can be given several times.
         #[arg(long)]

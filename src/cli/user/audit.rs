@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::value::RawValue;
 
 use super::chain::{Chains, Entry, Findings, Page, Summary};
-use super::table::Table;
+use super::table::table;
 use super::text::visible;
 use super::{Error, Part, Service, more, say};
 
@@ -83,15 +83,16 @@ async fn verify(service: &Service, expect: Vec<String>) -> Result<Findings, Erro
 }
 
 fn entries(page: &Page) -> String {
-    let mut table = Table::new(["ENTRY", "WHEN", "WHO", "FROM", "DID", "TO", "DETAIL"]);
-    for entry in &page.items {
+    let rows = page.items.iter().map(|entry| {
         let Entry { partition, sequence, at, actor, origin, action, subject, detail, .. } = entry;
         let detail: Vec<_> = detail.iter().map(|(name, text)| format!("{name}={text}")).collect();
         let number = format!("{partition}/{sequence}");
         let origin = origin.as_deref().unwrap_or("-");
-        table.row([&number, at, actor, origin, action, subject, &detail.join(", ")].map(visible));
-    }
-    table.text() + &more(page.next_cursor.as_deref())
+        let detail = detail.join(", ");
+        [&number, at, actor, origin, action, subject, &detail].map(visible).to_vec()
+    });
+    let headings = ["ENTRY", "WHEN", "WHO", "FROM", "DID", "TO", "DETAIL"];
+    table(headings, rows) + &more(page.next_cursor.as_deref())
 }
 
 fn report(findings: &Findings) -> String {
@@ -109,12 +110,11 @@ fn report(findings: &Findings) -> String {
 fn chain(chain: &Summary) -> String {
     let Summary { partition, entries, from, to, trimmed, sequence, head } = chain;
     let times = from.iter().zip(to).map(|(from, to)| format!(" from {from} to {to}"));
-    let gone = if *trimmed == 0 {
-        String::new()
-    } else {
-        format!("; entries up to {trimmed} are past their retention")
-    };
     let times: String = times.collect();
+    let gone = match trimmed {
+        0 => String::new(),
+        _ => format!("; entries up to {trimmed} are past their retention"),
+    };
     visible(&format!(
         "partition {partition}: {entries} entries{times}{gone}; head {sequence} {head}"
     )) + "\n"

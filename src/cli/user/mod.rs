@@ -27,7 +27,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::client::{self, Client};
 use crate::runtime::chain::Chain;
 use json::Members;
-use table::Table;
+use table::table;
 
 /// The commands of users.
 #[derive(Clone, Debug, Subcommand)]
@@ -59,12 +59,8 @@ pub enum Command {
 pub struct Service {
     /// The URL of the gateway. The API key comes from ORCHESTRATOR_API_KEY, never from the command
     /// line, which others can see.
-    #[arg(
-        long,
-        env = "ORCHESTRATOR_URL",
-        default_value = "http://127.0.0.1:8000",
-        value_parser = url
-    )]
+    #[arg(long, env = "ORCHESTRATOR_URL", value_parser = url)]
+    #[arg(default_value = "http://127.0.0.1:8000")]
     url: String,
     /// Print the answer as JSON, exactly as the API returns it.
     #[arg(long)]
@@ -173,12 +169,11 @@ impl Service {
     /// Reads a page of a list from `path` and prints it as a table with these headings and members.
     async fn list(&self, path: &str, columns: &[(&str, &str)]) -> Result<ExitCode, Error> {
         let page: Box<RawValue> = self.client()?.get(path).await?;
-        self.print(&page, |page: Page| {
-            let mut table = Table::new(columns.iter().map(|(heading, _)| *heading));
-            for item in &page.items {
-                table.row(columns.iter().map(|(_, field)| item.word(field)));
-            }
-            table.text() + &more(page.next_cursor.as_deref())
+        self.print(&page, |page: Page<Members>| {
+            let headings = columns.iter().map(|(heading, _)| *heading);
+            let rows = page.items.iter();
+            let rows = rows.map(|item| columns.iter().map(|(_, field)| item.word(field)).collect());
+            table(headings, rows) + &more(page.next_cursor.as_deref())
         })
     }
 
@@ -230,8 +225,8 @@ fn read_json(file: &str) -> Result<Box<RawValue>, Error> {
 /// A page of any list. Its items are never parsed as numbers, because a payload can hold numbers of
 /// any size.
 #[derive(Deserialize)]
-struct Page {
-    items: Vec<Members>,
+struct Page<T> {
+    items: Vec<T>,
     next_cursor: Option<String>,
 }
 

@@ -1,37 +1,24 @@
 //! Tables of text with aligned columns.
 
-/// A table that grows row by row, the headings first.
-#[derive(Clone, Debug)]
-pub struct Table(Vec<Vec<String>>);
-
-impl Table {
-    /// Makes a table with these headings and no rows.
-    pub fn new<'h>(headings: impl IntoIterator<Item = &'h str>) -> Self {
-        Self(vec![headings.into_iter().map(str::to_owned).collect()])
-    }
-
-    /// Adds a row of texts, in which hidden characters are visible already.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.0.push(cells.into_iter().collect());
-    }
-
-    /// Returns the table with one line for each row.
-    pub fn text(&self) -> String {
-        let columns = self.0.iter().map(Vec::len).max().unwrap_or_default();
-        let widths: Vec<_> = (0..columns).map(|nth| self.width(nth)).collect();
-        let mut text = String::new();
-        for row in &self.0 {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-            text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-            text.push('\n');
+/// Returns a table with one line for each row, the headings first. In the texts, hidden characters
+/// are visible already.
+pub fn table<'h>(
+    headings: impl IntoIterator<Item = &'h str>,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let headings = headings.into_iter().map(str::to_owned).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(headings).chain(rows).collect();
+    let mut widths = vec![0; rows[0].len()];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
         }
-        text
     }
-
-    fn width(&self, column: usize) -> usize {
-        let cells = self.0.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
-    }
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    });
+    lines.collect()
 }
 
 #[cfg(test)]
@@ -40,10 +27,8 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let mut table = Table::new(["ID", "WHAT"]);
-        table.row(["12345", "a"].map(str::to_owned));
-        table.row(["é", ""].map(str::to_owned));
+        let rows = [["12345", "a"], ["é", ""]].map(|row| row.map(str::to_owned).to_vec());
 
-        assert_eq!(table.text(), "ID     WHAT\n12345  a\né\n");
+        assert_eq!(table(["ID", "WHAT"], rows), "ID     WHAT\n12345  a\né\n");
     }
 }

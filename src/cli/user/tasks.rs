@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use super::json::Members;
-use super::{Error, Part, Service, given_json, say};
+use super::{Error, Page, Part, Service, given_json, say};
 
 /// How long one call waits for the end of a followed task, in milliseconds: transitions are shown
 /// at most this late.
@@ -142,12 +141,6 @@ fn status_of(task: &Members) -> String {
     task.word("status")
 }
 
-/// A task's timeline, whose transitions stay as the service wrote them.
-#[derive(Deserialize)]
-struct Timeline {
-    items: Vec<Box<RawValue>>,
-}
-
 async fn watch(service: &Service, id: Uuid) -> Result<ExitCode, Error> {
     let client = service.client()?;
     let mut shown = BTreeSet::new();
@@ -155,7 +148,7 @@ async fn watch(service: &Service, id: Uuid) -> Result<ExitCode, Error> {
     loop {
         // The task is read before its timeline, so that the timeline of an ended task is complete.
         let task: Members = client.get(&format!("/tasks/{id}?wait_ms={wait_ms}")).await?;
-        let timeline: Timeline = client.get(&format!("/tasks/{id}/events")).await?;
+        let timeline: Page<Box<RawValue>> = client.get(&format!("/tasks/{id}/events")).await?;
         for transition in timeline.items {
             let line = if service.json {
                 transition.get().to_owned()

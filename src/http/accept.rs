@@ -7,17 +7,15 @@
 use std::borrow::Cow;
 
 use poem::http::header;
-use poem::{Request, RequestBody};
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use poem::{FromRequest, Request, RequestBody};
 
 use crate::domain::event::Event;
 
+use super::answer::CONTENT_TYPE as JSON;
 use super::error::Refusal;
 
 /// The media type of a stream of events.
 pub const EVENT_STREAM: &str = "text/event-stream";
-/// The media type of a page of events.
-pub const JSON: &str = "application/json";
 /// The media type of a page of CloudEvents.
 pub const CLOUD_EVENTS: &str = "application/cloudevents+json";
 
@@ -90,16 +88,8 @@ fn media_range(part: &str) -> Option<String> {
 }
 
 /// The document lists the media types of the answer instead of a parameter.
-impl<'a> ApiExtractor<'a> for Accepted {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::PoemExtractor];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    async fn from_request(
-        request: &'a Request,
-        _: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
+impl<'a> FromRequest<'a> for Accepted {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
         let values = request.headers().get_all(header::ACCEPT).iter();
         let accepted = Self::read(values.map(|value| value.to_str().unwrap_or("unreadable")));
         Ok(accepted.ok_or_else(|| Refusal::not_acceptable(&[EVENT_STREAM, JSON, CLOUD_EVENTS]))?)

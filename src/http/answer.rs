@@ -84,15 +84,26 @@ impl<T: Type> Payload for Json<T> {
 
 impl<T: Type> ApiResponse for Json<T> {
     fn meta() -> MetaResponses {
-        let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
-        let description = "Done";
-        let status = Some(StatusCode::OK.as_u16());
-        let done =
-            MetaResponse { description, status, status_range: None, content, headers: Vec::new() };
-        MetaResponses { responses: vec![done] }
+        documented(Some(StatusCode::OK), "Done", [(CONTENT_TYPE, T::schema_ref())])
     }
 
     fn register(registry: &mut Registry) {
         T::register(registry);
     }
+}
+
+/// One entry of the API document: an answer whose body has one of these media types, each with its
+/// schema.
+pub fn documented(
+    status: Option<StatusCode>,
+    description: &'static str,
+    forms: impl IntoIterator<Item = (&'static str, MetaSchemaRef)>,
+) -> MetaResponses {
+    let forms = forms.into_iter();
+    let content = forms.map(|(content_type, schema)| MetaMediaType { content_type, schema });
+    let content = content.collect();
+    let status = status.map(|status| status.as_u16());
+    let response =
+        MetaResponse { description, status, status_range: None, content, headers: Vec::new() };
+    MetaResponses { responses: vec![response] }
 }

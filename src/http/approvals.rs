@@ -5,25 +5,20 @@ use poem_openapi::param::{Path, Query};
 
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::ApprovalId;
-use crate::engine::Engine;
 
+use super::Shared;
 use super::answer::Json;
 use super::auth::{Admin, ApprovalsDecide, ApprovalsRead, Caller};
 use super::error::Refusal;
 use super::json::{Body, OptionalBody};
 use super::openapi::Tag;
-use super::request::{Approve, Decisions, Limits, Reject, Retarget};
+use super::request::{Approve, Decisions, Reject, Retarget};
 use super::tasks::DEFAULT_PAGE;
 use super::text::{ApprovalParts, PageLimit};
 use super::view::{ApprovalDetail, ApprovalPage, DecisionResult, DecisionsResult};
 
 /// The calls on approvals.
-pub struct Approvals {
-    /// The engine, which does the work.
-    pub engine: Engine,
-    /// The limits that request bodies are checked against.
-    pub limits: Limits,
-}
+pub struct Approvals(pub(super) Shared);
 
 type Limit = Query<Option<PageLimit>>;
 
@@ -93,7 +88,7 @@ impl Approvals {
         /// The approval.
         id: Path<ApprovalId>,
     ) -> Result<Json<ApprovalDetail>, Refusal> {
-        Ok(Json(self.engine.approval(id.0).await?.into()))
+        Ok(Json(self.0.engine.approval(id.0).await?.into()))
     }
 
     /// Approve
@@ -111,8 +106,9 @@ impl Approvals {
         id: Path<ApprovalId>,
         body: OptionalBody<Approve>,
     ) -> Result<Json<ApprovalDetail>, Refusal> {
-        let decision = body.0.into_decision(&self.limits)?;
-        Ok(Json(self.engine.decide(&caller, id.0, decision).await?.into()))
+        let decision =
+            body.read(|approve, faults| Some(approve.into_decision(faults, &self.0.limits)))?;
+        Ok(Json(self.0.engine.decide(&caller, id.0, decision).await?.into()))
     }
 
     /// Reject
@@ -129,8 +125,8 @@ impl Approvals {
         reason: Query<Option<String>>,
         body: OptionalBody<Reject>,
     ) -> Result<Json<ApprovalDetail>, Refusal> {
-        let decision = body.0.into_decision(reason.0)?;
-        Ok(Json(self.engine.decide(&caller, id.0, decision).await?.into()))
+        let decision = body.read(|reject, faults| Some(reject.into_decision(faults, reason.0)))?;
+        Ok(Json(self.0.engine.decide(&caller, id.0, decision).await?.into()))
     }
 
     /// Move an approval to other approvers
@@ -147,8 +143,8 @@ impl Approvals {
         id: Path<ApprovalId>,
         body: Body<Retarget>,
     ) -> Result<Json<ApprovalDetail>, Refusal> {
-        let (target, reason) = body.value.into_target()?;
-        Ok(Json(self.engine.retarget(&caller, id.0, target, reason).await?.into()))
+        let (target, reason) = body.read(Retarget::into_target)?;
+        Ok(Json(self.0.engine.retarget(&caller, id.0, target, reason).await?.into()))
     }
 
     /// Decide on up to 100 approvals
@@ -162,9 +158,10 @@ impl Approvals {
         body: Body<Decisions>,
     ) -> Result<Json<DecisionsResult>, Refusal> {
         let mut results = Vec::new();
-        for (nth, item) in body.value.into_decisions(&self.limits)?.into_iter().enumerate() {
+        let decisions = body.value.into_decisions(body.unknown, &self.0.limits)?;
+        for (nth, item) in decisions.into_iter().enumerate() {
             results.push(match item {
-                Ok((id, decision)) => self.engine.decide(&caller, id, decision).await.into(),
+                Ok((id, decision)) => self.0.engine.decide(&caller, id, decision).await.into(),
                 Err(refusal) => DecisionResult::refused(refusal, &format!("/decisions/{nth}")),
             });
         }
@@ -183,6 +180,7 @@ impl Approvals {
         let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0);
         let has_all = include.0.is_some();
         let page = self
+            .0
             .engine
             .approvals(statuses, limit, cursor.0.as_deref(), has_all)
             .await

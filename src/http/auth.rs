@@ -83,25 +83,19 @@ impl Guard {
         if let Some(token) = bearer {
             return self.token(token);
         }
-        let Some(key) = request.header(API_KEY_HEADER) else {
-            return Err(Refusal::unauthenticated(
-                "Send `Authorization: Bearer <token>` or `X-API-Key: <key>`.",
-            ));
-        };
-        let Some(principal) = self.keys.get(&sha256(key)) else {
-            return Err(Refusal::unauthenticated(
-                "Unknown API key. Check `X-API-Key`; the key may have been changed.",
-            ));
-        };
-        Ok(Arc::clone(principal))
+        let key = request.header(API_KEY_HEADER).ok_or_else(|| {
+            Refusal::unauthenticated("Send `Authorization: Bearer <token>` or `X-API-Key: <key>`.")
+        })?;
+        self.keys.get(&sha256(key)).map(Arc::clone).ok_or_else(|| {
+            let detail = "Unknown API key. Check `X-API-Key`; the key may have been changed.";
+            Refusal::unauthenticated(detail)
+        })
     }
 
     fn token(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
-        let Some((key, validation)) = &self.tokens else {
-            return Err(Refusal::unauthenticated(
-                "This gateway accepts no tokens. Use an API key.",
-            ));
-        };
+        let (key, validation) = self.tokens.as_ref().ok_or_else(|| {
+            Refusal::unauthenticated("This gateway accepts no tokens. Use an API key.")
+        })?;
         let read = jsonwebtoken::decode::<Claims>(token, key, validation).map_err(|error| {
             tracing::debug!(%error, "token refused");
             Refusal::unauthenticated(
@@ -110,13 +104,10 @@ impl Guard {
             )
         })?;
         header::check(&read.header)?;
-        match Principal::new(Subject::User(read.claims.sub), read.claims.role) {
-            Ok(principal) => Ok(Arc::new(principal)),
-            Err(error) => {
-                let detail = format!("The token's `sub` is not valid: {error}.");
-                Err(Refusal::unauthenticated(&detail))
-            }
-        }
+        let principal = Principal::new(Subject::User(read.claims.sub), read.claims.role);
+        principal.map(Arc::new).map_err(|error| {
+            Refusal::unauthenticated(&format!("The token's `sub` is not valid: {error}."))
+        })
     }
 }
 
@@ -184,8 +175,7 @@ pub fn credentials(settings: &Auth) -> Result<Vec<Credential>, Error> {
 }
 
 fn credential(subject: String, role: Option<Role>, digest: [u8; 32]) -> Credential {
-    let fingerprint = hex(&digest[..8]);
-    Credential { subject, role, fingerprint }
+    Credential { subject, role, fingerprint: hex(&digest[..8]) }
 }
 
 /// The scope that a handler requires of its caller, as a type.
@@ -289,12 +279,8 @@ mod tests {
     }
 
     fn token(secret: &str, claims: &Value) -> String {
-        jsonwebtoken::encode(
-            &Header::default(),
-            claims,
-            &EncodingKey::from_secret(secret.as_bytes()),
-        )
-        .unwrap()
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        jsonwebtoken::encode(&Header::default(), claims, &key).unwrap()
     }
 
     fn claims() -> Value {

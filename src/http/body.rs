@@ -21,7 +21,7 @@ pub const LIGHT_BODY: usize = 64 << 10;
 /// The bytes of a body, with their share of the budget until the last clone is dropped.
 struct Held {
     bytes: Vec<u8>,
-    share: Option<Share>,
+    share: Share,
 }
 
 impl AsRef<[u8]> for Held {
@@ -38,32 +38,29 @@ impl AsRef<[u8]> for Held {
 /// 400 if the body ends early, 408 if it arrives too slowly, 413 if it is too large, 429 or 503 if
 /// there is no room for it.
 pub async fn read(request: &Request, body: &mut RequestBody) -> Result<Bytes, Refusal> {
-    let peer = request.data::<Peer>();
-    let most = request.data::<MaxBody>().map_or(usize::MAX, |most| most.0);
+    // Every transport puts a peer into its requests, and the gateway the bound.
+    let peer = request.data::<Peer>().ok_or_else(Refusal::internal)?;
+    let MaxBody(most) = *request.data::<MaxBody>().ok_or_else(Refusal::internal)?;
     let body = body.take().map_err(|_| Refusal::unreadable("The body was already read."))?;
     let mut chunks = body.into_bytes_stream();
-    let mut held = Held { bytes: Vec::new(), share: peer.map(Peer::bytes) };
+    let mut held = Held { bytes: Vec::new(), share: peer.bytes() };
     let began = Instant::now();
     loop {
-        let next = chunks.next();
-        let chunk = match peer {
-            Some(peer) => timeout_at(deadline(peer, began, held.bytes.len()), next)
-                .await
-                .map_err(|_| refused(peer, Cause::BodyTimeout, Refusal::slow_body()))?,
-            None => next.await,
-        };
+        let chunk = timeout_at(deadline(peer, began, held.bytes.len()), chunks.next()).await;
+        let chunk = chunk.map_err(|_| refused(peer, Cause::BodyTimeout, Refusal::slow_body()))?;
         let Some(chunk) = chunk else { break };
         let chunk =
             chunk.map_err(|_| Refusal::unreadable("The body ended early or could not be read."))?;
         if held.bytes.len() + chunk.len() > most {
             return Err(Refusal::too_large(most));
         }
-        make_room(&mut held, chunk.len(), most).map_err(|limit| no_room(peer, limit))?;
+        make_room(&mut held, chunk.len(), most).map_err(|limit| match limit {
+            Exhausted::Own => refused(peer, Cause::BodyBytes, Refusal::too_many_bytes()),
+            Exhausted::All => refused(peer, Cause::BodyBytes, Refusal::overloaded()),
+        })?;
         held.bytes.extend_from_slice(&chunk);
     }
-    if let Some(peer) = peer {
-        peer.body_is_read();
-    }
+    peer.body_is_read();
     if held.bytes.len() > LIGHT_BODY {
         // From here on the request is answered aside: see `sockets::serve`.
         tokio::task::yield_now().await;
@@ -86,22 +83,9 @@ fn make_room(held: &mut Held, more: usize, most: usize) -> Result<(), Exhausted>
         return Ok(());
     }
     let wanted = has.saturating_mul(2).min(most).max(needed);
-    if let Some(share) = &mut held.share {
-        share.grow(wanted - has)?;
-    }
+    held.share.grow(wanted - has)?;
     held.bytes.reserve_exact(wanted - held.bytes.len());
     Ok(())
-}
-
-fn no_room(peer: Option<&Peer>, limit: Exhausted) -> Refusal {
-    let refusal = match limit {
-        Exhausted::Own => Refusal::too_many_bytes(),
-        Exhausted::All => Refusal::overloaded(),
-    };
-    match peer {
-        Some(peer) => refused(peer, Cause::BodyBytes, refusal),
-        None => refusal,
-    }
 }
 
 fn refused(peer: &Peer, cause: Cause, refusal: Refusal) -> Refusal {

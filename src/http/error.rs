@@ -4,13 +4,10 @@
 //! `application/problem+json` (RFC 9457). A 5xx tells the client nothing about the inside; the log
 //! does.
 
-use std::error::Error as StdError;
-use std::fmt;
-
 use poem::Response;
 use poem::error::ResponseError;
 use poem::http::{HeaderValue, StatusCode, header};
-use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
+use poem_openapi::registry::{MetaResponses, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
@@ -21,11 +18,10 @@ use crate::domain::principal::{Role, Scope};
 use crate::engine::{self, Fault};
 
 mod cause;
-mod limits;
 mod refused;
 
 use self::cause::Cause;
-use super::answer::respond;
+use super::answer::{documented, respond};
 use super::text::Time;
 
 /// How many seconds after a 429 or 503 to try again: about as long as a failover of the store
@@ -33,7 +29,7 @@ use super::text::Time;
 const RETRY_AFTER_SECONDS: u32 = 2;
 
 /// Why a request was refused, as a problem document of RFC 9457.
-#[derive(Clone, Debug, Serialize, Object)]
+#[derive(Clone, Debug, Default, Serialize, Object)]
 pub struct Problem {
     /// The cause, a stable URI such as `urn:orchestrator:problem:lease-lost`.
     #[serde(rename = "type")]
@@ -82,7 +78,8 @@ pub struct FieldError {
 }
 
 /// A request that was refused: the cause, and the problem document that the client gets.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", problem.detail)]
 pub struct Refusal {
     cause: Cause,
     problem: Box<Problem>,
@@ -105,16 +102,15 @@ impl Refusal {
             title: title.to_owned(),
             status: cause.status().as_u16(),
             detail: detail.into(),
-            instance: None,
-            errors: Vec::new(),
-            task_status: None,
-            current_attempt: None,
-            approval_status: None,
-            digest: None,
-            decided_by: None,
-            decided_at: None,
+            ..Problem::default()
         };
         Self { cause, problem: Box::new(problem), allow: None, retry_after: None }
+    }
+
+    /// Adds a member to the problem.
+    fn with(mut self, add: impl FnOnce(&mut Problem)) -> Self {
+        add(&mut self.problem);
+        self
     }
 
     /// 400: the request cannot be read at all; `detail` says why.
@@ -141,10 +137,8 @@ impl Refusal {
 
     /// 406: the client's `Accept` names none of the `offered` media types.
     pub fn not_acceptable(offered: &[&str]) -> Self {
-        Self::new(
-            Cause::NotAcceptable,
-            format!("Send `Accept` with one of {}, or without.", offered.join(", ")),
-        )
+        let detail = format!("Send `Accept` with one of {}, or without.", offered.join(", "));
+        Self::new(Cause::NotAcceptable, detail)
     }
 
     /// 401: the credential is missing or invalid; `detail` says which and what to send.
@@ -154,42 +148,33 @@ impl Refusal {
 
     /// 403: the caller's role lacks the scope.
     pub fn missing_scope(role: Role, scope: Scope) -> Self {
-        let role = role.as_str();
-        let scope = scope.as_str();
-        Self::new(
-            Cause::MissingScope,
-            format!(
-                "This requires the scope `{scope}`, which the role `{role}` does not have. \
-                 Use a credential of a role that has it."
-            ),
-        )
+        let detail = format!(
+            "This requires the scope `{}`, which the role `{}` does not have. Use a credential of \
+             a role that has it.",
+            scope.as_str(),
+            role.as_str()
+        );
+        Self::new(Cause::MissingScope, detail)
     }
 
     /// 413: the body has more than `most` bytes.
     pub fn too_large(most: usize) -> Self {
-        Self::new(
-            Cause::TooLarge,
-            format!("At most {most} bytes are read. Send less, or in several requests."),
-        )
+        let detail = format!("At most {most} bytes are read. Send less, or in several requests.");
+        Self::new(Cause::TooLarge, detail)
     }
 
     /// 415: the `Content-Type` is not JSON; `found` is what the client sent.
     pub fn unsupported_media_type(found: &str) -> Self {
-        Self::new(
-            Cause::UnsupportedMediaType,
-            format!("Send the body with `Content-Type: application/json`; found {found}."),
-        )
+        let detail = format!("Send the body with `Content-Type: application/json`; found {found}.");
+        Self::new(Cause::UnsupportedMediaType, detail)
     }
 
     /// 422: fields of the body are wrong, each of which `faults` describes.
     pub fn invalid(faults: Vec<Fault>) -> Self {
-        let mut refusal =
-            Self::new(Cause::InvalidFields, "Correct the fields in `errors` and send it again.");
-        refusal.problem.errors = faults
-            .into_iter()
-            .map(|fault| FieldError { pointer: fault.pointer, detail: fault.detail })
-            .collect();
-        refusal
+        let detail = "Correct the fields in `errors` and send it again.";
+        let errors =
+            faults.into_iter().map(|Fault { pointer, detail }| FieldError { pointer, detail });
+        Self::new(Cause::InvalidFields, detail).with(|problem| problem.errors = errors.collect())
     }
 
     /// 422: the body as a whole is not what the call expects.
@@ -199,10 +184,8 @@ impl Refusal {
 
     /// 500: a bug or a fault of the service, of which the client learns only the request id.
     pub fn internal() -> Self {
-        Self::new(
-            Cause::Internal,
-            "A fault of the service. Its log has more about it under this request's id.",
-        )
+        let detail = "A fault of the service. Its log has more about it under this request's id.";
+        Self::new(Cause::Internal, detail)
     }
 
     /// The problem document of a refused item in an answer of many. The pointers of its errors are
@@ -223,9 +206,8 @@ impl Refusal {
 
     /// The path takes the methods `allow` only.
     pub fn method_not_allowed(allow: &str) -> Self {
-        let mut refusal = Self::new(Cause::MethodNotAllowed, format!("This path takes {allow}."));
-        refusal.allow = Some(allow.to_owned());
-        refusal
+        let refusal = Self::new(Cause::MethodNotAllowed, format!("This path takes {allow}."));
+        Self { allow: Some(allow.to_owned()), ..refusal }
     }
 
     /// A script of a web origin called that may not.
@@ -236,6 +218,82 @@ impl Refusal {
     /// The framework refused the request with this status.
     pub fn other(status: StatusCode, detail: String) -> Self {
         Self::new(Cause::Other(status), detail)
+    }
+
+    /// 415: the header `name` says `found`, so the body is encoded and not plain JSON.
+    pub fn encoded_body(name: &str, found: &str) -> Self {
+        let detail = format!(
+            "The header `{name}` says `{found}`. Send the JSON itself, without compression: \
+             bodies are not decoded."
+        );
+        Self::new(Cause::UnsupportedMediaType, detail)
+    }
+
+    /// 408: the request's head did not arrive within `http.header_timeout_ms`.
+    pub fn slow_head() -> Self {
+        let detail = "The head of the request did not arrive within `http.header_timeout_ms`. \
+                      Send it again.";
+        Self::new(Cause::RequestTimeout, detail)
+    }
+
+    /// 408: the request's body did not arrive within its time, or at its minimum rate.
+    pub fn slow_body() -> Self {
+        let detail = "The body did not arrive within `http.body_timeout_ms`, or arrived at less \
+                      than `http.min_bytes_per_second`. Send it again.";
+        Self::new(Cause::RequestTimeout, detail)
+    }
+
+    /// The bytes received are not an HTTP request that can be answered; `status` is the reason that
+    /// the HTTP library gives.
+    pub fn no_request(status: u16) -> Self {
+        match StatusCode::from_u16(status) {
+            Ok(StatusCode::URI_TOO_LONG) => {
+                Self::new(Cause::UriTooLong, "Send a shorter path and query.")
+            }
+            Ok(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => {
+                let detail = "Send at most 100 headers, whose bytes together with the request \
+                              line are at most `http.max_header_bytes`.";
+                Self::new(Cause::HeadTooLarge, detail)
+            }
+            Ok(StatusCode::HTTP_VERSION_NOT_SUPPORTED) => {
+                Self::new(Cause::HttpVersion, "Send HTTP/1.1 requests; HTTP/2 is not supported.")
+            }
+            Ok(_) | Err(_) => Self::unreadable("The bytes received are not an HTTP/1.1 request."),
+        }
+    }
+
+    /// 413: the answer has `found` bytes, and a NATS message takes `room`. `is_read` says whether
+    /// the call changed nothing.
+    pub fn answer_too_large(found: usize, room: usize, is_read: bool) -> Self {
+        let advice = if is_read {
+            "Request less, or use HTTP."
+        } else {
+            "The call is done; get its result over HTTP."
+        };
+        let detail = format!("The answer has {found} bytes; NATS takes {room} here. {advice}");
+        Self::new(Cause::AnswerTooLarge, detail)
+    }
+
+    /// 429: too many long-polls and event streams of the caller are waiting.
+    pub fn too_many_waits() -> Self {
+        let detail = "The long-polls and event streams of one caller are limited by \
+                      `http.max_waits_per_principal`. End some, or send `wait_ms` 0.";
+        Self::new(Cause::TooManyWaits, detail)
+    }
+
+    /// 429: the bodies of the caller that are being read hold too many bytes together.
+    pub fn too_many_bytes() -> Self {
+        let detail = "The bodies of one caller that are read at once are limited to a quarter of \
+                      `http.max_inflight_bytes`. Send fewer at once.";
+        Self::new(Cause::TooManyBytes, detail)
+    }
+
+    /// 503: the gateway has no room for the request at the moment.
+    pub fn overloaded() -> Self {
+        Self::new(
+            Cause::Overloaded,
+            "The gateway has no room for the request. Send it again later.",
+        )
     }
 
     /// The answer to the client, with the id of its request as `instance`.
@@ -251,10 +309,8 @@ impl Refusal {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"orchestrator\""),
-            );
+            let scheme = HeaderValue::from_static("Bearer realm=\"orchestrator\"");
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
         }
         if let Some(allow) = self.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
             headers.insert(header::ALLOW, allow);
@@ -262,14 +318,6 @@ impl Refusal {
         response
     }
 }
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.problem.detail)
-    }
-}
-
-impl StdError for Refusal {}
 
 impl ResponseError for Refusal {
     fn status(&self) -> StatusCode {
@@ -284,17 +332,7 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 /// have.
 impl ApiResponse for Refusal {
     fn meta() -> MetaResponses {
-        let content =
-            vec![MetaMediaType { content_type: CONTENT_TYPE, schema: Problem::schema_ref() }];
-        let description = "Refused";
-        let refused = MetaResponse {
-            description,
-            status: None,
-            status_range: None,
-            content,
-            headers: Vec::new(),
-        };
-        MetaResponses { responses: vec![refused] }
+        documented(None, "Refused", [(CONTENT_TYPE, Problem::schema_ref())])
     }
 
     fn register(registry: &mut Registry) {

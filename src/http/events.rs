@@ -13,8 +13,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::domain::ids::TaskId;
-use crate::engine::{Engine, EventFilter};
+use crate::engine::EventFilter;
 
+use super::Shared;
 use super::accept::Accepted;
 use super::answer::Json;
 use super::auth::{Caller, EventsPublish, EventsRead};
@@ -22,20 +23,17 @@ use super::error::Refusal;
 use super::json::Body;
 use super::openapi::Tag;
 use super::peer::Peer;
-use super::request::{Limits, PublishRequest};
+use super::request::PublishRequest;
 use super::stream::EventsResponse;
 use super::tasks::DEFAULT_PAGE;
-use super::text::{EventSource, PageLimit, TypePatterns};
+use super::text::{PageLimit, ShortText, TypePatterns};
 
 /// The header with which a client resumes a stream, in lower case.
 pub const LAST_EVENT_ID: &str = "last-event-id";
 
 /// The calls on events.
 pub struct Events {
-    /// The engine, which does the work.
-    pub engine: Engine,
-    /// The limits that request bodies are checked against.
-    pub limits: Limits,
+    pub(super) shared: Shared,
     /// How long a stream is silent before it sends a heartbeat comment.
     pub heartbeat: Duration,
 }
@@ -49,8 +47,6 @@ pub struct LastEventId(Option<String>);
 
 impl<'a> ApiExtractor<'a> for LastEventId {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-    const PARAM_IS_REQUIRED: bool = false;
-
     type ParamType = String;
     type ParamRawType = String;
 
@@ -68,11 +64,8 @@ impl<'a> ApiExtractor<'a> for LastEventId {
         _: ExtractParamOptions<String>,
     ) -> poem::Result<Self> {
         let header = request.headers().get(LAST_EVENT_ID).filter(|header| !header.is_empty());
-        let Some(header) = header else { return Ok(Self(None)) };
-        match header.to_str() {
-            Ok(id) => Ok(Self(Some(id.to_owned()))),
-            Err(_) => Err(Refusal::parameter("Last-Event-ID", "must be ASCII").into()),
-        }
+        let id = header.map(|header| header.to_str().map(str::to_owned)).transpose();
+        Ok(Self(id.map_err(|_| Refusal::parameter("Last-Event-ID", "must be ASCII"))?))
     }
 }
 
@@ -125,7 +118,7 @@ impl Events {
         /// Only events about this task.
         task_id: Query<Option<TaskId>>,
         /// Only events from this source agent.
-        source: Query<Option<EventSource>>,
+        source: Query<Option<ShortText>>,
         /// Only events after this cursor: the `id` of a stream, the `next_cursor` of a page, or an
         /// event's id. With several partitions (`store.partitions`), events of the other partitions
         /// may come twice after an event's id.
@@ -147,16 +140,17 @@ impl Events {
             Accepted::Stream(form) => {
                 let reader = (peer.clone(), peer.wait()?);
                 let feed = match last_id {
-                    Some(last_id) => self.engine.feed_from_last_id(filter, &last_id).await,
-                    None => self.engine.feed(filter, after.0.as_deref()).await,
+                    Some(last_id) => self.shared.engine.feed_from_last_id(filter, &last_id).await,
+                    None => self.shared.engine.feed(filter, after.0.as_deref()).await,
                 };
-                let feed = feed.map_err(|error| Refusal::of_parameter(name, error))?;
-                let feed = Box::new(feed);
+                let feed =
+                    feed.map_err(|error| Refusal::of_parameter(name, error)).map(Box::new)?;
                 Ok(EventsResponse::Stream { feed, form, heartbeat: self.heartbeat, reader })
             }
             Accepted::Page(form) => {
                 let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0);
                 let page = self
+                    .shared
                     .engine
                     .event_page(&filter, last_id.or(after.0).as_deref(), limit)
                     .await
@@ -176,9 +170,9 @@ impl Events {
         caller: Caller<EventsPublish>,
         body: Body<PublishRequest>,
     ) -> Result<PublishResponse, Refusal> {
-        let event = body.value.into_event(&self.limits)?;
+        let event = body.read(|event, faults| event.into_event(faults, &self.shared.limits))?;
         let event_type = event.event_type.clone();
-        let event_id = self.engine.publish(&caller, event).await?;
+        let event_id = self.shared.engine.publish(&caller, event).await?;
         Ok(PublishResponse::Accepted(Json(Published { event_id, event_type })))
     }
 }

@@ -7,19 +7,18 @@
 //! The size of the answer is bounded too: a list is read no further than its bound ([`List`]; there
 //! is no reader of an unbounded one), and an answer names at most [`MAX_FAULTS`] faults.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+use std::ops::RangeInclusive;
 
-use poem_openapi::registry::{MetaSchemaRef, Registry};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use poem_openapi::types::Type;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::text::{Bound, stored_bytes};
 use crate::engine::Fault;
 
+use super::described::described;
 use super::readable::{Readable, plain};
 
 mod list;
@@ -83,39 +82,31 @@ impl Faults {
 
     /// Returns the value of a required field. `None` if it is missing or wrong, which is noted.
     pub fn required<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
-        match field {
-            Field::Given(value) => Some(value),
-            Field::Missing => {
-                self.add(name, "is required");
-                None
-            }
-            Field::Wrong(detail) => {
-                self.add(name, detail);
-                None
-            }
-        }
+        let detail = match field {
+            Field::Given(value) => return Some(value),
+            Field::Missing => "is required".to_owned(),
+            Field::Wrong(detail) => detail,
+        };
+        self.add(name, detail);
+        None
     }
 
     /// Returns the value of a field that may be missing or `null`. A wrong value is noted.
     pub fn optional<T>(&mut self, name: &str, field: Field<Option<T>>) -> Option<T> {
         match field {
-            Field::Given(value) => value,
             Field::Missing => None,
-            Field::Wrong(detail) => {
-                self.add(name, detail);
-                None
-            }
+            given => self.required(name, given).flatten(),
         }
     }
 
-    /// Returns `value` if it is in `range`; notes the fault if not.
-    pub fn within<T: PartialOrd + std::fmt::Display>(
+    /// Returns the value of an optional field if it is in `range`; notes the fault if not.
+    pub fn within<T: PartialOrd + Display>(
         &mut self,
         name: &str,
-        value: Option<T>,
-        range: std::ops::RangeInclusive<T>,
+        field: Field<Option<T>>,
+        range: RangeInclusive<T>,
     ) -> Option<T> {
-        let value = value?;
+        let value = self.optional(name, field)?;
         if range.contains(&value) {
             return Some(value);
         }
@@ -123,9 +114,15 @@ impl Faults {
         None
     }
 
-    /// Returns `text` if it is not empty and within `bound`; notes the fault if not.
-    pub fn short(&mut self, name: &str, text: Option<String>, bound: Bound) -> Option<String> {
-        let text = text?;
+    /// Returns the text of an optional field if it is not empty and within `bound`; notes the fault
+    /// if not.
+    pub fn short(
+        &mut self,
+        name: &str,
+        field: Field<Option<String>>,
+        bound: Bound,
+    ) -> Option<String> {
+        let text = self.optional(name, field)?;
         if !text.is_empty() && bound.holds(&text) {
             return Some(text);
         }
@@ -192,46 +189,7 @@ impl<T: Fields> Readable for T {
     }
 }
 
-impl<T: Type> Type for Field<T> {
-    const IS_REQUIRED: bool = T::IS_REQUIRED;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        T::name()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        T::schema_ref()
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-/// The document's derive requires this impl; requests are read by serde.
-impl<T: Type + Readable> ParseFromJSON for Field<T> {
-    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-        let Some(value) = value else { return Ok(Self::Missing) };
-        serde_json::from_str(&value.to_string()).map_err(ParseError::custom)
-    }
-}
-
-/// The document's derive requires this impl; a request is never written.
-impl<T: Type> ToJSON for Field<T> {
-    fn to_json(&self) -> Option<Value> {
-        None
-    }
-}
+described!([T: Type] Field<T> as T);
 
 #[cfg(test)]
 mod tests {

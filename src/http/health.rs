@@ -1,6 +1,5 @@
 //! The calls without a credential: liveness, readiness, the version and the API document.
 
-use bytes::Bytes;
 use poem_openapi::payload::Binary;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Serialize;
@@ -73,7 +72,7 @@ impl HealthResponse {
 pub enum Page {
     /// A page that loads nothing from other sites.
     #[oai(status = 200, content_type = "text/html; charset=utf-8")]
-    Html(Binary<Bytes>),
+    Html(Binary<&'static str>),
 }
 
 /// The API document as JSON.
@@ -81,7 +80,7 @@ pub enum Page {
 pub enum DocumentJson {
     /// The document in OpenAPI 3.0.
     #[oai(status = 200, content_type = "application/json")]
-    Json(Binary<Bytes>),
+    Json(Binary<&'static str>),
 }
 
 /// The API document as YAML.
@@ -89,7 +88,7 @@ pub enum DocumentJson {
 pub enum DocumentYaml {
     /// The document in OpenAPI 3.0.
     #[oai(status = 200, content_type = "application/yaml")]
-    Yaml(Binary<Bytes>),
+    Yaml(Binary<&'static str>),
 }
 
 #[OpenApi(tag = "Tag::Service")]
@@ -137,18 +136,18 @@ impl Health {
     /// Read and try the API
     #[oai(path = "/docs", method = "get", operation_id = "get_docs")]
     async fn docs(&self) -> Page {
-        Page::Html(Binary(openapi::page()))
+        Page::Html(Binary(&openapi::PAGE))
     }
 
     /// Get this document as JSON
     #[oai(path = "/openapi.json", method = "get", operation_id = "get_openapi_json")]
     async fn document_json(&self) -> DocumentJson {
-        DocumentJson::Json(Binary(openapi::json()))
+        DocumentJson::Json(Binary(&openapi::JSON))
     }
 
     /// Get this document as YAML
     #[oai(path = "/openapi.yaml", method = "get", operation_id = "get_openapi_yaml")]
     async fn document_yaml(&self) -> DocumentYaml {
-        DocumentYaml::Yaml(Binary(openapi::yaml_bytes()))
+        DocumentYaml::Yaml(Binary(&openapi::YAML))
     }
 }

@@ -3,17 +3,14 @@
 //! No tree of values is built on the way, so `payload`, `metadata` and `result` leave byte for byte
 //! as the client sent them: [`Raw`] and [`RawObject`] carry them.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use poem::http::header;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::Serialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::content::value_digest;
@@ -21,10 +18,12 @@ use crate::domain::json::{MAX_NUMBER, has_number_over, is_deeper_than};
 
 use super::answer::CONTENT_TYPE;
 use super::body;
+use super::described::described;
 use super::error::Refusal;
+use super::field::{Faults, Fields};
 use super::readable::{Readable, plain};
 use super::settings::UnknownMembers;
-use super::unknown::{self, Unknown};
+use super::unknown::Unknown;
 
 /// The deepest nesting that is accepted: recursive readers of the value must not overflow their
 /// stack.
@@ -32,25 +31,38 @@ pub const MAX_DEPTH: usize = 64;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// A request body that must be there, read into `T`.
+/// A request body, read into `T`. One that is not required may be left out, which means the same as
+/// `{}`.
 #[derive(Debug)]
-pub struct Body<T> {
+pub struct Body<T, const IS_REQUIRED: bool = true> {
     /// The value that the body holds.
     pub value: T,
+    /// The faults in the names of the body's members.
+    pub unknown: Unknown,
     bytes: Bytes,
 }
 
-impl<T> Body<T> {
-    /// Splits the body into its value and a function that computes its digest, for callers that
-    /// need one.
-    pub fn into_parts(self) -> (T, impl FnOnce() -> String) {
-        (self.value, move || digest(std::str::from_utf8(&self.bytes).unwrap_or_default()))
+/// A request body that may be left out.
+pub type OptionalBody<T> = Body<T, false>;
+
+impl<T, const IS_REQUIRED: bool> Body<T, IS_REQUIRED> {
+    /// Reads the value with `read`, which returns `None` only if it notes why.
+    ///
+    /// # Errors
+    ///
+    /// Every fault in the body: those that `read` notes, and those in the names of its members.
+    pub fn read<R>(self, read: impl FnOnce(T, &mut Faults) -> Option<R>) -> Result<R, Refusal> {
+        let mut faults = self.unknown.into_faults();
+        let value = read(self.value, &mut faults);
+        Ok(faults.finish(value)?)
+    }
+
+    /// Returns a function that computes the body's digest, for callers that may need one.
+    pub fn digest(&self) -> impl FnOnce() -> String + use<T, IS_REQUIRED> {
+        let bytes = self.bytes.clone();
+        move || digest(std::str::from_utf8(&bytes).unwrap_or_default())
     }
 }
-
-/// A request body that may be left out, which means the same as `{}`.
-#[derive(Debug)]
-pub struct OptionalBody<T>(pub T);
 
 /// Any JSON value, kept byte for byte as it arrived.
 #[derive(Clone, Debug, Serialize)]
@@ -73,7 +85,7 @@ pub fn digest(json: &str) -> String {
 }
 
 /// Reads one JSON object and compares the names of its members with those in the API document.
-fn parse<T: unknown::Request + Type>(bytes: &[u8], policy: UnknownMembers) -> Result<T, Refusal> {
+fn parse<T: Fields + Type>(bytes: &[u8], policy: UnknownMembers) -> Result<(T, Unknown), Refusal> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| Refusal::unreadable("The body is not UTF-8."))?;
     if text.starts_with(BYTE_ORDER_MARK) {
@@ -87,32 +99,17 @@ fn parse<T: unknown::Request + Type>(bytes: &[u8], policy: UnknownMembers) -> Re
         return Err(Refusal::invalid_body(detail));
     }
     let is_object = text.trim_ascii_start().starts_with('{');
-    let read = if is_object {
-        serde_json::from_str::<T>(text).map_err(|error| plain(&error))
-    } else {
-        Err(String::new())
-    };
-    let detail = match read {
-        Ok(mut value) => {
-            *value.unknown() = Unknown::find(&T::name(), text, policy);
-            return Ok(value);
-        }
-        Err(detail) => detail,
-    };
+    let read = is_object.then(|| serde_json::from_str::<T>(text));
+    if let Some(Ok(value)) = read {
+        return Ok((value, Unknown::find(&T::name(), text, policy)));
+    }
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
         return Err(Refusal::unreadable(format!("The body is not JSON: {error}.")));
     }
-    if !is_object {
-        return Err(Refusal::invalid_body("must be an object"));
-    }
+    let Some(Err(error)) = read else { return Err(Refusal::invalid_body("must be an object")) };
     // A member that is given twice is reported with its place.
     Unknown::find(&T::name(), text, policy).into_faults().finish(Some(()))?;
-    Err(Refusal::invalid_body(detail))
-}
-
-/// How the operator wants unknown members of a body to be treated.
-fn policy(request: &Request) -> UnknownMembers {
-    request.data::<UnknownMembers>().copied().unwrap_or_default()
+    Err(Refusal::invalid_body(plain(&error)))
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -141,54 +138,41 @@ fn check_content_type(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// Describes a request body in the API document; the two kinds differ in whether it is required.
-macro_rules! request_body {
-    ($required:literal) => {
-        const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-        type ParamType = ();
-        type ParamRawType = ();
+impl<'a, T: Fields + Type + Default, const IS_REQUIRED: bool> ApiExtractor<'a>
+    for Body<T, IS_REQUIRED>
+{
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
 
-        fn register(registry: &mut Registry) {
-            T::register(registry);
-        }
-
-        fn request_meta() -> Option<MetaRequest> {
-            let content =
-                vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
-            Some(MetaRequest { description: None, content, required: $required })
-        }
-    };
-}
-
-impl<'a, T: unknown::Request + Type> ApiExtractor<'a> for Body<T> {
-    request_body!(true);
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        check_content_type(request)?;
-        let bytes = body::read(request, body).await?;
-        Ok(Self { value: parse(&bytes, policy(request))?, bytes })
+    fn register(registry: &mut Registry) {
+        T::register(registry);
     }
-}
 
-impl<'a, T: unknown::Request + Type + Default> ApiExtractor<'a> for OptionalBody<T> {
-    request_body!(false);
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: IS_REQUIRED })
+    }
 
     async fn from_request(
         request: &'a Request,
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
+        if IS_REQUIRED {
+            check_content_type(request)?;
+        }
         let bytes = body::read(request, body).await?;
         // Some clients name a content type though they send nothing.
-        if bytes.is_empty() {
-            return Ok(Self(T::default()));
+        if !IS_REQUIRED && bytes.is_empty() {
+            return Ok(Self { value: T::default(), unknown: Unknown::default(), bytes });
         }
-        check_content_type(request)?;
-        Ok(Self(parse(&bytes, policy(request))?))
+        if !IS_REQUIRED {
+            check_content_type(request)?;
+        }
+        let policy = request.data::<UnknownMembers>().copied().unwrap_or_default();
+        let (value, unknown) = parse(&bytes, policy)?;
+        Ok(Self { value, unknown, bytes })
     }
 }
 
@@ -210,49 +194,9 @@ impl Readable for RawObject {
     }
 }
 
-macro_rules! raw_type {
-    ($($type:ident: $schema:expr),*) => { $(
-        impl Type for $type {
-            const IS_REQUIRED: bool = true;
-            type RawValueType = Self;
-            type RawElementValueType = Self;
-
-            fn name() -> Cow<'static, str> {
-                stringify!($type).into()
-            }
-
-            fn schema_ref() -> MetaSchemaRef {
-                MetaSchemaRef::Inline(Box::new($schema))
-            }
-
-            fn as_raw_value(&self) -> Option<&Self> {
-                Some(self)
-            }
-
-            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-                Box::new(std::iter::once(self))
-            }
-        }
-
-        impl ParseFromJSON for $type {
-            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-                let text = value.ok_or_else(ParseError::expected_input)?.to_string();
-                let raw = RawValue::from_string(text).map_err(ParseError::custom)?;
-                Self::read(&raw).map_err(ParseError::custom)
-            }
-        }
-
-        impl ToJSON for $type {
-            fn to_json(&self) -> Option<Value> {
-                serde_json::from_str(self.0.get()).ok()
-            }
-        }
-    )* };
-}
-
-raw_type! {
-    Raw: MetaSchema::ANY,
-    RawObject: MetaSchema {
+described!([] Raw: "Raw", MetaSchema::ANY);
+described! {
+    [] RawObject: "RawObject", MetaSchema {
         additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
         ..MetaSchema::new("object")
     }

@@ -11,11 +11,14 @@ use poem_openapi::payload::{PlainText, Response};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::engine::{Engine, Figures};
+use crate::engine::{AgentStatus, Engine, Figures};
 use crate::runtime::process;
 
 use super::openapi::Tag;
 use super::traffic::Traffic;
+
+const GAUGE: &str = "gauge";
+const COUNTER: &str = "counter";
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -62,9 +65,17 @@ impl Metrics {
 struct Exposition(String);
 
 impl Exposition {
-    /// Adds one metric with its samples; without a sample it is left out.
-    fn metric(&mut self, kind: &str, name: &str, help: &str, samples: &[(&[(&str, &str)], f64)]) {
-        if samples.is_empty() {
+    /// Adds one metric with its samples, each with its labels as text; without a sample it is left
+    /// out.
+    fn metric(
+        &mut self,
+        kind: &str,
+        name: &str,
+        help: &str,
+        samples: impl Iterator<Item = (String, f64)>,
+    ) {
+        let mut samples = samples.peekable();
+        if samples.peek().is_none() {
             return;
         }
         // Writing to a String cannot fail.
@@ -73,37 +84,18 @@ impl Exposition {
             "# HELP orchestrator_{name} {help}\n# TYPE orchestrator_{name} {kind}"
         );
         for (labels, value) in samples {
-            let labels: Vec<_> = labels
-                .iter()
-                .map(|(label, text)| format!("{label}=\"{}\"", escaped(text)))
-                .collect();
-            let labels =
-                if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
             let _ = writeln!(self.0, "orchestrator_{name}{labels} {value}");
         }
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: impl Into<Option<f64>>) {
-        let samples: Vec<_> = value.into().into_iter().map(|value| (&[][..], value)).collect();
-        self.metric("gauge", name, help, &samples);
+    /// Adds a metric of one sample without labels; without a value it is left out.
+    fn one(&mut self, kind: &str, name: &str, help: &str, value: impl Into<Option<f64>>) {
+        let samples = value.into().into_iter().map(|value| (String::new(), value));
+        self.metric(kind, name, help, samples);
     }
 
-    fn counter(&mut self, name: &str, help: &str, value: impl Into<Option<f64>>) {
-        let samples: Vec<_> = value.into().into_iter().map(|value| (&[][..], value)).collect();
-        self.metric("counter", name, help, &samples);
-    }
-
-    fn gauges<'l>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-        values: impl Iterator<Item = (&'l str, f64)>,
-    ) {
-        self.labelled("gauge", name, help, label, values);
-    }
-
-    fn labelled<'l>(
+    /// Adds a metric with a sample for each value of a label.
+    fn by<'l>(
         &mut self,
         kind: &str,
         name: &str,
@@ -111,9 +103,9 @@ impl Exposition {
         label: &str,
         values: impl Iterator<Item = (&'l str, f64)>,
     ) {
-        let values: Vec<_> = values.map(|(text, value)| ([(label, text)], value)).collect();
-        let samples: Vec<_> = values.iter().map(|(labels, value)| (&labels[..], *value)).collect();
-        self.metric(kind, name, help, &samples);
+        let samples =
+            values.map(|(text, value)| (format!("{{{label}=\"{}\"}}", escaped(text)), value));
+        self.metric(kind, name, help, samples);
     }
 }
 
@@ -129,14 +121,11 @@ fn seconds(ms: u64) -> f64 {
 /// Builds the whole text; `figures` is `None` while the store does not answer.
 fn text(figures: Option<&Figures>, traffic: &Traffic) -> String {
     let mut text = Exposition(String::new());
-    let version: &[(&str, &str)] = &[("version", env!("CARGO_PKG_VERSION"))];
-    text.metric(
-        "gauge",
-        "build_info",
-        "Always 1; the label is the version of this gateway.",
-        &[(version, 1.0)],
-    );
-    text.gauge("store_up", "Whether the store answered.", f64::from(u8::from(figures.is_some())));
+    let help = "Always 1; the label is the version of this gateway.";
+    let version = [(env!("CARGO_PKG_VERSION"), 1.0)].into_iter();
+    text.by(GAUGE, "build_info", help, "version", version);
+    let is_up = f64::from(u8::from(figures.is_some()));
+    text.one(GAUGE, "store_up", "Whether the store answered.", is_up);
     if let Some(figures) = figures {
         write_fleet(&mut text, figures);
         write_store(&mut text, figures);
@@ -144,102 +133,82 @@ fn text(figures: Option<&Figures>, traffic: &Traffic) -> String {
     write_traffic(&mut text, traffic);
     let own = std::process::id();
     let cpu = process::cpu_time(own).map(|time| time.as_secs_f64());
-    text.counter("process_cpu_seconds_total", "CPU time that this process has used.", cpu);
+    text.one(COUNTER, "process_cpu_seconds_total", "CPU time that this process has used.", cpu);
     let resident = process::resident_bytes(own).map(|bytes| bytes as f64);
-    text.gauge("process_resident_memory_bytes", "Memory that this process has in RAM.", resident);
+    text.one(
+        GAUGE,
+        "process_resident_memory_bytes",
+        "Memory that this process has in RAM.",
+        resident,
+    );
     text.0
 }
 
 fn write_traffic(text: &mut Exposition, traffic: &Traffic) {
     let connections = traffic.connections.load(Ordering::Relaxed) as f64;
-    text.gauge("http_connections", "Open connections of this gateway.", connections);
+    text.one(GAUGE, "http_connections", "Open connections of this gateway.", connections);
     let help = "Long-polls and event streams that wait at this gateway.";
-    text.gauge("http_waits", help, traffic.waits.taken() as f64);
+    text.one(GAUGE, "http_waits", help, traffic.waits.taken() as f64);
     let help = "Bytes of request bodies that this gateway holds.";
-    text.gauge("http_body_bytes", help, traffic.bodies.taken() as f64);
+    text.one(GAUGE, "http_body_bytes", help, traffic.bodies.taken() as f64);
     let causes = traffic.counts().map(|(cause, count)| (cause.as_str(), count as f64));
     let help = "Requests refused and connections cut to protect this gateway, by cause.";
-    text.labelled("counter", "http_refused_total", help, "cause", causes);
+    text.by(COUNTER, "http_refused_total", help, "cause", causes);
 }
 
 fn write_fleet(text: &mut Exposition, figures: &Figures) {
     let stats = &figures.stats;
     let by_status = stats.by_status.iter().map(|(state, count)| (state.as_str(), *count as f64));
-    text.gauges("tasks", "Tasks in each status.", "status", by_status);
+    text.by(GAUGE, "tasks", "Tasks in each status.", "status", by_status);
     let by_priority =
         stats.by_priority.iter().map(|(priority, count)| (priority.as_str(), *count as f64));
-    text.gauges("open_tasks", "Open tasks of each priority.", "priority", by_priority);
+    text.by(GAUGE, "open_tasks", "Open tasks of each priority.", "priority", by_priority);
+    let help = "How long the head of the priority queue has waited; 0 if it is empty.";
     let oldest = stats.oldest_pending_ms.map_or(0.0, seconds);
-    text.gauge(
-        "oldest_pending_seconds",
-        "How long the head of the priority queue has waited; 0 if it is empty.",
-        oldest,
-    );
-    let depth = stats.by_agent.iter().map(|one| (one.agent.as_str(), one.depth as f64));
-    text.gauges("agent_depth", "Tasks that wait in the agent's subject.", "agent", depth);
-    let held = stats.by_agent.iter().map(|one| (one.agent.as_str(), one.in_progress as f64));
-    text.gauges("agent_in_progress", "Tasks that the agent holds.", "agent", held);
-    let sessions = stats.by_agent.iter().map(|one| (one.agent.as_str(), one.session_count as f64));
-    text.gauges(
-        "agent_sessions",
-        "Processes of the agent that called recently.",
-        "agent",
-        sessions,
-    );
-    let paused =
-        stats.by_agent.iter().map(|one| (one.agent.as_str(), f64::from(u8::from(one.is_paused))));
-    text.gauges("agent_paused", "1 while the agent is paused.", "agent", paused);
+    text.one(GAUGE, "oldest_pending_seconds", help, oldest);
+    let mut of_agents = |name: &str, help: &str, value: fn(&AgentStatus) -> f64| {
+        let values = stats.by_agent.iter().map(|one| (one.agent.as_str(), value(one)));
+        text.by(GAUGE, name, help, "agent", values);
+    };
+    of_agents("agent_depth", "Tasks that wait in the agent's subject.", |one| one.depth as f64);
+    of_agents("agent_in_progress", "Tasks that the agent holds.", |one| one.in_progress as f64);
+    let help = "Processes of the agent that called recently.";
+    of_agents("agent_sessions", help, |one| one.session_count as f64);
+    let help = "1 while the agent is paused.";
+    of_agents("agent_paused", help, |one| f64::from(u8::from(one.is_paused)));
 }
 
 fn write_store(text: &mut Exposition, figures: &Figures) {
     let doctor = &figures.doctor;
-    text.gauge(
-        "doctor_findings",
-        "Findings of the doctor in its last check of the store.",
-        doctor.findings as f64,
-    );
+    let help = "Findings of the doctor in its last check of the store.";
+    text.one(GAUGE, "doctor_findings", help, doctor.findings as f64);
+    let help = "Findings that the doctor logged.";
     let found = doctor.found.iter().map(|(kind, count)| (*kind, *count as f64));
-    text.labelled(
-        "counter",
-        "doctor_findings_total",
-        "Findings that the doctor logged.",
-        "kind",
-        found,
-    );
-    text.counter(
-        "doctor_checks_total",
-        "Checks of the whole store by the doctor.",
-        doctor.checks as f64,
-    );
+    text.by(COUNTER, "doctor_findings_total", help, "kind", found);
+    let help = "Checks of the whole store by the doctor.";
+    text.one(COUNTER, "doctor_checks_total", help, doctor.checks as f64);
     let help = "When the doctor's last check ended, in Unix time.";
-    text.gauge("doctor_finished_timestamp_seconds", help, doctor.finished.map(seconds));
+    text.one(GAUGE, "doctor_finished_timestamp_seconds", help, doctor.finished.map(seconds));
     let help = "How often this gateway found that the store had lost data.";
-    text.counter("store_losses_total", help, figures.losses as f64);
+    text.one(COUNTER, "store_losses_total", help, figures.losses as f64);
     let help = "Notifications that Redis refused: its user lacks access to a channel.";
     let refused = figures.refused_notifications as f64;
-    text.counter("notifications_refused_total", help, refused);
+    text.one(COUNTER, "notifications_refused_total", help, refused);
     let help = "How far the bridge to NATS is behind the event log; absent if no bridge ever ran.";
-    text.gauge("bridge_lag_seconds", help, figures.bridge_lag_ms.map(seconds));
+    text.one(GAUGE, "bridge_lag_seconds", help, figures.bridge_lag_ms.map(seconds));
     let help = "Events sent to NATS without their payload, which is larger than its max_payload.";
-    text.counter("bridge_truncated_events_total", help, figures.truncated_events as f64);
+    let truncated = figures.truncated_events as f64;
+    text.one(COUNTER, "bridge_truncated_events_total", help, truncated);
     let partitions: Vec<_> =
         figures.logs.iter().map(|(partition, bounds)| (partition.to_string(), bounds)).collect();
     let first = partitions
         .iter()
         .filter_map(|(name, bounds)| Some((name.as_str(), seconds(bounds.first?.at_ms))));
-    text.gauges(
-        "event_log_first_timestamp_seconds",
-        "The time of the oldest event in the log.",
-        "partition",
-        first,
-    );
+    let help = "The time of the oldest event in the log.";
+    text.by(GAUGE, "event_log_first_timestamp_seconds", help, "partition", first);
     let last = partitions.iter().map(|(name, bounds)| (name.as_str(), seconds(bounds.last.at_ms)));
-    text.gauges(
-        "event_log_last_timestamp_seconds",
-        "The time of the newest event in the log.",
-        "partition",
-        last,
-    );
+    let help = "The time of the newest event in the log.";
+    text.by(GAUGE, "event_log_last_timestamp_seconds", help, "partition", last);
 }
 
 #[cfg(test)]
@@ -251,7 +220,7 @@ mod tests {
     fn a_label_cannot_break_out_of_its_quotes() {
         let mut text = Exposition(String::new());
 
-        text.gauges("x", "Why.", "agent", [("a\"b\\c\nd", 1.5)].into_iter());
+        text.by(GAUGE, "x", "Why.", "agent", [("a\"b\\c\nd", 1.5)].into_iter());
 
         let expected = "# HELP orchestrator_x Why.\n# TYPE orchestrator_x gauge\n\
                         orchestrator_x{agent=\"a\\\"b\\\\c\\nd\"} 1.5\n";

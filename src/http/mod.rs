@@ -10,11 +10,10 @@ mod accept;
 mod agents;
 mod answer;
 mod approvals;
-mod attempts;
-mod audit;
 mod auth;
 mod body;
 mod bounds;
+mod described;
 mod error;
 mod events;
 mod field;
@@ -72,13 +71,20 @@ type Apis = (
     health::Health,
     metrics::Metrics,
     tasks::Tasks,
-    attempts::Attempts,
     agents::Agents,
     approvals::Approvals,
-    audit::Audit,
-    events::Events,
     oversight::Oversight,
+    events::Events,
 );
+
+/// What the handlers of most calls share.
+#[derive(Clone)]
+struct Shared {
+    /// The engine, which does the work.
+    engine: Engine,
+    /// The limits that request bodies are checked against.
+    limits: Limits,
+}
 
 /// Builds the whole API over `engine`. `/health/ready` returns 503 once `stop` is cancelled.
 ///
@@ -91,8 +97,8 @@ fn endpoint(
     stop: CancellationToken,
     traffic: Arc<Traffic>,
 ) -> Result<BoxEndpoint<'static>, Error> {
-    let limits = Limits::from(engine.settings());
-    let heartbeat = Duration::from_millis(settings.http.heartbeat_ms);
+    let shared = Shared { limits: Limits::from(engine.settings()), engine };
+    let engine = &shared.engine;
     let apis: Apis = (
         health::Health { engine: engine.clone(), stop },
         metrics::Metrics {
@@ -101,13 +107,14 @@ fn endpoint(
             last: Mutex::default(),
             traffic,
         },
-        tasks::Tasks { engine: engine.clone(), limits: limits.clone() },
-        attempts::Attempts { engine: engine.clone(), limits: limits.clone() },
-        agents::Agents { engine: engine.clone(), limits: limits.clone() },
-        approvals::Approvals { engine: engine.clone(), limits: limits.clone() },
-        audit::Audit { engine: engine.clone() },
-        events::Events { engine: engine.clone(), limits: limits.clone(), heartbeat },
-        oversight::Oversight { engine, limits },
+        tasks::Tasks(shared.clone()),
+        agents::Agents(shared.clone()),
+        approvals::Approvals(shared.clone()),
+        oversight::Oversight(shared.clone()),
+        events::Events {
+            shared: shared.clone(),
+            heartbeat: Duration::from_millis(settings.http.heartbeat_ms),
+        },
     );
     shield(openapi::service(apis).into_endpoint(), settings)
 }

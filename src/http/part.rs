@@ -1,11 +1,9 @@
 //! The members of views that may be large: they are absent unless the client requests them.
 
-use std::borrow::Cow;
-
-use poem_openapi::registry::{MetaSchemaRef, Registry};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use poem_openapi::types::Type;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+
+use super::described::described;
 
 /// A large member of a view, which is present only if the client requested it.
 #[derive(Clone, Debug)]
@@ -40,45 +38,4 @@ impl<T: Serialize> Serialize for Part<T> {
     }
 }
 
-impl<T: Type> Type for Part<T> {
-    const IS_REQUIRED: bool = T::IS_REQUIRED;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        T::name()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        T::schema_ref()
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-/// The document's derive requires this impl; a view is never read.
-impl<T: ParseFromJSON> ParseFromJSON for Part<T> {
-    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-        T::parse_from_json(value).map(Self::Shown).map_err(ParseError::propagate)
-    }
-}
-
-/// The document's derive requires this impl; views are written by serde.
-impl<T: ToJSON> ToJSON for Part<T> {
-    fn to_json(&self) -> Option<Value> {
-        match self {
-            Self::Shown(value) => value.to_json(),
-            Self::LeftOut => None,
-        }
-    }
-}
+described!([T: Type] Part<T> as T);

@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use poem::{Request, RequestBody};
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use poem::{FromRequest, Request, RequestBody};
 
 use crate::domain::principal::Principal;
 
@@ -20,7 +19,7 @@ pub struct Peer(Arc<Inner>);
 struct Inner {
     traffic: Arc<Traffic>,
     /// The connection; `None` if the request came over NATS.
-    line: Option<Arc<Connection>>,
+    connection: Option<Arc<Connection>>,
     /// How many bytes the answer may have; `None` if the transport has no bound.
     room: Option<usize>,
     principal: OnceLock<Arc<str>>,
@@ -28,13 +27,23 @@ struct Inner {
 
 impl Peer {
     /// The peer of a connection, which has not shown a credential yet.
-    pub fn new(traffic: Arc<Traffic>, line: Arc<Connection>) -> Self {
-        Self(Arc::new(Inner { traffic, line: Some(line), room: None, principal: OnceLock::new() }))
+    pub fn new(traffic: Arc<Traffic>, connection: Arc<Connection>) -> Self {
+        Self(Arc::new(Inner {
+            traffic,
+            connection: Some(connection),
+            room: None,
+            principal: OnceLock::new(),
+        }))
     }
 
     /// A peer over NATS, whose answer may have `room` bytes.
     pub fn over_nats(traffic: Arc<Traffic>, room: usize) -> Self {
-        Self(Arc::new(Inner { traffic, line: None, room: Some(room), principal: OnceLock::new() }))
+        Self(Arc::new(Inner {
+            traffic,
+            connection: None,
+            room: Some(room),
+            principal: OnceLock::new(),
+        }))
     }
 
     /// How many bytes the answer may have; `None` if the transport has no bound.
@@ -47,23 +56,23 @@ impl Peer {
         let Some(Self(inner)) = request.data::<Self>() else { return };
         // A second proof in one request is of the same credential.
         let caller = inner.principal.get_or_init(|| principal.to_string().into());
-        if let Some(line) = &inner.line {
-            line.note_caller(caller);
+        if let Some(connection) = &inner.connection {
+            connection.note_caller(caller);
         }
     }
 
     /// Records that the whole body has arrived.
     pub fn body_is_read(&self) {
-        if let Some(line) = &self.0.line {
-            line.body_is_read();
+        if let Some(connection) = &self.0.connection {
+            connection.body_is_read();
         }
     }
 
     /// Returns when the client has closed its sending side. From then on only sending something
     /// shows whether the client is still there.
     pub async fn ends_sending(&self) {
-        match &self.0.line {
-            Some(line) => line.ends_sending().await,
+        match &self.0.connection {
+            Some(connection) => connection.ends_sending().await,
             None => std::future::pending().await,
         }
     }
@@ -85,13 +94,11 @@ impl Peer {
     /// 429 if the principal has too many waits.
     pub fn wait(&self) -> Result<Share, Refusal> {
         let mut place = self.0.traffic.waits.share(self.principal());
-        match place.grow(1) {
-            Ok(()) => Ok(place),
-            Err(_) => {
-                self.0.traffic.count(Cause::Waits);
-                Err(Refusal::too_many_waits())
-            }
-        }
+        place.grow(1).map_err(|_| {
+            self.0.traffic.count(Cause::Waits);
+            Refusal::too_many_waits()
+        })?;
+        Ok(place)
     }
 
     fn principal(&self) -> Arc<str> {
@@ -100,16 +107,8 @@ impl Peer {
 }
 
 /// For handlers that wait, and for those that hand something over.
-impl<'a> ApiExtractor<'a> for Peer {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::PoemExtractor];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    async fn from_request(
-        request: &'a Request,
-        _: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
+impl<'a> FromRequest<'a> for Peer {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
         // Every transport puts a peer into its requests.
         Ok(request.data::<Self>().cloned().ok_or_else(Refusal::internal)?)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -135,9 +135,11 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, remote)) => {
                 pause = FIRST_PAUSE;
-                // A peer that is already gone has no address.
-                let Ok(ends) = prepare(&stream).map(|local| (local, remote)) else { continue };
-                let slot = connections.take(stream, ends).await;
+                // Nagle's algorithm would let a small answer wait up to 40 ms for the
+                // acknowledgement of the previous one. A peer that is already gone has no address.
+                let local = stream.set_nodelay(true).and_then(|()| stream.local_addr());
+                let Ok(local) = local else { continue };
+                let slot = connections.take(stream, (local, remote)).await;
                 tasks.spawn(sockets::serve(slot, Arc::clone(responder)));
             }
             Err(error) => {
@@ -150,18 +152,12 @@ async fn accept(
     }
 }
 
-/// Disables Nagle's algorithm: otherwise a small answer waits up to 40 ms for the acknowledgement
-/// of the previous one. Returns the local address.
-fn prepare(stream: &TcpStream) -> io::Result<SocketAddr> {
-    stream.set_nodelay(true)?;
-    stream.local_addr()
-}
-
 #[cfg(test)]
 mod tests {
     use poem::endpoint::make;
     use poem::{EndpointExt, Response};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::sync::Notify;
 
     use super::*;

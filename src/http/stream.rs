@@ -8,14 +8,15 @@ use futures_util::{StreamExt, stream};
 use poem::http::{StatusCode, header};
 use poem::{Body, IntoResponse, Response};
 use poem_openapi::ApiResponse;
-use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
+use poem_openapi::registry::{MetaResponses, Registry};
 use poem_openapi::types::Type;
 use tokio::time::timeout;
 
 use crate::engine::{EventPage, Feed, FeedItem};
 use crate::runtime::chain::Chain;
 
-use super::accept::{CLOUD_EVENTS, EVENT_STREAM, Form, JSON};
+use super::accept::{CLOUD_EVENTS, EVENT_STREAM, Form};
+use super::answer::{CONTENT_TYPE, documented};
 use super::peer::Peer;
 use super::shares::Share;
 use super::view::{CloudEventPage, EventPageView};
@@ -144,16 +145,15 @@ impl SseBody {
 
 impl ApiResponse for EventsResponse {
     fn meta() -> MetaResponses {
-        let content = vec![
-            MetaMediaType { content_type: EVENT_STREAM, schema: String::schema_ref() },
-            MetaMediaType { content_type: JSON, schema: EventPageView::schema_ref() },
-            MetaMediaType { content_type: CLOUD_EVENTS, schema: CloudEventPage::schema_ref() },
-        ];
-        let description = "Events as they come, or a page of the log";
-        let status = Some(StatusCode::OK.as_u16());
-        let found =
-            MetaResponse { description, status, status_range: None, content, headers: Vec::new() };
-        MetaResponses { responses: vec![found] }
+        documented(
+            Some(StatusCode::OK),
+            "Events as they come, or a page of the log",
+            [
+                (EVENT_STREAM, String::schema_ref()),
+                (CONTENT_TYPE, EventPageView::schema_ref()),
+                (CLOUD_EVENTS, CloudEventPage::schema_ref()),
+            ],
+        )
     }
 
     fn register(registry: &mut Registry) {

@@ -10,8 +10,9 @@ use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::priority::Priority;
 use crate::domain::submission::{Idempotency, NewTask};
-use crate::engine::{self, Engine, Fault, Submitted, TaskFilter};
+use crate::engine::{self, Fault, Submitted, TaskFilter};
 
+use super::Shared;
 use super::answer::Json;
 use super::auth::{self, Caller, TasksRead, TasksWrite};
 use super::error::Refusal;
@@ -19,7 +20,7 @@ use super::json::{Body, OptionalBody};
 use super::openapi::Tag;
 use super::peer::Peer;
 use super::request::{
-    Batch, Cancellation, Empty, IdempotencyHeader, Limits, StatusRequest, Submission, Trace,
+    Batch, Cancellation, Empty, IdempotencyHeader, StatusRequest, Submission, Trace,
 };
 use super::text::{PageLimit, TaskParts, WaitMs};
 use super::view::{BatchItemResult, BatchResult, StatusChanged, TaskPage, TaskView, TimelinePage};
@@ -31,12 +32,7 @@ pub const DEFAULT_PAGE: usize = 50;
 const TASK_FRAME: usize = 16 << 10;
 
 /// The calls on tasks.
-pub struct Tasks {
-    /// The engine, which does the work.
-    pub engine: Engine,
-    /// The limits that request bodies are checked against.
-    pub limits: Limits,
-}
+pub struct Tasks(pub(super) Shared);
 
 /// The answer to a submission.
 #[derive(ApiResponse)]
@@ -94,13 +90,15 @@ impl Tasks {
         peer: Peer,
         body: Body<Submission>,
     ) -> Result<SubmitResponse, Refusal> {
-        let (submission, digest) = body.into_parts();
-        let task = submission.into_task(&self.limits, Trace::of(traceparent.0), |own| {
-            let key = key.0.or(own)?;
-            Some(Idempotency { key, digest: digest() })
+        let digest = body.digest();
+        let task = body.read(|submission, faults| {
+            submission.into_task(faults, &self.0.limits, Trace::of(traceparent.0), |own| {
+                let key = key.0.or(own)?;
+                Some(Idempotency { key, digest: digest() })
+            })
         })?;
         fits(&task, &peer)?;
-        let submitted = self.engine.submit(&caller, vec![task]).await?;
+        let submitted = self.0.engine.submit(&caller, vec![task]).await?;
         Ok(next_of(&mut submitted.into_iter())?.into())
     }
 
@@ -116,22 +114,19 @@ impl Tasks {
         traceparent: Header<Option<String>>,
         body: Body<Batch>,
     ) -> Result<Json<BatchResult>, Refusal> {
-        let items = body.value.into_tasks(&self.limits, &Trace::of(traceparent.0))?;
-        let (tasks, places) = split(items);
-        let submitted = self.engine.submit(&caller, tasks).await?;
-        let mut submitted = submitted.into_iter();
-        let mut results = Vec::with_capacity(places.len());
-        for (index, refused) in places.into_iter().enumerate() {
-            let result = match refused {
-                Some(refusal) => Err(refusal),
-                None => next_of(&mut submitted),
-            };
-            results.push(match result {
-                Ok(submitted) => submitted.into(),
-                Err(refusal) => BatchItemResult::refused(refusal, &format!("/tasks/{index}")),
-            });
-        }
-        Ok(Json(BatchResult::new(results)))
+        let trace = Trace::of(traceparent.0);
+        let items = body.value.into_tasks(body.unknown, &self.0.limits, &trace)?;
+        let mut tasks = Vec::with_capacity(items.len());
+        let places: Vec<_> =
+            items.into_iter().map(|item| item.map(|task| tasks.push(task))).collect();
+        let mut submitted = self.0.engine.submit(&caller, tasks).await?.into_iter();
+        let results = places.into_iter().enumerate().map(|(index, place)| {
+            place.and_then(|()| next_of(&mut submitted)).map_or_else(
+                |refusal| BatchItemResult::refused(refusal, &format!("/tasks/{index}")),
+                BatchItemResult::from,
+            )
+        });
+        Ok(Json(BatchResult::new(results.collect())))
     }
 
     /// List tasks
@@ -174,6 +169,7 @@ impl Tasks {
         };
         let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0);
         let page = self
+            .0
             .engine
             .tasks(&filter, limit, cursor.0.as_deref())
             .await
@@ -199,9 +195,9 @@ impl Tasks {
             wait_ms.0.map(|wait| Duration::from_millis(wait.0)).filter(|wait| !wait.is_zero());
         if let Some(wait) = wait {
             let _place = peer.wait()?;
-            self.engine.task_when_finished(id.0, wait).await?;
+            self.0.engine.task_when_finished(id.0, wait).await?;
         }
-        Ok(Json(self.engine.task_explained(id.0).await?.into()))
+        Ok(Json(self.0.engine.task_explained(id.0).await?.into()))
     }
 
     /// Get a task's timeline
@@ -214,7 +210,7 @@ impl Tasks {
         /// The task.
         id: Path<TaskId>,
     ) -> Result<Json<TimelinePage>, Refusal> {
-        Ok(Json(self.engine.task(id.0).await?.into()))
+        Ok(Json(self.0.engine.task(id.0).await?.into()))
     }
 
     /// Change a task's status
@@ -234,8 +230,9 @@ impl Tasks {
         error: Query<Option<String>>,
         body: OptionalBody<StatusRequest>,
     ) -> Result<Json<StatusChanged>, Refusal> {
-        let change = body.0.into_change(status.0, error.0, &self.limits)?;
-        Ok(Json(self.engine.change_status(&caller, id.0, change).await?.into()))
+        let change = body
+            .read(|change, faults| change.into_change(faults, status.0, error.0, &self.0.limits))?;
+        Ok(Json(self.0.engine.change_status(&caller, id.0, change).await?.into()))
     }
 
     /// Cancel a task
@@ -250,8 +247,8 @@ impl Tasks {
         id: Path<TaskId>,
         body: OptionalBody<Cancellation>,
     ) -> Result<Json<TaskView>, Refusal> {
-        let reason = body.0.into_reason()?;
-        Ok(Json(self.engine.cancel(&caller, id.0, reason).await?.into()))
+        let reason = body.read(|cancellation, faults| Some(cancellation.into_reason(faults)))?;
+        Ok(Json(self.0.engine.cancel(&caller, id.0, reason).await?.into()))
     }
 
     /// Retry a failed or cancelled task
@@ -266,8 +263,8 @@ impl Tasks {
         id: Path<TaskId>,
         body: OptionalBody<Empty>,
     ) -> Result<Json<TaskView>, Refusal> {
-        body.0.check()?;
-        Ok(Json(self.engine.requeue(&caller, id.0).await?.into()))
+        body.read(|Empty {}, _| Some(()))?;
+        Ok(Json(self.0.engine.requeue(&caller, id.0).await?.into()))
     }
 }
 
@@ -290,20 +287,4 @@ fn next_of(
     submitted: &mut impl Iterator<Item = Result<Submitted, engine::Error>>,
 ) -> Result<Submitted, Refusal> {
     Ok(submitted.next().ok_or_else(Refusal::internal)??)
-}
-
-/// Splits a batch into its tasks and, for each of its places, the refusal if it has no task.
-fn split(items: Vec<Result<NewTask, Refusal>>) -> (Vec<NewTask>, Vec<Option<Refusal>>) {
-    let mut tasks = Vec::with_capacity(items.len());
-    let mut places = Vec::with_capacity(items.len());
-    for item in items {
-        match item {
-            Ok(task) => {
-                tasks.push(task);
-                places.push(None);
-            }
-            Err(refusal) => places.push(Some(refusal)),
-        }
-    }
-    (tasks, places)
 }

@@ -13,20 +13,14 @@ use super::answer::Json;
 use super::auth::{Caller, TasksRead, TasksWrite};
 use super::error::Refusal;
 use super::json::{Body, RawObject};
-use super::request::{IdempotencyHeader, Submission, Trace};
+use super::peer::Peer;
+use super::request::{IdempotencyHeader, LIMITS, Submission, Trace};
 use super::text::WaitMs;
 use super::*;
 use crate::runtime::secret::Secret;
 
 const AGENT_KEY: &str = "agent-key-0123456789";
 const USER_KEY: &str = "user-key-0123456789";
-static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
-    types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
-    max_json_bytes: 1_000,
-    max_event_bytes: 100,
-    max_retries: 3,
-    warn_at_percent: 80,
-});
 
 struct Probe;
 
@@ -44,7 +38,9 @@ impl Probe {
         #[oai(name = "Idempotency-Key")] _key: IdempotencyHeader,
         body: Body<Submission>,
     ) -> Result<Json<Echo>, Refusal> {
-        let task = body.value.into_task(&LIMITS, Trace::default(), |_| None)?;
+        let task = body.read(|submission, faults| {
+            submission.into_task(faults, &LIMITS, Trace::default(), |_| None)
+        })?;
         Ok(Json(Echo { payload: RawObject(task.spec.payload) }))
     }
 
@@ -68,9 +64,12 @@ fn settings(origins: &[&str]) -> Settings {
     Settings { http, auth: Auth { api_keys, ..Auth::default() } }
 }
 
-async fn call(request: Request) -> Response {
+async fn call(mut request: Request) -> Response {
     let service = OpenApiService::new(Probe, "probe", "0").into_endpoint();
-    shield(service, &settings(&["https://app.example.com"])).unwrap().get_response(request).await
+    let settings = settings(&["https://app.example.com"]);
+    let peer = Peer::over_nats(Traffic::new(&settings.http), usize::MAX);
+    request.extensions_mut().insert(peer);
+    shield(service, &settings).unwrap().get_response(request).await
 }
 
 fn submission(body: impl Into<poem::Body>) -> Request {
@@ -81,6 +80,12 @@ fn submission(body: impl Into<poem::Body>) -> Request {
 
 fn get(path: &str) -> Request {
     Request::builder().uri_str(path).header("x-api-key", USER_KEY).finish()
+}
+
+fn nothing(header: &'static str, value: &str) -> Request {
+    let mut request = get("/nothing");
+    request.headers_mut().insert(header, value.parse().unwrap());
+    request
 }
 
 /// The problem in `response`, which must have `status` and be complete.
@@ -188,31 +193,22 @@ async fn a_panic_is_a_500_without_details() {
 
 #[tokio::test]
 async fn a_request_keeps_an_id_that_is_safe_in_a_log() {
-    let with = |id: &str| {
-        let mut request = get("/nothing");
-        request.headers_mut().insert("x-request-id", id.parse().unwrap());
-        request
-    };
-
-    assert_eq!(call(with("trace-7")).await.header("x-request-id"), Some("trace-7"));
+    assert_eq!(
+        call(nothing("x-request-id", "trace-7")).await.header("x-request-id"),
+        Some("trace-7")
+    );
     for bad in ["a b", &"x".repeat(129)] {
-        let response = call(with(bad)).await;
+        let response = call(nothing("x-request-id", bad)).await;
         assert!(uuid::Uuid::parse_str(response.header("x-request-id").unwrap()).is_ok(), "{bad}");
     }
 }
 
 #[tokio::test]
 async fn only_a_configured_origin_may_call_and_read_problems() {
-    let from = |origin: &str| {
-        let mut request = get("/nothing");
-        request.headers_mut().insert("origin", origin.parse().unwrap());
-        request
-    };
-
-    let response = call(from("https://app.example.com")).await;
+    let response = call(nothing("origin", "https://app.example.com")).await;
     assert_eq!(response.header("access-control-allow-origin"), Some("https://app.example.com"));
     problem(response, 404).await;
-    problem(call(from("https://evil.example.com")).await, 403).await;
+    problem(call(nothing("origin", "https://evil.example.com")).await, 403).await;
 }
 
 #[test]

@@ -1,26 +1,22 @@
 //! The domain's words as JSON strings, path parameters and query parameters.
 //!
-//! A type implements [`Word`], which says how it is read, written and described. From that a macro
-//! makes the traits of the API document.
+//! A type implements [`Word`], which says how it is read and described. From that a macro makes the
+//! traits of the API document.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::types::{
-    ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type,
-};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::approval::{ApprovalStatus, OnExpiry, OnRejection};
-use crate::domain::event::EventPriority;
+use crate::domain::event::{self, EventPriority, KNOWN_TYPES};
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::{self, Name, Worker};
 use crate::domain::parent::OnParentCancel;
-use crate::domain::principal::Role;
+use crate::domain::principal::{MAX_NAME, Role};
 use crate::domain::priority::Priority;
 use crate::domain::sla::SlaState;
 use crate::domain::time;
@@ -28,31 +24,19 @@ use crate::domain::time::Millis;
 use crate::domain::word::UnknownWord;
 use crate::engine::GroupBy;
 
+use super::described::described;
 use super::readable::Readable;
 
-mod events;
-mod group;
-mod include;
-mod report;
+mod lists;
 
-pub use events::{EventSource, EventType, TypePatterns};
-pub use group::GroupName;
-pub use include::{ApprovalParts, TaskParts};
+pub use lists::{ApprovalParts, TaskParts, TypePatterns};
 
-/// A type whose form in requests and answers is a text.
-pub trait Word: Sized + Send + Sync + 'static {
-    /// The name of the type in the API document.
-    const NAME: &'static str;
-    /// Whether the type is a component of the document, so that generated clients have one type for
-    /// it.
-    const IS_COMPONENT: bool = false;
-
+/// A type whose form in requests is a text.
+pub trait Word: Sized {
     /// Describes the text in the API document: its format, pattern, length or list of words.
     fn schema() -> MetaSchema;
     /// Reads the text. The error says what is expected, such as `must be one of …`.
     fn read(text: &str) -> Result<Self, String>;
-    /// Writes the value in the form that [`Self::read`] accepts.
-    fn write(&self) -> Cow<'_, str>;
 }
 
 /// A point in time, in the formats of [`time::read`] and [`time::written`].
@@ -76,59 +60,21 @@ pub struct WaitMs(pub Millis);
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey(pub String);
 
-/// Implements the traits of the API document for each [`Word`].
+/// The type of an event. Any text of the right form is valid, known or not.
+#[derive(Clone, Debug)]
+pub struct EventType(pub String);
+
+/// A text of 1 to 256 characters, such as the name of a group of approvers as the configuration
+/// defines it.
+#[derive(Clone, Debug)]
+pub struct ShortText(pub String);
+
+/// Implements the traits of request bodies and parameters for each [`Word`].
 macro_rules! texts {
     ($($type:ident)*) => { $(
-        impl Type for $type {
-            const IS_REQUIRED: bool = true;
-            type RawValueType = Self;
-            type RawElementValueType = Self;
-
-            fn name() -> Cow<'static, str> {
-                Self::NAME.into()
-            }
-
-            fn schema_ref() -> MetaSchemaRef {
-                if Self::IS_COMPONENT {
-                    MetaSchemaRef::Reference(Self::NAME.to_owned())
-                } else {
-                    MetaSchemaRef::Inline(Box::new(Self::schema()))
-                }
-            }
-
-            fn register(registry: &mut Registry) {
-                if Self::IS_COMPONENT {
-                    registry.create_schema::<Self, _>(Self::NAME.to_owned(), |_| Self::schema());
-                }
-            }
-
-            fn as_raw_value(&self) -> Option<&Self> {
-                Some(self)
-            }
-
-            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-                Box::new(std::iter::once(self))
-            }
-        }
-
         impl ParseFromParameter for $type {
             fn parse_from_parameter(value: &str) -> ParseResult<Self> {
                 <Self as Word>::read(value).map_err(ParseError::custom)
-            }
-        }
-
-        impl ParseFromJSON for $type {
-            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-                match value {
-                    Some(Value::String(text)) => Self::parse_from_parameter(&text),
-                    _ => Err(ParseError::custom("must be a string")),
-                }
-            }
-        }
-
-        impl ToJSON for $type {
-            fn to_json(&self) -> Option<Value> {
-                Some(Value::String(self.write().into_owned()))
             }
         }
 
@@ -142,145 +88,99 @@ macro_rules! texts {
     )* };
 }
 
-/// Implements serialization as a text for each [`Word`] in answers that the domain does not
-/// serialize itself.
-macro_rules! serialized {
-    ($($type:ident)*) => { $(
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.write())
-            }
-        }
-    )* };
+/// Describes each [`Word`] where it is used.
+macro_rules! inline {
+    ($($type:ident)*) => {
+        $(described!([] $type: stringify!($type), Self::schema());)*
+        texts!($($type)*);
+    };
 }
 
-texts! {
-    Priority State ApprovalStatus OnExpiry OnRejection OnParentCancel Role EventPriority SlaState
-    TaskId ApprovalId Name Worker Verb Time TraceId IdempotencyKey PageLimit WaitMs
-    EventType TypePatterns EventSource GroupName GroupBy TaskParts ApprovalParts
+inline! {
+    TaskId ApprovalId Name Worker Time TraceId IdempotencyKey PageLimit WaitMs ShortText EventType
+    TypePatterns GroupBy TaskParts ApprovalParts
 }
 
-serialized! {
-    Worker Time EventType
+// An open string, because later versions may add verbs.
+described!([] Verb: "Verb", string());
+
+impl Serialize for Worker {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&time::written(self.0))
+    }
 }
 
 fn string() -> MetaSchema {
     MetaSchema::new("string")
 }
 
-fn one_of(words: impl Iterator<Item = &'static str>) -> MetaSchema {
-    MetaSchema { enum_items: words.map(Value::from).collect(), ..string() }
+fn uuid() -> MetaSchema {
+    MetaSchema::new_with_format("string", "uuid")
+}
+
+fn patterned(pattern: &str, most: usize) -> MetaSchema {
+    MetaSchema { pattern: Some(pattern.to_owned()), max_length: Some(most), ..string() }
 }
 
 /// Implements [`Word`] for a closed list of words. The document names it, so that a generated
 /// client has one type for it.
 macro_rules! closed_word {
-    ($type:ident, $name:literal) => {
-        impl Word for $type {
-            const NAME: &'static str = $name;
-            const IS_COMPONENT: bool = true;
+    ($($type:ident $name:literal)*) => { $(
+        described!([] $type: component $name, Self::schema());
+        texts!($type);
 
+        impl Word for $type {
             fn schema() -> MetaSchema {
-                one_of(Self::ALL.into_iter().map(Self::as_str))
+                let words = Self::ALL.map(|one| one.as_str().into());
+                MetaSchema { enum_items: words.into(), ..string() }
             }
 
             fn read(text: &str) -> Result<Self, String> {
                 text.parse().map_err(|unknown: UnknownWord| unknown.to_string())
             }
+        }
+    )* };
+}
 
-            fn write(&self) -> Cow<'_, str> {
-                self.as_str().into()
+closed_word! {
+    Priority "Priority"
+    State "TaskStatus"
+    ApprovalStatus "ApprovalStatus"
+    OnExpiry "OnExpiry"
+    OnRejection "OnRejection"
+    OnParentCancel "OnParentCancel"
+    Role "Role"
+    EventPriority "EventPriority"
+    SlaState "SlaState"
+}
+
+/// Implements [`Word`] for a type of the domain that reads itself.
+macro_rules! parsed_word {
+    ($type:ident, $schema:expr, $expected:expr) => {
+        impl Word for $type {
+            fn schema() -> MetaSchema {
+                $schema
+            }
+
+            fn read(text: &str) -> Result<Self, String> {
+                Self::from_str(text).map_err($expected)
             }
         }
     };
 }
 
-closed_word!(Priority, "Priority");
-closed_word!(State, "TaskStatus");
-closed_word!(ApprovalStatus, "ApprovalStatus");
-closed_word!(OnExpiry, "OnExpiry");
-closed_word!(OnRejection, "OnRejection");
-closed_word!(OnParentCancel, "OnParentCancel");
-closed_word!(Role, "Role");
-closed_word!(EventPriority, "EventPriority");
-closed_word!(SlaState, "SlaState");
-
-/// Implements [`Word`] for an id, which is a UUID.
-macro_rules! id_word {
-    ($($type:ident)*) => { $(
-        impl Word for $type {
-            const NAME: &'static str = stringify!($type);
-
-            fn schema() -> MetaSchema {
-                MetaSchema::new_with_format("string", "uuid")
-            }
-
-            fn read(text: &str) -> Result<Self, String> {
-                Self::from_str(text).map_err(|_| "must be a UUID".to_owned())
-            }
-
-            fn write(&self) -> Cow<'_, str> {
-                self.to_string().into()
-            }
-        }
-    )* };
-}
-
-id_word!(TaskId ApprovalId);
-
-impl Word for Name {
-    const NAME: &'static str = "Name";
-
-    fn schema() -> MetaSchema {
-        MetaSchema { pattern: Some(name::PATTERN.to_owned()), max_length: Some(64), ..string() }
-    }
-
-    fn read(text: &str) -> Result<Self, String> {
-        Self::from_str(text).map_err(|error| error.to_string())
-    }
-
-    fn write(&self) -> Cow<'_, str> {
-        self.as_str().into()
-    }
-}
-
-impl Word for Worker {
-    const NAME: &'static str = "Worker";
-
-    fn schema() -> MetaSchema {
-        let pattern = Some(name::WORKER_PATTERN.to_owned());
-        MetaSchema { pattern, max_length: Some(128), ..string() }
-    }
-
-    fn read(text: &str) -> Result<Self, String> {
-        Self::from_str(text).map_err(|error| error.to_string())
-    }
-
-    fn write(&self) -> Cow<'_, str> {
-        self.as_str().into()
-    }
-}
-
-impl Word for Verb {
-    const NAME: &'static str = "Verb";
-
-    /// An open string, because later versions may add verbs.
-    fn schema() -> MetaSchema {
-        string()
-    }
-
-    fn read(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|unknown: UnknownWord| unknown.to_string())
-    }
-
-    fn write(&self) -> Cow<'_, str> {
-        self.as_str().into()
-    }
-}
+parsed_word!(TaskId, uuid(), |_| "must be a UUID".to_owned());
+parsed_word!(ApprovalId, uuid(), |_| "must be a UUID".to_owned());
+parsed_word!(Name, patterned(name::PATTERN, 64), |error| error.to_string());
+parsed_word!(Worker, patterned(name::WORKER_PATTERN, 128), |error| error.to_string());
 
 impl Word for Time {
-    const NAME: &'static str = "Time";
-
     fn schema() -> MetaSchema {
         MetaSchema::new_with_format("string", "date-time")
     }
@@ -288,18 +188,11 @@ impl Word for Time {
     fn read(text: &str) -> Result<Self, String> {
         time::read(text).map(Self).ok_or_else(|| time::EXPECTED.to_owned())
     }
-
-    fn write(&self) -> Cow<'_, str> {
-        time::written(self.0).into()
-    }
 }
 
 impl Word for TraceId {
-    const NAME: &'static str = "TraceId";
-
     fn schema() -> MetaSchema {
-        let pattern = Some("^[A-Za-z0-9._-]{1,64}$".to_owned());
-        MetaSchema { pattern, max_length: Some(64), ..string() }
+        patterned("^[A-Za-z0-9._-]{1,64}$", 64)
     }
 
     fn read(text: &str) -> Result<Self, String> {
@@ -311,18 +204,11 @@ impl Word for TraceId {
         }
         Err("must have 1 to 64 of A-Z a-z 0-9 . _ -".to_owned())
     }
-
-    fn write(&self) -> Cow<'_, str> {
-        self.0.as_str().into()
-    }
 }
 
 impl Word for IdempotencyKey {
-    const NAME: &'static str = "IdempotencyKey";
-
     fn schema() -> MetaSchema {
-        let pattern = Some("^[!-~]{1,255}$".to_owned());
-        MetaSchema { pattern, max_length: Some(255), ..string() }
+        patterned("^[!-~]{1,255}$", 255)
     }
 
     fn read(text: &str) -> Result<Self, String> {
@@ -332,9 +218,41 @@ impl Word for IdempotencyKey {
         }
         Err("must have 1 to 255 visible ASCII characters".to_owned())
     }
+}
 
-    fn write(&self) -> Cow<'_, str> {
-        self.0.as_str().into()
+impl Word for EventType {
+    fn schema() -> MetaSchema {
+        MetaSchema {
+            pattern: Some(event::TYPE_PATTERN.to_owned()),
+            max_length: Some(event::MAX_TYPE_BYTES),
+            example: Some("deploy.succeeded".into()),
+            ..string()
+        }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        if event::is_event_type(text) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!(
+            "must match {} and have at most {} characters; known types: {}",
+            event::TYPE_PATTERN,
+            event::MAX_TYPE_BYTES,
+            KNOWN_TYPES.join(", ")
+        ))
+    }
+}
+
+impl Word for ShortText {
+    fn schema() -> MetaSchema {
+        MetaSchema { min_length: Some(1), max_length: Some(MAX_NAME), ..string() }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        if (1..=MAX_NAME).contains(&text.chars().count()) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("must have 1 to {MAX_NAME} characters"))
     }
 }
 
@@ -342,8 +260,6 @@ impl Word for IdempotencyKey {
 macro_rules! number_word {
     ($type:ident, $range:expr) => {
         impl Word for $type {
-            const NAME: &'static str = stringify!($type);
-
             fn schema() -> MetaSchema {
                 let minimum = Some(*$range.start() as f64);
                 let maximum = Some(*$range.end() as f64);
@@ -359,10 +275,6 @@ macro_rules! number_word {
                         Err(format!("must be a whole number from {least} to {most}"))
                     }
                 }
-            }
-
-            fn write(&self) -> Cow<'_, str> {
-                self.0.to_string().into()
             }
         }
     };

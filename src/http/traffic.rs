@@ -7,57 +7,48 @@ use std::time::Duration;
 use super::settings::Http;
 use super::shares::Shares;
 
-/// Why a request was refused or a connection was cut, to protect the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The head of a request did not arrive within `http.header_timeout_ms`.
-    HeaderTimeout,
-    /// The body of a request arrived too slowly.
-    BodyTimeout,
-    /// The client did not read its answer.
-    WriteTimeout,
-    /// The connection made room for a newer one.
-    Evicted,
-    /// The answer, which its client did not read, made room for newer ones.
-    AnswerBytes,
-    /// There was no room for the connection.
-    Full,
-    /// The principal had too many waits.
-    Waits,
-    /// The bodies being read held too many bytes.
-    BodyBytes,
-    /// The bytes received were not an HTTP/1 request.
-    NotHttp,
+/// Defines the causes in the order of their counts, each with the value of its label in the metric.
+macro_rules! causes {
+    ($($(#[$doc:meta])* $cause:ident $word:literal,)*) => {
+        /// Why a request was refused or a connection was cut, to protect the gateway.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Cause {
+            $($(#[$doc])* $cause,)*
+        }
+
+        impl Cause {
+            /// Every cause, in the order of their counts.
+            pub const ALL: [Self; [$($word),*].len()] = [$(Self::$cause),*];
+
+            /// The value of the cause's label in the metric.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$cause => $word,)*
+                }
+            }
+        }
+    };
 }
 
-impl Cause {
-    /// Every cause, in the order of their counts.
-    pub const ALL: [Self; 9] = [
-        Self::HeaderTimeout,
-        Self::BodyTimeout,
-        Self::WriteTimeout,
-        Self::Evicted,
-        Self::AnswerBytes,
-        Self::Full,
-        Self::Waits,
-        Self::BodyBytes,
-        Self::NotHttp,
-    ];
-
-    /// The value of the cause's label in the metric.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::HeaderTimeout => "header_timeout",
-            Self::BodyTimeout => "body_timeout",
-            Self::WriteTimeout => "write_timeout",
-            Self::Evicted => "evicted",
-            Self::AnswerBytes => "answer_bytes",
-            Self::Full => "full",
-            Self::Waits => "waits",
-            Self::BodyBytes => "body_bytes",
-            Self::NotHttp => "not_http",
-        }
-    }
+causes! {
+    /// The head of a request did not arrive within `http.header_timeout_ms`.
+    HeaderTimeout "header_timeout",
+    /// The body of a request arrived too slowly.
+    BodyTimeout "body_timeout",
+    /// The client did not read its answer.
+    WriteTimeout "write_timeout",
+    /// The connection made room for a newer one.
+    Evicted "evicted",
+    /// The answer, which its client did not read, made room for newer ones.
+    AnswerBytes "answer_bytes",
+    /// There was no room for the connection.
+    Full "full",
+    /// The principal had too many waits.
+    Waits "waits",
+    /// The bodies being read held too many bytes.
+    BodyBytes "body_bytes",
+    /// The bytes received were not an HTTP/1 request.
+    NotHttp "not_http",
 }
 
 /// The deadlines of a connection.

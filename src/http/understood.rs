@@ -133,10 +133,9 @@ fn decoded(part: &str) -> Option<String> {
         bytes.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let digits =
-                    [rest.next()?, rest.next()?].map(|digit| char::from(digit).to_digit(16));
-                let [high, low] = digits;
-                u8::try_from(high? * 16 + low?).ok()?
+                let high = char::from(rest.next()?).to_digit(16)?;
+                let low = char::from(rest.next()?).to_digit(16)?;
+                u8::try_from(high * 16 + low).ok()?
             }
             byte => byte,
         });

@@ -4,16 +4,18 @@
 //! from the same types as the document, so a new request type needs no code here. Parts that the
 //! document leaves open (payloads, results) are skipped.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::field::{Faults, Fields};
+use super::error::Refusal;
+use super::field::{Faults, Field, List};
 use super::openapi;
 use super::settings::UnknownMembers;
 use crate::domain::nearest::hint;
@@ -25,27 +27,6 @@ const MAX_REPORTED: usize = 10;
 /// How much of an unknown member's name is shown, in characters.
 const MAX_SHOWN: usize = 64;
 
-/// A whole request body. It keeps the faults in its members' names until its fields are read, so
-/// that all faults are reported at once.
-pub trait Request: Fields {
-    /// The faults in the names of the body's members.
-    fn unknown(&mut self) -> &mut Unknown;
-}
-
-/// Makes structs with a field `unknown` request bodies.
-macro_rules! requests {
-    ($($type:ty),*) => { $(
-        impl $crate::http::field::Fields for $type {}
-
-        impl $crate::http::unknown::Request for $type {
-            fn unknown(&mut self) -> &mut $crate::http::unknown::Unknown {
-                &mut self.unknown
-            }
-        }
-    )* };
-}
-pub(super) use requests;
-
 /// The faults in the names of a body's members, in the order of the body.
 #[derive(Debug, Default)]
 pub struct Unknown(VecDeque<Fault>);
@@ -54,8 +35,8 @@ impl Unknown {
     /// Compares `body`, which is valid JSON, with the shape of `schema` in the API document.
     pub fn find(schema: &str, body: &str, policy: UnknownMembers) -> Self {
         let mut found = VecDeque::new();
-        let Some(shape) = shapes().get(schema) else { return Self(found) };
-        // A value that is no object in the place of one may make the fast pass fail.
+        let Some(shape) = SHAPES.get(schema) else { return Self(found) };
+        // Another value than null in the place of an object or a list fails the fast pass.
         for is_careful in [false, true] {
             found.clear();
             let mut pointer = String::new();
@@ -76,17 +57,37 @@ impl Unknown {
         Faults::of("", self.0)
     }
 
+    /// Reads each item of the list in the field `name` with `read`, which gets the faults in the
+    /// names of its members.
+    ///
+    /// # Errors
+    ///
+    /// The list itself is missing, empty or too long, or the body has unknown members beside it.
+    pub fn read_items<I, O, const MOST: usize>(
+        self,
+        name: &str,
+        list: Field<List<I, MOST>>,
+        read: impl Fn(I, Faults) -> Result<O, Refusal>,
+    ) -> Result<Vec<Result<O, Refusal>>, Refusal> {
+        let (mut faults, mut within) = self.split(name);
+        let items = faults.required(name, list).map(|list| list.0);
+        if items.as_ref().is_some_and(Vec::is_empty) {
+            faults.add(name, format!("must have 1 to {MOST} items"));
+        }
+        let items = faults.finish(items)?.into_iter().enumerate();
+        Ok(items.map(|(nth, item)| read(item, within.take(&format!("/{name}/{nth}")))).collect())
+    }
+
     /// Splits the faults into those outside of the items of `list`, and those within.
-    pub fn split(self, list: &str) -> (Faults, Self) {
+    fn split(self, list: &str) -> (Faults, Self) {
         let start = format!("/{list}/");
-        let (within, outside) =
+        let (within, outside): (_, VecDeque<_>) =
             self.0.into_iter().partition(|fault| fault.pointer.starts_with(&start));
-        let outside: VecDeque<_> = outside;
         (Faults::of("", outside), Self(within))
     }
 
     /// Takes the faults of the item at `base`. Items must be taken in their order.
-    pub fn take(&mut self, base: &str) -> Faults {
+    fn take(&mut self, base: &str) -> Faults {
         let below = format!("{base}/");
         let count = self.0.iter().take_while(|fault| fault.pointer.starts_with(&below)).count();
         Faults::of(base, self.0.drain(..count))
@@ -106,14 +107,12 @@ enum Shape {
     Object(BTreeMap<String, Shape>),
 }
 
-fn shapes() -> &'static BTreeMap<String, Shape> {
-    static SHAPES: OnceLock<BTreeMap<String, Shape>> = OnceLock::new();
-    SHAPES.get_or_init(|| {
-        let document = openapi::document();
-        let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
-        schemas.map(|(name, schema)| (name.clone(), Shape::of(schema))).collect()
-    })
-}
+/// The shape of each schema of the document.
+static SHAPES: LazyLock<BTreeMap<String, Shape>> = LazyLock::new(|| {
+    let document = openapi::document();
+    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+    schemas.map(|(name, schema)| (name.clone(), Shape::of(schema))).collect()
+});
 
 impl Shape {
     fn of(schema: &Value) -> Self {
@@ -145,7 +144,7 @@ impl Shape {
     /// Follows a reference to the shape that it names.
     fn resolved(&self) -> &Self {
         match self {
-            Self::Named(name) => shapes().get(name).unwrap_or(&Self::Any),
+            Self::Named(name) => SHAPES.get(name).unwrap_or(&Self::Any),
             other => other,
         }
     }
@@ -215,26 +214,6 @@ impl<'de> Visitor<'de> for Walk<'_> {
         Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
         // A list in the place of an object is skipped; the reader reports one that is too long.
         let (shape, most) = match self.shape.resolved() {
@@ -262,20 +241,17 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let length = self.pointer.len();
         let mut given: Vec<&str> = Vec::with_capacity(known.len());
         let mut unknown = 0;
-        while let Some(name) = members.next_key_seed(Key(known))? {
-            let (name, shape) = match name {
-                Ok(member) => member,
-                Err(name) => {
-                    members.next_value::<IgnoredAny>()?;
-                    unknown += 1;
-                    if self.policy == UnknownMembers::Refuse && unknown <= MAX_REPORTED {
-                        let hint = hint(&name, known.keys().map(String::as_str));
-                        self.fault(&name, format!("is not known here; {hint}"));
-                    }
-                    continue;
+        while let Some(Key(name)) = members.next_key()? {
+            let Some((name, shape)) = known.get_key_value(&*name) else {
+                members.next_value::<IgnoredAny>()?;
+                unknown += 1;
+                if self.policy == UnknownMembers::Refuse && unknown <= MAX_REPORTED {
+                    let hint = hint(&name, known.keys().map(String::as_str));
+                    self.fault(&name, format!("is not known here; {hint}"));
                 }
+                continue;
             };
-            if given.contains(&name) {
+            if given.contains(&name.as_str()) {
                 self.fault(name, "is given twice".to_owned());
             }
             given.push(name);
@@ -287,29 +263,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 }
 
-/// Reads a member's name: the known one with its shape, or an unknown one.
-struct Key<'w>(&'w BTreeMap<String, Shape>);
-
-impl<'de, 'w> DeserializeSeed<'de> for Key<'w> {
-    type Value = Result<(&'w str, &'w Shape), String>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'w> Visitor<'_> for Key<'w> {
-    type Value = Result<(&'w str, &'w Shape), String>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a name")
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        let known = self.0.get_key_value(name);
-        Ok(known.map(|(name, shape)| (name.as_str(), shape)).ok_or_else(|| name.to_owned()))
-    }
-}
+/// A member's name, which is copied only if it has escapes.
+#[derive(Deserialize)]
+struct Key<'n>(#[serde(borrow)] Cow<'n, str>);
 
 #[cfg(test)]
 mod tests {

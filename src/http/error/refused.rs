@@ -1,6 +1,7 @@
 //! Maps each error of the engine to its refusal: the cause, and the advice to the client.
 
 use crate::domain::lifecycle::State;
+use crate::domain::time::Millis;
 use crate::engine;
 use crate::runtime::chain::Chain;
 
@@ -37,32 +38,21 @@ impl From<engine::Error> for Refusal {
                  `agents.max_claim_bytes` or the `max_payload` of NATS.",
             ),
             Error::FinalParent { state, .. } => {
-                let mut refusal = refuse(
-                    Cause::FinalParent,
-                    "Retry the parent first, or leave `parent_task_id` out.",
-                );
-                refusal.problem.task_status = Some(state);
-                refusal
+                let advice = "Retry the parent first, or leave `parent_task_id` out.";
+                refuse(Cause::FinalParent, advice).with(|problem| problem.task_status = Some(state))
             }
             Error::Illegal { state, .. } => {
-                let mut refusal =
-                    refuse(Cause::IllegalTransition, "Get the task to see its status.");
-                refusal.problem.task_status = Some(state);
-                refusal
+                let advice = "Get the task to see its status.";
+                refuse(Cause::IllegalTransition, advice)
+                    .with(|problem| problem.task_status = Some(state))
             }
             Error::LeaseLost { held, .. } => {
-                let mut refusal = refuse(
-                    Cause::LeaseLost,
-                    "Stop working on it: the result of this attempt was not recorded.",
-                );
-                refusal.problem.current_attempt = Some(held);
-                refusal
+                let advice = "Stop working on it: the result of this attempt was not recorded.";
+                refuse(Cause::LeaseLost, advice)
+                    .with(|problem| problem.current_attempt = Some(held))
             }
-            Error::TaskCancelled(_) => {
-                let mut refusal = refuse(Cause::TaskCancelled, "Stop working on it.");
-                refusal.problem.task_status = Some(State::Cancelled);
-                refusal
-            }
+            Error::TaskCancelled(_) => refuse(Cause::TaskCancelled, "Stop working on it.")
+                .with(|problem| problem.task_status = Some(State::Cancelled)),
             Error::NotHolder { .. } => {
                 refuse(Cause::NotHolder, "Only the agent that holds the task may report on it.")
             }
@@ -75,36 +65,28 @@ impl From<engine::Error> for Refusal {
                 "Continue without asking, or let an admin retry the task.",
             ),
             Error::AskedTooSoon { wait_ms, .. } => {
-                let mut refusal = refuse(
-                    Cause::AskedTooSoon,
-                    "Wait as long as `Retry-After` says, then try again.",
-                );
-                let seconds = u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
-                refusal.retry_after = Some(seconds);
-                refusal
+                let advice = "Wait as long as `Retry-After` says, then try again.";
+                let retry_after = Some(seconds(wait_ms));
+                Self { retry_after, ..refuse(Cause::AskedTooSoon, advice) }
             }
             Error::ResultMismatch { .. } => refuse(
                 Cause::ResultMismatch,
                 "The first report counts. Get the task to see its status.",
             ),
             Error::AlreadyDecided { status, by, at, .. } => {
-                let mut refusal = refuse(Cause::AlreadyDecided, "A decision cannot be changed.");
-                refusal.problem.approval_status = Some(status);
-                refusal.problem.decided_by = Some(by);
-                refusal.problem.decided_at = Some(Time(at));
-                refusal
+                refuse(Cause::AlreadyDecided, "A decision cannot be changed.").with(|problem| {
+                    problem.approval_status = Some(status);
+                    problem.decided_by = Some(by);
+                    problem.decided_at = Some(Time(at));
+                })
             }
             Error::NotAsked { .. } => refuse(Cause::NotAsked, "One of them must decide instead."),
             Error::AlreadyVoted(_) => {
                 refuse(Cause::AlreadyVoted, "The quorum needs approvals of others.")
             }
             Error::ContentChanged { digest, .. } => {
-                let mut refusal = refuse(
-                    Cause::ContentChanged,
-                    "Read the approval again, and send the `digest` that it shows now.",
-                );
-                refusal.problem.digest = Some(digest);
-                refusal
+                let advice = "Read the approval again, and send the `digest` that it shows now.";
+                refuse(Cause::ContentChanged, advice).with(|problem| problem.digest = Some(digest))
             }
             Error::Uncleared(_) => {
                 refuse(Cause::Uncleared, "Cancel the task, and submit it again.")
@@ -119,14 +101,10 @@ impl From<engine::Error> for Refusal {
                 refuse(Cause::ForeignSource, "Leave `source_agent` out, or send your own name.")
             }
             Error::ShareUsed { wait_ms } => {
-                let mut refusal = refuse(
-                    Cause::ShareUsed,
-                    "Wait as long as `Retry-After` says and publish less; the limit is \
-                     `events.publish_bytes_per_minute`.",
-                );
-                refusal.retry_after =
-                    Some(u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(1).max(1));
-                refusal
+                let advice = "Wait as long as `Retry-After` says and publish less; the limit is \
+                              `events.publish_bytes_per_minute`.";
+                let retry_after = Some(seconds(wait_ms).max(1));
+                Self { retry_after, ..refuse(Cause::ShareUsed, advice) }
             }
             Error::IdempotencyMismatch { .. } => {
                 refuse(Cause::IdempotencyMismatch, "Send the same body again, or use a new key.")
@@ -152,6 +130,11 @@ impl From<engine::Error> for Refusal {
             }
         }
     }
+}
+
+/// These milliseconds in whole seconds, rounded up.
+fn seconds(ms: Millis) -> u32 {
+    u32::try_from(ms.div_ceil(1_000)).unwrap_or(u32::MAX)
 }
 
 fn capital(text: &str) -> String {

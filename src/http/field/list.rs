@@ -1,15 +1,15 @@
 //! Lists in a request body, each of which has a bound.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::Type;
 use serde::Deserializer;
 use serde::de::{self, SeqAccess};
 use serde_json::value::RawValue;
 
+use super::super::described::described;
 use super::super::readable::{Readable, plain};
 
 /// A list of at most `MOST` items; a longer one is refused.
@@ -50,34 +50,14 @@ impl<'de, T: Readable, const MOST: usize> de::Visitor<'de> for Items<T, MOST> {
     }
 }
 
-impl<T: Type, const MOST: usize> Type for List<T, MOST> {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        format!("list_{}", T::name()).into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            items: Some(Box::new(T::schema_ref())),
-            max_items: Some(MOST),
-            ..MetaSchema::new("array")
-        }))
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
+described! {
+    [T: Type, const MOST: usize] List<T, MOST>, true, format!("list_{}", T::name()).into(),
+    MetaSchemaRef::Inline(Box::new(MetaSchema {
+        items: Some(Box::new(T::schema_ref())),
+        max_items: Some(MOST),
+        ..MetaSchema::new("array")
+    })),
+    |registry| T::register(registry)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub fn repair(mut document: Value) -> Value {
     add_bounds(&mut document);
     let known = keys(&document["components"]["securitySchemes"]);
     let examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
-    for item in document["paths"].as_object_mut().into_iter().flat_map(Object::values_mut) {
+    for item in members_mut(&mut document["paths"]) {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             move_scopes(operation, &known);
             list_refusals(method, operation);
@@ -56,8 +56,27 @@ pub fn repair(mut document: Value) -> Value {
     document
 }
 
+/// The values of an object's members; none if the value is no object.
+fn members(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_object().into_iter().flat_map(Object::values)
+}
+
+fn members_mut(value: &mut Value) -> impl Iterator<Item = &mut Value> {
+    value.as_object_mut().into_iter().flat_map(Object::values_mut)
+}
+
 fn keys(value: &Value) -> BTreeSet<String> {
     value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default()
+}
+
+fn text<'m>(map: &'m Object, name: &str) -> Option<&'m str> {
+    map.get(name)?.as_str()
+}
+
+/// The description of the field of a schema.
+fn property<'d>(document: &'d mut Value, schema: &str, field: &str) -> Option<&'d mut Object> {
+    let place = format!("/components/schemas/{schema}/properties/{field}");
+    document.pointer_mut(&place)?.as_object_mut()
 }
 
 /// Repairs each object of the document on its own.
@@ -66,11 +85,7 @@ fn repair_schemas(value: &mut Value) {
         Value::Object(map) => {
             unfold_all_of(map);
             repair_number(map);
-            if map
-                .get("format")
-                .and_then(Value::as_str)
-                .is_some_and(|format| format.starts_with("uint"))
-            {
+            if text(map, "format").is_some_and(|format| format.starts_with("uint")) {
                 map.remove("format");
             }
             map.values_mut().for_each(repair_schemas);
@@ -98,7 +113,7 @@ fn unfold_all_of(map: &mut Object) {
 
 /// Makes the bounds of whole numbers whole, and unsigned numbers never negative.
 fn repair_number(map: &mut Object) {
-    if map.get("type").and_then(Value::as_str) != Some("integer") {
+    if text(map, "type") != Some("integer") {
         return;
     }
     for bound in ["minimum", "maximum"] {
@@ -106,7 +121,7 @@ fn repair_number(map: &mut Object) {
             map.insert(bound.to_owned(), json!(number as i64));
         }
     }
-    let (least, most, format) = match map.get("format").and_then(Value::as_str) {
+    let (least, most, format) = match text(map, "format") {
         Some("uint8") => (0, Some(u64::from(u8::MAX)), "int32"),
         Some("uint16") => (0, Some(u64::from(u16::MAX)), "int32"),
         Some("uint32") => (0, Some(u64::from(u32::MAX)), "int64"),
@@ -124,10 +139,8 @@ fn repair_number(map: &mut Object) {
 /// view always has the field, so there it is required too.
 fn show_nulls(document: &mut Value) {
     let mut sent = BTreeSet::new();
-    for item in document["paths"].as_object().into_iter().flat_map(Object::values) {
-        for operation in item.as_object().into_iter().flat_map(Object::values) {
-            collect(&operation["requestBody"], document, &mut sent);
-        }
+    for operation in members(&document["paths"]).flat_map(members) {
+        collect(&operation["requestBody"], document, &mut sent);
     }
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
     for (name, schema) in schemas {
@@ -170,17 +183,13 @@ fn show_nulls_of(schema: &mut Object) -> Vec<String> {
 
 fn add_bounds(document: &mut Value) {
     for (schema, field, least, most) in BOUNDS {
-        let property =
-            document.pointer_mut(&format!("/components/schemas/{schema}/properties/{field}"));
-        if let Some(property) = property.and_then(Value::as_object_mut) {
+        if let Some(property) = property(document, schema, field) {
             property.insert("minimum".to_owned(), json!(least));
             property.insert("maximum".to_owned(), json!(most));
         }
     }
     for (schema, field, bound) in TEXTS {
-        let property =
-            document.pointer_mut(&format!("/components/schemas/{schema}/properties/{field}"));
-        if let Some(property) = property.and_then(Value::as_object_mut) {
+        if let Some(property) = property(document, schema, field) {
             property.insert("maxLength".to_owned(), json!(bound.chars));
             property.insert("x-max-bytes".to_owned(), json!(bound.bytes));
         }
@@ -191,9 +200,9 @@ fn add_bounds(document: &mut Value) {
 fn collect(value: &Value, document: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
-            let target = map.get("$ref").and_then(Value::as_str);
-            if let Some(name) =
-                target.and_then(|target| target.strip_prefix("#/components/schemas/"))
+            let target = text(map, "$ref");
+            let name = target.and_then(|target| target.strip_prefix("#/components/schemas/"));
+            if let Some(name) = name
                 && found.insert(name.to_owned())
             {
                 collect(&document["components"]["schemas"][name], document, found);
@@ -229,27 +238,20 @@ fn list_refusals(method: &str, operation: &mut Value) {
     {
         map.remove("parameters");
     }
-    let is_write = method != "get";
+    let has_input = has_body || !parameters.is_empty();
+    let changes_one = method != "get" && has_path_parameter;
     let makes_humans_decide =
         ["ask_approval", "retry_task"].iter().any(|name| operation["operationId"] == **name);
     let is_negotiated =
         operation["responses"]["200"]["content"].as_object().is_some_and(|forms| forms.len() > 1);
     let waits = is_negotiated || parameters.iter().any(|one| one["name"] == "wait_ms");
     let refusals = [
-        (
-            400,
-            has_body || !parameters.is_empty(),
-            "A parameter, a header or the JSON is unreadable.",
-        ),
+        (400, has_input, "A parameter, a header or the JSON is unreadable."),
         (401, is_guarded, "The credential is missing or invalid."),
         (403, is_guarded, "The caller's role, or a rule, forbids this call."),
         (404, has_path_parameter, "The resource does not exist."),
         (406, is_negotiated, "`Accept` names no media type of the answer."),
-        (
-            409,
-            is_write && has_path_parameter,
-            "The state of the resource does not allow this call.",
-        ),
+        (409, changes_one, "The state of the resource does not allow this call."),
         (408, has_body, "The body arrived too slowly."),
         (413, has_body, "The body is too large."),
         (415, has_body, "The `Content-Type` is not JSON, or the body is compressed."),
@@ -291,8 +293,7 @@ fn refusal(status: u16, description: &str) -> Value {
 /// Adds the request's id to every response, spells headers as they are sent, and adds missing
 /// descriptions.
 fn finish_responses(operation: &mut Value) {
-    for response in operation["responses"].as_object_mut().into_iter().flat_map(Object::values_mut)
-    {
+    for response in members_mut(&mut operation["responses"]) {
         if response["description"] == "" {
             response["description"] = json!("Done");
         }
@@ -314,40 +315,32 @@ fn finish_responses(operation: &mut Value) {
     }
 }
 
-fn capital(word: &str) -> String {
-    let (first, rest) = word.split_at(word.len().min(1));
-    format!("{}{}", first.to_uppercase(), rest.to_lowercase())
-}
-
 /// Writes `RETRY-AFTER` as `Retry-After`.
 fn capital_words(name: &str) -> String {
     if name == "WWW-Authenticate" {
         return name.to_owned();
     }
-    let words: Vec<_> = name.split('-').map(capital).collect();
-    words.join("-")
+    let words = name.split('-').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        format!("{}{}", first.to_uppercase(), rest.to_lowercase())
+    });
+    words.collect::<Vec<_>>().join("-")
 }
 
 fn add_examples(operation: &mut Value, examples: &Value) {
     let Some(name) = operation["operationId"].as_str() else { return };
-    let example = &examples[name];
-    if let Some(request) = example.get("request")
-        && let Some(media) = operation.pointer_mut("/requestBody/content/application~1json")
-    {
-        media["example"] = request.clone();
-    }
-    // Examples of an answer that has several forms, by media type.
-    for (form, shown) in example["forms"].as_object().into_iter().flatten() {
-        if let Some(media) = operation["responses"]["200"]["content"].get_mut(form) {
+    let example = examples[name].clone();
+    let mut show = |place: &str, shown: Option<&Value>| {
+        if let (Some(media), Some(shown)) = (operation.pointer_mut(place), shown) {
             media["example"] = shown.clone();
         }
+    };
+    show("/requestBody/content/application~1json", example.get("request"));
+    // Examples of an answer that has several forms, by media type.
+    for (form, shown) in example["forms"].as_object().into_iter().flatten() {
+        show(&format!("/responses/200/content/{}", form.replace('/', "~1")), Some(shown));
     }
     for status in ["200", "201", "202"] {
-        let place = format!("/responses/{status}/content/application~1json");
-        if let Some(response) = example.get("response")
-            && let Some(media) = operation.pointer_mut(&place)
-        {
-            media["example"] = response.clone();
-        }
+        show(&format!("/responses/{status}/content/application~1json"), example.get("response"));
     }
 }

@@ -42,12 +42,8 @@ fn block(text: &mut String, value: &Value, indent: usize) {
 
 /// Writes the value of a key: on the same line, or indented below it.
 fn below(text: &mut String, value: &Value, indent: usize) {
-    let is_nested = match value {
-        Value::Object(map) => !map.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    };
-    if is_nested {
+    let has_members = value.as_object().is_some_and(|map| !map.is_empty());
+    if has_members || value.as_array().is_some_and(|items| !items.is_empty()) {
         let inner = indent + 2;
         let _ = write!(text, "\n{:inner$}", "");
         block(text, value, inner);

@@ -10,10 +10,10 @@ use crate::engine::{QUORUM, Question, Target};
 
 use super::super::bounds::{EXPIRES_MS, REASON, RULE};
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, Fields, List};
+use super::super::field::{Faults, Field, List};
 use super::super::json::{Raw, RawObject};
-use super::super::text::GroupName;
-use super::super::unknown::{Unknown, requests};
+use super::super::text::ShortText;
+use super::super::unknown::Unknown;
 use super::Limits;
 use super::dispatch::{Held, read_held};
 
@@ -33,12 +33,7 @@ pub struct Approve {
     /// The digest that the approver saw. The decision is refused if the content has changed since
     /// then. Required once an approver has changed the payload.
     digest: Field<Option<String>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Approve);
 
 /// Rejects what the approval shows.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -50,12 +45,7 @@ pub struct Reject {
     comment: Field<Option<String>>,
     /// The digest that the approver saw; see `approve`.
     digest: Field<Option<String>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Reject);
 
 /// Up to 100 decisions on approvals.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -63,12 +53,7 @@ requests!(Reject);
 pub struct Decisions {
     /// The decisions; each is accepted or refused on its own.
     decisions: Field<List<DecisionItem, MAX_DECISIONS>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Decisions);
 
 /// One of several decisions.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -88,8 +73,6 @@ pub struct DecisionItem {
     /// The digest that the approver saw; see `approve`.
     digest: Field<Option<String>>,
 }
-
-impl Fields for DecisionItem {}
 
 /// A decision with its approval, or the refusal of a malformed one.
 type ReadDecision = Result<(ApprovalId, Decision), Refusal>;
@@ -112,12 +95,7 @@ pub struct Ask {
     on_rejection: Field<Option<OnRejection>>,
     /// How long to wait for a decision, in milliseconds, 1 s to 1 year; as configured if left out.
     expires_after_ms: Field<Option<u64>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Ask);
 
 /// The most roles of a new target: as many as there are.
 const MAX_ROLES: usize = Role::ALL.len();
@@ -134,20 +112,20 @@ pub struct Retarget {
     /// The roles whose callers decide.
     roles: Field<Option<List<Role, MAX_ROLES>>>,
     /// The groups whose members decide.
-    groups: Field<Option<List<GroupName, MAX_GROUPS>>>,
+    groups: Field<Option<List<ShortText, MAX_GROUPS>>>,
     /// How many approvers must approve, 1 to 20; unchanged if left out.
     quorum: Field<Option<u32>>,
     /// Why, 1 to 1,000 characters; shown in the timeline and in the audit log.
     reason: Field<Option<String>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
 
-requests!(Retarget);
-
-fn read_comment(faults: &mut Faults, name: &str, comment: Option<String>) -> Option<String> {
-    faults.short(name, comment.filter(|text| !text.is_empty()), REASON)
+/// A remark or reason; an empty one is none.
+pub(super) fn read_comment(
+    faults: &mut Faults,
+    name: &str,
+    comment: Option<String>,
+) -> Option<String> {
+    faults.short(name, Field::Given(comment.filter(|text| !text.is_empty())), REASON)
 }
 
 fn read_digest(faults: &mut Faults, digest: Field<Option<String>>) -> Option<String> {
@@ -162,17 +140,7 @@ fn read_digest(faults: &mut Faults, digest: Field<Option<String>>) -> Option<Str
 
 impl Approve {
     /// Returns the decision that this body makes.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong.
-    pub fn into_decision(mut self, limits: &Limits) -> Result<Decision, Refusal> {
-        let mut faults = std::mem::take(&mut self.unknown).into_faults();
-        let decision = self.read(&mut faults, limits);
-        Ok(faults.finish(Some(decision))?)
-    }
-
-    fn read(self, faults: &mut Faults, limits: &Limits) -> Decision {
+    pub fn into_decision(self, faults: &mut Faults, limits: &Limits) -> Decision {
         let comment = faults.optional("comment", self.comment);
         let comment = read_comment(faults, "comment", comment);
         let payload = faults.optional("payload", self.payload).map(|object| object.0);
@@ -188,53 +156,39 @@ impl Approve {
 impl Reject {
     /// Returns the decision; `reason` is the query parameter, which a body without a reason falls
     /// back to.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong.
-    pub fn into_decision(self, reason: Option<String>) -> Result<Decision, Refusal> {
-        let mut faults = self.unknown.into_faults();
+    pub fn into_decision(self, faults: &mut Faults, reason: Option<String>) -> Decision {
         let comment = faults.optional("comment", self.comment);
         let reason = faults.optional("reason", self.reason).or(reason).or(comment);
-        let comment = read_comment(&mut faults, "reason", reason);
-        let digest = read_digest(&mut faults, self.digest);
-        Ok(faults.finish(Some(Decision { verdict: Verdict::Reject, comment, digest }))?)
+        let comment = read_comment(faults, "reason", reason);
+        Decision { verdict: Verdict::Reject, comment, digest: read_digest(faults, self.digest) }
     }
 }
 
 impl Retarget {
     /// Returns the new target, and the reason for the move.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong.
-    pub fn into_target(self) -> Result<(Target, Option<String>), Refusal> {
-        let mut faults = self.unknown.into_faults();
-        let rule = faults.optional("rule", self.rule);
-        let rule = faults.short("rule", rule, RULE);
+    pub fn into_target(self, faults: &mut Faults) -> Option<(Target, Option<String>)> {
+        let rule = faults.short("rule", self.rule, RULE);
         let roles = faults.optional("roles", self.roles).map(|list| list.0);
         let groups = faults.optional("groups", self.groups);
-        let quorum = faults.optional("quorum", self.quorum);
-        let quorum = faults.within("quorum", quorum, QUORUM);
+        let quorum = faults.within("quorum", self.quorum, QUORUM);
         let reason = faults.optional("reason", self.reason);
-        let reason = read_comment(&mut faults, "reason", reason);
+        let reason = read_comment(faults, "reason", reason);
         let has_people = roles.is_some() || groups.is_some() || quorum.is_some();
         let roles: Vec<_> = roles.into_iter().flatten().collect();
         let groups = groups.into_iter().flat_map(|list| list.0);
         let groups: Vec<_> = groups.map(|group| group.0).collect();
-        let target = match rule {
+        let detail = match rule {
             Some(_) if has_people => {
-                faults.add("rule", "must not be given together with `roles`, `groups` or `quorum`");
-                None
+                "must not be given together with `roles`, `groups` or `quorum`"
             }
-            Some(rule) => Some(Target::Rule(rule)),
+            Some(rule) => return Some((Target::Rule(rule), reason)),
             None if roles.is_empty() && groups.is_empty() => {
-                faults.add("rule", "is required, unless `roles` or `groups` says who decides");
-                None
+                "is required, unless `roles` or `groups` says who decides"
             }
-            None => Some(Target::People { roles, groups, quorum }),
+            None => return Some((Target::People { roles, groups, quorum }, reason)),
         };
-        Ok(faults.finish(target.map(|target| (target, reason)))?)
+        faults.add("rule", detail);
+        None
     }
 }
 
@@ -244,32 +198,24 @@ impl Decisions {
     /// # Errors
     ///
     /// The list itself is missing, empty or too long.
-    pub fn into_decisions(self, limits: &Limits) -> Result<Vec<ReadDecision>, Refusal> {
-        let (mut faults, mut unknown) = self.unknown.split("decisions");
-        let items = faults.required("decisions", self.decisions).map(|list| list.0);
-        if items.as_ref().is_some_and(Vec::is_empty) {
-            faults.add("decisions", format!("must have 1 to {MAX_DECISIONS} items"));
-        }
-        let items = faults.finish(items)?;
-        Ok(items
-            .into_iter()
-            .enumerate()
-            .map(|(nth, item)| item.read(unknown.take(&format!("/decisions/{nth}")), limits))
-            .collect())
+    pub fn into_decisions(
+        self,
+        unknown: Unknown,
+        limits: &Limits,
+    ) -> Result<Vec<ReadDecision>, Refusal> {
+        unknown.read_items("decisions", self.decisions, |item, mut faults| {
+            let decision = item.read(&mut faults, limits);
+            Ok(faults.finish(decision)?)
+        })
     }
 }
 
 impl DecisionItem {
-    fn read(self, mut faults: Faults, limits: &Limits) -> Result<(ApprovalId, Decision), Refusal> {
+    fn read(self, faults: &mut Faults, limits: &Limits) -> Option<(ApprovalId, Decision)> {
         let id = faults.required("approval_id", self.approval_id);
         let word = faults.required("decision", self.decision);
-        let approve = Approve {
-            comment: self.comment,
-            payload: self.payload,
-            digest: self.digest,
-            unknown: Unknown::default(),
-        };
-        let mut decision = approve.read(&mut faults, limits);
+        let approve = Approve { comment: self.comment, payload: self.payload, digest: self.digest };
+        let mut decision = approve.into_decision(faults, limits);
         match (word.as_deref(), &decision.verdict) {
             (Some("reject"), Verdict::Approve { payload: Some(_) }) => {
                 faults.add("payload", "is only allowed with `approve`");
@@ -278,28 +224,20 @@ impl DecisionItem {
             (Some("approve") | None, _) => {}
             (Some(_), _) => faults.add("decision", "must be one of approve, reject"),
         }
-        Ok(faults.finish(id.map(|id| (id, decision)))?)
+        Some((id?, decision))
     }
 }
 
 impl Ask {
     /// Returns the attempt and lease of the agent, and its question.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong.
-    pub fn into_question(self, limits: &Limits) -> Result<(Held, Question), Refusal> {
-        let mut faults = self.unknown.into_faults();
-        let held = read_held(&mut faults, self.attempt, self.lease);
+    pub fn into_question(self, faults: &mut Faults, limits: &Limits) -> Option<(Held, Question)> {
+        let held = read_held(faults, self.attempt, self.lease);
         let reason = faults.required("reason", self.reason);
-        let reason = faults.short("reason", reason, REASON);
+        let reason = faults.short("reason", Field::Given(reason), REASON);
         let action = faults.optional("action", self.action).map(|raw| raw.0);
         let action = faults.sized("action", action, limits.max_json_bytes.min(MAX_ACTION_BYTES));
         let on_rejection = faults.optional("on_rejection", self.on_rejection).unwrap_or_default();
-        let expires = faults.optional("expires_after_ms", self.expires_after_ms);
-        let expires_after_ms = faults.within("expires_after_ms", expires, EXPIRES_MS);
-        let question =
-            reason.map(|reason| Question { reason, action, on_rejection, expires_after_ms });
-        Ok(faults.finish(held.zip(question))?)
+        let expires_after_ms = faults.within("expires_after_ms", self.expires_after_ms, EXPIRES_MS);
+        Some((held?, Question { reason: reason?, action, on_rejection, expires_after_ms }))
     }
 }

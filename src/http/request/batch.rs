@@ -1,20 +1,17 @@
 //! Many submissions in one request.
 
-use std::borrow::Cow;
-
 use poem_openapi::Object;
-use poem_openapi::registry::{MetaSchemaRef, Registry};
-use poem_openapi::types::Type;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::domain::submission::{Idempotency, NewTask};
 
+use super::super::described::described;
 use super::super::error::Refusal;
-use super::super::field::{Faults, Field, List};
+use super::super::field::{Field, List};
 use super::super::json::digest;
 use super::super::readable::Readable;
-use super::super::unknown::{Unknown, requests};
+use super::super::unknown::Unknown;
 use super::Limits;
 use super::submission::{Submission, Trace};
 
@@ -28,12 +25,7 @@ pub const MAX_BATCH: usize = 1_000;
 pub struct Batch {
     /// The tasks; each is accepted or refused on its own.
     tasks: Field<List<BatchItem, MAX_BATCH>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Batch);
 
 /// One item, kept as text so that its digest covers exactly what the client sent.
 #[derive(Debug)]
@@ -47,36 +39,18 @@ impl Batch {
     /// The list itself is missing, empty or too long.
     pub fn into_tasks(
         self,
+        unknown: Unknown,
         limits: &Limits,
         trace: &Trace,
     ) -> Result<Vec<Result<NewTask, Refusal>>, Refusal> {
-        let (mut faults, mut unknown) = self.unknown.split("tasks");
-        let items = faults.required("tasks", self.tasks).map(|items| items.0);
-        if items.as_ref().is_some_and(Vec::is_empty) {
-            faults.add("tasks", format!("must have 1 to {MAX_BATCH} items"));
-        }
-        let items = faults.finish(items)?;
-        Ok(items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| {
-                let faults = unknown.take(&format!("/tasks/{index}"));
-                read_item(faults, &item.0, limits, trace)
-            })
-            .collect())
+        unknown.read_items("tasks", self.tasks, |BatchItem(item), mut faults| {
+            let submission = Submission::read(&item).map_err(Refusal::invalid_body)?;
+            let task = submission.into_task(&mut faults, limits, trace.clone(), |key| {
+                key.map(|key| Idempotency { key, digest: digest(item.get()) })
+            });
+            Ok(faults.finish(task)?)
+        })
     }
-}
-
-fn read_item(
-    faults: Faults,
-    item: &RawValue,
-    limits: &Limits,
-    trace: &Trace,
-) -> Result<NewTask, Refusal> {
-    let submission = Submission::read(item).map_err(Refusal::invalid_body)?;
-    submission.check(faults, limits, trace.clone(), |key| {
-        key.map(|key| Idempotency { key, digest: digest(item.get()) })
-    })
 }
 
 impl Readable for BatchItem {
@@ -85,36 +59,12 @@ impl Readable for BatchItem {
     }
 }
 
-/// In the API document an item is a submission.
-impl Type for BatchItem {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        Submission::name()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        Submission::schema_ref()
-    }
-
-    fn register(registry: &mut Registry) {
-        Submission::register(registry);
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
+described!([] BatchItem as Submission);
 
 #[cfg(test)]
 mod tests {
-    use super::super::submission::tests::{LIMITS, pointers};
+    use super::super::LIMITS;
+    use super::super::submission::tests::pointers;
     use super::*;
 
     #[test]
@@ -124,7 +74,7 @@ mod tests {
         }"#;
         let batch: Batch = serde_json::from_str(body).unwrap();
 
-        let mut items = batch.into_tasks(&LIMITS, &Trace::default()).unwrap();
+        let mut items = batch.into_tasks(Unknown::default(), &LIMITS, &Trace::default()).unwrap();
 
         assert_eq!(items.remove(0).unwrap().idempotency.unwrap().key, "k");
         assert_eq!(pointers(items.remove(0).unwrap_err()), ["/tasks/1/type", "/tasks/1/payload"]);

@@ -13,10 +13,8 @@ use crate::domain::time::Millis;
 use crate::engine::Claim;
 
 use super::super::bounds::{ERROR, LEASE, LEASE_MS, MESSAGE, RETRY_AFTER_MS};
-use super::super::error::Refusal;
-use super::super::field::{Faults, Field, Fields, List};
+use super::super::field::{Faults, Field, List};
 use super::super::json::Raw;
-use super::super::unknown::{Unknown, requests};
 use super::Limits;
 use super::claim::ClaimRequest;
 
@@ -37,12 +35,7 @@ pub struct Heartbeat {
     progress: Field<Option<ProgressRequest>>,
     /// How long the lease lasts from now, in milliseconds, 1 s to 1 h; as configured if left out.
     extend_ms: Field<Option<u64>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Heartbeat);
 
 /// The progress of an attempt.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -56,34 +49,29 @@ pub struct ProgressRequest {
     message: Field<Option<String>>,
 }
 
-impl Fields for ProgressRequest {}
-
 impl Heartbeat {
     /// Returns the attempt and its lease, the progress, and by how much to extend the lease.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong.
-    pub fn into_parts(self) -> Result<(Held, Option<Progress>, Option<Millis>), Refusal> {
-        let mut faults = self.unknown.into_faults();
-        let held = read_held(&mut faults, self.attempt, self.lease);
+    pub fn into_parts(
+        self,
+        faults: &mut Faults,
+    ) -> Option<(Held, Option<Progress>, Option<Millis>)> {
+        let held = read_held(faults, self.attempt, self.lease);
         let progress = faults.optional("progress", self.progress);
         let progress =
             progress.and_then(|progress| faults.inside("progress", |faults| progress.read(faults)));
-        let extend_ms = faults.optional("extend_ms", self.extend_ms);
-        let extend_ms = faults.within("extend_ms", extend_ms, LEASE_MS);
-        Ok(faults.finish(held.map(|held| (held, progress, extend_ms)))?)
+        let extend_ms = faults.within("extend_ms", self.extend_ms, LEASE_MS);
+        Some((held?, progress, extend_ms))
     }
 }
 
 impl ProgressRequest {
     fn read(self, faults: &mut Faults) -> Option<Progress> {
         let percent = faults.required("percent", self.percent);
-        let percent = faults.within("percent", percent, 0.0..=100.0);
+        let percent = faults.within("percent", Field::Given(percent), 0.0..=100.0);
         let message = faults.optional("message", self.message);
         // A heartbeat must not fail because of its message.
         let message = message.map(|text| MESSAGE.cut(text));
-        let message = faults.short("message", message, MESSAGE);
+        let message = faults.short("message", Field::Given(message), MESSAGE);
         Some(Progress { percent: percent?, message })
     }
 }
@@ -98,12 +86,7 @@ pub struct Completion {
     lease: Field<String>,
     /// The result of the task: any JSON, nested at most 64 deep.
     result: Field<Option<Raw>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Completion);
 
 /// The attempt that the agent holds failed.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -122,12 +105,7 @@ pub struct Failure {
     retry_after_ms: Field<Option<u64>>,
     /// What the agent found before it failed: any JSON.
     result: Field<Option<Raw>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Failure);
 
 /// The agent returns the task without having worked on it.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -137,54 +115,35 @@ pub struct Release {
     attempt: Field<u32>,
     /// The lease that the claim returned with the attempt.
     lease: Field<String>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Release);
 
 impl Completion {
     /// Returns the report on task `id`.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong.
-    pub fn into_report(self, id: TaskId, limits: &Limits) -> Result<Report, Refusal> {
-        let mut faults = self.unknown.into_faults();
-        let held = read_held(&mut faults, self.attempt, self.lease);
-        let outcome = Outcome::Completed { result: read_result(&mut faults, self.result, limits) };
-        Ok(faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))?)
+    pub fn into_report(self, faults: &mut Faults, id: TaskId, limits: &Limits) -> Option<Report> {
+        let held = read_held(faults, self.attempt, self.lease);
+        let outcome = Outcome::Completed { result: read_result(faults, self.result, limits) };
+        report(id, held, outcome)
     }
 }
 
 impl Failure {
     /// Returns the report on task `id`.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong.
-    pub fn into_report(self, id: TaskId, limits: &Limits) -> Result<Report, Refusal> {
-        let mut faults = self.unknown.into_faults();
-        let held = read_held(&mut faults, self.attempt, self.lease);
+    pub fn into_report(self, faults: &mut Faults, id: TaskId, limits: &Limits) -> Option<Report> {
+        let held = read_held(faults, self.attempt, self.lease);
         let fields = (self.error, self.retryable, self.retry_after_ms, self.result);
-        let outcome = read_failure(&mut faults, fields, limits);
-        Ok(faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))?)
+        report(id, held, read_failure(faults, fields, limits))
     }
 }
 
 impl Release {
     /// Returns the report on task `id`.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong.
-    pub fn into_report(self, id: TaskId) -> Result<Report, Refusal> {
-        let mut faults = self.unknown.into_faults();
-        let held = read_held(&mut faults, self.attempt, self.lease);
-        let outcome = Outcome::Released;
-        Ok(faults.finish(held.map(|(attempt, lease)| Report { id, attempt, lease, outcome }))?)
+    pub fn into_report(self, faults: &mut Faults, id: TaskId) -> Option<Report> {
+        report(id, read_held(faults, self.attempt, self.lease), Outcome::Released)
     }
+}
+
+fn report(id: TaskId, held: Option<Held>, outcome: Outcome) -> Option<Report> {
+    held.map(|(attempt, lease)| Report { id, attempt, lease, outcome })
 }
 
 /// The attempt and the lease by which an agent proves that it holds the task.
@@ -197,7 +156,7 @@ pub(super) fn read_held(
 ) -> Option<Held> {
     let attempt = faults.required("attempt", attempt);
     let lease = faults.required("lease", lease);
-    let lease = faults.short("lease", lease, LEASE);
+    let lease = faults.short("lease", Field::Given(lease), LEASE);
     Some((attempt?, Lease::from_caller(lease?)))
 }
 
@@ -222,7 +181,11 @@ fn read_failure(
     Outcome::Failed {
         error: read_error(faults, error),
         is_retryable: faults.optional("retryable", retryable).unwrap_or(true),
-        retry_after_ms: faults.within("retry_after_ms", retry_after_ms, RETRY_AFTER_MS),
+        retry_after_ms: faults.within(
+            "retry_after_ms",
+            Field::Given(retry_after_ms),
+            RETRY_AFTER_MS,
+        ),
         result: read_result(faults, result, limits),
     }
 }
@@ -242,12 +205,7 @@ pub struct Outcomes {
     outcomes: Field<List<OutcomeItem, MAX_OUTCOMES>>,
     /// Claims the next tasks in the same call; none are claimed if left out.
     claim: Field<Option<ClaimRequest>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Outcomes);
 
 /// The outcome of one attempt.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -273,20 +231,14 @@ pub struct OutcomeItem {
     retry_after_ms: Field<Option<u64>>,
 }
 
-impl Fields for OutcomeItem {}
-
 impl Outcomes {
     /// Returns the reports in order, and the claim of `agent`.
-    ///
-    /// # Errors
-    ///
-    /// Every field of every item that is wrong.
     pub fn into_parts(
         self,
+        faults: &mut Faults,
         agent: Name,
         limits: &Limits,
-    ) -> Result<(Vec<Report>, Option<Claim>), Refusal> {
-        let mut faults = self.unknown.into_faults();
+    ) -> (Vec<Report>, Option<Claim>) {
         let items =
             faults.required("outcomes", self.outcomes).map(|list| list.0).unwrap_or_default();
         let mut reports = Vec::with_capacity(items.len());
@@ -295,9 +247,9 @@ impl Outcomes {
             reports.extend(faults.inside(&place, |faults| item.read(faults, limits)));
         }
         let claim = faults.optional("claim", self.claim);
-        let claim =
-            claim.and_then(|claim| faults.inside("claim", |faults| claim.read(faults, agent)));
-        Ok(faults.finish(Some((reports, claim)))?)
+        let claim = claim
+            .and_then(|claim| faults.inside("claim", |faults| claim.into_claim(faults, agent)));
+        (reports, claim)
     }
 }
 
@@ -322,8 +274,7 @@ impl OutcomeItem {
             }
             None => return None,
         };
-        let (attempt, lease) = held?;
-        Some(Report { id: id?, attempt, lease, outcome })
+        report(id?, held, outcome)
     }
 }
 
@@ -331,19 +282,16 @@ impl OutcomeItem {
 mod tests {
     use std::str::FromStr;
 
+    use super::super::LIMITS;
     use super::*;
+    use crate::engine::Fault;
 
-    static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
-        types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
-        max_json_bytes: 100,
-        max_event_bytes: 100,
-        max_retries: 3,
-        warn_at_percent: 80,
-    });
-
-    fn read(body: &str) -> Result<(Vec<Report>, Option<Claim>), Refusal> {
+    fn read(body: &str) -> Result<(Vec<Report>, Option<Claim>), Vec<Fault>> {
         let outcomes: Outcomes = serde_json::from_str(body).unwrap();
-        outcomes.into_parts(Name::from_str("dev_agent").unwrap(), &LIMITS)
+        let mut faults = Faults::default();
+        let agent = Name::from_str("dev_agent").unwrap();
+        let parts = outcomes.into_parts(&mut faults, agent, &LIMITS);
+        faults.finish(Some(parts))
     }
 
     #[test]
@@ -357,7 +305,7 @@ mod tests {
             "claim": {"max": 101}
         }"#;
 
-        let errors = read(body).unwrap_err().into_problem("").errors;
+        let errors = read(body).unwrap_err();
 
         let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
         let expected = [

@@ -8,11 +8,9 @@ use crate::domain::event::{EventPriority, NewEvent};
 use crate::domain::ids::TaskId;
 
 use super::super::bounds::SOURCE;
-use super::super::error::Refusal;
-use super::super::field::Field;
+use super::super::field::{Faults, Field};
 use super::super::json::RawObject;
 use super::super::text::{EventType, TraceId};
-use super::super::unknown::{Unknown, requests};
 use super::Limits;
 
 /// An event to publish.
@@ -40,24 +38,13 @@ pub struct PublishRequest {
     /// More information for subscribers: a JSON object, nested at most 64 deep. `external` is set
     /// to true.
     metadata: Field<Option<RawObject>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(PublishRequest);
 
 impl PublishRequest {
     /// Returns the event to publish.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong.
-    pub fn into_event(self, limits: &Limits) -> Result<NewEvent, Refusal> {
-        let mut faults = self.unknown.into_faults();
+    pub fn into_event(self, faults: &mut Faults, limits: &Limits) -> Option<NewEvent> {
         let event_type = faults.required("event_type", self.event_type);
-        let source_agent = faults.optional("source_agent", self.source_agent);
-        let source_agent = faults.short("source_agent", source_agent, SOURCE);
+        let source_agent = faults.short("source_agent", self.source_agent, SOURCE);
         let payload = faults.required("payload", self.payload).map(|object| object.0);
         let task_id = faults.optional("task_id", self.task_id);
         let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0);
@@ -70,16 +57,15 @@ impl PublishRequest {
                 format!("has {found} bytes with the metadata; at most {most} are accepted");
             faults.add("payload", detail);
         }
-        let event = event_type.zip(payload).map(|(event_type, payload)| NewEvent {
-            event_type: event_type.0,
+        Some(NewEvent {
+            event_type: event_type?.0,
             source_agent,
-            payload,
+            payload: payload?,
             task_id,
             trace_id,
             priority,
             metadata,
-        });
-        Ok(faults.finish(event)?)
+        })
     }
 }
 

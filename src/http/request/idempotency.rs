@@ -17,8 +17,6 @@ pub struct IdempotencyHeader(pub Option<String>);
 
 impl<'a> ApiExtractor<'a> for IdempotencyHeader {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-    const PARAM_IS_REQUIRED: bool = false;
-
     type ParamType = IdempotencyKey;
     type ParamRawType = IdempotencyKey;
 

@@ -4,7 +4,6 @@ mod approval;
 mod batch;
 mod claim;
 mod dispatch;
-mod empty;
 mod event;
 mod idempotency;
 mod status;
@@ -14,14 +13,36 @@ pub use approval::{Approve, Ask, Decisions, Reject, Retarget};
 pub use batch::Batch;
 pub use claim::ClaimRequest;
 pub use dispatch::{Completion, Failure, Heartbeat, Outcomes, Release};
-pub use empty::Empty;
 pub use event::PublishRequest;
 pub use idempotency::IdempotencyHeader;
 pub use status::{Cancellation, StatusRequest};
 pub use submission::{Submission, Trace};
 
+use poem_openapi::Object;
+use serde::Deserialize;
+
 use crate::domain::name::Name;
 use crate::engine;
+
+use super::field::Fields;
+
+/// Lists the objects of request bodies.
+macro_rules! objects {
+    ($($type:ty)*) => { $(impl Fields for $type {})* };
+}
+
+objects! {
+    Approve Reject Decisions approval::DecisionItem Ask Retarget
+    Submission Batch Cancellation StatusRequest PublishRequest Empty
+    ClaimRequest Heartbeat dispatch::ProgressRequest
+    Completion Failure Release Outcomes dispatch::OutcomeItem
+}
+
+/// No members: an empty object, which may be left out.
+#[derive(Debug, Default, Deserialize, Object)]
+#[serde(default)]
+#[oai(rename = "NoMembers")]
+pub struct Empty {}
 
 /// The parts of the engine's settings that checking a body needs.
 #[derive(Clone, Debug)]
@@ -49,3 +70,12 @@ impl From<&engine::Settings> for Limits {
         }
     }
 }
+
+#[cfg(test)]
+pub static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
+    types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
+    max_json_bytes: 100,
+    max_event_bytes: 100,
+    max_retries: 3,
+    warn_at_percent: 80,
+});

@@ -6,12 +6,10 @@ use serde::Deserialize;
 use crate::domain::report::Outcome;
 use crate::engine::StatusChange;
 
-use super::super::bounds::REASON;
-use super::super::error::Refusal;
-use super::super::field::Field;
+use super::super::field::{Faults, Field};
 use super::super::json::Raw;
-use super::super::unknown::{Unknown, requests};
 use super::Limits;
+use super::approval::read_comment;
 use super::dispatch::read_error;
 
 /// A new status of a task.
@@ -26,27 +24,18 @@ pub struct StatusRequest {
     error: Field<Option<String>>,
     /// The result of the task: any JSON, nested at most 64 deep.
     result: Field<Option<Raw>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(StatusRequest);
 
 impl StatusRequest {
     /// Returns the change. The query parameters `status` and `error` are used if the body leaves
     /// these out.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong.
     pub fn into_change(
         self,
+        faults: &mut Faults,
         status: Option<String>,
         error: Option<String>,
         limits: &Limits,
-    ) -> Result<StatusChange, Refusal> {
-        let mut faults = self.unknown.into_faults();
+    ) -> Option<StatusChange> {
         let is_unreadable = matches!(self.status, Field::Wrong(_));
         let status = faults.optional("status", self.status).or(status);
         let error = match self.error {
@@ -55,18 +44,18 @@ impl StatusRequest {
         };
         let result = faults.optional("result", self.result).map(|raw| raw.0);
         let result = faults.sized("result", result, limits.max_json_bytes);
-        let change = match status.as_deref() {
+        match status.as_deref() {
             Some("in_progress") => Some(StatusChange::InProgress),
             Some("completed") => Some(StatusChange::Ended(Outcome::Completed { result })),
             Some("failed") => Some(StatusChange::Ended(Outcome::Failed {
-                error: read_error(&mut faults, error),
+                error: read_error(faults, error),
                 is_retryable: false,
                 retry_after_ms: None,
                 result,
             })),
             Some("cancelled") => {
-                let reason = faults.optional("error", error).filter(|reason| !reason.is_empty());
-                Some(StatusChange::Cancelled { reason: faults.short("error", reason, REASON) })
+                let reason = faults.optional("error", error);
+                Some(StatusChange::Cancelled { reason: read_comment(faults, "error", reason) })
             }
             Some(_) => {
                 faults.add("status", "must be one of in_progress, completed, failed, cancelled");
@@ -78,8 +67,7 @@ impl StatusRequest {
                 faults.add("status", "is required, here or as a query parameter");
                 None
             }
-        };
-        Ok(faults.finish(change)?)
+        }
     }
 }
 
@@ -89,23 +77,12 @@ impl StatusRequest {
 pub struct Cancellation {
     /// Why, 1 to 1,000 characters; becomes the error of the task.
     reason: Field<Option<String>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Cancellation);
 
 impl Cancellation {
     /// Returns the reason, if the caller gave one.
-    ///
-    /// # Errors
-    ///
-    /// The reason is not a text, or too long.
-    pub fn into_reason(self) -> Result<Option<String>, Refusal> {
-        let mut faults = self.unknown.into_faults();
-        let reason = faults.optional("reason", self.reason).filter(|reason| !reason.is_empty());
-        let reason = faults.short("reason", reason, REASON);
-        Ok(faults.finish(Some(reason))?)
+    pub fn into_reason(self, faults: &mut Faults) -> Option<String> {
+        let reason = faults.optional("reason", self.reason);
+        read_comment(faults, "reason", reason)
     }
 }

@@ -16,11 +16,9 @@ use crate::domain::submission::{Idempotency, NewTask, Spec, Start};
 use crate::engine::unknown_type;
 
 use super::super::bounds::{DELAY_MS, MAX_RETRIES, TARGET, THRESHOLD, TIMEOUT_MS};
-use super::super::error::Refusal;
 use super::super::field::{Faults, Field};
 use super::super::json::RawObject;
 use super::super::text::{IdempotencyKey, Time, TraceId};
-use super::super::unknown::{Unknown, requests};
 use super::Limits;
 
 /// A task to be done.
@@ -69,12 +67,7 @@ pub struct Submission {
     timeout_ms: Field<Option<u64>>,
     /// A key that makes it safe to repeat the submission. The header `Idempotency-Key` wins.
     idempotency_key: Field<Option<IdempotencyKey>>,
-    #[serde(skip)]
-    #[oai(skip)]
-    unknown: Unknown,
 }
-
-requests!(Submission);
 
 /// The W3C trace context of a request; empty if the request has no valid one.
 #[derive(Clone, Debug, Default)]
@@ -95,28 +88,13 @@ impl Submission {
     /// Returns the task that this body submits.
     ///
     /// `idempotency` receives the body's own key, if it has one, and returns what to store of it.
-    ///
-    /// # Errors
-    ///
-    /// Every field that is wrong, with what is expected.
     pub fn into_task(
-        mut self,
-        limits: &Limits,
-        trace: Trace,
-        idempotency: impl FnOnce(Option<String>) -> Option<Idempotency>,
-    ) -> Result<NewTask, Refusal> {
-        let faults = std::mem::take(&mut self.unknown).into_faults();
-        self.check(faults, limits, trace, idempotency)
-    }
-
-    /// Like [`Self::into_task`], with the faults noted at the submission's place in its body.
-    pub(super) fn check(
         self,
-        mut faults: Faults,
+        faults: &mut Faults,
         limits: &Limits,
         trace: Trace,
         idempotency: impl FnOnce(Option<String>) -> Option<Idempotency>,
-    ) -> Result<NewTask, Refusal> {
+    ) -> Option<NewTask> {
         let kind = faults.required("type", self.kind);
         if let Some(detail) = kind.as_ref().and_then(|kind| unknown_type(&limits.types, kind)) {
             faults.add("type", detail);
@@ -129,29 +107,25 @@ impl Submission {
         let source = faults.optional("source", self.source);
         let source = source.or_else(|| Name::from_str(DEFAULT_SOURCE).ok());
         let deadlines = (self.sla_deadline, self.sla_start_deadline);
-        let sla = read_sla(&mut faults, self.sla_target, deadlines, self.alert_threshold, limits);
-        let start = read_start(&mut faults, self.delay_ms, self.run_at);
+        let sla = read_sla(faults, self.sla_target, deadlines, self.alert_threshold, limits);
+        let start = read_start(faults, self.delay_ms, self.run_at);
         let parent = faults.optional("parent_task_id", self.parent_task_id);
         let on_parent_cancel = faults.optional("on_parent_cancel", self.on_parent_cancel);
         if on_parent_cancel.is_some() && parent.is_none() {
             faults.add("on_parent_cancel", "must not be given without `parent_task_id`");
         }
         let trace_id = faults.optional("trace_id", self.trace_id).map(|id| id.0).or(trace.trace_id);
-        let max_retries = faults.optional("max_retries", self.max_retries);
-        let max_retries =
-            faults.within("max_retries", max_retries, MAX_RETRIES).unwrap_or(limits.max_retries);
-        let timeout_ms = faults.optional("timeout_ms", self.timeout_ms);
-        let timeout_ms = faults.within("timeout_ms", timeout_ms, TIMEOUT_MS);
+        let max_retries = faults
+            .within("max_retries", self.max_retries, MAX_RETRIES)
+            .unwrap_or(limits.max_retries);
+        let timeout_ms = faults.within("timeout_ms", self.timeout_ms, TIMEOUT_MS);
         let key = faults.optional("idempotency_key", self.idempotency_key).map(|key| key.0);
-        let (Some(kind), Some(payload), Some(source)) = (kind, payload, source) else {
-            return Ok(faults.finish(None)?);
-        };
         let spec = Spec {
-            kind,
-            payload,
+            kind: kind?,
+            payload: payload?,
             metadata,
             priority,
-            source,
+            source: source?,
             parent,
             on_parent_cancel: on_parent_cancel.unwrap_or_default(),
             trace_id,
@@ -159,7 +133,7 @@ impl Submission {
             max_retries,
             timeout_ms,
         };
-        Ok(faults.finish(Some(NewTask { spec, sla, start, idempotency: idempotency(key) }))?)
+        Some(NewTask { spec, sla, start, idempotency: idempotency(key) })
     }
 }
 
@@ -175,14 +149,12 @@ fn read_sla(
     threshold: Field<Option<u8>>,
     limits: &Limits,
 ) -> Option<Sla> {
-    let target = faults.optional("sla_target", target);
     let target = faults.short("sla_target", target, TARGET);
     let deadline = faults.optional("sla_deadline", deadline).map(|time| time.0);
     let within_ms = target.as_deref().and_then(target_ms);
     if target.is_some() && within_ms.is_none() && deadline.is_none() {
         faults.add("sla_target", NOT_A_TARGET);
     }
-    let threshold = faults.optional("alert_threshold", threshold);
     let threshold = faults.within("alert_threshold", threshold, THRESHOLD);
     let start_deadline = faults.optional("sla_start_deadline", start_deadline).map(|time| time.0);
     let has_sla =
@@ -202,7 +174,6 @@ fn read_start(
     delay_ms: Field<Option<u64>>,
     run_at: Field<Option<Time>>,
 ) -> Start {
-    let delay_ms = faults.optional("delay_ms", delay_ms);
     let delay_ms = faults.within("delay_ms", delay_ms, DELAY_MS);
     let run_at = faults.optional("run_at", run_at).map(|time| time.0);
     match (delay_ms, run_at) {
@@ -218,19 +189,15 @@ fn read_start(
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::super::error::Refusal;
+    use super::super::LIMITS;
     use super::*;
-
-    pub static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(|| Limits {
-        types: ["faq", "bugfix", "deploy"].map(|kind| kind.parse().unwrap()).to_vec(),
-        max_json_bytes: 100,
-        max_event_bytes: 100,
-        max_retries: 3,
-        warn_at_percent: 80,
-    });
 
     fn submit(body: &str) -> Result<NewTask, Refusal> {
         let submission: Submission = serde_json::from_str(body).unwrap();
-        submission.into_task(&LIMITS, Trace::default(), |_| None)
+        let mut faults = Faults::default();
+        let task = submission.into_task(&mut faults, &LIMITS, Trace::default(), |_| None);
+        Ok(faults.finish(task)?)
     }
 
     pub fn pointers(refusal: Refusal) -> Vec<String> {

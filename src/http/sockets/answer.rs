@@ -12,19 +12,19 @@ use super::connection::Connection;
 /// The body of an answer, which tells its connection once all of it was handed over.
 pub struct AnswerBody<B> {
     inner: B,
-    line: Arc<Connection>,
+    connection: Arc<Connection>,
     /// For a stream: ends once its client is gone.
     gone: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<B> AnswerBody<B> {
-    /// Wraps the body of an answer on `line`.
+    /// Wraps the body of an answer on `connection`.
     ///
     /// * `is_stream`: the body has no end of its own, and is cut once its client is gone.
-    pub fn new(inner: B, line: Arc<Connection>, is_stream: bool) -> Self {
-        let watched = Arc::clone(&line);
+    pub fn new(inner: B, connection: Arc<Connection>, is_stream: bool) -> Self {
+        let watched = Arc::clone(&connection);
         let gone = is_stream.then_some(async move { watched.is_gone(false).await });
-        Self { inner, line, gone: gone.map(|gone| Box::pin(gone) as _) }
+        Self { inner, connection, gone: gone.map(|gone| Box::pin(gone) as _) }
     }
 }
 
@@ -55,6 +55,6 @@ impl<B: Body<Error = io::Error> + Unpin> Body for AnswerBody<B> {
 
 impl<B> Drop for AnswerBody<B> {
     fn drop(&mut self) {
-        self.line.answer_ends();
+        self.connection.answer_ends();
     }
 }

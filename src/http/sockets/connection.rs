@@ -44,7 +44,7 @@ const SCRAP_PAUSE: Duration = Duration::from_millis(10);
 const SEND_BUFFER: usize = 128 << 10;
 
 /// What counts all connections together, and learns from each what it needs for that.
-pub trait Owner: std::fmt::Debug + Send + Sync {
+pub trait Owner: Send + Sync {
     /// Records that a request of the connection has shown a credential of `caller`. Only the first
     /// counts.
     fn note_caller(&self, connection: &Connection, caller: &Arc<str>);

@@ -52,16 +52,10 @@ pub struct Connections {
     answer_bytes: AtomicUsize,
 }
 
-impl std::fmt::Debug for Connections {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Connections").field("most", &self.most).finish_non_exhaustive()
-    }
-}
-
 #[derive(Default)]
 struct Taken {
     next: u64,
-    lines: BTreeMap<u64, Arc<Connection>>,
+    connections: BTreeMap<u64, Arc<Connection>>,
     /// Who holds the connections within the bound.
     holders: Holders,
     /// The same for each address.
@@ -75,7 +69,7 @@ struct Taken {
 /// The place of one connection within the bound; dropping it makes room for the next.
 pub struct Slot {
     /// The connection.
-    pub line: Arc<Connection>,
+    pub connection: Arc<Connection>,
     connections: Arc<Connections>,
 }
 
@@ -126,15 +120,15 @@ impl Connections {
         taken.next += 1;
         let id = taken.next;
         let owner: Weak<Self> = Arc::downgrade(self);
-        let line = Arc::new(Connection::new(id, stream, ends, is_reserve, owner));
-        taken.lines.insert(id, Arc::clone(&line));
+        let connection = Arc::new(Connection::new(id, stream, ends, is_reserve, owner));
+        taken.connections.insert(id, Arc::clone(&connection));
         if is_reserve {
             taken.reserve.insert(id);
         } else {
-            taken.hold(&line, &STRANGER.into());
+            taken.hold(&connection, &STRANGER.into());
         }
-        self.traffic.connections.store(taken.lines.len(), Ordering::Relaxed);
-        Slot { line, connections: Arc::clone(self) }
+        self.traffic.connections.store(taken.connections.len(), Ordering::Relaxed);
+        Slot { connection, connections: Arc::clone(self) }
     }
 
     fn room_for(&self, address: IpAddr) -> Room {
@@ -153,20 +147,19 @@ impl Connections {
             if taken.reserve.len() < RESERVE {
                 return Room::Slot { is_reserve: true };
             }
-            let mut reserve = taken.reserve.iter().filter_map(|id| taken.lines.get(id));
-            spare = reserve.find(|line| has_settled(line)).map(Arc::clone);
+            let mut reserve = taken.reserve.iter().filter_map(|id| taken.connections.get(id));
+            spare = reserve.find(|connection| has_settled(connection)).map(Arc::clone);
         }
-        let Some(line) = spare.filter(has_settled) else { return Room::Later };
-        taken.leaving.insert(line.id);
-        self.traffic.count(Cause::Evicted);
-        line.cut(Cause::Evicted);
+        let Some(connection) = spare.filter(has_settled) else { return Room::Later };
+        taken.leaving.insert(connection.id);
+        self.cut(&connection, Cause::Evicted);
         Room::Soon
     }
 
     /// Cuts every connection, in any phase.
     pub fn cut_all(&self) {
-        for line in self.lock().lines.values() {
-            line.cut(Cause::Evicted);
+        for connection in self.lock().connections.values() {
+            connection.cut(Cause::Evicted);
         }
     }
 
@@ -180,25 +173,22 @@ impl Connections {
         let mut logged = (Instant::now(), 0);
         loop {
             let now = looks.tick().await.max(Instant::now());
-            let lines: Vec<_> = self.lock().lines.values().map(Arc::clone).collect();
-            for line in lines {
-                match line.overdue(now, &deadlines) {
-                    Some(late) if line.cause().is_none() => self.end(&line, late),
-                    Some(_) | None => {}
+            let connections: Vec<_> = self.lock().connections.values().map(Arc::clone).collect();
+            for connection in connections {
+                match connection.overdue(now, &deadlines) {
+                    _ if connection.cause().is_some() => {}
+                    Some(Overdue::Cut(cause)) => self.cut(&connection, cause),
+                    Some(Overdue::Idle) => connection.cut(Cause::Evicted),
+                    None => {}
                 }
             }
             logged = self.log(now, logged);
         }
     }
 
-    fn end(&self, line: &Connection, late: Overdue) {
-        match late {
-            Overdue::Idle => line.cut(Cause::Evicted),
-            Overdue::Cut(cause) => {
-                self.traffic.count(cause);
-                line.cut(cause);
-            }
-        }
+    fn cut(&self, connection: &Connection, cause: Cause) {
+        self.traffic.count(cause);
+        connection.cut(cause);
     }
 
     /// Logs one line for everything that was refused or cut since the last one. Returns when and
@@ -222,13 +212,13 @@ impl Connections {
 }
 
 impl Owner for Connections {
-    fn note_caller(&self, line: &Connection, caller: &Arc<str>) {
+    fn note_caller(&self, connection: &Connection, caller: &Arc<str>) {
         let mut taken = self.lock();
         // One that has left is no longer counted.
-        let is_open = taken.lines.contains_key(&line.id);
-        if is_open && line.caller.set(Arc::clone(caller)).is_ok() && !line.is_reserve {
-            taken.release(line, &STRANGER.into());
-            taken.hold(line, caller);
+        let is_open = taken.connections.contains_key(&connection.id);
+        if is_open && connection.caller.set(Arc::clone(caller)).is_ok() && !connection.is_reserve {
+            taken.release(connection, &STRANGER.into());
+            taken.hold(connection, caller);
         }
     }
 
@@ -238,20 +228,20 @@ impl Owner for Connections {
         else {
             return;
         };
-        let lines: Vec<_> = self.lock().lines.values().map(Arc::clone).collect();
-        let unread = lines.into_iter().filter(|line| line.cause().is_none()).filter_map(|line| {
-            let (since, bytes) = line.unread()?;
-            Some((since, bytes, line))
+        let connections: Vec<_> = self.lock().connections.values().map(Arc::clone).collect();
+        let uncut = connections.into_iter().filter(|connection| connection.cause().is_none());
+        let unread = uncut.filter_map(|connection| {
+            let (since, bytes) = connection.unread()?;
+            Some((since, bytes, connection))
         });
         let mut unread: Vec<_> = unread.collect();
         unread.sort_by_key(|(since, ..)| *since);
-        for (_, bytes, line) in unread {
+        for (_, bytes, connection) in unread {
             if excess == 0 {
                 return;
             }
             excess = excess.saturating_sub(bytes);
-            self.traffic.count(Cause::AnswerBytes);
-            line.cut(Cause::AnswerBytes);
+            self.cut(&connection, Cause::AnswerBytes);
         }
     }
 
@@ -263,81 +253,86 @@ impl Owner for Connections {
 impl Taken {
     /// Whether an evicted connection, of this address if one is given, has not left yet.
     fn one_leaves(&self, of: Option<IpAddr>) -> bool {
-        let mut leaving = self.leaving.iter().filter_map(|id| self.lines.get(id));
-        leaving.any(|line| fits(line, of))
+        let mut leaving = self.leaving.iter().filter_map(|id| self.connections.get(id));
+        leaving.any(|connection| of.is_none_or(|address| connection.address() == address))
     }
 
     /// Finds a connection that can make room, of this address if one is given: the oldest that has
     /// shown no credential, otherwise one of the caller that holds the most, so that a caller with
     /// many connections does not take those of others.
     fn spare(&mut self, of: Option<IpAddr>) -> Option<Arc<Connection>> {
-        let lines = &self.lines;
+        let connections = &self.connections;
         let holders = match of {
             Some(address) => self.by_address.get_mut(&address)?,
             None => &mut self.holders,
         };
         let now = Instant::now();
-        let strangers = holders.strangers().take(LOOKED_AT).filter_map(|id| lines.get(&id));
-        let spare: Vec<_> = strangers.filter(|line| line.spare_since(now).is_some()).collect();
+        let strangers = holders.strangers().take(LOOKED_AT).filter_map(|id| connections.get(&id));
+        let spare: Vec<_> =
+            strangers.filter(|connection| connection.spare_since(now).is_some()).collect();
         // If none has settled, the oldest soon will.
-        let oldest = spare.iter().find(|line| has_settled(line)).or(spare.first());
+        let oldest = spare.iter().find(|connection| has_settled(connection)).or(spare.first());
         if let Some(oldest) = oldest {
             return Some(Arc::clone(oldest));
         }
         let idlest = holders.idlest(LOOKED_AT, |id| {
-            let line = lines.get(&id).filter(|line| line.cause().is_none())?;
-            line.spare_since(now)
+            let connection =
+                connections.get(&id).filter(|connection| connection.cause().is_none())?;
+            connection.spare_since(now)
         })?;
-        lines.get(&idlest).map(Arc::clone)
+        connections.get(&idlest).map(Arc::clone)
     }
 
     /// Records that the caller holds this connection.
-    fn hold(&mut self, line: &Connection, caller: &Arc<str>) {
-        self.holders.insert(caller, line.id);
-        self.by_address.entry(line.address()).or_default().insert(caller, line.id);
+    fn hold(&mut self, connection: &Connection, caller: &Arc<str>) {
+        self.holders.insert(caller, connection.id);
+        self.by_address.entry(connection.address()).or_default().insert(caller, connection.id);
     }
 
     /// Records that the caller no longer holds this connection.
-    fn release(&mut self, line: &Connection, caller: &Arc<str>) {
-        self.holders.remove(caller, line.id);
-        let Some(of_address) = self.by_address.get_mut(&line.address()) else { return };
-        of_address.remove(caller, line.id);
+    fn release(&mut self, connection: &Connection, caller: &Arc<str>) {
+        self.holders.remove(caller, connection.id);
+        let Some(of_address) = self.by_address.get_mut(&connection.address()) else { return };
+        of_address.remove(caller, connection.id);
         if of_address.count() == 0 {
-            self.by_address.remove(&line.address());
+            self.by_address.remove(&connection.address());
         }
     }
 }
 
 /// Whether the connection only waits for its client, and has for at least [`SETTLING`].
-fn has_settled(line: &Arc<Connection>) -> bool {
+fn has_settled(connection: &Arc<Connection>) -> bool {
     let now = Instant::now();
-    line.spare_since(now).is_some_and(|since| now.duration_since(since) >= SETTLING)
-}
-
-fn fits(line: &Connection, of: Option<IpAddr>) -> bool {
-    of.is_none_or(|address| line.address() == address)
+    connection.spare_since(now).is_some_and(|since| now.duration_since(since) >= SETTLING)
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.connections.lock();
-        let id = self.line.id;
-        taken.lines.remove(&id);
+        let id = self.connection.id;
+        taken.connections.remove(&id);
         taken.reserve.remove(&id);
         taken.leaving.remove(&id);
-        if !self.line.is_reserve {
-            let caller = self.line.caller.get().cloned();
-            taken.release(&self.line, &caller.unwrap_or_else(|| STRANGER.into()));
+        if !self.connection.is_reserve {
+            let caller = self.connection.caller.get().cloned();
+            taken.release(&self.connection, &caller.unwrap_or_else(|| STRANGER.into()));
         }
-        self.connections.traffic.connections.store(taken.lines.len(), Ordering::Relaxed);
+        self.connections.traffic.connections.store(taken.connections.len(), Ordering::Relaxed);
         drop(taken);
         self.connections.freed.notify_one();
     }
 }
 
-/// Returns these settings with no more connections than the process can have descriptors for.
+/// Returns these settings with no more connections than the process can have descriptors for, after
+/// raising the soft limit of descriptors to the hard one.
 pub fn limited_by_system(http: &Http) -> Http {
-    let allowed = allowed_by_system();
+    let limit = getrlimit(Resource::Nofile);
+    // If the system refuses that, the soft limit stays.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let Some(descriptors) = getrlimit(Resource::Nofile).current else { return http.clone() };
+    let kept_free = KEPT_FREE + u64::try_from(RESERVE).unwrap_or(u64::MAX);
+    let allowed = descriptors.saturating_sub(kept_free).max(descriptors / 4).max(1);
+    let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
     if allowed < http.max_connections {
         tracing::warn!(
             http.max_connections = http.max_connections,
@@ -346,16 +341,4 @@ pub fn limited_by_system(http: &Http) -> Http {
         );
     }
     Http { max_connections: http.max_connections.min(allowed), ..http.clone() }
-}
-
-/// How many connections the system allows, after raising the soft limit of descriptors to the hard
-/// one.
-fn allowed_by_system() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    // If the system refuses that, the soft limit stays.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-    let Some(descriptors) = getrlimit(Resource::Nofile).current else { return usize::MAX };
-    let kept_free = KEPT_FREE + u64::try_from(RESERVE).unwrap_or(u64::MAX);
-    let allowed = descriptors.saturating_sub(kept_free).max(descriptors / 4).max(1);
-    usize::try_from(allowed).unwrap_or(usize::MAX)
 }

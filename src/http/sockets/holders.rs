@@ -25,28 +25,23 @@ impl Holders {
 
     /// Adds a connection of `caller`.
     pub fn insert(&mut self, caller: &Arc<str>, id: u64) {
-        let ids = self.by_caller.entry(Arc::clone(caller)).or_default();
-        let before = ids.len();
-        ids.insert(id);
-        let after = ids.len();
-        self.count += after - before;
-        self.rank(caller, before, after);
+        self.change(caller, |ids| ids.insert(id));
     }
 
     /// Removes a connection of `caller`.
     pub fn remove(&mut self, caller: &Arc<str>, id: u64) {
-        let Some(ids) = self.by_caller.get_mut(caller) else { return };
+        self.change(caller, |ids| ids.remove(&id));
+    }
+
+    fn change(&mut self, caller: &Arc<str>, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {
+        let ids = self.by_caller.entry(Arc::clone(caller)).or_default();
         let before = ids.len();
-        ids.remove(&id);
+        change(ids);
         let after = ids.len();
         if after == 0 {
             self.by_caller.remove(caller);
         }
-        self.count -= before - after;
-        self.rank(caller, before, after);
-    }
-
-    fn rank(&mut self, caller: &Arc<str>, before: usize, after: usize) {
+        self.count = self.count - before + after;
         if **caller == *STRANGER {
             return;
         }

@@ -61,8 +61,8 @@ impl Responder {
         max_header_bytes: usize,
     ) -> Self {
         let mut http = http1::Builder::new();
-        // This module has its own deadlines, see `Connection::overdue`, and detects clients that are
-        // gone.
+        // This module has its own deadlines, see `Connection::overdue`, and detects clients that
+        // are gone.
         http.header_read_timeout(None).half_close(true).max_buf_size(max_header_bytes);
         Self { endpoint, traffic, closing: CancellationToken::new(), http }
     }
@@ -75,32 +75,35 @@ struct ClientGone;
 
 /// Answers the requests of one connection until it ends, then closes it.
 pub async fn serve(slot: Slot, responder: Arc<Responder>) {
-    let line = Arc::clone(&slot.line);
-    let ended = converse(&line, &responder).await;
+    let connection = Arc::clone(&slot.connection);
+    let ended = converse(&connection, &responder).await;
     if let Some(Err(error)) = &ended {
-        tracing::debug!(%error, peer = %line.remote, "connection ended");
+        tracing::debug!(%error, peer = %connection.remote, "connection ended");
     }
-    leave(&line, ended, &responder).await;
+    leave(&connection, ended, &responder).await;
 }
 
 /// Answers requests. Returns how the connection ended, or `None` if it is to be cut.
-async fn converse(line: &Arc<Connection>, responder: &Arc<Responder>) -> Option<hyper::Result<()>> {
+async fn converse(
+    connection: &Arc<Connection>,
+    responder: &Arc<Responder>,
+) -> Option<hyper::Result<()>> {
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        line.request_arrived(request.body().is_end_stream());
-        answer(request, Arc::clone(line), Arc::clone(responder))
+        connection.request_arrived(request.body().is_end_stream());
+        answer(request, Arc::clone(connection), Arc::clone(responder))
     });
-    let io = TokioIo::new(Wire(Arc::clone(line)));
-    let connection = responder.http.serve_connection(io, service);
-    tokio::pin!(connection);
+    let io = TokioIo::new(Wire(Arc::clone(connection)));
+    let served = responder.http.serve_connection(io, service);
+    tokio::pin!(served);
     let mut is_closing = false;
     loop {
         tokio::select! {
             biased;
-            () = line.is_cut() => return None,
-            ended = &mut connection => return Some(ended),
+            () = connection.is_cut() => return None,
+            ended = &mut served => return Some(ended),
             () = responder.closing.cancelled(), if !is_closing => {
                 is_closing = true;
-                connection.as_mut().graceful_shutdown();
+                served.as_mut().graceful_shutdown();
             }
         }
     }
@@ -109,38 +112,38 @@ async fn converse(line: &Arc<Connection>, responder: &Arc<Responder>) -> Option<
 /// Answers one request.
 async fn answer(
     mut request: hyper::Request<Incoming>,
-    line: Arc<Connection>,
+    connection: Arc<Connection>,
     responder: Arc<Responder>,
 ) -> Result<hyper::Response<impl Body<Data = Bytes, Error = std::io::Error>>, ClientGone> {
     let can_pass_over = request.version() == Version::HTTP_11;
     let most = request.body().size_hint().upper();
     let is_heavy = most.is_none_or(|bytes| bytes > LIGHT_BODY as u64);
-    let peer = Peer::new(Arc::clone(&responder.traffic), Arc::clone(&line));
+    let peer = Peer::new(Arc::clone(&responder.traffic), Arc::clone(&connection));
     request.extensions_mut().insert(peer);
-    let local = LocalAddr(line.local.into());
-    let remote = RemoteAddr(line.remote.into());
+    let local = LocalAddr(connection.local.into());
+    let remote = RemoteAddr(connection.remote.into());
     let request = Request::from((request, local, remote, Scheme::HTTP));
-    let mut response = if line.is_reserve && !is_vital(request.uri().path()) {
+    let mut response = if connection.is_reserve && !is_vital(request.uri().path()) {
         responder.traffic.count(Cause::Full);
         front::standalone(Refusal::overloaded())
     } else {
         let answering = responder.endpoint.get_response(request);
         tokio::select! {
             biased;
-            response = aside(|| is_heavy && line.is_working(), answering) => response,
-            () = line.is_gone(can_pass_over) => return Err(ClientGone),
+            response = aside(|| is_heavy && connection.is_working(), answering) => response,
+            () = connection.is_gone(can_pass_over) => return Err(ClientGone),
         }
     };
-    line.bound_send_buffer();
-    if line.is_reserve {
+    connection.bound_send_buffer();
+    if connection.is_reserve {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let receipt = response.extensions_mut().remove::<Receipt>();
     let response = hyper::Response::from(response);
     let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
-    line.answer_begins(size.filter(|size| *size >= COUNTED).unwrap_or(0), receipt);
+    connection.answer_begins(size.filter(|size| *size >= COUNTED).unwrap_or(0), receipt);
     let is_stream = size.is_none();
-    Ok(response.map(|body| AnswerBody::new(body, line, is_stream)))
+    Ok(response.map(|body| AnswerBody::new(body, connection, is_stream)))
 }
 
 /// Whether this path is answered even if there is no room for anything else.
@@ -150,9 +153,13 @@ fn is_vital(path: &str) -> bool {
 
 /// Ends the connection: sends a last refusal if there is one, and decides whether the answer that
 /// was sent last has arrived.
-async fn leave(line: &Arc<Connection>, ended: Option<hyper::Result<()>>, responder: &Responder) {
-    let Some(ended) = ended else { return cut_off(line).await };
-    let refusal = refusal_of(line, &ended);
+async fn leave(
+    connection: &Arc<Connection>,
+    ended: Option<hyper::Result<()>>,
+    responder: &Responder,
+) {
+    let Some(ended) = ended else { return cut_off(connection).await };
+    let refusal = refusal_of(connection, &ended);
     if refusal.is_some() {
         responder.traffic.count(Cause::NotHttp);
     }
@@ -163,35 +170,35 @@ async fn leave(line: &Arc<Connection>, ended: Option<hyper::Result<()>>, respond
     // While the process stops, it waits for no client.
     let patience = if responder.closing.is_cancelled() { Duration::ZERO } else { GOODBYE };
     tokio::select! {
-        () = line.say_goodbye(&last, patience) => {}
-        () = line.is_cut() => {}
+        () = connection.say_goodbye(&last, patience) => {}
+        () = connection.is_cut() => {}
     }
     if ended.is_err() {
         return;
     }
     // The answer left after its client had closed its sending side: a reset means that nothing
     // reads it.
-    let Some(receipt) = line.take_receipt() else { return };
-    match timeout(AFTERWARDS, line.is_reset()).await {
+    let Some(receipt) = connection.take_receipt() else { return };
+    match timeout(AFTERWARDS, connection.is_reset()).await {
         Ok(()) => drop(receipt),
         Err(_) => receipt.confirm(),
     }
 }
 
 /// Ends a connection that was cut.
-async fn cut_off(line: &Connection) {
-    if line.unread().is_some() {
-        return line.discard_unread();
+async fn cut_off(connection: &Connection) {
+    if connection.unread().is_some() {
+        return connection.discard_unread();
     }
-    if line.cause() == Some(Cause::HeaderTimeout) && line.is_in_head() {
+    if connection.cause() == Some(Cause::HeaderTimeout) && connection.is_in_head() {
         let last = written(front::standalone(Refusal::slow_head())).await;
-        line.say_goodbye(&last, GOODBYE).await;
+        connection.say_goodbye(&last, GOODBYE).await;
     }
 }
 
 /// The refusal of bytes that are no request; `None` if they were a request, or if none came.
-fn refusal_of(line: &Connection, ended: &hyper::Result<()>) -> Option<Refusal> {
-    if let Some(status) = line.refused() {
+fn refusal_of(connection: &Connection, ended: &hyper::Result<()>) -> Option<Refusal> {
+    if let Some(status) = connection.refused() {
         return Some(Refusal::no_request(status));
     }
     let error = ended.as_ref().err()?;
@@ -200,7 +207,7 @@ fn refusal_of(line: &Connection, ended: &hyper::Result<()>) -> Option<Refusal> {
     if error.is_parse() {
         return Some(Refusal::no_request(StatusCode::HTTP_VERSION_NOT_SUPPORTED.as_u16()));
     }
-    let is_cut_short = error.is_incomplete_message() && line.is_in_head();
+    let is_cut_short = error.is_incomplete_message() && connection.is_in_head();
     is_cut_short.then(|| Refusal::no_request(StatusCode::BAD_REQUEST.as_u16()))
 }
 

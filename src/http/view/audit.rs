@@ -91,13 +91,8 @@ impl From<AuditEntry> for AuditEntryView {
 
 impl From<AuditChain> for AuditChainView {
     fn from(chain: AuditChain) -> Self {
-        Self {
-            partition: chain.partition.0,
-            sequence: chain.sequence,
-            hash: chain.hash,
-            trimmed: chain.trimmed,
-            trimmed_hash: chain.trimmed_hash,
-        }
+        let AuditChain { partition, sequence, hash, trimmed, trimmed_hash } = chain;
+        Self { partition: partition.0, sequence, hash, trimmed, trimmed_hash }
     }
 }
 

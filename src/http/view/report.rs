@@ -111,12 +111,8 @@ impl From<SlaReport> for SlaReportView {
 
 impl From<(Group, Figures)> for SlaGroupView {
     fn from((group, figures): (Group, Figures)) -> Self {
-        Self {
-            kind: group.kind,
-            priority: group.priority,
-            agent: group.agent,
-            figures: (&figures).into(),
-        }
+        let Group { kind, priority, agent } = group;
+        Self { kind, priority, agent, figures: (&figures).into() }
     }
 }
 

@@ -92,14 +92,10 @@ pub struct ExplanationView {
 
 impl From<&engine::Settings> for RulesView {
     fn from(settings: &engine::Settings) -> Self {
+        let approvals = &settings.approvals;
         Self {
             rules: settings.routing.rules.iter().map(RoutingRuleView::from).collect(),
-            approvals: settings
-                .approvals
-                .rules
-                .iter()
-                .map(|rule| rule_view(rule, &settings.approvals))
-                .collect(),
+            approvals: approvals.rules.iter().map(|rule| rule_view(rule, approvals)).collect(),
         }
     }
 }
@@ -111,12 +107,10 @@ impl From<&RoutingRule> for RoutingRuleView {
 }
 
 fn rule_view(rule: &ApprovalRule, settings: &engine::Approvals) -> ApprovalRuleView {
-    let name = rule.name.clone();
-    let required = rule.required;
     ApprovalRuleView {
-        name,
+        name: rule.name.clone(),
         when: (&rule.when).into(),
-        required,
+        required: rule.required,
         terms: settings.terms_of(&rule.terms).into(),
     }
 }
@@ -144,10 +138,8 @@ impl From<&FieldTest> for FieldTestView {
 }
 
 fn raw(values: &[Value]) -> Vec<Raw> {
-    values
-        .iter()
-        .filter_map(|value| RawValue::from_string(value.to_string()).ok().map(Raw))
-        .collect()
+    let values = values.iter().filter_map(|value| RawValue::from_string(value.to_string()).ok());
+    values.map(Raw).collect()
 }
 
 impl From<Explanation> for ExplanationView {

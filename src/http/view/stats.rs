@@ -56,23 +56,16 @@ impl From<Stats> for StatsView {
             processing_tasks: tasks_in(&stats, |state| state == State::InProgress),
             total_tasks: tasks_in(&stats, |_| true),
         };
+        let by_status = stats.by_status.into_iter();
+        let by_priority = stats.by_priority.into_iter();
+        let by_agent = stats.by_agent.into_iter();
         Self {
             queue,
-            by_status: stats
-                .by_status
-                .into_iter()
-                .map(|(state, count)| (state.as_str().to_owned(), count))
-                .collect(),
-            by_priority: stats
-                .by_priority
-                .into_iter()
+            by_status: by_status.map(|(state, count)| (state.as_str().to_owned(), count)).collect(),
+            by_priority: by_priority
                 .map(|(level, count)| (level.as_str().to_owned(), count))
                 .collect(),
-            by_agent: stats
-                .by_agent
-                .into_iter()
-                .map(|one| (one.agent.as_str().to_owned(), one.into()))
-                .collect(),
+            by_agent: by_agent.map(|one| (one.agent.as_str().to_owned(), one.into())).collect(),
             oldest_pending_ms: stats.oldest_pending_ms,
             timestamp: at(stats.at),
         }

@@ -9,7 +9,7 @@ use crate::domain::name::Name;
 use crate::engine::Waiting;
 
 /// What an open task waits for.
-#[derive(Clone, Debug, Serialize, Object)]
+#[derive(Clone, Debug, Default, Serialize, Object)]
 #[oai(rename = "WhyWaiting")]
 pub struct WaitingView {
     /// The reason as a word. Known: approval, answer, start, retry, content, router, agent_paused,
@@ -29,14 +29,7 @@ pub struct WaitingView {
 
 impl WaitingView {
     fn new(reason: &str, detail: String) -> Self {
-        Self {
-            reason: reason.to_owned(),
-            detail,
-            approval_id: None,
-            agent: None,
-            ahead: None,
-            until: None,
-        }
+        Self { reason: reason.to_owned(), detail, ..Self::default() }
     }
 }
 
@@ -72,20 +65,16 @@ impl From<Waiting> for WaitingView {
                 Self { ahead: Some(ahead), ..Self::new("router", detail) }
             }
             Waiting::Agent { agent, ahead, is_paused, sessions } => {
+                let behind = format!("{ahead} tasks are before it.");
                 let (reason, detail) = match (is_paused, sessions) {
-                    (true, _) => {
-                        ("agent_paused", format!("{agent} is paused; {ahead} tasks are before it."))
+                    (true, _) => ("agent_paused", format!("{agent} is paused; {behind}")),
+                    (false, 0) => {
+                        let detail = format!("No process of {agent} called recently; {behind}");
+                        ("agent_absent", detail)
                     }
-                    (false, 0) => (
-                        "agent_absent",
-                        format!(
-                            "No process of {agent} called recently; {ahead} tasks are before it."
-                        ),
-                    ),
-                    (false, _) => (
-                        "agent_busy",
-                        format!("{agent} has {sessions} processes; {ahead} tasks are before it."),
-                    ),
+                    (false, _) => {
+                        ("agent_busy", format!("{agent} has {sessions} processes; {behind}"))
+                    }
                 };
                 Self { agent: Some(agent), ahead: Some(ahead), ..Self::new(reason, detail) }
             }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::operations;
+use super::{operations, resolved};
 use crate::http::openapi::document;
 
 /// Compares `example` with `schema`: each required member is there, and no other than the known.
@@ -13,11 +13,7 @@ fn compare(
     place: &str,
     faults: &mut Vec<String>,
 ) {
-    let parts = [&schema["$ref"], &schema["oneOf"][0]["$ref"], &schema["allOf"][0]["$ref"]];
-    if let Some(target) = parts.into_iter().find_map(Value::as_str) {
-        let schema = document.pointer(target.trim_start_matches('#')).unwrap();
-        return compare(document, schema, example, place, faults);
-    }
+    let schema = resolved(document, schema);
     for (nth, item) in example.as_array().into_iter().flatten().enumerate() {
         compare(document, &schema["items"], item, &format!("{place}/{nth}"), faults);
     }

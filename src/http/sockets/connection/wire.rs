@@ -56,8 +56,8 @@ impl Connection {
         let answer_bytes = std::mem::take(&mut state.answer_bytes);
         let has_receipt = state.receipt.is_some();
         let is_half_closed = self.is_half_closed() || (has_receipt && self.is_at_end());
-        // A client that has closed its sending side may be gone: the server of the line waits for a
-        // reset.
+        // A client that has closed its sending side may be gone: the server of the connection waits
+        // for a reset.
         let receipt = if is_half_closed { None } else { state.receipt.take() };
         drop(state);
         if let Some(receipt) = receipt {
@@ -130,20 +130,20 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let line = &self.0;
+        let connection = &self.0;
         loop {
             // The code that sends the rest of the answer wakes the reader.
-            if line.hides_end() {
+            if connection.hides_end() {
                 return Poll::Pending;
             }
-            ready!(line.stream.poll_read_ready(context))?;
-            match line.stream.try_read_buf(into) {
-                Ok(0) if !line.is_half_closed() && into.remaining() > 0 => {
-                    line.half_closed.store(true, Ordering::Relaxed);
+            ready!(connection.stream.poll_read_ready(context))?;
+            match connection.stream.try_read_buf(into) {
+                Ok(0) if !connection.is_half_closed() && into.remaining() > 0 => {
+                    connection.half_closed.store(true, Ordering::Relaxed);
                 }
                 Ok(0) => return Poll::Ready(Ok(())),
                 Ok(_) => {
-                    line.note_read();
+                    connection.note_read();
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

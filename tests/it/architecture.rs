@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 mod circles;
+mod keys;
 mod words;
 
 /// What each module may import from ours. A module that is not here has no place yet.
@@ -271,27 +272,6 @@ fn every_script_has_its_contract_in_front() {
 }
 
 #[test]
-fn no_key_channel_or_subject_is_named_without_the_prefix_of_its_deployment() {
-    let mut wrong = Vec::new();
-    for (directory, extension) in
-        [("src/store", "rs"), ("src/store", "lua"), ("src/transport", "rs")]
-    {
-        for source in Source::all(directory, extension) {
-            let lines = source.code();
-            // Lua's comments; URNs of problems are names of causes, not of what a deployment owns.
-            let lines = lines.lines().filter(|line| !line.trim_start().starts_with("--"));
-            let names = lines.filter(|line| {
-                ["orchestrator:", "orchestrator."]
-                    .iter()
-                    .any(|name| line.replace("urn:orchestrator:", "").contains(name))
-            });
-            wrong.extend(names.map(|line| format!("{}: {}", source.name(), line.trim())));
-        }
-    }
-    assert!(wrong.is_empty(), "these would be heard by another deployment: {wrong:#?}");
-}
-
-#[test]
 fn nothing_is_left_for_later() {
     // Put together, so that this file does not find itself.
     let words = [
@@ -323,16 +303,12 @@ fn no_test_sleeps_or_is_left_out() {
     }
     let sources = ["src", "tests"].iter().flat_map(|directory| Source::all(directory, "rs"));
     for source in sources {
-        assert!(
-            !source.text.contains(concat!("#[ign", "ore")),
-            "{} leaves a test out",
-            source.name()
-        );
-        assert!(
-            !source.text.contains(concat!("#[should", "_panic")),
-            "{} asserts no error",
-            source.name()
-        );
+        for (mark, what) in [
+            (concat!("#[ign", "ore"), "leaves a test out"),
+            (concat!("#[should", "_panic"), "asserts no error"),
+        ] {
+            assert!(!source.text.contains(mark), "{} {what}", source.name());
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use orchestrator::domain::report::Outcome;
 use orchestrator::domain::task::Claimed;
 use orchestrator::engine::{Claim, Error, Question};
 
-use super::{Fleet, eventually, json, name, report_of};
+use super::{Fleet, eventually, json, name, question, report_of};
 
 impl Fleet {
     /// Puts every pending task into its agent's subject.
@@ -46,6 +46,26 @@ impl Fleet {
                 .ok_or(format!("{claimed:?}"))
         })
         .await
+    }
+
+    /// Waits until a process of the agent has called.
+    pub async fn has_heard_from(&self, agent: &str) {
+        eventually("a process of the agent has called", async || {
+            let agent = self.engine.agent(&name(agent)).await.unwrap();
+            if agent.session_count == 0 { Err("not yet") } else { Ok(()) }
+        })
+        .await;
+    }
+
+    /// Waits until so much waits for each agent, and is held by it.
+    pub async fn agents_have(&self, wanted: &[(u64, u64)]) {
+        eventually("each agent has what it should", async || {
+            let agents = self.engine.agents().await.unwrap();
+            let seen: Vec<_> =
+                agents.iter().map(|agent| (agent.depth, agent.in_progress)).collect();
+            if seen == wanted { Ok(()) } else { Err(seen) }
+        })
+        .await;
     }
 
     /// Routes, and claims the one best task of `faq_agent`.
@@ -87,8 +107,7 @@ impl Fleet {
     /// Asks a human whether the agent may go on, and hears a no if `on_rejection` says so.
     pub async fn ask(&self, held: &Claimed, on_rejection: OnRejection) -> Result<Approval, Error> {
         let action = Some(json(r#"{"run": "rm -rf build"}"#));
-        let question =
-            Question { reason: "may I?".to_owned(), action, on_rejection, expires_after_ms: None };
+        let question = Question { action, on_rejection, ..question() };
         let (id, proof) = (held.task.id, (held.task.attempt, &held.lease));
         self.engine.ask(&self.people.agent, id, proof, question).await.map(|(approval, _)| approval)
     }

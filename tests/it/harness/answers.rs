@@ -4,7 +4,22 @@ use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::within;
+use super::{key_of, within};
+
+/// The head of a request with the API key of this name, and with these lines besides, each with its end.
+pub fn head(line: &str, key: &str, lines: &str) -> String {
+    format!("{line} HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n{lines}\r\n", key_of(key))
+}
+
+/// The lines of a head about JSON of so many bytes.
+pub fn json_of(length: usize) -> String {
+    format!("content-type: application/json\r\ncontent-length: {length}\r\n")
+}
+
+/// A request with JSON, byte for byte.
+pub fn request(line: &str, key: &str, body: &str) -> String {
+    head(line, key, &json_of(body.len())) + body
+}
 
 /// A request that is not sent yet.
 pub struct Call(pub RequestBuilder);
@@ -17,6 +32,14 @@ impl Call {
 
     pub fn json(self, body: &Value) -> Self {
         self.body(body.to_string())
+    }
+
+    /// The same, if there is a body.
+    pub fn json_if(self, body: Option<&Value>) -> Self {
+        match body {
+            Some(body) => self.json(body),
+            None => self,
+        }
     }
 
     /// These bytes, which are said to be JSON.

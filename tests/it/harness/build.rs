@@ -20,18 +20,16 @@ pub struct Builder {
 
 impl Builder {
     pub fn new() -> Self {
-        let defaults = Settings::read(None, &Variables::new()).unwrap();
-        let mut settings = defaults.engine;
+        let Settings { mut engine, store, .. } = defaults();
         // A call that waits is woken, or its test fails.
-        settings.queue.slow_poll_ms = 2 * BOUND.as_millis() as u64;
+        engine.queue.slow_poll_ms = 2 * BOUND.as_millis() as u64;
         Self {
             is_durable: false,
             is_lossy: false,
             is_lesser_user: false,
             arguments: Vec::new(),
-            // A busy machine is no fault of the store; tests of its patience say how long it is.
-            store: store::Settings { response_timeout_ms: 10_000, ..defaults.store },
-            settings,
+            store,
+            settings: engine,
         }
     }
 
@@ -88,7 +86,7 @@ impl Builder {
     }
 
     pub async fn start(self) -> Fleet {
-        let redis = Redis::start(self.is_durable, &self.arguments).await;
+        let redis = Redis::told(self.is_durable, &self.arguments).await;
         let proxy = self.is_lossy.then(|| LossyProxy::start(redis.url()));
         let mut url = proxy.as_ref().map_or(redis.url(), LossyProxy::url).to_owned();
         if self.is_lesser_user {
@@ -117,9 +115,17 @@ impl Builder {
     }
 }
 
+/// The settings of `config/default.toml`, but for the store's patience: a busy machine is no fault of the store, and tests
+/// of its patience say how long it is.
+pub fn defaults() -> Settings {
+    let mut settings = Settings::read(None, &Variables::new()).unwrap();
+    settings.store.response_timeout_ms = 10_000;
+    settings
+}
+
 /// An engine with the default settings over the Redis at `url`, to look at what processes have left there.
 pub async fn engine_over(url: &str) -> Engine {
-    let settings = Settings::read(None, &Variables::new()).unwrap();
-    let store = store::Settings { url: url.into(), response_timeout_ms: 10_000, ..settings.store };
-    Engine::new(Store::open(store).await.unwrap(), settings.engine, CancellationToken::new())
+    let Settings { engine, store, .. } = defaults();
+    let store = store::Settings { url: url.into(), ..store };
+    Engine::new(Store::open(store).await.unwrap(), engine, CancellationToken::new())
 }

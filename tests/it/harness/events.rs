@@ -3,7 +3,7 @@
 use orchestrator::domain::ids::{EventId, Partition, TaskId};
 use serde_json::Value;
 
-use super::{Fleet, Redis};
+use super::{Fleet, Redis, key_in};
 
 /// One event of the log.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Redis {
 
     /// Shows every event of a partition, oldest first.
     pub async fn each_event(&self, partition: Partition, mut show: impl FnMut(Seen)) {
-        let key = format!("orchestrator:{{{partition}}}:events");
+        let key = key_in(partition, "events");
         let mut from = "-".to_owned();
         loop {
             // In pieces: what a busy machine reads within the time that a command has.

@@ -56,7 +56,20 @@ impl Fleet {
     ///
     /// It has its own clock: not for tests that [`Fleet::advance`].
     pub async fn another_engine(&self) -> Engine {
-        let store = Store::open(self.store_settings.clone()).await.unwrap();
+        self.engine_of(|_| {}).await
+    }
+
+    /// One of another deployment, in another number of partitions.
+    pub async fn neighbour(&self, partitions: u16) -> Engine {
+        self.engine_of(|store| {
+            store.prefix = "neighbour".parse().unwrap();
+            store.partitions = partitions;
+        })
+        .await
+    }
+
+    async fn engine_of(&self, change: impl FnOnce(&mut store::Settings)) -> Engine {
+        let store = self.open_store(change).await.unwrap();
         Engine::new(store, self.engine.settings().clone(), self.stop.clone())
     }
 
@@ -71,14 +84,14 @@ impl Fleet {
         Engine::new(self.store.clone(), settings, self.stop.clone())
     }
 
-    /// An engine over another store with this engine's settings.
-    pub fn engine_of(&self, store: Store) -> Engine {
-        Engine::new(store, self.engine.settings().clone(), self.stop.clone())
-    }
-
-    /// How another process would open the store.
-    pub fn store_settings(&self) -> store::Settings {
-        self.store_settings.clone()
+    /// Opens the store as another process would that is told something else.
+    pub async fn open_store(
+        &self,
+        change: impl FnOnce(&mut store::Settings),
+    ) -> Result<Store, store::Error> {
+        let mut settings = self.store_settings.clone();
+        change(&mut settings);
+        Store::open(settings).await
     }
 
     /// Moves the clock.

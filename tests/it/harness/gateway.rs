@@ -4,14 +4,15 @@ use orchestrator::http::{Auth, Gateway, Http, Settings};
 use orchestrator::runtime::secret::Secret;
 use orchestrator::workers::{self, Supervisor};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use super::{Answer, BOUND, Call, Fleet, within};
+use super::{Answer, BOUND, Call, Fleet, id_of, new_body, within};
 
 /// What tokens are signed with.
 pub const JWT_SECRET: &str = "a secret for tests, of 32 bytes or more";
@@ -26,14 +27,39 @@ pub const KEYS: [(&str, &str); 6] = [
     ("reader", "user"),
 ];
 
+/// A token with these claims, signed by HS256 with `secret`.
+pub fn token(secret: &str, claims: &Value) -> String {
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).unwrap()
+}
+
+/// What a client of this name and role says who it is by: `Bearer`, and a token that lasts.
+pub fn bearer(sub: &str, role: &str) -> String {
+    let claims = json!({"sub": sub, "role": role, "exp": 4_000_000_000u64});
+    format!("Bearer {}", token(JWT_SECRET, &claims))
+}
+
 /// The API key of this name.
 pub fn key_of(name: &str) -> String {
     format!("key-of-{name}-0123456789")
 }
 
+/// Every key of [`KEYS`], and tokens.
+pub fn auth() -> Auth {
+    let keys =
+        KEYS.map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
+    Auth {
+        jwt_secret: Some(Secret::new(JWT_SECRET)),
+        api_keys: BTreeMap::from(keys),
+        ..Auth::default()
+    }
+}
+
 /// A fleet that is reached by HTTP. Ends with [`Site::finish`].
 pub struct Site {
     pub fleet: Fleet,
+    /// Ends the gateway, not the engine.
+    gateway_stop: CancellationToken,
     client: reqwest::Client,
     address: std::net::SocketAddr,
     serving: JoinSet<io::Result<()>>,
@@ -61,26 +87,23 @@ impl Site {
         let mut http = Http {
             host: "127.0.0.1".to_owned(),
             port: 0,
+            // A stream on which nothing happens says nothing while a test waits.
+            heartbeat_ms: BOUND.as_millis() as u64,
             // A request that is stuck is waited for longer than any test waits.
             grace_ms: 2 * BOUND.as_millis() as u64,
             ..Http::default()
         };
         change(&mut http);
-        let keys = KEYS
-            .map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
-        let auth = Auth {
-            jwt_secret: Some(Secret::new(JWT_SECRET)),
-            api_keys: BTreeMap::from(keys),
-            ..Auth::default()
-        };
-        let stop = fleet.stop.child_token();
-        let gateway =
-            Gateway::bind(fleet.engine.clone(), &Settings { http, auth }, stop).await.unwrap();
+        let gateway_stop = fleet.stop.child_token();
+        let settings = Settings { http, auth: auth() };
+        let gateway = Gateway::bind(fleet.engine.clone(), &settings, gateway_stop.clone());
+        let gateway = gateway.await.unwrap();
         let address = gateway.address();
         let mut serving = JoinSet::new();
         serving.spawn(gateway.serve());
         let supervisor = Supervisor::new(fleet.stop.child_token());
-        Self { fleet, client: reqwest::Client::new(), address, serving, supervisor }
+        let client = reqwest::Client::new();
+        Self { fleet, gateway_stop, client, address, serving, supervisor }
     }
 
     /// Runs every duty, as a worker does.
@@ -91,6 +114,16 @@ impl Site {
     /// The process is told to stop.
     pub fn stop(&self) {
         self.fleet.stop.cancel();
+    }
+
+    /// Only the gateway is told to stop.
+    pub fn stop_gateway(&self) {
+        self.gateway_stop.cancel();
+    }
+
+    /// Waits for the gateway to end after its stop; for a request that is stuck it would wait much longer.
+    pub async fn ended(&mut self) {
+        within("the end of the gateway", self.serving.join_next()).await.unwrap().unwrap().unwrap();
     }
 
     /// A call without a credential.
@@ -123,10 +156,17 @@ impl Site {
     /// Routes, and has the key `crew` claim the best task of an agent: the entry of the answer.
     pub async fn claim_one(&self, agent: &str) -> Value {
         self.fleet.route().await;
-        let claim = serde_json::json!({"worker": "w1"});
+        let claim = json!({"worker": "w1"});
         let answer = self.post("crew", &format!("/agents/{agent}/claim"), &claim).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["tasks"][0].take()
+    }
+
+    /// A task that the key `crew` submitted and claimed: its id, and the entry of the claim's answer.
+    pub async fn hold(&self) -> (String, Value) {
+        self.submit(&new_body("faq")).await;
+        let held = self.claim_one("faq_agent").await;
+        (id_of(&held["task"]), held)
     }
 
     /// What comes back for these very bytes, sent over a connection of their own.
@@ -172,8 +212,8 @@ impl Site {
     pub async fn finish(mut self) {
         // Idle connections would be waited for.
         self.client = reqwest::Client::new();
-        self.fleet.stop.cancel();
-        within("the end of the gateway", self.serving.join_next()).await;
+        self.stop();
+        self.ended().await;
         self.supervisor.finish(BOUND).await;
         self.fleet.finish().await;
     }

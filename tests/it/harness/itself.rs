@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::{Fleet, Program, Redis, eventually, may_take};
+use super::{Fleet, Program, Redis, eventually, key, may_take};
 
 fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -26,11 +26,11 @@ async fn a_test_that_forgets_to_finish_its_fleet_fails() {
 async fn a_test_that_leaves_the_store_broken_fails_with_what_the_doctor_finds() {
     let fleet = Fleet::start().await;
     fleet.submit("faq").await;
-    fleet.redis.ask::<i64>(&["DEL", "orchestrator:{0}:pending"]).await;
+    fleet.redis.ask::<i64>(&["DEL", &key("pending")]).await;
 
     let panic = AssertUnwindSafe(fleet.finish()).catch_unwind().await.unwrap_err();
 
-    assert!(text_of(&*panic).contains("is missing from orchestrator:{0}:pending"));
+    assert!(text_of(&*panic).contains(&format!("is missing from {}", key("pending"))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,7 +53,7 @@ const HANGS: &str = "ORCHESTRATOR_TEST_HANGS";
 #[tokio::test]
 async fn a_test_that_hangs_is_named_and_ends_the_run_with_its_servers() {
     if std::env::var_os(HANGS).is_some() {
-        let redis = Redis::start(false, &[]).await;
+        let redis = Redis::start().await;
         println!("redis is {}", redis.pid());
         redis.freeze();
         may_take(Duration::ZERO);

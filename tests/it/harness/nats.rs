@@ -9,13 +9,12 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig, stream};
 use futures_util::{StreamExt, TryStreamExt};
 use orchestrator::domain::ids::Partition;
-use orchestrator::settings::{Settings, Variables};
 use orchestrator::transport;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::processes::free_port;
-use super::{Redis, eventually, key_of};
+use super::{Redis, defaults, eventually, key_of};
 
 /// The stream that bridges make.
 pub const STREAM: &str = "ORCHESTRATOR_EVENTS";
@@ -120,8 +119,7 @@ impl Nats {
 
     /// How a bridge reaches it.
     pub fn settings(&self) -> transport::Settings {
-        let defaults = Settings::read(None, &Variables::new()).unwrap();
-        transport::Settings { url: self.url().into(), ..defaults.nats }
+        transport::Settings { url: self.url().into(), ..defaults().nats }
     }
 
     /// Ends it at once, as a crash does.
@@ -166,6 +164,18 @@ impl Nats {
         Some(stream.cached_info().state.messages)
     }
 
+    /// Waits until the stream has this many events.
+    pub async fn grows_to(&self, wanted: usize) {
+        let wanted = u64::try_from(wanted).unwrap();
+        eventually(&format!("the stream has {wanted} events"), async || {
+            match self.stream_size().await {
+                Some(size) if size >= wanted => Ok(()),
+                size => Err(size),
+            }
+        })
+        .await;
+    }
+
     /// The whole stream, oldest first.
     pub async fn stream(&self) -> Vec<Message> {
         let stream = jetstream::new(self.client().await).get_stream(STREAM).await.unwrap();
@@ -185,14 +195,7 @@ impl Nats {
         for partition in 0..partitions {
             log.extend(redis.events(Partition(partition)).await);
         }
-        let wanted = u64::try_from(log.len()).unwrap();
-        eventually("the stream has every event of the log", async || {
-            match self.stream_size().await {
-                Some(size) if size >= wanted => Ok(()),
-                size => Err((size, wanted)),
-            }
-        })
-        .await;
+        self.grows_to(log.len()).await;
         let stream = self.stream().await;
         let once: BTreeSet<_> = stream.iter().map(Message::id).collect();
         assert_eq!(once.len(), stream.len(), "ids that are more than once in the stream");

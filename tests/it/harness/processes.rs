@@ -8,13 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
-use serde_json::Value;
 use tokio::net::TcpSocket;
 
-use super::{Answer, Call, KEYS, eventually, key_of, late, limit};
+use super::{Client, KEYS, eventually, key_of, late, limit};
 
 /// How a process is to be started. Of this environment it has only the search path, and none of our settings.
 #[derive(Clone, Debug, Default)]
@@ -34,9 +33,7 @@ impl Program {
             ("ORCHESTRATOR_PORT", "0"),
             ("ORCHESTRATOR__HTTP__HOST", "127.0.0.1"),
         ];
-        let program =
-            fixed.into_iter().fold(Self::new(), |program, (name, text)| program.with(name, text));
-        KEYS.into_iter().fold(program, |program, (name, role)| {
+        KEYS.into_iter().fold(Self::new().with_all(&fixed), |program, (name, role)| {
             program.with(
                 &format!("ORCHESTRATOR_API_KEY_{}", name.to_uppercase()),
                 &format!("{}:{role}", key_of(name)),
@@ -49,9 +46,26 @@ impl Program {
         self
     }
 
+    /// It logs no more than warnings, and what tests wait for.
+    pub fn quiet(self) -> Self {
+        self.with("RUST_LOG", "warn,orchestrator::app=info")
+    }
+
+    /// With every one of these settings.
+    pub fn with_all(self, settings: &[(&str, &str)]) -> Self {
+        settings.iter().fold(self, |program, (name, text)| program.with(name, text))
+    }
+
     /// Starts it with these arguments.
     pub fn start(&self, arguments: &[&str]) -> Process {
         self.start_other(Path::new(env!("CARGO_BIN_EXE_orchestrator")), arguments)
+    }
+
+    /// Starts a gateway that may have so many descriptors.
+    pub fn start_gateway_with(&self, descriptors: u32) -> Process {
+        let gateway = env!("CARGO_BIN_EXE_orchestrator");
+        let script = format!("ulimit -n {descriptors}; exec {gateway} gateway");
+        self.start_other(Path::new("/bin/sh"), &["-c", &script])
     }
 
     /// Starts another program in its place.
@@ -72,6 +86,12 @@ impl Program {
         let mut process = self.start(arguments);
         let code = process.ended().await;
         (code, process.output.finish(), process.log.finish())
+    }
+
+    /// Asserts that the doctor, as a command, finds nothing.
+    pub async fn finds_the_store_sound(&self) {
+        let (code, output, log) = self.run(&["doctor"]).await;
+        assert_eq!((code, &*output), (0, "The store is consistent.\n"), "{log}");
     }
 }
 
@@ -151,6 +171,12 @@ impl Process {
         url_in(&self.says("the gateway listens").await)
     }
 
+    /// A user at a shell who has the API key of this name.
+    pub async fn shell(&self, name: &str) -> Program {
+        let program = Program::new().with("ORCHESTRATOR_URL", &self.url().await);
+        program.with("ORCHESTRATOR_API_KEY", &key_of(name))
+    }
+
     /// Where it listens, as soon as it does; one need not hold the process to wait for it.
     pub fn listening(&self) -> impl Future<Output = String> + use<> {
         let log = Arc::clone(&self.log.lines);
@@ -172,12 +198,12 @@ impl Process {
 
     /// A client with the API key of this name.
     pub async fn client(&self, name: &'static str) -> Client {
-        Client { url: self.url().await, name, client: self.client.clone() }
+        Client::to(self.url().await, name, self.client.clone())
     }
 
     /// The same with connections of its own.
     pub async fn fresh_client(&self, name: &'static str) -> Client {
-        Client { url: self.url().await, name, client: reqwest::Client::new() }
+        Client::to(self.url().await, name, reqwest::Client::new())
     }
 
     /// Its process id.
@@ -215,6 +241,20 @@ impl Process {
             status.map(code).ok_or_else(|| self.log())
         })
         .await
+    }
+
+    /// Ends it at once, as a crash does.
+    pub async fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        assert_eq!(self.ended().await, -9);
+    }
+
+    /// Tells it to stop; it must end in order, and within so long.
+    pub async fn stops_within(&mut self, limit: Duration) {
+        let began = Instant::now();
+        self.signal(Signal::TERM);
+        assert_eq!(self.ended().await, 0, "{}", self.log());
+        assert!(began.elapsed() < limit, "{:?}", began.elapsed());
     }
 
     /// Tells it to stop and waits until it has; it must have done so in order.
@@ -288,37 +328,4 @@ fn memory_kb(process: &str, figure: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with(figure)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// A client that speaks HTTP to a process.
-#[derive(Clone)]
-pub struct Client {
-    url: String,
-    name: &'static str,
-    client: reqwest::Client,
-}
-
-impl Client {
-    /// A client with the API key of this name that speaks to the gateway at `url`.
-    pub fn to(url: String, name: &'static str, client: reqwest::Client) -> Self {
-        Self { url, name, client }
-    }
-
-    pub fn call(&self, method: reqwest::Method, path: &str) -> Call {
-        let call = Call(self.client.request(method, format!("{}{path}", self.url)));
-        call.header("x-api-key", key_of(self.name))
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        self.call(reqwest::Method::GET, path).send().await
-    }
-
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.call(reqwest::Method::POST, path).json(body).send().await
-    }
-
-    /// The answer, unless the gateway is gone.
-    pub async fn try_post(&self, path: &str, body: &Value) -> Option<Answer> {
-        self.call(reqwest::Method::POST, path).json(body).try_send().await.ok()
-    }
 }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::processes::{free_port, pause, send};
-use super::{BOUND, eventually, late, limit, within};
+use super::{BOUND, GRANTS, LAYOUT, eventually, key, late, limit, within};
 
 /// A Redis that only this test knows.
 pub struct Redis {
@@ -27,9 +27,14 @@ pub struct Redis {
 }
 
 impl Redis {
+    /// One that keeps what it has in memory.
+    pub async fn start() -> Self {
+        Self::told(false, &[]).await
+    }
+
     /// * `is_durable`: whether every write goes to an append-only file, so that a restart brings all of it back.
     /// * `arguments`: more of them for the server.
-    pub async fn start(is_durable: bool, arguments: &[&str]) -> Self {
+    pub async fn told(is_durable: bool, arguments: &[&str]) -> Self {
         limit::watch();
         let home = is_durable.then(|| tempfile::tempdir().unwrap());
         let dir = home.as_ref().map(|home| home.path().join("d"));
@@ -52,7 +57,7 @@ impl Redis {
             ["--tls-ca-cert-file", authority],
             ["--tls-auth-clients", "yes"],
         ];
-        let redis = Self::start(false, arguments.as_flattened()).await;
+        let redis = Self::told(false, arguments.as_flattened()).await;
         (redis, format!("rediss://127.0.0.1:{port}"))
     }
 
@@ -88,13 +93,28 @@ impl Redis {
         ])
         .await;
         let primary = format!("127.0.0.1 {port}");
-        let replica = Self::start(false, &[&["--replicaof", &primary], arguments].concat()).await;
+        let replica = Self::told(false, &[&["--replicaof", &primary], arguments].concat()).await;
         eventually("the replica follows", async || {
             let info: String = replica.ask(&["INFO", "replication"]).await;
             if info.contains("master_link_status:up") { Ok(()) } else { Err(info) }
         })
         .await;
         replica
+    }
+
+    /// Makes it a primary.
+    pub async fn promote(&self) {
+        self.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
+    }
+
+    /// Makes it follow a primary that is not there: it takes no writes.
+    pub async fn demote(&self) {
+        self.ask::<String>(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    }
+
+    /// Makes it follow another one that is followed already.
+    pub async fn follow(&self, primary: &Self) {
+        self.ask::<String>(&["REPLICAOF", "127.0.0.1", &primary.port().await]).await;
     }
 
     /// The port at which it can be reached besides its socket, once it is followed.
@@ -151,7 +171,7 @@ impl Redis {
         let filler = "x".repeat(bytes);
         for chunk in (from..to).collect::<Vec<_>>().chunks(50) {
             let mut add = redis::cmd("XADD");
-            add.arg("orchestrator:{0}:events").arg("*");
+            add.arg(key("events")).arg("*");
             for number in chunk {
                 add.arg("e").arg(format!(
                     r#""event_type":"kb.updated","source_agent":"flood","task_id":null,"payload":{{"n":{number},"f":"{filler}"}},"metadata":{{}}}}"#
@@ -164,16 +184,15 @@ impl Redis {
     /// Writes so many invented agents, each with a session, so many workers of one agent, and so many groups of an hour.
     pub async fn invent(&self, count: usize, now: u64) {
         let mut connection = self.patient_connection().await;
-        let of = |what: &str| format!("orchestrator:{{0}}:{what}");
         for chunk in (0..count).collect::<Vec<_>>().chunks(500) {
             let mut pipe = redis::pipe();
             for nth in chunk {
                 let agent = format!("invented_{nth}");
-                pipe.cmd("ZADD").arg(of("roster")).arg(now).arg(&agent).ignore();
-                pipe.cmd("ZADD").arg(of("roster")).arg(now).arg("faq_agent").ignore();
-                pipe.cmd("ZADD").arg(of(&format!("sessions:{agent}"))).arg(now).arg("w").ignore();
-                pipe.cmd("ZADD").arg(of("sessions:faq_agent")).arg(now).arg(&agent).ignore();
-                let hour = of(&format!("sla:{}", now / 3_600_000));
+                pipe.cmd("ZADD").arg(key("roster")).arg(now).arg(&agent).ignore();
+                pipe.cmd("ZADD").arg(key("roster")).arg(now).arg("faq_agent").ignore();
+                pipe.cmd("ZADD").arg(key(&format!("sessions:{agent}"))).arg(now).arg("w").ignore();
+                pipe.cmd("ZADD").arg(key("sessions:faq_agent")).arg(now).arg(&agent).ignore();
+                let hour = key(&format!("sla:{}", now / 3_600_000));
                 pipe.cmd("HINCRBY").arg(hour).arg(format!("{agent} faq P2 met")).arg(1).ignore();
             }
             let _: () = pipe.query_async(&mut connection).await.unwrap();
@@ -182,9 +201,9 @@ impl Redis {
 
     /// Lets the user `orch` in, and do what the documentation says.
     pub async fn grant_to_lesser_user(&self) {
-        let rules = "resetkeys resetchannels ~orchestrator:* &orchestrator:* +@all -@admin -@dangerous +info";
-        let words = ["ACL", "SETUSER", "orch", "on", "resetpass", ">secret"];
-        let words: Vec<&str> = words.into_iter().chain(rules.split(' ')).collect();
+        let user = ["ACL", "SETUSER", "orch", "on", "resetpass", ">secret"];
+        let words = user.into_iter().chain(["resetkeys", "resetchannels"]).chain(GRANTS.split(' '));
+        let words: Vec<&str> = words.collect();
         self.ask::<String>(&words).await;
     }
 
@@ -264,10 +283,7 @@ impl Redis {
     pub async fn dump(&self) -> BTreeMap<String, String> {
         let mut dump = BTreeMap::new();
         for key in self.ask::<Vec<String>>(&["KEYS", "*"]).await {
-            if key.contains(":sessions:")
-                || key.ends_with(":roster")
-                || key == "orchestrator:layout"
-            {
+            if key.contains(":sessions:") || key.ends_with(":roster") || key == LAYOUT {
                 continue;
             }
             let kind: String = self.ask(&["TYPE", &key]).await;
@@ -298,23 +314,23 @@ impl Redis {
         let other = self.replicate_for_others().await;
         self.ask::<String>(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
         follows_closely(self, &other).await;
-        other.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
-        self.ask::<String>(&["REPLICAOF", "127.0.0.1", &other.port().await]).await;
+        other.promote().await;
+        self.follow(&other).await;
         self.ask::<String>(&["CLIENT", "UNPAUSE"]).await;
         late(pause).await;
         follows_closely(&other, self).await;
-        self.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
+        self.promote().await;
     }
 
     /// Overwrites the `nth` word (from 0) of the first line of a task's record; returns what stood there.
     pub async fn edit_record(&self, id: TaskId, nth: usize, word: &str) -> String {
         let id = id.to_string();
-        let record: String = self.ask(&["HGET", "orchestrator:{0}:records", &id]).await;
+        let record: String = self.ask(&["HGET", &key("records"), &id]).await;
         let (line, rest) = record.split_once('\n').unwrap();
         let mut words: Vec<&str> = line.split(' ').collect();
         let old = std::mem::replace(&mut words[nth], word).to_owned();
         let edited = format!("{}\n{rest}", words.join(" "));
-        self.ask::<i64>(&["HSET", "orchestrator:{0}:records", &id, &edited]).await;
+        self.ask::<i64>(&["HSET", &key("records"), &id, &edited]).await;
         old
     }
 

@@ -6,7 +6,7 @@ use orchestrator::store::script::Script;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, Value, cmd};
 
-use super::Redis;
+use super::{LAYOUT, Redis, key};
 
 /// Stands before a script: notes each call in a list, and fails the one of this number.
 const SHIM: &str = r"
@@ -84,7 +84,7 @@ impl<'t> Trial<'t> {
 
     async fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.asked(cmd("KEYS").arg("*")).await;
-        keys.retain(|key| key != "orchestrator:layout");
+        keys.retain(|key| key != LAYOUT);
         keys
     }
 
@@ -202,8 +202,7 @@ impl<'t> Trial<'t> {
         }
         let keys = keys(calls);
         for denied in &keys {
-            let mut rules =
-                vec!["&*".to_owned(), "+@all".to_owned(), "~orchestrator:{0}:".to_owned()];
+            let mut rules = vec!["&*".to_owned(), "+@all".to_owned(), format!("~{}", key(""))];
             rules
                 .extend(keys.iter().map(|key| {
                     if key == denied { format!("%R~{key}") } else { format!("~{key}") }
@@ -218,7 +217,7 @@ impl<'t> Trial<'t> {
         }
         assert!(!has_failed, "{}: fails where only notifications are not allowed", self.name);
         let tells = calls.iter().filter(|call| call[1] == "PUBLISH").count();
-        let refused: Vec<u64> = self.redis.ask(&["HVALS", "orchestrator:{0}:refused"]).await;
+        let refused: Vec<u64> = self.redis.ask(&["HVALS", &key("refused")]).await;
         // Time goes on, and with it a timer may come near for which a notification is sent.
         let counted = refused.iter().sum::<u64>() as usize;
         assert!(counted >= tells, "{}: {counted} of {tells} counted", self.name);
@@ -261,15 +260,14 @@ impl<'t> Trial<'t> {
                 let mut words = words.clone();
                 words[nth] = "nonsense";
                 let edited = format!("{}\n{rest}", words.join(" "));
-                self.over("orchestrator:{0}:records", &id, &edited).await;
+                self.over(&key("records"), &id, &edited).await;
             }
         }
     }
 
     async fn records(&self) -> Vec<(String, String)> {
         self.restore().await;
-        let records: BTreeMap<String, String> =
-            self.redis.ask(&["HGETALL", "orchestrator:{0}:records"]).await;
+        let records: BTreeMap<String, String> = self.redis.ask(&["HGETALL", &key("records")]).await;
         records.into_iter().collect()
     }
 
@@ -294,7 +292,7 @@ impl<'t> Trial<'t> {
 /// The keys that the calls are about.
 fn keys(calls: &[Vec<String>]) -> Vec<&str> {
     let about = calls.iter().map(|call| call[2].as_str());
-    let mut keys: Vec<_> = about.filter(|key| key.starts_with("orchestrator:{")).collect();
+    let mut keys: Vec<_> = about.filter(|about| about.starts_with(&key(""))).collect();
     keys.retain(|key| !key.contains(":wake:"));
     keys.sort_unstable();
     keys.dedup();

@@ -45,6 +45,21 @@ pub async fn late(by: Duration) {
     }
 }
 
+/// Looks again and again while the work is done: what each look that came to its end saw.
+pub async fn looking_on<T>(
+    work: impl Future<Output = ()>,
+    mut look: impl AsyncFnMut() -> T,
+) -> Vec<T> {
+    let mut seen = Vec::new();
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            () = &mut work => return seen,
+            one = look() => seen.push(one),
+        }
+    }
+}
+
 /// Strikes again and again, a `period` apart, while `work` is done over and over, until `hits` strikes have hit
 /// something: what each work came to. `strike` returns how often it hit.
 pub async fn striking<T>(

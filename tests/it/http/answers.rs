@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::operations::Operation;
-use crate::harness::{Fleet, Site};
+use crate::harness::{Fleet, Site, approval_of, id_of};
 
 /// The most bytes that an operation's answer has beside the task, item or page that it is about.
 const BESIDE: usize = 64 << 10;
@@ -40,8 +40,7 @@ async fn fill(site: &Site) -> (Vec<Value>, String, String) {
     for nth in 0..10 {
         let body = json!({"type": "deploy", "payload": large(), "metadata": large()});
         let task = site.submit(&body).await;
-        let (path, approval) =
-            (format!("/approvals/{}", task["approval_id"].as_str().unwrap()), &task["approval_id"]);
+        let (path, approval) = (format!("/approvals/{}", approval_of(&task)), &task["approval_id"]);
         if nth < 3 {
             // Edited, and claimed with all that an approval holds.
             let edit =
@@ -57,8 +56,8 @@ async fn fill(site: &Site) -> (Vec<Value>, String, String) {
     }
     site.fleet.route().await;
     let waiting = site.get("reader", "/tasks?status=assigned").await.accepted(200);
-    let id = waiting["items"][0]["task_id"].as_str().unwrap().to_owned();
-    let approval = waiting["items"][0]["approval_id"].as_str().unwrap().to_owned();
+    let id = id_of(&waiting["items"][0]);
+    let approval = approval_of(&waiting["items"][0]);
     (decisions, id, approval)
 }
 

@@ -3,14 +3,14 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Site, report_on};
+use crate::harness::{Site, approval_of, id_of, report_on};
 
 /// A task that waits for a human: its id and the path of its approval.
 async fn blocked(site: &Site) -> (String, String) {
     let task = site.submit(&json!({"type": "faq", "payload": {}, "priority": "P0"})).await;
     assert_eq!(task["status"], "blocked", "{task}");
     let approval = task["approval_id"].as_str().unwrap();
-    (task["task_id"].as_str().unwrap().to_owned(), format!("/approvals/{approval}"))
+    (id_of(&task), format!("/approvals/{approval}"))
 }
 
 async fn status_of(site: &Site, id: &str) -> Value {
@@ -120,7 +120,7 @@ async fn callers_cannot_decide_on_their_own_task_even_as_admin() {
     let site = Site::open().await;
     let body = json!({"type": "faq", "payload": {}, "priority": "P0"});
     let task = site.post("root", "/tasks", &body).await.accepted(201);
-    let path = format!("/approvals/{}", task["approval_id"].as_str().unwrap());
+    let path = format!("/approvals/{}", approval_of(&task));
 
     let refused = async {
         site.post("root", &format!("{path}/approve"), &json!({}))
@@ -175,10 +175,8 @@ async fn approvals_are_listed_by_status_and_in_pages() {
     let list = async |path: &str| {
         let page = site.get("reader", path).await.accepted(200);
         let items = page["items"].as_array().unwrap().clone();
-        let mut ids: Vec<_> = items
-            .iter()
-            .map(|item| format!("/approvals/{}", item["approval_id"].as_str().unwrap()))
-            .collect();
+        let mut ids: Vec<_> =
+            items.iter().map(|item| format!("/approvals/{}", approval_of(item))).collect();
         ids.sort_by_key(|id| paths.iter().position(|path| path == id));
         (ids, page["next_cursor"].clone())
     };
@@ -245,9 +243,8 @@ async fn many_are_decided_in_one_call_and_each_is_answered_for_itself() {
 #[tokio::test]
 async fn an_agent_asks_and_finds_the_answer_on_its_next_claim() {
     let site = Site::open().await;
-    site.submit(&json!({"type": "faq", "payload": {}})).await;
-    let held = site.claim_one("faq_agent").await;
-    let path = format!("/tasks/{}/approval", held["task"]["task_id"].as_str().unwrap());
+    let (id, held) = site.hold().await;
+    let path = format!("/tasks/{id}/approval");
 
     let wrong = json!({"attempt": 1, "lease": "x", "reason": "", "on_rejection": "perhaps", "expires_after_ms": 5});
     let pointers = site.post("crew", &path, &wrong).await.pointers();
@@ -282,7 +279,7 @@ async fn a_changed_payload_is_shown_beside_the_one_that_was_submitted() {
     let site = Site::open().await;
     let body = json!({"type": "deploy", "payload": {"replicas": 40}});
     let task = site.post("crew", "/tasks", &body).await.accepted(201);
-    let path = format!("/approvals/{}", task["approval_id"].as_str().unwrap());
+    let path = format!("/approvals/{}", approval_of(&task));
     let digest = site.get("judge", &path).await.accepted(200)["digest"].clone();
 
     let wrong = json!({"payload": {"replicas": 4}, "digest": "0".repeat(64)});
@@ -294,10 +291,7 @@ async fn a_changed_payload_is_shown_beside_the_one_that_was_submitted() {
     let edit = json!({"payload": {"replicas": 4}, "digest": digest});
     site.post("judge", &format!("{path}/approve"), &edit).await.accepted(200);
 
-    let seen = site
-        .get("crew", &format!("/tasks/{}", task["task_id"].as_str().unwrap()))
-        .await
-        .accepted(200);
+    let seen = site.get("crew", &format!("/tasks/{}", id_of(&task))).await.accepted(200);
     assert_eq!(seen["payload"], json!({"replicas": 4}));
     let edit = &seen["approval"]["edit"];
     assert_eq!(

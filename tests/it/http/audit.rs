@@ -3,13 +3,13 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::Site;
+use crate::harness::{Site, id_of, new_body};
 
 #[tokio::test]
 async fn audit_origin_is_the_peer_address_despite_forwarded_headers() {
     let site = Site::open().await;
-    let task = site.submit(&json!({"type": "faq", "payload": {}})).await;
-    let path = format!("/tasks/{}/cancel", task["task_id"].as_str().unwrap());
+    let task = site.submit(&new_body("faq")).await;
+    let path = format!("/tasks/{}/cancel", id_of(&task));
     let call = site.call("crew", Method::POST, &path).json(&json!({"reason": "no"}));
     call.header("x-forwarded-for", "10.9.8.7")
         .header("forwarded", "for=10.9.8.7")

@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, Call, Fleet, Site, eventually, key_of};
+use crate::harness::{Answer, Call, Fleet, Site, eventually, head, json_of, new_body};
 
 /// A claim that waits for long.
 fn claim() -> Value {
@@ -19,13 +19,8 @@ async fn narrow() -> Site {
 }
 
 /// Waits until so many calls wait.
-async fn wait_here(site: &Site, wanted: usize) {
-    let sample = format!("orchestrator_http_waits {wanted}\n");
-    eventually(&format!("{wanted} calls wait"), async || {
-        let metrics = site.anonymous(Method::GET, "/metrics").send().await.body;
-        if metrics.contains(&sample) { Ok(()) } else { Err(metrics) }
-    })
-    .await;
+async fn wait_here(site: &Site, wanted: u32) {
+    site.shows("orchestrator_http_waits", |waits| waits == f64::from(wanted)).await;
 }
 
 /// A stream of events, of the key `crew`.
@@ -41,7 +36,7 @@ fn too_many(answer: &Answer) {
 #[tokio::test]
 async fn wait_limit_of_one_caller_does_not_count_for_other_callers() {
     let site = narrow().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].clone();
+    let id = site.submit(&new_body("faq")).await["task_id"].clone();
     let task = format!("/tasks/{}?wait_ms=60000", id.as_str().unwrap());
     let mut waiting = JoinSet::new();
     waiting.spawn(site.call("crew", Method::POST, "/agents/ops_agent/claim").json(&claim()).send());
@@ -89,11 +84,7 @@ async fn a_place_is_free_as_soon_as_its_client_is_gone() {
 /// The head of a submission by this key, and so many bytes of its body.
 async fn begin(site: &Site, name: &str, length: usize, sent: usize) -> TcpStream {
     let mut stream = site.connect().await;
-    let head = format!(
-        "POST /tasks HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\nconnection: close\r\n\r\n",
-        key_of(name)
-    );
+    let head = head("POST /tasks", name, &(json_of(length) + "connection: close\r\n"));
     stream.write_all(head.as_bytes()).await.unwrap();
     // A client that is refused early may find the connection closed.
     let _ = stream.write_all(&vec![b' '; sent]).await;
@@ -102,14 +93,7 @@ async fn begin(site: &Site, name: &str, length: usize, sent: usize) -> TcpStream
 
 /// Waits until at least so many bytes of bodies are held.
 async fn held(site: &Site, least: f64) {
-    eventually("bodies are held", async || {
-        let metrics = site.anonymous(Method::GET, "/metrics").send().await.body;
-        let mut lines = metrics.lines();
-        let held = lines.find_map(|line| line.strip_prefix("orchestrator_http_body_bytes "));
-        let held = held.unwrap().parse::<f64>().unwrap();
-        if held >= least { Ok(()) } else { Err(held) }
-    })
-    .await;
+    site.shows("orchestrator_http_body_bytes", |held| held >= least).await;
 }
 
 /// A gateway that holds six hundred thousand bytes of bodies: of a caller two hundred and fifty.

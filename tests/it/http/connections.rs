@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::harness::{Answer, Fleet, Site, eventually, key_of, late, within};
+use crate::harness::{Answer, Fleet, Site, eventually, head, json_of, late, new_body, within};
 
 /// A gateway with short deadlines.
 async fn hasty() -> Site {
@@ -43,39 +42,15 @@ async fn unread(site: &Site) -> TcpStream {
     stream
 }
 
-/// The head of a request with a body of that size, of the key of this name.
-fn head(name: &str, path: &str, length: usize) -> String {
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n",
-        key_of(name)
-    )
-}
-
-/// How often that was the cause of a refusal or a cut.
-async fn refused(site: &Site, cause: &str, least: u64) {
-    let sample = format!("orchestrator_http_refused_total{{cause=\"{cause}\"}} ");
-    eventually(&format!("{least} are refused for {cause}"), async || {
-        let metrics = site.anonymous(Method::GET, "/metrics").send().await.body;
-        let line = metrics.lines().find_map(|line| line.strip_prefix(&sample)).unwrap_or("0");
-        match line.parse::<u64>().unwrap() {
-            count if count >= least => Ok(()),
-            count => Err(count),
-        }
-    })
-    .await;
+/// Waits until that was the cause of so many refusals or cuts.
+async fn refused(site: &Site, cause: &str, least: u32) {
+    let sample = format!("orchestrator_http_refused_total{{cause=\"{cause}\"}}");
+    site.shows(&sample, |count| count >= f64::from(least)).await;
 }
 
 /// Waits until no more than so many connections are open.
-async fn open_connections(site: &Site, most: u64) {
-    eventually("connections have ended", async || {
-        let metrics = site.anonymous(Method::GET, "/metrics").send().await.body;
-        let mut lines = metrics.lines();
-        let count =
-            lines.find_map(|line| line.strip_prefix("orchestrator_http_connections ")).unwrap();
-        if count.parse::<u64>().unwrap() <= most { Ok(()) } else { Err(count.to_owned()) }
-    })
-    .await;
+async fn open_connections(site: &Site, most: u32) {
+    site.shows("orchestrator_http_connections", |count| count <= f64::from(most)).await;
 }
 
 #[tokio::test]
@@ -140,9 +115,9 @@ async fn a_body_that_comes_too_slowly_gets_408_and_stores_nothing() {
     let site = hasty().await;
 
     let late = async {
-        let bytes = head("crew", "/tasks", 1_000) + "{";
+        let bytes = head("POST /tasks", "crew", &json_of(1_000)) + "{";
         Answer::parse(&rest_of(sent(&site, &bytes).await).await).refused(408, "request-timeout");
-        let chunked = head("crew", "/tasks", 0)
+        let chunked = head("POST /tasks", "crew", &json_of(0))
             .replace("content-length: 0", "transfer-encoding: chunked")
             + "1\r\n{\r\n";
         Answer::parse(&rest_of(sent(&site, &chunked).await).await).refused(408, "request-timeout");
@@ -159,7 +134,7 @@ async fn a_body_below_the_least_rate_gets_408_long_before_its_deadline() {
     })
     .await;
 
-    let bytes = head("crew", "/tasks", 100_000) + "{";
+    let bytes = head("POST /tasks", "crew", &json_of(100_000)) + "{";
     Answer::parse(&rest_of(sent(&site, &bytes).await).await).refused(408, "request-timeout");
 
     site.finish().await;
@@ -244,7 +219,7 @@ async fn strangers_connections_are_evicted_for_other_clients() {
             .unwrap();
         Answer::parse(&rest_of(own).await).accepted(200);
     }
-    site.submit(&json!({"type": "faq", "payload": {}})).await;
+    site.submit(&new_body("faq")).await;
 
     refused(&site, "evicted", 40).await;
     drop(strangers);
@@ -254,9 +229,7 @@ async fn strangers_connections_are_evicted_for_other_clients() {
 #[tokio::test]
 async fn a_caller_with_many_connections_does_not_take_those_of_others() {
     let site = Site::told(Fleet::start().await, |http| http.max_connections = 20).await;
-    let call = |name: &str| {
-        format!("GET /agents HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n\r\n", key_of(name))
-    };
+    let call = |name: &str| head("GET /agents", name, "");
     let mut own = sent(&site, &call("crew")).await;
     let mut begin = [0; 12];
     within("an answer", own.read_exact(&mut begin)).await.unwrap();
@@ -299,11 +272,7 @@ async fn full_gateway_answers_health_and_metrics_and_503_to_the_rest() {
     let site = Site::told(Fleet::start().await, |http| http.max_connections = 16).await;
     let mut busy = Vec::new();
     for name in ["crew", "rival", "judge", "reader"].repeat(4) {
-        let key = key_of(name);
-        let call = format!(
-            "GET /events HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n\
-             accept: text/event-stream\r\n\r\n"
-        );
+        let call = head("GET /events", name, "accept: text/event-stream\r\n");
         busy.push(sent(&site, &call).await);
     }
 

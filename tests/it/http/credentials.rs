@@ -5,13 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::operations::Operation;
-use crate::harness::{JWT_SECRET, Site, key_of};
-
-/// A token with these claims, signed by HS256 with `secret`.
-fn token(secret: &str, claims: &Value) -> String {
-    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
-    jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).unwrap()
-}
+use crate::harness::{JWT_SECRET, Site, id_of, key_of, new_body, token};
 
 fn claims(role: &str) -> Value {
     json!({"sub": "alice@example.com", "role": role, "exp": 4_000_000_000u64})
@@ -105,7 +99,7 @@ async fn a_token_of_every_role_is_taken_and_goes_before_a_key() {
     // The reader's key alone could not submit.
     let bearer = format!("bearer {}", token(JWT_SECRET, &claims("agent")));
     let call = site.call("reader", Method::POST, "/tasks").header("authorization", bearer);
-    let task = call.json(&json!({"type": "faq", "payload": {}})).send().await.accepted(201);
+    let task = call.json(&new_body("faq")).send().await.accepted(201);
     assert_eq!(task["submitted_by"], "user:alice@example.com");
 
     let bad = site
@@ -171,7 +165,7 @@ async fn a_credential_that_is_no_good_is_refused_and_nothing_is_stored() {
     let refused = async {
         for (name, value) in &headers {
             let call = site.anonymous(Method::POST, "/tasks").header(name, value);
-            let answer = call.json(&json!({"type": "faq", "payload": {}})).send().await;
+            let answer = call.json(&new_body("faq")).send().await;
             answer.refused(401, "unauthenticated");
             assert!(!answer.body.contains(JWT_SECRET), "{answer:?}");
         }
@@ -183,8 +177,8 @@ async fn a_credential_that_is_no_good_is_refused_and_nothing_is_stored() {
 #[tokio::test]
 async fn missing_scope_hides_whether_a_task_exists() {
     let site = Site::open().await;
-    let task = site.submit(&json!({"type": "faq", "payload": {}})).await;
-    let path = format!("/tasks/{}/cancel", task["task_id"].as_str().unwrap());
+    let task = site.submit(&new_body("faq")).await;
+    let path = format!("/tasks/{}/cancel", id_of(&task));
 
     let known =
         site.unchanged(site.post("reader", &path, &json!({}))).await.refused(403, "missing-scope");

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Block, Site, site::number};
-use crate::harness::{Fleet, json, within};
+use crate::harness::{Block, Fleet, Site, json, key, number, within};
 
 /// The walk of the log by pages of `limit`.
 async fn walk(site: &Site, start: &str, limit: usize) -> Vec<Value> {
@@ -21,8 +20,8 @@ async fn walk(site: &Site, start: &str, limit: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn an_event_arrives_as_it_happens() {
-    let site = Site::start().await;
-    let mut reader = site.open("", &[]).await;
+    let site = Site::open().await;
+    let mut reader = site.stream("", &[]).await;
 
     let id = site.publish("pr.merged", 7).await;
     let heard = reader.next().await;
@@ -41,8 +40,8 @@ async fn an_event_arrives_as_it_happens() {
 
 #[tokio::test]
 async fn a_client_that_comes_back_gets_what_it_missed_in_order_and_nothing_twice() {
-    let site = Site::start().await;
-    let mut first = site.open("", &[]).await;
+    let site = Site::open().await;
+    let mut first = site.stream("", &[]).await;
     for number in 0..5 {
         site.publish("kb.updated", number).await;
     }
@@ -59,18 +58,18 @@ async fn a_client_that_comes_back_gets_what_it_missed_in_order_and_nothing_twice
     assert_eq!(second.numbers(1).await, [400]);
     // The header wins over the parameter, and an event's id is a place too.
     let own = last.json()["event_id"].as_str().unwrap().to_owned();
-    let mut third = site.open(&format!("?after={own}"), &[]).await;
+    let mut third = site.stream(&format!("?after={own}"), &[]).await;
     assert_eq!(third.numbers(1).await, [3]);
-    let mut fourth = site.open("?after=nonsense", &[("last-event-id", &last.id)]).await;
+    let mut fourth = site.stream("?after=nonsense", &[("last-event-id", &last.id)]).await;
     assert_eq!(fourth.numbers(1).await, [3]);
     site.finish().await;
 }
 
 #[tokio::test]
 async fn a_client_that_saw_no_event_yet_resumes_from_when_it_came() {
-    let site = Site::start().await;
+    let site = Site::open().await;
     site.publish("kb.updated", 0).await;
-    let reader = site.open("", &[]).await;
+    let reader = site.stream("", &[]).await;
     let opening = reader.opening.id.clone();
     drop(reader);
     site.publish("kb.updated", 1).await;
@@ -83,14 +82,14 @@ async fn a_client_that_saw_no_event_yet_resumes_from_when_it_came() {
 
 #[tokio::test]
 async fn first_stream_misses_no_event_published_while_it_opens() {
-    let site = Site::over(Fleet::build().partitions(2), 60_000).await;
+    let site = Site::over(Fleet::build().partitions(2).start().await).await;
     let publish = async {
         for number in 0..300 {
             site.publish("kb.updated", number).await;
         }
     };
 
-    let (mut reader, ()) = tokio::join!(site.open("", &[]), publish);
+    let (mut reader, ()) = tokio::join!(site.stream("", &[]), publish);
     let expected = walk(&site, &reader.opening.id, 200).await;
 
     let mut heard = reader.numbers(expected.len()).await;
@@ -103,14 +102,14 @@ async fn first_stream_misses_no_event_published_while_it_opens() {
 
 #[tokio::test]
 async fn a_filter_holds_back_every_other_type_task_and_source() {
-    let site = Site::over(Fleet::build().without_approvals(), 60_000).await;
+    let site = Site::without_approvals().await;
     let [mut by_type, mut by_source, mut by_all] = [
-        site.open("?types=deploy.*,pr.merged", &[]).await,
-        site.open("?source=dev_agent", &[]).await,
-        site.open("?types=*&source=ops_agent", &[]).await,
+        site.stream("?types=deploy.*,pr.merged", &[]).await,
+        site.stream("?source=dev_agent", &[]).await,
+        site.stream("?types=*&source=ops_agent", &[]).await,
     ];
     let task = site.fleet.submit("faq").await;
-    let mut by_task = site.open(&format!("?task_id={}&after=0-0-0", task.id), &[]).await;
+    let mut by_task = site.stream(&format!("?task_id={}&after=0-0-0", task.id), &[]).await;
     let other = site.fleet.submit("faq").await;
     site.fleet.cancel(other.id).await.unwrap();
     for (number, (event_type, source)) in
@@ -138,7 +137,7 @@ async fn a_filter_holds_back_every_other_type_task_and_source() {
 
 #[tokio::test]
 async fn pages_walk_the_whole_log_of_every_partition_oldest_first() {
-    let site = Site::over(Fleet::build().partitions(3).without_approvals(), 60_000).await;
+    let site = Site::over(Fleet::build().partitions(3).without_approvals().start().await).await;
     for number in 0..60 {
         site.publish("kb.updated", number).await;
     }
@@ -158,7 +157,7 @@ async fn pages_walk_the_whole_log_of_every_partition_oldest_first() {
     numbers.sort_unstable();
     assert_eq!(numbers, (0..60).collect::<Vec<_>>());
     // The same by one stream, each partition in its order.
-    let mut reader = site.open("?after=0-0-0.0-0-0.0-0-0", &[]).await;
+    let mut reader = site.stream("?after=0-0-0.0-0-0.0-0-0", &[]).await;
     let mut streamed = Vec::new();
     for _ in 0..85 {
         streamed.push(reader.next().await.json()["event_id"].as_str().unwrap().to_owned());
@@ -177,13 +176,13 @@ async fn pages_walk_the_whole_log_of_every_partition_oldest_first() {
 
 #[tokio::test]
 async fn resume_before_trimmed_events_yields_a_gap() {
-    let site = Site::start().await;
-    let mut reader = site.open("", &[]).await;
+    let site = Site::open().await;
+    let mut reader = site.stream("", &[]).await;
     for number in 0..10 {
         site.publish("kb.updated", number).await;
     }
     let place = reader.next().await.id;
-    let _: u64 = site.fleet.redis.ask(&["XTRIM", "orchestrator:{0}:events", "MAXLEN", "3"]).await;
+    let _: u64 = site.fleet.redis.ask(&["XTRIM", &key("events"), "MAXLEN", "3"]).await;
 
     let mut late = site.resume(&place).await;
     let gap = late.next().await;
@@ -197,13 +196,13 @@ async fn resume_before_trimmed_events_yields_a_gap() {
     assert_eq!(reader.numbers(9).await, (1..10).collect::<Vec<_>>());
     let end = site.page(&format!("?after={}", page["next_cursor"].as_str().unwrap())).await;
     assert_eq!((&end["has_gap"], &end["items"]), (&false.into(), &Value::Array(Vec::new())));
-    site.discard();
+    site.fleet.discard();
 }
 
 #[tokio::test]
 async fn a_last_event_id_of_another_server_is_answered_with_a_gap() {
-    let site = Site::start().await;
-    let mut reader = site.open("", &[]).await;
+    let site = Site::open().await;
+    let mut reader = site.stream("", &[]).await;
     site.publish("kb.updated", 0).await;
     let first = reader.next().await.id;
     site.publish("kb.updated", 1).await;
@@ -229,11 +228,11 @@ async fn a_last_event_id_of_another_server_is_answered_with_a_gap() {
 
 #[tokio::test]
 async fn slow_reader_gets_a_gap_for_events_trimmed_ahead_of_it() {
-    let site = Site::start().await;
+    let site = Site::open().await;
     site.fleet.redis.flood(0, 5_000, 10).await;
     let mut feed = site.fleet.engine.feed(Default::default(), Some("0-0-0")).await.unwrap();
     feed.next().await.unwrap();
-    let _: u64 = site.fleet.redis.ask(&["XTRIM", "orchestrator:{0}:events", "MAXLEN", "1"]).await;
+    let _: u64 = site.fleet.redis.ask(&["XTRIM", &key("events"), "MAXLEN", "1"]).await;
 
     let gaps = async {
         let mut heard = 0;
@@ -248,13 +247,13 @@ async fn slow_reader_gets_a_gap_for_events_trimmed_ahead_of_it() {
     let heard = within("a gap", gaps).await;
 
     assert!(heard < 4_000, "{heard}");
-    site.discard();
+    site.fleet.discard();
 }
 
 #[tokio::test]
 async fn silence_is_broken_by_heartbeats_that_move_on_past_what_the_filter_hides() {
-    let site = Site::over(Fleet::build(), 20).await;
-    let mut reader = site.open("?types=pr.merged", &[]).await;
+    let site = Site::told(Fleet::start().await, |http| http.heartbeat_ms = 20).await;
+    let mut reader = site.stream("?types=pr.merged", &[]).await;
     site.publish("kb.updated", 0).await;
 
     let beat = loop {
@@ -272,12 +271,11 @@ async fn silence_is_broken_by_heartbeats_that_move_on_past_what_the_filter_hides
 
 #[tokio::test]
 async fn the_stop_ends_a_stream_at_once() {
-    let mut site = Site::start().await;
-    let mut reader = site.open("", &[]).await;
-    let mut behind = site.open("?after=0-0-0&types=pr.merged", &[]).await;
+    let mut site = Site::open().await;
+    let mut reader = site.stream("", &[]).await;
+    let mut behind = site.stream("?after=0-0-0&types=pr.merged", &[]).await;
 
-    site.stop.cancel();
-    site.fleet.engine.stop().cancel();
+    site.stop();
 
     for reader in [&mut reader, &mut behind] {
         assert_eq!(
@@ -292,18 +290,18 @@ async fn the_stop_ends_a_stream_at_once() {
         assert_eq!(reader.block().await, None);
     }
     site.ended().await;
-    site.discard();
+    site.fleet.discard();
 }
 
 #[tokio::test]
 async fn a_client_that_goes_away_ends_its_feed() {
-    let mut site = Site::start().await;
+    let mut site = Site::open().await;
     let client = site.bare("", "1.1").await;
 
     drop(client);
     // Only the gateway: a feed that went on would hold it up.
-    site.stop.cancel();
+    site.stop_gateway();
 
     site.ended().await;
-    site.discard();
+    site.fleet.discard();
 }

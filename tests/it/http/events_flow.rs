@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Block, Site};
-use crate::harness::{Fleet, json, resident_kb, striking};
+use crate::harness::{Block, Fleet, Site, json, resident_kb, striking};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundred_idle_readers_cost_little_memory_and_delay_no_reader() {
-    let site = Site::start().await;
+    let site = Site::open().await;
     let mut sleepers = Vec::new();
     for _ in 0..100 {
         sleepers.push(site.drowsy("").await);
     }
-    let mut reader = site.open("", &[]).await;
+    let mut reader = site.stream("", &[]).await;
     let before = resident_kb("self");
 
     for wave in 0..10 {
@@ -30,9 +29,9 @@ async fn hundred_idle_readers_cost_little_memory_and_delay_no_reader() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_falls_too_far_behind_is_cut_off_and_can_resume() {
-    let site = Site::start().await;
+    let site = Site::open().await;
     let sleeper = site.drowsy("").await;
-    let mut reader = site.open("", &[]).await;
+    let mut reader = site.stream("", &[]).await;
     for wave in 0..8 {
         let numbers = wave * 2_000..(wave + 1) * 2_000;
         site.fleet.redis.flood(numbers.start, numbers.end, 1_000).await;
@@ -55,7 +54,7 @@ async fn a_reader_that_falls_too_far_behind_is_cut_off_and_can_resume() {
 
 #[tokio::test]
 async fn a_log_that_cannot_be_read_ends_the_stream_and_says_so() {
-    let mut site = Site::over(Fleet::build().response_timeout_ms(500), 60_000).await;
+    let mut site = Site::over(Fleet::build().response_timeout_ms(500).start().await).await;
     site.fleet.redis.flood(0, 16_000, 1_000).await;
     let sleeper = site.drowsy("?after=0-0-0").await;
     site.fleet.redis.kill();
@@ -65,13 +64,13 @@ async fn a_log_that_cannot_be_read_ends_the_stream_and_says_so() {
     let last = blocks.last().unwrap();
     assert_eq!((last.event.as_str(), last.data.contains("resume")), ("error", true));
     assert_eq!(last.id, blocks[blocks.len() - 2].id);
-    site.discard();
+    site.fleet.discard();
 }
 
 #[tokio::test]
 async fn a_live_reader_misses_nothing_when_the_store_is_away_for_a_while() {
-    let mut site = Site::over(Fleet::build().durable(), 60_000).await;
-    let mut reader = site.open("", &[]).await;
+    let mut site = Site::over(Fleet::build().durable().start().await).await;
+    let mut reader = site.stream("", &[]).await;
     site.publish("kb.updated", 0).await;
     assert_eq!(reader.numbers(1).await, [0]);
 
@@ -85,9 +84,9 @@ async fn a_live_reader_misses_nothing_when_the_store_is_away_for_a_while() {
 
 #[tokio::test]
 async fn a_large_event_comes_in_its_place() {
-    let site = Site::over(Fleet::build().partitions(2), 60_000).await;
+    let site = Site::over(Fleet::build().partitions(2).start().await).await;
     let task = site.fleet.submit("faq").await;
-    let mut reader = site.open("", &[]).await;
+    let mut reader = site.stream("", &[]).await;
 
     for number in 0..30 {
         let filler = if number % 3 == 0 { "x".repeat(200_000) } else { String::new() };
@@ -105,8 +104,8 @@ async fn a_large_event_comes_in_its_place() {
 
 #[tokio::test]
 async fn live_reader_misses_no_event_while_redis_connections_are_cut() {
-    let site = Site::start().await;
-    let mut reader = site.open("", &[]).await;
+    let site = Site::open().await;
+    let mut reader = site.stream("", &[]).await;
     let mut next = 0;
     let publish_and_read = async || {
         for _ in 0..50 {

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Site, site::number};
-use crate::harness::json;
+use crate::harness::{Site, json, number};
 
 /// Names and values.
 type Headers<'h> = &'h [(&'h str, &'h str)];
@@ -40,17 +39,17 @@ fn assert_is_cloud_event(event: &Value) {
 
 #[tokio::test]
 async fn cloud_events_come_in_a_page_and_in_a_stream() {
-    let site = Site::start().await;
+    let site = Site::open().await;
     site.publish("pr.merged", 1).await;
 
-    let response = site.get("", &[("accept", "application/cloudevents+json")]).await;
+    let response = site.events("", &[("accept", "application/cloudevents+json")]).await;
     assert_eq!(response.headers()["content-type"], "application/cloudevents+json");
     let page: Value = response.json().await.unwrap();
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
     assert_is_cloud_event(&page["items"][0]);
 
     let both = [("accept", "text/event-stream, application/cloudevents+json")];
-    let mut reader = site.open("?after=0-0-0", &both).await;
+    let mut reader = site.stream("?after=0-0-0", &both).await;
     let event = reader.next().await;
     assert_eq!(event.event, "pr.merged");
     assert_is_cloud_event(&event.json());
@@ -60,12 +59,12 @@ async fn cloud_events_come_in_a_page_and_in_a_stream() {
 
 #[tokio::test]
 async fn an_item_of_a_page_is_the_event_byte_for_byte() {
-    let site = Site::start().await;
+    let site = Site::open().await;
     let payload = r#"{"z" : [ ], "big":12345678901234567890123, "a":1.0,"u":"\u00e9"}"#;
     site.publish_with("kb.updated", |event| event.payload = json(payload)).await;
 
-    let page = site.get("", &[("accept", "application/json")]).await.text().await.unwrap();
-    let streamed = site.open("?after=0-0-0", &[]).await.next().await.data;
+    let page = site.events("", &[("accept", "application/json")]).await.text().await.unwrap();
+    let streamed = site.stream("?after=0-0-0", &[]).await.next().await.data;
 
     assert!(page.contains(&format!(r#""payload":{payload},"#)), "{page}");
     assert!(page.contains(&streamed), "{page} {streamed}");
@@ -74,7 +73,7 @@ async fn an_item_of_a_page_is_the_event_byte_for_byte() {
 
 #[tokio::test]
 async fn a_wrong_parameter_is_refused_by_name() {
-    let site = Site::start().await;
+    let site = Site::open().await;
     let json = ("accept", "application/json");
     let cases: [(&str, Headers, &str); 11] = [
         ("?types=deploy", &[], "`types`"),
@@ -92,7 +91,7 @@ async fn a_wrong_parameter_is_refused_by_name() {
     ];
 
     for (query, headers, named) in cases {
-        let response = site.get(query, headers).await;
+        let response = site.events(query, headers).await;
         assert_eq!(response.status(), 400, "{query}");
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         let problem: Value = response.json().await.unwrap();
@@ -103,14 +102,14 @@ async fn a_wrong_parameter_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_form_that_there_is_not_is_refused_with_those_that_there_are() {
-    let site = Site::start().await;
+    let site = Site::open().await;
 
-    let response = site.get("", &[("accept", "text/html, application/xml")]).await;
+    let response = site.events("", &[("accept", "text/html, application/xml")]).await;
 
     assert_eq!(response.status(), 406);
     let problem: Value = response.json().await.unwrap();
     assert!(problem["detail"].as_str().unwrap().contains("text/event-stream"), "{problem}");
     assert_eq!(problem["type"], "urn:orchestrator:problem:not-acceptable");
-    assert_eq!(site.get("", &[("authorization", "Bearer none")]).await.status(), 401);
+    assert_eq!(site.events("", &[("authorization", "Bearer none")]).await.status(), 401);
     site.finish().await;
 }

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Block, Site};
-use crate::harness::{Fleet, Nats};
+use crate::harness::{Answer, Block, Nats, Site, channel_of};
 use crate::transport::{Listener, bridge_of, settle};
 
 /// How many texts are made up, besides those that are named.
@@ -95,13 +95,19 @@ struct Page {
     next_cursor: String,
 }
 
+/// What comes back for this text, which the key `crew` sends as JSON.
+async fn send(site: &Site, path: &str, body: impl Into<Vec<u8>>) -> Answer {
+    site.call("crew", Method::POST, path).body(body).send().await
+}
+
 /// Every event of these types in pages, each as it stands there.
 async fn pages(site: &Site) -> Vec<String> {
     let mut found = Vec::new();
     let mut after = "0-0-0".to_owned();
     loop {
         let query = format!("?types=kb.updated&limit=200&after={after}");
-        let text = site.get(&query, &[("accept", "application/json")]).await.text().await.unwrap();
+        let text =
+            site.events(&query, &[("accept", "application/json")]).await.text().await.unwrap();
         let page: Page = serde_json::from_str(&text).unwrap();
         found.extend(page.items.iter().map(|item| item.get().to_owned()));
         after = page.next_cursor;
@@ -113,20 +119,20 @@ async fn pages(site: &Site) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_accepted_as_an_event_reaches_every_reader_byte_for_byte() {
-    let (site, nats) = (Site::start().await, Nats::start().await);
+    let (site, nats) = (Site::open().await, Nats::start().await);
     let bridge = bridge_of(&site.fleet.engine, &nats.settings()).await;
     let mut listener = Listener::to(&nats, "orchestrator.events.kb.updated").await;
-    let mut subscriber = site.fleet.redis.subscribe("orchestrator:events:kb.updated").await;
-    let mut live = site.open("?types=kb.updated", &[]).await;
+    let mut subscriber = site.fleet.redis.subscribe(&channel_of("kb.updated")).await;
+    let mut live = site.stream("?types=kb.updated", &[]).await;
     let texts = texts();
     for text in &texts {
         let body = format!(r#"{{"event_type":"kb.updated","payload":{text},"metadata":{text}}}"#);
-        let answer = site.post("/events/publish", body).await;
-        assert_eq!(answer.status(), 202, "{text}: {:?}", answer.text().await);
+        let answer = send(&site, "/events/publish", body).await;
+        assert_eq!(answer.status, 202, "{text}: {answer:?}");
     }
     settle(&bridge).await;
     let paged = pages(&site).await;
-    let mut past = site.open("?types=kb.updated&after=0-0-0", &[]).await;
+    let mut past = site.stream("?types=kb.updated&after=0-0-0", &[]).await;
 
     assert_eq!(paged.len(), texts.len());
     for (event, text) in paged.iter().zip(&texts) {
@@ -149,11 +155,11 @@ async fn what_is_accepted_as_an_event_reaches_every_reader_byte_for_byte() {
 
 #[tokio::test]
 async fn a_carriage_return_between_tokens_is_a_line_feed_for_every_reader() {
-    let site = Site::start().await;
-    let mut live = site.open("", &[]).await;
+    let site = Site::open().await;
+    let mut live = site.stream("", &[]).await;
     let text = "{\"payload\":{\r\n \"a\":\r1}, \"event_type\":\"kb.updated\",\"metadata\":{\r}}";
 
-    assert_eq!(site.post("/events/publish", text.to_owned()).await.status(), 202);
+    assert_eq!(send(&site, "/events/publish", text).await.status, 202);
 
     let paged = pages(&site).await;
     assert!(paged[0].ends_with("\"payload\":{\n \"a\":\n1},\"metadata\":{\"external\":true\n}}"));
@@ -164,16 +170,15 @@ async fn a_carriage_return_between_tokens_is_a_line_feed_for_every_reader() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_accepted_of_a_task_comes_back_byte_for_byte() {
-    let site = Site::over(Fleet::build().without_approvals(), 60_000).await;
+    let site = Site::without_approvals().await;
     for text in texts() {
         let body = format!(r#"{{"type":"faq","payload":{text},"metadata":{text}}}"#);
-        let answer = site.post("/tasks", body).await;
-        let status = answer.status();
-        let submitted = answer.text().await.unwrap();
-        assert_eq!(status, 201, "{text}: {submitted}");
+        let answer = send(&site, "/tasks", body).await;
+        let submitted = answer.body;
+        assert_eq!(answer.status, 201, "{text}: {submitted}");
         site.fleet.route().await;
-        let claim = r#"{"worker":"MacBook-Pro.local"}"#.to_owned();
-        let claimed = site.post("/agents/faq_agent/claim", claim).await.text().await.unwrap();
+        let claim = r#"{"worker":"MacBook-Pro.local"}"#;
+        let claimed = send(&site, "/agents/faq_agent/claim", claim).await.body;
         for answer in [&submitted, &claimed] {
             assert!(answer.contains(&format!(r#""payload":{text},"#)), "{text}\n{answer}");
             assert!(answer.contains(&format!(r#""metadata":{text},"#)), "{text}\n{answer}");
@@ -182,9 +187,9 @@ async fn what_is_accepted_of_a_task_comes_back_byte_for_byte() {
         let id = id[..36].to_owned();
         let lease = lease_of(&claimed);
         let report = format!(r#"{{"attempt":1,"lease":"{lease}","result":{text}}}"#);
-        let done = site.post(&format!("/tasks/{id}/complete"), report).await;
-        assert_eq!(done.status(), 200, "{text}");
-        let got = site.read(&format!("/tasks/{id}")).await.text().await.unwrap();
+        let done = send(&site, &format!("/tasks/{id}/complete"), report).await;
+        assert_eq!(done.status, 200, "{text}");
+        let got = site.get("crew", &format!("/tasks/{id}")).await.body;
         assert!(got.contains(&format!(r#""payload":{text},"#)), "{text}\n{got}");
         assert!(got.contains(&format!(r#""result":{text}"#)), "{text}\n{got}");
     }
@@ -199,21 +204,20 @@ fn lease_of(claimed: &str) -> &str {
 
 #[tokio::test]
 async fn a_report_with_half_an_emoji_gets_through() {
-    let site = Site::start().await;
+    let site = Site::open().await;
     let task = site.fleet.submit("faq").await;
     site.fleet.route().await;
-    let claim = r#"{"worker":"w1"}"#.to_owned();
-    let claimed = site.post("/agents/faq_agent/claim", claim).await.text().await.unwrap();
+    let claimed = send(&site, "/agents/faq_agent/claim", r#"{"worker":"w1"}"#).await.body;
     let lease = lease_of(&claimed);
 
     let message = r#"{"percent":5,"message":"at \ud83d"}"#;
     let beat = format!(r#"{{"attempt":1,"lease":"{lease}","progress":{message}}}"#);
-    let beat = site.post(&format!("/tasks/{}/heartbeat", task.id), beat).await;
+    let beat = send(&site, &format!("/tasks/{}/heartbeat", task.id), beat).await;
     let error = r#""it broke \ud83d","retryable":false"#;
     let failure = format!(r#"{{"attempt":1,"lease":"{lease}","error":{error}}}"#);
-    let failed = site.post(&format!("/tasks/{}/fail", task.id), failure).await;
+    let failed = send(&site, &format!("/tasks/{}/fail", task.id), failure).await;
 
-    assert_eq!((beat.status().as_u16(), failed.status().as_u16()), (200, 200));
+    assert_eq!((beat.status, failed.status), (200, 200));
     let failed = site.fleet.task(task.id).await;
     assert_eq!(failed.error.as_deref(), Some("it broke \u{fffd}"));
     assert_eq!(failed.progress.unwrap().message.as_deref(), Some("at \u{fffd}"));
@@ -222,18 +226,18 @@ async fn a_report_with_half_an_emoji_gets_through() {
 
 #[tokio::test]
 async fn patterns_and_numbers_are_bounded() {
-    let site = Site::start().await;
+    let site = Site::open().await;
     let patterns = |count: usize| vec!["deploy.*"; count].join(",");
     let json = [("accept", "application/json")];
 
-    assert_eq!(site.get(&format!("?types={}", patterns(64)), &json).await.status(), 200);
-    assert_eq!(site.get(&format!("?types={}", patterns(65)), &json).await.status(), 400);
+    assert_eq!(site.events(&format!("?types={}", patterns(64)), &json).await.status(), 200);
+    assert_eq!(site.events(&format!("?types={}", patterns(65)), &json).await.status(), 400);
     let long = format!("?types=a.{}", "b".repeat(200));
-    assert_eq!(site.get(&long, &json).await.status(), 400);
+    assert_eq!(site.events(&long, &json).await.status(), 400);
     for (digits, status) in [(400, 202), (401, 422)] {
         let number = "1".repeat(digits);
         let body = format!(r#"{{"event_type":"pr.merged","payload":{{"n":[{number}]}}}}"#);
-        assert_eq!(site.post("/events/publish", body).await.status(), status);
+        assert_eq!(send(&site, "/events/publish", body).await.status, status);
     }
     site.finish().await;
 }

@@ -6,17 +6,11 @@ use orchestrator::http::openapi;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Site, report_on};
+use crate::harness::{Answer, Site, id_of, key, new_body, report_on};
 
 const REPORTS: [&str; 5] = ["heartbeat", "complete", "fail", "release", "approval"];
 
 /// A task that `crew` holds: its id, and what the claim was answered with.
-async fn held(site: &Site) -> (String, Value) {
-    site.submit(&json!({"type": "faq", "payload": {}})).await;
-    let held = site.claim_one("faq_agent").await;
-    (held["task"]["task_id"].as_str().unwrap().to_owned(), held)
-}
-
 async fn send(site: &Site, key: &str, id: &str, verb: &str, mut body: Value) -> Answer {
     if verb == "approval" {
         body["reason"] = json!("may I?");
@@ -55,11 +49,11 @@ async fn all_are_lost(site: &Site, id: &str, wrong: &[(&str, Value)]) {
 #[tokio::test]
 async fn a_report_needs_the_lease_that_the_claim_was_answered_with() {
     let site = Site::open().await;
-    let (id, mine) = held(&site).await;
-    let (_, other) = held(&site).await;
+    let (id, mine) = site.hold().await;
+    let (_, other) = site.hold().await;
     assert_ne!(mine["lease"], other["lease"]);
     assert_eq!(mine["lease"].as_str().unwrap().len(), 22);
-    let record: String = site.fleet.redis.ask(&["HGET", "orchestrator:{0}:records", &id]).await;
+    let record: String = site.fleet.redis.ask(&["HGET", &key("records"), &id]).await;
     let kept = record.split(' ').nth(6).unwrap().to_owned();
     let with = |lease: Value| json!({"attempt": 1, "lease": lease});
     // A worker of the same key, another agent, an admin with the very lease, and who reads the store.
@@ -94,7 +88,7 @@ async fn a_report_needs_the_lease_that_the_claim_was_answered_with() {
 async fn a_wrong_lease_learns_nothing_of_a_cancelled_or_released_task() {
     let site = Site::open().await;
     for verb in ["cancel", "release", "fail"] {
-        let (id, mine) = held(&site).await;
+        let (id, mine) = site.hold().await;
         let body = if verb == "cancel" { json!({}) } else { report_on(&mine, json!({})) };
         send(&site, "crew", &id, verb, body).await.accepted(200);
 
@@ -120,7 +114,7 @@ async fn a_second_report_that_differs_is_refused_and_the_first_stands() {
         ("release", json!({})),
     ];
     for (first, (verb, more)) in reports.iter().enumerate() {
-        let (id, mine) = held(&site).await;
+        let (id, mine) = site.hold().await;
         let stands = send(&site, "crew", &id, verb, report_on(&mine, more.clone())).await;
         let stands = stands.accepted(200);
 
@@ -145,7 +139,7 @@ async fn a_second_report_that_differs_is_refused_and_the_first_stands() {
 #[tokio::test]
 async fn repeated_outcomes_in_one_call_apply_only_the_first() {
     let site = Site::open().await;
-    let (id, mine) = held(&site).await;
+    let (id, mine) = site.hold().await;
     let outcome = |outcome: &str, result: u8| {
         report_on(&mine, json!({"task_id": id, "outcome": outcome, "result": result}))
     };
@@ -166,9 +160,9 @@ async fn repeated_outcomes_in_one_call_apply_only_the_first() {
 #[tokio::test]
 async fn a_task_is_ended_in_the_way_in_which_it_was_taken() {
     let site = Site::open().await;
-    let (claimed, mine) = held(&site).await;
-    let taken = site.submit(&json!({"type": "faq", "payload": {}})).await;
-    let taken = taken["task_id"].as_str().unwrap().to_owned();
+    let (claimed, mine) = site.hold().await;
+    let taken = site.submit(&new_body("faq")).await;
+    let taken = id_of(&taken);
     let patch = async |key: &str, id: &str, query: &str| {
         site.call(key, Method::PATCH, &format!("/tasks/{id}/status?status={query}")).send().await
     };
@@ -206,7 +200,7 @@ async fn a_task_is_ended_in_the_way_in_which_it_was_taken() {
 async fn a_lease_is_shown_by_the_answer_to_its_claim_and_nowhere_else() {
     let site = Site::open().await;
     let mut listener = site.fleet.redis.subscribe("*").await;
-    let (id, mine) = held(&site).await;
+    let (id, mine) = site.hold().await;
     let lease = mine["lease"].as_str().unwrap();
     let progress = report_on(&mine, json!({"progress": {"percent": 1}}));
     send(&site, "crew", &id, "heartbeat", progress).await.accepted(200);

@@ -5,20 +5,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Answer, Site, eventually, key_of, name, within};
+use crate::harness::{self, Answer, Site, head, new_body, within};
 
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A request of the key `crew`; an empty body is none.
 fn request(line: &str, body: &str) -> String {
-    let key = key_of("crew");
-    let about_body = match body {
-        "" => String::new(),
-        body => {
-            format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len())
-        }
-    };
-    format!("{line} HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n{about_body}\r\n{body}")
+    if body.is_empty() { head(line, "crew", "") } else { harness::request(line, "crew", body) }
 }
 
 /// Sends the request and ends the sending.
@@ -40,7 +33,7 @@ async fn answer(mut stream: TcpStream) -> (bool, Answer) {
 #[tokio::test]
 async fn a_client_that_ends_its_sending_gets_the_answer_to_each_kind_of_request() {
     let site = Site::without_approvals().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].clone();
+    let id = site.submit(&new_body("faq")).await["task_id"].clone();
     let id = id.as_str().unwrap();
 
     for (line, body, status) in [
@@ -80,29 +73,16 @@ async fn truncated_body_or_head_is_refused_as_unreadable() {
     site.finish().await;
 }
 
-/// Waits until a process of the agent has called.
-async fn waits(site: &Site, agent: &str) {
-    eventually("the agent waits", async || {
-        let agent = site.fleet.engine.agent(&name(agent)).await.unwrap();
-        if agent.sessions.is_none_or(|sessions| sessions.is_empty()) {
-            Err("not yet")
-        } else {
-            Ok(())
-        }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_client_that_ends_its_sending_and_waits_gets_what_it_waits_for() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"].clone();
+    let id = site.submit(&new_body("faq")).await["task_id"].clone();
     let path = format!("GET /tasks/{}?wait_ms=60000", id.as_str().unwrap());
     let held = site.fleet.claim_one().await;
     let claim = request("POST /agents/dev_agent/claim", r#"{"worker":"w1","wait_ms":60000}"#);
     let mut claimer = half_close(&site, &claim).await;
     let mut watcher = half_close(&site, &request(&path, "")).await;
-    waits(&site, "dev_agent").await;
+    site.fleet.has_heard_from("dev_agent").await;
     // It was seen that both are there.
     for stream in [&mut claimer, &mut watcher] {
         let mut interim = vec![0; INTERIM.len()];
@@ -146,16 +126,12 @@ async fn clients_that_are_gone_lose_no_task() {
     for _ in 0..20 {
         drop(half_close(&site, &claim("dev_agent")).await);
     }
-    no_call_waits(&site).await;
+    site.shows("orchestrator_http_waits", |waits| waits == 0.0).await;
     let late = site.fleet.submit("bugfix").await;
     site.fleet.route().await;
 
-    eventually("all tasks are back", async || {
-        let agents = site.fleet.engine.agents().await.unwrap();
-        let seen: Vec<_> = agents.iter().map(|agent| (agent.depth, agent.in_progress)).collect();
-        if seen == [(1, 0), (50, 0), (0, 0)] { Ok(()) } else { Err(seen) }
-    })
-    .await;
+    // All tasks are back.
+    site.fleet.agents_have(&[(1, 0), (50, 0), (0, 0)]).await;
     for id in ids {
         let task = site.fleet.task(id).await;
         let counts = (task.state, task.lost_count, task.retry_count);
@@ -164,15 +140,6 @@ async fn clients_that_are_gone_lose_no_task() {
     let untouched = site.fleet.task(late.id).await;
     assert_eq!((untouched.attempt, untouched.lost_count), (0, 0), "it was leased to the gone");
     site.finish().await;
-}
-
-/// Waits until no call waits any more.
-async fn no_call_waits(site: &Site) {
-    eventually("no call waits", async || {
-        let metrics = site.anonymous(reqwest::Method::GET, "/metrics").send().await.body;
-        if metrics.contains("orchestrator_http_waits 0\n") { Ok(()) } else { Err(metrics) }
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::operations::Operation;
-use crate::harness::{Answer, Site};
+use crate::harness::{Answer, Site, key, new_body};
 
 /// A refusal of the request, in the form of every other.
 #[track_caller]
@@ -84,7 +84,7 @@ async fn no_body_brings_an_operation_down_or_is_taken_for_another() {
         }
     };
     site.unchanged(refused).await;
-    site.submit(&json!({"type": "faq", "payload": {}})).await;
+    site.submit(&new_body("faq")).await;
     site.finish().await;
 }
 
@@ -112,7 +112,7 @@ async fn hostile_texts_in_fields_are_kept_as_they_are_or_refused() {
         "${jndi:ldap://x}",
         "../../etc",
         "\r\nX-Injected: 1",
-        "orchestrator:{0}:events",
+        &key("events"),
         "*",
         "]]--",
         "\"}]",
@@ -121,7 +121,7 @@ async fn hostile_texts_in_fields_are_kept_as_they_are_or_refused() {
 
     for text in texts {
         for name in ["type", "source", "priority", "parent_task_id", "trace_id", "run_at"] {
-            let mut body = json!({"type": "faq", "payload": {}});
+            let mut body = new_body("faq");
             body[name] = json!(text);
             let answer = site.unchanged(site.post("crew", "/tasks", &body)).await;
             assert_eq!(answer.pointers(), [format!("/{name}")], "{text:?}");
@@ -183,7 +183,7 @@ async fn numbers_at_and_beyond_every_bound_are_refused_by_name() {
             ("timeout_ms", 604_800_001),
             ("alert_threshold", 0),
         ] {
-            let mut body = json!({"type": "faq", "payload": {}});
+            let mut body = new_body("faq");
             body[name] = json!(number);
             assert_eq!(site.post("crew", "/tasks", &body).await.pointers(), [format!("/{name}")]);
         }
@@ -210,7 +210,7 @@ async fn a_time_beyond_the_calendar_is_refused_by_name() {
             "-2026-01-01T00:00:00Z",
         ] {
             for name in ["run_at", "sla_deadline"] {
-                let mut body = json!({"type": "faq", "payload": {}});
+                let mut body = new_body("faq");
                 body[name] = json!(time);
                 assert_eq!(
                     site.post("crew", "/tasks", &body).await.pointers(),

@@ -1,9 +1,8 @@
 //! Hostile paths, queries, headers and whole requests.
 
 use reqwest::Method;
-use serde_json::json;
 
-use crate::harness::{Site, key_of};
+use crate::harness::{Site, key_of, new_body};
 
 fn request(line: &str, headers: &[u8], body: &[u8]) -> Vec<u8> {
     let head = format!(
@@ -127,7 +126,7 @@ async fn an_idempotency_key_that_cannot_be_kept_is_refused() {
     site.unchanged(refused).await;
     let most = "k".repeat(255);
     let call = site.call("crew", Method::POST, "/tasks").header("idempotency-key", most);
-    call.json(&json!({"type": "faq", "payload": {}})).send().await.accepted(201);
+    call.json(&new_body("faq")).send().await.accepted(201);
     site.finish().await;
 }
 
@@ -279,7 +278,7 @@ async fn what_is_no_http_is_answered_in_kind_and_the_gateway_goes_on() {
         }
     };
     site.unchanged(refused).await;
-    site.submit(&json!({"type": "faq", "payload": {}})).await;
+    site.submit(&new_body("faq")).await;
     site.finish().await;
 }
 

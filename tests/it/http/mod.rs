@@ -19,11 +19,11 @@ mod names;
 mod operations;
 mod people;
 mod predecessor;
+mod readers;
 mod reading;
 mod refusals;
 mod reopening;
 mod service;
-mod site;
 mod sizes;
 mod submitting;
 mod times;
@@ -31,5 +31,3 @@ mod understood;
 mod waiting;
 mod why_waiting;
 mod working;
-
-use site::{Block, Site};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Fleet, Site};
+use crate::harness::{Fleet, Site, id_of, key, new_body};
 
 /// A site that admits agents without a rule, as long as there are at most `most` agents.
 async fn open_to_all(most: u32) -> Site {
@@ -63,8 +63,7 @@ async fn agents_without_a_rule_are_admitted_up_to_a_number_and_give_their_places
     assert!(refused["detail"].as_str().unwrap().contains("3 agents"), "{refused}");
     assert!(metrics.body.contains(r#"orchestrator_agent_sessions{agent="a3"} 1"#), "{metrics:?}");
     gone.refused(404, "unknown-agent");
-    let roster: Vec<String> =
-        site.fleet.redis.ask(&["ZRANGE", "orchestrator:{0}:roster", "0", "-1"]).await;
+    let roster: Vec<String> = site.fleet.redis.ask(&["ZRANGE", &key("roster"), "0", "-1"]).await;
     assert_eq!(roster, ["a4"]);
     site.finish().await;
 }
@@ -120,7 +119,7 @@ async fn of_many_workers_those_that_called_last_are_remembered() {
 async fn a_child_says_what_becomes_of_it_when_its_parent_is_cancelled() {
     let site = Site::open().await;
     site.start_duties();
-    let parent = site.submit(&json!({"type": "faq", "payload": {}})).await;
+    let parent = site.submit(&new_body("faq")).await;
     let (id, kind) = (&parent["task_id"], "faq");
     let child =
         json!({"type": kind, "payload": {}, "parent_task_id": id, "on_parent_cancel": "cancel"});
@@ -129,7 +128,7 @@ async fn a_child_says_what_becomes_of_it_when_its_parent_is_cancelled() {
     let id = id.as_str().unwrap();
 
     site.post("crew", &format!("/tasks/{id}/cancel"), &json!({})).await.accepted(200);
-    let path = format!("/tasks/{}?wait_ms=20000", child["task_id"].as_str().unwrap());
+    let path = format!("/tasks/{}?wait_ms=20000", id_of(&child));
     let ended = site.get("reader", &path).await.accepted(200);
 
     assert_eq!(

@@ -5,7 +5,7 @@ use orchestrator::http::openapi;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Site};
+use crate::harness::{Answer, Site, new_body};
 
 /// What the contract says of who may call what.
 #[rustfmt::skip]
@@ -78,7 +78,7 @@ impl Operation {
     /// A body that it can read, about nothing that there is.
     pub fn body(&self) -> Option<Value> {
         let body = match self.id.as_str() {
-            "submit_task" | "explain_routing" => json!({"type": "faq", "payload": {}}),
+            "submit_task" | "explain_routing" => new_body("faq"),
             "submit_tasks" => json!({"tasks": [{"type": "faq", "payload": {}}]}),
             "claim_tasks" => json!({"worker": "w1"}),
             "report_outcomes" => json!({"outcomes": []}),
@@ -97,6 +97,28 @@ impl Operation {
         self.takes_body.then_some(body)
     }
 
+    /// What the document says of it.
+    fn described(&self, document: &Value) -> Value {
+        let method = self.method.as_str().to_lowercase();
+        document["paths"][&self.template][method].clone()
+    }
+
+    /// The schema of its body, if it takes one.
+    pub fn schema(&self, document: &Value) -> Value {
+        self.described(document)["requestBody"]["content"]["application/json"]["schema"].take()
+    }
+
+    /// Its parameters, as the document lists them.
+    pub fn parameters(&self, document: &Value) -> Vec<Value> {
+        self.described(document)["parameters"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// A call of it with the API key `root`, with this query and body.
+    pub async fn ask(&self, site: &Site, query: &str, body: Option<&Value>) -> Answer {
+        let call = site.call("root", self.method.clone(), &format!("{}{query}", self.path()));
+        call.header("accept", "application/json").json_if(body).send().await
+    }
+
     /// Calls it with this API key, or without any.
     pub async fn call(&self, site: &Site, name: Option<&str>) -> Answer {
         let path = self.path();
@@ -106,11 +128,40 @@ impl Operation {
         };
         // A stream of events would have no end.
         let call = call.header("accept", "application/json");
-        match self.body() {
-            Some(body) => call.json(&body).send().await,
-            None => call.send().await,
-        }
+        call.json_if(self.body().as_ref()).send().await
     }
+}
+
+/// `body` with what `more` has at the places where that has something.
+pub fn joined(body: Value, more: &Value) -> Value {
+    match (body, more) {
+        (Value::Object(mut body), Value::Object(more)) => {
+            for (name, value) in more {
+                let old = body.remove(name).unwrap_or_default();
+                body.insert(name.clone(), joined(old, value));
+            }
+            Value::Object(body)
+        }
+        (Value::Array(body), Value::Array(more)) => {
+            let first = body.into_iter().next().unwrap_or_default();
+            json!([joined(first, &more[0])])
+        }
+        (_, more) => more.clone(),
+    }
+}
+
+/// Where a refusal points, or that of each item of a call on several things.
+pub fn pointers(answer: &Answer) -> Vec<String> {
+    let body = answer.json();
+    let results = body["results"].as_array().into_iter().flatten();
+    let problems = std::iter::once(&body).chain(results.map(|result| &result["problem"]));
+    let mut found = Vec::new();
+    for problem in problems.filter(|problem| problem["errors"].is_array()) {
+        assert!((400..500).contains(&problem["status"].as_u64().unwrap()), "{answer:?}");
+        let errors = problem["errors"].as_array().unwrap().iter();
+        found.extend(errors.map(|error| error["pointer"].as_str().unwrap().to_owned()));
+    }
+    found
 }
 
 #[test]

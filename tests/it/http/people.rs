@@ -6,15 +6,11 @@ use orchestrator::domain::people::People;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Fleet, JWT_SECRET, Site};
+use crate::harness::{Answer, Fleet, Site, approval_of, bearer, new_body};
 
 /// What comes of a token's sending `body` there.
 async fn post(site: &Site, (sub, role): (&str, &str), path: &str, body: &Value) -> Answer {
-    let claims = json!({"sub": sub, "role": role, "exp": 4_000_000_000u64});
-    let key = jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes());
-    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
-    let call =
-        site.anonymous(Method::POST, path).header("authorization", format!("Bearer {token}"));
+    let call = site.anonymous(Method::POST, path).header("authorization", bearer(sub, role));
     call.json(body).send().await
 }
 
@@ -25,7 +21,7 @@ fn deploy() -> Value {
 /// The approval that a deployment of this key waits for.
 async fn submitted_by(site: &Site, key: &str) -> String {
     let task = site.post(key, "/tasks", &deploy()).await.accepted(201);
-    task["approval_id"].as_str().unwrap().to_owned()
+    approval_of(&task)
 }
 
 #[tokio::test]
@@ -90,7 +86,7 @@ async fn the_names_of_identity_providers_may_call() {
         ("Jürgen \"Jo\" Groß", "user:J%C3%BCrgen%20%22Jo%22%20Gro%C3%9F"),
         (&longest, &*format!("user:{longest}")),
     ] {
-        let body = json!({"type": "faq", "payload": {}});
+        let body = new_body("faq");
         let task = post(&site, (sub, "agent"), "/tasks", &body).await.accepted(201);
         assert_eq!(task["submitted_by"], actor);
         let event = json!({"event_type": "pr.merged", "payload": {}, "source_agent": sub});

@@ -3,13 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Fleet, JWT_SECRET, Site};
+use crate::harness::{Answer, Fleet, Site, bearer, channel_of, id_of, new_body};
 
 async fn submitted(site: &Site) -> String {
-    site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
-        .as_str()
-        .unwrap()
-        .to_owned()
+    id_of(&site.submit(&new_body("faq")).await)
 }
 
 async fn patch(site: &Site, name: &str, id: &str, query: &str) -> Answer {
@@ -24,11 +21,8 @@ async fn patch_body(site: &Site, name: &str, id: &str, body: Value) -> Answer {
 async fn predecessor_calls_complete_a_task_and_notify_its_subscriber() {
     let fleet = Fleet::build().sources("user:support-bot", &["support"]).start().await;
     let site = Site::over(fleet).await;
-    let mut subscriber = site.fleet.redis.subscribe("orchestrator:events:task.completed").await;
-    let claims = json!({"sub": "support-bot", "role": "agent", "exp": 4_000_000_000u64});
-    let key = jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes());
-    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
-    let bearer = format!("Bearer {token}");
+    let mut subscriber = site.fleet.redis.subscribe(&channel_of("task.completed")).await;
+    let bearer = bearer("support-bot", "agent");
     let call = |method, path: &str| site.anonymous(method, path).header("authorization", &bearer);
     let body = json!({
         "type": "faq", "payload": {"question": "why?"}, "priority": "P2", "source": "support", "sla_target": "4h",
@@ -36,7 +30,7 @@ async fn predecessor_calls_complete_a_task_and_notify_its_subscriber() {
     });
 
     let task = call(Method::POST, "/tasks").json(&body).send().await.accepted(201);
-    let id = task["task_id"].as_str().unwrap().to_owned();
+    let id = id_of(&task);
     assert_eq!(task["sla"]["deadline"], "2100-01-02T03:04:05.123Z");
     call(Method::GET, &format!("/tasks/{id}")).send().await.accepted(200);
     let path = format!("/tasks/{id}/status");
@@ -52,7 +46,7 @@ async fn predecessor_calls_complete_a_task_and_notify_its_subscriber() {
     }
     let (channel, event) = subscriber.next().await;
     let event: Value = serde_json::from_str(&event).unwrap();
-    assert_eq!(channel, "orchestrator:events:task.completed");
+    assert_eq!(channel, channel_of("task.completed"));
     assert_eq!((&event["task_id"], &event["event_type"]), (&json!(id), &json!("task.completed")));
     for name in ["event_id", "priority", "source_agent", "payload", "timestamp", "metadata"] {
         assert!(!event[name].is_null(), "{name}: {event}");
@@ -150,7 +144,7 @@ async fn status_change_cannot_skip_the_approval_or_the_start_time() {
 #[tokio::test]
 async fn an_event_is_published_in_ones_own_name_and_marked_as_external() {
     let site = Site::open().await;
-    let mut subscriber = site.fleet.redis.subscribe("orchestrator:events:*").await;
+    let mut subscriber = site.fleet.redis.subscribe(&channel_of("*")).await;
     let body = json!({
         "event_type": "task.completed", "source_agent": "crew", "payload": {"n": 1}, "priority": "high",
         "trace_id": "t-1", "metadata": {"external": false, "k": "v"},
@@ -160,7 +154,7 @@ async fn an_event_is_published_in_ones_own_name_and_marked_as_external() {
 
     let (channel, event) = subscriber.next().await;
     let event: Value = serde_json::from_str(&event).unwrap();
-    assert_eq!(channel, "orchestrator:events:task.completed");
+    assert_eq!(channel, channel_of("task.completed"));
     assert_eq!(
         (&event["event_id"], &event["event_type"]),
         (&answer["event_id"], &answer["event_type"])

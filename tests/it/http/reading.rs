@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::Site;
+use crate::harness::{Site, id_of, new_body};
 
 fn ids(page: &Value) -> Vec<&str> {
     page["items"].as_array().unwrap().iter().map(|item| item["task_id"].as_str().unwrap()).collect()
@@ -14,7 +14,7 @@ async fn task_list_filters_by_each_field_and_by_all_newest_first() {
     let mut tasks = Vec::new();
     for (kind, priority) in [("faq", "P2"), ("bugfix", "P1"), ("faq", "P1"), ("deploy", "P3")] {
         let body = json!({"type": kind, "payload": {}, "priority": priority, "parent_task_id": tasks.first()});
-        tasks.push(site.submit(&body).await["task_id"].as_str().unwrap().to_owned());
+        tasks.push(id_of(&site.submit(&body).await));
     }
     site.post("crew", &format!("/tasks/{}/cancel", tasks[3]), &json!({})).await.accepted(200);
     site.fleet.route().await;
@@ -69,10 +69,7 @@ async fn pages_hold_every_task_once_and_the_last_has_no_cursor() {
 #[tokio::test]
 async fn a_parameter_that_cannot_be_read_is_refused_by_name() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = id_of(&site.submit(&new_body("faq")).await);
 
     for (path, name) in [
         ("/tasks?limit=0", "limit"),
@@ -171,10 +168,7 @@ async fn a_cursor_of_another_list_is_refused() {
 #[tokio::test]
 async fn a_timeline_tells_every_transition_who_made_it_when_and_why() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = id_of(&site.submit(&new_body("faq")).await);
     site.claim_one("faq_agent").await;
     site.post("crew", &format!("/tasks/{id}/cancel"), &json!({"reason": "no need"}))
         .await
@@ -269,7 +263,7 @@ async fn figures_count_every_task_in_each_way() {
 async fn sla_report_groups_as_asked_and_refuses_bad_queries() {
     let site = Site::open().await;
     let first = site.submit(&json!({"type": "faq", "payload": {}, "sla_target": "4h"})).await;
-    let path = format!("/tasks/{}/cancel", first["task_id"].as_str().unwrap());
+    let path = format!("/tasks/{}/cancel", id_of(&first));
     site.post("crew", &path, &json!({})).await.accepted(200);
 
     let all = site.get("reader", "/sla/report").await.accepted(200);
@@ -313,7 +307,7 @@ async fn routing_rules_are_listed_and_explained_without_storing() {
     let explain = async |body: Value| site.post("root", "/admin/routing/explain", &body).await;
     let deploy = json!({"type": "deploy", "payload": {"environment": "production"}});
     let deploy = site.unchanged(explain(deploy)).await.accepted(200);
-    let faq = site.unchanged(explain(json!({"type": "faq", "payload": {}}))).await.accepted(200);
+    let faq = site.unchanged(explain(new_body("faq"))).await.accepted(200);
     let bad = site.unchanged(explain(json!({"type": "fax", "payload": 1}))).await;
 
     assert_eq!(

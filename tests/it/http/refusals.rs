@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::operations::Operation;
-use crate::harness::Site;
+use crate::harness::{Site, head, json_of};
 
 /// Larger than any body that is read.
 fn too_large() -> Vec<u8> {
@@ -126,12 +126,8 @@ async fn a_body_that_is_too_large_is_refused_by_every_operation_that_takes_one()
         for operation in Operation::all().into_iter().filter(|operation| operation.takes_body) {
             // Over a connection of its own: the gateway need not read to the end of what it refuses.
             let (method, path) = (&operation.method, operation.path());
-            let head = format!(
-                "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: {}\r\n\
-                 content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-                crate::harness::key_of("root"),
-                body.len()
-            );
+            let lines = json_of(body.len()) + "connection: close\r\n";
+            let head = head(&format!("{method} {path}"), "root", &lines);
             let answer = site.raw(&[head.as_bytes(), &body].concat()).await;
             answer.refused(413, "body-too-large");
         }

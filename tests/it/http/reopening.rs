@@ -5,15 +5,12 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Fleet, Site, report_on};
+use crate::harness::{Fleet, HOUR, Site, approval_of, id_of, new_body, report_on};
 
 /// A deployment that waits for an approval: its path and the approval's.
 async fn waiting(site: &Site) -> (String, String) {
-    let task = site.submit(&json!({"type": "deploy", "payload": {}})).await;
-    (
-        format!("/tasks/{}", task["task_id"].as_str().unwrap()),
-        format!("/approvals/{}", task["approval_id"].as_str().unwrap()),
-    )
+    let task = site.submit(&new_body("deploy")).await;
+    (format!("/tasks/{}", id_of(&task)), format!("/approvals/{}", approval_of(&task)))
 }
 
 async fn retry(site: &Site, key: &str, task: &str) -> crate::harness::Answer {
@@ -61,7 +58,7 @@ async fn a_yes_is_asked_for_again_when_the_task_is_run_again() {
 
     assert_eq!(again["status"], "blocked");
     assert_ne!(again["approval_id"], json!(&approval[11..]));
-    let next = format!("/approvals/{}", again["approval_id"].as_str().unwrap());
+    let next = format!("/approvals/{}", approval_of(&again));
     assert_eq!(site.get("judge", &next).await.accepted(200)["status"], "pending");
     site.finish().await;
 }
@@ -84,7 +81,7 @@ async fn agent_retries_too_soon_get_a_wait_and_too_many_are_refused() {
     site.fleet.advance(Duration::from_secs(1));
     retry(&site, "crew", &task).await.accepted(200);
     cancel().await;
-    site.fleet.advance(Duration::from_secs(3_600));
+    site.fleet.advance(HOUR);
     let often: Value =
         site.unchanged(retry(&site, "crew", &task)).await.refused(409, "asks-exhausted");
     assert!(often["detail"].as_str().unwrap().contains("2 approvals"), "{often}");

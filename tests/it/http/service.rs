@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Fleet, Site, eventually, report_on};
+use crate::harness::{Fleet, Site, eventually, id_of, new_body, report_on};
 
 #[tokio::test]
 async fn anonymous_callers_get_service_info_and_health() {
@@ -46,7 +46,7 @@ async fn without_redis_gateway_is_live_not_ready_and_calls_get_retry_after() {
         site.anonymous(Method::GET, "/health/live").send().await.accepted(200)["status"],
         "healthy"
     );
-    let answer = site.post("crew", "/tasks", &json!({"type": "faq", "payload": {}})).await;
+    let answer = site.post("crew", "/tasks", &new_body("faq")).await;
     answer.refused(503, "store-unavailable");
     assert!(answer.header("retry-after").is_some() && !answer.body.contains("redis"), "{answer:?}");
 
@@ -56,7 +56,7 @@ async fn without_redis_gateway_is_live_not_ready_and_calls_get_retry_after() {
         if ready.status == 200 { Ok(()) } else { Err(ready) }
     })
     .await;
-    site.submit(&json!({"type": "faq", "payload": {}})).await;
+    site.submit(&new_body("faq")).await;
     site.finish().await;
 }
 
@@ -139,14 +139,11 @@ async fn no_web_origin_may_call_unless_it_is_configured() {
 #[tokio::test]
 async fn full_redis_refuses_submissions_and_accepts_completions() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = id_of(&site.submit(&new_body("faq")).await);
     let held = site.claim_one("faq_agent").await;
     let _: String = site.fleet.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
 
-    let answer = site.post("crew", "/tasks", &json!({"type": "faq", "payload": {}})).await;
+    let answer = site.post("crew", "/tasks", &new_body("faq")).await;
     let done = report_on(&held, json!({}));
     let done = site.post("crew", &format!("/tasks/{id}/complete"), &done).await;
 

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Fleet, Site};
+use crate::harness::{Fleet, Site, key, new_body};
 
 /// A body whose list `name` has this many items.
 fn list_of(name: &str, item: &str, count: usize) -> String {
@@ -66,7 +66,7 @@ fn heavy_texts(chars: usize) -> [String; 4] {
 
 /// How many bytes of a task stand in this hash.
 async fn kept(site: &Site, hash: &str, id: &str) -> usize {
-    site.fleet.redis.ask(&["HSTRLEN", &format!("orchestrator:{{0}}:{hash}"), id]).await
+    site.fleet.redis.ask(&["HSTRLEN", &key(hash), id]).await
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_reason_is_refused_where_it_is_too_large_as_it_is_kept() {
         ("\u{7f}".repeat(683), false),
         ("x".repeat(1_001), false),
     ] {
-        let task = site.submit(&json!({"type": "deploy", "payload": {}})).await;
+        let task = site.submit(&new_body("deploy")).await;
         let approval = task["approval_id"].as_str().unwrap();
         let path = format!("/approvals/{approval}/reject");
         let answer = site.post("judge", &path, &json!({"reason": text})).await;
@@ -251,11 +251,11 @@ async fn who_publishes_too_much_waits_and_others_do_not() {
     let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
     publish("rival").await.accepted(202);
-    let key = "orchestrator:{0}:share:key:crew";
-    let ends_in: i64 = site.fleet.redis.ask(&["PTTL", key]).await;
+    let share = key("share:key:crew");
+    let ends_in: i64 = site.fleet.redis.ask(&["PTTL", &share]).await;
     assert!((1..=60_000).contains(&ends_in), "{ends_in}");
     // The minute is over.
-    site.fleet.redis.ask::<i64>(&["PEXPIRE", key, "0"]).await;
+    site.fleet.redis.ask::<i64>(&["PEXPIRE", &share, "0"]).await;
     publish("crew").await.accepted(202);
     site.finish().await;
 }
@@ -279,7 +279,7 @@ async fn a_batch_of_heavy_events_becomes_entries_of_bounded_size_in_order() {
     let answer = site.post("crew", "/agents/faq_agent/results", &outcomes).await.accepted(200);
 
     assert!(answer["results"].as_array().unwrap().iter().all(|one| one["status"] == "failed"));
-    let command = ["XRANGE", "orchestrator:{0}:events", "-", "+"];
+    let command = ["XRANGE", &key("events"), "-", "+"];
     let entries: Vec<(String, Vec<String>)> = site.fleet.redis.ask(&command).await;
     let sizes = entries.iter().map(|(_, fields)| fields.iter().map(String::len).sum::<usize>());
     assert!(sizes.max().unwrap() < 70_000);

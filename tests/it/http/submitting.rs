@@ -4,7 +4,7 @@ use orchestrator::http::UnknownMembers;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Fleet, Site};
+use crate::harness::{Fleet, Site, id_of};
 
 fn faq() -> Value {
     json!({"type": "faq", "payload": {"question": "why?"}})
@@ -25,10 +25,7 @@ async fn an_accepted_submission_says_where_the_task_is_and_all_of_what_it_is() {
     let answer = call.json(&body).send().await;
 
     let task = answer.accepted(201);
-    assert_eq!(
-        answer.header("location"),
-        Some(&*format!("/tasks/{}", task["task_id"].as_str().unwrap()))
-    );
+    assert_eq!(answer.header("location"), Some(&*format!("/tasks/{}", id_of(&task))));
     assert_eq!(answer.header("x-request-id"), Some("my-own-id"));
     assert_eq!(answer.header("idempotency-replayed"), None);
     for name in [

@@ -4,9 +4,9 @@ use orchestrator::domain::time;
 use orchestrator::http::openapi;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Site};
+use crate::harness::{Site, new_body};
 
-use super::operations::Operation;
+use super::operations::{Operation, joined, pointers};
 
 /// What a reader that is lenient in one way or another would take.
 #[rustfmt::skip]
@@ -48,34 +48,6 @@ fn places_of_items(document: &Value, schema: &Value, given: &Value) -> Vec<(Stri
     inner.map(|(pointer, value)| (format!("/0{pointer}"), json!([value]))).collect()
 }
 
-/// `body` with what `more` has at the places where that has something.
-fn joined(body: Value, more: &Value) -> Value {
-    match (body, more) {
-        (Value::Object(mut body), Value::Object(more)) => {
-            for (name, value) in more {
-                let old = body.remove(name).unwrap_or_default();
-                body.insert(name.clone(), joined(old, value));
-            }
-            Value::Object(body)
-        }
-        (Value::Array(body), Value::Array(more)) => {
-            let first = body.into_iter().next().unwrap_or_default();
-            json!([joined(first, &more[0])])
-        }
-        (_, more) => more.clone(),
-    }
-}
-
-/// Where a refusal points, or that of the one item of a call on several things.
-fn pointers(answer: &Answer) -> Vec<String> {
-    let body = answer.json();
-    let item = &body["results"][0]["problem"];
-    let problem = if item.is_object() { item } else { &body };
-    assert!((400..500).contains(&problem["status"].as_u64().unwrap()), "{answer:?}");
-    let errors = problem["errors"].as_array().into_iter().flatten();
-    errors.map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
-}
-
 #[tokio::test]
 async fn a_hostile_time_is_refused_by_name_in_every_member_that_takes_one() {
     let site = Site::open().await;
@@ -83,15 +55,12 @@ async fn a_hostile_time_is_refused_by_name_in_every_member_that_takes_one() {
     let mut members = 0;
     let walk = async {
         for operation in Operation::all().iter().filter(|operation| operation.takes_body) {
-            let method = operation.method.as_str().to_lowercase();
-            let media = &document["paths"][&operation.template][method]["requestBody"]["content"];
-            let schema = &media["application/json"]["schema"];
+            let schema = operation.schema(&document);
             let numbers = [json!(1_764_000_000), json!(1.5), json!(true), json!([])];
             let times = HOSTILE.iter().map(|time| json!(time)).chain(numbers);
-            for (pointer, value) in times.flat_map(|time| places(&document, schema, &time)) {
+            for (pointer, value) in times.flat_map(|time| places(&document, &schema, &time)) {
                 let body = joined(operation.body().unwrap_or_default(), &value);
-                let answer = site.call("root", operation.method.clone(), &operation.path());
-                let answer = answer.json(&body).send().await;
+                let answer = operation.ask(&site, "", Some(&body)).await;
                 assert_eq!(pointers(&answer), [pointer], "{} {body}: {answer:?}", operation.id);
                 members += 1;
             }
@@ -109,16 +78,14 @@ async fn a_hostile_time_is_refused_in_every_parameter_that_takes_one() {
     let mut tried = 0;
     let walk = async {
         for operation in Operation::all() {
-            let method = operation.method.as_str().to_lowercase();
-            let parameters = &document["paths"][&operation.template][method]["parameters"];
-            let parameters = parameters.as_array().into_iter().flatten();
-            for parameter in parameters.filter(|one| one["schema"]["format"] == "date-time") {
+            let parameters = operation.parameters(&document);
+            for parameter in parameters.iter().filter(|one| one["schema"]["format"] == "date-time")
+            {
                 let name = parameter["name"].as_str().unwrap();
                 for time in HOSTILE {
                     let time: String = time.bytes().map(|byte| format!("%{byte:02X}")).collect();
-                    let path = format!("{}?{name}={time}", operation.path());
-                    let call = site.call("root", operation.method.clone(), &path);
-                    let problem = call.send().await.refused(400, "unreadable-request");
+                    let answer = operation.ask(&site, &format!("?{name}={time}"), None).await;
+                    let problem = answer.refused(400, "unreadable-request");
                     assert!(problem["detail"].as_str().unwrap().contains(name), "{problem}");
                     tried += 1;
                 }
@@ -156,9 +123,8 @@ async fn every_time_in_an_answer_is_rfc_3339_in_utc() {
         "sla_deadline": "2125-12-31T23:59:59.999z", "sla_start_deadline": "2125-12-31t10:00:00-13:59",
     });
     let task = site.submit(&task).await;
-    let gated = site.submit(&json!({"type": "deploy", "payload": {}})).await;
-    site.submit(&json!({"type": "faq", "payload": {}})).await;
-    site.claim_one("faq_agent").await;
+    let gated = site.submit(&new_body("deploy")).await;
+    site.hold().await;
     let late = "/sla/report?to=2125-12-31T23:59:59.999Z&from=2125-12-31T00:00:00%2B00:00";
     let late = site.get("root", late).await.accepted(200);
     let mut answers = vec![("late report".to_owned(), late)];

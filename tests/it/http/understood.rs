@@ -3,11 +3,11 @@
 
 use orchestrator::http::{UnknownMembers, openapi};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::harness::{Answer, Fleet, Site};
+use crate::harness::{Fleet, Site, new_body};
 
-use super::operations::Operation;
+use super::operations::{Operation, joined, pointers};
 
 /// A name that nothing has.
 const SLIP: &str = "no_such_member";
@@ -35,32 +35,6 @@ fn slips(document: &Value, schema: &Value) -> Vec<(String, Value)> {
     found
 }
 
-/// `body` with the members of `more` at its top.
-fn joined(body: Option<Value>, more: &Value) -> Value {
-    let mut joined: Map<_, _> = body.and_then(|body| body.as_object().cloned()).unwrap_or_default();
-    joined.extend(more.as_object().unwrap().clone());
-    Value::Object(joined)
-}
-
-/// The pointers of a refusal, or of what a call on several things says of each.
-fn pointers(answer: &Answer) -> Vec<String> {
-    let body = answer.json();
-    let problems = std::iter::once(&body)
-        .chain(body["results"].as_array().into_iter().flatten().map(|result| &result["problem"]));
-    let errors = problems.flat_map(|problem| problem["errors"].as_array().into_iter().flatten());
-    errors.map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
-}
-
-async fn call(site: &Site, operation: &Operation, query: &str, body: Option<&Value>) -> Answer {
-    let path = format!("{}{query}", operation.path());
-    let call = site.call("root", operation.method.clone(), &path);
-    let call = call.header("accept", "application/json");
-    match body {
-        Some(body) => call.json(body).send().await,
-        None => call.send().await,
-    }
-}
-
 #[tokio::test]
 async fn an_unknown_member_is_refused_by_every_operation_at_every_level() {
     let site = Site::open().await;
@@ -68,13 +42,11 @@ async fn an_unknown_member_is_refused_by_every_operation_at_every_level() {
     let mut levels = 0;
     let walk = async {
         for operation in Operation::all().iter().filter(|operation| operation.takes_body) {
-            let method = operation.method.as_str().to_lowercase();
-            let media = &document["paths"][&operation.template][method]["requestBody"]["content"];
-            let found = slips(&document, &media["application/json"]["schema"]);
+            let found = slips(&document, &operation.schema(&document));
             assert!(!found.is_empty(), "{}: a body without a shape", operation.id);
             for (pointer, slip) in found {
-                let body = joined(operation.body(), &slip);
-                let answer = call(&site, operation, "", Some(&body)).await;
+                let body = joined(operation.body().unwrap_or_default(), &slip);
+                let answer = operation.ask(&site, "", Some(&body)).await;
                 let found = pointers(&answer);
                 assert!(found.contains(&pointer), "{} {body}: {answer:?}", operation.id);
                 levels += 1;
@@ -101,17 +73,15 @@ async fn an_unknown_or_repeated_parameter_is_refused_by_every_operation() {
     let walk = async {
         for operation in Operation::all() {
             let body = operation.body();
-            let answer = call(&site, &operation, "?no_such_parameter=1", body.as_ref()).await;
+            let answer = operation.ask(&site, "?no_such_parameter=1", body.as_ref()).await;
             let problem = answer.refused(400, "unreadable-request");
             assert!(problem["detail"].as_str().unwrap().contains("no_such_parameter"), "{problem}");
 
-            let method = operation.method.as_str().to_lowercase();
-            let parameters = &document["paths"][&operation.template][method]["parameters"];
-            for parameter in parameters.as_array().into_iter().flatten() {
+            for parameter in operation.parameters(&document) {
                 let name = parameter["name"].as_str().unwrap();
                 if parameter["in"] == "query" {
                     let query = format!("?{name}=1&{name}=1");
-                    let answer = call(&site, &operation, &query, body.as_ref()).await;
+                    let answer = operation.ask(&site, &query, body.as_ref()).await;
                     let problem = answer.refused(400, "unreadable-request");
                     assert!(problem["detail"].as_str().unwrap().contains(name), "{problem}");
                 }
@@ -129,14 +99,11 @@ async fn an_idempotency_key_is_refused_where_it_would_be_ignored() {
         for operation in Operation::all().iter().filter(|one| one.id != "submit_task") {
             let call = site.call("root", operation.method.clone(), &operation.path());
             let call = call.header("idempotency-key", "k1");
-            let answer = match operation.body() {
-                Some(body) => call.json(&body).send().await,
-                None => call.send().await,
-            };
+            let answer = call.json_if(operation.body().as_ref()).send().await;
             let problem = answer.refused(400, "unreadable-request");
             assert!(problem["detail"].as_str().unwrap().contains("idempotency-key"), "{problem}");
         }
-        let task = json!({"type": "faq", "payload": {}});
+        let task = new_body("faq");
         for name in ["X-Idempotency-Key", "Idempotency_Key", "Idempotent-Key"] {
             let answer = site.call("crew", Method::POST, "/tasks").header(name, "k1");
             let problem = answer.json(&task).send().await.refused(400, "unreadable-request");
@@ -150,7 +117,7 @@ async fn an_idempotency_key_is_refused_where_it_would_be_ignored() {
 #[tokio::test]
 async fn a_header_that_counts_once_is_refused_when_it_comes_twice() {
     let site = Site::open().await;
-    let task = json!({"type": "faq", "payload": {}});
+    let task = new_body("faq");
     let twice = async {
         for name in ["x-api-key", "authorization", "idempotency-key", "content-type"] {
             let call = site.call("crew", Method::POST, "/tasks").json(&task);
@@ -232,8 +199,8 @@ async fn a_member_that_is_given_twice_is_refused_with_its_place() {
 #[tokio::test]
 async fn one_slip_in_a_batch_refuses_its_item_alone() {
     let site = Site::open().await;
-    let good = json!({"type": "faq", "payload": {}});
-    let bad = joined(Some(good.clone()), &json!({"prioritty": "P1"}));
+    let good = new_body("faq");
+    let bad = joined(good.clone(), &json!({"prioritty": "P1"}));
 
     let answer = site.post("crew", "/tasks/batch", &json!({"tasks": [good, bad, good]})).await;
 

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Site, eventually, key_of};
+use crate::harness::{Site, eventually, id_of, new_body, request};
 
 /// Much less than any of these polls would wait, much more than an answer takes.
 const SOON: Duration = Duration::from_secs(45);
@@ -15,10 +15,7 @@ const SOON: Duration = Duration::from_secs(45);
 #[tokio::test]
 async fn a_client_that_waits_for_a_task_hears_of_its_end_at_once() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = id_of(&site.submit(&new_body("faq")).await);
     let held = site.fleet.claim_one().await;
     let began = Instant::now();
 
@@ -37,10 +34,7 @@ async fn a_client_that_waits_for_a_task_hears_of_its_end_at_once() {
 #[tokio::test]
 async fn a_wait_that_is_over_is_answered_with_the_task_as_it_is() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = id_of(&site.submit(&new_body("faq")).await);
 
     for wait_ms in [0, 50] {
         let waited = site.get("reader", &format!("/tasks/{id}?wait_ms={wait_ms}")).await;
@@ -60,7 +54,7 @@ async fn an_agent_that_waits_is_handed_a_task_as_soon_as_one_is_submitted() {
     let began = Instant::now();
     let claim = json!({"worker": "w1", "wait_ms": 60_000});
 
-    let body = json!({"type": "faq", "payload": {}});
+    let body = new_body("faq");
     let (claimed, task) =
         tokio::join!(site.post("crew", "/agents/faq_agent/claim", &claim), site.submit(&body));
 
@@ -72,10 +66,7 @@ async fn an_agent_that_waits_is_handed_a_task_as_soon_as_one_is_submitted() {
 #[tokio::test]
 async fn waits_end_at_once_when_the_process_stops() {
     let site = Site::open().await;
-    let id = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = id_of(&site.submit(&new_body("faq")).await);
     let began = Instant::now();
     let claim = json!({"worker": "w1", "wait_ms": 60_000});
 
@@ -109,12 +100,7 @@ async fn waits_end_at_once_when_the_process_stops() {
 async fn a_client_that_hangs_up_while_it_claims_leaves_nothing_leased() {
     let site = Site::open().await;
     let claim = r#"{"worker":"w1","max":5,"wait_ms":60000}"#;
-    let request = format!(
-        "POST /agents/faq_agent/claim HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{claim}",
-        key_of("crew"),
-        claim.len()
-    );
+    let request = request("POST /agents/faq_agent/claim", "crew", claim);
 
     // Gone before the answer, at every stage of the call.
     for _ in 0..20 {
@@ -128,21 +114,13 @@ async fn a_client_that_hangs_up_while_it_claims_leaves_nothing_leased() {
     // Gone while it waits for a task that comes later.
     let mut client = site.connect().await;
     client.write_all(request.replace("faq_agent", "dev_agent").as_bytes()).await.unwrap();
-    eventually("dev_agent waits", async || {
-        let agent = site.fleet.engine.agent(&crate::harness::name("dev_agent")).await.unwrap();
-        if agent.session_count == 0 { Err("not yet") } else { Ok(()) }
-    })
-    .await;
+    site.fleet.has_heard_from("dev_agent").await;
     drop(client);
     let late = site.fleet.submit("bugfix").await;
     site.fleet.route().await;
 
-    eventually("every task claimed for a client that hung up is back", async || {
-        let agents = site.fleet.engine.agents().await.unwrap();
-        let seen: Vec<_> = agents.iter().map(|agent| (agent.depth, agent.in_progress)).collect();
-        if seen == [(1, 0), (100, 0), (0, 0)] { Ok(()) } else { Err(seen) }
-    })
-    .await;
+    // Every task claimed for a client that hung up is back.
+    site.fleet.agents_have(&[(1, 0), (100, 0), (0, 0)]).await;
     let task = site.fleet.task(late.id).await;
     assert_eq!((task.state, task.lost_count, task.retry_count), (State::Assigned, 0, 0));
     site.finish().await;

@@ -5,20 +5,19 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Site, report_on};
+use crate::harness::{Site, id_of, new_body, report_on};
 
 async fn why(site: &Site, task: &Value) -> Value {
-    let path = format!("/tasks/{}", task["task_id"].as_str().unwrap());
+    let path = format!("/tasks/{}", id_of(task));
     site.get("reader", &path).await.accepted(200)["why_waiting"].clone()
 }
 
 #[tokio::test]
 async fn an_open_task_says_what_it_waits_for_and_behind_how_many() {
     let site = Site::open().await;
-    let plain = json!({"type": "faq", "payload": {}});
+    let plain = new_body("faq");
 
-    let gated =
-        site.post("crew", "/tasks", &json!({"type": "deploy", "payload": {}})).await.accepted(201);
+    let gated = site.post("crew", "/tasks", &new_body("deploy")).await.accepted(201);
     let reason = why(&site, &gated).await;
     assert_eq!(
         (&reason["reason"], &reason["approval_id"]),
@@ -56,9 +55,8 @@ async fn an_open_task_says_what_it_waits_for_and_behind_how_many() {
 #[tokio::test]
 async fn a_task_that_was_tried_or_whose_agent_asked_says_so() {
     let site = Site::open().await;
-    site.submit(&json!({"type": "faq", "payload": {}})).await;
-    let held = site.claim_one("faq_agent").await;
-    let path = |verb: &str| format!("/tasks/{}/{verb}", held["task"]["task_id"].as_str().unwrap());
+    let (id, held) = site.hold().await;
+    let path = |verb: &str| format!("/tasks/{id}/{verb}");
 
     site.post("crew", &path("fail"), &report_on(&held, json!({"error": "x"}))).await.accepted(200);
     assert_eq!(why(&site, &held["task"]).await["reason"], "retry");

@@ -3,15 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Site, report_on};
+use crate::harness::{Site, id_of, new_body, report_on};
 
 /// A task that `crew` holds: its id, and what the claim was answered with.
-async fn held(site: &Site) -> (String, Value) {
-    site.submit(&json!({"type": "faq", "payload": {}})).await;
-    let held = site.claim_one("faq_agent").await;
-    (held["task"]["task_id"].as_str().unwrap().to_owned(), held)
-}
-
 async fn report(site: &Site, id: &str, verb: &str, body: Value) -> crate::harness::Answer {
     site.post("crew", &format!("/tasks/{id}/{verb}"), &body).await
 }
@@ -48,7 +42,7 @@ async fn a_claim_hands_out_the_most_urgent_first_each_under_a_lease() {
 #[tokio::test]
 async fn a_claim_or_report_with_wrong_fields_names_them_all_and_changes_nothing() {
     let site = Site::open().await;
-    let (id, _) = held(&site).await;
+    let (id, _) = site.hold().await;
     let claim = json!({"worker": "W 1", "max": 101, "wait_ms": 60_001, "lease_ms": 999});
     let claim_faults = ["/lease_ms", "/max", "/wait_ms", "/worker"];
 
@@ -102,7 +96,7 @@ async fn a_claim_or_report_with_wrong_fields_names_them_all_and_changes_nothing(
 #[tokio::test]
 async fn a_sign_of_life_extends_the_lease_and_shows_how_far_the_agent_is() {
     let site = Site::open().await;
-    let (id, held) = held(&site).await;
+    let (id, held) = site.hold().await;
     let progress = json!({"percent": 12.5, "message": "reading"});
 
     let heartbeat = report_on(&held, json!({"progress": progress, "extend_ms": 3_600_000}));
@@ -123,7 +117,7 @@ async fn each_outcome_leads_where_it_should_and_may_be_repeated() {
         ("fail", json!({"error": "it broke", "retry_after_ms": 60_000}), "scheduled"),
         ("release", json!({}), "assigned"),
     ] {
-        let (id, held) = held(&site).await;
+        let (id, held) = site.hold().await;
         let body = report_on(&held, body);
 
         let reported = report(&site, &id, verb, body.clone()).await.accepted(200);
@@ -150,12 +144,9 @@ async fn each_outcome_leads_where_it_should_and_may_be_repeated() {
 #[tokio::test]
 async fn a_transition_that_a_status_does_not_allow_is_refused_naming_the_status() {
     let site = Site::open().await;
-    let (done, held) = held(&site).await;
+    let (done, held) = site.hold().await;
     report(&site, &done, "complete", report_on(&held, json!({}))).await.accepted(200);
-    let waiting = site.submit(&json!({"type": "faq", "payload": {}})).await["task_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let waiting = id_of(&site.submit(&new_body("faq")).await);
 
     let refused = async {
         for (id, verb, body, status) in [
@@ -176,7 +167,7 @@ async fn a_transition_that_a_status_does_not_allow_is_refused_naming_the_status(
 #[tokio::test]
 async fn late_report_is_refused_with_lease_lost_and_the_current_attempt() {
     let site = Site::open().await;
-    let (id, first) = held(&site).await;
+    let (id, first) = site.hold().await;
     let first = report_on(&first, json!({}));
     report(&site, &id, "release", first.clone()).await.accepted(200);
     let second = report_on(&site.claim_one("faq_agent").await, json!({}));
@@ -198,7 +189,7 @@ async fn late_report_is_refused_with_lease_lost_and_the_current_attempt() {
 #[tokio::test]
 async fn agent_of_a_cancelled_task_gets_task_cancelled_on_its_next_call() {
     let site = Site::open().await;
-    let (id, held) = held(&site).await;
+    let (id, held) = site.hold().await;
     let cancelled = report(&site, &id, "cancel", json!({"reason": "no need"})).await.accepted(200);
     assert_eq!(
         (&cancelled["status"], &cancelled["error"]),
@@ -268,7 +259,7 @@ async fn results_call_applies_each_outcome_and_claims_the_next_tasks() {
 #[tokio::test]
 async fn a_cancellation_takes_no_body_or_a_reason_and_refuses_anything_else() {
     let site = Site::open().await;
-    let (id, _) = held(&site).await;
+    let (id, _) = site.hold().await;
     let path = format!("/tasks/{id}/cancel");
 
     for reason in [json!(5), json!("x".repeat(1_001))] {

@@ -9,9 +9,7 @@ use orchestrator::domain::priority::Priority;
 use orchestrator::domain::submission::Start;
 use orchestrator::engine::Error;
 
-use crate::harness::{Fleet, assert_refused, json, new_task};
-
-const DAY: Duration = Duration::from_secs(86_400);
+use crate::harness::{DAY, Fleet, assert_refused, json, new_task};
 
 const CHANGE: &str = "production change";
 const FLAG: &str = "feature flag";

@@ -11,7 +11,7 @@ use orchestrator::domain::lifecycle::{State, Verb};
 use orchestrator::engine::{Error, StatusChange};
 use orchestrator::store::{Answer, Gate};
 
-use crate::harness::{Fleet, assert_refused};
+use crate::harness::{DAY, Fleet, HOUR, approval_key, assert_refused, key};
 
 #[tokio::test]
 async fn an_agent_that_asks_gets_the_answer_with_its_next_claim_and_may_ask_again() {
@@ -69,7 +69,7 @@ async fn a_no_ends_the_task_unless_its_agent_wants_to_hear_it() {
             let asked = fleet.ask(&held, on_rejection).await.unwrap();
 
             if is_silence {
-                fleet.advance(Duration::from_secs(25 * 3_600));
+                fleet.advance(25 * HOUR);
                 fleet.engine.expire().await.unwrap();
             } else {
                 fleet.reject(asked.id).await.unwrap();
@@ -165,11 +165,11 @@ async fn content_that_is_not_what_was_approved_reaches_no_agent_and_says_why() {
         if is_routed {
             fleet.route().await;
         }
-        let (specs, id) = ("orchestrator:{0}:specs", task.id.to_string());
-        let before: String = fleet.redis.ask(&["HGET", specs, &id]).await;
+        let (specs, id) = (key("specs"), task.id.to_string());
+        let before: String = fleet.redis.ask(&["HGET", &specs, &id]).await;
         fleet
             .redis
-            .ask::<i64>(&["HSET", specs, &id, r#"{"environment":"production","evil":true}"#])
+            .ask::<i64>(&["HSET", &specs, &id, r#"{"environment":"production","evil":true}"#])
             .await;
 
         fleet.route().await;
@@ -197,7 +197,7 @@ async fn content_that_is_not_what_was_approved_reaches_no_agent_and_says_why() {
         );
         assert!(!fleet.engine.doctor().await.unwrap().is_empty());
         // What was approved may run.
-        fleet.redis.ask::<i64>(&["HSET", specs, &id, &before]).await;
+        fleet.redis.ask::<i64>(&["HSET", &specs, &id, &before]).await;
         fleet.route().await;
         assert_eq!(fleet.claim("ops_agent", 10).await.len(), 1);
         fleet.finish().await;
@@ -210,9 +210,9 @@ async fn an_approval_whose_digest_was_changed_clears_nothing() {
     let task = fleet.submit("deploy").await;
     let approval = task.approval.unwrap();
     fleet.approve(approval).await.unwrap();
-    let key = format!("orchestrator:{{0}}:approval:{approval}");
+    let hash = approval_key(approval);
 
-    fleet.redis.ask::<i64>(&["HSET", &key, "digest", &"0".repeat(64)]).await;
+    fleet.redis.ask::<i64>(&["HSET", &hash, "digest", &"0".repeat(64)]).await;
 
     fleet.route().await;
     assert!(fleet.claim("ops_agent", 10).await.is_empty());
@@ -233,7 +233,7 @@ async fn every_approval_of_a_task_goes_with_it() {
     fleet.cancel(task.id).await.unwrap();
     assert_eq!(fleet.engine.approvals(&[], 10, None, false).await.unwrap().items.len(), 3);
 
-    fleet.advance(Duration::from_secs(8 * 24 * 3_600));
+    fleet.advance(8 * DAY);
     fleet.engine.prune().await.unwrap();
 
     assert!(fleet.engine.approvals(&[], 10, None, false).await.unwrap().items.is_empty());

@@ -9,9 +9,9 @@ use orchestrator::domain::principal::{Origin, Role};
 use orchestrator::engine::StatusChange;
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Fleet, Redis, name};
+use crate::harness::{DAY, Fleet, Redis, name};
 
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
+const YEAR: Duration = DAY.saturating_mul(365);
 
 /// All entries, the oldest first.
 async fn entries(fleet: &Fleet) -> Vec<AuditEntry> {
@@ -43,7 +43,7 @@ fn credential(name: &str, role: Role, fingerprint: &str) -> Credential {
 
 #[tokio::test]
 async fn the_hash_that_the_scripts_compute_is_sha_256() {
-    let redis = Redis::start(false, &[]).await;
+    let redis = Redis::start().await;
     let script =
         concat!(include_str!("../../../src/store/lua/sha256.lua"), "\nreturn sha256(ARGV[1])");
     let sizes = (0..=260).chain([511, 512, 513, 1_000, 4_000]);

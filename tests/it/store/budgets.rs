@@ -3,7 +3,7 @@
 use orchestrator::domain::event::NewEvent;
 use orchestrator::engine::EventFilter;
 
-use crate::harness::{Fleet, json, new_event};
+use crate::harness::{Fleet, json, key, new_event};
 
 /// The least budget of a log that there is.
 const BUDGET: u64 = 1 << 20;
@@ -52,10 +52,10 @@ async fn event_log_stays_in_its_byte_budget_despite_other_trimming() {
     publish(&fleet, 40, 60_000).await;
     is_in_budget().await;
     // By count, by hand, and with the counter lost.
-    fleet.redis.ask::<i64>(&["XTRIM", "orchestrator:{0}:events", "MAXLEN", "3"]).await;
+    fleet.redis.ask::<i64>(&["XTRIM", &key("events"), "MAXLEN", "3"]).await;
     publish(&fleet, 40, 60_000).await;
     is_in_budget().await;
-    fleet.redis.ask::<i64>(&["DEL", "orchestrator:{0}:logged"]).await;
+    fleet.redis.ask::<i64>(&["DEL", &key("logged")]).await;
     publish(&fleet, 40, 60_000).await;
     is_in_budget().await;
     // Many small ones push out few large ones, and the other way round.
@@ -70,8 +70,7 @@ async fn event_log_stays_in_its_byte_budget_despite_other_trimming() {
 async fn a_smaller_budget_holds_after_the_next_sweep() {
     let fleet = Fleet::start().await;
     publish(&fleet, 40, 60_000).await;
-    let settings = orchestrator::store::Settings { events_bytes: BUDGET, ..fleet.store_settings() };
-    let store = orchestrator::store::Store::open(settings).await.unwrap();
+    let store = fleet.open_store(|store| store.events_bytes = BUDGET).await.unwrap();
 
     store
         .prune(orchestrator::domain::ids::Partition(0), 10, 1_000, 3_600_000, 3_600_000)
@@ -94,13 +93,13 @@ async fn a_timeline_keeps_its_submission_and_the_newest_within_its_bytes() {
         fleet.engine.requeue(&fleet.people.alice, id).await.unwrap();
     }
 
-    let key = "orchestrator:{0}:records";
-    let bytes: usize = fleet.redis.ask(&["HSTRLEN", key, &id.to_string()]).await;
+    let records = key("records");
+    let bytes: usize = fleet.redis.ask(&["HSTRLEN", &records, &id.to_string()]).await;
     assert!((60_000..66_500).contains(&bytes), "{bytes}");
     let task = fleet.engine.task(id).await.unwrap();
     assert_eq!(task.timeline.first().unwrap().verb.as_str(), "submit");
     assert_eq!(task.timeline.last().unwrap().verb.as_str(), "requeue");
-    let record: String = fleet.redis.ask(&["HGET", key, &id.to_string()]).await;
+    let record: String = fleet.redis.ask(&["HGET", &records, &id.to_string()]).await;
     let count: usize = record.split(' ').nth(1).unwrap().parse().unwrap();
     assert_eq!(count, task.timeline.len());
     fleet.finish().await;

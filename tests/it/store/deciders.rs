@@ -1,14 +1,12 @@
 //! Approvals whose deciders are gone: what is said of them, and how others decide.
 
-use orchestrator::domain::approval::{
-    ApprovalStatus, Decision, Level, OnExpiry, TermsSetting, Verdict,
-};
+use orchestrator::domain::approval::{ApprovalStatus, Decision, OnExpiry, TermsSetting, Verdict};
 use orchestrator::domain::audit::AuditFilter;
 use orchestrator::domain::lifecycle::{State, Verb};
 use orchestrator::domain::principal::Role;
 use orchestrator::engine::{Engine, Error, Settings, Target};
 
-use crate::harness::{Fleet, assert_refused};
+use crate::harness::{Fleet, assert_refused, open_level};
 
 /// A fleet whose deployments two of the group `oncall` (bob and carol) approve, for ever; it is reminded of them.
 async fn asking_the_group() -> Fleet {
@@ -154,12 +152,11 @@ async fn the_terms_of_a_rule_begin_anew_with_their_first_level() {
     let (id, people) = (fleet.submit("deploy").await.approval.unwrap(), &fleet.people);
     let engine = told(&fleet, |settings| {
         settings.approvals.groups.clear();
-        let open_level = Level { roles: vec![], groups: vec![], expires_after_ms: 5_000 };
         settings.approvals.rules[1].terms = TermsSetting {
             roles: vec![Role::Admin],
             expires_after_ms: Some(10_000),
             on_expiry: Some(OnExpiry::Escalate),
-            escalate_to: vec![open_level],
+            escalate_to: vec![open_level(5_000)],
             ..TermsSetting::default()
         };
     });

@@ -12,9 +12,7 @@ use orchestrator::domain::priority::Priority;
 use orchestrator::engine::Error;
 use orchestrator::store::{Decided, NewContent};
 
-use crate::harness::{Fleet, assert_refused, json};
-
-const HOUR: Duration = Duration::from_secs(3_600);
+use crate::harness::{Fleet, HOUR, assert_refused, json, open_level};
 
 /// A fleet whose deployments are approved under these terms; the group `oncall` is carol.
 async fn under(terms: TermsSetting) -> Fleet {
@@ -27,7 +25,7 @@ async fn under(terms: TermsSetting) -> Fleet {
 
 fn level(groups: &[&str], hours: u64) -> Level {
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-    Level { roles: Vec::new(), groups, expires_after_ms: hours * 3_600_000 }
+    Level { groups, ..open_level(hours * 3_600_000) }
 }
 
 fn dora() -> Principal {

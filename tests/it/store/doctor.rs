@@ -3,8 +3,8 @@
 use orchestrator::domain::ids::TaskId;
 use orchestrator::engine::Finding;
 
-use super::ward::{Ward, key};
-use crate::harness::Fleet;
+use super::ward::Ward;
+use crate::harness::{Fleet, key, looking_on};
 
 /// Where things stand in a record's first line.
 const STATE: usize = 0;
@@ -117,10 +117,9 @@ async fn an_approval_that_is_missing_from_its_list_is_found() {
 #[tokio::test]
 async fn an_approval_that_is_gone_is_found() {
     let ward = Ward::open().await;
-    let (id, approval) = (ward.blocked.id, ward.blocked.approval.unwrap().to_string());
+    let id = ward.blocked.id;
 
-    ward.redis(&["ZREM", &key("approvals:pending"), &approval]).await;
-    ward.redis(&["DEL", &key(&format!("approval:{approval}"))]).await;
+    ward.lose_approval(ward.blocked.approval.unwrap(), "pending").await;
 
     ward.finds(id, &["which is not its own"]).await;
 }
@@ -224,28 +223,19 @@ async fn a_record_that_cannot_be_read_is_found_and_hides_no_other() {
 #[tokio::test]
 async fn the_doctor_finds_nothing_wrong_with_a_fleet_at_work() {
     let fleet = Fleet::start().await;
-    let mut looks = 0;
-    {
-        let work = async {
-            for _ in 0..15 {
-                fleet.submit_many("faq", 10).await;
-                fleet.route().await;
-                for held in fleet.claim("faq_agent", 8).await {
-                    fleet.complete(&held).await.unwrap();
-                }
-            }
-        };
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                () = &mut work => break,
-                findings = fleet.engine.doctor() => {
-                    assert_eq!(findings.unwrap(), []);
-                    looks += 1;
-                }
+    let work = async {
+        for _ in 0..15 {
+            fleet.submit_many("faq", 10).await;
+            fleet.route().await;
+            for held in fleet.claim("faq_agent", 8).await {
+                fleet.complete(&held).await.unwrap();
             }
         }
-    }
-    assert!(looks > 0, "the doctor never came to an end while the fleet worked");
+    };
+
+    let looks = looking_on(work, async || fleet.engine.doctor().await.unwrap()).await;
+
+    assert!(!looks.is_empty(), "the doctor never came to an end while the fleet worked");
+    assert_eq!(looks.concat(), []);
     fleet.finish().await;
 }

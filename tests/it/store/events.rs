@@ -9,7 +9,7 @@ use orchestrator::engine::Error;
 use serde_json::{Value, json as value};
 use uuid::Uuid;
 
-use crate::harness::{Fleet, assert_refused, failed, json, new_event};
+use crate::harness::{Fleet, assert_refused, channel_of, failed, json, key, new_event};
 
 /// The id that a subscriber was told, taken apart.
 fn id_of(event: &Value) -> EventId {
@@ -20,7 +20,7 @@ fn id_of(event: &Value) -> EventId {
 #[tokio::test]
 async fn redis_subscriber_gets_completed_task_event_with_every_field() {
     let fleet = Fleet::build().without_approvals().start().await;
-    let mut subscriber = fleet.redis.subscribe("orchestrator:events:task.completed").await;
+    let mut subscriber = fleet.redis.subscribe(&channel_of("task.completed")).await;
     let task = fleet.submit_with("faq", |new| {
         (new.spec.trace_id, new.spec.priority) = (Some("trace-1".to_owned()), Priority::P1);
     });
@@ -30,7 +30,7 @@ async fn redis_subscriber_gets_completed_task_event_with_every_field() {
 
     let (channel, text) = subscriber.next().await;
 
-    assert_eq!(channel, "orchestrator:events:task.completed");
+    assert_eq!(channel, channel_of("task.completed"));
     let mut event: Value = serde_json::from_str(&text).unwrap();
     let id = id_of(&event);
     let logged = fleet.events().await.pop().unwrap();
@@ -55,7 +55,7 @@ async fn redis_subscriber_gets_completed_task_event_with_every_field() {
 #[tokio::test]
 async fn what_a_subscriber_hears_is_what_the_log_keeps_in_order_with_rising_ids() {
     let fleet = Fleet::start().await;
-    let mut subscriber = fleet.redis.subscribe("orchestrator:events:*").await;
+    let mut subscriber = fleet.redis.subscribe(&channel_of("*")).await;
     fleet.submit_many("deploy", 5).await;
     let ids = fleet.submit_many("faq", 5).await;
     let held = fleet.claim_one().await;
@@ -70,10 +70,7 @@ async fn what_a_subscriber_hears_is_what_the_log_keeps_in_order_with_rising_ids(
     for _ in 0..log.len() {
         let (channel, text) = subscriber.next().await;
         let event: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(
-            channel,
-            format!("orchestrator:events:{}", event["event_type"].as_str().unwrap())
-        );
+        assert_eq!(channel, channel_of(event["event_type"].as_str().unwrap()));
         heard.push((id_of(&event), event["event_type"].as_str().unwrap().to_owned()));
     }
 
@@ -172,7 +169,7 @@ async fn the_log_is_cut_to_about_what_the_settings_say() {
         fleet.engine.publish(&fleet.people.agent, new_event("kb.updated")).await.unwrap();
     }
 
-    let kept: i64 = fleet.redis.ask(&["XLEN", "orchestrator:{0}:events"]).await;
+    let kept: i64 = fleet.redis.ask(&["XLEN", &key("events")]).await;
 
     assert!((1_000..1_200).contains(&kept), "{kept} entries");
     fleet.finish().await;

@@ -18,14 +18,12 @@ use orchestrator::engine::{BackgroundCheck, Error, StatusChange, Target};
 use orchestrator::store::script::{self, Script};
 
 use crate::harness::{
-    Fate, Fleet, eventually, failed, idempotency, name, new_event, new_task, within,
+    DAY, Fate, Fleet, eventually, failed, idempotency, key, name, new_event, new_task, within,
 };
 
 /// How long an answer may take, and how long a late one takes.
 const PATIENCE_MS: u64 = 1_000;
 const LATE: Fate = Fate::AnswerLate(Duration::from_millis(1_500));
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// One script whose answer does not arrive.
 pub(super) struct Story {
@@ -179,7 +177,7 @@ impl Story {
                 let new = || NewTask { idempotency: idempotency("k", "b"), ..new_task("faq") };
                 let task = self.call(async || fleet.try_submit(new()).await).await.unwrap().task;
                 assert_eq!(self.stands(&task).await, (State::Pending, 1));
-                assert_eq!(fleet.redis.ask::<i64>(&["ZCARD", "orchestrator:{0}:tasks"]).await, 1);
+                assert_eq!(fleet.redis.count("tasks").await, 1);
             }
             "route" => {
                 let task = fleet.submit("faq").await;
@@ -345,12 +343,9 @@ impl Story {
                 assert!(findings.is_empty(), "{findings:?}");
             }
             "correct" => {
-                fleet.redis.ask::<i64>(&["HINCRBY", "orchestrator:{0}:open", "P2", "7"]).await;
+                fleet.redis.ask::<i64>(&["HINCRBY", &key("open"), "P2", "7"]).await;
                 self.call(async || fleet.engine.repair().await).await.unwrap();
-                assert_eq!(
-                    fleet.redis.ask::<i64>(&["HGET", "orchestrator:{0}:open", "P2"]).await,
-                    1
-                );
+                assert_eq!(fleet.redis.ask::<i64>(&["HGET", &key("open"), "P2"]).await, 1);
             }
             "probe" => self.tell_of_readiness().await,
             "doctor_turn" => {

@@ -8,7 +8,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::priority::Priority;
 use orchestrator::engine::{Error, TaskFilter};
 
-use crate::harness::{Fleet, assert_refused, idempotency, name};
+use crate::harness::{Fleet, assert_refused, idempotency, key, name};
 
 /// Every id that the pages of `limit` tasks show, in order; no page may be longer.
 async fn walk(fleet: &Fleet, filter: &TaskFilter, limit: usize) -> Vec<TaskId> {
@@ -42,8 +42,8 @@ async fn a_walk_over_the_pages_meets_every_task_once_though_their_scores_are_equ
     for id in &submitted {
         fleet.redis.edit_record(*id, RANK, "1700000000000").await;
         let id = id.to_string();
-        fleet.redis.ask::<i64>(&["ZADD", "orchestrator:{0}:pending", "1700000000000", &id]).await;
-        fleet.redis.ask::<i64>(&["ZADD", "orchestrator:{0}:tasks", "1700000000000000", &id]).await;
+        fleet.redis.ask::<i64>(&["ZADD", &key("pending"), "1700000000000", &id]).await;
+        fleet.redis.ask::<i64>(&["ZADD", &key("tasks"), "1700000000000000", &id]).await;
     }
 
     for (filter, limit) in

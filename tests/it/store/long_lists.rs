@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use orchestrator::domain::lifecycle::Verb;
-use orchestrator::domain::rules::{Action, Condition, SlaRule};
+use orchestrator::domain::rules::{Action, SlaRule};
 use orchestrator::domain::sla::Threshold;
 
 use super::sla_timers::promise;
-use crate::harness::{Fleet, name};
+use crate::harness::{Fleet, key, name, sla_rule};
 
 #[tokio::test]
 async fn thousands_of_sessions_that_end_at_once_are_all_announced() {
@@ -15,9 +15,11 @@ async fn thousands_of_sessions_that_end_at_once_are_all_announced() {
     let fleet = Fleet::start().await;
     let come = format!(
         "for nth = 1, {AGENTS} do
-            redis.call('ZADD', 'orchestrator:{{0}}:sessions:a' .. nth, 1, 'w')
-            redis.call('ZADD', 'orchestrator:{{0}}:roster', 1, 'a' .. nth)
-        end"
+            redis.call('ZADD', '{}' .. nth, 1, 'w')
+            redis.call('ZADD', '{}', 1, 'a' .. nth)
+        end",
+        key("sessions:a"),
+        key("roster"),
     );
     fleet.redis.ask::<()>(&["EVAL", &come, "0"]).await;
 
@@ -27,7 +29,7 @@ async fn thousands_of_sessions_that_end_at_once_are_all_announced() {
     assert_eq!(events.iter().filter(|event| event.event_type() == "agent.offline").count(), AGENTS);
     let ids: std::collections::BTreeSet<_> = events.iter().map(|event| event.id).collect();
     assert_eq!(ids.len(), AGENTS, "events share an id");
-    assert_eq!(fleet.redis.ask::<i64>(&["EXISTS", "orchestrator:{0}:sessions:a1"]).await, 0);
+    assert_eq!(fleet.redis.ask::<i64>(&["EXISTS", &key("sessions:a1")]).await, 0);
     fleet.finish().await;
 }
 
@@ -38,11 +40,8 @@ async fn many_late_tasks_notify_all_whom_many_rules_name() {
     let build = Fleet::build().settings(|settings| {
         settings.sla.rules = (0..RULES)
             .map(|nth| SlaRule {
-                on: Threshold::Violation,
-                clock: None,
-                when: Condition::default(),
-                action: Action::Notify,
                 to: Some(name(&format!("oncall{nth}"))),
+                ..sla_rule(Threshold::Violation, Action::Notify)
             })
             .collect();
     });

@@ -1,18 +1,14 @@
 //! A Redis that lost its data, is another one, or came back with older data is noticed while we work.
 
-use std::time::Duration;
-
 use orchestrator::domain::ids::Partition;
 use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::{Error, EventFilter, Feed, FeedItem};
 use orchestrator::store::keys::LAYOUT_VERSION;
 use reqwest::Method;
 
-use crate::harness::{Fleet, Site, assert_refused, eventually, new_task, within};
-
-const LAYOUT: &str = "orchestrator:layout";
-const EVENTS: &str = "orchestrator:{0}:events";
-const HOUR: Duration = Duration::from_secs(3_600);
+use crate::harness::{
+    Fleet, HOUR, LAYOUT, Site, assert_refused, eventually, key, new_body, new_task, within,
+};
 
 async fn layout(fleet: &Fleet, field: &str) -> Option<String> {
     fleet.redis.ask(&["HGET", LAYOUT, field]).await
@@ -84,9 +80,7 @@ async fn nothing_is_written_to_a_store_with_other_rules_until_they_are_ours() {
         assert_refused!(fleet.engine.doctor().await, Error::Foreign(_));
         assert_refused!(fleet.complete(&held).await, Error::Foreign(_));
         assert_eq!(site.anonymous(Method::GET, "/health/ready").send().await.status, 503);
-        site.post("crew", "/tasks", &serde_json::json!({"type": "faq", "payload": {}}))
-            .await
-            .refused(503, "store-unavailable");
+        site.post("crew", "/tasks", &new_body("faq")).await.refused(503, "store-unavailable");
 
         fleet.redis.ask::<i64>(&["HSET", LAYOUT, field, &own]).await;
         fleet.store.notice().await.unwrap();
@@ -99,9 +93,9 @@ async fn nothing_is_written_to_a_store_with_other_rules_until_they_are_ours() {
 
 /// Puts the event log back to where it was before `work`, as an older snapshot does.
 async fn restore_after<T>(fleet: &Fleet, work: impl Future<Output = T>) -> T {
-    assert!(fleet.redis.ask::<bool>(&["COPY", EVENTS, "kept"]).await);
+    assert!(fleet.redis.ask::<bool>(&["COPY", &key("events"), "kept"]).await);
     let done = work.await;
-    fleet.redis.ask::<String>(&["RENAME", "kept", EVENTS]).await;
+    fleet.redis.ask::<String>(&["RENAME", "kept", &key("events")]).await;
     done
 }
 

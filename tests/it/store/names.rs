@@ -10,9 +10,7 @@ use orchestrator::domain::submission::{NewTask, Start};
 use orchestrator::engine::{BackgroundCheck, GroupBy, StatusChange, Target};
 use orchestrator::store::script;
 
-use crate::harness::{Costs, Fleet, Meter, idempotency, name, new_event, new_task};
-
-const DAY: Duration = Duration::from_secs(86_400);
+use crate::harness::{Costs, DAY, Fleet, Meter, idempotency, key, name, new_event, new_task};
 
 /// Calls every script, several of them more than once.
 async fn live(fleet: &Fleet) {
@@ -51,14 +49,15 @@ async fn live(fleet: &Fleet) {
     engine.resume(alice, &name("faq_agent")).await.unwrap();
     engine.publish(alice, new_event("pr.merged")).await.unwrap();
     let fingerprint = "0123456789abcdef".to_owned();
-    let key = Credential { subject: "key:ops".to_owned(), role: Some(Role::Admin), fingerprint };
-    engine.note_credentials(&[key]).await.unwrap();
+    let credential =
+        Credential { subject: "key:ops".to_owned(), role: Some(Role::Admin), fingerprint };
+    engine.note_credentials(&[credential]).await.unwrap();
     engine.unpublished(Partition(0), "one").await.unwrap();
     let stats = engine.stats().await.unwrap();
     assert!(stats.by_agent.len() > 200, "{} agents", stats.by_agent.len());
     engine.agent(&name("faq_agent")).await.unwrap();
     engine.sla_report(None, None, GroupBy { agent: true, ..GroupBy::default() }).await.unwrap();
-    fleet.redis.ask::<i64>(&["HINCRBY", "orchestrator:{0}:open", "P2", "7"]).await;
+    fleet.redis.ask::<i64>(&["HINCRBY", &key("open"), "P2", "7"]).await;
     engine.repair().await.unwrap();
     let mut background = BackgroundCheck::default();
     engine.check_on("one", &mut background).await.unwrap();
@@ -124,8 +123,7 @@ async fn names_that_own_nothing_go_away() {
         fleet.engine.reap().await.unwrap();
     }
 
-    let mut roster: Vec<String> =
-        fleet.redis.ask(&["ZRANGE", "orchestrator:{0}:roster", "0", "-1"]).await;
+    let mut roster: Vec<String> = fleet.redis.ask(&["ZRANGE", &key("roster"), "0", "-1"]).await;
     roster.sort();
     assert_eq!(roster, ["dev_agent", "ops_agent"]);
     let sessions: Vec<String> = fleet.redis.ask(&["KEYS", "*:sessions:invented*"]).await;

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::submission::NewTask;
 use orchestrator::engine::{Engine, Error, TaskFilter};
 
-use crate::harness::{Fleet, assert_refused, eventually, idempotency, new_task, striking, within};
+use crate::harness::{DAY, Fleet, assert_refused, eventually, keyed, new_task, striking, within};
 
 /// Waits until a call that writes nothing is answered.
 async fn answers_again(engine: &Engine) {
@@ -31,8 +30,7 @@ async fn scripts_that_redis_forgot_are_sent_again() {
 #[tokio::test]
 async fn work_goes_on_after_redis_was_killed_and_started_again() {
     let mut fleet = Fleet::build().durable().start().await;
-    let keyed = || NewTask { idempotency: idempotency("k", "b"), ..new_task("faq") };
-    let first = fleet.try_submit(keyed()).await.unwrap().task;
+    let first = fleet.try_submit(keyed("k", "b")).await.unwrap().task;
     let held = fleet.claim_one().await;
     let gated = fleet.submit("deploy").await;
     fleet.redis.kill();
@@ -41,7 +39,7 @@ async fn work_goes_on_after_redis_was_killed_and_started_again() {
     answers_again(&fleet.engine).await;
 
     assert_eq!(fleet.complete(&held).await.unwrap(), State::Completed);
-    assert_eq!(fleet.try_submit(keyed()).await.unwrap().task.id, first.id);
+    assert_eq!(fleet.try_submit(keyed("k", "b")).await.unwrap().task.id, first.id);
     fleet.approve(gated.approval.unwrap()).await.unwrap();
     fleet.complete(&fleet.claim_one_of("ops_agent").await).await.unwrap();
     assert_eq!(fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap().items.len(), 2);
@@ -146,7 +144,7 @@ async fn a_full_redis_takes_nothing_in_but_lets_work_end_and_be_forgotten() {
     fleet.approve(gated.approval.unwrap()).await.unwrap();
     fleet.complete(&fleet.claim_one_of("ops_agent").await).await.unwrap();
     fleet.cancel(fleet.claim_one().await.task.id).await.unwrap();
-    fleet.advance(Duration::from_secs(8 * 86_400));
+    fleet.advance(8 * DAY);
     assert_eq!(fleet.engine.prune().await.unwrap().moved, 3);
 
     fleet.redis.ask::<String>(&["CONFIG", "SET", "maxmemory", "0"]).await;
@@ -176,7 +174,7 @@ async fn survives(fleet: &Fleet, tasks: usize, strike: impl AsyncFnMut() -> i64)
     let submitted: usize = works.iter().map(|(submitted, _)| submitted).sum();
     let done: usize = works.iter().map(|(_, done)| done).sum();
 
-    let stored: usize = fleet.redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
+    let stored = fleet.redis.count("tasks").await;
     let completed =
         fleet.events().await.iter().filter(|event| event.event_type() == "task.completed").count();
     assert_eq!((stored, completed), (submitted, done));

@@ -7,14 +7,11 @@ use orchestrator::domain::lease::Lease;
 use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::report::{Outcome, Report};
 use orchestrator::engine::Error;
-use orchestrator::store::{self, Store};
+use orchestrator::store;
 
 use crate::harness::{
-    Fleet, Program, assert_refused, eventually, idempotency, new_task, report_of,
+    Fleet, LAYOUT, Program, assert_refused, eventually, key_in, keyed, report_of,
 };
-
-/// Where a store with the default prefix says what it is.
-const LAYOUT: &str = "orchestrator:layout";
 
 #[tokio::test]
 async fn a_fleet_of_four_slices_works_like_one() {
@@ -50,13 +47,9 @@ async fn a_child_lives_with_its_parent_and_a_key_finds_its_task_in_any_slice() {
         let child = fleet.submit_with("faq", |new| new.spec.parent = Some(parent)).await.id;
         assert_eq!(child.partition(), parent.partition());
 
-        let keyed = || {
-            let mut new = new_task("faq");
-            new.idempotency = idempotency(&format!("k{nth}"), "b");
-            new
-        };
-        let first = fleet.try_submit(keyed()).await.unwrap();
-        let again = fleet.try_submit(keyed()).await.unwrap();
+        let new = keyed(&format!("k{nth}"), "b");
+        let first = fleet.try_submit(new.clone()).await.unwrap();
+        let again = fleet.try_submit(new).await.unwrap();
         assert!(again.is_replay && again.task.id == first.task.id);
     }
     fleet.finish().await;
@@ -66,13 +59,13 @@ async fn a_child_lives_with_its_parent_and_a_key_finds_its_task_in_any_slice() {
 async fn another_number_of_slices_is_refused() {
     let fleet = Fleet::build().partitions(4).start().await;
 
-    let other = Store::open(store::Settings { partitions: 3, ..fleet.store_settings() }).await;
+    let other = fleet.open_store(|store| store.partitions = 3).await;
 
     let refused = other.err().unwrap();
     assert!(matches!(refused, store::Error::Layout { .. }), "{refused}");
     let said = refused.to_string();
     assert!(said.contains("4 partition(s)") && said.contains("3 partition(s)"), "{said}");
-    assert!(Store::open(fleet.store_settings()).await.is_ok());
+    assert!(fleet.open_store(|_| {}).await.is_ok());
     fleet.finish().await;
 }
 
@@ -120,7 +113,7 @@ async fn id_of_a_missing_partition_is_unknown_to_every_call() {
     ] {
         assert_refused!(answer, Error::UnknownTask(found) if found == id);
     }
-    let stray: Vec<String> = fleet.redis.ask(&["KEYS", "orchestrator:{7}*"]).await;
+    let stray: Vec<String> = fleet.redis.ask(&["KEYS", &key_in(id.partition(), "*")]).await;
     assert!(stray.is_empty(), "{stray:?}");
     fleet.finish().await;
 }

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use orchestrator::domain::approval::{
-    ApprovalStatus, Decision, OnRejection, TermsSetting, Verdict,
-};
+use orchestrator::domain::approval::{ApprovalStatus, Decision, TermsSetting, Verdict};
 use orchestrator::domain::ids::ApprovalId;
 use orchestrator::domain::people::People as Registry;
 use orchestrator::domain::principal::{Principal, Role, Subject};
 use orchestrator::domain::task::Task;
-use orchestrator::engine::{Error, Question, StatusChange};
+use orchestrator::engine::{Error, StatusChange};
 
-use crate::harness::{Fleet, assert_refused, json, new_task};
+use crate::harness::{Fleet, assert_refused, json, new_task, question};
 
 /// The identities that are configured.
 const IDENTITIES: [(&str, &str); 3] =
@@ -124,14 +122,8 @@ async fn asked_by(fleet: &Fleet, who: &Principal) -> ApprovalId {
     fleet.route().await;
     let claim = fleet.ask_for("faq_agent", 1);
     let held = fleet.engine.claim(who, claim).await.unwrap().pop().unwrap();
-    let question = Question {
-        reason: "may I?".to_owned(),
-        action: None,
-        on_rejection: OnRejection::Cancel,
-        expires_after_ms: None,
-    };
     let (id, proof) = (held.task.id, (held.task.attempt, &held.lease));
-    fleet.engine.ask(who, id, proof, question).await.unwrap().0.id
+    fleet.engine.ask(who, id, proof, question()).await.unwrap().0.id
 }
 
 #[tokio::test]

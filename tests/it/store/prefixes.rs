@@ -3,16 +3,9 @@
 use orchestrator::domain::ids::Partition;
 use orchestrator::domain::report::Outcome;
 use orchestrator::engine::{Engine, Error, EventFilter};
-use orchestrator::store::{self, Store};
+use orchestrator::store;
 
-use crate::harness::{Fleet, new_event, new_task, report_of};
-
-/// An engine over the same Redis with a prefix and a number of partitions of its own.
-async fn neighbour(fleet: &Fleet) -> Engine {
-    let prefix = "neighbour".parse().unwrap();
-    let settings = store::Settings { prefix, partitions: 2, ..fleet.store_settings() };
-    fleet.engine_of(Store::open(settings).await.unwrap())
-}
+use crate::harness::{Fleet, LAYOUT, channel_of, key, key_under, new_event, new_task, report_of};
 
 /// Has the engine take one task through its whole life; its id.
 async fn whole_life(fleet: &Fleet, engine: &Engine) -> String {
@@ -36,8 +29,8 @@ async fn told(engine: &Engine) -> Vec<String> {
 #[tokio::test]
 async fn two_deployments_in_one_redis_do_not_hear_each_other() {
     let fleet = Fleet::build().without_approvals().start().await;
-    let other = neighbour(&fleet).await;
-    let mut ours = fleet.redis.subscribe("orchestrator:events:*").await;
+    let other = fleet.neighbour(2).await;
+    let mut ours = fleet.redis.subscribe(&channel_of("*")).await;
     let mut theirs = fleet.redis.subscribe("neighbour:events:*").await;
 
     let their_id = whole_life(&fleet, &other).await;
@@ -69,10 +62,11 @@ async fn two_deployments_in_one_redis_do_not_hear_each_other() {
     let keys: Vec<String> = fleet.redis.ask(&["KEYS", "*"]).await;
     let channels: Vec<String> = fleet.redis.ask(&["PUBSUB", "CHANNELS", "*"]).await;
     assert!(channels.iter().any(|channel| channel.contains(":wake:")), "{channels:?}");
-    for key in keys.into_iter().chain(channels) {
-        let prefixes = ["orchestrator:{0}:", "neighbour:{0}:", "neighbour:{1}:"];
-        let is_layout = ["orchestrator:layout", "neighbour:layout"].contains(&key.as_str());
-        assert!(is_layout || prefixes.iter().any(|prefix| key.starts_with(prefix)), "{key}");
+    let theirs = [0, 1].map(|partition| key_under("neighbour", Partition(partition), ""));
+    let prefixes = [&[key("")][..], &theirs].concat();
+    for name in keys.into_iter().chain(channels) {
+        let is_layout = [LAYOUT, "neighbour:layout"].contains(&name.as_str());
+        assert!(is_layout || prefixes.iter().any(|prefix| name.starts_with(prefix)), "{name}");
     }
     fleet.finish().await;
 }
@@ -80,10 +74,10 @@ async fn two_deployments_in_one_redis_do_not_hear_each_other() {
 #[tokio::test]
 async fn each_prefix_has_a_layout_of_its_own() {
     let fleet = Fleet::start().await;
-    let other = neighbour(&fleet).await;
+    let other = fleet.neighbour(2).await;
 
-    let unlike = store::Settings { partitions: 3, ..fleet.store_settings() };
-    assert!(matches!(Store::open(unlike).await, Err(store::Error::Layout { .. })));
+    let unlike = fleet.open_store(|store| store.partitions = 3).await;
+    assert!(matches!(unlike, Err(store::Error::Layout { .. })));
 
     assert!(other.stats().await.is_ok());
     let far = orchestrator::domain::ids::TaskId::new(Partition(1));

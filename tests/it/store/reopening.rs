@@ -6,14 +6,12 @@ use orchestrator::domain::approval::{ApprovalStatus, OnRejection};
 use orchestrator::domain::lifecycle::{State, Verb};
 use orchestrator::domain::principal::{Principal, Role, Subject};
 use orchestrator::domain::report::{Outcome, Report};
-use orchestrator::domain::rules::{Action, Condition, SlaRule};
+use orchestrator::domain::rules::{Action, SlaRule};
 use orchestrator::domain::sla::{Clock, Threshold};
 use orchestrator::domain::task::Task;
 use orchestrator::engine::{Error, StatusChange};
 
-use crate::harness::{Fleet, assert_refused, failed, report_of};
-
-const DAY: Duration = Duration::from_secs(86_400);
+use crate::harness::{DAY, Fleet, assert_refused, failed, report_of, sla_rule};
 
 /// How a task may come to its end, and the role of the human who ended it, if any did.
 const ENDS: [(&str, Option<Role>); 9] = [
@@ -87,10 +85,8 @@ async fn what_a_human_ended_only_a_human_of_no_lower_role_reopens() {
     for (how, ended_by) in ENDS {
         let fleet = Fleet::build().settings(|settings| {
             if how == "a rule for deadlines cancels" {
-                let when = Condition::default();
-                let clock = Some(Clock::Finish);
-                let (on, action) = (Threshold::Warning, Action::Cancel);
-                settings.sla.rules = vec![SlaRule { on, clock, when, action, to: None }];
+                let rule = sla_rule(Threshold::Warning, Action::Cancel);
+                settings.sla.rules = vec![SlaRule { clock: Some(Clock::Finish), ..rule }];
             }
         });
         let fleet = fleet.start().await;

@@ -4,8 +4,8 @@ use orchestrator::domain::ids::{ApprovalId, Partition, TaskId};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::Repair;
 
-use super::ward::{Ward, key};
-use crate::harness::{Fleet, assert_refused};
+use super::ward::Ward;
+use crate::harness::{Fleet, approval_key, assert_refused, key, key_in, looking_on};
 use orchestrator::engine::Error;
 
 /// One entry is deleted from, or put wrong in, each index in turn; the command may name `{…}` of the ward.
@@ -24,7 +24,7 @@ async fn is_repaired_and_ends_well(damage: &[&str], what: &str) {
         ("{held}", ward.held.to_string()),
         ("{completed}", ward.completed.to_string()),
         ("{stray}", stray.to_string()),
-        ("{p}", "orchestrator:{0}:".to_owned()),
+        ("{p}", key("")),
     ];
     let fill =
         |word: &str| names.iter().fold(word.to_owned(), |word, (name, id)| word.replace(name, id));
@@ -95,8 +95,7 @@ damages! {
 async fn an_approval_whose_task_is_gone_is_removed() {
     let ward = Ward::open().await;
     let approval = ApprovalId::new(Partition(0));
-    let (hash, gone) =
-        (key(&format!("approval:{approval}")), TaskId::new(Partition(0)).to_string());
+    let (hash, gone) = (approval_key(approval), TaskId::new(Partition(0)).to_string());
     ward.redis(&[
         "HSET",
         &hash,
@@ -185,34 +184,32 @@ async fn unrepairable_findings_are_reported_and_hold_up_no_agent() {
 async fn counters_are_corrected_while_tasks_come_and_go() {
     let fleet = Fleet::build().partitions(2).start().await;
     for partition in 0..2 {
-        let open = format!("orchestrator:{{{partition}}}:open");
+        let open = key_in(Partition(partition), "open");
         fleet.redis.ask::<i64>(&["HINCRBY", &open, "P2", "40"]).await;
     }
     let corrected = std::cell::Cell::new(0);
-    {
-        let work = async {
-            // As long as it takes to correct them, and a little longer.
-            for _ in (0..500).take_while(|_| corrected.get() < 2).chain(0..3) {
-                fleet.submit_many("faq", 20).await;
-                fleet.route().await;
-                for held in fleet.claim("faq_agent", 15).await {
-                    fleet.complete(&held).await.unwrap();
-                }
-            }
-        };
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                () = &mut work => break,
-                findings = fleet.engine.repair() => {
-                    let findings = findings.unwrap();
-                    assert!(findings.iter().all(|found| found.problem.to_string().starts_with("counts ")), "{findings:#?}");
-                    corrected.set(corrected.get() + findings.len());
-                }
+    let work = async {
+        // As long as it takes to correct them, and a little longer.
+        for _ in (0..500).take_while(|_| corrected.get() < 2).chain(0..3) {
+            fleet.submit_many("faq", 20).await;
+            fleet.route().await;
+            for held in fleet.claim("faq_agent", 15).await {
+                fleet.complete(&held).await.unwrap();
             }
         }
-    }
+    };
 
+    let repair = async || {
+        let findings = fleet.engine.repair().await.unwrap();
+        corrected.set(corrected.get() + findings.len());
+        findings
+    };
+    let findings = looking_on(work, repair).await.concat();
+
+    assert!(
+        findings.iter().all(|found| found.problem.to_string().starts_with("counts ")),
+        "{findings:#?}"
+    );
     assert_eq!(corrected.get(), 2, "each of two counters once");
     fleet.finish().await;
 }

@@ -4,7 +4,8 @@ use orchestrator::domain::approval::ApprovalStatus;
 use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::lifecycle::State;
 
-use super::ward::{Ward, key};
+use super::ward::Ward;
+use crate::harness::{approval_key, key};
 
 /// Where the approval stands in a record's first line.
 const APPROVAL: usize = 5;
@@ -22,9 +23,8 @@ async fn waits_for_a_human(ward: Ward, id: TaskId) {
 #[tokio::test]
 async fn a_blocked_task_whose_request_is_lost_is_asked_about_again() {
     let ward = Ward::open().await;
-    let (id, approval) = (ward.blocked.id, ward.blocked.approval.unwrap());
-    ward.redis(&["ZREM", &key("approvals:pending"), &approval.to_string()]).await;
-    ward.redis(&["DEL", &key(&format!("approval:{approval}"))]).await;
+    let id = ward.blocked.id;
+    ward.lose_approval(ward.blocked.approval.unwrap(), "pending").await;
 
     ward.is_repaired("which is not its own").await;
 
@@ -45,9 +45,8 @@ async fn a_blocked_task_that_names_no_request_is_asked_about() {
 #[tokio::test]
 async fn a_task_whose_approval_is_lost_waits_for_a_new_one() {
     let ward = Ward::open().await;
-    let (id, approval) = (ward.approved.id, ward.approved.approval.unwrap());
-    ward.redis(&["ZREM", &key("approvals:approved"), &approval.to_string()]).await;
-    ward.redis(&["DEL", &key(&format!("approval:{approval}"))]).await;
+    let id = ward.approved.id;
+    ward.lose_approval(ward.approved.approval.unwrap(), "approved").await;
 
     ward.is_repaired("which is not its own").await;
 
@@ -59,7 +58,7 @@ async fn a_task_at_work_whose_approval_is_lost_is_taken_from_its_agent() {
     let ward = Ward::open().await;
     let id = ward.approved.id;
     let held = ward.fleet.claim_one_of("ops_agent").await;
-    ward.redis(&["DEL", &key(&format!("approval:{}", ward.approved.approval.unwrap()))]).await;
+    ward.redis(&["DEL", &approval_key(ward.approved.approval.unwrap())]).await;
 
     ward.is_repaired("which is not its own").await;
 
@@ -84,15 +83,7 @@ async fn a_task_that_went_on_without_a_yes_is_put_back() {
 async fn a_blocked_task_that_looks_approved_is_asked_about_again() {
     let ward = Ward::open().await;
     let (id, approval) = (ward.blocked.id, ward.blocked.approval.unwrap().to_string());
-    ward.redis(&[
-        "HSET",
-        &key(&format!("approval:{approval}")),
-        "status",
-        "approved",
-        "decided_at",
-        "1",
-    ])
-    .await;
+    ward.redis(&["HSET", &approval_key(&approval), "status", "approved", "decided_at", "1"]).await;
 
     ward.is_repaired("is blocked though its approval is approved").await;
 
@@ -104,7 +95,7 @@ async fn an_open_task_that_was_refused_is_cancelled() {
     for status in ["rejected", "expired", "cancelled"] {
         let ward = Ward::open().await;
         let approval = ward.approved.approval.unwrap().to_string();
-        ward.redis(&["HSET", &key(&format!("approval:{approval}")), "status", status]).await;
+        ward.redis(&["HSET", &approval_key(&approval), "status", status]).await;
 
         ward.is_repaired(&format!("is assigned though its approval is {status}")).await;
 
@@ -117,7 +108,7 @@ async fn an_open_task_that_was_refused_is_cancelled() {
 async fn a_request_that_its_task_does_not_wait_for_is_closed() {
     let ward = Ward::open().await;
     let stray = orchestrator::domain::ids::ApprovalId::new(orchestrator::domain::ids::Partition(0));
-    let (hash, id) = (key(&format!("approval:{stray}")), ward.blocked.id.to_string());
+    let (hash, id) = (approval_key(stray), ward.blocked.id.to_string());
     ward.redis(&["HSET", &hash, "task", &id, "status", "pending", "by", "key:mallory"]).await;
     let gate = "1\n0\nreject\n-\n1000\n{\"levels\":[],\"quorum\":1,\"four_eyes\":false,\"on_expiry\":\"reject\",\"remind_every_ms\":null}\n\"x\"";
     ward.redis(&[
@@ -148,7 +139,7 @@ async fn a_finished_task_whose_approval_is_lost_is_asked_about_when_it_is_requeu
     let id = ward.approved.id;
     let held = ward.fleet.claim_one_of("ops_agent").await;
     ward.fleet.give_up(&held).await.unwrap();
-    ward.redis(&["DEL", &key(&format!("approval:{}", ward.approved.approval.unwrap()))]).await;
+    ward.redis(&["DEL", &approval_key(ward.approved.approval.unwrap())]).await;
     ward.fleet.engine.repair().await.unwrap();
 
     ward.fleet.requeue(id).await.unwrap();

@@ -1,14 +1,13 @@
 //! Writes that replicas must have before they are acknowledged.
 
 use futures_util::future::{join, join_all};
+use orchestrator::domain::ids::Partition;
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::submission::NewTask;
 use orchestrator::engine::{Error, StatusChange, TaskFilter};
-use serde_json::json;
 
 use crate::harness::{
-    BOUND, Builder, Fleet, Redis, Site, assert_refused, eventually, idempotency, new_event,
-    new_task, within,
+    BOUND, Builder, Fleet, Redis, Site, assert_refused, eventually, key, key_in, keyed, new_body,
+    new_event, within,
 };
 
 /// Long enough for a replica that answers, on a busy machine; for one that does not it must be waited for.
@@ -21,14 +20,6 @@ async fn replicated(builder: Builder) -> (Fleet, Redis) {
     (fleet, replica)
 }
 
-fn keyed() -> NewTask {
-    NewTask { idempotency: idempotency("k", "b"), ..new_task("faq") }
-}
-
-async fn count(redis: &Redis) -> u64 {
-    redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await
-}
-
 #[tokio::test]
 async fn what_is_acknowledged_is_on_the_replica() {
     let (mut fleet, replica) = replicated(Fleet::build()).await;
@@ -36,17 +27,15 @@ async fn what_is_acknowledged_is_on_the_replica() {
 
     for n in 1..=20 {
         let id = fleet.submit("faq").await.id;
-        assert!(
-            replica.ask::<bool>(&["HEXISTS", "orchestrator:{0}:records", &id.to_string()]).await
-        );
-        assert_eq!(count(&replica).await, n);
+        assert!(replica.ask::<bool>(&["HEXISTS", &key("records"), &id.to_string()]).await);
+        assert_eq!(replica.count("tasks").await, n);
     }
     let held = fleet.claim_one().await;
     fleet.complete(&held).await.unwrap();
-    assert_eq!(replica.ask::<u64>(&["ZCARD", "orchestrator:{0}:completed"]).await, 1);
+    assert_eq!(replica.count("completed").await, 1);
     let gated = fleet.submit("deploy").await;
     fleet.approve(gated.approval.unwrap()).await.unwrap();
-    assert_eq!(replica.ask::<u64>(&["ZCARD", "orchestrator:{0}:approvals:approved"]).await, 1);
+    assert_eq!(replica.count("approvals:approved").await, 1);
 
     fleet.finish().await;
 }
@@ -64,7 +53,7 @@ async fn many_callers_share_the_waits_and_each_gets_its_own_answer() {
     assert!(states.iter().all(|state| matches!(state, Ok(State::Completed))), "{states:?}");
     let ids: std::collections::BTreeSet<_> = tasks.iter().map(|task| task.id).collect();
     assert_eq!(ids.len(), 200);
-    let kept = ["0", "1", "2"].map(|p| format!("orchestrator:{{{p}}}:completed"));
+    let kept = [0, 1, 2].map(|partition| key_in(Partition(partition), "completed"));
     let kept = join_all(kept.iter().map(async |key| replica.ask::<u64>(&["ZCARD", key]).await));
     assert_eq!(kept.await.iter().sum::<u64>(), 100);
     fleet.finish().await;
@@ -79,25 +68,26 @@ async fn unreplicated_write_is_refused_and_stored_once_when_repeated() {
     replica.freeze();
 
     assert_refused!(
-        fleet.try_submit(keyed()).await,
+        fleet.try_submit(keyed("k", "b")).await,
         Error::NotReplicated { reached: 0, wanted: 1 }
     );
-    assert_refused!(fleet.try_submit(keyed()).await, Error::NotReplicated { .. });
+    assert_refused!(fleet.try_submit(keyed("k", "b")).await, Error::NotReplicated { .. });
     assert_refused!(fleet.complete(&held).await, Error::NotReplicated { .. });
     // What no caller relies on does not wait: reading, routing and leasing go on.
     assert_eq!(fleet.state_of(other).await, State::Completed);
     fleet.route().await;
     replica.thaw();
-    let again =
-        eventually("the repetition is acknowledged", async || fleet.try_submit(keyed()).await)
-            .await;
+    let again = eventually("the repetition is acknowledged", async || {
+        fleet.try_submit(keyed("k", "b")).await
+    })
+    .await;
 
     assert!(again.is_replay);
     let completed =
         eventually("the outcome is acknowledged", async || fleet.complete(&held).await).await;
     assert_eq!(completed, State::Completed);
     assert_eq!(fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap().items.len(), 2);
-    assert_eq!(count(&replica).await, 2);
+    assert_eq!(replica.count("tasks").await, 2);
     fleet.finish().await;
 }
 
@@ -106,12 +96,12 @@ async fn a_repetition_through_another_process_waits_for_what_the_first_one_wrote
     let (mut fleet, replica) = replicated(Fleet::build()).await;
     fleet.wait_for_replicas(1, HASTE_MS).await;
     replica.freeze();
-    assert_refused!(fleet.try_submit(keyed()).await, Error::NotReplicated { .. });
+    assert_refused!(fleet.try_submit(keyed("k", "b")).await, Error::NotReplicated { .. });
 
     // Its connection has written nothing, and a repetition does not write.
     fleet.engine = fleet.another_engine().await;
 
-    assert_refused!(fleet.try_submit(keyed()).await, Error::NotReplicated { .. });
+    assert_refused!(fleet.try_submit(keyed("k", "b")).await, Error::NotReplicated { .. });
     replica.thaw();
     fleet.finish().await;
 }
@@ -171,12 +161,12 @@ async fn cut_replica_wait_is_no_acknowledgement_and_the_next_wait_works() {
         .await;
         fleet.redis.cut_connections("normal").await
     };
-    let refused = within("the refusal", join(fleet.try_submit(keyed()), cut));
+    let refused = within("the refusal", join(fleet.try_submit(keyed("k", "b")), cut));
     let (refused, _) = refused.await;
 
     assert_refused!(refused, Error::NotReplicated { reached: 0, wanted: 1 });
     replica.thaw();
-    assert!(fleet.try_submit(keyed()).await.unwrap().is_replay);
+    assert!(fleet.try_submit(keyed("k", "b")).await.unwrap().is_replay);
     fleet.finish().await;
 }
 
@@ -186,7 +176,7 @@ async fn unreplicated_request_gets_retry_after_and_can_be_repeated() {
     fleet.wait_for_replicas(1, HASTE_MS).await;
     let site = Site::over(fleet).await;
     replica.freeze();
-    let body = json!({"type": "faq", "payload": {}});
+    let body = new_body("faq");
     let submit = async || {
         let call =
             site.call("crew", reqwest::Method::POST, "/tasks").header("idempotency-key", "once");
@@ -204,6 +194,6 @@ async fn unreplicated_request_gets_retry_after_and_can_be_repeated() {
         other => Err(other),
     })
     .await;
-    assert_eq!(count(&site.fleet.redis).await, 1);
+    assert_eq!(site.fleet.redis.count("tasks").await, 1);
     site.finish().await;
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::Error;
 
-use crate::harness::{Fleet, assert_refused, json};
+use crate::harness::{DAY, Fleet, assert_refused, json};
 
-const WEEK: Duration = Duration::from_secs(7 * 86_400);
+const WEEK: Duration = DAY.saturating_mul(7);
 
 /// Every key that is there, but for those that are one for the whole partition.
 async fn keys(fleet: &Fleet) -> BTreeSet<String> {

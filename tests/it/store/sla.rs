@@ -7,18 +7,10 @@ use orchestrator::domain::sla::{Clock, Sla, SlaState};
 use orchestrator::domain::submission::Start;
 use orchestrator::domain::task::Task;
 
-use crate::harness::{Fleet, json};
+use crate::harness::{Fleet, finish_within, json};
 
 fn promise(deadline: Option<u64>, within_ms: Option<u64>) -> Option<Sla> {
-    let target = Some("soon".to_owned());
-    Some(Sla {
-        target,
-        deadline,
-        within_ms,
-        start_deadline: None,
-        start_within_ms: None,
-        alert_threshold: 50,
-    })
+    Some(Sla { target: Some("soon".to_owned()), deadline, within_ms, ..finish_within(0) })
 }
 
 fn state_of(task: &Task) -> SlaState {

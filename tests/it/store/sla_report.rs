@@ -1,20 +1,14 @@
 //! How the promises were kept, counted by the hour.
 
-use std::time::Duration;
-
 use orchestrator::domain::priority::Priority;
 use orchestrator::domain::sla::{Figures, Sla};
 use orchestrator::domain::time::Millis;
 use orchestrator::engine::{Error, GroupBy};
 
-use super::sla_timers::promise;
-use crate::harness::{Fleet, assert_refused};
+use super::sla_timers::{promise, seconds};
+use crate::harness::{Fleet, assert_refused, key};
 
 const HOUR: Millis = 3_600_000;
-
-fn seconds(fleet: &Fleet, count: u64) {
-    fleet.advance(Duration::from_secs(count));
-}
 
 /// The figures of all tasks of the last day.
 async fn total(fleet: &Fleet) -> Figures {
@@ -151,7 +145,7 @@ async fn a_report_covers_whole_hours_of_at_most_31_days() {
     assert_refused!(report(Some(now), Some(now)).await, Error::Invalid(_));
     assert_refused!(report(Some(u64::MAX), None).await, Error::Invalid(_));
     let kept: Vec<i64> = {
-        let key = format!("orchestrator:{{0}}:sla:{}", now / HOUR);
+        let key = key(&format!("sla:{}", now / HOUR));
         vec![fleet.redis.ask(&["TTL", &key]).await]
     };
     assert!(kept[0] > 31 * 24 * 3_600, "{kept:?}");

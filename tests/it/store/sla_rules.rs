@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-use orchestrator::domain::approval::{ApprovalStatus, Level, OnExpiry};
+use orchestrator::domain::approval::{ApprovalStatus, OnExpiry};
 use orchestrator::domain::lifecycle::{State, Verb};
 use orchestrator::domain::priority::Priority;
-use orchestrator::domain::rules::{Action, Condition, SlaRule};
+use orchestrator::domain::rules::{Action, SlaRule};
 use orchestrator::domain::sla::{Clock, Threshold};
 use orchestrator::domain::task::Task;
 use orchestrator::engine::Error;
 
-use super::sla_timers::promise;
-use crate::harness::{Builder, Fleet, assert_refused, name};
+use super::sla_timers::{after, promise};
+use crate::harness::{Builder, Fleet, assert_refused, open_level, sla_rule};
 
 fn rule(on: Threshold, clock: Option<Clock>, action: Action) -> SlaRule {
-    let to = (action == Action::Notify).then(|| name("oncall"));
-    SlaRule { on, clock, when: Condition::default(), action, to }
+    SlaRule { clock, ..sla_rule(on, action) }
 }
 
 fn with(rules: Vec<SlaRule>) -> Builder {
@@ -24,12 +23,6 @@ fn with(rules: Vec<SlaRule>) -> Builder {
 
 async fn submit(fleet: &Fleet, kind: &str) -> Task {
     fleet.submit_with(kind, |new| new.sla = promise(false)).await
-}
-
-/// Lets so many seconds pass, and does what is due.
-async fn after(fleet: &Fleet, seconds: u64) {
-    fleet.advance(Duration::from_secs(seconds));
-    fleet.engine.deadlines().await.unwrap();
 }
 
 #[tokio::test]
@@ -168,8 +161,7 @@ async fn endangered_tasks_approval_escalates_one_level_and_no_further() {
     let fleet = with(rules).settings(|settings| {
         let terms = &mut settings.approvals.rules[1].terms;
         terms.on_expiry = Some(OnExpiry::Escalate);
-        terms.escalate_to =
-            vec![Level { roles: vec![], groups: vec![], expires_after_ms: 3_600_000 }];
+        terms.escalate_to = vec![open_level(3_600_000)];
     });
     let fleet = fleet.start().await;
     let (blocked, free) = (submit(&fleet, "deploy").await.id, submit(&fleet, "faq").await.id);

@@ -9,26 +9,25 @@ use orchestrator::domain::sla::{Clock, Sla, SlaState};
 use orchestrator::domain::submission::Start;
 use serde_json::Value;
 
-use crate::harness::{Fleet, Seen};
+use crate::harness::{Fleet, Seen, finish_within};
 
 /// Ten seconds to finish and, if so, five to start; warned of after half of it.
 pub fn promise(has_start: bool) -> Option<Sla> {
-    Some(Sla {
-        target: None,
-        deadline: None,
-        within_ms: Some(10_000),
-        start_deadline: None,
-        start_within_ms: has_start.then_some(5_000),
-        alert_threshold: 50,
-    })
+    Some(Sla { start_within_ms: has_start.then_some(5_000), ..finish_within(10_000) })
 }
 
-fn seconds(fleet: &Fleet, count: u64) {
+pub fn seconds(fleet: &Fleet, count: u64) {
     fleet.advance(Duration::from_secs(count));
 }
 
 async fn sweep(fleet: &Fleet) {
     fleet.engine.deadlines().await.unwrap();
+}
+
+/// Lets so many seconds pass, and does what is due.
+pub async fn after(fleet: &Fleet, count: u64) {
+    seconds(fleet, count);
+    sweep(fleet).await;
 }
 
 async fn announcements(fleet: &Fleet, id: TaskId) -> Vec<Seen> {
@@ -83,11 +82,9 @@ async fn each_threshold_is_announced_once_in_the_log_and_in_the_timeline() {
 async fn an_announcement_says_what_was_promised_and_whether_it_is_late() {
     let fleet = Fleet::start().await;
     let task = fleet.submit_with("deploy", |new| new.sla = promise(false)).await;
-    seconds(&fleet, 5);
-    sweep(&fleet).await;
+    after(&fleet, 5).await;
     fleet.approve(task.approval.unwrap()).await.unwrap();
-    seconds(&fleet, 7);
-    sweep(&fleet).await;
+    after(&fleet, 7).await;
 
     let [warning, violation] = announcements(&fleet, task.id).await.try_into().unwrap();
 
@@ -125,8 +122,7 @@ async fn the_first_start_ends_the_start_clock_for_good() {
     assert_eq!(fleet.task(id).await.sla_state(Clock::Start), SlaState::Met);
     fleet.release(&held).await.unwrap();
 
-    seconds(&fleet, 4);
-    sweep(&fleet).await;
+    after(&fleet, 4).await;
 
     assert_eq!(told(&fleet, id).await, ["finish warn"]);
     assert_eq!(fleet.task(id).await.sla_state(Clock::Start), SlaState::Met);
@@ -163,9 +159,8 @@ async fn what_no_sweep_announced_is_announced_by_the_start_and_by_the_end() {
 #[tokio::test]
 async fn a_task_that_ends_in_time_is_not_spoken_of() {
     let fleet = Fleet::start().await;
-    let ids = [(); 3].map(|()| ());
     let mut tasks = Vec::new();
-    for () in ids {
+    for _ in 0..3 {
         tasks.push(fleet.submit_with("faq", |new| new.sla = promise(true)).await.id);
     }
     fleet.cancel(tasks[0]).await.unwrap();
@@ -173,8 +168,7 @@ async fn a_task_that_ends_in_time_is_not_spoken_of() {
     fleet.complete(&done).await.unwrap();
     fleet.give_up(&failed).await.unwrap();
 
-    seconds(&fleet, 60);
-    sweep(&fleet).await;
+    after(&fleet, 60).await;
 
     for id in tasks {
         assert_eq!(told(&fleet, id).await, Vec::<String>::new());
@@ -186,9 +180,7 @@ async fn a_task_that_ends_in_time_is_not_spoken_of() {
 async fn thresholds_missed_in_an_outage_are_announced_in_order_as_late() {
     let fleet = Fleet::start().await;
     let id = fleet.submit_with("faq", |new| new.sla = promise(true)).await.id;
-    seconds(&fleet, 3_600);
-
-    sweep(&fleet).await;
+    after(&fleet, 3_600).await;
 
     assert_eq!(
         told(&fleet, id).await,
@@ -207,11 +199,9 @@ async fn a_delayed_task_has_its_time_from_when_it_may_start() {
         .submit_with("faq", |new| (new.sla, new.start) = (promise(true), Start::After(60_000)));
     let id = delayed.await.id;
 
-    seconds(&fleet, 61);
-    sweep(&fleet).await;
+    after(&fleet, 61).await;
     assert_eq!(told(&fleet, id).await, Vec::<String>::new());
-    seconds(&fleet, 2);
-    sweep(&fleet).await;
+    after(&fleet, 2).await;
 
     assert_eq!(told(&fleet, id).await, ["start warn"]);
     fleet.finish().await;
@@ -221,8 +211,7 @@ async fn a_delayed_task_has_its_time_from_when_it_may_start() {
 async fn a_requeued_task_has_the_same_time_again() {
     let fleet = Fleet::start().await;
     let id = fleet.submit_with("faq", |new| new.sla = promise(true)).await.id;
-    seconds(&fleet, 20);
-    sweep(&fleet).await;
+    after(&fleet, 20).await;
     fleet.cancel(id).await.unwrap();
     assert_eq!(told(&fleet, id).await.len(), 4);
 
@@ -237,8 +226,7 @@ async fn a_requeued_task_has_the_same_time_again() {
         (task.sla_state(Clock::Start), task.sla_state(Clock::Finish)),
         (SlaState::OnTrack, SlaState::OnTrack)
     );
-    seconds(&fleet, 3);
-    sweep(&fleet).await;
+    after(&fleet, 3).await;
     assert_eq!(told(&fleet, id).await[4..], ["start warn"]);
     fleet.finish().await;
 }
@@ -264,15 +252,13 @@ async fn clocks_run_while_a_human_is_waited_for_unless_the_settings_say_otherwis
             .start()
             .await;
         let task = fleet.submit_with("deploy", |new| new.sla = promise(true)).await;
-        seconds(&fleet, 60);
-        sweep(&fleet).await;
+        after(&fleet, 60).await;
         let while_blocked = if stands { 0 } else { 4 };
         assert_eq!(told(&fleet, task.id).await.len(), while_blocked);
         assert!((60_000..70_000).contains(&fleet.task(task.id).await.waiting_for_human_ms()));
 
         fleet.approve(task.approval.unwrap()).await.unwrap();
-        seconds(&fleet, 3);
-        sweep(&fleet).await;
+        after(&fleet, 3).await;
 
         let after = fleet.task(task.id).await;
         assert!(

@@ -13,7 +13,7 @@ use orchestrator::domain::task::{Claimed, Task};
 use orchestrator::domain::time::Millis;
 
 use super::walk::{has_come, seed};
-use crate::harness::Fleet;
+use crate::harness::{Fleet, finish_within};
 
 const STEPS: usize = 500;
 
@@ -58,12 +58,10 @@ impl Walk {
             (["faq", "deploy"][self.random.usize(..2)], [0, 0, 9_000][self.random.usize(..3)]);
         let mut within = || self.random.u8(..4).ne(&0).then(|| self.random.u64(1_000..40_000));
         let sla = Sla {
-            target: None,
-            deadline: None,
             within_ms: within(),
-            start_deadline: None,
             start_within_ms: within(),
             alert_threshold: self.random.u8(1..=100),
+            ..finish_within(0)
         };
         let task = self.fleet.submit_with(kind, |new| {
             new.sla = Some(sla);

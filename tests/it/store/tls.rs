@@ -4,11 +4,10 @@ use std::path::Path;
 
 use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::{Engine, TaskFilter};
-use orchestrator::settings::{Settings, Variables};
 use orchestrator::store::{self, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{People, Redis, eventually, new_task, within};
+use crate::harness::{People, Redis, defaults, eventually, new_task, within};
 use crate::transport::credentials::certificate;
 
 fn text(path: &Path) -> String {
@@ -25,13 +24,12 @@ async fn a_redis_with_an_authority_of_its_own_is_reached_by_every_connection() {
     let (server, server_key) = certificate(home.path(), "server", Some("authority"));
     let (client, client_key) = certificate(home.path(), "client", Some("authority"));
     let (redis, url) = Redis::over_tls(&server, &server_key, &authority).await;
-    let defaults = Settings::read(None, &Variables::new()).unwrap();
+    let defaults = defaults();
     let right = store::Settings {
         url: url.into(),
         tls_ca_file: text(&authority),
         tls_cert_file: text(&client),
         tls_key_file: text(&client_key),
-        response_timeout_ms: 10_000,
         events_kept: 1_000,
         ..defaults.store
     };

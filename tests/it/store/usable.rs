@@ -3,9 +3,9 @@
 use futures_util::future::join_all;
 use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::{Engine, Error, TaskFilter};
-use orchestrator::store::{self, Store};
+use orchestrator::store;
 
-use crate::harness::{Fleet, Redis, assert_refused, eventually, new_task};
+use crate::harness::{Fleet, GRANTS, Redis, assert_refused, channel_of, eventually, key, new_task};
 
 /// Waits until the process counts as ready, or as not.
 async fn is_ready(engine: &Engine, wanted: bool) {
@@ -41,12 +41,8 @@ async fn configure(redis: &Redis, name: &str, value: &str) {
 
 #[tokio::test]
 async fn a_primary_that_is_demoted_is_not_ready_until_it_is_primary_again() {
-    let strike = async |redis: &Redis| {
-        redis.ask::<String>(&["REPLICAOF", "127.0.0.1", "1"]).await;
-    };
-    let heal = async |redis: &Redis| {
-        redis.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
-    };
+    let strike = async |redis: &Redis| redis.demote().await;
+    let heal = async |redis: &Redis| redis.promote().await;
     recovers(Fleet::start().await, strike, heal).await;
 }
 
@@ -58,16 +54,15 @@ async fn switchover_behind_the_address_is_followed_without_a_cut() {
     fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap();
     let next = fleet.redis.replicate_for_others().await;
     fleet.proxy.as_ref().unwrap().lead_new_connections_to(next.url());
-    next.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
+    next.promote().await;
 
-    let port = next.port().await;
-    fleet.redis.ask::<String>(&["REPLICAOF", "127.0.0.1", &port]).await;
+    fleet.redis.follow(&next).await;
 
     eventually("the new primary is written to", async || {
         fleet.try_submit(new_task("faq")).await.map_err(|error| format!("{error:?}"))
     })
     .await;
-    assert_eq!(next.ask::<i64>(&["ZCARD", "orchestrator:{0}:tasks"]).await, 2);
+    assert_eq!(next.count("tasks").await, 2);
     let clients = async |redis: &Redis, kind: &str| -> usize {
         let list: String = redis.ask(&["CLIENT", "LIST", "TYPE", kind]).await;
         list.lines().count()
@@ -124,7 +119,7 @@ async fn channels_that_are_taken_away_while_we_work_stop_no_call_and_are_counted
     fleet.complete(&fleet.claim_one().await).await.unwrap();
 
     assert_eq!(fleet.state_of(id).await, State::Completed);
-    let refused: u64 = fleet.redis.ask(&["HGET", "orchestrator:{0}:refused", "wakes"]).await;
+    let refused: u64 = fleet.redis.ask(&["HGET", &key("refused"), "wakes"]).await;
     assert!(refused >= 3, "only {refused} notifications were refused");
     assert_eq!(fleet.engine.figures().await.unwrap().refused_notifications, refused);
     is_ready(&fleet.engine, false).await;
@@ -239,7 +234,7 @@ async fn however_many_ask_for_readiness_redis_is_asked_once_a_second() {
 async fn start_with(fleet: &Fleet, rules: &[&str]) -> Result<(), String> {
     let user = ["ACL", "SETUSER", "orch"];
     fleet.redis.ask::<String>(&[&user, rules].concat()).await;
-    match Store::open(fleet.store_settings()).await {
+    match fleet.open_store(|_| {}).await {
         Ok(_) => Ok(()),
         Err(store::Error::Unusable { why }) => Err(why),
         Err(other) => panic!("{rules:?}: {other:?}"),
@@ -250,22 +245,23 @@ async fn start_with(fleet: &Fleet, rules: &[&str]) -> Result<(), String> {
 async fn redis_user_lacking_a_permission_fails_start_with_the_acl_line() {
     let fleet = Fleet::build().lesser_user().start().await;
     for (rules, missing) in [
-        (&["resetchannels"][..], "PUBLISH orchestrator:{0}:wake:probe"),
-        (&["resetchannels", "&orchestrator:{0}:*"], "PUBLISH orchestrator:events:probe"),
+        (&["resetchannels"][..], &*format!("PUBLISH {}", key("wake:probe"))),
+        (
+            &["resetchannels", &format!("&{}", key("*"))],
+            &format!("PUBLISH {}", channel_of("probe")),
+        ),
         (&["-xadd"], "XADD"),
         (&["-evalsha"], "evalsha"),
         (&["-info"], "info"),
         (&["-subscribe"], "SUBSCRIBE"),
         (&["resetkeys", "~other:*"], "key"),
-        (&["resetkeys", "%R~orchestrator:*"], "key"),
+        (&["resetkeys", &format!("%R{}", GRANTS.split(' ').next().unwrap())], "key"),
     ] {
         let why = start_with(&fleet, rules).await.unwrap_err();
         assert!(why.contains(missing), "{rules:?}: {why}");
-        let line =
-            "ACL SETUSER orch ~orchestrator:* &orchestrator:* +@all -@admin -@dangerous +info";
-        assert!(why.contains(line), "{rules:?}: {why}");
+        assert!(why.contains(&format!("ACL SETUSER orch {GRANTS}")), "{rules:?}: {why}");
         // What the line says grants it.
-        let granted: Vec<&str> = line.split(' ').skip(3).collect();
+        let granted: Vec<&str> = GRANTS.split(' ').collect();
         start_with(&fleet, &granted).await.unwrap();
     }
     fleet.finish().await;
@@ -279,7 +275,7 @@ async fn too_old_redis_is_refused_at_the_start() {
     let proxy = fleet.proxy.as_ref().unwrap();
     proxy.say_instead(version, &version.replacen(|c: char| c.is_ascii_digit(), "6", 1));
 
-    let refused = Store::open(fleet.store_settings()).await.err().unwrap();
+    let refused = fleet.open_store(|_| {}).await.err().unwrap();
 
     assert!(
         matches!(&refused, store::Error::Unusable { why } if why.contains("too old")),
@@ -317,8 +313,7 @@ async fn a_user_with_no_more_than_the_documented_permissions_can_do_all() {
     fleet.engine.event_page(&Default::default(), None, 10).await.unwrap();
     fleet.engine.prune().await.unwrap();
     fleet.engine.repair().await.unwrap();
-    let other = store::Settings { response_timeout_ms: 5_000, ..fleet.store_settings() };
-    Store::open(other).await.unwrap();
+    fleet.open_store(|store| store.response_timeout_ms = 5_000).await.unwrap();
     // Redis notes what a user was refused.
     assert_eq!(fleet.redis.ask::<Vec<()>>(&["ACL", "LOG"]).await.len(), 0);
     fleet.finish().await;

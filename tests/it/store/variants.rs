@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use orchestrator::domain::approval::{Decision, Level, OnExpiry, OnRejection, Verdict};
+use orchestrator::domain::approval::{Decision, OnExpiry, OnRejection, Verdict};
 use orchestrator::domain::report::Outcome;
-use orchestrator::domain::rules::{Action, Condition, SlaRule};
+use orchestrator::domain::rules::Action;
 use orchestrator::domain::sla::Threshold;
 use orchestrator::domain::submission::NewTask;
 use orchestrator::engine::Engine;
 use orchestrator::store::script::Script;
 
 use super::sla_timers::promise;
-use crate::harness::{Fate, Fleet, failed, idempotency, json, name, new_task, report_of};
+use crate::harness::{
+    DAY, Fate, Fleet, failed, json, key, keyed, new_task, open_level, report_of, sla_rule,
+};
 
 /// Script and what is done with it.
 pub const VARIANTS: &[(&str, &str)] = &[
@@ -37,19 +39,13 @@ fn busy(fleet: &Fleet) -> Engine {
     for rule in &mut settings.approvals.rules {
         rule.terms.remind_every_ms = Some(600_000);
         rule.terms.on_expiry = Some(OnExpiry::Escalate);
-        let next = Level { roles: vec![], groups: vec![], expires_after_ms: 86_400_000 };
+        let next = open_level(86_400_000);
         rule.terms.escalate_to = vec![next];
     }
     let actions = [Action::Raise, Action::Notify, Action::Escalate];
-    settings.sla.rules = actions
-        .into_iter()
-        .map(|action| {
-            let to = (action == Action::Notify).then(|| name("oncall"));
-            SlaRule { on: Threshold::Warning, clock: None, when: Condition::default(), action, to }
-        })
-        .collect();
-    let (on, when) = (Threshold::Violation, Condition::default());
-    settings.sla.rules.push(SlaRule { on, clock: None, when, action: Action::Cancel, to: None });
+    settings.sla.rules =
+        actions.into_iter().map(|action| sla_rule(Threshold::Warning, action)).collect();
+    settings.sla.rules.push(sla_rule(Threshold::Violation, Action::Cancel));
     fleet.engine_with(settings)
 }
 
@@ -69,17 +65,18 @@ async fn of_agents(fleet: &Fleet, script: &str, arm: &impl Fn()) {
     match script {
         "submit" => {
             let parent = fleet.submit("faq").await.id;
-            let keyed = || NewTask { idempotency: idempotency("k", "b"), ..new_task("faq") };
             let mut child = NewTask { sla: promise(true), ..new_task("faq") };
             child.spec.parent = Some(parent);
             arm();
-            let _ = engine.submit(alice, vec![keyed(), child, new_task("deploy"), keyed()]).await;
+            let _ = engine
+                .submit(alice, vec![keyed("k", "b"), child, new_task("deploy"), keyed("k", "b")])
+                .await;
         }
         "claim" => {
             let ids = fleet.submit_many("faq", 3).await;
             fleet.route().await;
             let lost = ids[0].to_string();
-            fleet.redis.ask::<i64>(&["HDEL", "orchestrator:{0}:specs", &lost]).await;
+            fleet.redis.ask::<i64>(&["HDEL", &key("specs"), &lost]).await;
             fleet.redis.edit_record(ids[1], 5, "00000000-0000-7000-8000-000000000000").await;
             arm();
             let _ = engine.claim(alice, fleet.ask_for("faq_agent", 10)).await;
@@ -140,7 +137,7 @@ async fn of_time(fleet: &Fleet, script: &str, arm: &impl Fn()) {
     match script {
         "expire" => {
             busy.submit(alice, vec![new_task("deploy"), new_task("deploy")]).await.unwrap();
-            fleet.advance(Duration::from_secs(86_400));
+            fleet.advance(DAY);
             arm();
             let _ = busy.expire().await;
         }
@@ -157,14 +154,14 @@ async fn of_time(fleet: &Fleet, script: &str, arm: &impl Fn()) {
             settings.agents.max_lost = 1;
             fleet.submit("faq").await;
             fleet.claim_one().await;
-            fleet.advance(Duration::from_secs(86_400));
+            fleet.advance(DAY);
             arm();
             let _ = fleet.engine_with(settings).reap().await;
         }
         _ => {
             let task = fleet.submit("deploy").await;
             fleet.reject(task.approval.unwrap()).await.unwrap();
-            fleet.advance(Duration::from_secs(400 * 86_400));
+            fleet.advance(400 * DAY);
             arm();
             let _ = fleet.engine.prune().await;
         }
@@ -181,7 +178,6 @@ async fn repair(fleet: &Fleet, arm: &impl Fn()) {
     let ids = fleet.submit_many("faq", 6).await;
     fleet.route().await;
     fleet.claim("faq_agent", 2).await;
-    let key = |name: &str| format!("orchestrator:{{0}}:{name}");
     let lost: Vec<String> = ids.iter().map(ToString::to_string).collect();
     for words in [
         ["DEL", &key("timers"), "", ""],

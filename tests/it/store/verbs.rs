@@ -1,10 +1,6 @@
 //! Every verb on a task in every state: Redis accepts exactly what the one table accepts.
 
-use std::time::Duration;
-
-use orchestrator::domain::approval::{
-    ApprovalStatus, Decision, Level, OnExpiry, OnRejection, Verdict,
-};
+use orchestrator::domain::approval::{ApprovalStatus, Decision, OnExpiry, Verdict};
 use orchestrator::domain::ids::{ApprovalId, Partition, TaskId};
 use orchestrator::domain::lease::Lease;
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
@@ -15,14 +11,14 @@ use orchestrator::domain::rules::{Action, Condition, SlaRule};
 use orchestrator::domain::sla::{Clock, Threshold};
 use orchestrator::domain::submission::Start;
 use orchestrator::domain::task::{Progress, Task};
-use orchestrator::engine::{Question, StatusChange, Target};
+use orchestrator::engine::{StatusChange, Target};
 
-use crate::harness::{Fleet, failed, json, name};
+use crate::harness::{
+    Fleet, HOUR, approval_key, failed, json, key, name, open_level, question, sla_rule,
+};
 
 /// Verbs that need an approval of more than one human, who ask others when they are silent.
 const NEEDS_TWO: [Verb; 3] = [Verb::Vote, Verb::Edit, Verb::Escalate];
-
-const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Brings a task into a state by legal steps only; with none, into no state at all: there is no such task.
 ///
@@ -75,9 +71,8 @@ async fn reopen_approval(fleet: &Fleet, task: &Task) {
     let id = task.approval.unwrap();
     let status = fleet.approval_of(task.id).await.status;
     if status != ApprovalStatus::Pending {
-        let (hash, member) = (format!("orchestrator:{{0}}:approval:{id}"), id.to_string());
-        let set =
-            |status: ApprovalStatus| format!("orchestrator:{{0}}:approvals:{}", status.as_str());
+        let (hash, member) = (approval_key(id), id.to_string());
+        let set = |status: ApprovalStatus| key(&format!("approvals:{}", status.as_str()));
         fleet
             .redis
             .ask::<i64>(&["HSET", &hash, "status", "pending", "votes", "[]", "yes", "0"])
@@ -107,13 +102,7 @@ async fn apply(fleet: &Fleet, verb: Verb, (id, lease): (TaskId, &Lease), task: O
             drop(engine.decide(&people.bob, approval, decision).await);
         }
         Verb::Ask => {
-            let question = Question {
-                reason: "may I?".to_owned(),
-                action: None,
-                on_rejection: OnRejection::Cancel,
-                expires_after_ms: None,
-            };
-            drop(engine.ask(&people.agent, id, proof, question).await);
+            drop(engine.ask(&people.agent, id, proof, question()).await);
         }
         Verb::Park => {
             engine.route().await.unwrap();
@@ -153,12 +142,11 @@ async fn apply(fleet: &Fleet, verb: Verb, (id, lease): (TaskId, &Lease), task: O
 async fn make_due(fleet: &Fleet, verb: Verb, id: TaskId) {
     match verb {
         Verb::Repair => {
-            let loss = ["HDEL", "orchestrator:{0}:specs", &id.to_string()];
+            let loss = ["HDEL", &key("specs"), &id.to_string()];
             fleet.redis.ask::<i64>(&loss).await;
         }
         Verb::Park => {
-            let change =
-                ["HSET", "orchestrator:{0}:specs", &id.to_string(), r#"{"tampered":"with"}"#];
+            let change = ["HSET", &key("specs"), &id.to_string(), r#"{"tampered":"with"}"#];
             fleet.redis.ask::<i64>(&change).await;
         }
         Verb::Warn | Verb::Notify | Verb::Abort => fleet.advance(7 * HOUR),
@@ -220,9 +208,8 @@ fn is_of_rules(verb: Verb) -> bool {
 
 /// What to do on a warning about tasks of the source that the verb is.
 fn rule(action: Action, verb: Verb) -> SlaRule {
-    let to = (action == Action::Notify).then(|| name("oncall"));
     let when = Condition { sources: vec![name(verb.as_str())], ..Condition::default() };
-    SlaRule { on: Threshold::Warning, clock: Some(Clock::Finish), when, action, to }
+    SlaRule { clock: Some(Clock::Finish), when, ..sla_rule(Threshold::Warning, action) }
 }
 
 /// Applies every verb to a task in this state, each in a fresh keyspace.
@@ -234,8 +221,7 @@ async fn obeys_the_table(state: Option<State>) {
         let terms = &mut settings.approvals.rules[0].terms;
         (terms.quorum, terms.four_eyes, terms.on_expiry) =
             (Some(2), true, Some(OnExpiry::Escalate));
-        terms.escalate_to =
-            vec![Level { roles: vec![], groups: vec![], expires_after_ms: u64::from(u32::MAX) }];
+        terms.escalate_to = vec![open_level(u64::from(u32::MAX))];
         settings.sla.rules = vec![
             rule(Action::Notify, Verb::Notify),
             rule(Action::Raise, Verb::Reprioritize),

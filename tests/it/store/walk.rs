@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use orchestrator::domain::approval::{Decision, OnRejection, Verdict};
+use orchestrator::domain::approval::{Decision, Verdict};
 use orchestrator::domain::ids::TaskId;
 use orchestrator::domain::lease::Lease;
 use orchestrator::domain::lifecycle::{RULES, State, Verb};
@@ -15,9 +15,9 @@ use orchestrator::domain::report::{Outcome, Report};
 use orchestrator::domain::submission::Start;
 use orchestrator::domain::task::Task;
 use orchestrator::domain::time::Millis;
-use orchestrator::engine::{Question, StatusChange};
+use orchestrator::engine::StatusChange;
 
-use crate::harness::{Fleet, failed, json};
+use crate::harness::{Fleet, failed, json, question};
 
 const STEPS: usize = 800;
 const MOST_TASKS: usize = 8;
@@ -330,13 +330,9 @@ async fn ask(
             return drop(answer);
         }
         Verb::Ask => {
-            let question = Question {
-                reason: "may I?".to_owned(),
-                action: None,
-                on_rejection: OnRejection::Cancel,
-                expires_after_ms: None,
-            };
-            return drop(fleet.engine.ask(&fleet.people.agent, id, proof.unwrap(), question).await);
+            return drop(
+                fleet.engine.ask(&fleet.people.agent, id, proof.unwrap(), question()).await,
+            );
         }
         Verb::Edit => {
             let Some(approval) = task.approval else { return };

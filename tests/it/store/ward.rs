@@ -3,18 +3,13 @@
 use std::time::Duration;
 
 use orchestrator::domain::approval::ApprovalStatus;
-use orchestrator::domain::ids::TaskId;
+use orchestrator::domain::ids::{ApprovalId, TaskId};
 use orchestrator::domain::report::Outcome;
 use orchestrator::domain::submission::Start;
 use orchestrator::domain::task::Task;
 use orchestrator::engine::{Finding, Repair, TaskFilter};
 
-use crate::harness::{Fleet, json};
-
-/// A key of partition 0.
-pub fn key(name: &str) -> String {
-    format!("orchestrator:{{0}}:{name}")
-}
+use crate::harness::{Fleet, approval_key, json, key};
 
 /// A task in every kind of place.
 pub struct Ward {
@@ -54,6 +49,13 @@ impl Ward {
     pub async fn redis(&self, words: &[&str]) {
         let changed: i64 = self.fleet.redis.ask(words).await;
         assert!(changed >= 0);
+    }
+
+    /// Loses the approval, and its place among those of its status.
+    pub async fn lose_approval(&self, id: ApprovalId, status: &str) {
+        let list = key(&format!("approvals:{status}"));
+        self.redis(&["ZREM", &list, &id.to_string()]).await;
+        self.redis(&["DEL", &approval_key(id)]).await;
     }
 
     /// Ends the test: the doctor speaks of `subject`, in these words, and of nothing else.

@@ -1,9 +1,8 @@
 //! Bridges as processes of their own: killed in mid-stream, with NATS restarted under them.
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Nats, Process, Program, Redis, eventually};
+use crate::harness::{Client, Deployment, Nats, Process, Program, Redis, eventually, new_body};
 
 /// How many tasks are submitted; each is told of by at least two events.
 const TASKS: usize = 2_500;
@@ -12,8 +11,7 @@ const TASKS: usize = 2_500;
 const BATCH: usize = 100;
 
 async fn submit(crew: &Client) {
-    let one = json!({"type": "faq", "payload": {}});
-    let body = json!({"tasks": vec![one; BATCH]});
+    let body = json!({"tasks": vec![new_body("faq"); BATCH]});
     crew.post("/tasks/batch", &body).await.accepted(200);
 }
 
@@ -22,33 +20,20 @@ async fn lag(client: &Client) -> Value {
     client.get("/health/ready").await.accepted(200)["bridge_lag_ms"].clone()
 }
 
-/// Waits until the stream has this many events.
-async fn grows_to(nats: &Nats, wanted: usize) {
-    let wanted = u64::try_from(wanted).unwrap();
-    eventually(&format!("the stream has {wanted} events"), async || {
-        match nats.stream_size().await {
-            Some(size) if size >= wanted => Ok(()),
-            size => Err(size),
-        }
-    })
-    .await;
-}
-
 /// Kills the older bridge, which has the lease, and starts another one.
 async fn replace(bridges: &mut Vec<Process>, program: &Program) {
     let mut oldest = bridges.remove(0);
-    oldest.signal(Signal::KILL);
-    assert_eq!(oldest.ended().await, -9);
+    oldest.kill().await;
     bridges.push(program.start(&["bridge"]));
     bridges.last().unwrap().says("the bridge runs").await;
 }
 
 #[tokio::test]
 async fn killed_bridges_and_restarted_nats_leave_each_event_once_in_stream() {
-    let (redis, mut nats) = (Redis::start(false, &[]).await, Nats::start().await);
+    let (redis, mut nats) = (Redis::start().await, Nats::start().await);
     let program = Program::over(redis.url()).with("NATS_URL", &nats.url());
-    let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
-    let crew = gateway.client("crew").await;
+    let deployment = Deployment::of(redis, program.clone());
+    let crew = deployment.client("crew").await;
     assert_eq!(lag(&crew).await, Value::Null);
     let mut bridges = vec![program.start(&["bridge"])];
     bridges[0].says("the bridge runs").await;
@@ -59,7 +44,7 @@ async fn killed_bridges_and_restarted_nats_leave_each_event_once_in_stream() {
         match nth {
             6 | 14 | 20 => {
                 // The first one has the lease, and dies with it while the stream grows.
-                grows_to(&nats, nth * BATCH).await;
+                nats.grows_to(nth * BATCH).await;
                 replace(&mut bridges, &program).await;
             }
             11 => nats.kill(),
@@ -68,7 +53,7 @@ async fn killed_bridges_and_restarted_nats_leave_each_event_once_in_stream() {
         }
     }
 
-    assert!(nats.holds_the_log_of(&redis, 1).await >= 2 * TASKS);
+    assert!(nats.holds_the_log_of(&deployment.redis, 1).await >= 2 * TASKS);
     eventually("the lag is gone", async || match lag(&crew).await {
         lag if lag == 0 => Ok(()),
         lag => Err(lag),
@@ -77,18 +62,17 @@ async fn killed_bridges_and_restarted_nats_leave_each_event_once_in_stream() {
     for bridge in bridges {
         bridge.stop().await;
     }
-    worker.stop().await;
-    gateway.stop().await;
+    deployment.finish().await;
 }
 
 #[tokio::test]
 async fn refused_bridge_logs_the_cause_and_the_gateway_keeps_serving() {
     let (redis, nats) =
-        (Redis::start(false, &[]).await, Nats::told("authorization { token: \"right\" }\n").await);
+        (Redis::start().await, Nats::told("authorization { token: \"right\" }\n").await);
     let program = Program::over(redis.url()).with("NATS_URL", &nats.url());
-    let gateway = program.start(&["gateway"]);
-    let wrong = program.clone().with("ORCHESTRATOR__NATS__TOKEN", "wrong").start(&["bridge"]);
-    let crew = gateway.client("crew").await;
+    let deployment = Deployment::gateway_of(redis, program.clone());
+    let wrong = program.with("ORCHESTRATOR__NATS__TOKEN", "wrong").start(&["bridge"]);
+    let crew = deployment.client("crew").await;
     submit(&crew).await;
 
     wrong.says("NATS error").await;
@@ -101,5 +85,5 @@ async fn refused_bridge_logs_the_cause_and_the_gateway_keeps_serving() {
     assert!(wrong.log().to_lowercase().contains("authorization"), "{}", wrong.log());
 
     wrong.stop().await;
-    gateway.stop().await;
+    deployment.finish().await;
 }

@@ -6,11 +6,11 @@ use std::path::Path;
 use serde_json::json;
 use tokio::net::UnixListener;
 
-use crate::harness::{JWT_SECRET, Program, Redis, within};
+use crate::harness::{Deployment, JWT_SECRET, Program, Redis, id_of, key, new_body, within};
 
 #[tokio::test]
 async fn a_gateway_without_a_credential_does_not_start_and_says_what_to_set() {
-    let redis = Redis::start(false, &[]).await;
+    let redis = Redis::start().await;
     let program = Program::new().with("REDIS_URL", redis.url()).with("ORCHESTRATOR_PORT", "0");
 
     let (code, output, log) = program.run(&["gateway"]).await;
@@ -115,16 +115,12 @@ async fn the_document_that_is_printed_is_the_one_that_is_checked_in() {
 
 #[tokio::test]
 async fn the_doctor_finds_what_was_sabotaged() {
-    let redis = Redis::start(false, &[]).await;
-    let program = Program::over(redis.url());
-    let gateway = program.start(&["gateway"]);
-    let crew = gateway.client("crew").await;
-    let task = crew.post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
-    let id = task["task_id"].as_str().unwrap();
-    let (code, output, log) = program.run(&["doctor"]).await;
-    assert_eq!((code, &*output), (0, "The store is consistent.\n"), "{log}");
+    let deployment = Deployment::start_gateway().await;
+    let (program, crew) = (&deployment.program, deployment.client("crew").await);
+    let id = &id_of(&crew.post("/tasks", &new_body("faq")).await.accepted(201));
+    program.finds_the_store_sound().await;
 
-    let _: i64 = redis.ask(&["ZREM", "orchestrator:{0}:pending", id]).await;
+    let _: i64 = deployment.redis.ask(&["ZREM", &key("pending"), id]).await;
     let (code, output, log) = program.run(&["doctor"]).await;
 
     assert!(code == 1 && output.contains(id) && output.contains("finding"), "{output}{log}");
@@ -138,7 +134,7 @@ async fn the_doctor_finds_what_was_sabotaged() {
     assert!(log.contains("the store was repaired") && log.contains(id), "{log}");
     let (code, output, _) = program.run(&["doctor", "--repair"]).await;
     assert_eq!((code, &*output), (0, "The store is consistent.\n"));
-    gateway.stop().await;
+    deployment.finish().await;
 }
 
 #[tokio::test]
@@ -154,7 +150,7 @@ async fn a_doctor_that_cannot_reach_the_store_says_so_and_fails() {
 
 #[tokio::test]
 async fn processes_wait_for_an_absent_store_at_start_and_log_it_once() {
-    let mut redis = Redis::start(true, &[]).await;
+    let mut redis = Redis::told(true, &[]).await;
     redis.stop().await;
     let socket = redis.url().split_once("://").unwrap().1.to_owned();
     let _ = fs::remove_file(&socket);
@@ -175,12 +171,7 @@ async fn processes_wait_for_an_absent_store_at_start_and_log_it_once() {
     drop(stand_in);
     redis.start_again().await;
 
-    processes[0]
-        .client("crew")
-        .await
-        .post("/tasks", &json!({"type": "faq", "payload": {}}))
-        .await
-        .accepted(201);
+    processes[0].client("crew").await.post("/tasks", &new_body("faq")).await.accepted(201);
     processes[1].says("the worker runs").await;
     for process in processes {
         assert_eq!(process.log().matches("waiting for the store").count(), 1, "{}", process.log());

@@ -2,34 +2,31 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Process, Program, Redis, key_of};
+use crate::harness::{Deployment, Program, Redis, approval_of, key_of, new_body};
 
 /// A gateway, and an approver.
 struct Place {
-    _redis: Redis,
-    gateway: Process,
+    deployment: Deployment,
     judge: Program,
 }
 
 impl Place {
     async fn open() -> Self {
-        let redis = Redis::start(false, &[]).await;
-        let gateway = Program::over(redis.url()).start(&["gateway"]);
-        let judge = Program::new().with("ORCHESTRATOR_URL", &gateway.url().await);
-        let judge = judge.with("ORCHESTRATOR_API_KEY", &key_of("judge"));
-        Self { _redis: redis, gateway, judge }
+        let deployment = Deployment::start_gateway().await;
+        let judge = deployment.gateway.shell("judge").await;
+        Self { deployment, judge }
     }
 
     /// Submits a deployment; returns the id of the approval that it waits for.
     async fn deploy(&self, payload: Value) -> String {
         let body = json!({"type": "deploy", "payload": payload});
-        let task = self.gateway.client("crew").await.post("/tasks", &body).await.accepted(201);
-        task["approval_id"].as_str().unwrap().to_owned()
+        let task = self.deployment.client("crew").await.post("/tasks", &body).await.accepted(201);
+        approval_of(&task)
     }
 
     async fn status(&self, approval: &str) -> String {
         let answer =
-            self.gateway.client("reader").await.get(&format!("/approvals/{approval}")).await;
+            self.deployment.client("reader").await.get(&format!("/approvals/{approval}")).await;
         answer.json()["status"].as_str().unwrap().to_owned()
     }
 }
@@ -62,9 +59,9 @@ async fn what_waits_is_listed_and_shown_exactly_as_it_would_run() {
     assert!(!output.contains('\u{202e}') && !output.contains('\u{1b}'), "{output:?}");
 
     let (_, output, _) = place.judge.run(&["approvals", "show", &id, "--json"]).await;
-    let answer = place.gateway.client("judge").await.get(&format!("/approvals/{id}")).await;
+    let answer = place.deployment.client("judge").await.get(&format!("/approvals/{id}")).await;
     assert_eq!(serde_json::from_str::<Value>(&output).unwrap()["rule"], answer.json()["rule"]);
-    place.gateway.stop().await;
+    place.deployment.finish().await;
 }
 
 #[tokio::test]
@@ -89,7 +86,7 @@ async fn several_are_decided_at_once_and_a_refused_one_does_not_stop_the_others(
     for (id, status) in [(&first, "approved"), (&second, "rejected"), (&third, "approved")] {
         assert_eq!(place.status(id).await, status);
     }
-    place.gateway.stop().await;
+    place.deployment.finish().await;
 }
 
 #[tokio::test]
@@ -98,7 +95,7 @@ async fn a_payload_that_few_can_read_is_listed_shown_and_decided_on_like_any() {
     let payload =
         format!("{{\"n\": 1e400, \"n\": 2, \"deep\": {}{}}}", "[".repeat(60), "]".repeat(60));
     let body = format!(r#"{{"type": "deploy", "payload": {payload}}}"#);
-    let crew = place.gateway.client("crew").await;
+    let crew = place.deployment.client("crew").await;
     let call = crew.call(reqwest::Method::POST, "/tasks").body(body);
     assert_eq!(call.send().await.status, 201);
 
@@ -112,7 +109,7 @@ async fn a_payload_that_few_can_read_is_listed_shown_and_decided_on_like_any() {
         code == 0 && output.contains("rejected") && output.contains("cancelled"),
         "{output}{log}"
     );
-    place.gateway.stop().await;
+    place.deployment.finish().await;
 }
 
 #[tokio::test]
@@ -132,12 +129,12 @@ async fn the_exit_code_says_whether_it_was_refused_misused_or_unreachable() {
     assert!(code == 3 && log.contains("unreachable"), "{log}");
 
     assert_eq!(place.status(&id).await, "pending");
-    place.gateway.stop().await;
+    place.deployment.finish().await;
 }
 
 #[tokio::test]
 async fn approvals_of_a_removed_group_are_named_at_start_and_retargeted() {
-    let redis = Redis::start(false, &[]).await;
+    let redis = Redis::start().await;
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("with-group.toml");
     let text = r#"
@@ -152,9 +149,9 @@ async fn approvals_of_a_removed_group_are_named_at_start_and_retargeted() {
     let crew = before.client("crew").await;
     let mut ids = Vec::new();
     for _ in 0..2 {
-        let body = json!({"type": "faq", "payload": {}});
+        let body = new_body("faq");
         let task = crew.post("/tasks", &body).await.accepted(201);
-        ids.push(task["approval_id"].as_str().unwrap().to_owned());
+        ids.push(approval_of(&task));
     }
     before.stop().await;
 
@@ -162,9 +159,7 @@ async fn approvals_of_a_removed_group_are_named_at_start_and_retargeted() {
 
     let line = gateway.says("group `oncall` is not configured").await;
     assert!(line.contains("approvals=2") && ids.iter().all(|id| line.contains(id)), "{line}");
-    let root = Program::new()
-        .with("ORCHESTRATOR_URL", &gateway.url().await)
-        .with("ORCHESTRATOR_API_KEY", &key_of("root"));
+    let root = gateway.shell("root").await;
     let (code, _, log) = root.run(&["approvals", "approve", &ids[0]]).await;
     assert!(code == 1 && log.contains("oncall, which is not configured"), "{log}");
     let retarget = ["approvals", "retarget", &ids[0], &ids[1]];

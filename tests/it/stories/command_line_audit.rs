@@ -2,15 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Process, Program, Redis, key_of};
-
-const LOG: &str = "orchestrator:{0}:audit";
-const HEAD: &str = "orchestrator:{0}:audit:head";
+use crate::harness::{Client, Deployment, Program, Redis, id_of, key, new_body};
 
 /// A gateway whose audit log has an entry for each of its keys and three cancelled tasks.
 struct Place {
-    redis: Redis,
-    gateway: Process,
+    deployment: Deployment,
     user: Program,
 }
 
@@ -19,17 +15,13 @@ type Raw = (String, Vec<String>);
 
 impl Place {
     async fn open() -> Self {
-        let redis = Redis::start(false, &[]).await;
-        let gateway = Program::over(redis.url()).start(&["gateway"]);
-        let url = gateway.url().await;
-        let user = Program::new()
-            .with("ORCHESTRATOR_URL", &url)
-            .with("ORCHESTRATOR_API_KEY", &key_of("root"));
-        let crew = gateway.client("crew").await;
+        let deployment = Deployment::start_gateway().await;
+        let user = deployment.gateway.shell("root").await;
+        let crew = deployment.client("crew").await;
         for _ in 0..3 {
             cancelled(&crew).await;
         }
-        Self { redis, gateway, user }
+        Self { deployment, user }
     }
 
     async fn verify(&self, more: &[&str]) -> (i32, String) {
@@ -39,16 +31,19 @@ impl Place {
     }
 
     async fn log(&self) -> Vec<Raw> {
-        self.redis.ask(&["XRANGE", LOG, "-", "+"]).await
+        self.deployment.redis.ask(&["XRANGE", &key("audit"), "-", "+"]).await
     }
 
     /// Writes the whole log anew, as only a client with access to Redis can.
     async fn write(&self, log: &[Raw]) {
-        self.redis.ask::<i64>(&["DEL", LOG]).await;
+        let stream = key("audit");
+        self.deployment.redis.ask::<i64>(&["DEL", &stream]).await;
         for (id, fields) in log {
-            let words: Vec<_> =
-                ["XADD", LOG, id].into_iter().chain(fields.iter().map(String::as_str)).collect();
-            self.redis.ask::<String>(&words).await;
+            let words: Vec<_> = ["XADD", &stream, id]
+                .into_iter()
+                .chain(fields.iter().map(String::as_str))
+                .collect();
+            self.deployment.redis.ask::<String>(&words).await;
         }
     }
 
@@ -63,8 +58,8 @@ impl Place {
 }
 
 async fn cancelled(crew: &Client) {
-    let task = crew.post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
-    let path = format!("/tasks/{}/cancel", task["task_id"].as_str().unwrap());
+    let task = crew.post("/tasks", &new_body("faq")).await.accepted(201);
+    let path = format!("/tasks/{}/cancel", id_of(&task));
     crew.post(&path, &json!({"reason": "not\u{202e} needed"})).await.accepted(200);
 }
 
@@ -88,9 +83,9 @@ async fn untouched_audit_log_verifies_and_names_its_head() {
         "{output}"
     );
     // What has come since changes nothing about what was.
-    cancelled(&place.gateway.client("crew").await).await;
+    cancelled(&place.deployment.client("crew").await).await;
     assert_eq!(place.verify(&["--expect", &head]).await.0, 0);
-    place.gateway.stop().await;
+    place.deployment.stop().await;
 }
 
 #[tokio::test]
@@ -129,7 +124,7 @@ async fn an_edit_by_hand_is_found_and_named() {
     }
     place.write(&log).await;
     assert_eq!(place.verify(&[]).await.0, 0);
-    place.gateway.stop().await;
+    place.deployment.stop().await;
 }
 
 #[tokio::test]
@@ -139,7 +134,11 @@ async fn audit_log_cut_together_with_its_head_lacks_the_expected_hash() {
     let newest = log[7].1.chunks_exact(2).find(|pair| pair[0] == "hash").unwrap()[1].clone();
 
     place.write(&log[..8]).await;
-    place.redis.ask::<i64>(&["HSET", HEAD, "sequence", "8", "hash", &newest]).await;
+    place
+        .deployment
+        .redis
+        .ask::<i64>(&["HSET", &key("audit:head"), "sequence", "8", "hash", &newest])
+        .await;
 
     assert_eq!(place.verify(&[]).await.0, 0, "a client that may write to Redis can do this unseen");
     let (code, output) = place.verify(&["--expect", &head]).await;
@@ -147,7 +146,7 @@ async fn audit_log_cut_together_with_its_head_lacks_the_expected_hash() {
         code == 1 && output.contains(&format!("no entry has the expected hash {head}")),
         "{output}"
     );
-    place.gateway.stop().await;
+    place.deployment.stop().await;
 }
 
 #[tokio::test]
@@ -172,12 +171,12 @@ async fn what_was_done_is_listed_with_who_and_from_where() {
         (page["items"].as_array().unwrap().len(), &page["items"][0]["sequence"]),
         (1, &json!(7))
     );
-    place.gateway.stop().await;
+    place.deployment.stop().await;
 }
 
 #[tokio::test]
 async fn a_gateway_notes_what_has_changed_about_its_keys_and_never_a_key() {
-    let redis = Redis::start(false, &[]).await;
+    let redis = Redis::start().await;
     let program = Program::over(redis.url());
     for _ in 0..2 {
         let gateway = program.start(&["gateway"]);

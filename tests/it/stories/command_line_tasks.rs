@@ -2,24 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Process, Program, Redis, key_of, report_on};
+use crate::harness::{Deployment, Program, id_of};
 
-/// A gateway, a worker and an admin at a shell.
+/// A deployment, and an admin at a shell.
 struct Place {
-    _redis: Redis,
-    processes: [Process; 2],
+    deployment: Deployment,
     root: Program,
     home: tempfile::TempDir,
 }
 
 impl Place {
     async fn open() -> Self {
-        let redis = Redis::start(false, &[]).await;
-        let program = Program::over(redis.url());
-        let processes = [program.start(&["gateway"]), program.start(&["worker"])];
-        let root = Program::new().with("ORCHESTRATOR_URL", &processes[0].url().await);
-        let root = root.with("ORCHESTRATOR_API_KEY", &key_of("root"));
-        Self { _redis: redis, processes, root, home: tempfile::tempdir().unwrap() }
+        let deployment = Deployment::start().await;
+        let root = deployment.gateway.shell("root").await;
+        Self { deployment, root, home: tempfile::tempdir().unwrap() }
     }
 
     /// What a command prints that is accepted.
@@ -42,13 +38,7 @@ impl Place {
     }
 
     async fn submit(&self) -> String {
-        self.json(&["tasks", "submit", "faq"]).await["task_id"].as_str().unwrap().to_owned()
-    }
-
-    async fn close(self) {
-        for process in self.processes {
-            process.stop().await;
-        }
+        id_of(&self.json(&["tasks", "submit", "faq"]).await)
     }
 }
 
@@ -74,20 +64,19 @@ async fn a_task_is_handed_in_as_the_file_says_found_again_called_off_and_put_bac
     assert!(["pending", "assigned"].iter().any(|status| retried.contains(status)), "{retried}");
     let (code, _, log) = place.root.run(&["tasks", "retry", id]).await;
     assert!(code == 1 && log.contains(id) && log.contains("409"), "{log}");
-    place.close().await;
+    place.deployment.finish().await;
 }
 
 #[tokio::test]
 async fn a_task_is_followed_to_its_end() {
     let place = Place::open().await;
     let id = place.submit().await;
-    let agent = place.processes[0].client("crew").await;
+    let agent = place.deployment.client("crew").await;
     let mut watch = place.root.start(&["tasks", "watch", &id]);
 
     let claim = json!({"worker": "w1", "wait_ms": 20_000});
     let held = agent.post("/agents/faq_agent/claim", &claim).await.accepted(200);
-    let done = report_on(&held["tasks"][0], json!({}));
-    agent.post(&format!("/tasks/{id}/complete"), &done).await.accepted(200);
+    agent.complete(&held["tasks"][0]).await.accepted(200);
 
     assert_eq!(watch.ended().await, 0);
     let timeline = place.run(&["tasks", "watch", &id]).await;
@@ -98,7 +87,7 @@ async fn a_task_is_followed_to_its_end() {
     place.run(&["tasks", "cancel", &other]).await;
     let (code, ..) = place.root.run(&["tasks", "watch", &other]).await;
     assert_eq!(code, 1, "it was not completed");
-    place.close().await;
+    place.deployment.finish().await;
 }
 
 #[tokio::test]
@@ -119,7 +108,7 @@ async fn agents_are_listed_paused_and_resumed() {
     assert_eq!(place.json(&["stats"]).await["by_agent"]["faq_agent"]["paused"], false);
     let (code, _, log) = place.root.run(&["agents", "pause", "unknown_agent"]).await;
     assert!(code == 1 && log.contains("404"), "{log}");
-    place.close().await;
+    place.deployment.finish().await;
 }
 
 #[tokio::test]
@@ -135,7 +124,7 @@ async fn events_are_published_and_followed() {
 
     let line = tail.prints("deploy.succeeded").await;
     assert!(line.contains("service") && !line.contains('\u{202e}'), "{line}");
-    place.close().await;
+    place.deployment.finish().await;
 }
 
 #[tokio::test]
@@ -148,5 +137,5 @@ async fn a_file_that_is_none_or_no_json_is_wrong_usage() {
         assert_eq!((code, &*output), (2, ""), "{log}");
         assert!(log.contains(&file), "{log}");
     }
-    place.close().await;
+    place.deployment.finish().await;
 }

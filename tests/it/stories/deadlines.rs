@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use orchestrator::domain::ids::Partition;
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Process, Program, Redis, eventually};
@@ -37,18 +36,13 @@ async fn submit(crew: &Client) {
     }
 }
 
-async fn timers(redis: &Redis) -> usize {
-    let left: i64 = redis.ask(&["ZCARD", "orchestrator:{0}:timers"]).await;
-    usize::try_from(left).unwrap()
-}
-
 /// Kills one worker after the other, starting another in its place, until nothing is ahead.
 async fn kill(program: &Program, workers: &mut [Process], redis: &Redis) -> usize {
     let mut killed = 0;
     loop {
         let wanted = TASKS.saturating_sub((killed + 1) * KILL_EVERY);
         eventually(&format!("at most {wanted} timers are left"), async || {
-            let left = timers(redis).await;
+            let left = redis.count("timers").await;
             if left <= wanted { Ok(()) } else { Err(left) }
         })
         .await;
@@ -56,8 +50,7 @@ async fn kill(program: &Program, workers: &mut [Process], redis: &Redis) -> usiz
             return killed;
         }
         let worker = &mut workers[killed % 3];
-        worker.signal(Signal::KILL);
-        assert_eq!(worker.ended().await, -9);
+        worker.kill().await;
         *worker = program.start(&["worker"]);
         killed += 1;
     }
@@ -65,8 +58,8 @@ async fn kill(program: &Program, workers: &mut [Process], redis: &Redis) -> usiz
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_deadlines_are_announced_once_in_time_amid_worker_kills() {
-    let redis = Redis::start(false, &[]).await;
-    let program = Program::over(redis.url()).with("RUST_LOG", "warn,orchestrator::app=info");
+    let redis = Redis::start().await;
+    let program = Program::over(redis.url()).quiet();
     let gateway = program.start(&["gateway"]);
     let mut workers = [(); 3].map(|()| program.start(&["worker"]));
     submit(&gateway.client("crew").await).await;

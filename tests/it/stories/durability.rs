@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use orchestrator::domain::ids::TaskId;
 
-use crate::harness::{Builder, Fleet, Redis, eventually, new_task};
+use crate::harness::{Builder, Fleet, Redis, eventually, key, new_task};
 
 /// How many callers submit at once, one task a call.
 const CALLERS: usize = 32;
@@ -55,7 +55,7 @@ async fn load(fleet: &Fleet, pid: u32) -> Load {
 impl Load {
     /// How many of the acknowledged tasks this Redis does not have; prints the figure.
     async fn lost(&self, name: &str, redis: &Redis) -> usize {
-        let kept: BTreeSet<String> = redis.ask(&["HKEYS", "orchestrator:{0}:records"]).await;
+        let kept: BTreeSet<String> = redis.ask(&["HKEYS", &key("records")]).await;
         let count = self.acknowledged.len();
         let lost = self.acknowledged.iter().filter(|id| !kept.contains(&id.to_string())).count();
         let rate = count as f64 / self.took.as_secs_f64();
@@ -81,7 +81,7 @@ async fn lost_in_failover(name: &str, wait_replicas: u16) -> usize {
     let replica = fleet.redis.replicate().await;
     fleet.wait_for_replicas(wait_replicas, 10_000).await;
     let load = load(&fleet, fleet.redis.pid()).await;
-    replica.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
+    replica.promote().await;
     let lost = load.lost(name, &replica).await;
     fleet.discard();
     lost

@@ -3,51 +3,29 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::{
-    Answer, Client, LossyProxy, Program, Redis, Sentinel, eventually, follows_closely, report_on,
+    Client, Deployment, LossyProxy, Program, Redis, Sentinel, eventually, follows_closely, id_of,
+    new_body,
 };
-
-fn ids(found: &[Value], path: &str) -> BTreeSet<String> {
-    found.iter().map(|one| one.pointer(path).unwrap().as_str().unwrap().to_owned()).collect()
-}
-
-async fn submit(crew: &Client, count: usize) -> Answer {
-    let tasks = vec![json!({"type": "faq", "payload": {}}); count];
-    crew.post("/tasks/batch", &json!({"tasks": tasks})).await
-}
 
 /// Submits so many tasks: the ids that were acknowledged; none, if it was refused.
 async fn acknowledged(crew: &Client, count: usize) -> BTreeSet<String> {
-    let answer = submit(crew, count).await;
+    let tasks = vec![new_body("faq"); count];
+    let answer = crew.post("/tasks/batch", &json!({"tasks": tasks})).await;
     if answer.status != 200 {
         answer.refused(503, "not-replicated");
         return BTreeSet::new();
     }
-    ids(answer.json()["results"].as_array().unwrap(), "/task/task_id")
+    answer.json()["results"].as_array().unwrap().iter().map(|one| id_of(&one["task"])).collect()
 }
 
 /// Claims and completes until so many tasks are done; none may be done twice.
 async fn work(crew: &Client, wanted: usize) -> BTreeSet<String> {
     let mut done = BTreeSet::new();
     while done.len() < wanted {
-        let held = eventually("tasks are handed out", async || {
-            let claim = json!({"worker": "w1", "max": 100, "wait_ms": 1_000, "lease_ms": 60_000});
-            let answer = crew.post("/agents/faq_agent/claim", &claim).await;
-            let held = if answer.status == 200 {
-                answer.json()["tasks"].as_array().unwrap().clone()
-            } else {
-                vec![]
-            };
-            if held.is_empty() { Err(answer) } else { Ok(held) }
-        })
-        .await;
-        for one in &held {
-            let path = format!("/tasks/{}/complete", one["task"]["task_id"].as_str().unwrap());
-            crew.post(&path, &report_on(one, json!({}))).await.accepted(200);
-        }
-        let more = ids(&held, "/task/task_id");
+        let more: BTreeSet<_> = crew.work().await.into_iter().collect();
         assert!(done.is_disjoint(&more), "done twice: {more:?}");
         done.extend(more);
     }
@@ -57,34 +35,31 @@ async fn work(crew: &Client, wanted: usize) -> BTreeSet<String> {
 /// A primary dies when its replica has not received the last tasks. Returns how many of those that were acknowledged
 /// are lost; everything else must be there, and be done once.
 async fn lost_in_a_failover(wait_replicas: &str) -> usize {
-    let mut primary = Redis::start(false, &[]).await;
+    let primary = Redis::start().await;
     let replica = primary.replicate().await;
     let address = LossyProxy::start(primary.url());
     let program = Program::over(address.url())
         .with("ORCHESTRATOR__STORE__WAIT_REPLICAS", wait_replicas)
         .with("ORCHESTRATOR__STORE__WAIT_TIMEOUT_MS", "1000");
-    let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
-    let crew = gateway.client("crew").await;
+    let mut deployment = Deployment::of(primary, program);
+    let crew = deployment.client("crew").await;
     let received = acknowledged(&crew, 100).await;
     assert_eq!(received.len(), 100);
-    follows_closely(&primary, &replica).await;
+    follows_closely(&deployment.redis, &replica).await;
     // From here on nothing reaches the replica.
-    replica.ask::<String>(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    replica.demote().await;
     let missed = acknowledged(&crew, 10).await;
 
-    primary.kill();
-    replica.ask::<String>(&["REPLICAOF", "NO", "ONE"]).await;
+    deployment.redis.kill();
+    replica.promote().await;
     let _follower = replica.replicate().await;
     address.lead_to(replica.url());
 
     assert_eq!(work(&crew, received.len()).await, received);
-    let stored: usize = replica.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
+    let stored = replica.count("tasks").await;
     assert_eq!(stored, received.len());
     assert_eq!(acknowledged(&crew, 10).await.len(), 10);
-    let (code, output, log) = program.run(&["doctor"]).await;
-    assert_eq!(code, 0, "{output}{log}");
-    worker.stop().await;
-    gateway.stop().await;
+    deployment.finish().await;
     missed.len()
 }
 
@@ -103,18 +78,18 @@ async fn sentinel_decides(
     strike: impl AsyncFnOnce(&mut Redis),
     recover: impl AsyncFnOnce(&Redis, &Redis),
 ) {
-    let mut primary = Redis::start(false, &[]).await;
+    let primary = Redis::start().await;
     let replica = primary.replicate_for_others().await;
     let sentinel = Sentinel::start(&primary, &replica).await;
     let port = replica.port().await;
     let program = Program::over(&sentinel.url());
-    let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
-    let crew = gateway.client("crew").await;
+    let mut deployment = Deployment::of(primary, program);
+    let crew = deployment.client("crew").await;
     let mut received = acknowledged(&crew, 100).await;
     assert_eq!(received.len(), 100);
-    follows_closely(&primary, &replica).await;
+    follows_closely(&deployment.redis, &replica).await;
 
-    strike(&mut primary).await;
+    strike(&mut deployment.redis).await;
 
     sentinel.names(&port).await;
     eventually("the store is reached again", async || {
@@ -122,17 +97,14 @@ async fn sentinel_decides(
         if answer.status == 200 { Ok(()) } else { Err(answer) }
     })
     .await;
-    recover(&primary, &replica).await;
+    recover(&deployment.redis, &replica).await;
     let more = acknowledged(&crew, 10).await;
     assert_eq!(more.len(), 10);
     received.extend(more);
     assert_eq!(work(&crew, received.len()).await, received);
-    let stored: usize = replica.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
+    let stored = replica.count("tasks").await;
     assert_eq!(stored, received.len());
-    let (code, output, log) = program.run(&["doctor"]).await;
-    assert_eq!(code, 0, "{output}{log}");
-    worker.stop().await;
-    gateway.stop().await;
+    deployment.finish().await;
 }
 
 #[tokio::test]

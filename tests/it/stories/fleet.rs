@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::process::Signal;
+use orchestrator::domain::ids::Partition;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::harness::{Client, Process, Program, Redis, eventually, report_on};
+use crate::harness::{Client, Process, Program, Redis, approval_of, eventually, id_of, report_on};
 
 const TASKS: usize = 10_000;
 const CLIENTS: usize = 4;
@@ -66,7 +66,7 @@ async fn work(
             crew.post(&path, &json!({"outcomes": outcomes, "claim": claim})).await.accepted(200);
         for result in answer["results"].as_array().unwrap() {
             assert_eq!(result["status"], "completed", "{result}");
-            completed.push(result["task_id"].as_str().unwrap().to_owned());
+            completed.push(id_of(result));
         }
         done.fetch_add(outcomes.len(), Ordering::Relaxed);
         let held = answer["claimed"]["tasks"].as_array().unwrap().iter();
@@ -92,7 +92,7 @@ async fn approve(judge: Client, done: Arc<AtomicUsize>) -> usize {
     while done.load(Ordering::Relaxed) < TASKS {
         let pending = judge.get("/approvals/pending?limit=200").await.accepted(200);
         for approval in pending["items"].as_array().unwrap() {
-            let path = format!("/approvals/{}/approve", approval["approval_id"].as_str().unwrap());
+            let path = format!("/approvals/{}/approve", approval_of(approval));
             judge.post(&path, &json!({})).await.accepted(200);
             approved += 1;
         }
@@ -111,8 +111,7 @@ async fn kill(program: &Program, workers: &mut [Process], done: &AtomicUsize) ->
         })
         .await;
         let worker = &mut workers[killed % 3];
-        worker.signal(Signal::KILL);
-        assert_eq!(worker.ended().await, -9);
+        worker.kill().await;
         *worker = program.start(&["worker"]);
         killed += 1;
     }
@@ -121,8 +120,8 @@ async fn kill(program: &Program, workers: &mut [Process], done: &AtomicUsize) ->
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_tasks_complete_once_by_the_right_agent_amid_worker_kills() {
-    let redis = Redis::start(false, &[]).await;
-    let program = Program::over(redis.url()).with("RUST_LOG", "warn,orchestrator::app=info");
+    let redis = Redis::start().await;
+    let program = Program::over(redis.url()).quiet();
     let gateways = [program.start(&["gateway"]), program.start(&["gateway"])];
     let mut workers = [(); 3].map(|()| program.start(&["worker"]));
     let done = Arc::new(AtomicUsize::new(0));
@@ -149,23 +148,9 @@ async fn ten_thousand_tasks_complete_once_by_the_right_agent_amid_worker_kills()
     assert_eq!((humans.join_all().await, killed >= TASKS / KILL_EVERY), (vec![TASKS / 100], true));
     let reader = gateways[1].client("reader").await;
     check(&redis, &reader, &accepted).await;
-    let (code, output, log) = program.run(&["doctor"]).await;
-    assert_eq!((code, &*output), (0, "The store is consistent.\n"), "{log}");
+    program.finds_the_store_sound().await;
     for process in gateways.into_iter().chain(workers) {
         process.stop().await;
-    }
-}
-
-/// Every event of the log, read in pieces that a busy machine can carry.
-async fn events(redis: &Redis) -> Vec<Value> {
-    let (mut events, mut from) = (Vec::new(), "-".to_owned());
-    loop {
-        let page: Vec<(String, Vec<(String, String)>)> =
-            redis.ask(&["XRANGE", "orchestrator:{0}:events", &from, "+", "COUNT", "20"]).await;
-        let Some((last, _)) = page.last() else { return events };
-        from = format!("({last}");
-        let texts = page.iter().flat_map(|(_, fields)| fields).map(|(_, text)| format!("{{{text}"));
-        events.extend(texts.map(|text| serde_json::from_str::<Value>(&text).unwrap()));
     }
 }
 
@@ -179,8 +164,8 @@ async fn check(redis: &Redis, reader: &Client, accepted: &BTreeMap<String, Strin
         "{stats}"
     );
     let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let of_tasks = |event: &Value| event["task_id"].is_string();
-    for event in events(redis).await.into_iter().filter(of_tasks) {
+    let events = redis.events(Partition(0)).await.into_iter().map(|event| event.body);
+    for event in events.filter(|event| event["task_id"].is_string()) {
         let [kind, id] =
             ["event_type", "task_id"].map(|name| event[name].as_str().unwrap().to_owned());
         if let Some((_, agent)) =

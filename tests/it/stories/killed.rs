@@ -3,24 +3,17 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Fate, LossyProxy, Program, Redis, digest_of, eventually, report_on};
+use crate::harness::{
+    Client, Deployment, Fate, LossyProxy, Program, Redis, digest_of, eventually, id_of, new_body,
+};
 
 /// Whether the script ran before the kill.
 const POINTS: [(Fate, bool); 2] = [(Fate::QuestionHeld, false), (Fate::AnswerHeld, true)];
 
-async fn stored(redis: &Redis) -> i64 {
-    redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await
-}
-
-async fn the_doctor_is_content(program: &Program) {
-    let (code, output, log) = program.run(&["doctor"]).await;
-    assert_eq!(code, 0, "{output}{log}");
-}
-
 #[tokio::test]
 async fn submission_to_a_killed_gateway_is_stored_once_when_repeated() {
     for (point, has_run) in POINTS {
-        let redis = Redis::start(false, &[]).await;
+        let redis = Redis::start().await;
         let proxy = LossyProxy::start(redis.url());
         let mut doomed = Program::over(proxy.url()).start(&["gateway"]);
         let program = Program::over(redis.url());
@@ -35,13 +28,13 @@ async fn submission_to_a_killed_gateway_is_stored_once_when_repeated() {
         })
         .await;
         assert_eq!((answer.is_none(), doomed.ended().await), (true, -9));
-        assert_eq!(stored(&redis).await, i64::from(has_run), "{point:?}");
+        assert_eq!(redis.count("tasks").await, usize::from(has_run), "{point:?}");
 
         let crew = other.client("crew").await;
         let again = crew.post("/tasks", &task).await.json()["task_id"].clone();
         assert_eq!(crew.post("/tasks", &task).await.json()["task_id"], again);
-        assert_eq!(stored(&redis).await, 1, "{point:?}");
-        the_doctor_is_content(&program).await;
+        assert_eq!(redis.count("tasks").await, 1, "{point:?}");
+        program.finds_the_store_sound().await;
         other.stop().await;
     }
 }
@@ -49,18 +42,17 @@ async fn submission_to_a_killed_gateway_is_stored_once_when_repeated() {
 #[tokio::test]
 async fn tasks_of_a_worker_killed_while_routing_reach_their_agent_once() {
     for (point, _) in POINTS {
-        let redis = Redis::start(false, &[]).await;
+        let redis = Redis::start().await;
         let proxy = LossyProxy::start(redis.url());
         let program = Program::over(redis.url());
         let gateway = program.start(&["gateway"]);
         let crew = gateway.client("crew").await;
-        let tasks = vec![json!({"type": "faq", "payload": {}}); 20];
+        let tasks = vec![new_body("faq"); 20];
         crew.post("/tasks/batch", &json!({"tasks": tasks})).await.accepted(200);
         proxy.arm(Some(digest_of("route")), point);
         let mut doomed = Program::over(proxy.url()).start(&["worker"]);
         proxy.has_caught_it().await;
-        doomed.signal(Signal::KILL);
-        assert_eq!(doomed.ended().await, -9);
+        doomed.kill().await;
 
         let worker = program.start(&["worker"]);
         let routed = json!({"pending": 0, "assigned": 20});
@@ -74,7 +66,7 @@ async fn tasks_of_a_worker_killed_while_routing_reach_their_agent_once() {
         let held = crew.post("/agents/faq_agent/claim", &claim).await.accepted(200);
         let held = held["tasks"].as_array().unwrap();
         assert!(held.len() == 20 && held.iter().all(|one| one["attempt"] == 1), "{held:?}");
-        the_doctor_is_content(&program).await;
+        program.finds_the_store_sound().await;
         worker.stop().await;
         gateway.stop().await;
     }
@@ -85,7 +77,7 @@ async fn hold(crew: &Client) -> (String, Value) {
     let claim = json!({"worker": "w1", "max": 1, "wait_ms": 15_000, "lease_ms": 1_000});
     let mut claimed = crew.post("/agents/faq_agent/claim", &claim).await.accepted(200);
     let held = claimed["tasks"][0].take();
-    (held["task"]["task_id"].as_str().unwrap().to_owned(), held)
+    (id_of(&held["task"]), held)
 }
 
 fn millis(time: &Value) -> i64 {
@@ -94,19 +86,15 @@ fn millis(time: &Value) -> i64 {
 
 #[tokio::test]
 async fn silent_agent_loses_its_task_within_a_second_and_gets_lease_lost() {
-    let redis = Redis::start(false, &[]).await;
-    let program = Program::over(redis.url());
-    let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
-    let crew = gateway.client("crew").await;
-    crew.post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
+    let deployment = Deployment::start().await;
+    let crew = deployment.client("crew").await;
+    crew.post("/tasks", &new_body("faq")).await.accepted(201);
 
     let (id, first) = hold(&crew).await;
     let (again, second) = hold(&crew).await;
-    let complete = format!("/tasks/{id}/complete");
 
-    let late = crew.post(&complete, &report_on(&first, json!({}))).await;
-    late.refused(409, "lease-lost");
-    let task = crew.post(&complete, &report_on(&second, json!({}))).await.accepted(200);
+    crew.complete(&first).await.refused(409, "lease-lost");
+    let task = crew.complete(&second).await.accepted(200);
     let attempts = [&first["attempt"], &second["attempt"]];
     assert_eq!((again, attempts), (id.clone(), [&json!(1), &json!(2)]));
     let shown = crew.get(&format!("/tasks/{id}")).await.json();
@@ -121,18 +109,14 @@ async fn silent_agent_loses_its_task_within_a_second_and_gets_lease_lost() {
         .clone();
     let late_ms = millis(&reaped["at"]) - millis(&first["lease_expires_at"]);
     assert!((0..=1_000).contains(&late_ms), "taken back {late_ms} ms after its lease");
-    the_doctor_is_content(&program).await;
-    worker.stop().await;
-    gateway.stop().await;
+    deployment.finish().await;
 }
 
 #[tokio::test]
 async fn task_that_kills_every_agent_fails_with_a_reason_and_retry_starts_over() {
-    let redis = Redis::start(false, &[]).await;
-    let program = Program::over(redis.url());
-    let (gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
-    let (crew, root) = (gateway.client("crew").await, gateway.client("root").await);
-    crew.post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
+    let deployment = Deployment::start().await;
+    let (crew, root) = (deployment.client("crew").await, deployment.client("root").await);
+    crew.post("/tasks", &new_body("faq")).await.accepted(201);
     let (mut id, mut attempts) = (String::new(), Vec::new());
     for _ in 0..3 {
         let (task, held) = hold(&crew).await;
@@ -153,7 +137,5 @@ async fn task_that_kills_every_agent_fails_with_a_reason_and_retry_starts_over()
     assert_eq!((&task, &held["attempt"]), (&id, &json!(4)));
     let shown = crew.get(&format!("/tasks/{id}")).await.json();
     assert_eq!((&shown["lost_count"], &shown["retry_count"]), (&json!(0), &json!(0)));
-    the_doctor_is_content(&program).await;
-    worker.stop().await;
-    gateway.stop().await;
+    deployment.finish().await;
 }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
-use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{BOUND, Client, Process, Program, Redis, eventually, report_on};
+use crate::harness::{
+    BOUND, Client, Process, Program, Redis, eventually, id_of, new_body, report_on,
+};
 
 /// What one client was told.
 #[derive(Default)]
@@ -20,15 +20,11 @@ struct Told {
     completed: BTreeSet<String>,
 }
 
-fn id(task: &Value) -> String {
-    task["task_id"].as_str().unwrap().to_owned()
-}
-
 /// Submits until the gateway is gone.
 async fn submit(crew: Client) -> Told {
     let mut told = Told::default();
-    while let Some(answer) = crew.try_post("/tasks", &json!({"type": "faq", "payload": {}})).await {
-        told.accepted.insert(id(&answer.accepted(201)));
+    while let Some(answer) = crew.try_post("/tasks", &new_body("faq")).await {
+        told.accepted.insert(id_of(&answer.accepted(201)));
     }
     told
 }
@@ -40,7 +36,7 @@ async fn work(crew: Client) -> Told {
     while let Some(answer) = crew.try_post("/agents/faq_agent/claim", &claim).await {
         let claimed = answer.accepted(200);
         for one in claimed["tasks"].as_array().unwrap() {
-            let id = id(&one["task"]);
+            let id = id_of(&one["task"]);
             told.held.insert(id.clone());
             let path = format!("/tasks/{id}/complete");
             if let Some(answer) = crew.try_post(&path, &report_on(one, json!({}))).await {
@@ -79,14 +75,6 @@ fn patient(redis: &Redis) -> Program {
     Program::over(redis.url()).with("ORCHESTRATOR__HTTP__GRACE_MS", &grace_ms.to_string())
 }
 
-/// Tells the process to stop; it must end well, and waits for nothing that is stuck.
-async fn stops_in_time(process: &mut Process) {
-    let began = Instant::now();
-    process.signal(Signal::TERM);
-    assert_eq!(process.ended().await, 0, "{}", process.log());
-    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
-}
-
 /// Compares what the clients were told with what is stored: nothing lost, no attempt burnt, no
 /// lease that no client knows.
 async fn check(program: &Program, reader: &Client, clients: JoinSet<Told>) {
@@ -107,12 +95,12 @@ async fn check(program: &Program, reader: &Client, clients: JoinSet<Told>) {
             );
             assert!(task["attempt"].as_u64().unwrap() <= 1, "{task}");
             if task["status"] == "in_progress" {
-                assert!(all.held.contains(&id(task)), "no client knows of the lease: {task}");
+                assert!(all.held.contains(&id_of(task)), "no client knows of the lease: {task}");
             }
-            if all.completed.contains(&id(task)) {
+            if all.completed.contains(&id_of(task)) {
                 assert_eq!(task["status"], "completed", "{task}");
             }
-            stored.insert(id(task));
+            stored.insert(id_of(task));
         }
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -124,13 +112,12 @@ async fn check(program: &Program, reader: &Client, clients: JoinSet<Told>) {
         "lost: {:?}",
         all.accepted.difference(&stored).collect::<Vec<_>>()
     );
-    let (code, output, log) = program.run(&["doctor"]).await;
-    assert_eq!(code, 0, "{output}{log}");
+    program.finds_the_store_sound().await;
 }
 
 #[tokio::test]
 async fn gateway_stopped_under_load_answers_its_calls_and_burns_no_attempt() {
-    let redis = Redis::start(false, &[]).await;
+    let redis = Redis::start().await;
     let program = patient(&redis);
     let (mut gateway, worker) = (program.start(&["gateway"]), program.start(&["worker"]));
     let clients = load(&gateway.client("crew").await);
@@ -138,7 +125,7 @@ async fn gateway_stopped_under_load_answers_its_calls_and_burns_no_attempt() {
     let reader = other.client("reader").await;
     is_on(&reader, 200).await;
 
-    stops_in_time(&mut gateway).await;
+    gateway.stops_within(BOUND).await;
 
     check(&program, &reader, clients).await;
     worker.stop().await;
@@ -147,7 +134,7 @@ async fn gateway_stopped_under_load_answers_its_calls_and_burns_no_attempt() {
 
 #[tokio::test]
 async fn workers_stopped_in_turn_under_load_burn_no_attempt_and_work_goes_on() {
-    let redis = Redis::start(false, &[]).await;
+    let redis = Redis::start().await;
     let program = patient(&redis);
     let (mut gateway, other) = (program.start(&["gateway"]), program.start(&["gateway"]));
     let mut worker = program.start(&["worker"]);
@@ -158,12 +145,12 @@ async fn workers_stopped_in_turn_under_load_burn_no_attempt_and_work_goes_on() {
         is_on(&reader, wave * 150).await;
         let next = program.start(&["worker"]);
         next.says("the worker runs").await;
-        stops_in_time(&mut worker).await;
+        worker.stops_within(BOUND).await;
         worker = next;
     }
 
     is_on(&reader, 700).await;
-    stops_in_time(&mut gateway).await;
+    gateway.stops_within(BOUND).await;
     check(&program, &reader, clients).await;
     worker.stop().await;
     other.stop().await;
@@ -180,18 +167,14 @@ impl Balancer {
     /// Takes the gateway in as soon as it is ready.
     async fn add(&self, gateway: &Process) {
         let client = gateway.client("crew").await;
-        eventually("the gateway is ready", async || {
-            let ready = client.get("/health/ready").await;
-            if ready.status == 200 { Ok(()) } else { Err(ready) }
-        })
-        .await;
+        client.is_ready(200).await;
         self.gateways.lock().unwrap().push(client);
     }
 
     /// Tells the oldest gateway to stop, and sends it nothing more once it says that it is not ready.
     async fn retire(&self, gateway: &mut Process) {
         let client = self.gateways.lock().unwrap()[0].clone();
-        let stop = stops_in_time(gateway);
+        let stop = gateway.stops_within(BOUND);
         let notice = async {
             eventually("the gateway says that it is about to stop", async || {
                 match client.call(reqwest::Method::GET, "/health/ready").try_send().await {
@@ -214,12 +197,11 @@ impl Balancer {
     async fn call_on(self) -> u64 {
         let mut calls = 0;
         while !self.is_over.is_cancelled() {
-            self.next().post("/tasks", &json!({"type": "faq", "payload": {}})).await.accepted(201);
+            self.next().post("/tasks", &new_body("faq")).await.accepted(201);
             let claim = json!({"worker": "w1", "max": 2, "wait_ms": 1_000});
             let claimed = self.next().post("/agents/faq_agent/claim", &claim).await.accepted(200);
             for one in claimed["tasks"].as_array().unwrap() {
-                let path = format!("/tasks/{}/complete", id(&one["task"]));
-                self.next().post(&path, &report_on(one, json!({}))).await.accepted(200);
+                self.next().complete(one).await.accepted(200);
             }
             calls += 2 + claimed["tasks"].as_array().unwrap().len() as u64;
         }
@@ -229,7 +211,7 @@ impl Balancer {
 
 #[tokio::test]
 async fn gateways_that_are_replaced_one_after_the_other_show_no_client_an_error() {
-    let redis = Redis::start(false, &[]).await;
+    let redis = Redis::start().await;
     let program = patient(&redis).with("ORCHESTRATOR__HTTP__DRAIN_MS", "1000");
     let worker = program.start(&["worker"]);
     let mut gateways = VecDeque::from([program.start(&["gateway"]), program.start(&["gateway"])]);
@@ -254,8 +236,7 @@ async fn gateways_that_are_replaced_one_after_the_other_show_no_client_an_error(
     balancer.is_over.cancel();
     let calls: u64 = clients.join_all().await.into_iter().sum();
     assert!(calls > 400, "only {calls} calls");
-    let (code, output, log) = program.run(&["doctor"]).await;
-    assert_eq!(code, 0, "{output}{log}");
+    program.finds_the_store_sound().await;
     for process in gateways.into_iter().chain([worker]) {
         process.stop().await;
     }

@@ -5,16 +5,14 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::submission::Spec;
 use serde_json::{Value, json};
 
-use super::{Caller, Office, refused};
-use crate::harness::{Fleet, Nats, Site, json as raw, new_task};
+use super::{CLAIM, Caller, Office, refused};
+use crate::harness::{Fleet, Nats, Site, approval_of, id_of, json as raw, new_task};
 
 /// Several tasks of one claim have no more bytes together.
 const SEVERAL: usize = 1 << 20;
 
 /// What of a message is kept for its headers.
 const HEADERS: usize = 2_048;
-
-const CLAIM: &str = "orchestrator.agents.faq_agent.claim";
 
 async fn open(nats: &Nats) -> (Site, Office, Caller) {
     let site = Site::without_approvals().await;
@@ -212,7 +210,7 @@ async fn heavy(site: &Site, nth: usize) {
         "trace_id": "t".repeat(32), "priority": "P0", "max_retries": 5,
     });
     let task = site.submit(&body).await;
-    let path = format!("/approvals/{}/approve", task["approval_id"].as_str().unwrap());
+    let path = format!("/approvals/{}/approve", approval_of(&task));
     let change = json!({"x": text.repeat(500)});
     let decision = json!({"comment": long, "payload": change});
     site.post("judge", &path, &decision).await.accepted(200);
@@ -221,7 +219,7 @@ async fn heavy(site: &Site, nth: usize) {
     }
     // With an error, and a question that was answered.
     let held = site.claim_one("ops_agent").await;
-    let path = format!("/tasks/{}", held["task"]["task_id"].as_str().unwrap());
+    let path = format!("/tasks/{}", id_of(&held["task"]));
     let error = text.repeat(9_000);
     let proof = |held: &Value| json!({"attempt": held["attempt"], "lease": held["lease"]});
     let mut failure = proof(&held);
@@ -229,7 +227,7 @@ async fn heavy(site: &Site, nth: usize) {
     site.post("crew", &format!("{path}/fail"), &failure).await.accepted(200);
     while site.fleet.engine.promote().await.unwrap().moved > 0 {}
     let held = site.claim_one("ops_agent").await;
-    let path = format!("/tasks/{}", held["task"]["task_id"].as_str().unwrap());
+    let path = format!("/tasks/{}", id_of(&held["task"]));
     let mut question = proof(&held);
     (question["reason"], question["action"]) = (json!(long), json!({"x": long}));
     let asked = site.post("crew", &format!("{path}/approval"), &question).await;
@@ -240,7 +238,7 @@ async fn heavy(site: &Site, nth: usize) {
         return;
     }
     let asked = asked.json();
-    let path = format!("/approvals/{}/approve", asked["approval_id"].as_str().unwrap());
+    let path = format!("/approvals/{}/approve", approval_of(&asked));
     let decision = json!({"comment": long, "digest": asked["digest"]});
     site.post("judge", &path, &decision).await.accepted(200);
 }

@@ -7,7 +7,9 @@ use orchestrator::runtime::chain::Chain;
 use orchestrator::transport;
 use orchestrator::workers::Worker;
 
-use crate::harness::{BOUND, Fleet, Message, Nats, STREAM, eventually, json, new_event};
+use crate::harness::{
+    BOUND, Fleet, Message, Nats, STREAM, channel_of, eventually, json, new_event,
+};
 
 use super::{Listener, bridge_of, fails_with, no_lag, settle, supervised};
 
@@ -43,7 +45,7 @@ async fn live_a_little(fleet: &Fleet) {
 #[tokio::test]
 async fn an_event_is_on_its_subject_and_in_the_stream_as_redis_subscribers_get_it() {
     let (fleet, nats) = (Fleet::start().await, Nats::start().await);
-    let mut channels = fleet.redis.subscribe("orchestrator:events:*").await;
+    let mut channels = fleet.redis.subscribe(&channel_of("*")).await;
     let mut subjects = Listener::to(&nats, "orchestrator.events.>").await;
     let bridge = supervised(&fleet, &nats.settings()).await;
 

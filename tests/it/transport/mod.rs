@@ -12,7 +12,6 @@ mod requests;
 mod sharing;
 mod waits;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -21,8 +20,7 @@ use futures_util::StreamExt;
 use orchestrator::app::bridge::task_verbs;
 use orchestrator::domain::principal::Origin;
 use orchestrator::engine::Engine;
-use orchestrator::http::{Auth, Http, Inside, Settings};
-use orchestrator::runtime::secret::Secret;
+use orchestrator::http::{Http, Inside, Settings};
 use orchestrator::transport::{self, Answer, Call, Handler, Publisher, Service};
 use orchestrator::workers::supervisor::Pulse;
 use orchestrator::workers::{Bridge, Supervisor, Worker};
@@ -30,7 +28,10 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Fleet, JWT_SECRET, KEYS, Message, Nats, eventually, key_of, within};
+use crate::harness::{Fleet, Message, Nats, auth, eventually, key_of, within};
+
+/// Where tasks of `faq_agent` are claimed.
+pub const CLAIM: &str = "orchestrator.agents.faq_agent.claim";
 
 /// A bridge of this engine.
 pub async fn bridge_of(engine: &Engine, settings: &transport::Settings) -> Bridge {
@@ -98,6 +99,12 @@ impl Listener {
     }
 }
 
+/// What calls over NATS need: the fleet, its NATS, an office that answers there, and a caller.
+pub async fn open(fleet: Fleet, nats: Nats) -> (Fleet, Nats, Office, Caller) {
+    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
+    (fleet, nats, office, caller)
+}
+
 /// A process that answers requests over NATS.
 pub struct Office {
     stop: CancellationToken,
@@ -118,18 +125,11 @@ impl Office {
     }
 
     /// One of this engine, told this about NATS and about the limits of the API.
-    pub async fn told(engine: &Engine, settings: &transport::Settings, http: Http) -> Self {
-        let keys = KEYS
-            .map(|(name, role)| (name.to_owned(), Secret::new(format!("{}:{role}", key_of(name)))));
-        let auth = Auth {
-            jwt_secret: Some(Secret::new(JWT_SECRET)),
-            api_keys: BTreeMap::from(keys),
-            ..Auth::default()
-        };
+    pub async fn told(engine: &Engine, nats: &transport::Settings, http: Http) -> Self {
         let stop = CancellationToken::new();
-        let api = Inside::new(engine.clone(), &Settings { http, auth }, stop.clone(), Origin::Nats)
-            .await
-            .unwrap();
+        let settings = Settings { http, auth: auth() };
+        let api = Inside::new(engine.clone(), &settings, stop.clone(), Origin::Nats);
+        let api = api.await.unwrap();
         let begun = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&begun);
         let handler: Handler = Arc::new(move |call: Result<Call, String>, room: usize| {
@@ -146,8 +146,8 @@ impl Office {
                 Answer { status, body, receipt }
             })
         });
-        let client = transport::connect(settings).await.unwrap();
-        let service = Service::start(&client, &settings.prefix, task_verbs()).await.unwrap();
+        let client = transport::connect(nats).await.unwrap();
+        let service = Service::start(&client, &nats.prefix, task_verbs()).await.unwrap();
         // Subscribed, as far as the server knows.
         client.flush().await.unwrap();
         let mut running = JoinSet::new();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator::transport;
 
-use crate::harness::{BOUND, Fleet, Nats, Wire, eventually};
+use crate::harness::{BOUND, Fleet, Nats, Wire};
 
 use super::bridges::forgetful;
 use super::{bridge_of, no_lag, passed, settle, supervised};
@@ -18,17 +18,6 @@ async fn happen(fleet: &Fleet, count: usize) {
         fleet.submit_many("faq", 1_000).await;
     }
     fleet.route().await;
-}
-
-/// Waits until the stream has this many events.
-async fn grows_to(nats: &Nats, wanted: u64) {
-    eventually(&format!("the stream has {wanted} events"), async || {
-        match nats.stream_size().await {
-            Some(size) if size >= wanted => Ok(()),
-            size => Err(size),
-        }
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -45,7 +34,7 @@ async fn fifty_thousand_events_wait_out_a_nats_outage_and_are_carried_once() {
     nats.start_again().await;
 
     for part in 1..=5 {
-        grows_to(&nats, part * MANY as u64 / 5).await;
+        nats.grows_to(part * MANY / 5).await;
     }
     no_lag(&fleet.engine).await;
     assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, MANY + 2);
@@ -58,7 +47,7 @@ async fn is_killed_mid_stream(fleet: &Fleet, nats: &mut Nats, pause: Duration) {
     let bridge = supervised(fleet, &nats.settings()).await;
     happen(fleet, 10_000).await;
     for part in 1..5 {
-        grows_to(nats, part * 2_000).await;
+        nats.grows_to(part * 2_000).await;
         nats.kill();
         passed(Instant::now(), pause).await;
         nats.start_again().await;

@@ -3,19 +3,16 @@
 use std::time::Duration;
 
 use orchestrator::engine::Engine;
-use orchestrator::store::{self, Store};
 use orchestrator::transport::Settings;
 use serde_json::{Value, json};
 
-use crate::harness::{Fleet, Nats, report_on};
+use crate::harness::{Fleet, Nats, new_body, report_on};
 
 use super::{Caller, Listener, Office, bridge_of, refused, settle};
 
 /// A deployment beside the fleet's: its engine, and what it is told about NATS.
 async fn neighbour(fleet: &Fleet, nats: &Nats) -> (Engine, Settings) {
-    let prefix = "neighbour".parse().unwrap();
-    let settings = store::Settings { prefix, ..fleet.store_settings() };
-    let engine = fleet.engine_of(Store::open(settings).await.unwrap());
+    let engine = fleet.neighbour(1).await;
     let prefix = "neighbour".parse().unwrap();
     (engine, Settings { prefix, ..nats.settings() })
 }
@@ -23,7 +20,7 @@ async fn neighbour(fleet: &Fleet, nats: &Nats) -> (Engine, Settings) {
 /// Submits a task and has it claimed and completed over NATS; its id.
 async fn whole_life(caller: &Caller, engine: &Engine, prefix: &str) -> Value {
     let of = |rest: &str| format!("{prefix}.{rest}");
-    let body = json!({"type": "faq", "payload": {}});
+    let body = new_body("faq");
     let id = caller.accepted("crew", &of("ingest.tasks"), &body).await["task_id"].take();
     while engine.route().await.unwrap().moved > 0 {}
     let claim = json!({"worker": "w1", "max": 9});

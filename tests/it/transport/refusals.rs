@@ -3,9 +3,9 @@
 use orchestrator::app::bridge::task_verbs;
 use serde_json::{Value, json};
 
-use crate::harness::{Fleet, Nats, key_of};
+use crate::harness::{Fleet, Nats, key_of, new_body};
 
-use super::{Caller, Office, refused};
+use super::{CLAIM, Caller, Office, refused};
 
 const MISSING: &str = "019ab3c4-0000-7000-8000-000000000000";
 
@@ -19,9 +19,7 @@ fn subjects() -> Vec<String> {
 }
 
 async fn open() -> (Fleet, Nats, Office, Caller) {
-    let (fleet, nats) = (Fleet::build().without_approvals().start().await, Nats::plain().await);
-    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
-    (fleet, nats, office, caller)
+    super::open(Fleet::build().without_approvals().start().await, Nats::plain().await).await
 }
 
 #[tokio::test]
@@ -31,17 +29,11 @@ async fn requests_without_a_valid_credential_are_refused_on_every_subject() {
     let before = fleet.redis.dump().await;
 
     for subject in subjects() {
-        refused(&caller.ask(&subject, &[], &body).await, 401, "unauthenticated");
-        refused(
-            &caller.ask(&subject, &[("X-API-Key", "wrong-0123456789")], &body).await,
-            401,
-            "unauthenticated",
-        );
-        refused(
-            &caller.ask(&subject, &[("Authorization", "Bearer x.y.z")], &body).await,
-            401,
-            "unauthenticated",
-        );
+        for headers in
+            [&[][..], &[("X-API-Key", "wrong-0123456789")], &[("Authorization", "Bearer x.y.z")]]
+        {
+            refused(&caller.ask(&subject, headers, &body).await, 401, "unauthenticated");
+        }
     }
 
     assert_eq!(fleet.redis.dump().await, before);
@@ -114,11 +106,7 @@ async fn every_wrong_field_is_named() {
     let (fleet, _nats, office, caller) = open().await;
 
     let claim = json!({"worker": "W 1", "max": 0, "wait_ms": 60_001});
-    let problem = refused(
-        &caller.call("crew", "orchestrator.agents.faq_agent.claim", &claim).await,
-        422,
-        "invalid-fields",
-    );
+    let problem = refused(&caller.call("crew", CLAIM, &claim).await, 422, "invalid-fields");
     assert_eq!(pointers(&problem), ["/worker", "/max", "/wait_ms"]);
     let task = json!({"type": "unheard_of", "payload": 1, "priority": "P9"});
     let problem = refused(
@@ -205,12 +193,11 @@ async fn a_hostile_subject_or_header_reaches_nothing_else() {
         assert!(["400", "404", "422"].contains(&status), "{agent}: {answer:?}");
     }
     for value in ["ü", "", " ", "a\tb"] {
-        let answer =
-            caller.ask("orchestrator.agents.faq_agent.claim", &[("X-API-Key", value)], &body).await;
+        let answer = caller.ask(CLAIM, &[("X-API-Key", value)], &body).await;
         refused(&answer, 401, "unauthenticated");
         let headers =
             [("X-API-Key", key.as_str()), ("traceparent", value), ("X-Request-Id", value)];
-        let answer = caller.ask("orchestrator.agents.faq_agent.claim", &headers, &body).await;
+        let answer = caller.ask(CLAIM, &headers, &body).await;
         assert!(
             ["200", "400"].contains(&answer.header("Orchestrator-Status").unwrap()),
             "{answer:?}"
@@ -225,7 +212,7 @@ async fn a_hostile_subject_or_header_reaches_nothing_else() {
 async fn a_header_that_is_not_understood_is_refused_and_not_ignored() {
     let (fleet, _nats, office, caller) = open().await;
     let key = key_of("crew");
-    let body = json!({"type": "faq", "payload": {}}).to_string();
+    let body = new_body("faq").to_string();
     let before = fleet.redis.dump().await;
 
     for bad in ["schlüssel", "", "a b", "tab\there"] {

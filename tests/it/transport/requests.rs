@@ -3,15 +3,12 @@
 use orchestrator::domain::audit::AuditFilter;
 use serde_json::{Value, json};
 
-use crate::harness::{BOUND, Fleet, JWT_SECRET, Nats, key_of, report_on};
+use crate::harness::{BOUND, Fleet, Nats, bearer, key_of, new_body, report_on};
 
-use super::{Caller, Listener, Office, settle, supervised};
+use super::{CLAIM, Caller, Listener, Office, settle, supervised};
 
-/// A fleet, its NATS, an office that answers there, and a caller.
 async fn open() -> (Fleet, Nats, Office, Caller) {
-    let (fleet, nats) = (Fleet::build().without_approvals().start().await, Nats::start().await);
-    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
-    (fleet, nats, office, caller)
+    super::open(Fleet::build().without_approvals().start().await, Nats::start().await).await
 }
 
 /// Submits a task of this type over NATS; its id.
@@ -25,9 +22,7 @@ async fn submit(caller: &Caller, kind: &str) -> Value {
 /// Routes, and claims the one task that waits for `faq_agent`.
 async fn claim(fleet: &Fleet, caller: &Caller) -> Value {
     fleet.route().await;
-    let claimed = caller
-        .accepted("crew", "orchestrator.agents.faq_agent.claim", &json!({"worker": "w1"}))
-        .await;
+    let claimed = caller.accepted("crew", CLAIM, &json!({"worker": "w1"})).await;
     claimed["tasks"][0].clone()
 }
 
@@ -145,19 +140,10 @@ async fn the_headers_of_a_request_mean_what_they_mean_over_http() {
 
 #[tokio::test]
 async fn a_token_is_a_credential_over_nats_too() {
-    #[derive(serde::Serialize)]
-    struct Claims<'a> {
-        sub: &'a str,
-        role: &'a str,
-        exp: u64,
-    }
     let (fleet, _nats, office, caller) = open().await;
-    let secret = jsonwebtoken::EncodingKey::from_secret(JWT_SECRET.as_bytes());
-    let claims = Claims { sub: "dora", role: "agent", exp: 4_000_000_000 };
-    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &secret).unwrap();
-    let bearer = format!("Bearer {token}");
+    let bearer = bearer("dora", "agent");
 
-    let body = json!({"type": "faq", "payload": {}}).to_string();
+    let body = new_body("faq").to_string();
     let answer =
         caller.ask("orchestrator.ingest.tasks", &[("Authorization", &bearer)], &body).await;
 

@@ -6,11 +6,9 @@ use orchestrator::app::bridge::task_verbs;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::harness::{Fleet, Message, Nats, eventually, within};
+use crate::harness::{Fleet, Message, Nats, eventually, new_body, within};
 
-use super::{Caller, Office, refused};
-
-const CLAIM: &str = "orchestrator.agents.faq_agent.claim";
+use super::{CLAIM, Caller, Office, open, refused};
 
 /// The answers of all that hear a discovery request, `count` of them.
 async fn discover(caller: &Caller, subject: &'static str, count: usize) -> Vec<Value> {
@@ -54,13 +52,13 @@ async fn services_can_be_found_and_share_the_work() {
         (&json!("orchestrator"), &json!(env!("CARGO_PKG_VERSION")))
     );
 
-    let submission = json!({"type": "faq", "payload": {}});
+    let submission = new_body("faq");
     let calls = (0..200).map(|_| caller.accepted("crew", "orchestrator.ingest.tasks", &submission));
     let tasks: BTreeSet<_> =
         join_all(calls).await.iter().map(|task| task["task_id"].to_string()).collect();
 
     assert_eq!(tasks.len(), 200);
-    let stored: usize = fleet.redis.ask(&["ZCARD", "orchestrator:{0}:tasks"]).await;
+    let stored = fleet.redis.count("tasks").await;
     assert_eq!(stored, 200, "each request is answered by one service alone");
     eventually("both have counted", async || {
         let answered = answered(&caller).await;
@@ -76,8 +74,7 @@ async fn services_can_be_found_and_share_the_work() {
 
 #[tokio::test]
 async fn a_claim_waits_over_nats_until_there_is_a_task() {
-    let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
-    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
+    let (fleet, _nats, office, caller) = open(Fleet::start().await, Nats::plain().await).await;
     let asker = caller.clone();
     let claim = json!({"worker": "w1", "wait_ms": 10_000});
     let mut waiting = tokio::task::JoinSet::new();
@@ -97,8 +94,7 @@ async fn a_claim_waits_over_nats_until_there_is_a_task() {
 
 #[tokio::test]
 async fn claims_that_wait_hold_up_no_outcome() {
-    let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
-    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
+    let (fleet, _nats, office, caller) = open(Fleet::start().await, Nats::plain().await).await;
     let id = fleet.submit("faq").await.id;
     let held = fleet.claim_one().await;
     let mut waiting = tokio::task::JoinSet::new();
@@ -127,8 +123,7 @@ async fn claims_that_wait_hold_up_no_outcome() {
 
 #[tokio::test]
 async fn stop_answers_pending_calls_and_then_leaves_no_responder() {
-    let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
-    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
+    let (fleet, _nats, office, caller) = open(Fleet::start().await, Nats::plain().await).await;
     let asker = caller.clone();
     let mut waiting = tokio::task::JoinSet::new();
     let claim = json!({"worker": "w1", "wait_ms": 10_000});

@@ -7,9 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::harness::{Fleet, Nats, eventually, key_of, within};
 
-use super::{Caller, Office, refused};
-
-const CLAIM: &str = "orchestrator.agents.faq_agent.claim";
+use super::{CLAIM, Caller, Office, open, refused};
 
 /// A claim that waits for as long as one may.
 fn long() -> serde_json::Value {
@@ -18,8 +16,7 @@ fn long() -> serde_json::Value {
 
 #[tokio::test]
 async fn thousand_waiting_claims_of_one_key_do_not_delay_another_key() {
-    let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
-    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
+    let (fleet, _nats, office, caller) = open(Fleet::start().await, Nats::plain().await).await;
     let mut waiting = JoinSet::new();
     for _ in 0..1_200 {
         let asker = caller.clone();
@@ -89,8 +86,7 @@ async fn is_looked_for(leaver: &Caller) {
 
 #[tokio::test]
 async fn a_requester_that_stays_is_not_taken_for_one_that_left() {
-    let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
-    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
+    let (fleet, nats, office, caller) = open(Fleet::start().await, Nats::plain().await).await;
     let client = nats.client().await;
     // One with an inbox for this answer alone, beside one with an inbox for all of its answers.
     let inbox = client.new_inbox();
@@ -118,8 +114,7 @@ async fn a_requester_that_stays_is_not_taken_for_one_that_left() {
 
 #[tokio::test]
 async fn tasks_of_undelivered_answers_go_back_uncounted() {
-    let (fleet, nats) = (Fleet::start().await, Nats::plain().await);
-    let (office, caller) = (Office::open(&fleet, &nats).await, Caller::of(&nats).await);
+    let (fleet, _nats, office, caller) = open(Fleet::start().await, Nats::plain().await).await;
     let id = fleet.submit("faq").await.id;
     fleet.route().await;
     let body = json!({"worker": "w1", "max": 5}).to_string();

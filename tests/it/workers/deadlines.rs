@@ -4,23 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use orchestrator::domain::ids::TaskId;
-use orchestrator::domain::sla::Sla;
 use orchestrator::workers::Deadlines;
 
-use crate::harness::{BOUND, Fleet, eventually, new_task};
-
-/// A promise to finish, warned of after half of it.
-fn within(ms: u64) -> Option<Sla> {
-    let (target, deadline, start_deadline, start_within_ms) = (None, None, None, None);
-    Some(Sla {
-        target,
-        deadline,
-        within_ms: Some(ms),
-        start_deadline,
-        start_within_ms,
-        alert_threshold: 50,
-    })
-}
+use crate::harness::{BOUND, Fleet, eventually, finish_within, key, new_task};
 
 /// How many events of each kind there are of each task.
 async fn told(fleet: &Fleet) -> BTreeMap<(String, String), usize> {
@@ -34,17 +20,13 @@ async fn told(fleet: &Fleet) -> BTreeMap<(String, String), usize> {
     told
 }
 
-async fn timers(fleet: &Fleet) -> i64 {
-    fleet.redis.ask(&["ZCARD", "orchestrator:{0}:timers"]).await
-}
-
 #[tokio::test]
 async fn resting_duty_announces_a_deadline_in_time_and_then_stops() {
     let fleet = Fleet::start().await;
     let supervisor = fleet.supervise(Deadlines::new(fleet.engine.clone()));
-    let id = fleet.submit_with("faq", |new| new.sla = within(300)).await.id;
+    let id = fleet.submit_with("faq", |new| new.sla = Some(finish_within(300))).await.id;
 
-    eventually("both thresholds are announced", async || match timers(&fleet).await {
+    eventually("both thresholds are announced", async || match fleet.redis.count("timers").await {
         0 => Ok(()),
         left => Err(left),
     })
@@ -57,8 +39,8 @@ async fn resting_duty_announces_a_deadline_in_time_and_then_stops() {
     let pulses = supervisor.pulses();
     assert!(pulses.values().all(|pulse| pulse.panics == 0 && pulse.faults == 0), "{pulses:?}");
     assert_eq!(supervisor.finish(BOUND).await, Vec::<&str>::new());
-    fleet.submit_with("faq", |new| new.sla = within(1)).await;
-    assert_eq!(timers(&fleet).await, 1);
+    fleet.submit_with("faq", |new| new.sla = Some(finish_within(1))).await;
+    assert_eq!(fleet.redis.count("timers").await, 1);
     fleet.finish().await;
 }
 
@@ -69,7 +51,7 @@ async fn three_workers_announce_ten_thousand_close_deadlines_once_each() {
     for nth in 0..10 {
         let task = |one: u64| {
             let mut new = new_task("faq");
-            new.sla = within(3_600_000 + nth * 100 + one / 10);
+            new.sla = Some(finish_within(3_600_000 + nth * 100 + one / 10));
             new
         };
         let answers =
@@ -82,7 +64,7 @@ async fn three_workers_announce_ten_thousand_close_deadlines_once_each() {
     // Half of the time has passed: what is ahead afterwards are the violations.
     let soon = (fleet.engine.check().await.unwrap() + 600_000).to_string();
     eventually("every warning is announced", async || {
-        match fleet.redis.ask::<i64>(&["ZCOUNT", "orchestrator:{0}:timers", "-inf", &soon]).await {
+        match fleet.redis.ask::<i64>(&["ZCOUNT", &key("timers"), "-inf", &soon]).await {
             0 => Ok(()),
             left => Err(left),
         }

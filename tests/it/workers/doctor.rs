@@ -8,7 +8,7 @@ use orchestrator::engine::BackgroundCheck;
 use orchestrator::store::DoctorStats;
 use orchestrator::workers::Doctor;
 
-use crate::harness::{BOUND, Fleet, eventually};
+use crate::harness::{BOUND, Fleet, MINUTE, eventually, key};
 
 /// The figures once so many checks have ended.
 async fn stats(fleet: &Fleet, count: u64) -> DoctorStats {
@@ -23,8 +23,6 @@ async fn stats(fleet: &Fleet, count: u64) -> DoctorStats {
 async fn fleet() -> Fleet {
     Fleet::build().settings(|settings| settings.doctor.every_ms = 60_000).start().await
 }
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// One check, step by step.
 async fn check(fleet: &Fleet, background: &mut BackgroundCheck) -> DoctorStats {
@@ -51,8 +49,8 @@ async fn what_is_broken_is_found_once_and_its_repair_is_noticed() {
     let mut background = BackgroundCheck::default();
     assert_eq!(check(&fleet, &mut background).await.findings, 0);
 
-    fleet.redis.ask::<i64>(&["ZREM", "orchestrator:{0}:tasks", &id]).await;
-    fleet.redis.ask::<i64>(&["HINCRBY", "orchestrator:{0}:open", "P2", "1"]).await;
+    fleet.redis.ask::<i64>(&["ZREM", &key("tasks"), &id]).await;
+    fleet.redis.ask::<i64>(&["HINCRBY", &key("open"), "P2", "1"]).await;
     let both = BTreeMap::from([("index_missing", 1), ("sum_wrong", 1)]);
     for _ in 0..3 {
         fleet.advance(MINUTE);

@@ -8,7 +8,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::submission::Start;
 use orchestrator::workers::{self, Expirer, Promoter, Pruner, Reaper, Router, Supervisor};
 
-use crate::harness::{BOUND, Fleet, eventually};
+use crate::harness::{BOUND, DAY, Fleet, HOUR, eventually};
 
 /// Waits until the task is in this state.
 async fn becomes(fleet: &Fleet, id: TaskId, state: State) {
@@ -54,7 +54,7 @@ async fn the_promoter_moves_what_is_due_and_stops() {
 
     stop(supervisor).await;
 
-    fleet.advance(Duration::from_secs(3_600));
+    fleet.advance(HOUR);
     assert_eq!(fleet.state_of(late).await, State::Scheduled);
     fleet.finish().await;
 }
@@ -83,14 +83,14 @@ async fn expirer_ends_undecided_approvals_and_stops() {
     let fleet = Fleet::start().await;
     let supervisor = fleet.supervise(Expirer::new(fleet.engine.clone()));
     let id = fleet.submit("deploy").await.id;
-    fleet.advance(Duration::from_secs(86_400));
+    fleet.advance(DAY);
     becomes(&fleet, id, State::Cancelled).await;
     assert_eq!(fleet.approval_of(id).await.status, ApprovalStatus::Expired);
     let later = fleet.submit("deploy").await.id;
 
     stop(supervisor).await;
 
-    fleet.advance(Duration::from_secs(86_400));
+    fleet.advance(DAY);
     assert_eq!(fleet.state_of(later).await, State::Blocked);
     fleet.finish().await;
 }
@@ -100,7 +100,7 @@ async fn the_pruner_forgets_what_ended_long_ago_and_stops() {
     let fleet = Fleet::start().await;
     let (first, second) = (fleet.submit("faq").await.id, fleet.submit("faq").await.id);
     fleet.cancel(first).await.unwrap();
-    fleet.advance(Duration::from_secs(7 * 86_400));
+    fleet.advance(7 * DAY);
     let supervisor = fleet.supervise(Pruner::new(fleet.engine.clone()));
     let look = async || fleet.engine.task(first).await.map_or(Ok(()), |task| Err(task.state));
     eventually("the task is forgotten", look).await;
@@ -108,7 +108,7 @@ async fn the_pruner_forgets_what_ended_long_ago_and_stops() {
     stop(supervisor).await;
 
     fleet.cancel(second).await.unwrap();
-    fleet.advance(Duration::from_secs(7 * 86_400));
+    fleet.advance(7 * DAY);
     assert_eq!(fleet.state_of(second).await, State::Cancelled);
     fleet.finish().await;
 }

@@ -6,7 +6,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::domain::submission::Start;
 use orchestrator::workers::{Expirer, Promoter, Pruner, Reaper, Router, Supervisor, Worker};
 
-use crate::harness::{BOUND, Fleet, eventually, within};
+use crate::harness::{BOUND, DAY, Fleet, eventually, within};
 
 /// Starts the duty, takes the store away until the duty complains, and gives it back.
 async fn outlives_an_outage<W: Worker>(fleet: &mut Fleet, worker: W) -> Supervisor {
@@ -86,7 +86,7 @@ async fn the_expirer_works_on_when_the_store_is_back() {
 
     let supervisor = outlives_an_outage(&mut fleet, expirer).await;
 
-    fleet.advance(Duration::from_secs(86_400));
+    fleet.advance(DAY);
     ends(fleet, supervisor, State::Blocked).await;
 }
 
@@ -96,7 +96,7 @@ async fn the_pruner_is_back_when_the_store_is() {
     let mut fleet = Fleet::build().durable().start().await;
     let id = fleet.submit("faq").await.id;
     fleet.cancel(id).await.unwrap();
-    fleet.advance(Duration::from_secs(7 * 86_400));
+    fleet.advance(7 * DAY);
     fleet.redis.kill();
     let supervisor = fleet.supervise(Pruner::new(fleet.engine.clone()));
     let pulse = || supervisor.pulses()[Pruner::NAME].clone();

@@ -7,7 +7,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::Claim;
 use orchestrator::workers::Router;
 
-use crate::harness::{BOUND, Fleet, eventually, striking, within};
+use crate::harness::{BOUND, Fleet, eventually, key, striking, within};
 
 fn patient(fleet: &Fleet) -> Claim {
     Claim { wait: 2 * BOUND, ..fleet.ask_for("faq_agent", 1) }
@@ -15,8 +15,8 @@ fn patient(fleet: &Fleet) -> Claim {
 
 /// How many connections listen to the notifier of `faq_agent`.
 async fn listeners(fleet: &Fleet) -> i64 {
-    let channel = "orchestrator:{0}:wake:agent:faq_agent";
-    let (_, count): (String, i64) = fleet.redis.ask(&["PUBSUB", "NUMSUB", channel]).await;
+    let channel = key("wake:agent:faq_agent");
+    let (_, count): (String, i64) = fleet.redis.ask(&["PUBSUB", "NUMSUB", &channel]).await;
     count
 }
 
@@ -176,9 +176,9 @@ async fn caller_waiting_for_the_end_of_a_task_is_woken_promptly() {
     let held = fleet.claim_one().await;
     let finished = fleet.engine.task_when_finished(id, 2 * BOUND);
     let work = async {
-        let channel = "orchestrator:{0}:wake:finished";
+        let channel = key("wake:finished");
         let look = async || {
-            let (_, count): (String, i64) = fleet.redis.ask(&["PUBSUB", "NUMSUB", channel]).await;
+            let (_, count): (String, i64) = fleet.redis.ask(&["PUBSUB", "NUMSUB", &channel]).await;
             if count > 0 { Ok(()) } else { Err("no process listens") }
         };
         eventually("a process listens for ends", look).await;

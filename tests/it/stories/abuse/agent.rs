@@ -7,8 +7,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::target::{Attack, Target, head};
-use crate::harness::{late, report_on};
+use super::target::{Attack, RIVAL, Target};
+use crate::harness::{head, late, report_on};
 
 pub const ATTACKS: &[Attack] = &[
     Attack { name: "pages of huge events", run: |target| Box::pin(pages(target)) },
@@ -115,7 +115,7 @@ async fn invented_workers(target: &Target) {
 async fn subscriptions(target: &Target) {
     let stream = async || loop {
         if let Ok(stream) = target.connect().await {
-            let words = head("GET /events", "accept: text/event-stream\r\n\r\n");
+            let words = head("GET /events", RIVAL, "accept: text/event-stream\r\n");
             let said = stream.try_write(words.as_bytes());
             target.count(if said.is_ok() { "subscribed" } else { "cut off" });
             late(Duration::from_secs(1)).await;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,17 +10,14 @@ use super::victim::life;
 use crate::harness::{Client, Nats, Process, Program, Redis, eventually, late};
 
 /// How many descriptors the gateway may open.
-const DESCRIPTORS: usize = 256;
+const DESCRIPTORS: u32 = 256;
 
 /// What may be left open of connections, and be as before all the same.
 const FEW: usize = 12;
 
 /// What the processes are told besides: sessions that end soon, and rules that announce what is late to many.
-const SETTINGS: [(&str, &str); 3] = [
-    ("ORCHESTRATOR__AGENTS__LEASE_MS", "20000"),
-    ("ORCHESTRATOR__AGENTS__SESSION_MS", "20000"),
-    ("RUST_LOG", "warn,orchestrator::app=info"),
-];
+const SETTINGS: [(&str, &str); 2] =
+    [("ORCHESTRATOR__AGENTS__LEASE_MS", "20000"), ("ORCHESTRATOR__AGENTS__SESSION_MS", "20000")];
 
 /// How many rules announce a deadline that has passed.
 const RULES: usize = 20;
@@ -48,7 +44,7 @@ impl Scene {
     pub async fn set() -> Self {
         let arguments =
             ["--slowlog-max-len", "1024", "--maxmemory", "1gb", "--maxmemory-policy", "noeviction"];
-        let redis = Redis::start(false, &arguments).await;
+        let redis = Redis::told(false, &arguments).await;
         let nats = Nats::plain().await;
         let rules: Vec<_> = (0..RULES)
             .map(|nth| format!(r#"{{ on = "violation", action = "notify", to = "t{nth}" }}"#))
@@ -56,11 +52,8 @@ impl Scene {
         let program = Program::over(redis.url())
             .with("NATS_URL", &nats.url())
             .with("ORCHESTRATOR__SLA__RULES", &format!("[{}]", rules.join(", ")));
-        let program =
-            SETTINGS.iter().fold(program, |program, (name, text)| program.with(name, text));
-        let few = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" gateway");
-        let gateway = program
-            .start_other(Path::new("/bin/sh"), &["-c", &few, env!("CARGO_BIN_EXE_orchestrator")]);
+        let program = program.quiet().with_all(&SETTINGS);
+        let gateway = program.start_gateway_with(DESCRIPTORS);
         let bridge = program.start(&["bridge"]);
         let worker = program.start(&["worker"]);
         let url = gateway.url().await;

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::target::{Attack, Target, head};
-use crate::harness::late;
+use super::target::{Attack, RIVAL, Target};
+use crate::harness::{head, json_of, late};
 
 pub const ATTACKS: &[Attack] = &[
     Attack { name: "one byte of a request", run: |target| Box::pin(one_byte(target)) },
@@ -83,9 +83,9 @@ async fn unread_pages(target: &Target) {
 
 /// Bodies as large as they may be, of which the last byte does not come: half of them with a key.
 async fn short_bodies(target: &Target) {
-    let more = format!("content-type: application/json\r\ncontent-length: {BODY}\r\n\r\n");
-    let mut named = head("POST /tasks", &more).into_bytes();
-    let mut nameless = format!("POST /tasks HTTP/1.1\r\nhost: x\r\n{more}").into_bytes();
+    let lines = json_of(BODY);
+    let mut named = head("POST /tasks", RIVAL, &lines).into_bytes();
+    let mut nameless = format!("POST /tasks HTTP/1.1\r\nhost: x\r\n{lines}\r\n").into_bytes();
     for request in [&mut named, &mut nameless] {
         request.extend(std::iter::repeat_n(b' ', BODY - 1));
     }

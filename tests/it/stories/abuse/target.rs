@@ -165,8 +165,3 @@ impl Target {
         stream
     }
 }
-
-/// The head of a request with the attacking key.
-pub fn head(request: &str, more: &str) -> String {
-    format!("{request} HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n{more}", key_of(RIVAL))
-}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::scene::Scene;
-use crate::harness::{Answer, Client, late, report_on};
+use crate::harness::{Answer, Client, id_of, late, report_on};
 
 /// The pause between two lives.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -63,7 +63,7 @@ pub async fn life(client: &Client) -> Result<(), String> {
     if held["task"]["task_id"] != task["task_id"] {
         return Err(format!("claimed {held} after {}", task["task_id"]));
     }
-    let path = format!("/tasks/{}/complete", task["task_id"].as_str().unwrap());
+    let path = format!("/tasks/{}/complete", id_of(&task));
     call(client, &path, &report_on(held, json!({})), 200).await.map(drop)
 }
 

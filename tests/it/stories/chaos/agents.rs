@@ -8,9 +8,9 @@ use rustix::process::getppid;
 use serde_json::{Value, json};
 
 use super::fleet::Fleet;
-use super::world::{World, id_of};
+use super::world::World;
 use super::{SETTINGS, told};
-use crate::harness::{NatsCaller, Process, Program, late, may_take, report_on};
+use crate::harness::{DAY, NatsCaller, Process, Program, id_of, late, may_take, report_on};
 
 /// Tells the process which session it is; without it the test below tests.
 const SESSION: &str = "ORCHESTRATOR_CHAOS_AGENT";
@@ -165,7 +165,7 @@ fn remember(outcome: &Value, result: &Value) {
 async fn agent_process_completes_a_task_and_its_output_is_recorded() {
     if let Some(nth) = told(SESSION) {
         // For as long as the story that started it.
-        may_take(Duration::from_secs(86_400));
+        may_take(DAY);
         return work(World::new(0, true, std::env::var_os(DIRECTORY).unwrap().into()), nth).await;
     }
     let mut fleet = Fleet::start(&[], SETTINGS, 0).await;

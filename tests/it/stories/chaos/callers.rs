@@ -10,8 +10,8 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::world::{World, id_of, submission};
-use crate::harness::{Block, late};
+use super::world::{World, submission};
+use crate::harness::{Block, approval_of, id_of, late};
 
 const BATCH: u64 = 100;
 /// No more than so many tasks are open when others are submitted.
@@ -84,10 +84,10 @@ pub async fn decide(world: Arc<World>, judge: &'static str) {
             world.call(judge, Method::GET, "/approvals/pending?limit=50", None).await.accepted(200);
         for approval in pending["items"].as_array().unwrap() {
             let verb = if fastrand::u8(..5) == 0 { "reject" } else { "approve" };
-            let path = format!("/approvals/{}/{verb}", approval["approval_id"].as_str().unwrap());
+            let path = format!("/approvals/{}/{verb}", approval_of(approval));
             let mut body = json!({});
             if verb == "approve" && approval["kind"] == "gate" && fastrand::u8(..4) == 0 {
-                let path = format!("/approvals/{}", approval["approval_id"].as_str().unwrap());
+                let path = format!("/approvals/{}", approval_of(approval));
                 let shown = world.call(judge, Method::GET, &path, None).await.accepted(200);
                 body["payload"] = shown["task"]["payload"].clone();
                 body["payload"]["edited_by"] = judge.into();

@@ -98,11 +98,11 @@ pub async fn strike(fleet: &mut Fleet, seed: u64, length: Duration) -> BTreeMap<
 async fn bring(fleet: &mut Fleet, fault: Fault) {
     match fault {
         Fault::KillGateway(nth) => {
-            killed(&mut fleet.gateways[nth]).await;
+            fleet.gateways[nth].kill().await;
             fleet.start_gateway(nth);
         }
         Fault::KillWorker(nth) => {
-            killed(&mut fleet.workers[nth]).await;
+            fleet.workers[nth].kill().await;
             fleet.start_worker(nth);
         }
         Fault::ReplaceGateway(nth) => {
@@ -142,7 +142,7 @@ async fn bring(fleet: &mut Fleet, fault: Fault) {
             fleet.nats.start_again().await;
         }
         Fault::KillBridge => {
-            killed(&mut fleet.bridge).await;
+            fleet.bridge.kill().await;
             fleet.start_bridge();
         }
         Fault::FreezeRedis(ms) => {
@@ -155,11 +155,6 @@ async fn bring(fleet: &mut Fleet, fault: Fault) {
 
 async fn cut_notifications(fleet: &Fleet) -> i64 {
     fleet.redis.cut_connections("pubsub").await
-}
-
-async fn killed(process: &mut Process) {
-    process.signal(Signal::KILL);
-    assert_eq!(process.ended().await, -9);
 }
 
 async fn stopped(process: &mut Process) {

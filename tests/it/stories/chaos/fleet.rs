@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::world::World;
 use super::{agents, callers};
-use crate::harness::{LossyProxy, Nats, Process, Program, Redis, engine_over, eventually, within};
+use crate::harness::{
+    GRANTS, LossyProxy, Nats, Process, Program, Redis, engine_over, eventually, key, within,
+};
 
 pub const GATEWAYS: usize = 2;
 pub const WORKERS: usize = 2;
@@ -20,18 +21,7 @@ const SUBMITTERS: usize = 4;
 /// Whom the processes are to Redis: a user who may do no more than the product needs, as an operator is told to make it.
 const NAME: &str = "fleet";
 const PASSWORD: &str = "of-the-fleet";
-const USER: [&str; 10] = [
-    "--user",
-    NAME,
-    "on",
-    ">of-the-fleet",
-    "~orchestrator:*",
-    "&orchestrator:*",
-    "+@all",
-    "-@admin",
-    "-@dangerous",
-    "+info",
-];
+const USER: [&str; 4] = ["--user", NAME, "on", ">of-the-fleet"];
 
 /// Parts of the keys that stay when there is no task any more; the last expire by themselves.
 const STAYS: [&str; 14] = [
@@ -75,16 +65,15 @@ pub struct Fleet {
 impl Fleet {
     /// Starts the processes. `settings`: what the processes are told besides.
     pub async fn start(redis_arguments: &[&str], settings: &[(&str, &str)], seed: u64) -> Self {
-        let redis = Redis::start(true, &[&USER[..], redis_arguments].concat()).await;
+        let grants: Vec<&str> = GRANTS.split(' ').collect();
+        let redis = Redis::told(true, &[&USER, &grants[..], redis_arguments].concat()).await;
         let wire = LossyProxy::start(redis.url());
         let nats = Nats::plain().await;
         let home = tempfile::tempdir().unwrap();
         let remembers = !settings.iter().any(|(name, _)| name.contains("IDEMPOTENCY"));
         let told = |url: &str| {
-            let program = Program::over(&format!("{url}?user={NAME}&pass={PASSWORD}"))
-                .with("NATS_URL", &nats.url())
-                .with("RUST_LOG", "warn,orchestrator::app=info");
-            settings.iter().fold(program, |program, (name, text)| program.with(name, text))
+            let program = Program::over(&format!("{url}?user={NAME}&pass={PASSWORD}")).quiet();
+            program.with("NATS_URL", &nats.url()).with_all(settings)
         };
         let (over_redis, over_wire) = (told(redis.url()), told(wire.url()));
         let mut fleet = Self {
@@ -168,8 +157,7 @@ impl Fleet {
     /// Ends a session of an agent at once, with all that it held; what it was told is remembered.
     pub async fn kill_agent(&mut self, nth: usize) {
         let agent = &mut self.agents[nth];
-        agent.signal(Signal::KILL);
-        assert_eq!(agent.ended().await, -9);
+        agent.kill().await;
         agents::hear(&self.world, &agent.printed());
     }
 
@@ -210,10 +198,7 @@ impl Fleet {
 
     /// Forgets every task and event; of all keys only those are left that are there for good, or expire.
     pub async fn forget(&mut self, settings: &[(&str, &str)]) {
-        let forgetful = settings
-            .iter()
-            .fold(self.over_redis.clone(), |told, (name, text)| told.with(name, text));
-        let worker = forgetful.start(&["worker"]);
+        let worker = self.over_redis.clone().with_all(settings).start(&["worker"]);
         worker.says("the worker runs").await;
         eventually("everything is forgotten", async || {
             let keys: Vec<String> = self.redis.ask(&["KEYS", "*"]).await;
@@ -225,8 +210,8 @@ impl Fleet {
         })
         .await;
         // Whole nodes of the log go at once; of the last one some entries stay.
-        let entries: usize = self.redis.ask(&["XLEN", "orchestrator:{0}:events"]).await;
-        let open: Vec<String> = self.redis.ask(&["HVALS", "orchestrator:{0}:open"]).await;
+        let entries: usize = self.redis.ask(&["XLEN", &key("events")]).await;
+        let open: Vec<String> = self.redis.ask(&["HVALS", &key("open")]).await;
         assert!(
             entries < 300 && open.iter().all(|count| count == "0"),
             "{entries} entries of the log, open: {open:?}"

@@ -106,8 +106,7 @@ impl World {
     ) -> Answer {
         loop {
             let call = self.gateway(name).await.call(method.clone(), path);
-            let call = if let Some(body) = body { call.json(body) } else { call };
-            match call.try_send().await {
+            match call.json_if(body).try_send().await {
                 Ok(answer) if answer.status == 503 => {}
                 Ok(answer) => {
                     if answer.status >= 500 {
@@ -137,11 +136,6 @@ impl World {
     pub fn accuse(&self, what: String) {
         self.told.lock().unwrap().wrong.push(what);
     }
-}
-
-/// A task's id in this JSON.
-pub fn id_of(task: &Value) -> String {
-    task["task_id"].as_str().unwrap_or_else(|| panic!("no id in {task}")).to_owned()
 }
 
 /// The submission of this number and key: what it is decides what its agent will do.

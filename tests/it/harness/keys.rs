@@ -1,0 +1,48 @@
+//! The names of keys and channels in a test's Redis, for tests that read or damage what is stored.
+//!
+//! They are written out here once more, and not taken from the product: what another version has stored must be found
+//! where this one looks.
+
+use std::fmt::Display;
+
+use orchestrator::domain::ids::Partition;
+
+use super::Redis;
+
+/// What a Redis user must be allowed at the least, as the product says when it is not.
+pub const GRANTS: &str = "~orchestrator:* &orchestrator:* +@all -@admin -@dangerous +info";
+
+/// What a deployment stores about itself.
+pub const LAYOUT: &str = "orchestrator:layout";
+
+/// The key of this name in partition 0, or the channel of one of its notifications.
+pub fn key(name: &str) -> String {
+    key_in(Partition(0), name)
+}
+
+/// The key of an approval of partition 0.
+pub fn approval_key(id: impl Display) -> String {
+    key(&format!("approval:{id}"))
+}
+
+/// The key of this name in a partition.
+pub fn key_in(partition: Partition, name: &str) -> String {
+    key_under("orchestrator", partition, name)
+}
+
+/// The key of this name in a partition of the deployment with this prefix.
+pub fn key_under(prefix: &str, partition: Partition, name: &str) -> String {
+    format!("{prefix}:{{{partition}}}:{name}")
+}
+
+/// The channel of the events of a type; of a pattern of types, for who subscribes.
+pub fn channel_of(event_type: &str) -> String {
+    format!("orchestrator:events:{event_type}")
+}
+
+impl Redis {
+    /// How many members the sorted set of this name has in partition 0.
+    pub async fn count(&self, name: &str) -> usize {
+        self.ask(&["ZCARD", &key(name)]).await
+    }
+}

@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn every_bound_and_example_belongs_to_an_operation() {
         let document = document();
-        for (schema, field, ..) in super::super::bounds::BOUNDS {
+        for (schema, field, ..) in super::super::request::NUMBERS.into_iter().flatten() {
             let place = format!("/components/schemas/{schema}/properties/{field}/maximum");
             assert!(document.pointer(&place).is_some(), "{place}");
         }
@@ -347,7 +347,7 @@ mod tests {
         }
 
         assert_eq!(found, BTreeSet::new());
-        for (schema, field, _) in super::super::bounds::TEXTS {
+        for (schema, field, _) in super::super::request::TEXTS.into_iter().flatten() {
             let place = format!("/components/schemas/{schema}/properties/{field}/x-max-bytes");
             assert!(document.pointer(&place).is_some(), "{place}");
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::super::bounds::{BOUNDS, TEXTS};
+use super::super::request::{NUMBERS, TEXTS};
 
 type Object = Map<String, Value>;
 
@@ -182,13 +182,13 @@ fn show_nulls_of(schema: &mut Object) -> Vec<String> {
 }
 
 fn add_bounds(document: &mut Value) {
-    for (schema, field, least, most) in BOUNDS {
+    for (schema, field, least, most) in NUMBERS.into_iter().flatten() {
         if let Some(property) = property(document, schema, field) {
             property.insert("minimum".to_owned(), json!(least));
             property.insert("maximum".to_owned(), json!(most));
         }
     }
-    for (schema, field, bound) in TEXTS {
+    for (schema, field, bound) in TEXTS.into_iter().flatten() {
         if let Some(property) = property(document, schema, field) {
             property.insert("maxLength".to_owned(), json!(bound.chars));
             property.insert("x-max-bytes".to_owned(), json!(bound.bytes));

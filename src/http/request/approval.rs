@@ -1,14 +1,18 @@
 //! Decisions of approvers, and approval requests of agents.
 
+use std::ops::RangeInclusive;
+
 use poem_openapi::Object;
 use serde::Deserialize;
 
 use crate::domain::approval::{Decision, OnRejection, Verdict};
 use crate::domain::ids::ApprovalId;
 use crate::domain::principal::Role;
+use crate::domain::text::Bound;
+use crate::domain::time::Millis;
 use crate::engine::{QUORUM, Question, Target};
 
-use super::super::bounds::{EXPIRES_MS, REASON, RULE};
+use super::super::bounds::{LEASE, Number, REASON, Text, WORD};
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field, List};
 use super::super::json::{Raw, RawObject};
@@ -16,6 +20,37 @@ use super::super::text::ShortText;
 use super::super::unknown::Unknown;
 use super::Limits;
 use super::dispatch::{Held, read_held};
+
+/// The range of the time until an approval expires, in milliseconds: 1 s to 1 year.
+const EXPIRES_MS: RangeInclusive<Millis> = 1_000..=365 * 24 * 3_600_000;
+
+/// The bound of the name of an approval rule.
+const RULE: Bound = Bound { chars: 256, bytes: 1_024 };
+
+/// The bound of a SHA-256 digest in hexadecimal.
+const DIGEST: Bound = Bound { chars: 64, bytes: 64 };
+
+/// The bounds of numbers in these bodies.
+pub const NUMBERS: &[Number] = &[
+    ("ApprovalRequest", "expires_after_ms", *EXPIRES_MS.start(), *EXPIRES_MS.end()),
+    ("Retarget", "quorum", *QUORUM.start() as u64, *QUORUM.end() as u64),
+];
+
+/// The bounds of texts in these bodies.
+pub const TEXTS: &[Text] = &[
+    ("ApprovalRequest", "lease", LEASE),
+    ("ApprovalRequest", "reason", REASON),
+    ("Retarget", "rule", RULE),
+    ("Retarget", "reason", REASON),
+    ("Approve", "comment", REASON),
+    ("Approve", "digest", DIGEST),
+    ("Reject", "comment", REASON),
+    ("Reject", "reason", REASON),
+    ("Reject", "digest", DIGEST),
+    ("Decision", "comment", REASON),
+    ("Decision", "decision", WORD),
+    ("Decision", "digest", DIGEST),
+];
 
 /// The largest `action` of an approval request, in bytes: every event of its approval carries it.
 const MAX_ACTION_BYTES: usize = 65_536;

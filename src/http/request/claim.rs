@@ -1,15 +1,30 @@
 //! Claims: how agents request tasks.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use poem_openapi::Object;
 use serde::Deserialize;
 
 use crate::domain::name::{Name, Worker};
+use crate::domain::time::Millis;
 use crate::engine::Claim;
 
-use super::super::bounds::{CLAIM, LEASE_MS, WAIT_MS};
+use super::super::bounds::{LEASE_MS, Number};
 use super::super::field::{Faults, Field};
+
+/// How many tasks one claim may return at most.
+const CLAIM: RangeInclusive<u32> = 1..=100;
+
+/// The range of a claim's wait, in milliseconds: 0 to 60 s.
+const WAIT_MS: RangeInclusive<Millis> = 0..=60_000;
+
+/// The bounds of numbers in these bodies.
+pub const NUMBERS: &[Number] = &[
+    ("ClaimRequest", "max", *CLAIM.start() as u64, *CLAIM.end() as u64),
+    ("ClaimRequest", "wait_ms", *WAIT_MS.start(), *WAIT_MS.end()),
+    ("ClaimRequest", "lease_ms", *LEASE_MS.start(), *LEASE_MS.end()),
+];
 
 /// An agent's request for tasks of its subject.
 #[derive(Debug, Default, Deserialize, Object)]

@@ -1,5 +1,7 @@
 //! What agents send about the tasks that they hold: heartbeats and outcomes.
 
+use std::ops::RangeInclusive;
+
 use poem_openapi::Object;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,14 +11,41 @@ use crate::domain::lease::{Attempt, Lease};
 use crate::domain::name::Name;
 use crate::domain::report::{Outcome, Report};
 use crate::domain::task::Progress;
+use crate::domain::text::Bound;
 use crate::domain::time::Millis;
 use crate::engine::Claim;
 
-use super::super::bounds::{ERROR, LEASE, LEASE_MS, MESSAGE, RETRY_AFTER_MS};
+use super::super::bounds::{ERROR, LEASE, LEASE_MS, Number, Text, WORD};
 use super::super::field::{Faults, Field, List};
 use super::super::json::Raw;
 use super::Limits;
 use super::claim::ClaimRequest;
+
+/// The range of the wait before a retry that an agent may choose, in milliseconds: up to 7 days.
+const RETRY_AFTER_MS: RangeInclusive<Millis> = 0..=7 * 24 * 3_600_000;
+
+/// The bound of the message of a heartbeat.
+const MESSAGE: Bound = Bound { chars: 500, bytes: 2_048 };
+
+/// The bounds of numbers in these bodies.
+pub const NUMBERS: &[Number] = &[
+    ("Heartbeat", "extend_ms", *LEASE_MS.start(), *LEASE_MS.end()),
+    ("Failure", "retry_after_ms", *RETRY_AFTER_MS.start(), *RETRY_AFTER_MS.end()),
+    ("Outcome", "retry_after_ms", *RETRY_AFTER_MS.start(), *RETRY_AFTER_MS.end()),
+];
+
+/// The bounds of texts in these bodies.
+pub const TEXTS: &[Text] = &[
+    ("ProgressReport", "message", MESSAGE),
+    ("Heartbeat", "lease", LEASE),
+    ("Completion", "lease", LEASE),
+    ("Failure", "lease", LEASE),
+    ("Failure", "error", ERROR),
+    ("Release", "lease", LEASE),
+    ("Outcome", "lease", LEASE),
+    ("Outcome", "error", ERROR),
+    ("Outcome", "outcome", WORD),
+];
 
 const MAX_OUTCOMES: usize = 1_000;
 

@@ -6,12 +6,20 @@ use serde_json::value::RawValue;
 
 use crate::domain::event::{EventPriority, NewEvent};
 use crate::domain::ids::TaskId;
+use crate::domain::principal::MAX_NAME;
+use crate::domain::text::Bound;
 
-use super::super::bounds::SOURCE;
+use super::super::bounds::Text;
 use super::super::field::{Faults, Field};
 use super::super::json::RawObject;
 use super::super::text::{EventType, TraceId};
 use super::Limits;
+
+/// The bound of the source of an event.
+const SOURCE: Bound = Bound { chars: MAX_NAME, bytes: 4 * MAX_NAME };
+
+/// The bounds of texts in these bodies.
+pub const TEXTS: &[Text] = &[("PublishRequest", "source_agent", SOURCE)];
 
 /// An event to publish.
 #[derive(Debug, Default, Deserialize, Object)]

@@ -24,7 +24,16 @@ use serde::Deserialize;
 use crate::domain::name::Name;
 use crate::engine;
 
+use super::bounds::{Number, Text};
 use super::field::Fields;
+
+/// The bounds of numbers in all bodies.
+pub const NUMBERS: [&[Number]; 4] =
+    [approval::NUMBERS, claim::NUMBERS, dispatch::NUMBERS, submission::NUMBERS];
+
+/// The bounds of texts in all bodies.
+pub const TEXTS: [&[Text]; 5] =
+    [approval::TEXTS, dispatch::TEXTS, event::TEXTS, status::TEXTS, submission::TEXTS];
 
 /// Lists the objects of request bodies.
 macro_rules! objects {

@@ -6,11 +6,19 @@ use serde::Deserialize;
 use crate::domain::report::Outcome;
 use crate::engine::StatusChange;
 
+use super::super::bounds::{ERROR, REASON, Text, WORD};
 use super::super::field::{Faults, Field};
 use super::super::json::Raw;
 use super::Limits;
 use super::approval::read_comment;
 use super::dispatch::read_error;
+
+/// The bounds of texts in these bodies.
+pub const TEXTS: &[Text] = &[
+    ("StatusRequest", "error", ERROR),
+    ("StatusRequest", "status", WORD),
+    ("Cancellation", "reason", REASON),
+];
 
 /// A new status of a task.
 #[derive(Debug, Default, Deserialize, Object)]

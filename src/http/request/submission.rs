@@ -1,5 +1,6 @@
 //! Submissions: the tasks that clients want done.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use poem_openapi::Object;
@@ -13,13 +14,41 @@ use crate::domain::people::DEFAULT_SOURCE;
 use crate::domain::priority::Priority;
 use crate::domain::sla::{Sla, target_ms};
 use crate::domain::submission::{Idempotency, NewTask, Spec, Start};
+use crate::domain::text::Bound;
+use crate::domain::time::Millis;
 use crate::engine::unknown_type;
 
-use super::super::bounds::{DELAY_MS, MAX_RETRIES, TARGET, THRESHOLD, TIMEOUT_MS};
+use super::super::bounds::{Number, Text};
 use super::super::field::{Faults, Field};
 use super::super::json::RawObject;
 use super::super::text::{IdempotencyKey, Time, TraceId};
 use super::Limits;
+
+/// The range of the delay of a start, in milliseconds: up to a year.
+const DELAY_MS: RangeInclusive<Millis> = 0..=365 * 24 * 3_600_000;
+
+/// The range of the time of one attempt, in milliseconds: 1 s to 7 days.
+const TIMEOUT_MS: RangeInclusive<Millis> = 1_000..=7 * 24 * 3_600_000;
+
+/// The range of the number of failed attempts that are retried.
+const MAX_RETRIES: RangeInclusive<u32> = 0..=100;
+
+/// The range of the part of the SLA time at which to warn, in percent.
+const THRESHOLD: RangeInclusive<u8> = 1..=100;
+
+/// The bound of an SLA target in the client's words.
+const TARGET: Bound = Bound { chars: 64, bytes: 256 };
+
+/// The bounds of numbers in these bodies.
+pub const NUMBERS: &[Number] = &[
+    ("Submission", "alert_threshold", *THRESHOLD.start() as u64, *THRESHOLD.end() as u64),
+    ("Submission", "delay_ms", *DELAY_MS.start(), *DELAY_MS.end()),
+    ("Submission", "max_retries", *MAX_RETRIES.start() as u64, *MAX_RETRIES.end() as u64),
+    ("Submission", "timeout_ms", *TIMEOUT_MS.start(), *TIMEOUT_MS.end()),
+];
+
+/// The bounds of texts in these bodies.
+pub const TEXTS: &[Text] = &[("Submission", "sla_target", TARGET)];
 
 /// A task to be done.
 #[derive(Debug, Default, Deserialize, Object)]

@@ -15,6 +15,9 @@ use super::time::Millis;
 pub struct Spec {
     /// The type of work, from which the routing rules choose the agent.
     pub kind: Name,
+    /// What the task is about, in words for people: 1 to 200 characters. `None` if the client sent
+    /// none.
+    pub title: Option<String>,
     /// What to do: a JSON object, kept byte for byte. Only conditions of rules read it.
     pub payload: Box<RawValue>,
     /// The client's own data about the task: a JSON object, kept byte for byte. `None` if it sent
@@ -41,11 +44,12 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Returns the spec of a task of medium priority without retries, metadata, parent, trace and
-    /// timeout.
+    /// Returns the spec of a task of medium priority without retries, title, metadata, parent, trace
+    /// and timeout.
     pub fn new(kind: Name, source: Name, payload: Box<RawValue>) -> Self {
         Self {
             kind,
+            title: None,
             payload,
             metadata: None,
             priority: Priority::P2,
@@ -65,6 +69,8 @@ impl Spec {
 pub struct Heading {
     /// The type of the task.
     pub kind: Name,
+    /// What the task is about; see [`Spec::title`].
+    pub title: Option<String>,
 }
 
 /// A submission that has been read and found well-formed.

@@ -263,7 +263,10 @@ pub(super) fn read_approval(
 }
 
 fn heading(fields: &Fields<'_>) -> Result<Heading, Error> {
-    Ok(Heading { kind: fields.parse("type")?.ok_or_else(|| fields.unreadable("type"))? })
+    Ok(Heading {
+        kind: fields.parse("type")?.ok_or_else(|| fields.unreadable("type"))?,
+        title: fields.json("title")?,
+    })
 }
 
 /// Reads the lines `<digest of a payload> <author>`; see `approval.lua`.

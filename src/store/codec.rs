@@ -84,6 +84,12 @@ impl<'r> Words<'r> {
         value.map_err(|_| Error::corrupt(format!("{word:?} in a record")))
     }
 
+    /// Reads a text that [`word`] wrote.
+    fn json(&mut self, name: &str) -> Result<Option<String>, Error> {
+        let text = self.text()?.map(serde_json::from_str).transpose();
+        text.map_err(|error| Error::corrupt(format!("a record's {name}: {error}")))
+    }
+
     fn state(&mut self) -> Result<State, Error> {
         let state = self.text()?.and_then(|word| word.parse().ok());
         state.ok_or_else(|| Error::corrupt("a record's state"))
@@ -197,12 +203,14 @@ fn spec(second: &mut Words<'_>, json: Json) -> Result<Spec, Error> {
     let priority = second.needed()?;
     let trace_id = second.optional()?;
     let traceparent = second.optional()?;
+    let title = second.json("title")?;
     let _bytes = second.needed::<u64>()?;
     Ok(Spec {
         kind,
         priority,
         trace_id,
         traceparent,
+        title,
         max_retries: second.needed()?,
         timeout_ms: second.optional()?,
         parent: second.optional()?,
@@ -279,10 +287,8 @@ fn sla(third: &mut Words<'_>) -> Result<Option<Sla>, Error> {
     let deadline = third.optional()?;
     let Some(alert_threshold) = third.optional()? else { return Ok(None) };
     let _stands = third.text()?;
-    let target = third.text()?.map(serde_json::from_str).transpose();
-    let target = target.map_err(|error| Error::corrupt(format!("a record's target: {error}")))?;
     Ok(Some(Sla {
-        target,
+        target: third.json("target")?,
         deadline,
         within_ms: None,
         start_deadline,

@@ -247,6 +247,7 @@ fn facts(record: &NewRecord, bytes: usize) -> String {
     let spec = &record.new.spec;
     let trace_id = spec.trace_id.as_deref().unwrap_or("-");
     let traceparent = spec.traceparent.as_deref().unwrap_or("-");
+    let title = codec::word(spec.title.as_deref());
     let timeout = spec.timeout_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
     let parent = spec.parent.map_or_else(|| "-".to_owned(), |id| id.to_string());
     let cascade = spec.parent.map_or("-", |_| spec.on_parent_cancel.as_str());
@@ -256,7 +257,7 @@ fn facts(record: &NewRecord, bytes: usize) -> String {
     let max_retries = spec.max_retries;
     let source = &spec.source;
     format!(
-        "{agent} {kind} {priority} {trace_id} {traceparent} {bytes} {max_retries} {timeout} \
+        "{agent} {kind} {priority} {trace_id} {traceparent} {title} {bytes} {max_retries} {timeout} \
          {parent} {source} {cascade}"
     )
 }

@@ -98,6 +98,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("APPROVAL", "approval_id"),
     ("STATUS", "status"),
     ("TYPE", "type"),
+    ("TITLE", "title"),
     ("RULE", "rule"),
     ("ASKED BY", "requested_by"),
     ("ASKED AT", "requested_at"),

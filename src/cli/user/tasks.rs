@@ -22,6 +22,9 @@ pub enum Command {
     Submit {
         /// The type of the task, such as bugfix.
         kind: String,
+        /// What the task is about, in 1 to 200 characters.
+        #[arg(long)]
+        title: Option<String>,
         /// The file with the payload, a JSON object; `-` is the standard input. Default: {}.
         #[arg(long, value_name = "FILE")]
         payload: Option<String>,
@@ -95,6 +98,7 @@ pub enum Command {
 const COLUMNS: &[(&str, &str)] = &[
     ("TASK", "task_id"),
     ("TYPE", "type"),
+    ("TITLE", "title"),
     ("STATUS", "status"),
     ("PRIORITY", "priority"),
     ("AGENT", "assigned_to"),
@@ -105,9 +109,10 @@ const COLUMNS: &[(&str, &str)] = &[
 impl Command {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         match self {
-            Self::Submit { kind, payload, metadata, priority, delay_ms, service } => {
+            Self::Submit { kind, title, payload, metadata, priority, delay_ms, service } => {
                 let body = BTreeMap::from([
                     ("type", to_raw_value(&kind)?),
+                    ("title", to_raw_value(&title)?),
                     ("priority", to_raw_value(&priority)?),
                     ("payload", given_json(payload, &json!({}))?),
                     ("metadata", given_json(metadata, &())?),

@@ -36,6 +36,9 @@ const MAX_RETRIES: RangeInclusive<u32> = 0..=100;
 /// The range of the part of the SLA time at which to warn, in percent.
 const THRESHOLD: RangeInclusive<u8> = 1..=100;
 
+/// The bound of a title.
+const TITLE: Bound = Bound { chars: 200, bytes: 800 };
+
 /// The bound of an SLA target in the client's words.
 const TARGET: Bound = Bound { chars: 64, bytes: 256 };
 
@@ -48,7 +51,7 @@ pub const NUMBERS: &[Number] = &[
 ];
 
 /// The bounds of texts in these bodies.
-pub const TEXTS: &[Text] = &[("Submission", "sla_target", TARGET)];
+pub const TEXTS: &[Text] = &[("Submission", "title", TITLE), ("Submission", "sla_target", TARGET)];
 
 /// A task to be done.
 #[derive(Debug, Default, Deserialize, Object)]
@@ -59,6 +62,8 @@ pub struct Submission {
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     kind: Field<Name>,
+    /// What the task is about, in words for people: lists, approvals and events show it.
+    title: Field<Option<String>>,
     /// The work to do: a JSON object that only the agent interprets, nested at most 64 deep.
     payload: Field<RawObject>,
     /// More information that is returned with the task: a JSON object, nested at most 64 deep.
@@ -128,6 +133,7 @@ impl Submission {
         if let Some(detail) = kind.as_ref().and_then(|kind| unknown_type(&limits.types, kind)) {
             faults.add("type", detail);
         }
+        let title = faults.short("title", self.title, TITLE);
         let payload = faults.required("payload", self.payload).map(|object| object.0);
         let payload = faults.sized("payload", payload, limits.max_json_bytes);
         let metadata = faults.optional("metadata", self.metadata).map(|object| object.0);
@@ -151,6 +157,7 @@ impl Submission {
         let key = faults.optional("idempotency_key", self.idempotency_key).map(|key| key.0);
         let spec = Spec {
             kind: kind?,
+            title,
             payload: payload?,
             metadata,
             priority,

@@ -29,6 +29,8 @@ pub struct ApprovalView {
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     pub task_kind: Name,
+    /// What the task is about; null if its client did not say.
+    pub title: Option<String>,
     /// The status of the approval.
     pub status: ApprovalStatus,
     /// What the approval is about: `gate`, whether the task may run, or `ask`, whether its agent
@@ -173,6 +175,7 @@ impl From<Approval> for ApprovalView {
             approval_id: approval.id,
             task_id: approval.task,
             task_kind: approval.heading.kind,
+            title: approval.heading.title,
             status: approval.status,
             kind,
             rule: approval.rule,

@@ -10,12 +10,11 @@ use crate::domain::parent::OnParentCancel;
 use crate::domain::priority::Priority;
 use crate::domain::sla::{Clock, SlaState};
 use crate::domain::task::{Claimed, Progress, Task, Transition};
-use crate::engine::{Page, Parts};
+use crate::engine::{Page, Parts, Waiting};
 
 use super::super::json::{Raw, RawObject};
 use super::super::part::Part;
 use super::{ApprovalView, At, WaitingView, at};
-use crate::engine::Waiting;
 
 /// A task: what was submitted, and what became of it.
 #[derive(Clone, Debug, Serialize, Object)]
@@ -28,6 +27,8 @@ pub struct TaskView {
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     pub kind: Name,
+    /// What the task is about; null if its client did not say.
+    pub title: Option<String>,
     /// The status of the task.
     pub status: State,
     /// How urgent the task is; P0 always comes first.
@@ -216,6 +217,7 @@ impl From<Task> for TaskView {
             assigned_to: task.assigned_to().cloned(),
             updated_at: at(task.since),
             kind: task.spec.kind,
+            title: task.spec.title,
             status: task.state,
             priority: task.spec.priority,
             source: task.spec.source,
@@ -378,10 +380,8 @@ mod tests {
             assert!(text.contains(r#""result":1.0"#), "{text}");
         }
         assert!(beside.starts_with(r#"{"success":true,"task_id":"#), "{beside}");
-        assert!(
-            alone.contains(r#""created_at":"2026-01-31T09:30:00.000Z","scheduled_for":null"#),
-            "{alone}"
-        );
+        let times = r#""created_at":"2026-01-31T09:30:00.000Z","scheduled_for":null"#;
+        assert!(alone.contains(times), "{alone}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ end
 
 -- Adds an event about an approval. `rest` is more of the payload, JSON from the comma on.
 local function say_approval(event, task, f, g, rest)
-  emit(event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '",' .. approval_json(task, f, g)
+  emit(event, task, heading(task) .. ',"agent":"' .. task.agent .. '",' .. approval_json(task, f, g)
     .. (rest or '') .. '}')
 end
 
@@ -72,6 +72,7 @@ local function open(task, f, spec)
   local expires_at = lasts_until(g, 0)
   f.task, f.status, f.requested_at, f.expires_at = task.id, 'pending', TEXT[NOW], expires_at and TEXT[expires_at] or ''
   f.level, f.votes, f.seal, f.type = '0', '[]', seal(task, f.digest, spec), task.type
+  f.title = task.title
   if task.approval ~= '-' and task.approval ~= f.id then
     f.previous = task.approval
     -- Changes by approvers stay visible in later approvals.

@@ -23,8 +23,8 @@ append(come, set_of('in_progress', task.agent), TEXT[lease_until], task.id)
 look_at(task.agent, lease_until)
 if ARGV[9] ~= '' then
   write('HSET', P .. 'progress', { task.id, ARGV[9] })
-  emit(RULES.extend.event, task, '{"type":"' .. task.type .. '","agent":"' .. task.agent .. '","attempt":' .. task.attempt
-    .. ',"progress":' .. ARGV[9] .. '}')
+  emit(RULES.extend.event, task, heading(task) .. ',"agent":"' .. task.agent .. '","attempt":'
+    .. task.attempt .. ',"progress":' .. ARGV[9] .. '}')
 end
 finish()
 return 'OK ' .. lease_until

@@ -15,7 +15,9 @@ end
 local LARGE = { original = true, changes = true, action = true }
 
 -- The fields of an approval in an answer, without those that FRAME has room for.
-local SHOWN_FIELDS = { 'original', 'changes', 'action', 'votes', 'gate', 'reason', 'comment', 'by', 'edited_by', 'decided_by' }
+local SHOWN_FIELDS = {
+  'original', 'changes', 'action', 'votes', 'gate', 'reason', 'comment', 'by', 'edited_by', 'decided_by', 'title',
+}
 
 -- Returns the approval without its large fields, as names and values, and its size in bytes.
 local function small_approval(key)

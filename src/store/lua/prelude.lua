@@ -112,7 +112,7 @@ end
 --
 --   state n attempt rank since approval holder report timer human sla retries lost limit due version
 --     ended
---   agent type priority trace traceparent bytes max_retries timeout parent source cascade
+--   agent type priority trace traceparent title bytes max_retries timeout parent source cascade
 --   actions begin start finish percent stands target
 --   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]
 --
@@ -131,6 +131,7 @@ end
 --            current wait
 --   sla      the results of its SLA clocks, a sum; see `clocks.lua`
 --   version  of the content: 1, and one more for every change of the payload by an approver
+--   title    what the task is about, a JSON string in which `\u0020` is a space
 --   bytes    size of its spec in version 1
 --   cascade  what happens when its parent is cancelled, `cancel` or `continue`; `-` if it has none
 --   ended    rank of the role of the human that ended the task; `-` if no human did
@@ -145,19 +146,20 @@ end
 local known, changed = {}, {}
 
 -- The beginning of the second line.
-local FACTS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)'
+local FACTS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)'
 
 local function parse(id, record)
   local state, n, attempt, rank, since, approval, holder, report, more =
     string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ()')
   local line = string.find(record, '\n', more, true)
   local detail, rest = string.sub(record, more, line - 1), string.sub(record, line + 1)
-  local agent, type, priority, trace, traceparent, bytes = string.match(rest, FACTS)
+  local agent, type, priority, trace, traceparent, title, bytes = string.match(rest, FACTS)
   return {
     id = id, state = state, n = tonumber(n), attempt = tonumber(attempt), rank = rank, since = since, approval = approval,
     holder = holder, report = report, detail = detail, rest = rest,
     agent = agent, type = type, priority = priority, bytes = bytes,
     trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
+    title = title ~= '-' and title or nil,
     -- These reserve room for later fields: a table that grows costs more than all of this.
     details = nil, promise = nil, added = nil, more = nil,
   }
@@ -178,7 +180,7 @@ end
 
 -- Returns the rarely needed part of the second line: max_retries, timeout, parent.
 local function facts(task)
-  return string.match(task.rest, '^%S+ %S+ %S+ %S+ %S+ %S+ (%S+) (%S+) (%S+)')
+  return string.match(task.rest, '^%S+ %S+ %S+ %S+ %S+ %S+ %S+ (%S+) (%S+) (%S+)')
 end
 
 -- Reads the tasks of these ids, at least one. load() then returns each.
@@ -285,6 +287,11 @@ local function emit(event, task, payload)
       .. (task.traceparent and ',"metadata":{"traceparent":"' .. task.traceparent .. '"}}' or ',"metadata":{}}')
 end
 
+-- Returns the beginning of the payload of an event about the task: its type and its title.
+local function heading(task)
+  return '{"type":"' .. task.type .. (task.title and '","title":' .. task.title or '"')
+end
+
 -- Adds the event that an agent connected or disconnected. The sessions of the first partition count
 -- for all.
 local function emit_agent(event, agent, worker)
@@ -321,7 +328,7 @@ local function is_alike(task, verb, from, reason, event, more, actor)
   return alike.verb == verb and alike.from == from and alike.state == task.state
     and alike.attempt == task.attempt and alike.agent == task.agent and alike.type == task.type
     and alike.priority == task.priority and alike.actor == actor and alike.event == event
-    and alike.reason == reason and alike.more == more
+    and alike.reason == reason and alike.more == more and alike.title == task.title
 end
 
 -- Adds the transition by `verb` to the task's timeline, and its event.
@@ -338,9 +345,10 @@ local function note(task, verb, from, reason, event, more, actor)
     alike = {
       verb = verb, from = from, state = task.state, attempt = task.attempt, agent = task.agent,
       type = task.type, priority = task.priority, actor = actor, event = event, reason = reason, more = more,
+      title = task.title,
       line = '\n' .. TEXT[NOW] .. ' ' .. verb .. ' ' .. task.state .. ' ' .. actor .. ' ' .. attempt
         .. (reason and ' ' .. reason or ''),
-      payload = '{"type":"' .. task.type .. '","status":"' .. task.state .. '","previous_status":'
+      payload = heading(task) .. ',"status":"' .. task.state .. '","previous_status":'
         .. (from and '"' .. from .. '"' or 'null') .. ',"verb":"' .. verb .. '","agent":"' .. task.agent
         .. '","attempt":' .. attempt .. ',"actor":"' .. actor .. '","reason":' .. (reason or 'null')
         .. (more or '') .. '}',

@@ -27,6 +27,7 @@ mod service;
 mod sizes;
 mod submitting;
 mod times;
+mod titles;
 mod understood;
 mod waiting;
 mod why_waiting;

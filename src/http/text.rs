@@ -4,6 +4,7 @@
 //! traits of the API document.
 
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult};
@@ -220,12 +221,21 @@ impl Word for IdempotencyKey {
     }
 }
 
+static ABOUT_TYPES: LazyLock<String> = LazyLock::new(|| {
+    let known = KNOWN_TYPES.join(", ");
+    format!(
+        "The type of the event: any of this form. Known: {known}. What a client publishes is \
+         marked as external."
+    )
+});
+
 impl Word for EventType {
     fn schema() -> MetaSchema {
         MetaSchema {
             pattern: Some(event::TYPE_PATTERN.to_owned()),
             max_length: Some(event::MAX_TYPE_BYTES),
             example: Some("deploy.succeeded".into()),
+            description: Some(ABOUT_TYPES.as_str()),
             ..string()
         }
     }

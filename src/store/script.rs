@@ -156,6 +156,7 @@ scripts! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::{KNOWN_TYPES, is_event_type};
     use crate::domain::lifecycle::RULES;
 
     /// The commands that a script may use to read before its first write, and `write.lua` after it.
@@ -281,6 +282,19 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn every_event_of_the_scripts_is_known() {
+        let of_verbs = RULES.iter().map(|rule| rule.event.to_owned());
+        let mut emitted: Vec<_> = of_verbs.filter(|event| !event.is_empty()).collect();
+        for (_, code) in files() {
+            let words = code.iter().flat_map(|line| line.split('\'').skip(1).step_by(2));
+            emitted.extend(words.filter(|word| is_event_type(word)).map(str::to_owned));
+        }
+        assert!(emitted.contains(&"approval.reminder".to_owned()), "{emitted:?}");
+        emitted.retain(|event| !KNOWN_TYPES.contains(&event.as_str()));
+        assert!(emitted.is_empty(), "KNOWN_TYPES lacks {emitted:?}");
     }
 
     #[test]

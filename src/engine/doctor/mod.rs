@@ -29,11 +29,13 @@ impl Engine {
             let explanation = finding.explanation();
             match repair {
                 Repair::Done => {
-                    tracing::warn!(subject, kind, %problem, how = explanation, "store repaired")
+                    tracing::warn!(subject, kind, %problem, how = explanation, "the store was repaired")
                 }
-                Repair::Impossible | Repair::NotTried => {
-                    tracing::error!(subject, kind, %problem, why = explanation, "store not repaired")
+                Repair::Impossible => {
+                    let why = explanation;
+                    tracing::error!(subject, kind, %problem, why, "store cannot be repaired here")
                 }
+                Repair::NotTried => tracing::error!(subject, kind, %problem, "store not repaired"),
             }
         }
         Ok(findings)

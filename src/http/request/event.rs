@@ -25,10 +25,6 @@ pub const TEXTS: &[Text] = &[("PublishRequest", "source_agent", SOURCE)];
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct PublishRequest {
-    /// The type of the event: any of this form. Known: alert.triggered .ack .resolved,
-    /// deploy.started .succeeded .failed, pr.opened .merged, kb.updated .gap_detected, agent.online
-    /// .offline, and those of tasks, approvals and SLAs, which are marked as external if a client
-    /// publishes them.
     event_type: Field<EventType>,
     /// The source of the event: the caller's own name, which is also the default. `orchestrator` is
     /// reserved.

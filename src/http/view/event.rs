@@ -19,11 +19,6 @@ pub struct EventView {
     event_id: Uuid,
     /// When the log accepted the event.
     timestamp: At,
-    /// The type of the event. Known: task.created .assigned .started .progress .retrying .lost
-    /// .completed .failed .cancelled .requeued .released .promoted .reprioritized,
-    /// approval.requested .approved .rejected .expired, sla.warning .violation .notification,
-    /// deploy.started .succeeded .failed, alert.triggered .ack .resolved, pr.opened .merged,
-    /// kb.updated .gap_detected, agent.online .offline; clients may publish others of this form.
     event_type: EventType,
     /// How urgent the event is.
     priority: EventPriority,

@@ -7,7 +7,7 @@ pub fn text(findings: &[Finding]) -> String {
     if findings.is_empty() {
         return "The store is consistent.\n".to_owned();
     }
-    let lines: String = findings.iter().map(line).collect();
+    let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
     let count = findings.len();
     let repaired = findings.iter().filter(|finding| is_repaired(finding)).count();
     let noun = if count == 1 { "finding" } else { "findings" };
@@ -15,19 +15,6 @@ pub fn text(findings: &[Finding]) -> String {
         return format!("{lines}{count} {noun}.\n");
     }
     format!("{lines}{count} {noun}, {repaired} repaired.\n")
-}
-
-fn line(finding: &Finding) -> String {
-    let Finding { subject, problem, repair } = finding;
-    let kind = problem.kind();
-    let explanation = finding.explanation();
-    match repair {
-        Repair::NotTried => format!("{subject}: {problem} [{kind}]\n"),
-        Repair::Done => format!("{subject}: {problem} [{kind}] – repaired: {explanation}\n"),
-        Repair::Impossible => {
-            format!("{subject}: {problem} [{kind}] – not repaired: {explanation}\n")
-        }
-    }
 }
 
 /// Returns whether the doctor repaired what it found, so that nothing is left to do.

@@ -127,12 +127,8 @@ impl Refusal {
     /// Turns an engine error into a refusal. An invalid field becomes a 400 for the query parameter
     /// or header `name`.
     pub fn of_parameter(name: &str, error: engine::Error) -> Self {
-        match error {
-            engine::Error::Invalid(faults) => {
-                Self::parameter(name, faults.first().map_or("is not valid", |fault| &fault.detail))
-            }
-            other => other.into(),
-        }
+        let engine::Error::Invalid(faults) = error else { return error.into() };
+        Self::parameter(name, faults.first().map_or("is not valid", |fault| &fault.detail))
     }
 
     /// 406: the client's `Accept` names none of the `offered` media types.

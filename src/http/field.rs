@@ -95,7 +95,7 @@ impl Faults {
     pub fn optional<T>(&mut self, name: &str, field: Field<Option<T>>) -> Option<T> {
         match field {
             Field::Missing => None,
-            given => self.required(name, given).flatten(),
+            Field::Given(_) | Field::Wrong(_) => self.required(name, field).flatten(),
         }
     }
 

@@ -145,7 +145,7 @@ impl Shape {
     fn resolved(&self) -> &Self {
         match self {
             Self::Named(name) => SHAPES.get(name).unwrap_or(&Self::Any),
-            other => other,
+            Self::Any | Self::List(..) | Self::Object(_) => self,
         }
     }
 }
@@ -218,7 +218,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         // A list in the place of an object is skipped; the reader reports one that is too long.
         let (shape, most) = match self.shape.resolved() {
             Shape::List(shape, most) => (&**shape, *most),
-            _ => (self.shape, 0),
+            Shape::Any | Shape::Named(_) | Shape::Object(_) => (self.shape, 0),
         };
         let length = self.pointer.len();
         for nth in 0..most {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::domain::approval::Approval;
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lease::Attempt;
-use crate::domain::lifecycle::{RULES, State, Verb};
+use crate::domain::lifecycle::{State, Verb};
 use crate::domain::sla::{Reached, Sla};
 use crate::domain::submission::Spec;
 use crate::domain::task::{Progress, Task, Transition};
@@ -316,7 +316,27 @@ fn says_why(transition: &Transition) -> bool {
         | Verb::Abort
         | Verb::Repair => true,
         Verb::Reap => transition.to != State::Assigned,
-        _ => false,
+        Verb::Submit
+        | Verb::Ask
+        | Verb::Vote
+        | Verb::Edit
+        | Verb::Escalate
+        | Verb::Retarget
+        | Verb::Approve
+        | Verb::Promote
+        | Verb::Route
+        | Verb::Claim
+        | Verb::Park
+        | Verb::Take
+        | Verb::Extend
+        | Verb::Complete
+        | Verb::Release
+        | Verb::Warn
+        | Verb::Violate
+        | Verb::Notify
+        | Verb::Reprioritize
+        | Verb::Requeue
+        | Verb::Prune => false,
     }
 }
 
@@ -333,16 +353,12 @@ fn timeline<'r>(lines: impl Iterator<Item = &'r str>) -> Result<Vec<Transition>,
 fn transition(line: &str) -> Option<Transition> {
     let mut parts = line.splitn(6, ' ');
     let at = parts.next()?.parse().ok()?;
-    let verb = verb(parts.next()?)?;
+    let verb = parts.next()?.parse().ok()?;
     let to = parts.next()?.parse().ok()?;
     let actor = parts.next()?.to_owned();
     let attempt = parts.next()?.parse().ok()?;
     let reason = parts.next().map(serde_json::from_str).transpose().ok()?;
     Some(Transition { at, verb, to, actor, attempt, reason })
-}
-
-fn verb(word: &str) -> Option<Verb> {
-    RULES.iter().map(|rule| rule.verb).find(|verb| verb.as_str() == word)
 }
 
 /// Converts a part of the answer to `operation`.

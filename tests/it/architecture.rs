@@ -341,6 +341,27 @@ fn has_test(text: &str, name: &str) -> bool {
     marks.any(|mark| mark == "#[test]" || mark.starts_with("#[tokio::test"))
 }
 
+/// The map names a file of `store/lua/` alone, and others by their path in `src/` or the root.
+#[test]
+fn every_file_that_the_map_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let map = fs::read_to_string(root.join("src/lib.rs")).unwrap();
+    let docs: String = map.lines().filter(|line| line.starts_with("//!")).collect();
+    let ends = [".rs", ".lua", ".toml", ".yaml"];
+    let words = docs.split('`').skip(1).step_by(2);
+    let files = words.filter(|word| {
+        ends.iter().any(|end| word.ends_with(end)) && !word.contains(['{', '*', ' '])
+    });
+    let mut seen = 0;
+    for file in files {
+        let places = ["", "src/", "src/store/", "src/store/lua/"];
+        let is_there = places.iter().any(|place| root.join(place).join(file).is_file());
+        assert!(is_there, "src/lib.rs names {file}, which is not there");
+        seen += 1;
+    }
+    assert!(seen > 20, "src/lib.rs names only {seen} files");
+}
+
 #[test]
 fn a_test_that_is_only_named_like_one_is_none() {
     let text = "#[tokio::test]\nasync fn one() {\n}\n\nfn two() {\n}\n";

@@ -48,7 +48,7 @@ impl StatusRequest {
         let status = faults.optional("status", self.status).or(status);
         let error = match self.error {
             Field::Missing | Field::Given(None) => Field::Given(error),
-            given => given,
+            given @ (Field::Given(Some(_)) | Field::Wrong(_)) => given,
         };
         let result = faults.optional("result", self.result).map(|raw| raw.0);
         let result = faults.sized("result", result, limits.max_json_bytes);

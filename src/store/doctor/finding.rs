@@ -193,6 +193,17 @@ problems! {
         left "an operator must remove what prevents the check";
 }
 
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {} [{}]", self.subject, self.problem, self.problem.kind())?;
+        match self.repair {
+            Repair::NotTried => Ok(()),
+            Repair::Done => write!(formatter, " – repaired: {}", self.explanation()),
+            Repair::Impossible => write!(formatter, " – not repaired: {}", self.explanation()),
+        }
+    }
+}
+
 impl Finding {
     /// Returns a finding that may be repaired later.
     pub(super) fn new(subject: impl Into<String>, problem: Problem, repair: Repair) -> Self {

@@ -145,10 +145,12 @@ impl Store {
         content: &Content,
         cursor: u64,
     ) -> Result<(u64, Vec<String>), Error> {
-        let (command, width) = match content {
-            Content::Paused => ("SSCAN", 1),
-            _ if is_hash(self.keys(), key) => ("HSCAN", 2),
-            _ => ("ZSCAN", 2),
+        let (command, width) = if *content == Content::Paused {
+            ("SSCAN", 1)
+        } else if is_hash(self.keys(), key) {
+            ("HSCAN", 2)
+        } else {
+            ("ZSCAN", 2)
         };
         let mut cmd = redis::cmd(command);
         cmd.arg(key).arg(cursor).arg("COUNT").arg(PIECE);
@@ -179,7 +181,12 @@ impl Store {
             Content::Paused => {
                 self.call(&script::DOCTOR_AGENTS, partition, repair, &[], members).await
             }
-            _ => {
+            // The last three are never walked over by their members.
+            Content::Tasks
+            | Content::TasksOf(_)
+            | Content::Approval(_)
+            | Content::Sessions(_)
+            | Content::Other => {
                 let before = [repair.unwrap_or_default().to_owned(), key.to_owned()];
                 let mut rows = Vec::with_capacity(members.len() * 3);
                 let digests = if repair.is_some() {
@@ -309,16 +316,18 @@ impl Sorted {
             _ => {}
         }
         match &content {
-            Content::Approval(id) => of(&mut self.approvals, partition).push(id.to_string()),
-            Content::Sessions(agent) | Content::TasksOf(agent) => {
-                of(&mut self.agents, partition).insert(agent.clone());
+            Content::Approval(id) => {
+                return of(&mut self.approvals, partition).push(id.to_string());
             }
-            _ => {}
+            Content::Sessions(agent) => {
+                of(&mut self.agents, partition).insert(agent.clone());
+                return;
+            }
+            Content::Other => return,
+            Content::TasksOf(agent) => drop(of(&mut self.agents, partition).insert(agent.clone())),
+            Content::Tasks | Content::Children(_) | Content::Approvals | Content::Paused => {}
         }
-        match content {
-            Content::Approval(_) | Content::Sessions(_) | Content::Other => {}
-            content => self.members.push(Piece::Members { key, partition, content, cursor: 0 }),
-        }
+        self.members.push(Piece::Members { key, partition, content, cursor: 0 });
     }
 
     /// Returns the pieces, agents first: the check of a task depends on which agents are known.

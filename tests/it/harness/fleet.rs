@@ -42,7 +42,7 @@ impl Fleet {
     /// Ends the test: the doctor must find nothing.
     pub async fn finish(self) {
         let findings = self.engine.doctor().await.unwrap();
-        assert!(findings.is_empty(), "the doctor finds: {findings:#?}");
+        assert!(findings.is_empty(), "{}", orchestrator::cli::doctor::text(&findings));
         self.discard();
     }
 

@@ -46,10 +46,6 @@ async fn events(site: &Site, path: &str) -> Value {
     call.send().await.accepted(200)
 }
 
-fn id_of_approval(task: &Value) -> &str {
-    task["approval_id"].as_str().unwrap()
-}
-
 #[tokio::test]
 async fn a_task_without_a_title_has_none_anywhere() {
     let site = Site::open().await;

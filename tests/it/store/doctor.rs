@@ -12,7 +12,7 @@ const RANK: usize = 3;
 const APPROVAL: usize = 5;
 
 #[tokio::test]
-async fn a_sound_store_has_no_findings_in_any_slice() {
+async fn a_sound_store_has_no_findings_in_any_partition() {
     Ward::open().await.fleet.finish().await;
     let fleet = Fleet::build().partitions(3).start().await;
     fleet.submit_many("faq", 30).await;

@@ -1,4 +1,4 @@
-//! One keyspace in several slices.
+//! One keyspace in several partitions.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::harness::{
 };
 
 #[tokio::test]
-async fn a_fleet_of_four_slices_works_like_one() {
+async fn a_fleet_of_four_partitions_works_like_one() {
     let fleet = Fleet::build().partitions(4).start().await;
     let mut submitted = BTreeSet::new();
     for _ in 0..40 {
@@ -40,7 +40,7 @@ async fn a_fleet_of_four_slices_works_like_one() {
 }
 
 #[tokio::test]
-async fn a_child_lives_with_its_parent_and_a_key_finds_its_task_in_any_slice() {
+async fn a_child_lives_with_its_parent_and_a_key_finds_its_task_anywhere() {
     let fleet = Fleet::build().partitions(4).start().await;
     for nth in 0..12 {
         let parent = fleet.submit("faq").await.id;
@@ -56,7 +56,7 @@ async fn a_child_lives_with_its_parent_and_a_key_finds_its_task_in_any_slice() {
 }
 
 #[tokio::test]
-async fn another_number_of_slices_is_refused() {
+async fn another_number_of_partitions_is_refused() {
     let fleet = Fleet::build().partitions(4).start().await;
 
     let other = fleet.open_store(|store| store.partitions = 3).await;

@@ -79,7 +79,7 @@ async fn human_wait_is_reported_apart_from_agent_wait() {
 }
 
 #[tokio::test]
-async fn a_report_tells_apart_what_it_is_asked_to_over_all_slices() {
+async fn a_report_tells_apart_what_it_is_asked_to_over_all_partitions() {
     let fleet = Fleet::build().partitions(3).without_approvals().start().await;
     for (kind, priority) in [("faq", Priority::P1), ("faq", Priority::P2), ("bugfix", Priority::P2)]
     {

@@ -88,8 +88,7 @@ impl Terms {
     }
 }
 
-/// The terms as the configuration gives them. A value that is left out comes from the settings for
-/// all approvals.
+/// The terms as the configuration gives them. The settings for all approvals give what is left out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TermsSetting {
@@ -229,8 +228,7 @@ pub struct Approval {
     pub authors: Vec<Author>,
     /// A counter that grows with every change of the votes, the content or the level asked.
     pub revision: u64,
-    /// The caller who submitted the task, or the agent that requested it. This person may not
-    /// decide.
+    /// The caller who submitted the task, or the agent that requested it, who may not decide.
     pub requested_by: String,
     /// When the approval was requested, in milliseconds since 1970.
     pub requested_at: Millis,

@@ -19,13 +19,11 @@ pub struct AuditEntry {
     pub partition: Partition,
     /// The number of the entry in its chain, from 1 on without a gap.
     pub sequence: u64,
-    /// When the action happened, in milliseconds since 1970; never earlier than the entry before
-    /// it.
+    /// When it happened, in milliseconds since 1970; never earlier than the entry before it.
     pub at: Millis,
     /// Who acted, as [`super::principal::Principal`] is displayed, or `orchestrator`.
     pub actor: String,
-    /// The address of the caller, as [`super::principal::Origin`] is displayed. Empty if it is
-    /// unknown.
+    /// The caller's address, as [`super::principal::Origin`] is displayed. Empty if unknown.
     pub origin: String,
     /// What was done: vote, edit, approve, reject, retarget, cancel, requeue, pause, resume,
     /// key.added, key.removed, key.changed.

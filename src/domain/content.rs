@@ -3,8 +3,6 @@
 //! This module never rounds a number or drops a repeated key. Otherwise an agent could read a
 //! difference that the digest does not show.
 
-use std::fmt::Write as _;
-
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -36,20 +34,13 @@ impl Content<'_> {
     /// Returns the hexadecimal SHA-256 of the canonical JSON of `{action, agent, payload, type,
     /// version}`, without the member `action` if there is none. See [`canonical`].
     pub fn digest(&self) -> String {
-        let mut text = String::from("{");
-        if let Some(action) = self.action {
-            let _ = write!(text, r#""action":{},"#, canonical(action));
-        }
-        // Names need no escapes in JSON. Writing to a String cannot fail.
-        let agent = self.agent;
-        let kind = self.kind;
-        let version = self.version;
-        let payload = canonical(self.payload);
-        let _ = write!(
-            text,
-            r#""agent":"{agent}","payload":{payload},"type":"{kind}","version":{version}}}"#
-        );
-        hex(&Sha256::digest(text))
+        let Self { kind, agent, version, payload, action } = self;
+        let action = action.map(|action| format!(r#""action":{},"#, canonical(action)));
+        let action = action.unwrap_or_default();
+        let payload = canonical(payload);
+        // Names need no escapes in JSON.
+        let rest = format!(r#""payload":{payload},"type":"{kind}","version":{version}"#);
+        hex(&Sha256::digest(format!(r#"{{{action}"agent":"{agent}",{rest}}}"#)))
     }
 }
 

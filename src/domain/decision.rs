@@ -1,5 +1,4 @@
-//! Who may decide on an approval. The rules compare people and content, not credentials and calls:
-//! see [`People`].
+//! Who may decide on an approval. Rules compare [`People`] and content, not credentials and calls.
 
 use std::collections::BTreeSet;
 
@@ -98,8 +97,7 @@ impl Directory<'_> {
             || self.members(level).contains(&self.people.identity(caller.subject()))
     }
 
-    /// Returns the people in the groups of `level`, each once. Callers with one of its roles are
-    /// not included.
+    /// Returns the people in the groups of `level`, each once, without the callers of its roles.
     pub fn members(&self, level: &Level) -> BTreeSet<Identity> {
         level.groups.iter().flat_map(|group| self.people.members(self.groups, group)).collect()
     }
@@ -120,12 +118,11 @@ impl Directory<'_> {
     /// Returns what is wrong with `level` if `quorum` people must approve: unknown or empty groups,
     /// and too few members. Empty if it can reach the quorum.
     pub fn faults(&self, level: &Level, quorum: u32) -> Vec<String> {
-        let mut faults = Vec::new();
-        for group in &level.groups {
-            if let Some(fault) = self.fault_of(group) {
-                faults.push(format!("group `{group}` {fault}"));
-            }
-        }
+        let faults = level
+            .groups
+            .iter()
+            .filter_map(|group| Some(format!("group `{group}` {}", self.fault_of(group)?)));
+        let mut faults: Vec<_> = faults.collect();
         let left = self.members(level).len();
         if level.roles.is_empty() && !level.groups.is_empty() && left < quorum as usize {
             let groups = level.groups.join("`, `");

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::ids::{EventId, TaskId};
 use super::json::sole_member;
 use super::priority::Priority;
+use super::text::percent_encoded;
 use super::word::words;
 
 /// The event types that the product knows. Clients may publish other types of the same form.
@@ -184,17 +185,11 @@ impl Event {
 
     /// Returns the CloudEvents attribute `source`: a URI reference that names the source agent.
     pub fn cloud_source(&self) -> String {
-        let mut source = "/orchestrator/".to_owned();
-        for byte in self.source_agent.bytes() {
-            // The bytes that a segment of a URI path may contain. An admin may publish for a source
-            // of any name.
-            if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
-                source.push(char::from(byte));
-            } else {
-                source.push_str(&format!("%{byte:02X}"));
-            }
-        }
-        source
+        // The bytes that a segment of a URI path may contain. An admin may publish for any source.
+        let source = percent_encoded(&self.source_agent, |byte| {
+            byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
+        });
+        format!("/orchestrator/{source}")
     }
 }
 
@@ -243,12 +238,8 @@ words! {
 
 impl From<Priority> for EventPriority {
     fn from(priority: Priority) -> Self {
-        match priority {
-            Priority::P0 => Self::Critical,
-            Priority::P1 => Self::High,
-            Priority::P2 => Self::Medium,
-            Priority::P3 => Self::Low,
-        }
+        // Both lists are in the same order.
+        Self::ALL[priority as usize]
     }
 }
 

@@ -1,12 +1,10 @@
 //! The proof that a report comes from the worker that claimed the task.
 
 use std::fmt;
-use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-/// The number of an attempt, from 1. Every report carries it beside the [`Lease`]. 0 means that the
-/// task was never claimed.
+/// The number of an attempt, which every report carries beside the [`Lease`]; 0 before any claim.
 pub type Attempt = u32;
 
 /// The token of one claim, which every report on its tasks carries. Each claim has its own.
@@ -31,8 +29,7 @@ impl Lease {
         &self.0
     }
 
-    /// Returns what the store keeps: 22 characters that depend on the token and on the caller
-    /// `actor`.
+    /// Returns what the store keeps: 22 characters that depend on the token and the caller.
     pub fn seal(&self, actor: &str) -> String {
         let hash = Sha256::new().chain_update(actor).chain_update("\n").chain_update(&self.0);
         base64url(&hash.finalize()[..16])
@@ -73,8 +70,7 @@ fn base64url(bytes: &[u8]) -> String {
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
         for nth in 0..=group.len() {
             let letter = LETTERS[(bits >> (18 - 6 * nth) & 63) as usize];
-            // Writing to a String cannot fail.
-            let _ = text.write_char(char::from(letter));
+            text.push(char::from(letter));
         }
     }
     text

@@ -4,12 +4,8 @@
 //! rules. A verb has one name here, in its script, in the metrics and in timelines.
 
 use super::word::words;
-use State::{Assigned, Blocked, Cancelled, Completed, Failed, InProgress, Pending, Scheduled};
-use Verb::{
-    Abort, Approve, Ask, Cancel, Claim, Complete, Edit, Escalate, Expire, Extend, Fail, Notify,
-    Park, Promote, Prune, Reap, Reject, Release, Repair, Reprioritize, Requeue, Retarget, Retry,
-    Route, Submit, Take, Violate, Vote, Warn,
-};
+use State::*;
+use Verb::*;
 
 words! {
     /// The state of a task. A task is in exactly one state. Each state is a sorted set in the store,
@@ -19,8 +15,7 @@ words! {
         Blocked = "blocked",
         /// Waits for its start time or for the end of a back-off. Ordered by when it is due, ms.
         Scheduled = "scheduled",
-        /// Waits in the priority queue for a router. Ordered by submission minus the head start of the
-        /// priority, ms.
+        /// Waits in the priority queue for a router. Ordered by submission minus head start, ms.
         Pending = "pending",
         /// Waits in the subject of its agent, one set per agent. Ordered like `Pending`.
         Assigned = "assigned",
@@ -30,8 +25,7 @@ words! {
         Completed = "completed",
         /// No further attempt follows (the dead letters). Ordered by when the task ended, ms.
         Failed = "failed",
-        /// A caller, a rejection, an expiry or an SLA rule cancelled it. Ordered by when the task
-        /// ended, ms.
+        /// A caller, a rejection, an expiry or an SLA rule cancelled it. Ordered by its end, ms.
         Cancelled = "cancelled",
     }
 }
@@ -70,8 +64,7 @@ words! {
         Route = "route",
         /// An agent takes the best task of its subject under a lease.
         Claim = "claim",
-        /// The content differs from what was approved. The task keeps its state but goes behind all
-        /// others.
+        /// The content is not what was approved. The task keeps its state but goes behind others.
         Park = "park",
         /// A caller takes this very task under a long lease (`PATCH …/status` to `in_progress`).
         Take = "take",
@@ -151,7 +144,7 @@ pub const RULES: &[Rule] = &[
     rule(Retarget,     &[Blocked],           &[],                            "approval.retargeted"),
     rule(Approve,      &[Blocked],           &[Pending, Scheduled, Assigned], "approval.approved"),
     rule(Reject,       &[Blocked],           &[Cancelled, Assigned],         "task.cancelled"),
-    rule(Expire,        &[Blocked],           &[Cancelled, Assigned],         "task.cancelled"),
+    rule(Expire,       &[Blocked],           &[Cancelled, Assigned],         "task.cancelled"),
     rule(Promote,      &[Scheduled],         &[Pending],                     "task.promoted"),
     rule(Route,        &[Pending],           &[Assigned],                    "task.assigned"),
     rule(Claim,        &[Assigned],          &[InProgress],                  "task.started"),
@@ -171,7 +164,7 @@ pub const RULES: &[Rule] = &[
     rule(Abort,        OPEN,                 &[Cancelled],                   "task.cancelled"),
     rule(Requeue,      &[Failed, Cancelled], &[Pending, Blocked],            "task.requeued"),
     rule(Prune,        TERMINAL,             &[],                            ""),
-    rule(Repair,         OPEN,                 &[Blocked, Failed],             "task.failed"),
+    rule(Repair,       OPEN,                 &[Blocked, Failed],             "task.failed"),
 ];
 
 impl Verb {

@@ -1,7 +1,6 @@
 //! The rules of the product, pure: no I/O, no async, no clock.
 //!
-//! All of it can be tested by plain calls. The table in [`lifecycle`] alone decides what may happen
-//! next to a task.
+//! All of it can be tested by plain calls. The table in [`lifecycle`] alone decides how tasks move.
 
 pub mod approval;
 pub mod audit;

@@ -4,26 +4,22 @@
 /// of a comparison grows with the length.
 const MAX_CHARS: usize = 64;
 
-/// Returns the known word that `word` most likely misspells or begins. `None` if no known word is
-/// near.
+/// Returns the known word that `word` most likely misspells or begins. `None` if none is near.
 pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let length = word.chars().take(MAX_CHARS + 1).count();
     if length > MAX_CHARS {
         return None;
     }
     let word = word.to_lowercase();
-    let mut best: Option<(usize, &'k str)> = None;
-    for known in known {
+    let near = known.filter_map(|known| {
         let lower = known.to_lowercase();
         let is_begun = word.len() > 2 && lower.starts_with(&word);
         let distance = if is_begun { 1 } else { strsim::damerau_levenshtein(&word, &lower) };
         // One slip in a short word, three in a long one: more would suggest an unrelated word.
         let limit = (length.max(lower.chars().count()) / 3).clamp(1, 3);
-        if distance <= limit && best.is_none_or(|(nearest, _)| distance < nearest) {
-            best = Some((distance, known));
-        }
-    }
-    best.map(|(_, known)| known)
+        (distance <= limit).then_some((distance, known))
+    });
+    near.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }
 
 /// Returns a hint for an unknown word: the nearest known word if there is one, else all of them.

@@ -1,5 +1,4 @@
-//! People: which credentials belong to one person, and in the name of which sources each may
-//! submit.
+//! People: which credentials belong to one person, and for which sources each may submit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,15 +7,13 @@ use super::folded::folded;
 use super::name::Name;
 use super::principal::{Principal, Subject};
 
-/// The source of a submission that names none. Every credential may use it unless it has its own
-/// list of sources.
+/// The source of a submission that names none. A credential without a list of sources may use it.
 pub const DEFAULT_SOURCE: &str = "user";
 
 /// The entry in a list of sources that allows all of them.
 pub const ANY_SOURCE: &str = "*";
 
-/// A person, as the rules about people compare them. All credentials with one identity are one
-/// person.
+/// A person, as the rules compare people. All credentials with one identity are one person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity(String);
 
@@ -52,8 +49,7 @@ impl People {
         Self { identities: identities.collect(), sources: sources.collect() }
     }
 
-    /// Returns the person of a credential. By default, it is the person with the bare name of the
-    /// credential.
+    /// Returns the person of a credential; by default the person with its bare name.
     pub fn identity(&self, subject: &Subject) -> Identity {
         let configured = self.identities.get(&subject.folded());
         configured.cloned().unwrap_or_else(|| Identity::of(subject.name()))

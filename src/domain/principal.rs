@@ -1,9 +1,10 @@
 //! The caller of an operation, and what the caller's role allows.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::SocketAddr;
 
 use super::folded::folded;
+use super::text::percent_encoded;
 use super::word::words;
 
 words! {
@@ -56,8 +57,7 @@ impl Role {
         }
     }
 
-    /// The lowest role in which a human decides. What a caller of this or a higher role ended, no
-    /// agent can reopen.
+    /// The lowest role of a human who decides. No agent reopens what this or a higher role ended.
     pub const HUMAN: Self = Self::Approver;
 
     /// Returns the position of the role in ascending order, from 0. A task that a human ended can
@@ -72,8 +72,7 @@ impl Role {
     }
 }
 
-/// An authenticated caller. Two principals are equal if their subject and role are, wherever they
-/// call from.
+/// An authenticated caller. Principals of one subject and role are equal, wherever they call from.
 #[derive(Clone, Debug)]
 pub struct Principal {
     subject: Subject,
@@ -150,8 +149,7 @@ impl Subject {
         }
     }
 
-    /// Reads what [`fmt::Display`] writes. `None` if `actor` is not a caller, such as
-    /// `orchestrator`.
+    /// Reads what [`fmt::Display`] writes. `None` if `actor` is no caller, such as `orchestrator`.
     pub fn of_actor(actor: &str) -> Option<Self> {
         let (kind, word) = actor.split_once(':')?;
         let name = decoded(word)?;
@@ -168,15 +166,11 @@ impl fmt::Display for Subject {
     /// record, a JSON string, a log line or a response. Every byte of the name that would need one
     /// is percent-encoded, as is `%`, so that no two names are written alike.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(if matches!(self, Self::Key(_)) { "key:" } else { "user:" })?;
-        for byte in self.name().bytes() {
-            if byte.is_ascii_graphic() && !b"%\"\\".contains(&byte) {
-                formatter.write_char(char::from(byte))?;
-            } else {
-                write!(formatter, "%{byte:02X}")?;
-            }
-        }
-        Ok(())
+        let kind = if matches!(self, Self::Key(_)) { "key" } else { "user" };
+        let name = percent_encoded(self.name(), |byte| {
+            byte.is_ascii_graphic() && !b"%\"\\".contains(&byte)
+        });
+        write!(formatter, "{kind}:{name}")
     }
 }
 

@@ -16,8 +16,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Returns the wait in milliseconds after `failures` (from 1) failed attempts. `chance` is a
-    /// random number from 0 to 1.
+    /// Returns the wait after `failures` (from 1) failed attempts. `chance` is random, from 0 to 1.
     pub fn wait_ms(&self, failures: u32, chance: f64) -> Millis {
         let doubled = 2u64.saturating_pow(failures.saturating_sub(1)).saturating_mul(self.base_ms);
         let full = doubled.min(self.max_ms) as f64;

@@ -1,5 +1,4 @@
-//! Estimates of how many bytes things take in a response, so that a page can be cut before it is
-//! written.
+//! Estimates of the bytes that things take in a response, so that a page is cut before writing it.
 
 use serde_json::value::RawValue;
 
@@ -29,10 +28,8 @@ impl Task {
 impl Approval {
     /// Returns about how many bytes the approval takes in a response.
     pub fn bytes(&self) -> usize {
-        let edit = match &self.edit {
-            Some(edit) => json_bytes(&edit.original) + json_bytes(&edit.changes),
-            None => 0,
-        };
+        let edit = self.edit.as_ref();
+        let edit = edit.map_or(0, |edit| json_bytes(&edit.original) + json_bytes(&edit.changes));
         let asked = match &self.asked {
             Asked::Gate => 0,
             Asked::Step { reason, action, .. } => {

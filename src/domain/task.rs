@@ -39,8 +39,7 @@ pub struct Task {
     pub retry_count: u32,
     /// The number of lost leases since the submission or the last requeue.
     pub lost_count: u32,
-    /// The caller that took the task itself and holds it. `None` if the task is held by a claim or
-    /// by no caller.
+    /// The caller that took the task itself and holds it. `None` if a claim or no caller does.
     pub holder: Option<String>,
     /// The end of the current lease. `None` unless the task is in progress.
     pub lease_until: Option<Millis>,
@@ -60,8 +59,7 @@ pub struct Task {
     pub version: u32,
     /// When the task came to its current state, in milliseconds since 1970.
     pub since: Millis,
-    /// How long the task has waited for approvals while it could have run, without the current
-    /// wait.
+    /// How long it has waited for approvals while it could have run, without the current wait.
     pub human_ms: Millis,
     /// The start of its clocks: when it could first start or was requeued, moved later by the time
     /// that does not count.
@@ -118,8 +116,7 @@ impl Task {
         self.reached.state(clock, self.state.is_terminal())
     }
 
-    /// Returns how many milliseconds the task has waited for approvals while it could have run,
-    /// including the current wait.
+    /// Returns [`Self::human_ms`] including the current wait.
     pub fn waiting_for_human_ms(&self) -> Millis {
         let under_way = self.observed_at.saturating_sub(self.since.max(self.clocks_since));
         self.human_ms + if self.state == State::Blocked { under_way } else { 0 }

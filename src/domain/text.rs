@@ -18,6 +18,13 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Returns `text` with its bytes percent-encoded, except for those that `is_plain` accepts.
+pub fn percent_encoded(text: &str, is_plain: impl Fn(u8) -> bool) -> String {
+    let encode =
+        |byte| if is_plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
+}
+
 /// Returns `text` as a JSON string.
 pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()

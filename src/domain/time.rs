@@ -38,8 +38,7 @@ pub fn written(at_ms: Millis) -> String {
     time.unwrap_or(DateTime::<Utc>::UNIX_EPOCH).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Whether each character has the kind that RFC 3339 requires at its position. Of the numbers, only
-/// second 60 is checked.
+/// Whether each character has the kind that RFC 3339 requires at its place, and no second is 60.
 fn has_shape(text: &[u8]) -> bool {
     let Some((date_time, rest)) = text.split_at_checked(19) else { return false };
     if !matches(date_time, b"0000-00-00T00:00:00") || date_time.ends_with(b"60") {

@@ -1,5 +1,4 @@
-//! Closed lists of words: an enum, its words on the wire and in the store, and reading them back,
-//! defined once.
+//! Closed lists of words: an enum, its words on the wire and in the store, and how to read them.
 
 /// The error of reading a word that is not in a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

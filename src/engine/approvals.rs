@@ -108,8 +108,7 @@ impl Engine {
         }
     }
 
-    /// Returns the approval after a change. `None` if another change came first, so the caller must
-    /// read it again.
+    /// Returns the approval after a change. `None` if another came first: it must be read again.
     pub(super) async fn outcome(
         &self,
         approval: &Approval,
@@ -152,10 +151,14 @@ impl Engine {
         Ok(self.store.decide(approval, caller, decision, Some(&edit)).await?)
     }
 
-    /// Returns an approval in place of a lost one. Every caller whose role can decide approvals may
-    /// decide it.
-    pub(super) fn lost_gate(&self, partition: Partition) -> Gate {
-        self.plain_gate(partition, "the first request for an approval was lost")
+    /// Returns an approval in place of a lost one, for every caller whose role decides approvals.
+    pub(super) fn lost_gate(&self) -> Gate {
+        Gate {
+            id: ApprovalId::new(Partition(0)),
+            digest: String::new(),
+            rule: "the first request for an approval was lost".to_owned(),
+            terms: self.settings.approvals.terms_of(&TermsSetting::default()),
+        }
     }
 
     /// Returns the approval that the current rules require before `task` may run again. `None` if
@@ -163,25 +166,18 @@ impl Engine {
     /// longer exists.
     pub(super) fn gate_of_today(&self, task: &Task) -> Option<Gate> {
         let settings = &self.settings.approvals;
-        let partition = task.id.partition();
-        let gate = match rules::required_approval(&settings.rules, &task.spec) {
-            Some(rule) => Gate {
-                id: ApprovalId::new(partition),
-                digest: String::new(),
-                rule: rule.name.clone(),
-                terms: settings.terms_of(&rule.terms),
-            },
-            None if task.approval.is_some() => {
-                self.plain_gate(partition, "it needed an approval before")
-            }
+        let plain = TermsSetting::default();
+        let (rule, terms) = match rules::required_approval(&settings.rules, &task.spec) {
+            Some(rule) => (rule.name.as_str(), &rule.terms),
+            None if task.approval.is_some() => ("it needed an approval before", &plain),
             None => return None,
         };
-        Some(Gate { digest: task.content(None).digest(), ..gate })
-    }
-
-    fn plain_gate(&self, partition: Partition, rule: &str) -> Gate {
-        let terms = self.settings.approvals.terms_of(&TermsSetting::default());
-        Gate { id: ApprovalId::new(partition), digest: String::new(), rule: rule.to_owned(), terms }
+        Some(Gate {
+            id: ApprovalId::new(task.id.partition()),
+            digest: task.content(None).digest(),
+            rule: rule.to_owned(),
+            terms: settings.terms_of(terms),
+        })
     }
 
     /// Records an approval request of the agent that holds the task. Its lease ends, and the

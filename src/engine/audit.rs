@@ -1,16 +1,9 @@
 //! The audit log: reading it, and recording changes of the credentials.
 
-use crate::domain::audit::{
-    AuditChain, AuditEntry, AuditFilter, AuditPlace, Credential, NotAPlace,
-};
+use crate::domain::audit::{AuditChain, AuditEntry, AuditFilter, AuditPlace, Credential};
 
 use super::tasks::LOOKED_AT;
-use super::{Engine, Error, Fault, PAGE_BYTES, Page};
-
-fn read_place(text: &str) -> Result<AuditPlace, Error> {
-    text.parse()
-        .map_err(|error: NotAPlace| Error::Invalid(vec![Fault::new("cursor", error.to_string())]))
-}
+use super::{Engine, Error, PAGE_BYTES, Page};
 
 impl Engine {
     /// Returns a page of the audit log of all partitions, newest first, and the two ends of each
@@ -27,10 +20,8 @@ impl Engine {
         limit: usize,
         cursor: Option<&str>,
     ) -> Result<(Page<AuditEntry>, Vec<AuditChain>), Error> {
-        let mut from = match cursor {
-            Some(text) => Some(read_place(text)?),
-            None => None,
-        };
+        let from = cursor.map(str::parse::<AuditPlace>).transpose();
+        let mut from = from.map_err(|error| Error::invalid("cursor", error.to_string()))?;
         let mut items = Vec::new();
         let mut looked_at = 0;
         let mut room = PAGE_BYTES;

@@ -1,5 +1,4 @@
-//! The bridge to NATS: its lease on a partition, the events after its cursor, and moving that
-//! cursor.
+//! The bridge to NATS: its lease on a partition, the events after its cursor, and moving it.
 
 use std::sync::Arc;
 
@@ -24,8 +23,7 @@ const ENTRIES: usize = 10;
 pub struct Unpublished {
     /// The cursor up to which the log has been published.
     pub cursor: EventId,
-    /// Whether another bridge held the lease before, so that it is unknown what NATS has after the
-    /// cursor.
+    /// Whether another bridge had the lease, so that NATS may have events after the cursor.
     pub is_new: bool,
     /// The events after the cursor, in order. Empty if there are none yet.
     pub events: Vec<Arc<Event>>,
@@ -43,8 +41,7 @@ impl Engine {
         Ok(self.store.partitions().collect())
     }
 
-    /// Returns the next events of a partition if `holder` has its lease or gets it now. `None` if
-    /// another bridge has it.
+    /// Returns a partition's next events if `holder` has its lease or gets it now, else `None`.
     pub async fn unpublished(
         &self,
         partition: Partition,
@@ -84,8 +81,7 @@ impl Engine {
         Ok(self.store.hold_bridge(partition, holder, LEASE_MS, published).await?.is_some())
     }
 
-    /// Returns the largest lag of the bridge behind a partition's log, in milliseconds. `None` if
-    /// no bridge ever ran.
+    /// Returns the largest lag behind a partition's log in milliseconds, if a bridge ever ran.
     pub async fn bridge_lag_ms(&self) -> Result<Option<Millis>, Error> {
         let mut worst = None;
         for partition in self.store.partitions() {

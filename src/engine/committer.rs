@@ -8,10 +8,10 @@ use tokio_util::task::TaskTracker;
 use crate::domain::ids::Partition;
 use crate::store::{self, NewRecord, Store, SubmitAnswer};
 
+use super::feed::ordered;
 use super::{Error, Settings};
 
-/// The largest number of tasks in one script: about 2 ms of Redis, so that no call waits long
-/// behind it.
+/// The largest number of tasks in one script: about 2 ms of Redis, so that no call waits long.
 const BATCH: usize = 100;
 
 /// Joins concurrent submissions into one call to the store: those that arrive during one call go
@@ -32,13 +32,10 @@ struct Commit {
 }
 
 impl Committer {
-    /// Starts one queue for each partition, with one call at a time, until every clone of the
-    /// engine is gone.
+    /// Starts a queue for each partition, one call at a time, until no clone of the engine is left.
     pub(super) fn start(store: &Store, settings: &Settings, tracker: &TaskTracker) -> Self {
         let remember_ms = settings.tasks.idempotency_ms;
-        let mut partitions: Vec<_> = store.partitions().collect();
-        partitions.sort();
-        let queues = partitions.into_iter().map(|partition| {
+        let queues = ordered(store).into_iter().map(|partition| {
             // Twice a batch: one being stored and one being collected. A longer queue would only
             // hide that Redis is slow.
             let (queue, mut commits) = mpsc::channel::<Commit>(2 * BATCH);
@@ -49,19 +46,13 @@ impl Committer {
                     let (records, askers): (Vec<_>, Vec<_>) =
                         batch.drain(..).map(|commit| (commit.record, commit.answer)).unzip();
                     let answers = store.submit(partition, records, remember_ms).await;
-                    // A caller that no longer waits has hung up; the task is stored all the same.
-                    match answers {
-                        Ok(answers) => {
-                            askers.into_iter().zip(answers).for_each(|(asker, answer)| {
-                                let _ = asker.send(Ok(answer));
-                            })
-                        }
-                        Err(error) => {
-                            let error = Arc::new(error);
-                            askers.into_iter().for_each(|asker| {
-                                let _ = asker.send(Err(Arc::clone(&error)));
-                            });
-                        }
+                    let answers: Vec<_> = match answers.map_err(Arc::new) {
+                        Ok(answers) => answers.into_iter().map(Ok).collect(),
+                        Err(error) => askers.iter().map(|_| Err(Arc::clone(&error))).collect(),
+                    };
+                    for (asker, answer) in askers.into_iter().zip(answers) {
+                        // A caller that no longer waits has hung up; its task is stored anyway.
+                        let _ = asker.send(answer);
                     }
                 }
             });

@@ -1,6 +1,6 @@
 //! Approvers: whether those who are asked exist, and retargeting an approval to others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use crate::domain::approval::{Approval, ApprovalStatus, Level, OnExpiry, Terms};
@@ -65,11 +65,8 @@ impl Engine {
             for approval in page.items {
                 let terms = &approval.terms;
                 let levels = terms.levels.iter().skip(approval.level);
-                let mut faults: Vec<_> =
-                    levels.flat_map(|level| directory.faults(level, terms.quorum)).collect();
-                faults.sort();
-                faults.dedup();
-                for fault in faults {
+                let faults = levels.flat_map(|level| directory.faults(level, terms.quorum));
+                for fault in faults.collect::<BTreeSet<_>>() {
                     let (count, first) = found.entry(fault).or_default();
                     *count += 1;
                     if first.len() < NAMED {
@@ -102,8 +99,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Retargets a pending approval to other approvers. Approvals given under the old terms no
-    /// longer count.
+    /// Retargets a pending approval to other approvers. Votes under the old terms do not count.
     ///
     /// # Errors
     ///
@@ -159,13 +155,10 @@ impl Engine {
             let detail = format!("the role {} cannot decide approvals", role.as_str());
             return Err(Fault::new("/roles", detail));
         }
+        let asked = approval.terms.level(approval.level);
         let expires_after_ms =
-            approval.terms.level(approval.level).map(|level| level.expires_after_ms);
-        let level = Level {
-            roles: roles.clone(),
-            groups: groups.clone(),
-            expires_after_ms: expires_after_ms.unwrap_or(settings.expires_after_ms),
-        };
+            asked.map_or(settings.expires_after_ms, |level| level.expires_after_ms);
+        let level = Level { roles: roles.clone(), groups: groups.clone(), expires_after_ms };
         if let Some(fault) = self.settings.directory().faults(&level, quorum).into_iter().next() {
             return Err(Fault::new("/groups", fault));
         }

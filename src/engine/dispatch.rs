@@ -12,9 +12,9 @@ use crate::domain::name::{Name, Worker};
 use crate::domain::principal::Principal;
 use crate::domain::task::Claimed;
 use crate::domain::time::Millis;
-use crate::store::{self, Room, Sessions, Store, Taken};
+use crate::store::{self, Room, Sessions, Taken};
 
-use super::returns::{LostClaim, Returns, Undelivered, lasts};
+use super::returns::{LostClaim, Undelivered};
 use super::{Engine, Error};
 
 /// How many bytes several tasks may have in one answer: to read more would hold Redis, and other
@@ -75,14 +75,13 @@ impl Engine {
         caller: &Principal,
         claimed: &[Claimed],
     ) -> impl FnOnce() + Send + use<> {
-        let store = self.store.clone();
         let returns = self.returns.clone();
         let tracker = self.tracker.clone();
         let undelivered = Undelivered::new(&caller.to_string(), claimed);
         move || {
             // Without a runtime the process has ended, and the leases end on their own.
             if Handle::try_current().is_ok() {
-                tracker.spawn(async move { returns.give_back(&store, undelivered).await });
+                tracker.spawn(async move { returns.give_back(undelivered).await });
             }
         }
     }
@@ -102,28 +101,21 @@ impl Engine {
     ) -> Result<Found, Error> {
         let (answer, answered) = oneshot::channel();
         let agent = claim.agent.clone();
-        let settings = &self.settings.agents;
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).map_err(|error| Error::Unavailable(Box::new(error)))?;
         let look = Look {
-            store: self.store.clone(),
-            returns: self.returns.clone(),
+            engine: self.clone(),
             actor: actor.to_owned(),
             claim: claim.clone(),
             room: self.room_of(claim),
             lease: Lease::new(bits),
-            lease_ms: claim.lease_ms.unwrap_or(settings.lease_ms),
-            sessions: Sessions {
-                live_ms: settings.session_ms,
-                most: settings.max_sessions,
-                most_agents,
-            },
+            most_agents,
         };
         self.tracker.spawn(async move {
             let found = look.look().await;
             if let Err(Ok(Some(unwanted))) = answer.send(found) {
                 let undelivered = Undelivered::new(&look.actor, &unwanted.tasks);
-                look.returns.give_back(&look.store, undelivered).await;
+                look.engine.returns.give_back(undelivered).await;
             }
         });
         let found =
@@ -144,14 +136,12 @@ struct Found {
 
 /// One look at every partition for one claim.
 struct Look {
-    store: Store,
-    returns: Returns,
+    engine: Engine,
     actor: String,
     claim: Claim,
     room: usize,
     lease: Lease,
-    lease_ms: Millis,
-    sessions: Sessions,
+    most_agents: Option<u32>,
 }
 
 impl Look {
@@ -159,7 +149,7 @@ impl Look {
     async fn look(&self) -> Result<Option<Found>, store::Error> {
         let mut found = Found::default();
         let mut left = self.room.min(SEVERAL_BYTES);
-        for partition in self.store.partitions() {
+        for partition in self.engine.store.partitions() {
             let more = self.claim.max - found.tasks.len() as u32;
             if more == 0 || found.is_full {
                 break;
@@ -194,12 +184,19 @@ impl Look {
         most: u32,
         left: usize,
     ) -> Result<Option<Taken>, store::Error> {
+        let settings = &self.engine.settings.agents;
+        let sessions = Sessions {
+            live_ms: settings.session_ms,
+            most: settings.max_sessions,
+            most_agents: self.most_agents,
+        };
         let Claim { agent, worker, .. } = &self.claim;
+        let who = (agent, worker);
         let most = (most, Room { left, whole: self.room });
-        let lease = (self.lease_ms, &self.lease);
-        let claim =
-            self.store.claim(partition, &self.actor, (agent, worker), most, lease, &self.sessions);
-        let answer = claim.await;
+        let lease_ms = self.claim.lease_ms.unwrap_or(settings.lease_ms);
+        let lease = (lease_ms, &self.lease);
+        let store = &self.engine.store;
+        let answer = store.claim(partition, &self.actor, who, most, lease, &sessions).await;
         let kept = match &answer {
             Ok(Some(taken)) if taken.is_again => {
                 taken.tasks.iter().map(|one| one.task.id).collect()
@@ -208,8 +205,9 @@ impl Look {
             _ => return answer,
         };
         let seal = self.lease.seal(&self.actor);
-        let until = Instant::now() + lasts(self.lease_ms);
-        self.returns.look_for(LostClaim { partition, agent: agent.clone(), seal, kept, until });
+        let until = Instant::now() + Duration::from_millis(lease_ms);
+        let returns = &self.engine.returns;
+        returns.look_for(LostClaim { partition, agent: agent.clone(), seal, kept, until });
         answer
     }
 }

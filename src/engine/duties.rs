@@ -10,12 +10,11 @@ use crate::store::{self, Sweep};
 
 use super::{Engine, Error};
 
-/// How many tasks a step moves at most in each partition, so that one script takes less than 5 ms
-/// of Redis.
+/// The most tasks that a step moves in a partition, so that a script takes less than 5 ms of Redis.
 const BATCH: u32 = 100;
 
 /// The result of one bounded step of a background worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepResult {
     /// How many tasks the step moved or changed.
     pub moved: usize,
@@ -48,7 +47,7 @@ impl Engine {
 
     /// Cancels the children of cancelled tasks that were submitted to end with their parent.
     pub async fn cascade(&self) -> Result<SweepResult, Error> {
-        let mut result = SweepResult::nothing();
+        let mut result = SweepResult::default();
         for partition in self.store.partitions() {
             let parents = self.store.cancelled_parents(partition, BATCH).await?;
             for (parent, at) in &parents {
@@ -100,45 +99,25 @@ impl Engine {
         &self,
         step: impl Fn(Partition) -> F,
     ) -> Result<SweepResult, Error> {
-        let mut result = SweepResult::nothing();
+        let mut result = SweepResult::default();
         for partition in self.store.partitions() {
             result.add(step(partition).await?);
         }
         Ok(result)
     }
 
-    /// Returns the wake-up that fires when a task becomes pending.
-    pub fn router_wake(&self) -> Arc<Notify> {
-        self.store.notifier().wake("router")
-    }
-
-    /// Returns the wake-up that fires when a task gets a deadline that is near.
-    pub fn deadlines_wake(&self) -> Arc<Notify> {
-        self.store.notifier().wake("deadlines")
-    }
-
-    /// Returns the wake-up that fires when a task with children is cancelled.
-    pub fn cascade_wake(&self) -> Arc<Notify> {
-        self.store.notifier().wake("cascade")
-    }
-
-    /// Returns the wake-up that fires when a task is scheduled.
-    pub fn promoter_wake(&self) -> Arc<Notify> {
-        self.store.notifier().wake("promoter")
+    /// Returns the wake-up of this name: `router` fires when a task becomes pending, `promoter`
+    /// when one is scheduled, `deadlines` when one gets a deadline that is near, and `cascade` when
+    /// one with children is cancelled.
+    pub fn wake(&self, name: &str) -> Arc<Notify> {
+        self.store.notifier().wake(name)
     }
 }
 
 impl SweepResult {
-    fn nothing() -> Self {
-        Self { moved: 0, is_more: false, next_in: None }
-    }
-
     fn add(&mut self, sweep: Sweep) {
         self.moved += sweep.moved;
         self.is_more |= sweep.moved >= BATCH as usize;
-        self.next_in = match (self.next_in, sweep.next_in) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
+        self.next_in = [self.next_in, sweep.next_in].into_iter().flatten().min();
     }
 }

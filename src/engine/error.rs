@@ -27,8 +27,7 @@ impl Fault {
     }
 }
 
-/// Why a call was refused or failed. It changed nothing, unless the variant says that this is
-/// unknown.
+/// Why a call was refused or failed. It changed nothing, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request can be read, but fields of it are wrong.
@@ -131,11 +130,8 @@ pub enum Error {
         wait_ms: Millis,
     },
     /// A report that differs from this one has ended the attempt.
-    #[error("another report has ended this attempt of task {id}")]
-    ResultMismatch {
-        /// The task that the call was about.
-        id: TaskId,
-    },
+    #[error("another report has ended this attempt of task {0}")]
+    ResultMismatch(TaskId),
     /// The approval has a final decision or is cancelled.
     #[error("approval {id} was {} by {by}", status.as_str())]
     AlreadyDecided {
@@ -162,8 +158,7 @@ pub enum Error {
     /// Four eyes are required, and the caller edited the content.
     #[error("the caller edited the content of approval {0}")]
     OwnContent(ApprovalId),
-    /// The caller has approved before, perhaps with another credential. The quorum needs another
-    /// person.
+    /// The caller has approved before, perhaps with another credential. Another person must.
     #[error("the caller has already approved approval {0}")]
     AlreadyVoted(ApprovalId),
     /// The content has changed since the caller saw it.
@@ -192,11 +187,8 @@ pub enum Error {
         wait_ms: Millis,
     },
     /// The idempotency key was used for another body.
-    #[error("idempotency key {key} was used with another body")]
-    IdempotencyMismatch {
-        /// The key that the client sent.
-        key: String,
-    },
+    #[error("idempotency key {0} was used with another body")]
+    IdempotencyMismatch(String),
     /// The store accepts no writes, because its memory is full.
     #[error("the store is full")]
     Full,
@@ -226,6 +218,11 @@ fn names(names: &[Name]) -> String {
 }
 
 impl Error {
+    /// Returns the refusal of a request of which only the field at `pointer` is wrong.
+    pub(super) fn invalid(pointer: &str, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![Fault::new(pointer, detail)])
+    }
+
     /// Returns what an error of the store means for callers. Group commits share one error.
     pub(super) fn of_store<E>(error: E) -> Self
     where

@@ -45,10 +45,7 @@ impl Engine {
             return Err(Error::ForeignSource { source_agent: source_agent.to_owned(), caller });
         }
         // A client's event always says that no transition of a task made it.
-        let metadata = match event.metadata {
-            Some(metadata) => metadata,
-            None => raw("{}".to_owned())?,
-        };
+        let metadata = event.metadata.map_or_else(|| raw("{}".to_owned()), Ok)?;
         let metadata = raw(with_member(&metadata, "external", "true"))?;
         let body = Body {
             event_type: &event.event_type,

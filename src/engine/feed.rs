@@ -1,7 +1,6 @@
 //! Reading the event log: in pages, or as an endless feed that can be resumed.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -10,7 +9,7 @@ use crate::domain::event::{Event, TypePattern};
 use crate::domain::ids::{EventId, Partition, TaskId};
 use crate::store::{Latest, Store};
 
-use super::{Engine, Error, Fault, PAGE_BYTES};
+use super::{Engine, Error, PAGE_BYTES};
 
 /// How many log entries one read of the past takes. An entry has up to 64 KiB, or one event.
 const ENTRIES: usize = 20;
@@ -70,13 +69,9 @@ impl Cursor {
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (nth, id) in self.0.iter().enumerate() {
-            if nth > 0 {
-                formatter.write_char('.')?;
-            }
-            write!(formatter, "{:x}-{:x}-{:x}", id.at_ms, id.sequence, id.index)?;
-        }
-        Ok(())
+        let ids =
+            self.0.iter().map(|id| format!("{:x}-{:x}-{:x}", id.at_ms, id.sequence, id.index));
+        formatter.write_str(&ids.collect::<Vec<_>>().join("."))
     }
 }
 
@@ -234,13 +229,10 @@ impl Engine {
             });
             return Ok(Cursor(start.collect()));
         }
-        match Cursor::read(text) {
-            Some(cursor) if cursor.0.len() == partitions.len() => Ok(cursor),
-            Some(_) | None => Err(Error::Invalid(vec![Fault::new(
-                "after",
-                "is neither a cursor of a feed nor the id of an event",
-            )])),
-        }
+        let cursor = Cursor::read(text).filter(|cursor| cursor.0.len() == partitions.len());
+        cursor.ok_or_else(|| {
+            Error::invalid("after", "is neither a cursor of a feed nor the id of an event")
+        })
     }
 
     /// Reads some of the events after `from`. Also returns whether others between were trimmed.
@@ -353,11 +345,8 @@ fn event_id(text: &str) -> Option<EventId> {
 
 /// Clamps the cursor to the end of the log. Returns whether it was ahead.
 fn step_back(cursor: &mut EventId, end: EventId) -> bool {
-    let is_ahead = *cursor > end;
-    if is_ahead {
-        *cursor = end;
-    }
-    is_ahead
+    let before = std::mem::replace(cursor, end.min(*cursor));
+    before > end
 }
 
 /// The last id that an event before `at_ms` can have in `partition`.
@@ -366,7 +355,7 @@ fn last_before(at_ms: u64, partition: Partition) -> EventId {
 }
 
 /// Returns the partitions in ascending order, the order of the ids in a cursor.
-fn ordered(store: &Store) -> Vec<Partition> {
+pub(super) fn ordered(store: &Store) -> Vec<Partition> {
     let mut partitions: Vec<_> = store.partitions().collect();
     partitions.sort();
     partitions

@@ -4,6 +4,7 @@ use crate::domain::ids::Partition;
 use crate::domain::time::Millis;
 use crate::store::{DoctorStats, LogBounds};
 
+use super::feed::ordered;
 use super::{Engine, Error, Stats};
 
 /// The figures of the fleet and of its store.
@@ -29,10 +30,9 @@ impl Engine {
     /// Reads all figures as they are now.
     pub async fn figures(&self) -> Result<Figures, Error> {
         let mut logs = Vec::new();
-        for partition in self.store.partitions() {
+        for partition in ordered(&self.store) {
             logs.push((partition, self.store.log_bounds(partition).await?));
         }
-        logs.sort_by_key(|(partition, _)| *partition);
         Ok(Figures {
             stats: self.stats().await?,
             bridge_lag_ms: self.bridge_lag_ms().await?,

@@ -29,8 +29,7 @@ pub struct AgentStatus {
     pub in_progress: u64,
     /// How many processes of the agent have a live session.
     pub session_count: u64,
-    /// The sessions with the newest calls, newest first, at most a hundred. `None` if they were not
-    /// requested.
+    /// The sessions with the newest calls, newest first, at most 100. `None` if not requested.
     pub sessions: Option<Vec<Session>>,
     /// When a process of the agent last called. `None` if none did, or if that was long ago.
     pub last_seen: Option<Millis>,
@@ -56,36 +55,28 @@ pub struct Stats {
     pub by_priority: Vec<(Priority, u64)>,
     /// Every agent that a routing rule names or that has tasks or sessions, by name.
     pub by_agent: Vec<AgentStatus>,
-    /// How long the head of the priority queue has waited, in milliseconds. `None` if the queue is
-    /// empty.
+    /// How many milliseconds the head of the priority queue has waited. `None` if it is empty.
     pub oldest_pending_ms: Option<Millis>,
     /// The store's time at which this was read, in milliseconds since 1970.
     pub at: Millis,
 }
 
 impl Engine {
-    /// Returns the numbers of tasks and agents, at a cost that does not depend on the number of
-    /// tasks.
+    /// Returns the numbers of tasks and agents, at a cost that the number of tasks does not change.
     pub async fn stats(&self) -> Result<Stats, Error> {
         let mut rows = Vec::new();
         let mut agents = Vec::new();
         for partition in self.store.partitions() {
             let session_ms = self.settings.agents.session_ms;
             let mut row = self.store.stats(partition, session_ms, 0).await?;
-            // A scan can return the same agent twice.
-            let mut found = BTreeMap::new();
-            let mut some = std::mem::take(&mut row.agents);
-            let mut cursor = row.cursor;
-            loop {
-                found.extend(some.drain(..).map(|agent| (agent.agent.clone(), agent)));
-                if cursor == 0 {
-                    break;
-                }
-                let next = self.store.stats(partition, session_ms, cursor).await?;
-                some = next.agents;
-                cursor = next.cursor;
+            while row.cursor != 0 {
+                let next = self.store.stats(partition, session_ms, row.cursor).await?;
+                row.agents.extend(next.agents);
+                row.cursor = next.cursor;
             }
-            agents.extend(found.into_values());
+            // A scan can return the same agent twice.
+            let found = row.agents.drain(..).map(|agent| (agent.agent.clone(), agent));
+            agents.extend(found.collect::<BTreeMap<_, _>>().into_values());
             rows.push(row);
         }
         let by_agent = self.by_agent(&agents);
@@ -170,9 +161,13 @@ impl Engine {
         self.settings.routing.rules.iter().any(|rule| rule.agent == *agent)
     }
 
+    /// The agents that routing rules name; one can come several times.
+    fn routed(&self) -> impl Iterator<Item = Name> {
+        self.settings.routing.rules.iter().map(|rule| rule.agent.clone())
+    }
+
     fn unknown_agent(&self, agent: &Name) -> Error {
-        let named = self.settings.routing.rules.iter().map(|rule| rule.agent.clone());
-        let known: BTreeSet<Name> = named.collect();
+        let known: BTreeSet<Name> = self.routed().collect();
         Error::UnknownAgent { agent: agent.clone(), known: known.into_iter().collect() }
     }
 
@@ -206,20 +201,15 @@ impl Engine {
         self.store.last_answer() < LATELY
     }
 
-    /// Returns whether the store accepted a write within the last second, or does so now. It takes
-    /// 2 s at most.
+    /// Returns, within 2 s, whether the store accepted a write in the last second or does now.
     pub async fn is_ready(&self) -> bool {
         self.store.is_ready().await
     }
 
     /// Adds up the agents of all partitions, including those that only a routing rule names.
     fn by_agent(&self, rows: &[AgentRow]) -> Vec<AgentStatus> {
-        let mut agents: BTreeMap<Name, AgentStatus> = BTreeMap::new();
-        for rule in &self.settings.routing.rules {
-            agents
-                .entry(rule.agent.clone())
-                .or_insert_with(|| AgentStatus::idle(rule.agent.clone()));
-        }
+        let routed = self.routed().map(|agent| (agent.clone(), AgentStatus::idle(agent)));
+        let mut agents: BTreeMap<Name, AgentStatus> = routed.collect();
         for row in rows {
             let Ok(name) = Name::from_str(&row.agent) else { continue };
             agents.entry(name.clone()).or_insert_with(|| AgentStatus::idle(name)).add(row);

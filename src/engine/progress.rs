@@ -12,12 +12,10 @@ use crate::store::{Answer, Row};
 use super::tasks::refuse;
 use super::{Engine, Error};
 
-/// The largest number of failures with a back-off of its own. With any sensible base, it has
-/// reached its maximum by then.
+/// The most failures with a back-off of its own, which has reached its maximum by then.
 const WAITS: u32 = 24;
 
-/// The largest number of reports in one script: about 2 ms of Redis, so that no call waits long
-/// behind it.
+/// The largest number of reports in one script: about 2 ms of Redis, so that no call waits long.
 const BATCH: usize = 100;
 
 impl Engine {
@@ -75,14 +73,12 @@ impl Engine {
         self.known(id)?;
         let lease_ms = extend_ms.unwrap_or(self.settings.agents.lease_ms);
         let proof = Proof::Lease(attempt, lease);
-        match self.store.extend(id, &caller.to_string(), proof, lease_ms, progress.as_ref()).await?
-        {
-            Ok(lease_until) => Ok(lease_until),
-            Err(answer) => match refuse(id, Verb::Extend, attempt, answer) {
-                Ok(state) => Err(Error::Illegal { id, state, verb: Verb::Extend }),
-                Err(error) => Err(error),
-            },
-        }
+        let actor = caller.to_string();
+        let extended = self.store.extend(id, &actor, proof, lease_ms, progress.as_ref()).await?;
+        extended.or_else(|answer| {
+            let state = refuse(id, Verb::Extend, attempt, answer)?;
+            Err(Error::Illegal { id, state, verb: Verb::Extend })
+        })
     }
 
     /// Returns the waits after 1, 2, … failures, with jitter, from which the scripts choose.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::sla::{Figures, Group};
 use crate::domain::time::Millis;
 
-use super::{Engine, Error, Fault};
+use super::{Engine, Error};
 
 const HOUR_MS: Millis = 3_600_000;
 
@@ -62,13 +62,10 @@ impl Engine {
         let end = to.div_ceil(HOUR_MS);
         let start = from.map_or(end.saturating_sub(USUAL_HOURS), |from| from / HOUR_MS);
         if from.is_some_and(|from| from >= to) {
-            return Err(Error::Invalid(vec![Fault::new("/from", "must be before `to`")]));
+            return Err(Error::invalid("/from", "must be before `to`"));
         }
         if end - start > MOST_HOURS {
-            return Err(Error::Invalid(vec![Fault::new(
-                "/from",
-                "must be at most 31 days before `to`",
-            )]));
+            return Err(Error::invalid("/from", "must be at most 31 days before `to`"));
         }
         let mut groups = BTreeMap::<Group, Figures>::new();
         let mut total = Figures::default();

@@ -20,9 +20,8 @@ use crate::domain::name::Name;
 use crate::domain::principal::Role;
 use crate::domain::report::Outcome;
 use crate::domain::task::Claimed;
-use crate::domain::time::Millis;
 use crate::runtime::backoff::Backoff;
-use crate::store::{self, Row, Store};
+use crate::store::{Row, Store};
 
 /// How many claims without an answer are remembered. The leases of further ones end on their own.
 const MOST: usize = 4_096;
@@ -50,6 +49,7 @@ pub(super) struct LostClaim {
 /// Returns undelivered tasks to their subjects. A clone is cheap and shares everything.
 #[derive(Clone)]
 pub(super) struct Returns {
+    store: Store,
     lost: Sender<LostClaim>,
     /// How many claims were dropped because too many were waiting.
     forgotten: Arc<AtomicU64>,
@@ -61,11 +61,10 @@ impl Returns {
     pub(super) fn start(store: &Store, tracker: &TaskTracker, stop: &CancellationToken) -> Self {
         let (lost, found) = mpsc::channel(MOST);
         let forgotten = Arc::<AtomicU64>::default();
-        let store = store.clone();
-        let dropped = Arc::clone(&forgotten);
-        let search = Search { store, found, waiting: Vec::new(), forgotten: dropped };
+        let returns = Self { store: store.clone(), lost, forgotten: Arc::clone(&forgotten) };
+        let search = Search { store: store.clone(), found, waiting: Vec::new(), forgotten };
         tracker.spawn(search.run(stop.clone()));
-        Self { lost, forgotten }
+        returns
     }
 
     /// Makes the store look for the tasks that the claim leased.
@@ -76,29 +75,29 @@ impl Returns {
     }
 
     /// Returns tasks of which their agent does not know.
-    pub(super) async fn give_back(&self, store: &Store, undelivered: Undelivered) {
+    pub(super) async fn give_back(&self, undelivered: Undelivered) {
         let Undelivered { actor, leases } = undelivered;
         if leases.is_empty() {
             return;
         }
         tracing::info!(caller = actor, tasks = leases.len(), "claim not delivered, tasks returned");
         for (partition, leases) in by_partition(&leases, |leased| leased.id.partition()) {
-            if let Err(error) = release(store, partition, &actor, &leases).await {
-                tracing::warn!(%error, "undelivered tasks not returned yet, retrying");
-                self.look_for_each(partition, &actor, &leases);
+            let rows = leases.iter().map(|leased| Row {
+                id: leased.id,
+                proof: Proof::Lease(leased.attempt, &leased.lease),
+                outcome: &Outcome::Released,
+            });
+            let rows: Vec<_> = rows.collect();
+            let released = self.store.report(partition, &actor, &rows, ("", Role::Agent)).await;
+            let Err(error) = released else { continue };
+            tracing::warn!(%error, "undelivered tasks not returned yet, retrying");
+            let claims: BTreeMap<_, _> =
+                leases.iter().rev().map(|leased| (leased.lease.seal(&actor), leased)).collect();
+            for (seal, leased) in claims {
+                let agent = leased.agent.clone();
+                let until = Instant::now() + leased.lasts;
+                self.look_for(LostClaim { partition, agent, seal, kept: Vec::new(), until });
             }
-        }
-    }
-
-    fn look_for_each(&self, partition: Partition, actor: &str, leases: &[&Leased]) {
-        let mut claims = BTreeMap::new();
-        for leased in leases {
-            claims.entry(leased.lease.seal(actor)).or_insert(leased);
-        }
-        for (seal, leased) in claims {
-            let agent = leased.agent.clone();
-            let until = Instant::now() + leased.lasts;
-            self.look_for(LostClaim { partition, agent, seal, kept: Vec::new(), until });
         }
     }
 }
@@ -109,6 +108,7 @@ struct Leased {
     attempt: Attempt,
     lease: Lease,
     agent: Name,
+    /// How long a search for the lease makes sense.
     lasts: Duration,
 }
 
@@ -126,30 +126,10 @@ impl Undelivered {
             attempt: one.task.attempt,
             lease: one.lease.clone(),
             agent: one.task.agent.clone(),
-            lasts: lasts(one.lease_until.saturating_sub(one.task.observed_at)),
+            lasts: Duration::from_millis(one.lease_until.saturating_sub(one.task.observed_at)),
         });
         Self { actor: actor.to_owned(), leases: leases.collect() }
     }
-}
-
-/// Returns how long a search for a lease of `lease_ms` makes sense.
-pub(super) fn lasts(lease_ms: Millis) -> Duration {
-    Duration::from_millis(lease_ms)
-}
-
-async fn release(
-    store: &Store,
-    partition: Partition,
-    actor: &str,
-    leases: &[&Leased],
-) -> Result<(), store::Error> {
-    let rows = leases.iter().map(|leased| Row {
-        id: leased.id,
-        proof: Proof::Lease(leased.attempt, &leased.lease),
-        outcome: &Outcome::Released,
-    });
-    let rows: Vec<_> = rows.collect();
-    store.report(partition, actor, &rows, ("", Role::Agent)).await.map(drop)
 }
 
 /// The search for the tasks of lost claims.

@@ -124,17 +124,12 @@ pub struct HeadStart {
 impl HeadStart {
     /// Returns the head starts of all priorities, the most urgent first.
     pub fn all(&self) -> [Millis; 4] {
-        Priority::ALL.map(|priority| self.of(priority))
+        [self.p0, self.p1, self.p2, self.p3]
     }
 
     /// Returns the head start of `priority` in milliseconds.
     pub fn of(&self, priority: Priority) -> Millis {
-        match priority {
-            Priority::P0 => self.p0,
-            Priority::P1 => self.p1,
-            Priority::P2 => self.p2,
-            Priority::P3 => self.p3,
-        }
+        self.all()[priority as usize]
     }
 }
 
@@ -178,11 +173,9 @@ pub struct Approvals {
     pub expires_after_ms: Millis,
     /// What happens when that time is over, unless its terms say otherwise.
     pub on_expiry: OnExpiry,
-    /// How many approvals agents may cause for one task, by requests or retries, before a human
-    /// must retry it.
+    /// How many approvals agents may cause for a task by asking or retrying, until a human retries.
     pub max_asks: u32,
-    /// How many milliseconds after the first such approval the next is possible. The time doubles
-    /// with each.
+    /// The milliseconds from the first such approval until the next may come, doubled with each.
     pub ask_backoff_ms: Millis,
     /// The longest time between two such approvals, in milliseconds.
     pub ask_backoff_max_ms: Millis,
@@ -198,8 +191,7 @@ impl Approvals {
         format!("{},{},{}", self.max_asks, self.ask_backoff_ms, self.ask_backoff_max_ms)
     }
 
-    /// Returns complete terms, in which the settings for all approvals replace what `setting`
-    /// leaves out.
+    /// Returns complete terms: the settings for all approvals give what `setting` leaves out.
     pub fn terms_of(&self, setting: &TermsSetting) -> Terms {
         setting.resolve(self.expires_after_ms, self.on_expiry)
     }
@@ -213,8 +205,7 @@ pub struct SlaSettings {
     pub warn_at_percent: u8,
     /// Whether clocks stop while a task waits for an approval.
     pub exclude_approval_time: bool,
-    /// The time to finish in milliseconds, by priority (`P0`) or by type and priority
-    /// (`deploy/P0`).
+    /// The milliseconds to finish, by priority (`P0`) or type and priority (`deploy/P0`).
     pub targets: Targets,
     /// The time until the first attempt begins, in milliseconds, by the same keys.
     pub start_targets: Targets,
@@ -238,8 +229,7 @@ pub struct Events {
 pub struct Retention {
     /// How many milliseconds a completed, failed or cancelled task is kept, with its approvals.
     pub finished_ms: Millis,
-    /// About how many entries of the event log are kept. A batch of tasks that moved together is
-    /// one entry.
+    /// About how many entries of the event log are kept. Tasks that moved together are one entry.
     pub events: u64,
     /// How many bytes of the event log are kept, of all partitions together.
     pub events_bytes: u64,

@@ -15,7 +15,7 @@ use crate::domain::task::Task;
 use crate::domain::text::hex;
 use crate::store::{Gate, NewRecord, ParentState, SubmitAnswer};
 
-use super::{Engine, Error, Fault, unknown_type};
+use super::{Engine, Error, unknown_type};
 
 /// The result of an accepted submission.
 #[derive(Clone, Debug)]
@@ -29,8 +29,7 @@ pub struct Submitted {
 /// What would happen to a submission.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// The agent that would get the task. `None` if no routing rule applies, so the submission
-    /// would be refused.
+    /// The agent that would get the task. `None` if no rule applies: it would be refused.
     pub agent: Option<Name>,
     /// The number of the routing rule that applies, from 0.
     pub rule: Option<usize>,
@@ -80,9 +79,10 @@ impl Engine {
                         self.task(id).await.map(|task| Submitted { task, is_replay: true })
                     }
                     SubmitAnswer::NoParent(state) => Err(no_parent(parent, state)),
-                    SubmitAnswer::Mismatch => Err(Error::IdempotencyMismatch {
-                        key: key.map(|key| key.key).unwrap_or_default(),
-                    }),
+                    SubmitAnswer::Mismatch => {
+                        let key = key.map(|key| key.key).unwrap_or_default();
+                        Err(Error::IdempotencyMismatch(key))
+                    }
                 });
             }
         }
@@ -100,14 +100,13 @@ impl Engine {
         Ok(Some(found.map(|parent| parent.state)))
     }
 
-    /// Cancels the task if its parent in another partition was cancelled while the task was being
-    /// stored.
+    /// Cancels the task if its parent in another partition was cancelled while it was stored.
     async fn check_parent_again(&self, task: &Task) -> Result<(), Error> {
-        let Some(parent) = task.spec.parent else { return Ok(()) };
-        let is_elsewhere = parent.partition() != task.id.partition();
-        if !is_elsewhere || task.spec.on_parent_cancel == OnParentCancel::Continue {
+        let home = task.id.partition();
+        let elsewhere = task.spec.parent.filter(|parent| parent.partition() != home);
+        let (Some(parent), OnParentCancel::Cancel) = (elsewhere, task.spec.on_parent_cancel) else {
             return Ok(());
-        }
+        };
         let found = self.store.read(parent).await?;
         if found.is_some_and(|parent| parent.state == State::Cancelled) {
             self.cascade_from(parent).await?;
@@ -124,17 +123,14 @@ impl Engine {
     ) -> Result<NewRecord, Error> {
         let settings = &self.settings;
         if let Some(detail) = unknown_type(&settings.tasks.types, &new.spec.kind) {
-            return Err(Error::Invalid(vec![Fault::new("/type", detail)]));
+            return Err(Error::invalid("/type", detail));
         }
         if let Some(detail) = foreign_source(&settings.people, caller, &new.spec.source) {
-            return Err(Error::Invalid(vec![Fault::new("/source", detail)]));
+            return Err(Error::invalid("/source", detail));
         }
         let Plan { route, approval, sla, actions } = rules::decide(&settings.rules(), &new);
         let Some((_, RoutingRule { agent, .. })) = route else {
-            return Err(Error::Invalid(vec![Fault::new(
-                "/type",
-                "no routing rule applies to this task",
-            )]));
+            return Err(Error::invalid("/type", "no routing rule applies to this task"));
         };
         if let Some(parent) = new.spec.parent.filter(|parent| !self.store.has(parent.partition())) {
             return Err(no_parent(Some(parent), None));
@@ -181,8 +177,7 @@ impl Engine {
         })
     }
 
-    /// Returns which agent would get a submission and which approval it would need, without
-    /// submitting it.
+    /// Returns which agent a submission would get and which approval it would need.
     pub fn explain(&self, task: &NewTask) -> Explanation {
         let Plan { route, approval, .. } = rules::decide(&self.settings.rules(), task);
         Explanation {
@@ -211,9 +206,6 @@ fn no_parent(parent: Option<TaskId>, state: Option<State>) -> Error {
     let named = parent.map(|id| id.to_string()).unwrap_or_default();
     match (parent, state) {
         (Some(parent), Some(state)) => Error::FinalParent { parent, state },
-        _ => {
-            let detail = format!("unknown task {named}");
-            Error::Invalid(vec![Fault::new("/parent_task_id", detail)])
-        }
+        _ => Error::invalid("/parent_task_id", format!("unknown task {named}")),
     }
 }

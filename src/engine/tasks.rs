@@ -1,26 +1,23 @@
-//! Tasks: reading, listing, cancelling and retrying them, and status changes by callers that never
-//! claimed.
+//! Tasks: reading, listing, cancelling and retrying them, and status changes without a claim.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::domain::ids::TaskId;
-use crate::domain::lease::Proof;
+use crate::domain::lease::{Attempt, Proof};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
 use crate::domain::principal::Principal;
 use crate::domain::priority::Priority;
 use crate::domain::report::Outcome;
 use crate::domain::task::Task;
-use crate::store::Parts;
 use crate::store::lists::Place;
-use crate::store::{Answer, Row};
+use crate::store::{Answer, Parts, Row};
 
-use super::{Engine, Error, Fault};
+use super::{Engine, Error};
 
-/// How many tasks one page looks at before it is returned short: a rare match in a large store must
-/// not delay the call for long.
+/// How many tasks one page looks at before it is returned short, to bound the cost of a rare match.
 pub(super) const LOOKED_AT: usize = 2_000;
 
 /// The remaining room, in bytes, below which a page counts as full.
@@ -107,17 +104,15 @@ impl Engine {
         if filter.parent.is_some_and(|parent| !self.store.has(parent.partition())) {
             return Ok(Page { items, next_cursor: None });
         }
-        loop {
+        let next_cursor = loop {
             let which = (filter.state, filter.agent.as_ref(), filter.parent);
             let listed = self.store.list(which, from.as_ref(), limit, (filter.parts, room)).await?;
-            let is_last = listed.rows.len() < limit && !listed.is_cut;
+            let mut is_last = listed.rows.len() < limit && !listed.is_cut;
             looked_at += listed.rows.len();
             for (place, task) in listed.rows {
                 if items.len() == limit {
-                    return Ok(Page {
-                        items,
-                        next_cursor: from.as_ref().map(|place| write_cursor(&list, place)),
-                    });
+                    is_last = false;
+                    break;
                 }
                 from = Some(place);
                 if let Some(task) = task.filter(|task| filter.matches(task)) {
@@ -126,17 +121,15 @@ impl Engine {
                 }
             }
             if is_last {
-                return Ok(Page { items, next_cursor: None });
+                break None;
             }
             // A second cut would leave ever less room.
             let is_full = room < LEAST_ROOM || (listed.is_cut && !items.is_empty());
             if items.len() == limit || looked_at >= LOOKED_AT || is_full {
-                return Ok(Page {
-                    items,
-                    next_cursor: from.as_ref().map(|place| write_cursor(&list, place)),
-                });
+                break from.as_ref().map(|place| write_cursor(&list, place));
             }
-        }
+        };
+        Ok(Page { items, next_cursor })
     }
 
     /// Cancels the task in any open state. The cancellation is final at once.
@@ -193,7 +186,10 @@ impl Engine {
                 let verb = outcome.verb();
                 let row = Row { id, proof: Proof::Caller, outcome: &outcome };
                 let answers = self.end_attempts(caller, id.partition(), &[row]).await?;
-                self.accepted(id, verb, single(answers)?).await
+                let answer = answers.into_iter().next();
+                let answer =
+                    answer.ok_or_else(|| Error::Corrupt("a script gave no answer".into()))?;
+                self.accepted(id, verb, answer).await
             }
             StatusChange::Cancelled { reason } => self.cancel(caller, id, reason).await,
         }
@@ -211,18 +207,13 @@ impl Engine {
     }
 }
 
-/// Returns the only answer of a call for one task.
-fn single(answers: Vec<Answer>) -> Result<Answer, Error> {
-    answers.into_iter().next().ok_or_else(|| Error::Corrupt("a script gave no answer".into()))
-}
-
 /// Returns the state after an accepted verb, or the refusal.
 pub(super) fn refuse(
     id: TaskId,
     verb: Verb,
-    attempt: crate::domain::lease::Attempt,
+    attempt: Attempt,
     answer: Answer,
-) -> Result<crate::domain::lifecycle::State, Error> {
+) -> Result<State, Error> {
     match answer {
         Answer::Done(state) | Answer::Repeated(state) => Ok(state),
         Answer::Unknown => Err(Error::UnknownTask(id)),
@@ -230,7 +221,7 @@ pub(super) fn refuse(
         Answer::Lease(held) => Err(Error::LeaseLost { id, attempt, held }),
         Answer::Holder(holder) => Err(Error::NotHolder { id, holder }),
         Answer::Cancelled => Err(Error::TaskCancelled(id)),
-        Answer::Mismatch => Err(Error::ResultMismatch { id }),
+        Answer::Mismatch => Err(Error::ResultMismatch(id)),
         Answer::OfHuman(role) => Err(Error::EndedByHuman { id, role }),
         Answer::Asks(asks) => Err(Error::AsksExhausted { id, asks }),
         Answer::Soon(wait_ms) => Err(Error::AskedTooSoon { id, wait_ms }),
@@ -265,9 +256,8 @@ pub(super) fn write_cursor(list: &str, place: &Place) -> String {
 
 /// Reads a cursor of this list.
 pub(super) fn read_cursor(list: &str, text: &str) -> Result<Place, Error> {
-    parse_cursor(list, text).ok_or_else(|| {
-        Error::Invalid(vec![Fault::new("cursor", "is not a cursor from a page of this list")])
-    })
+    let cursor = parse_cursor(list, text);
+    cursor.ok_or_else(|| Error::invalid("cursor", "is not a cursor from a page of this list"))
 }
 
 fn parse_cursor(list: &str, text: &str) -> Option<Place> {

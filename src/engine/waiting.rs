@@ -20,8 +20,7 @@ pub enum Waiting {
         asked: String,
         /// Whether the agent requested the approval; otherwise the policy requires it.
         is_ask: bool,
-        /// When the approval escalates or expires, in milliseconds since 1970. `None` if it never
-        /// does.
+        /// When it escalates or expires, in milliseconds since 1970. `None` if it never does.
         until: Option<Millis>,
     },
     /// The task waits for its start time or for the end of a back-off.
@@ -55,8 +54,7 @@ pub enum Waiting {
 }
 
 impl Engine {
-    /// Returns the task as it is now, and what it waits for. `None` if it is in progress or has
-    /// ended.
+    /// Returns the task as it is now, and what it waits for; see [`Engine::waiting`].
     pub async fn task_explained(&self, id: TaskId) -> Result<(Task, Option<Waiting>), Error> {
         let task = self.task(id).await?;
         let waiting = self.waiting(&task).await?;

@@ -16,11 +16,11 @@ const BREATH: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// For each duty: its name, the longest rest in milliseconds, the call of a step, what its result
-/// means, and the call that returns the notification, if one ends the rest.
+/// means, and the name of the notification, if one ends the rest.
 macro_rules! duties {
     ($(
         $(#[$doc:meta])*
-        $type:ident: $name:literal, $rest_ms:literal, $step:ident => $to:path $(, $wake:ident)?;
+        $type:ident: $name:literal, $rest_ms:literal, $step:ident => $to:path $(, $wake:literal)?;
     )*) => {
         $(
             $(#[$doc])*
@@ -46,7 +46,7 @@ macro_rules! duties {
 
                 $(
                     fn wake(&self) -> Option<Arc<Notify>> {
-                        Some(self.engine.$wake())
+                        Some(self.engine.wake($wake))
                     }
                 )?
             }
@@ -62,11 +62,11 @@ macro_rules! duties {
 duties! {
     /// Moves tasks from the priority queue to the subjects of their agents, the most urgent first.
     /// A notification comes for every task; the rest only covers a lost one.
-    Router: "router", 2_000, route => Step::from, router_wake;
+    Router: "router", 2_000, route => Step::from, "router";
 
     /// Moves scheduled tasks to the priority queue when their time has come. A step returns when
     /// the next is due; the rest covers one scheduled since, whose notification was lost.
-    Promoter: "promoter", 1_000, promote => Step::from, promoter_wake;
+    Promoter: "promoter", 1_000, promote => Step::from, "promoter";
 
     /// Returns tasks with a lost lease to their subjects. A lease is lost when it ends without a
     /// report or an extension. The task must be back within a second of that end.
@@ -78,7 +78,7 @@ duties! {
 
     /// Cancels the children of cancelled tasks that were submitted to end with their parent. A lost
     /// notification goes unnoticed for the rest.
-    Cascader: "cascader", 5_000, cascade => Step::from, cascade_wake;
+    Cascader: "cascader", 5_000, cascade => Step::from, "cascade";
 
     /// Deletes ended tasks, events and audit entries once their retention is over. Retention is
     /// counted in days, so ten seconds more do not matter.
@@ -87,7 +87,7 @@ duties! {
     /// Announces deadlines that are near or have passed, and applies the SLA rules. A step returns
     /// when the next is due. A notification comes for a deadline before the rest is over: see
     /// `SOON` in clocks.lua.
-    Deadlines: "deadlines", 1_000, deadlines => unhurried, deadlines_wake;
+    Deadlines: "deadlines", 1_000, deadlines => unhurried, "deadlines";
 }
 
 fn unhurried(result: SweepResult) -> Step {

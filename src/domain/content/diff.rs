@@ -1,23 +1,22 @@
 //! The places at which two payloads differ, which approvers see after an edit.
 
 use std::cmp::Ordering;
-use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::tree::{Key, Node};
 
 /// One place at which two payloads differ.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// A JSON Pointer to the place; empty for the whole payload.
     pub pointer: String,
     /// The value before the change, as JSON. `None` if the place did not exist.
-    #[serde(with = "embedded")]
+    #[serde(serialize_with = "embedded")]
     pub before: Option<String>,
     /// The value after the change, as JSON. `None` if the place no longer exists.
-    #[serde(with = "embedded")]
+    #[serde(serialize_with = "embedded")]
     pub after: Option<String>,
     /// How many further changes are not listed; above 0 only in the last entry of a long list.
     #[serde(skip_serializing_if = "is_zero")]
@@ -40,12 +39,7 @@ pub fn changes(before: &RawValue, after: &RawValue) -> Vec<Change> {
     let mut diff = Diff::default();
     diff.compare(Some(&before), Some(&after));
     if diff.omitted > 0 {
-        diff.changes.push(Change {
-            pointer: String::new(),
-            before: None,
-            after: None,
-            omitted: diff.omitted,
-        });
+        diff.changes.push(Change { omitted: diff.omitted, ..Change::default() });
     }
     diff.changes
 }
@@ -147,28 +141,18 @@ impl<'n> Diff<'n> {
         self.bytes += pointed + shown;
         let mut pointer = String::with_capacity(pointed);
         for segment in &self.path {
-            // Writing to a String cannot fail.
-            let _ = match segment {
-                Segment::Key(key) => {
-                    write!(pointer, "/{}", key.text().replace('~', "~0").replace('/', "~1"))
-                }
-                Segment::Place(nth) => write!(pointer, "/{nth}"),
-            };
+            pointer.push('/');
+            pointer.push_str(&match segment {
+                Segment::Key(key) => key.text().replace('~', "~0").replace('/', "~1"),
+                Segment::Place(nth) => nth.to_string(),
+            });
         }
         self.changes.push(Change { pointer, before, after, omitted: 0 });
     }
 }
 
 /// Serializes a text that already is JSON as a part of the surrounding JSON.
-mod embedded {
-    use serde::{Serialize, Serializer};
-    use serde_json::value::RawValue;
-
-    pub fn serialize<S: Serializer>(
-        json: &Option<String>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let raw = json.as_ref().map(|text| RawValue::from_string(text.clone())).transpose();
-        raw.map_err(serde::ser::Error::custom)?.serialize(serializer)
-    }
+fn embedded<S: Serializer>(json: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let raw = json.clone().map(RawValue::from_string).transpose();
+    raw.map_err(serde::ser::Error::custom)?.serialize(serializer)
 }

@@ -53,15 +53,9 @@ fn required_at<'r>(
 pub fn highest_priority(rules: &[ApprovalRule], spec: &Spec) -> Priority {
     let asked = |priority| required_at(rules, priority, spec).map(|rule| rule.name.as_str());
     let own = asked(spec.priority);
-    let mut highest = spec.priority;
-    for priority in Priority::ALL.into_iter().rev().filter(|priority| *priority < spec.priority) {
-        let other = asked(priority);
-        if other.is_some() && other != own {
-            break;
-        }
-        highest = priority;
-    }
-    highest
+    let steps = Priority::ALL.into_iter().rev().filter(|priority| *priority < spec.priority);
+    let reached = steps.take_while(|step| asked(*step).is_none_or(|other| Some(other) == own));
+    reached.last().unwrap_or(spec.priority)
 }
 
 #[cfg(test)]
@@ -87,12 +81,12 @@ pub(crate) mod tests {
         serde_json::from_str(json).unwrap()
     }
 
+    fn rule(name: &str, when: Condition, required: bool) -> ApprovalRule {
+        ApprovalRule { name: name.to_owned(), when, required, terms: TermsSetting::default() }
+    }
+
     #[test]
     fn a_rule_that_cannot_be_evaluated_asks_for_an_approval() {
-        let rule = |name: &str, when, required| {
-            let terms = TermsSetting::default();
-            ApprovalRule { name: name.to_owned(), when, required, terms }
-        };
         let rules = [rule("production", production(), true)];
         let asks = |kind: &str, payload: &str| {
             required_approval(&rules, &spec(kind, Priority::P2, payload, None)).is_some()
@@ -116,16 +110,10 @@ pub(crate) mod tests {
 
     #[test]
     fn a_priority_that_needs_another_approval_is_out_of_reach() {
-        let rule = |name: &str, when: &str| ApprovalRule {
-            name: name.to_owned(),
-            when: serde_json::from_str(when).unwrap(),
-            required: true,
-            terms: TermsSetting::default(),
-        };
-        let urgent = rule("urgent", r#"{"priorities": ["P0"]}"#);
-        let deploys = rule("deploys", r#"{"types": ["deploy"]}"#);
-        let waved =
-            ApprovalRule { required: false, ..rule("trusted", r#"{"priorities": ["P1"]}"#) };
+        let when = |json: &str| serde_json::from_str(json).unwrap();
+        let urgent = rule("urgent", when(r#"{"priorities": ["P0"]}"#), true);
+        let deploys = rule("deploys", when(r#"{"types": ["deploy"]}"#), true);
+        let waved = rule("trusted", when(r#"{"priorities": ["P1"]}"#), false);
         let highest = |rules: &[&ApprovalRule], kind: &str, priority| {
             let rules: Vec<_> = rules.iter().map(|rule| (*rule).clone()).collect();
             highest_priority(&rules, &spec(kind, priority, "{}", None))

@@ -25,8 +25,7 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Returns whether the condition holds for `spec`. One field that does not match makes it `No`,
-    /// even if another is unclear.
+    /// Returns whether the condition holds for `spec`. One `No` outweighs everything unclear.
     pub fn test(&self, spec: &Spec) -> Verdict {
         self.test_at(spec.priority, spec)
     }
@@ -39,12 +38,7 @@ impl Condition {
         if !lists {
             return Verdict::No;
         }
-        let verdicts = self.fields.iter().map(|field| field.test(spec));
-        verdicts.fold(Verdict::Yes, |sum, verdict| match (sum, verdict) {
-            (Verdict::No, _) | (_, Verdict::No) => Verdict::No,
-            (Verdict::Unclear, _) | (_, Verdict::Unclear) => Verdict::Unclear,
-            (Verdict::Yes, Verdict::Yes) => Verdict::Yes,
-        })
+        self.fields.iter().map(|field| field.test(spec)).max().unwrap_or(Verdict::Yes)
     }
 
     /// Checks the field tests of the condition. The error says which is wrong and why.

@@ -4,12 +4,14 @@
 mod approval;
 mod condition;
 mod field;
-mod routing;
 mod sla;
 mod verdict;
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+
+use super::name::Name;
 use super::sla::Sla;
 use super::submission::{NewTask, Spec};
 use super::time::Millis;
@@ -17,7 +19,6 @@ use super::time::Millis;
 pub use approval::{ApprovalRule, required_approval};
 pub use condition::Condition;
 pub use field::FieldTest;
-pub use routing::RoutingRule;
 pub use sla::{Action, SlaRule};
 pub use verdict::Verdict;
 
@@ -41,6 +42,16 @@ pub struct Rules<'r> {
     pub warn_at_percent: u8,
 }
 
+/// One rule of the routing table. The first rule that applies decides.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoutingRule {
+    /// The agent that gets the tasks to which the rule applies.
+    pub agent: Name,
+    /// The tasks to which the rule applies; empty for all of them.
+    pub when: Condition,
+}
+
 /// What the rules decide about a submission.
 #[derive(Clone, Debug)]
 pub struct Plan<'r> {
@@ -48,8 +59,7 @@ pub struct Plan<'r> {
     pub route: Option<(usize, &'r RoutingRule)>,
     /// The rule that requires an approval. `None` if the task needs none.
     pub approval: Option<&'r ApprovalRule>,
-    /// The deadlines of both clocks: those of the submission, else the configured targets. `None`
-    /// if there are neither.
+    /// The deadlines of both clocks: those of the submission, else the configured targets, if any.
     pub sla: Option<Sla>,
     /// What to do when thresholds pass, as a record keeps it.
     pub actions: String,
@@ -57,8 +67,9 @@ pub struct Plan<'r> {
 
 /// Decides about a submission.
 pub fn decide<'r>(rules: &Rules<'r>, new: &NewTask) -> Plan<'r> {
+    let mut routes = rules.routing.iter().enumerate();
     Plan {
-        route: routing::route(rules.routing, &new.spec),
+        route: routes.find(|(_, rule)| rule.when.test(&new.spec) == Verdict::Yes),
         approval: required_approval(rules.approvals, &new.spec),
         sla: deadlines(rules, new),
         actions: sla::actions(rules.sla, rules.approvals, &new.spec),
@@ -66,24 +77,17 @@ pub fn decide<'r>(rules: &Rules<'r>, new: &NewTask) -> Plan<'r> {
 }
 
 fn deadlines(rules: &Rules<'_>, new: &NewTask) -> Option<Sla> {
-    let within_ms = target_of(rules.targets, &new.spec);
-    let start_within_ms = target_of(rules.start_targets, &new.spec);
-    match &new.sla {
-        Some(sla) => {
-            let within_ms = sla.within_ms.or(within_ms).filter(|_| sla.deadline.is_none());
-            let start_within_ms =
-                sla.start_within_ms.or(start_within_ms).filter(|_| sla.start_deadline.is_none());
-            Some(Sla { within_ms, start_within_ms, ..sla.clone() })
-        }
-        None => within_ms.or(start_within_ms).map(|_| Sla {
-            target: None,
-            deadline: None,
-            within_ms,
-            start_deadline: None,
-            start_within_ms,
-            alert_threshold: rules.warn_at_percent,
-        }),
-    }
+    let usual = Sla { alert_threshold: rules.warn_at_percent, ..Sla::default() };
+    let own = new.sla.clone().unwrap_or(usual);
+    let within_ms = own.within_ms.or_else(|| target_of(rules.targets, &new.spec));
+    let start_within_ms = own.start_within_ms.or_else(|| target_of(rules.start_targets, &new.spec));
+    let sla = Sla {
+        within_ms: within_ms.filter(|_| own.deadline.is_none()),
+        start_within_ms: start_within_ms.filter(|_| own.start_deadline.is_none()),
+        ..own
+    };
+    let has_any = new.sla.is_some() || sla.within_ms.or(sla.start_within_ms).is_some();
+    has_any.then_some(sla)
 }
 
 /// The target of a task's type and priority, else that of its priority.

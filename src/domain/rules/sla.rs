@@ -39,8 +39,7 @@ pub struct SlaRule {
     pub when: Condition,
     /// What the rule does to the task at that threshold.
     pub action: Action,
-    /// The recipient of the notification. Required for [`Action::Notify`] and refused for the
-    /// others.
+    /// The recipient of the notification: required for [`Action::Notify`], refused for others.
     pub to: Option<Name>,
 }
 

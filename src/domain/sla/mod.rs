@@ -1,23 +1,22 @@
 //! SLA: the deadlines of a task to start and to finish, and what happens when they pass.
 
-mod clock;
 mod report;
 
 use std::str::FromStr;
 
+use serde::Deserialize;
+
 use super::time::Millis;
 use crate::domain::word::words;
 
-pub use clock::{Clock, Threshold};
 pub use report::{Figures, Group, Histogram};
 
 /// The SLA of a task: its deadlines, and when to warn of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sla {
     /// The target in the client's words, such as `4h`: at most 64 characters.
     pub target: Option<String>,
-    /// When the task must be finished, in milliseconds since 1970. `None` if there is no such
-    /// deadline.
+    /// When the task must be finished, in milliseconds since 1970. `None` without such a deadline.
     pub deadline: Option<Millis>,
     /// How many milliseconds after its possible start the task must be finished. A submission gives
     /// this or the deadline.
@@ -30,6 +29,38 @@ pub struct Sla {
     pub start_within_ms: Option<Millis>,
     /// The part of the time after which to warn, in percent, 1 to 100.
     pub alert_threshold: u8,
+}
+
+/// One of the two clocks of a task's SLA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// Runs from the possible start until the first attempt begins.
+    Start,
+    /// Runs from the possible start until the task is completed, failed or cancelled.
+    Finish,
+}
+
+/// A point on a clock that an event announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Threshold {
+    /// The part of the time that `alert_threshold` gives has passed.
+    Warning,
+    /// All of the time has passed: the deadline is missed.
+    Violation,
+}
+
+impl Threshold {
+    /// The bit of this threshold in the record's word `sla`: see `clocks.lua`.
+    pub fn bit(self, clock: Clock) -> u16 {
+        match (clock, self) {
+            (Clock::Start, Self::Warning) => 1,
+            (Clock::Start, Self::Violation) => 2,
+            (Clock::Finish, Self::Warning) => 4,
+            (Clock::Finish, Self::Violation) => 8,
+        }
+    }
 }
 
 words! {
@@ -116,31 +147,22 @@ fn iso_ms(text: &str) -> Option<Millis> {
     }
 }
 
-/// Adds up numbers with units: at least one number, each unit at most once, in the order of
-/// `units`.
+/// Adds up numbers with units: at least one, each unit at most once, in the order of `units`.
 fn sum_ms(text: &str, mut units: &str) -> Option<Millis> {
     let mut sum: Option<Millis> = None;
     for part in text.split_inclusive(|letter: char| !letter.is_ascii_digit()) {
-        let ms = part_ms(part, units)?;
-        units = units.split_once(part.chars().last()?)?.1;
-        sum = Some(sum.unwrap_or_default().checked_add(ms)?);
+        let unit = part.chars().last()?;
+        units = units.split_once(unit)?.1;
+        let each = match unit {
+            'd' => 24 * 3_600_000,
+            'h' => 3_600_000,
+            'm' => 60_000,
+            _ => 1_000,
+        };
+        let number: Millis = part.strip_suffix(unit)?.parse().ok()?;
+        sum = Some(sum.unwrap_or_default().checked_add(number.checked_mul(each)?)?);
     }
     sum
-}
-
-fn part_ms(part: &str, units: &str) -> Option<Millis> {
-    let unit = part.chars().last().filter(|unit| units.contains(*unit))?;
-    let number = part.strip_suffix(unit)?;
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let each = match unit {
-        'd' => 24 * 3_600_000,
-        'h' => 3_600_000,
-        'm' => 60_000,
-        _ => 1_000,
-    };
-    number.parse::<Millis>().ok()?.checked_mul(each)
 }
 
 #[cfg(test)]

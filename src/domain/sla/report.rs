@@ -17,8 +17,7 @@ pub struct Group {
     pub agent: Option<Name>,
 }
 
-/// The figures of a group over a period: of tasks that ended within it, and of tasks that were
-/// first started within it.
+/// The figures of a group over a period: of the tasks that ended or were first started within it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// How many tasks ended as completed, whether in time or not.
@@ -49,21 +48,8 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Adds what the store counted under a name such as `met` or `run 17`. Unknown names are
-    /// ignored.
+    /// Adds what the store counted under a name such as `met` or `run 17`, unless it is unknown.
     pub fn add(&mut self, figure: &str, count: u64) {
-        if let Some((histogram, bucket)) = figure.split_once(' ') {
-            let histogram = match histogram {
-                "wait" => &mut self.wait,
-                "run" => &mut self.run,
-                "human" => &mut self.human,
-                _ => return,
-            };
-            if let Ok(bucket) = bucket.parse() {
-                *histogram.0.entry(bucket).or_default() += count;
-            }
-            return;
-        }
         let sum = match figure {
             "completed" => &mut self.completed,
             "failed" => &mut self.failed,
@@ -74,7 +60,17 @@ impl Figures {
             "start_met" => &mut self.start_met,
             "start_warned" => &mut self.start_warned,
             "start_violated" => &mut self.start_violated,
-            _ => return,
+            _ => {
+                let Some((name, bucket)) = figure.split_once(' ') else { return };
+                let Ok(bucket) = bucket.parse() else { return };
+                let histogram = match name {
+                    "wait" => &mut self.wait,
+                    "run" => &mut self.run,
+                    "human" => &mut self.human,
+                    _ => return,
+                };
+                histogram.0.entry(bucket).or_default()
+            }
         };
         *sum += count;
     }
@@ -85,8 +81,7 @@ impl Figures {
         percent(self.met, self.violated)
     }
 
-    /// Returns the share of deadlines to start that were met, in percent. `None` if there were
-    /// none.
+    /// Returns the same for deadlines to start.
     pub fn start_attainment_percent(&self) -> Option<f64> {
         percent(self.start_met, self.start_violated)
     }
@@ -101,8 +96,7 @@ fn percent(met: u64, violated: u64) -> Option<f64> {
     Some((met as f64 / sum as f64 * 10_000.0).floor() / 100.0)
 }
 
-/// Durations in buckets, each 2^(1/4), about 19 %, longer than the one before. The first begins at
-/// 1 ms.
+/// Durations in buckets from 1 ms, each 2^(1/4), about 19 %, longer than the one before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram(BTreeMap<u16, u64>);
 

@@ -9,15 +9,13 @@ use crate::store::{Check, Finding, Turn};
 
 use super::super::{Engine, Error};
 
-/// How long a process keeps its turn without a step, in milliseconds. Then another one starts a new
-/// check.
+/// How long a process keeps its turn without a step. Then another process starts a new check.
 const LEASE_MS: Millis = 30_000;
 
 /// The pause between two parts of a check, which keeps its share of Redis below a few percent.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How many findings are remembered so that each is logged once. Beyond this number they are not
-/// logged.
+/// How many findings are remembered so that each is logged once. Those beyond are not logged.
 const REMEMBERED: usize = 1_000;
 
 /// The state of one process's background check.
@@ -33,28 +31,24 @@ pub struct BackgroundCheck {
 }
 
 impl Engine {
-    /// Checks the next part if it is `holder`'s turn. Returns how long to rest before the next
-    /// call.
+    /// Checks the next part if it is `holder`'s turn. Returns how long to rest after it.
     pub async fn check_on(
         &self,
         holder: &str,
         background: &mut BackgroundCheck,
     ) -> Result<Duration, Error> {
-        let ended = match &background.check {
-            Some(check) if check.is_over() => {
-                for partition in self.store.partitions() {
-                    let finding = self.store.check_sum(partition).await?;
-                    background.note(finding);
-                }
-                Some(background.found.len())
+        let is_over = background.check.as_ref().is_some_and(Check::is_over);
+        if is_over {
+            for partition in self.store.partitions() {
+                background.note(self.store.check_sum(partition).await?);
             }
-            _ => None,
-        };
+        }
+        let ended = is_over.then_some(background.found.len());
         let every_ms = self.settings.doctor.every_ms;
         let turn =
             self.store.take_turn(holder, LEASE_MS, every_ms, &background.untold, ended).await?;
         background.untold.clear();
-        if ended.is_some() {
+        if is_over {
             background.end();
         }
         match turn {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::ids::Partition;
 use crate::store::{Check, Gate};
 
 use super::{Engine, Error, Finding, Repair};
@@ -12,8 +11,7 @@ mod background;
 pub use background::BackgroundCheck;
 
 impl Engine {
-    /// Returns every violated invariant of the keyspace. The result is correct even while the fleet
-    /// works.
+    /// Returns every violated invariant of the keyspace, correctly even while the fleet works.
     pub async fn doctor(&self) -> Result<Vec<Finding>, Error> {
         self.check_all(None).await
     }
@@ -22,7 +20,7 @@ impl Engine {
     /// repeat and to interrupt; a second run finds only what cannot be repaired. No repair lets a
     /// task run without an approval that it needs.
     pub async fn repair(&self) -> Result<Vec<Finding>, Error> {
-        let findings = self.check_all(Some(&self.lost_gate(Partition(0)))).await?;
+        let findings = self.check_all(Some(&self.lost_gate())).await?;
         for finding in &findings {
             let Finding { subject, problem, repair } = finding;
             let kind = problem.kind();

@@ -41,7 +41,7 @@ async fn a_key_that_comes_with_another_body_is_refused() {
 
     let refused = fleet.try_submit(keyed("k", "c")).await;
 
-    assert_refused!(refused, Error::IdempotencyMismatch { key } if key == "k");
+    assert_refused!(refused, Error::IdempotencyMismatch(key) if key == "k");
     assert_eq!(fleet.redis.count("tasks").await, 1);
     fleet.finish().await;
 }

@@ -162,7 +162,7 @@ async fn a_bridge_whose_cursor_is_ahead_of_the_log_is_not_deaf() {
 #[tokio::test]
 async fn the_connection_of_the_notifications_is_tried_when_it_is_quiet() {
     let fleet = Fleet::start().await;
-    let _wake = fleet.engine.router_wake();
+    let _wake = fleet.engine.wake("router");
 
     eventually("a subscriber was asked whether it lives", async || {
         let clients: String = fleet.redis.ask(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;

@@ -60,7 +60,7 @@ async fn a_redis_with_an_authority_of_its_own_is_reached_by_every_connection() {
     let store = within("the start", Store::open(right)).await.unwrap();
     let engine = Engine::new(store, defaults.engine, CancellationToken::new());
     let people = People::new();
-    let _wake = engine.router_wake();
+    let _wake = engine.wake("router");
     let mut feed = engine.feed(Default::default(), None).await.unwrap();
     engine.submit(&people.alice, vec![new_task("faq")]).await.unwrap();
 

@@ -50,7 +50,7 @@ async fn a_primary_that_is_demoted_is_not_ready_until_it_is_primary_again() {
 async fn switchover_behind_the_address_is_followed_without_a_cut() {
     let fleet = Fleet::build().lossy().start().await;
     fleet.submit("faq").await;
-    let wake = fleet.engine.router_wake();
+    let wake = fleet.engine.wake("router");
     fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap();
     let next = fleet.redis.replicate_for_others().await;
     fleet.proxy.as_ref().unwrap().lead_new_connections_to(next.url());

@@ -116,7 +116,7 @@ async fn a_duty_stops_though_the_store_hangs() {
     let fleet = Fleet::build().response_timeout_ms(300).start().await;
     let supervisor = fleet.supervise(Router::new(fleet.engine.clone()));
     fleet.redis.freeze();
-    fleet.engine.router_wake().notify_one();
+    fleet.engine.wake("router").notify_one();
 
     let left = within("the stop", supervisor.finish(BOUND)).await;
 

@@ -165,7 +165,7 @@ impl Engine {
         // No other level is left to escalate to, so the expiry is a rejection.
         let on_expiry = match approval.terms.on_expiry {
             OnExpiry::Escalate => OnExpiry::Reject,
-            other => other,
+            OnExpiry::Reject | OnExpiry::Hold => approval.terms.on_expiry,
         };
         Ok(Terms { levels: vec![level], quorum, on_expiry, ..approval.terms.clone() })
     }

@@ -84,7 +84,12 @@ impl Engine {
             let count = match state {
                 State::Assigned => by_agent.iter().map(|agent| agent.depth).sum(),
                 State::InProgress => by_agent.iter().map(|agent| agent.in_progress).sum(),
-                _ => sum(rows.iter().flat_map(|row| &row.states), state.as_str()),
+                State::Blocked
+                | State::Scheduled
+                | State::Pending
+                | State::Completed
+                | State::Failed
+                | State::Cancelled => sum(rows.iter().flat_map(|row| &row.states), state.as_str()),
             };
             (state, count)
         });

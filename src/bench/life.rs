@@ -19,7 +19,7 @@ const CALLERS: u64 = 4;
 const SUBMITTERS: u64 = 2;
 const AGENTS: u64 = 2;
 
-/// How long an agent waits for tasks before it checks whether all are done.
+/// How long an agent waits for tasks before it checks whether all are claimed.
 const WAIT_MS: u64 = 1_000;
 
 /// Measures `full_life_store`, `naive_full_life` and their ratio.
@@ -104,6 +104,7 @@ pub(super) async fn batch(setups: &Setups, count: u64, rounds: u8) -> Result<(),
 
 /// Submits and completes `count` tasks. Returns when the last was completed.
 async fn over_http(fleet: &Fleet, count: u64) -> Result<Instant, Error> {
+    let claimed = Arc::new(AtomicU64::new(0));
     let completed = Arc::new(AtomicU64::new(0));
     let mut loads = Vec::new();
     for share in shares(count, SUBMITTERS) {
@@ -111,7 +112,8 @@ async fn over_http(fleet: &Fleet, count: u64) -> Result<Instant, Error> {
     }
     for nth in 0..AGENTS {
         let agent = Agent::new(fleet.connect().await?, nth, BATCH, WAIT_MS);
-        loads.push(work(agent, Arc::clone(&completed), count).boxed());
+        let counts = (Arc::clone(&claimed), Arc::clone(&completed));
+        loads.push(work(agent, counts, count).boxed());
     }
     let ends = side_by_side(loads).await?;
     check("completed tasks", completed.load(Ordering::Relaxed), count)?;
@@ -127,15 +129,25 @@ async fn submit(mut wire: Wire, count: u64) -> Result<Instant, Error> {
     Ok(Instant::now())
 }
 
-/// Claims and completes tasks until all are completed. Returns when this agent completed its last
-/// one.
-async fn work(mut agent: Agent, completed: Arc<AtomicU64>, count: u64) -> Result<Instant, Error> {
+/// Claims and completes tasks until all are claimed and its own are completed. Returns when this
+/// agent completed its last one. Its last call does not claim, because a claim that finds nothing
+/// waits.
+async fn work(
+    mut agent: Agent,
+    (claimed, completed): (Arc<AtomicU64>, Arc<AtomicU64>),
+    count: u64,
+) -> Result<Instant, Error> {
     let mut last = Instant::now();
-    while completed.load(Ordering::Relaxed) < count {
-        let done = agent.turn(false).await?.completed;
-        if done > 0 && completed.fetch_add(done, Ordering::Relaxed) + done == count {
+    loop {
+        let is_last = claimed.load(Ordering::Relaxed) == count;
+        if is_last && agent.outcomes.is_empty() {
+            return Ok(last);
+        }
+        let done = agent.turn(is_last).await?.completed;
+        claimed.fetch_add(agent.outcomes.len() as u64, Ordering::Relaxed);
+        if done > 0 {
+            completed.fetch_add(done, Ordering::Relaxed);
             last = Instant::now();
         }
     }
-    Ok(last)
 }

@@ -26,10 +26,11 @@ local function lasts_until(g, level)
   end
 end
 
--- Returns the part of an event's payload about an approval; `f` is its hash.
+-- Returns the part of an event's payload about an approval; `f` is its hash. None of its members is
+-- one of a transition, which stand in the same payload.
 local function approval_json(task, f, g)
   return '"approval_id":"' .. f.id .. '","kind":"' .. f.kind .. '","rule":' .. g.rule .. ',"requested_by":"' .. f.by
-    .. '","reason":' .. (f.reason or 'null') .. ',"action":' .. (f.action or 'null') .. ',"digest":"' .. f.digest
+    .. '","request_reason":' .. (f.reason or 'null') .. ',"action":' .. (f.action or 'null') .. ',"digest":"' .. f.digest
     .. '","version":' .. detail(task).version .. ',"terms":' .. g.terms .. ',"level":' .. f.level .. ',"votes":' .. f.votes
     .. ',"expires_at":' .. (f.expires_at ~= '' and '"' .. iso(tonumber(f.expires_at)) .. '"' or 'null')
 end

@@ -1,6 +1,7 @@
 //! What agents send about the tasks that they hold: heartbeats and outcomes.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use poem_openapi::Object;
 use serde::Deserialize;
@@ -232,7 +233,8 @@ pub(super) fn read_error(faults: &mut Faults, error: Field<Option<String>>) -> S
 pub struct Outcomes {
     /// The outcomes, at most 1,000; each is accepted or refused on its own.
     outcomes: Field<List<OutcomeItem, MAX_OUTCOMES>>,
-    /// Claims the next tasks in the same call; none are claimed if left out.
+    /// Claims the next tasks in the same call; none are claimed if left out. It waits only if there
+    /// are no outcomes: their acceptance is answered at once.
     claim: Field<Option<ClaimRequest>>,
 }
 
@@ -276,8 +278,12 @@ impl Outcomes {
             reports.extend(faults.inside(&place, |faults| item.read(faults, limits)));
         }
         let claim = faults.optional("claim", self.claim);
-        let claim = claim
+        let mut claim = claim
             .and_then(|claim| faults.inside("claim", |faults| claim.into_claim(faults, agent)));
+        if let Some(claim) = claim.as_mut().filter(|_| !reports.is_empty()) {
+            // The acceptance of outcomes does not wait for tasks.
+            claim.wait = Duration::ZERO;
+        }
         (reports, claim)
     }
 }

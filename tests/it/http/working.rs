@@ -1,5 +1,7 @@
 //! What agents do: claim, extend, report, in single calls and in many-in-one.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -253,6 +255,24 @@ async fn results_call_applies_each_outcome_and_claims_the_next_tasks() {
         .await
         .accepted(200);
     assert_eq!(without, json!({"results": [], "claimed": null, "claim_problem": null}));
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn the_acceptance_of_an_outcome_does_not_wait_for_the_next_task() {
+    let site = Site::open().await;
+    let (id, held) = site.hold().await;
+    let mut outcome = report_on(&held, json!({"outcome": "completed"}));
+    outcome["task_id"] = json!(id);
+    let claim = json!({"worker": "w1", "wait_ms": 60_000});
+
+    let began = Instant::now();
+    let outcomes = json!({"outcomes": [outcome], "claim": claim});
+    let answer = site.post("crew", "/agents/faq_agent/results", &outcomes).await.accepted(200);
+
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert_eq!(answer["results"][0]["status"], "completed");
+    assert_eq!(answer["claimed"], json!({"tasks": []}));
     site.finish().await;
 }
 

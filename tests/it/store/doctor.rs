@@ -4,7 +4,7 @@ use orchestrator::domain::ids::TaskId;
 use orchestrator::engine::Finding;
 
 use super::ward::Ward;
-use crate::harness::{Fleet, key, looking_on};
+use crate::harness::{Fleet, approval_key, key, looking_on};
 
 /// Where things stand in a record's first line.
 const STATE: usize = 0;
@@ -112,6 +112,29 @@ async fn an_approval_that_is_missing_from_its_list_is_found() {
     ward.redis(&["ZREM", &key("approvals:pending"), &approval]).await;
 
     ward.finds(approval, &["is missing from approvals:pending"]).await;
+}
+
+#[tokio::test]
+async fn an_approval_that_cannot_be_read_is_found() {
+    let ward = Ward::open().await;
+    let approval = ward.blocked.approval.unwrap();
+
+    ward.redis(&["HDEL", &approval_key(approval), "gate"]).await;
+
+    ward.finds(approval, &["is an approval that cannot be read"]).await;
+}
+
+#[tokio::test]
+async fn a_state_that_the_timeline_does_not_end_with_is_found() {
+    let ward = Ward::open().await;
+    let id = ward.completed;
+    ward.fleet.redis.edit_record(id, STATE, "failed").await;
+    let ended: String = ward.fleet.redis.ask(&["ZSCORE", &key("completed"), &id.to_string()]).await;
+
+    ward.redis(&["ZREM", &key("completed"), &id.to_string()]).await;
+    ward.redis(&["ZADD", &key("failed"), &ended, &id.to_string()]).await;
+
+    ward.finds(id, &["is failed, but its timeline ends with completed"]).await;
 }
 
 #[tokio::test]

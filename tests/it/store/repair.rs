@@ -68,6 +68,9 @@ damages! {
     an_index_of_tasks_that_is_lost_is_made_again: ["DEL", "{p}tasks"], "is missing from the index of tasks";
     an_entry_at_a_wrong_place_of_the_index_is_put_there: ["ZADD", "{p}tasks", "5", "{held}"], "not at its acceptance";
     a_child_that_is_missing_is_added: ["ZREM", "{p}children:{pending}", "{child}"], "is missing from the children of {pending}";
+    a_child_at_a_wrong_place_is_put_there: ["ZADD", "{p}children:{pending}", "5", "{child}"], "stands among the children of {pending} at 5";
+    a_reminder_without_need_is_taken_out: ["ZADD", "{p}reminders", "9e15", "{approval}"], "is to be reminded of without need";
+    an_agent_that_is_looked_at_too_late_is_looked_at_now: ["ZADD", "{p}roster", "9e15", "faq_agent"], "after its lease ends";
     a_child_of_somebody_else_is_taken_out: ["ZADD", "{p}children:{pending}", "1", "{held}"], "which is not its parent";
     a_child_that_is_gone_is_taken_out: ["ZADD", "{p}children:{held}", "1", "{stray}"], "but has no record";
     an_approval_missing_from_its_list_is_put_back: ["ZREM", "{p}approvals:pending", "{approval}"], "is missing from approvals:pending";

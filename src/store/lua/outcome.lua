@@ -14,11 +14,6 @@
 --          attempt>` or `HOLDER <caller that took it, or ->`
 local answers, results = {}, {}
 
--- Returns the place of the row after the one at `i`.
-local function after(i)
-  return i + (ARGV[i] == 'fail' and 9 or 6)
-end
-
 local function end_attempt(task, verb, i)
   if verb == 'complete' then
     move(task, verb, 'completed', NOW)
@@ -30,26 +25,28 @@ local function end_attempt(task, verb, i)
   end
 end
 
-local ids, place = {}, 7
-while place <= #ARGV do
-  ids[#ids + 1] = ARGV[place + 1]
-  place = after(place)
+-- The ids of the tasks, and where the row of each begins.
+local ids, rows, i = {}, {}, 7
+while ARGV[i] do
+  local nth = #ids + 1
+  ids[nth], rows[nth] = ARGV[i + 1], i
+  i = i + (ARGV[i] == 'fail' and 9 or 6)
 end
 fetch(ids)
-place = 7
-while place <= #ARGV do
-  local verb, task = ARGV[place], known[ARGV[place + 1]]
-  local answer = barred_report(task, verb, ARGV[place + 2], ARGV[place + 3], ARGV[place + 4])
+for nth, id in ipairs(ids) do
+  local row, task = rows[nth], known[id]
+  local verb, report, result = ARGV[row], ARGV[row + 4], ARGV[row + 5]
+  local answer = barred_report(task, verb, ARGV[row + 2], ARGV[row + 3], report)
   if not answer then
-    task.report = ARGV[place + 4]
-    end_attempt(task, verb, place)
-    if ARGV[place + 5] ~= '' then
-      results[#results + 1], results[#results + 2] = task.id, ARGV[place + 5]
+    task.report = report
+    end_attempt(task, verb, row)
+    if result ~= '' then
+      local size = #results
+      results[size + 1], results[size + 2] = id, result
     end
     answer = 'OK ' .. task.state
   end
-  answers[#answers + 1] = answer
-  place = after(place)
+  answers[nth] = answer
 end
 if #results > 0 then
   write('HSET', P .. 'results', results)

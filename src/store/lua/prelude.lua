@@ -145,24 +145,34 @@ end
 --   target   the SLA target in the client's words, a JSON string in which `\u0020` is a space
 local known, changed = {}, {}
 
--- The beginning of the second line.
-local FACTS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)'
+-- The beginning of the second line: agent, type, priority, the three optional words (mostly none) as
+-- one, bytes.
+local FACTS = '^(%S+) (%S+) (%S+) (%S+ %S+ %S+) (%S+)'
+
+-- Sets the optional words of the second line that the task has.
+local function set_words(task, words)
+  if words ~= '- - -' then
+    local trace, traceparent, title = string.match(words, '^(%S+) (%S+) (%S+)$')
+    task.trace, task.traceparent = trace ~= '-' and trace or nil, traceparent ~= '-' and traceparent or nil
+    task.title = title ~= '-' and title or nil
+  end
+end
 
 local function parse(id, record)
   local state, n, attempt, rank, since, approval, holder, report, more =
     string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ()')
   local line = string.find(record, '\n', more, true)
   local detail, rest = string.sub(record, more, line - 1), string.sub(record, line + 1)
-  local agent, type, priority, trace, traceparent, title, bytes = string.match(rest, FACTS)
-  return {
+  local agent, type, priority, words, bytes = string.match(rest, FACTS)
+  local task = {
     id = id, state = state, n = tonumber(n), attempt = tonumber(attempt), rank = rank, since = since, approval = approval,
     holder = holder, report = report, detail = detail, rest = rest,
     agent = agent, type = type, priority = priority, bytes = bytes,
-    trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
-    title = title ~= '-' and title or nil,
     -- These reserve room for later fields: a table that grows costs more than all of this.
-    details = nil, promise = nil, added = nil, more = nil,
+    trace = nil, traceparent = nil, title = nil, details = nil, promise = nil, added = nil, more = nil,
   }
+  set_words(task, words)
+  return task
 end
 
 -- Returns the rarely needed part of a record's first line. The next move writes what changes in it.

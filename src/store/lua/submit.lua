@@ -50,17 +50,17 @@ local function store(i, parent)
   start_by, finish_by = by(start, start_by), by(start, finish_by)
   local timer = first_timer(start, start_by, finish_by, percent)
   local approval, digest, gate = string.match(ARGV[i + 8], '^(%S+) (%S+)\n(.*)$')
-  local agent, type, priority, trace, traceparent, title = string.match(line, FACTS)
+  local agent, type, priority, words = string.match(line, FACTS)
   local shown_due = due > NOW and TEXT[due] or '-'
   local task = {
     id = id, agent = agent, type = type, priority = priority, n = 0, attempt = 0, rank = rank,
     approval = approval or '-', holder = '-', report = '-',
-    trace = trace ~= '-' and trace or nil, traceparent = traceparent ~= '-' and traceparent or nil,
-    title = title ~= '-' and title or nil,
+    trace = nil, traceparent = nil, title = nil,
     detail = timer .. ' 0 0 0 0 - ' .. shown_due .. ' 1 -',
     rest = line .. '\n' .. actions .. ' ' .. TEXT[start] .. ' ' .. (start_by and TEXT[start_by] or '-')
       .. ' ' .. (finish_by and TEXT[finish_by] or '-') .. ' ' .. more,
   }
+  set_words(task, words)
   if parent then
     append(come, P .. 'children:' .. parent, TEXT[NOW], id)
   end

@@ -67,7 +67,7 @@
 //! | partition | a group of keys on one hash slot of Redis | |
 //! | credential, principal | a key or token; who it proves its bearer to be | |
 //! | the actor | the caller, the agent, the approver, the worker … | somebody, nobody, anybody |
-//! | | | everybody, whoever, whatever, whomever, he, his, him |
+//! | | | everybody, whoever, whatever, whomever, and pronouns of a man |
 //! | say | return, log, list, name, show | said, told |
 //!
 //! # The path of a task
@@ -96,23 +96,28 @@
 //! |---|---|
 //! | a task type | `tasks.types`, `routing.rules`, `approvals.rules` in the settings; no code |
 //! | an event type of a client | nowhere: any name of the right form may be published |
-//! | an event type of ours | [`domain::lifecycle::RULES`], or `emit` in a script; `KNOWN_TYPES` |
+//! | an event type of ours | of a new verb [`domain::lifecycle::RULES`], else `emit` in a script; |
+//! | | `KNOWN_TYPES` in `domain/event.rs`, the table in `docs/events.md` |
 //! | a setting | `config/default.toml`, `settings.rs` of its layer, range in `settings/check.rs`; |
-//! | | a secret, or a table with keys that operators choose, in `settings/tree.rs` |
-//! | a member of a request | the request in `http/request/`, its bound in `http/bounds.rs` |
+//! | | a secret, or a table with keys that operators choose, in `settings/tree.rs`; |
+//! | | what bounds a client, in the table of `docs/operations.md` |
+//! | a member of a request | the request in `http/request/`, with its row of `NUMBERS` or `TEXTS` |
 //! | a submitted member of a task | `domain/submission.rs`, `http/request/submission.rs`, |
 //! | | `http/view/task.rs`, `store/tasks.rs` (`facts`), `store/codec.rs` |
-//! | a member that changes | `domain/task.rs`, `prelude.lua` (`detail`, `pack`), `store/codec.rs` |
+//! | a member that changes | `domain/task.rs`, `prelude.lua` (`detail`, `pack`), `submit.lua`, |
+//! | | `requeue.lua` (if a retry resets it), `store/codec.rs`, `http/view/task.rs` |
 //! | a verb | [`domain::lifecycle`], a script and its row in `store/script.rs`, `engine/` |
 //! | a duty of one call | a row in `workers/duties.rs` |
-//! | a check of the doctor | a function in `doctor_*.lua`, called at its end; `doctor/finding.rs` |
+//! | a check of the doctor | `check` in `doctor_tasks.lua`, `doctor_approvals.lua` or the like; |
+//! | | `store/doctor/finding.rs`, the list in `docs/operations.md` |
 //!
-//! A member of a task changes its record: describe the word in `prelude.lua`, raise `LAYOUT_VERSION`
-//! in `store/keys.rs`, and write texts with `codec::word`. What changes what runs belongs to the
-//! digest in `domain/content.rs`. A repair that moves a task has its verb in `store/script.rs`, and
-//! every check a test in `tests/it/store/doctor.rs`.
+//! A member of a task changes its record: describe the word in `prelude.lua`, append it to its line
+//! (`FACTS`, `facts` and `submit.lua` count from the front), write texts with `codec::word`, and
+//! raise `LAYOUT_VERSION` in `store/keys.rs`. What changes what runs belongs to the digest in
+//! `domain/content.rs`. A repair that moves a task has its verb in `store/script.rs`. A check has a
+//! row of `damages!` in `tests/it/store/repair.rs`, or a test in `tests/it/store/doctor.rs`.
 //!
-//! After a change of requests or answers write the document anew:
+//! After a change of requests, answers or event types write the document anew:
 //! `cargo run -- openapi --yaml > openapi/openapi.yaml`.
 
 pub mod app;

@@ -269,6 +269,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_documentation_lists_every_type_of_ours() {
+        let page = include_str!("../../docs/events.md");
+        let rows = page.lines().filter(|line| line.starts_with("| `") && line.contains(", `."));
+        let mut listed = Vec::new();
+        for row in rows {
+            let mut family = "";
+            for word in row.split('`').skip(1).step_by(2) {
+                family = word.split('.').next().filter(|word| !word.is_empty()).unwrap_or(family);
+                listed.push(format!("{family}.{}", word.rsplit('.').next().unwrap_or_default()));
+            }
+        }
+        listed.sort();
+        let ours = ["task.", "approval.", "sla.", "agent."];
+        let known = KNOWN_TYPES.iter().filter(|known| ours.iter().any(|of| known.starts_with(of)));
+        let mut known: Vec<_> = known.map(|known| (*known).to_owned()).collect();
+        known.sort();
+        assert_eq!(listed, known);
+    }
+
+    #[test]
     fn the_known_types_are_types() {
         assert!(KNOWN_TYPES.iter().all(|text| is_event_type(text)));
         for bad in [

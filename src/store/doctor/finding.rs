@@ -94,7 +94,7 @@ problems! {
     ApprovalForeign { approval } = "approval_foreign",
         "names the approval {approval}, which is not its own",
         done "asked for a new one, which it waits for",
-        left "it is over; a requeue asks for a new one";
+        left "it is over; a retry asks for a new one";
     ApprovalMissing {} = "approval_missing", "is blocked without an approval",
         done "asked for one";
     ApprovalOpen { state } = "approval_open", "is {state} while its approval is pending",
@@ -183,7 +183,7 @@ problems! {
         done "removed";
     TimelineDiffers { state, last } = "timeline_differs",
         "is {state}, but its timeline ends with {last}",
-        left "it is unknown which is right; cancel or requeue it";
+        left "it is unknown which is right; cancel or retry it";
     TimerStray { state } = "timer_stray", "is {state} but has a timer",
         done "taken out of timers";
     TimerWrong { score, noted, right } = "timer_wrong",

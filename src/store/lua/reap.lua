@@ -1,7 +1,7 @@
 -- reap: returns tasks with a lost lease to their subjects.
 --
 -- A lease is lost if it ends without a report. That is not a failed attempt: it has a count of its
--- own, and fails the task only past a limit of its own. An attempt that reached the timeout of its
+-- own, and fails the task only at a limit of its own. An attempt that reached the timeout of its
 -- task has failed. The script also deletes expired sessions, and removes from the roster the agents
 -- that own nothing: no session, no task, no pause.
 --

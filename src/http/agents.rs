@@ -14,7 +14,7 @@ use super::Shared;
 use super::answer::{Handover, Json};
 use super::auth::{self, Admin, Caller, TasksRead};
 use super::error::Refusal;
-use super::json::{Body, OptionalBody};
+use super::json_body::{Body, OptionalBody};
 use super::openapi::Tag;
 use super::peer::Peer;
 use super::request::{Ask, ClaimRequest, Completion, Empty, Failure, Heartbeat, Outcomes, Release};

@@ -10,7 +10,7 @@ use super::Shared;
 use super::answer::Json;
 use super::auth::{Admin, ApprovalsDecide, ApprovalsRead, Caller};
 use super::error::Refusal;
-use super::json::{Body, OptionalBody};
+use super::json_body::{Body, OptionalBody};
 use super::openapi::Tag;
 use super::request::{Approve, Decisions, Reject, Retarget};
 use super::tasks::DEFAULT_PAGE;

@@ -20,7 +20,7 @@ use super::accept::Accepted;
 use super::answer::Json;
 use super::auth::{Caller, EventsPublish, EventsRead};
 use super::error::Refusal;
-use super::json::Body;
+use super::json_body::Body;
 use super::openapi::Tag;
 use super::peer::Peer;
 use super::request::PublishRequest;

@@ -22,6 +22,7 @@ mod front;
 mod health;
 mod inside;
 mod json;
+mod json_body;
 mod metrics;
 pub mod openapi;
 mod oversight;

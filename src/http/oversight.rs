@@ -10,7 +10,7 @@ use super::Shared;
 use super::answer::Json;
 use super::auth::{Admin, Caller, TasksRead};
 use super::error::Refusal;
-use super::json::Body;
+use super::json_body::Body;
 use super::openapi::Tag;
 use super::request::{Submission, Trace};
 use super::tasks::DEFAULT_PAGE;

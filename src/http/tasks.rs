@@ -16,7 +16,7 @@ use super::Shared;
 use super::answer::Json;
 use super::auth::{self, Caller, TasksRead, TasksWrite};
 use super::error::Refusal;
-use super::json::{Body, OptionalBody};
+use super::json_body::{Body, OptionalBody};
 use super::openapi::Tag;
 use super::peer::Peer;
 use super::request::{

@@ -86,8 +86,8 @@ impl<'r> Words<'r> {
 
     /// Reads a text that [`word`] wrote.
     fn json(&mut self, name: &str) -> Result<Option<String>, Error> {
-        let text = self.text()?.map(serde_json::from_str).transpose();
-        text.map_err(|error| Error::corrupt(format!("a record's {name}: {error}")))
+        let text = self.text()?.map(|word| serde_json::from_str(&word.replace(SPACE, " ")));
+        text.transpose().map_err(|error| Error::corrupt(format!("a record's {name}: {error}")))
     }
 
     fn state(&mut self) -> Result<State, Error> {
@@ -372,7 +372,10 @@ pub(super) fn raw(text: String, what: &str) -> Result<Box<RawValue>, Error> {
     RawValue::from_string(text).map_err(|error| Error::corrupt(format!("{what}: {error}")))
 }
 
+/// What stands for a space in a word of a record: no JSON has this character as it is.
+const SPACE: &str = "\u{1f}";
+
 /// Returns `text` as a word of a record: a JSON string without a space.
 pub(super) fn word(text: Option<&str>) -> String {
-    text.map_or_else(|| "-".to_owned(), |text| quoted(text).replace(' ', "\\u0020"))
+    text.map_or_else(|| "-".to_owned(), |text| quoted(text).replace(' ', SPACE))
 }

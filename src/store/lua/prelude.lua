@@ -131,7 +131,7 @@ end
 --            current wait
 --   sla      the results of its SLA clocks, a sum; see `clocks.lua`
 --   version  of the content: 1, and one more for every change of the payload by an approver
---   title    what the task is about, a JSON string in which `\u0020` is a space
+--   title    what the task is about, a JSON string in which the character 31 is a space
 --   bytes    size of its spec in version 1
 --   cascade  what happens when its parent is cancelled, `cancel` or `continue`; `-` if it has none
 --   ended    rank of the role of the human that ended the task; `-` if no human did
@@ -142,7 +142,7 @@ end
 --   start    deadline of the start of the first attempt, ms; `finish`: deadline of its end
 --   percent  the share of the time after which to warn
 --   stands   1 if its clocks stop while it waits for a human, else 0
---   target   the SLA target in the client's words, a JSON string in which `\u0020` is a space
+--   target   the SLA target in the client's words, a JSON string in which the character 31 is a space
 local known, changed = {}, {}
 
 -- The beginning of the second line: agent, type, priority, the three optional words (mostly none) as
@@ -154,7 +154,7 @@ local function set_words(task, words)
   if words ~= '- - -' then
     local trace, traceparent, title = string.match(words, '^(%S+) (%S+) (%S+)$')
     task.trace, task.traceparent = trace ~= '-' and trace or nil, traceparent ~= '-' and traceparent or nil
-    task.title = title ~= '-' and title or nil
+    task.title = title ~= '-' and string.gsub(title, '\31', ' ') or nil
   end
 end
 

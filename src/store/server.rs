@@ -179,10 +179,10 @@ impl Store {
 
     /// Makes a missing permission fatal at the start, with an error that says how to grant it.
     fn at_start(&self, error: Error) -> Error {
-        let source = match &error {
-            Error::Unavailable { source, .. } if answers::of(source).word == "NOPERM" => source,
-            _ => return error,
-        };
+        let Error::Unavailable { source, .. } = &error else { return error };
+        if answers::of(source).word != "NOPERM" {
+            return error;
+        }
         let user =
             self.client.get_connection_info().redis_settings().username().unwrap_or("default");
         let prefix = &self.shared.settings.prefix;

@@ -205,7 +205,7 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    /// Returns a finding that may be repaired later.
+    /// Returns a finding about `subject`.
     pub(super) fn new(subject: impl Into<String>, problem: Problem, repair: Repair) -> Self {
         Self { subject: subject.into(), problem, repair }
     }

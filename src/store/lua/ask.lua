@@ -13,7 +13,7 @@
 -- ARGV[15]  how often and how soon an agent may ask again; see barred_ask in approval.lua
 --
 -- Returns  `OK blocked`, `UNCLEARED` (the content differs from what was approved), `ASKS <number of
---          requests>`, `SOON <how long to wait, ms>`, or the answers of `complete`
+--          requests>`, `SOON <how long to wait, ms>`, or the answers of `outcome`
 local task = load(ARGV[5])
 local refusal = barred_report(task, 'ask', ARGV[6], ARGV[7], ARGV[8])
 if refusal then

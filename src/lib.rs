@@ -86,7 +86,7 @@
 //! | heartbeats, then the outcome | `engine/progress.rs`, `extend.lua`, `outcome.lua` |
 //! | or it requests an approval | `ask.lua` |
 //! | or its lease is lost, and the reaper takes it back | `workers/duties.rs`, `reap.lua` |
-//! | its deadlines are announced, and SLA rules act | `deadlines.lua`, `clocks.lua` |
+//! | its deadlines are announced, and SLA rules act | `deadlines.lua`, `thresholds.lua` |
 //! | it is deleted after its retention | `prune.lua` |
 //! | each step's event is delivered | `store/log.rs`, `engine/feed.rs`, `workers/bridge.rs` |
 //!
@@ -103,18 +103,18 @@
 //! | | what bounds a client, in the table of `docs/operations.md` |
 //! | a member of a request | the request in `http/request/`, with its row of `NUMBERS` or `TEXTS` |
 //! | a submitted member of a task | `domain/submission.rs`, `http/request/submission.rs`, |
-//! | | `http/view/task.rs`, `store/tasks.rs` (`facts`), `store/codec.rs` |
-//! | a member that changes | `domain/task.rs`, `prelude.lua` (`detail`, `pack`), `submit.lua`, |
-//! | | `requeue.lua` (if a retry resets it), `store/codec.rs`, `http/view/task.rs` |
-//! | a verb | [`domain::lifecycle`], a script and its row in `store/script.rs`, `engine/` |
+//! | | `http/view/task.rs`, `store/codec/fields.rs`, `store/codec/row.rs`, `store/codec/mod.rs` |
+//! | a member that changes | `domain/task.rs`, `store/codec/fields.rs`, `store/codec/mod.rs`, |
+//! | | its script, `requeue.lua` (if a retry resets it), `http/view/task.rs` |
+//! | a verb | [`domain::lifecycle`], a script and its row in `store/script/mod.rs`, `engine/` |
 //! | a duty of one call | a row in `workers/duties.rs` |
 //! | a check of the doctor | `check` in `doctor_tasks.lua`, `doctor_approvals.lua` or the like; |
 //! | | `store/doctor/finding.rs`, the list in `docs/operations.md` |
 //!
-//! A member of a task changes its record: describe the word in `prelude.lua`, append it to its line
-//! (`FACTS`, `facts` and `submit.lua` count from the front), write texts with `codec::word`, and
-//! raise `LAYOUT_VERSION` in `store/keys.rs`. What changes what runs belongs to the digest in
-//! `domain/content.rs`. A repair that moves a task has its verb in `store/script.rs`. A check has a
+//! A member of a task changes its record: add a field to the list in `store/codec/fields.rs`, from
+//! which the scripts have it too, write texts with `codec::word`, and raise `LAYOUT_VERSION` in
+//! `store/keys.rs`. What changes what runs belongs to the digest in
+//! `domain/content.rs`. A repair that moves a task has its verb in `store/script/mod.rs`. A check has a
 //! row of `damages!` in `tests/it/store/repair.rs`, or a test in `tests/it/store/doctor.rs`.
 //!
 //! After a change of requests, answers or event types write the document anew:

@@ -1,26 +1,22 @@
 //! Reading and deciding approvals.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 
 use redis::Value;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::domain::approval::{
-    Approval, ApprovalStatus, Asked, Author, Decision, Edit, OnRejection, Verdict,
-};
+use crate::domain::approval::{Approval, ApprovalStatus, Decision, OnRejection, Verdict};
 use crate::domain::decision::payload_digest;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lease::Proof;
 use crate::domain::lifecycle::State;
 use crate::domain::principal::Principal;
-use crate::domain::submission::Heading;
 use crate::domain::task::Task;
 use crate::domain::text::quoted;
 use crate::domain::time::Millis;
 
-use super::claims::prove;
+use super::claims::proof;
+use super::codec::approval::read_approval;
 use super::{Answer, Error, Gate, Store, args, codec, script};
 
 /// The content that an approver puts in place of a task's payload.
@@ -131,19 +127,18 @@ impl Store {
     ///
     /// * `report`: the digest of the request.
     /// * `bounds`: how often and how soon an agent may ask again; see `barred_ask` in
-    ///   `approval.lua`.
+    ///   `decide.lua`.
     pub async fn ask(
         &self,
         id: TaskId,
         actor: &str,
-        (proof, report): (Proof<'_>, &str),
+        (given, report): (Proof<'_>, &str),
         gate: &Gate,
         (reason, action, on_rejection): (&str, Option<&str>, OnRejection),
         bounds: &str,
     ) -> Result<Answer, Error> {
         let mut args = args();
-        args.arg(id.to_string());
-        prove(&mut args, proof, actor);
+        args.arg(id.to_string()).arg(proof(given, actor));
         args.arg(report).arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
         args.arg(quoted(reason)).arg(action.unwrap_or_default()).arg(on_rejection.as_str());
         args.arg(bounds);
@@ -214,103 +209,4 @@ fn read_decided(answer: &str) -> Option<Decided> {
         }
         _ => return None,
     })
-}
-
-/// Reads an approval from the fields of its hash.
-pub(super) fn read_approval(
-    id: ApprovalId,
-    hash: &HashMap<String, String>,
-) -> Result<Approval, Error> {
-    let fields = Fields { id, hash };
-    let gate: Vec<&str> = fields.needed("gate")?.split('\n').collect();
-    let [.., terms, rule] = gate.as_slice() else { return Err(fields.unreadable("gate")) };
-    let edit = fields.get("edited_by").map(|by| {
-        let original = fields.raw("original")?.unwrap_or_else(empty);
-        let changes = fields.raw("changes")?.unwrap_or_else(empty);
-        Ok::<_, Error>(Edit { by: by.to_owned(), original, changes })
-    });
-    Ok(Approval {
-        id,
-        task: fields.parse("task")?.ok_or_else(|| fields.unreadable("task"))?,
-        heading: heading(&fields)?,
-        asked: match fields.json::<String>("reason")? {
-            None => Asked::Gate,
-            Some(reason) => Asked::Step {
-                reason,
-                action: fields.raw("action")?,
-                on_rejection: fields.parse("on_rejection")?.unwrap_or_default(),
-            },
-        },
-        status: fields.parse("status")?.ok_or_else(|| fields.unreadable("status"))?,
-        rule: serde_json::from_str(rule).map_err(|_| fields.unreadable("gate"))?,
-        digest: fields.needed("digest")?.to_owned(),
-        terms: serde_json::from_str(terms).map_err(|_| fields.unreadable("gate"))?,
-        level: fields.parse("level")?.unwrap_or_default(),
-        votes: fields.json("votes")?.unwrap_or_default(),
-        edit: edit.transpose()?,
-        authors: authors(fields.get("authors").unwrap_or_default()),
-        revision: fields.parse("revision")?.unwrap_or_default(),
-        requested_by: fields.needed("by")?.to_owned(),
-        requested_at: fields
-            .parse("requested_at")?
-            .ok_or_else(|| fields.unreadable("requested_at"))?,
-        expires_at: fields.parse("expires_at")?,
-        decided_by: fields.get("decided_by").map(str::to_owned),
-        decided_at: fields.parse("decided_at")?,
-        comment: fields.json("comment")?,
-        previous: fields.parse("previous")?,
-    })
-}
-
-fn heading(fields: &Fields<'_>) -> Result<Heading, Error> {
-    Ok(Heading {
-        kind: fields.parse("type")?.ok_or_else(|| fields.unreadable("type"))?,
-        title: fields.json("title")?,
-    })
-}
-
-/// Reads the lines `<digest of a payload> <author>`; see `approval.lua`.
-fn authors(lines: &str) -> Vec<Author> {
-    lines
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(payload, by)| Author { payload: payload.into(), by: by.into() })
-        .collect()
-}
-
-/// JSON `null`, in place of a part that was not read.
-fn empty() -> Box<RawValue> {
-    RawValue::NULL.to_owned()
-}
-
-/// The fields of an approval's hash. An empty field counts as absent.
-struct Fields<'h> {
-    id: ApprovalId,
-    hash: &'h HashMap<String, String>,
-}
-
-impl<'h> Fields<'h> {
-    fn unreadable(&self, field: &str) -> Error {
-        Error::corrupt(format!("field {field} of approval {}", self.id))
-    }
-
-    fn get(&self, field: &str) -> Option<&'h str> {
-        self.hash.get(field).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    fn needed(&self, field: &str) -> Result<&'h str, Error> {
-        self.get(field).ok_or_else(|| self.unreadable(field))
-    }
-
-    fn parse<T: FromStr>(&self, field: &str) -> Result<Option<T>, Error> {
-        self.get(field).map(str::parse).transpose().map_err(|_| self.unreadable(field))
-    }
-
-    fn json<T: DeserializeOwned>(&self, field: &str) -> Result<Option<T>, Error> {
-        self.get(field).map(serde_json::from_str).transpose().map_err(|_| self.unreadable(field))
-    }
-
-    fn raw(&self, field: &str) -> Result<Option<Box<RawValue>>, Error> {
-        self.json(field)
-    }
 }

@@ -157,19 +157,21 @@ impl Store {
             // The text is empty if no task is too large.
             Some((id.parse().ok()?, bytes.parse().ok()?))
         });
-        let tasks = rows.map(|row| {
+        let mut tasks = Vec::new();
+        while let Some(id) = rows.next() {
+            let mut row = vec![id];
+            row.extend(rows.by_ref().take(4));
             let (id, lease_until, record, spec, approval): (
                 String,
                 Millis,
                 String,
                 String,
                 HashMap<String, String>,
-            ) = codec::value("claim", row)?;
+            ) = codec::value("claim", Value::Array(row))?;
             let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
-            let json = codec::json(&spec, id)?;
             // The agent needs neither the result nor the progress of an earlier attempt.
             let beside = Beside {
-                json,
+                json: codec::json(&spec, id)?,
                 result: None,
                 progress: None,
                 lease_until: Some(lease_until),
@@ -177,9 +179,8 @@ impl Store {
                 now,
             };
             let task = codec::task(id, &record, beside)?;
-            Ok(Claimed { task, lease_until, lease: lease.clone() })
-        });
-        let tasks = tasks.collect::<Result<_, _>>()?;
+            tasks.push(Claimed { task, lease_until, lease: lease.clone() });
+        }
         Ok(Some(Taken { tasks, bytes, is_full, too_large, is_again }))
     }
 
@@ -228,7 +229,7 @@ impl Store {
         &self,
         id: TaskId,
         actor: &str,
-        proof: Proof<'_>,
+        given: Proof<'_>,
         lease_ms: Millis,
         progress: Option<&Progress>,
     ) -> Result<Result<Millis, Answer>, Error> {
@@ -236,8 +237,7 @@ impl Store {
         let progress = progress.map_err(|error| Error::corrupt(format!("progress: {error}")))?;
         let mut args = args();
         args.arg(id.to_string());
-        prove(&mut args, proof, actor);
-        args.arg(lease_ms).arg(progress.unwrap_or_default());
+        args.arg(proof(given, actor)).arg(lease_ms).arg(progress.unwrap_or_default());
         let answer: String = self.run(&script::EXTEND, id.partition(), actor, args).await?;
         match answer.strip_prefix("OK ").and_then(|until| until.parse().ok()) {
             Some(until) => Ok(Ok(until)),
@@ -259,9 +259,8 @@ impl Store {
         let mut args = args();
         args.arg(waits_ms).arg(role.rank());
         for row in rows {
-            args.arg(row.outcome.verb().as_str()).arg(row.id.to_string());
-            prove(&mut args, row.proof, actor);
-            args.arg(row.outcome.digest()).arg(row.outcome.result());
+            args.arg(format!("{} {}", row.outcome.verb(), proof(row.proof, actor)));
+            args.arg(row.id.to_string()).arg(row.outcome.digest()).arg(row.outcome.result());
             if let Outcome::Failed { error, is_retryable, retry_after_ms, .. } = row.outcome {
                 args.arg(quoted(error)).arg(u8::from(*is_retryable));
                 args.arg(retry_after_ms.map(|ms| ms.to_string()).unwrap_or_default());
@@ -272,10 +271,10 @@ impl Store {
     }
 }
 
-/// Appends the attempt and the holder, as `barred_report` of `prelude.lua` compares them.
-pub(super) fn prove(args: &mut redis::Cmd, proof: Proof<'_>, actor: &str) {
+/// Returns the attempt and the holder, as `barred_report` of `rules.lua` compares them.
+pub(super) fn proof(proof: Proof<'_>, actor: &str) -> String {
     match proof {
-        Proof::Lease(attempt, lease) => args.arg(attempt).arg(lease.seal(actor)),
-        Proof::Caller => args.arg("").arg(actor),
-    };
+        Proof::Lease(attempt, lease) => format!("{attempt} {}", lease.seal(actor)),
+        Proof::Caller => format!(" {actor}"),
+    }
 }

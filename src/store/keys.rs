@@ -6,7 +6,7 @@
 //! list also has the keys that only scripts use. `<id>` stands for an id, and a name in it for that
 //! value.
 //!
-//! * `records` (hash): task id → state, facts and timeline of the task; see `prelude.lua`
+//! * `records` (hash): task id → state, facts and timeline of the task; see `codec/fields.rs`
 //! * `specs` (hash): task id → the submitted JSON, byte for byte
 //! * `results`, `progress` (hash): task id → the JSON that the agent reported
 //! * `tasks` (sorted set): task ids by acceptance, µs (the last three digits keep the order within
@@ -35,7 +35,7 @@
 //! * `corrected` (string): when the doctor last corrected `open`, ms; expires
 //! * `published:<call>` (string): the log entry of an event that a caller published; expires after
 //!   10 s
-//! * `events` (stream): the event log; an entry holds the events of one script, each in a field `e`
+//! * `events` (stream): the event log; an entry holds the events of one script; see `facts.rs`
 //! * `logged` (string): how many bytes were ever written to `events`
 //! * `marks` (sorted set): some of the entries of `events` by how many bytes were written before
 //!   them
@@ -66,11 +66,34 @@ use crate::domain::lifecycle::State;
 use crate::domain::name::{Name, Prefix};
 
 /// The version of the key layout that this program reads and writes.
-pub const LAYOUT_VERSION: &str = "6";
+pub const LAYOUT_VERSION: &str = "7";
 
 /// The names of one deployment's keys and channels. A clone is cheap.
 #[derive(Clone, Debug)]
 pub struct Keys(Arc<str>);
+
+/// How the sorted set of a state is ordered, and who waits for its tasks.
+pub(super) struct StatePlace {
+    /// The score: the `rank` of the task, when it is `due`, the end of its `lease`, or when it came to
+    /// the state, `now`.
+    pub order: &'static str,
+    /// The notification that wakes those who wait for tasks in this state; `agent` stands for
+    /// `agent:<agent>`.
+    pub wake: Option<&'static str>,
+}
+
+/// Returns the place of the tasks in this state.
+pub(super) fn place(state: State) -> StatePlace {
+    let (order, wake) = match state {
+        State::Blocked | State::Completed | State::Failed => ("now", None),
+        State::Scheduled => ("due", Some("promoter")),
+        State::Pending => ("rank", Some("router")),
+        State::Assigned => ("rank", Some("agent")),
+        State::InProgress => ("lease", None),
+        State::Cancelled => ("now", Some("cascade")),
+    };
+    StatePlace { order, wake }
+}
 
 /// Returns whether the state has one sorted set per agent.
 pub fn is_per_agent(state: State) -> bool {

@@ -91,7 +91,7 @@ impl ConnectionLike for Link {
             let is_write = cmd
                 .args_iter()
                 .next()
-                .is_some_and(|word| matches!(word, Arg::Simple(word) if word.starts_with(b"EVAL")));
+                .is_some_and(|word| matches!(word, Arg::Simple(word) if word.starts_with(b"EVAL") || word == b"FCALL"));
             let mut share = self.0.share().await?;
             let answer = share.connection.req_packed_command(cmd).await;
             let answer = answer.and_then(Value::extract_error);

@@ -15,6 +15,7 @@ use crate::runtime::backoff::Backoff;
 use crate::runtime::chain::Chain;
 
 use super::events::event_id;
+use super::facts::{Entry, readable};
 use super::keys::Keys;
 use super::{Error, Store};
 
@@ -72,9 +73,6 @@ pub(super) struct Tail {
     /// Ends with the store.
     _reader: JoinSet<()>,
 }
-
-/// A log entry: its id, and its fields and values in one list.
-type Entry = (String, Vec<String>);
 
 /// The tail of this process, which the first reader creates.
 #[derive(Default)]
@@ -305,24 +303,4 @@ impl Follower {
 
 fn latest(event: Arc<Event>) -> Latest {
     if event.json.len() < LARGE_BYTES { Latest::Event(event) } else { Latest::Large(event.id) }
-}
-
-/// Returns the events of a log entry, which are its fields `e`, in order. Skips an unreadable
-/// event, so that it stops no reader.
-fn readable((entry, fields): &Entry, partition: Partition) -> Vec<Arc<Event>> {
-    let tails = fields.chunks_exact(2).filter(|field| field[0] == "e").map(|field| &field[1]);
-    let mut events = Vec::new();
-    for (tail, index) in tails.zip(0u16..) {
-        match read_event(entry, index, partition, tail) {
-            Ok(event) => events.push(Arc::new(event)),
-            Err(error) => tracing::error!(%error, "unreadable event in the log, skipped"),
-        }
-    }
-    events
-}
-
-fn read_event(entry: &str, index: u16, partition: Partition, tail: &str) -> Result<Event, Error> {
-    let id = event_id(entry, index, partition)
-        .ok_or_else(|| Error::corrupt(format!("log entry id {entry:?}")))?;
-    Event::read(id, tail).map_err(|error| Error::corrupt(format!("event {id}: {error}")))
 }

@@ -17,6 +17,8 @@ mod connect;
 mod doctor;
 mod error;
 mod events;
+mod facts;
+mod functions;
 mod health;
 pub mod keys;
 mod keyspace;
@@ -24,6 +26,7 @@ mod layout;
 mod link;
 pub mod lists;
 mod log;
+mod new_record;
 mod replicas;
 mod report;
 pub mod script;
@@ -39,7 +42,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use redis::aio::ConnectionLike;
 use redis::{Cmd, FromRedisValue};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
@@ -56,14 +58,16 @@ pub use connect::fault_of_url;
 pub use doctor::{Check, Finding, Problem, Repair};
 pub use doctor::{DoctorStats, Turn};
 pub use error::Error;
+use functions::Functions;
 use keys::Keys;
 use link::{Link, pause_before_repeat};
 pub use log::{Latest, LogBounds, LogPart};
+pub use new_record::{Gate, NewRecord, ParentState};
 use replicas::Replicas;
 use script::Script;
 pub use settings::Settings;
 pub use sweeps::Sweep;
-pub use tasks::{Gate, NewRecord, ParentState, Parts, SubmitAnswer};
+pub use tasks::{Parts, SubmitAnswer};
 pub use wake::Notifier;
 
 /// The actor of changes that no caller requests, such as those of the background workers.
@@ -93,6 +97,7 @@ struct Shared {
     /// Permits in MiB for answers with stored texts over the shared connection.
     answers: Semaphore,
     keys: Keys,
+    functions: Functions,
     /// The offset that tests add to the clock of Redis, in milliseconds.
     clock_offset: AtomicI64,
     /// When Redis last answered, in milliseconds after `opened`.
@@ -106,38 +111,6 @@ struct Shared {
     log_wake: Arc<tokio::sync::Notify>,
     watch: watch::Watch,
     health: health::Health,
-}
-
-impl Shared {
-    async fn evaluate<T: FromRedisValue>(
-        &self,
-        connection: &mut impl ConnectionLike,
-        script: &Script,
-        partition: Partition,
-        actor: &str,
-        args: &Cmd,
-        is_again: bool,
-    ) -> redis::RedisResult<T> {
-        let offset = self.clock_offset.load(Ordering::Relaxed);
-        let call = |command: &str, body: &str| {
-            let mut cmd = redis::cmd(command);
-            cmd.arg(body).arg(1).arg(self.keys.prefix(partition));
-            cmd.arg(offset).arg(actor).arg(self.settings.events_to_keep()).arg(u8::from(is_again));
-            for arg in args.args_iter() {
-                if let redis::Arg::Simple(bytes) = arg {
-                    cmd.arg(bytes);
-                }
-            }
-            cmd
-        };
-        match call("EVALSHA", &script.digest).query_async(connection).await {
-            Err(error) if error.kind() == redis::ServerErrorKind::NoScript.into() => {
-                // `EVAL` runs the script and loads it too.
-                call("EVAL", &script.text).query_async(connection).await
-            }
-            answer => answer,
-        }
-    }
 }
 
 impl Store {
@@ -165,6 +138,7 @@ impl Store {
             settings,
             answers: Semaphore::new(ANSWERS_MIB as usize),
             keys: keys.clone(),
+            functions: Functions::default(),
             clock_offset: AtomicI64::new(0),
             answered_at: AtomicU64::new(0),
             opened: Instant::now(),

@@ -4,47 +4,16 @@ use std::collections::HashMap;
 
 use redis::Value;
 
-use crate::domain::approval::{OnExpiry, Terms};
-use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::ids::{Partition, TaskId};
 use crate::domain::lifecycle::State;
-use crate::domain::name::Name;
 use crate::domain::principal::Principal;
-use crate::domain::submission::{NewTask, Start};
 use crate::domain::task::Task;
 use crate::domain::text::quoted;
 use crate::domain::time::Millis;
 
 use super::codec::{self, Beside};
+use super::new_record::{Gate, NewRecord};
 use super::{Answer, Error, ORCHESTRATOR, Store, args, script};
-
-/// A submission with everything that the engine decided about it.
-#[derive(Clone, Debug)]
-pub struct NewRecord {
-    /// The id of the new task, which contains its partition.
-    pub id: TaskId,
-    /// The submission itself, with its payload byte for byte.
-    pub new: NewTask,
-    /// The caller that submitted it, such as `key:ops`.
-    pub by: String,
-    /// The agent that routing chose for it.
-    pub agent: Name,
-    /// How much earlier than its submission it counts in the queue, in milliseconds.
-    pub head_start_ms: Millis,
-    /// The approval that it waits for. `None` if it needs none.
-    pub gate: Option<Gate>,
-    /// Whether its SLA clocks stop while it waits for a human.
-    pub stands_while_blocked: bool,
-    /// What to do when its SLA thresholds pass; see [`crate::domain::rules::Plan`].
-    pub actions: String,
-    /// The state of its parent a moment ago, if the parent lives in another partition. `None` if it
-    /// lives in the same one.
-    pub parent_elsewhere: Option<ParentState>,
-    /// The hash of the idempotency key and its owner, which is a part of a key in the store.
-    pub key_hash: Option<String>,
-}
-
-/// The state of a parent. `None` if no task has its id.
-pub type ParentState = Option<State>;
 
 /// The parts of a task that may be large, and are read only if a caller asks for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,39 +34,6 @@ impl Parts {
 
 /// The size in bytes that is assumed of a single task. Most are smaller, few much larger.
 const READ_BYTES: usize = 2 << 20;
-
-/// An approval to request with a task.
-#[derive(Clone, Debug)]
-pub struct Gate {
-    /// The id of the approval, in the partition of the task.
-    pub id: ApprovalId,
-    /// The digest of the content; see [`crate::domain::content::Content::digest`].
-    pub digest: String,
-    /// The rule that requires it, in the words that approvers see.
-    pub rule: String,
-    /// The terms of the decision: levels, quorum, expiry and reminders.
-    pub terms: Terms,
-}
-
-impl Gate {
-    /// Returns the lines that scripts get of it, without id and digest; `approval.lua` lists them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Corrupt`] if the terms cannot be written as JSON.
-    pub fn lines(&self) -> Result<String, Error> {
-        let Terms { levels, quorum, four_eyes, on_expiry, remind_every_ms } = &self.terms;
-        let silence = if *on_expiry == OnExpiry::Hold { "hold" } else { "reject" };
-        let remind = remind_every_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
-        let times: Vec<_> = levels.iter().map(|level| level.expires_after_ms.to_string()).collect();
-        let terms = serde_json::to_string(&self.terms)
-            .map_err(|error| Error::corrupt(format!("terms: {error}")))?;
-        let four_eyes = u8::from(*four_eyes);
-        let times = times.join(",");
-        let rule = quoted(&self.rule);
-        Ok(format!("{quorum}\n{four_eyes}\n{silence}\n{remind}\n{times}\n{terms}\n{rule}"))
-    }
-}
 
 /// The result of one submission.
 #[derive(Clone, Debug)]
@@ -126,7 +62,7 @@ impl Store {
         let mut args = args();
         args.arg(remember_ms);
         for record in &records {
-            push(&mut args, record)?;
+            codec::row::push(&mut args, record)?;
         }
         let answers: Vec<String> =
             self.commit(&script::SUBMIT, partition, ORCHESTRATOR, args).await?;
@@ -213,74 +149,6 @@ pub(super) fn joined(head_starts_ms: [Millis; 4]) -> String {
 
 fn optional<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
-}
-
-/// Appends the 10 arguments of one task, in the order that `submit.lua` lists.
-fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
-    let new = &record.new;
-    let spec = codec::write_json(&new.spec.payload, new.spec.metadata.as_deref())?;
-    args.arg(record.id.to_string()).arg(facts(record, spec.len())).arg(spec);
-    args.arg(&record.by).arg(record.head_start_ms);
-    args.arg(match new.start {
-        Start::Now => "+0".to_owned(),
-        Start::After(delay) => format!("+{delay}"),
-        Start::At(at) => at.to_string(),
-    });
-    args.arg(promise(record));
-    let digest = new.idempotency.as_ref().map_or("-", |idempotency| idempotency.digest.as_str());
-    args.arg(record.key_hash.as_ref().map_or_else(String::new, |hash| format!("{hash} {digest}")));
-    args.arg(match &record.gate {
-        None => String::new(),
-        Some(gate) => format!("{} {}\n{}", gate.id, gate.digest, gate.lines()?),
-    });
-    args.arg(match (new.spec.parent, record.parent_elsewhere) {
-        (None, _) => "",
-        (Some(_), None) => "here",
-        (Some(_), Some(None)) => "gone",
-        (Some(_), Some(Some(state))) => state.as_str(),
-    });
-    Ok(())
-}
-
-/// Returns the second line of a task's record; `prelude.lua` lists its words.
-fn facts(record: &NewRecord, bytes: usize) -> String {
-    let spec = &record.new.spec;
-    let trace_id = spec.trace_id.as_deref().unwrap_or("-");
-    let traceparent = spec.traceparent.as_deref().unwrap_or("-");
-    let title = codec::word(spec.title.as_deref());
-    let timeout = spec.timeout_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
-    let parent = spec.parent.map_or_else(|| "-".to_owned(), |id| id.to_string());
-    let cascade = spec.parent.map_or("-", |_| spec.on_parent_cancel.as_str());
-    let agent = &record.agent;
-    let kind = &spec.kind;
-    let priority = spec.priority.as_str();
-    let max_retries = spec.max_retries;
-    let source = &spec.source;
-    format!(
-        "{agent} {kind} {priority} {trace_id} {traceparent} {title} {bytes} {max_retries} {timeout} \
-         {parent} {source} {cascade}"
-    )
-}
-
-/// Returns the SLA of a task as `submit.lua` reads it.
-fn promise(record: &NewRecord) -> String {
-    let stands = u8::from(record.stands_while_blocked);
-    let Some(sla) = &record.new.sla else { return format!("- - - - {stands} -") };
-    let actions = if record.actions.is_empty() { "-" } else { &record.actions };
-    let start = deadline(sla.start_deadline, sla.start_within_ms);
-    let finish = deadline(sla.deadline, sla.within_ms);
-    let percent = sla.alert_threshold;
-    let target = codec::word(sla.target.as_deref());
-    format!("{actions} {start} {finish} {percent} {stands} {target}")
-}
-
-/// Returns a deadline as `submit.lua` reads it: a time, a `+` with a duration, or `-` for none.
-fn deadline(at: Option<Millis>, within: Option<Millis>) -> String {
-    match (at, within) {
-        (Some(at), _) => at.to_string(),
-        (None, Some(within)) => format!("+{within}"),
-        (None, None) => "-".to_owned(),
-    }
 }
 
 /// Reads `CREATED <state> <now> <due>`, `REPLAY <id>`, `MISMATCH` or `PARENT <state, or gone>`.

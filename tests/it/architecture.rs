@@ -1,6 +1,7 @@
 //! The rules of the house, read from the sources as text: who may import whom, who owns which crate, how long a
 //! file may be and how it opens. See the map in `src/lib.rs`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -240,25 +241,34 @@ fn every_file_opens_with_what_it_is_for() {
 
 #[test]
 fn every_script_has_its_contract_in_front() {
-    for source in Source::all("src/store/lua", "lua") {
+    let scripts = Source::all("src/store/lua", "lua");
+    let lines = scripts.iter().flat_map(|script| script.text.lines());
+    let needed: BTreeSet<_> = lines
+        .filter_map(|line| line.strip_prefix("-- Needs  "))
+        .flat_map(|names| names.split(", "))
+        .collect();
+    for source in &scripts {
         let stem = source.path.file_stem().unwrap().to_str().unwrap();
         let (text, name) = (&source.text, source.name());
         assert!(
             text.starts_with(&format!("-- {stem}: ")),
             "{name}: the first line does not say what it is for"
         );
-        let is_shared = [
-            "prelude", "clocks", "move", "write", "parts", "seal", "approval", "audit", "sha256",
-            "findings",
-        ]
-        .contains(&stem);
+        let is_shared = needed.contains(stem);
         let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
         assert!(
             is_shared || header.contains("-- Returns  "),
             "{name}: the header does not say what it returns"
         );
-        // What the prelude takes is every script's.
-        let (own, kind) = if stem == "prelude" { (1..5, "KEYS") } else { (5..40, "ARGV") };
+        let mut beginning = text.lines().take(10);
+        assert!(
+            stem == "call"
+                || name.contains("yardstick")
+                || beginning.any(|line| line.starts_with("-- Needs  ")),
+            "{name}: the first ten lines do not say which parts it needs"
+        );
+        // What `call` takes is every script's.
+        let (own, kind) = if stem == "call" { (1..5, "KEYS") } else { (5..40, "ARGV") };
         for nth in own.clone().filter(|nth| text.contains(&format!("ARGV[{nth}]"))) {
             assert!(
                 header.contains(&format!("ARGV[{nth}")),

@@ -235,10 +235,10 @@ mod tests {
 
     use super::*;
 
-    /// Returns the kind and the number of arguments of each call of `find` in a script.
+    /// Returns the kind and the number of arguments of each call of `note_finding` in a script.
     fn calls(text: &str) -> Vec<(String, usize)> {
         let mut calls = Vec::new();
-        for call in text.split(" find(").skip(1) {
+        for call in text.split(" note_finding(").skip(1) {
             let mut quoted = call.splitn(3, '\'');
             let subject = quoted.next().unwrap();
             if subject.contains(['\n', '{', ')']) {

@@ -1,5 +1,7 @@
 -- approve: an approver approves; with the last approval that the quorum needs the task continues.
 --
+-- Needs  finish, decide, audit
+--
 -- The engine has checked the caller's right to decide, against the approval at a revision.
 --
 -- ARGV[5]    approval id
@@ -34,8 +36,8 @@ end
 local comment = ARGV[7] ~= '' and ARGV[7] or nil
 
 if is_edit then
-  local d = detail(task)
-  d.version = TEXT[d.version + 1]
+  local status = edit(task)
+  status.version = TEXT[status.version + 1]
   write('HSET', P .. 'specs', { task.id, ARGV[8] })
   audit('edit', 'approval:' .. f.id, { task_id = task.id, from = f.digest, to = ARGV[9] })
   -- Earlier votes were for other content.
@@ -44,8 +46,7 @@ if is_edit then
   f.authors = with_author(f.authors or '', ARGV[12])
   amend(f, { 'digest', f.digest, 'votes', f.votes, 'edited_by', ACTOR, 'seal', f.seal,
     'original', f.original, 'changes', f.changes, 'authors', f.authors })
-  task.more = ',' .. approval_json(task, f, g)
-  move(task, 'edit', task.state, nil, comment)
+  move(task, 'edit', { reason = comment, more = ',' .. approval_json(task, f, g) })
 end
 
 -- With four eyes the author of the payload cannot be the second approver.
@@ -57,27 +58,21 @@ else
   f.yes = 0
 end
 amend(f, { 'votes', f.votes, 'yes', TEXT[f.yes] })
-task.more = ',' .. approval_json(task, f, g) .. decision_json(comment)
+local options = { reason = comment, more = ',' .. approval_json(task, f, g) .. decision_json(comment) }
 if f.yes < tonumber(g.quorum) then
   if f.yes > 0 then
     audit('vote', 'approval:' .. f.id, { task_id = task.id, digest = f.digest, comment = plain(ARGV[7]) })
-    move(task, 'vote', task.state, nil, comment)
+    move(task, 'vote', options)
   end
   finish()
   return 'VOTED ' .. task.id
 end
 audit('approve', 'approval:' .. f.id, { task_id = task.id, digest = f.digest, comment = plain(ARGV[7]) })
 close(f.id, 'approved', comment)
-if task.rank == PARKED then
-  task.rank = TEXT[NOW]
+if rank(task) == PARKED then
+  set_times(task, nil, nil, now)
 end
-local due = tonumber(detail(task).due)
-if f.kind == 'ask' then
-  move(task, 'approve', 'assigned', task.rank, comment)
-elseif due and due > NOW then
-  move(task, 'approve', 'scheduled', due, comment)
-else
-  move(task, 'approve', 'pending', task.rank, comment)
-end
+options.to = f.kind == 'ask' and 'assigned' or waiting_state(task.status)
+move(task, 'approve', options)
 finish()
 return 'OK ' .. task.id

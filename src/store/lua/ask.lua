@@ -1,21 +1,22 @@
 -- ask: the agent that holds the task requests an approval for a risky step. Its lease ends.
 --
+-- Needs  finish, decide
+--
 -- ARGV[5]   id
--- ARGV[6]   attempt that the agent holds
--- ARGV[7]   holder, and
--- ARGV[8]   digest of the request; see barred_report
--- ARGV[9]   approval id
--- ARGV[10]  digest of the content with the action
--- ARGV[11]  gate; see approval.lua
--- ARGV[12]  reason, a JSON string
--- ARGV[13]  the action that the agent plans, JSON, or ''
--- ARGV[14]  what a rejection leads to: `cancel` the task, or `return` it to the agent
--- ARGV[15]  how often and how soon an agent may ask again; see barred_ask in approval.lua
+-- ARGV[6]   proof that the agent holds the task, and
+-- ARGV[7]   digest of the request; see barred_report
+-- ARGV[8]   approval id
+-- ARGV[9]   digest of the content with the action
+-- ARGV[10]  gate; see gate.lua
+-- ARGV[11]  reason, a JSON string
+-- ARGV[12]  the action that the agent plans, JSON, or ''
+-- ARGV[13]  what a rejection leads to: `cancel` the task, or `return` it to the agent
+-- ARGV[14]  how often and how soon an agent may ask again; see barred_ask in decide.lua
 --
 -- Returns  `OK blocked`, `UNCLEARED` (the content differs from what was approved), `ASKS <number of
 --          requests>`, `SOON <how long to wait, ms>`, or the answers of `outcome`
 local task = load(ARGV[5])
-local refusal = barred_report(task, 'ask', ARGV[6], ARGV[7], ARGV[8])
+local refusal = barred_report(task, 'ask', ARGV[6], ARGV[7])
 if refusal then
   return refusal
 end
@@ -24,16 +25,14 @@ if not is_cleared(task, spec) then
   return 'UNCLEARED'
 end
 local f = {
-  id = ARGV[9], kind = 'ask', by = ACTOR, digest = ARGV[10], gate = ARGV[11], reason = ARGV[12],
-  action = ARGV[13] ~= '' and ARGV[13] or nil, on_rejection = ARGV[14],
+  id = ARGV[8], kind = 'ask', by = ACTOR, digest = ARGV[9], gate = ARGV[10], reason = ARGV[11],
+  action = ARGV[12] ~= '' and ARGV[12] or nil, on_rejection = ARGV[13],
 }
-refusal = barred_ask(task, f, ARGV[15])
+refusal = barred_ask(task, f, ARGV[14])
 if refusal then
   return refusal
 end
-local g = open(task, f, spec)
-task.more = ',' .. approval_json(task, f, g)
-task.report = ARGV[8]
-move(task, 'ask', 'blocked', NOW, ARGV[12])
+local more = ',' .. approval_json(task, f, open(task, f, spec))
+move(task, 'ask', { reason = ARGV[11], more = more, report = ARGV[7] })
 finish()
 return 'OK blocked'

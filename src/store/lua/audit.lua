@@ -1,5 +1,7 @@
 -- audit: the shared part of the scripts that add an entry to the partition's audit log.
 --
+-- Needs  call, sha256, time
+--
 -- ARGV[#ARGV - 1]  rank of the caller's role
 -- ARGV[#ARGV]      address of the caller, or '' if it is unknown. These are the last two arguments
 --                  of each of these scripts.
@@ -8,7 +10,11 @@
 -- and its own content: partition, sequence number, time, actor, origin, action, subject, and the
 -- name and text of each detail in the byte order of the names. Each is a netstring,
 -- `<bytes>:<text>,`, so that different contents are never written alike.
-local RANK, ORIGIN = ARGV[#ARGV - 1], ARGV[#ARGV]
+local ROLE, ORIGIN
+
+local function begin_audit()
+  ROLE, ORIGIN = ARGV[#ARGV - 1], ARGV[#ARGV]
+end
 
 local function netstring(text)
   return #text .. ':' .. text .. ','
@@ -26,8 +32,6 @@ local function is_before(one, other)
 end
 
 -- Returns the newest entry: its sequence number, time and hash.
-local audited
-
 local function read_audited()
   local head = read_fields(P .. 'audit:head', { 'sequence', 'at', 'hash' })
   -- The head may be lost, and Redis refuses an id that is not after the newest.

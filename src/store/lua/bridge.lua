@@ -1,6 +1,8 @@
 -- bridge: takes or keeps the lease of the partition's bridge, and moves its cursor. Only the holder
 -- moves it.
 --
+-- Needs  finish
+--
 -- ARGV[5]  holder
 -- ARGV[6]  lease, ms
 -- ARGV[7]  the last published event, `<ms>-<sequence>-<index>`, or ''

@@ -1,5 +1,7 @@
 -- cancel: cancels the task, in any state that allows it.
 --
+-- Needs  finish, approval, audit
+--
 -- ARGV[5]   id
 -- ARGV[6]   reason, a JSON string, or ''
 -- ARGV[7…]  2; see audit.lua
@@ -8,14 +10,15 @@
 local task = load(ARGV[5])
 local refusal = barred(task, 'cancel')
 if refusal then
-  return IS_AGAIN and task and task.state == 'cancelled' and 'REPEATED cancelled' or refusal
+  local is_done = IS_AGAIN and task and task.status.state == 'cancelled'
+  return is_done and 'REPEATED cancelled' or refusal
 end
-if task.state == 'blocked' then
-  close(task.approval, 'cancelled')
+local status = task.status
+if status.state == 'blocked' then
+  close(status.approval, 'cancelled')
 end
-local why = ARGV[6] ~= '' and ARGV[6] or nil
-audit('cancel', 'task:' .. task.id, { previous_status = task.state, reason = plain(ARGV[6]) })
-move(task, 'cancel', 'cancelled', NOW, why)
-note_end(task, RANK)
+audit('cancel', 'task:' .. task.id, { previous_status = status.state, reason = plain(ARGV[6]) })
+move(task, 'cancel', { reason = ARGV[6] ~= '' and ARGV[6] or nil })
+note_end(task, ROLE)
 finish()
 return 'OK'

@@ -1,5 +1,7 @@
 -- cascade: cancels those children of a cancelled task that end with it.
 --
+-- Needs  finish, approval
+--
 -- ARGV[5]  the parent's id
 -- ARGV[6]  how many of its children to skip, which earlier calls have checked
 -- ARGV[7]  how many to check
@@ -10,16 +12,12 @@ local parent, from, count = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 -- Checks none: a range to -1 would be all of them.
 local ids = count < 1 and {}
   or redis.call('ZRANGE', P .. 'children:' .. parent, from, from + count - 1)
-if #ids > 0 then
-  fetch(ids)
-end
-for _, id in ipairs(ids) do
-  local task = known[id]
-  if not barred(task, 'cancel') and string.match(task.rest, '^[^\n]* (%S+)\n') == 'cancel' then
-    if task.state == 'blocked' then
-      close(task.approval, 'cancelled')
+for _, task in ipairs(#ids > 0 and fetch(ids) or {}) do
+  if not barred(task, 'cancel') and cut_content(task.record, task.content).cascade == 'cancel' then
+    if task.status.state == 'blocked' then
+      close(task.status.approval, 'cancelled')
     end
-    move(task, 'cancel', 'cancelled', NOW, '"its parent ' .. parent .. ' was cancelled"')
+    move(task, 'cancel', { reason = '"its parent ' .. parent .. ' was cancelled"' })
   end
 end
 -- If the parent was cancelled again since then, its children are checked again.

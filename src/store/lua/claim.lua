@@ -1,5 +1,7 @@
 -- claim: leases the first tasks of an agent's subject to one of its processes.
 --
+-- Needs  finish, lease, seal, sizes
+--
 -- A task whose payload is lost is failed instead, because an agent cannot work without it.
 --
 -- ARGV[5]   agent
@@ -16,9 +18,9 @@
 --
 -- Returns  now, ms; the largest size of the tasks in bytes; 1 if the next task did not fit, else 0;
 --          a task that is too large, a space and its bytes, or ''; 1 if the store sent this call
---          again, so that the first one may have leased tasks too, else 0; then for each task a
---          list: id, lease until (ms), its record, its spec, its newest approval as names and
---          values. No task if the subject is empty, the agent is paused, or the lease was given
+--          again, so that the first one may have leased tasks too, else 0; then for each task
+--          five values: id, lease until (ms), its record, its spec, its newest approval as names and
+--          values, in turn. No task if the subject is empty, the agent is paused, or the lease was given
 --          back already. -1 in place of the time if the roster is full.
 local agent, worker = ARGV[5], ARGV[6]
 local answer = { NOW, 0, 0, '', IS_AGAIN and 1 or 0 }
@@ -31,13 +33,13 @@ if most and not redis.call('ZSCORE', P .. 'roster', agent)
   answer[1] = -1
   return answer
 end
-write('ZADD', sessions, { TEXT[NOW], worker })
+write('ZADD', sessions, { now, worker })
 if not redis.call('ZSCORE', sessions, worker) then
   look_at(agent, NOW + ARGV[10])
   local live = redis.call('ZCARD', sessions)
   local excess = math.min(live + 1 - ARGV[11], 100)
   if live == 0 then
-    emit_agent('agent.online', agent, worker)
+    emit_agent('agent.online', agent, ',"worker":"' .. worker .. '"')
   elseif excess > 0 then
     write('ZREMRANGEBYRANK', sessions, { 0, excess - 1 })
   end
@@ -50,13 +52,15 @@ end
 -- How many places of the subject to look at: tasks that are too large stay at the front.
 local LOOKED_AT = 1000
 
+lease_ms, lease_holder = ARGV[8], ARGV[9]
+
 -- How many bytes of a record an answer has at most: the words of the task, and why its last attempt
 -- failed.
 local SHOWN = 12288
 
 local assigned, specs = P .. 'assigned:' .. agent, P .. 'specs'
 local wanted, room, whole = tonumber(ARGV[7]), tonumber(ARGV[13]), tonumber(ARGV[14])
-local chosen, used, large = {}, 0, 0
+local chosen, ids, used, large = {}, {}, 0, 0
 
 local function pass(id, bytes)
   large = large + 1
@@ -67,10 +71,11 @@ end
 
 -- Returns the largest size of the task in an answer, in bytes.
 local function size_of(task)
-  local shown = #task.rest
+  local shown = #task.record
   local size = FRAME + spec_size(task) + (shown < SHOWN and shown or SHOWN)
-  if task.approval ~= '-' then
-    local _, of_approval = approval_and_size(task.approval, true)
+  local approval = task.status.approval
+  if approval ~= '-' then
+    local _, of_approval = approval_and_size(approval, true)
     size = size + of_approval
   end
   return size
@@ -78,46 +83,52 @@ end
 
 -- Chooses tasks that fit, from place `first` on; false if there is nothing more to choose.
 local function choose(first)
-  local ids = redis.call('ZRANGE', assigned, first, first + wanted - #chosen - 1)
-  if #ids == 0 then
+  local found = redis.call('ZRANGE', assigned, first, first + wanted - #chosen - 1)
+  if #found == 0 then
     return false
   end
-  fetch(ids)
-  for _, id in ipairs(ids) do
-    local task = known[id]
-    local size = task and size_of(task) or FRAME
+  for nth, task in ipairs(fetch(found)) do
+    local id, size = found[nth], task and size_of(task) or FRAME
     if size > whole then
       pass(id, size)
     elseif used + size > room then
       answer[3] = 1
       return false
     else
-      chosen[#chosen + 1], used = id, used + size
+      local at = #chosen + 1
+      chosen[at], ids[at], used = task, id, used + size
     end
   end
   return #chosen < wanted
 end
 
+-- Leases a task with its spec, unless its payload or its approval prevents that.
+local function claim(task, spec)
+  if not spec then
+    move(task, 'repair', { to = 'failed', reason = '"its payload is lost"', is_popped = true })
+  elseif not is_cleared(task, spec) then
+    park(task)
+  else
+    local lease_until, size = hold(task, 'claim', POPPED), #answer
+    answer[size + 1], answer[size + 2], answer[size + 3] = task.id, lease_until, pack(task)
+    answer[size + 4], answer[size + 5] = spec, approval_of(task)
+  end
+end
+
 while #chosen + large < LOOKED_AT and choose(#chosen + large) do
 end
 answer[2] = used
-if #chosen > 0 then
+if #ids > 0 then
+  typed[assigned] = true
   if large == 0 then
-    write('ZREMRANGEBYRANK', assigned, { 0, #chosen - 1 })
+    write('ZREMRANGEBYRANK', assigned, { 0, #ids - 1 })
   else
-    write('ZREM', assigned, chosen)
+    write('ZREM', assigned, ids)
   end
-  for nth, spec in ipairs(read_fields(specs, chosen)) do
-    local task = known[chosen[nth]]
+  for nth, spec in ipairs(read_fields(specs, ids)) do
+    local task = chosen[nth]
     if not barred(task, 'claim') then
-      if not spec then
-        move(task, 'repair', 'failed', NOW, '"its payload is lost"', true)
-      elseif is_cleared(task, spec) then
-        local lease_until = TEXT[hold(task, 'claim', ARGV[8], ARGV[9], true)]
-        answer[#answer + 1] = { task.id, lease_until, pack(task), spec, approval_of(task) }
-      else
-        park(task)
-      end
+      claim(task, spec)
     end
   end
 end

@@ -1,5 +1,7 @@
 -- correct: adds what is missing to the counters of open tasks.
 --
+-- Needs  finish
+--
 -- The difference does not change while tasks come and go, because each of these moves changes the
 -- counter and the state together. Only another correction changes it.
 --
@@ -18,6 +20,6 @@ for i = 6, #ARGV, 2 do
     write('HDEL', P .. 'open', { ARGV[i] })
   end
 end
-write('SET', key, { TEXT[NOW], 'PX', 86400000 })
+write('SET', key, { now, 'PX', 86400000 })
 finish()
 return 1

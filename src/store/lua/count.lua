@@ -1,10 +1,14 @@
 -- count: returns the counters of open tasks and the number of open tasks, at one moment.
 --
+-- Needs  call
+--
 -- Returns  now (ms), 1 if nothing was written yet in this millisecond else 0, counters (priority,
 --          count, …), how many tasks are not in the set of a final state
 local sum = redis.call('HLEN', P .. 'records')
-for state in pairs(TERMINAL) do
-  sum = sum - redis.call('ZCARD', P .. state)
+for state, rule in pairs(STATES) do
+  if rule.is_final then
+    sum = sum - redis.call('ZCARD', P .. state)
+  end
 end
 -- Every move adds an event, so the newest event has the time of the last move.
 local newest = redis.call('XREVRANGE', P .. 'events', '+', '-', 'COUNT', 1)[1]

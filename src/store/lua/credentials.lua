@@ -1,6 +1,8 @@
 -- credentials: records in the audit log which accepted credentials have changed since a gateway
 -- last called this.
 --
+-- Needs  finish, audit
+--
 -- ARGV[5]   how many changes to record at most
 -- ARGV[6…]  3 for each credential: subject, role or '', fingerprint
 -- The last 2: see audit.lua.
@@ -22,7 +24,7 @@ local function note(action, subject, details)
 end
 
 for i = 6, #ARGV - 2, 3 do
-  local subject, role, fingerprint = ARGV[i], or_none(ARGV[i + 1]), ARGV[i + 2]
+  local subject, role, fingerprint = ARGV[i], ARGV[i + 1] ~= '' and ARGV[i + 1] or '-', ARGV[i + 2]
   local credential = role .. ' ' .. fingerprint
   given[subject] = true
   if known[subject] ~= credential then

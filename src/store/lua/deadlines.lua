@@ -1,42 +1,44 @@
 -- deadlines: adds the events of passed SLA thresholds, and runs the actions of their rules.
 --
+-- Needs  finish, decide
+--
 -- ARGV[5]  how many tasks at most
 -- ARGV[6]  head starts of P0 to P3, ms, joined by commas
 --
 -- Returns  how many tasks it handled, and in how many ms the next one is due (-1: none)
 local due = redis.call('ZRANGEBYSCORE', P .. 'timers', '-inf', NOW, 'LIMIT', 0, ARGV[5])
-if #due > 0 then
-  fetch(due)
-end
+local tasks = #due > 0 and fetch(due) or {}
 
 -- Raises the task's priority by some steps if it still waits, but not above `highest`, where it
 -- would need another approval.
 local function raise(task, steps, highest)
-  local priority = math.max(string.sub(highest, 2), string.sub(task.priority, 2) - steps)
-  local old, new = task.priority, 'P' .. priority
-  if new == old or not RULES.reprioritize.from[task.state] then
+  local old = task.status.priority
+  local new = 'P' .. math.max(sub(highest, 2), sub(old, 2) - steps)
+  if new == old or not RULES.reprioritize.from[task.status.state] then
     return
   end
   local starts = head_starts(ARGV[6])
   opened[old], opened[new] = (opened[old] or 0) - 1, (opened[new] or 0) + 1
-  if task.rank ~= PARKED then
-    task.rank = TEXT[task.rank + starts[old] - starts[new]]
+  if rank(task) ~= PARKED then
+    set_times(task, nil, nil, rank_text(rank(task) + starts[old] - starts[new]))
   end
-  task.rest = string.gsub(task.rest, '^(%S+ %S+) %S+', '%1 ' .. new)
-  task.priority = new
-  if task.state == 'pending' or task.state == 'assigned' then
-    append(come, set_of(task.state, task.agent), task.rank, task.id)
+  local status = edit(task)
+  status.priority = new
+  if STATES[status.state].order == 'rank' then
+    append(ranked, set_of(status.state, status.agent), rank(task), task.id)
   end
-  note(task, 'reprioritize', task.state, '"its deadline is near: ' .. old .. ' to ' .. new .. '"', nil,
-    ',"priority":"' .. new .. '","previous_priority":"' .. old .. '"', 'orchestrator')
+  move(task, 'reprioritize', {
+    reason = '"its deadline is near: ' .. old .. ' to ' .. new .. '"', actor = ORCHESTRATOR,
+    more = ',"priority":"' .. new .. '","previous_priority":"' .. old .. '"',
+  })
 end
 
 -- Runs the actions that are left of the thresholds that have passed.
 local function act(task)
-  if promise(task).actions == '-' then
+  local p, steps, ending, is_escalated = promise(task), 0, nil, false
+  if p.actions == '-' then
     return
   end
-  local p, steps, ending, is_escalated = promise(task), 0, nil, false
   local highest
   for _, threshold in ipairs(THRESHOLDS) do
     if is_undone(task, p, threshold) then
@@ -53,18 +55,17 @@ local function act(task)
     end
   end
   if ending then
-    if task.state == 'blocked' then
-      close(task.approval, 'cancelled')
+    if task.status.state == 'blocked' then
+      close(task.status.approval, 'cancelled')
     end
-    move(task, 'abort', 'cancelled', NOW, '"it was to ' .. ending.clock .. ' by ' .. iso(p[ending.clock]) .. '"')
+    move(task, 'abort', { reason = '"it was to ' .. ending.clock .. ' by ' .. iso(p[ending.clock]) .. '"' })
     return
   end
   if steps > 0 then
     raise(task, steps, highest)
   end
-  if is_escalated and task.state == 'blocked' then
-    escalate(load_approval(task.approval), task, '"its deadline is near"')
-    task.more = nil
+  if is_escalated and task.status.state == 'blocked' then
+    escalate(load_approval(task.status.approval), task, '"its deadline is near"')
   end
 end
 
@@ -73,20 +74,20 @@ end
 local EVENTS_AT_ONCE = 200
 
 local taken = 0
-for _, id in ipairs(due) do
-  if #emitted >= EVENTS_AT_ONCE then
+for nth, id in ipairs(due) do
+  if count_events() >= EVENTS_AT_ONCE then
     break
   end
   taken = taken + 1
-  local task = known[id]
-  local timer = '-'
-  if task and not TERMINAL[task.state] then
+  local task = tasks[nth]
+  local timer = NO_TIME
+  if task and not STATES[task.status.state].is_final then
     announce(task)
     act(task)
   end
-  if task and not TERMINAL[task.state] then
+  if task and not STATES[task.status.state].is_final then
     set_timer(task)
-    timer = detail(task).timer
+    timer = timer_in(task)
   end
   -- This also corrects a timer whose set and record differ.
   write_timer(id, timer)

@@ -1,12 +1,14 @@
 -- doctor_agents: finds what is wrong with these agents, and repairs it at the same moment.
 --
+-- Needs  findings
+--
 -- ARGV[5]   1 to repair what is found, 0 to search only
 -- ARGV[6…]  agents that have a set of tasks or sessions, or are paused
 --
 -- Returns  a list for each finding, as `doctor_tasks` does
 local function has_anything(agent)
-  for state in pairs(PER_AGENT) do
-    if redis.call('EXISTS', set_of(state, agent)) == 1 then
+  for state, rule in pairs(STATES) do
+    if rule.is_per_agent and redis.call('EXISTS', set_of(state, agent)) == 1 then
       return true
     end
   end
@@ -21,9 +23,9 @@ local function check_roster(agent)
     look_at(agent, NOW)
   end
   if not look and has_anything(agent) then
-    find(agent, 'roster_missing', {}, put)
+    note_finding(agent, 'roster_missing', {}, put)
   elseif look and lease and tonumber(look) > tonumber(lease) then
-    find(agent, 'roster_late', { look, lease }, put)
+    note_finding(agent, 'roster_late', { look, lease }, put)
   end
 end
 
@@ -33,7 +35,7 @@ for i = 6, #ARGV do
   -- A session with a call in the future would stay live for ever.
   local sessions = P .. 'sessions:' .. agent
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', sessions, NOW + 86400000, '+inf', 'LIMIT', 0, 100)) do
-    find(agent, 'session_future', { worker }, put_in(sessions, worker, TEXT[NOW]))
+    note_finding(agent, 'session_future', { worker }, put_in(sessions, worker, now))
   end
 end
 finish()

@@ -1,5 +1,7 @@
 -- doctor_approvals: finds what is wrong with these approvals, and repairs it at the same moment.
 --
+-- Needs  findings, approval
+--
 -- ARGV[5]   1 to repair what is found, 0 to search only
 -- ARGV[6…]  ids
 --
@@ -29,9 +31,9 @@ local function check_reminder(id, status, gate)
   local has_reminder = redis.call('ZSCORE', REMINDERS, id)
   local every = status == 'pending' and read_gate(gate).remind or '-'
   if has_reminder and every == '-' then
-    find(id, 'reminder_stray', {}, take_out(REMINDERS, id))
+    note_finding(id, 'reminder_stray', {}, take_out(REMINDERS, id))
   elseif not has_reminder and every ~= '-' then
-    find(id, 'reminder_missing', {}, put_in(REMINDERS, id, TEXT[NOW + every]))
+    note_finding(id, 'reminder_missing', {}, put_in(REMINDERS, id, TEXT[NOW + every]))
   end
 end
 
@@ -40,17 +42,17 @@ local function check_lists(id, status, expires_at, decided_at, lists)
   for other in pairs(lists) do
     if other ~= status then
       local list = 'approvals:' .. other
-      find(id, 'place_second', { status, list }, take_out(P .. list, id))
+      note_finding(id, 'place_second', { status, list }, take_out(P .. list, id))
     end
   end
-  local list, place = 'approvals:' .. status, decided_at or TEXT[NOW]
+  local list, place = 'approvals:' .. status, decided_at or now
   if status == 'pending' then
     place = expires_at ~= '' and expires_at or TEXT[NEVER]
   end
   if not lists[status] then
-    find(id, 'place_missing', { status, list }, put_in(P .. list, id, place))
+    note_finding(id, 'place_missing', { status, list }, put_in(P .. list, id, place))
   elseif tonumber(lists[status]) ~= tonumber(place) then
-    find(id, 'place_wrong', { list, lists[status], place }, put_in(P .. list, id, place))
+    note_finding(id, 'place_wrong', { list, lists[status], place }, put_in(P .. list, id, place))
   end
 end
 
@@ -61,28 +63,28 @@ local function check(id)
   if not of and not status then
     for listed in pairs(lists) do
       local list = 'approvals:' .. listed
-      find(id, 'hash_missing', { list }, take_out(P .. list, id))
+      note_finding(id, 'hash_missing', { list }, take_out(P .. list, id))
     end
     if redis.call('ZSCORE', REMINDERS, id) then
-      find(id, 'hash_missing', { 'the reminders' }, take_out(REMINDERS, id))
+      note_finding(id, 'hash_missing', { 'the reminders' }, take_out(REMINDERS, id))
     end
     return
   end
   if not of or not APPROVALS[status] then
-    find(id, 'approval_unreadable', {})
+    note_finding(id, 'approval_unreadable', {})
     return
   end
-  local task = read_all({ of })[of]
-  if task == nil then
-    find(id, 'task_gone', { of }, forget(id, lists))
+  local found = read_all({ of })[of]
+  if found == nil then
+    note_finding(id, 'task_gone', { of }, forget(id, lists))
     return
   end
   if not f[5] or not read_gate(f[5]).rule then
-    find(id, 'approval_unreadable', {})
+    note_finding(id, 'approval_unreadable', {})
     return
   end
-  if status == 'pending' and task and task.approval ~= id then
-    find(id, 'approval_unasked', { of }, function()
+  if status == 'pending' and found and found.task.status.approval ~= id then
+    note_finding(id, 'approval_unasked', { of }, function()
       close(id, 'cancelled')
     end)
     return

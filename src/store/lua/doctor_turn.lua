@@ -1,5 +1,7 @@
 -- doctor_turn: takes or keeps the turn of the background doctor, and records its results.
 --
+-- Needs  finish
+--
 -- ARGV[5]  holder
 -- ARGV[6]  after how long without a call another holder starts a new check, ms
 -- ARGV[7]  the shortest time from the start of one check to the start of the next, ms
@@ -24,7 +26,7 @@ if holder == ARGV[5] then
     finish()
     return { 0, 0 }
   end
-  write('HSET', key, { 'findings', ARGV[8], 'finished', TEXT[NOW] })
+  write('HSET', key, { 'findings', ARGV[8], 'finished', now })
   add(key, { 'checks' }, { 1 })
   write('HDEL', key, { 'holder', 'until' })
   finish()

@@ -1,6 +1,8 @@
 -- expire: handles approvals that were not decided in time, which escalate or expire, and sends
 -- reminders.
 --
+-- Needs  finish, decide
+--
 -- ARGV[5]  how many at most, of each
 --
 -- Returns  how many approvals escalated, expired or had a reminder, and in how many ms the next one
@@ -19,7 +21,7 @@ local function sweep(set, act)
       act(f, task)
     end
   end
-  local first = redis.call('ZRANGEBYSCORE', P .. set, '(' .. TEXT[NOW], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  local first = redis.call('ZRANGEBYSCORE', P .. set, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if first[2] and (soonest < 0 or first[2] - NOW < soonest) then
     soonest = first[2] - NOW
   end

@@ -1,16 +1,21 @@
 -- findings: the shared part of the doctor's scripts: records what is wrong, and repairs it.
 --
--- A check calls find(…) and goes on. find() decides whether to repair. The writes of a repair go
--- through the prelude, so that finish() makes them at the moment in which the check found the
+-- Needs  finish, move
+--
+-- A check calls note_finding(…) and goes on. That decides whether to repair. The writes of a repair go
+-- through move() and write(), so that finish() makes them at the moment in which the check found the
 -- fault.
 --
 -- ARGV[5]  1 to repair what is found, 0 to search only
-local IS_REPAIR = ARGV[5] == '1'
-local findings = {}
+local IS_REPAIR
+
+local function begin_findings()
+  IS_REPAIR = ARGV[5] == '1'
+end
 
 -- Records a problem of this kind with `subject`; finding.rs has the words. `repair` repairs it;
 -- without `repair` nothing but a human can.
-local function find(subject, kind, arguments, repair)
+local function note_finding(subject, kind, arguments, repair)
   local is_repaired = IS_REPAIR and repair
   local finding = { subject, kind, is_repaired and 'DONE' or IS_REPAIR and 'IMPOSSIBLE' or '' }
   for _, argument in ipairs(arguments) do
@@ -36,24 +41,27 @@ local function put_in(set, member, score)
   end
 end
 
+-- Returns the task of a record with what its timeline says, or nil if the record is unreadable.
 local function decode(id, record)
   local task = parse(id, record)
-  task.accepted, task.submitter = string.match(task.rest, '\n(%d+) %S+ %S+ (%S+)')
-  task.last_verb, task.last_state = string.match(task.rest, '.*\n%d+ (%S+) (%S+) [^\n]*$')
-  local is_whole = STATES[task.state] and task.n and task.attempt and tonumber(task.rank) and tonumber(task.since)
-    and task.accepted and task.last_state and EVENT_PRIORITY[task.priority] and task.approval and detail(task).version
-    and select(3, facts(task)) and promise(task).begin
-  return is_whole and task or nil
+  local status, p = task.status, promise(task)
+  local facts = { task = task }
+  facts.accepted, facts.submitter = string.match(timeline(task), '^\n(%d+) %S+ %S+ (%S+)')
+  facts.last_verb, facts.last_state = string.match(timeline(task), '.*\n%d+ (%S+) (%S+) [^\n]*$')
+  local are_times = tonumber(rank(task)) and tonumber(since(task)) and tonumber(timer_in(task))
+  local is_whole = are_times and STATES[status.state] and tonumber(status.attempt) and status.sla and facts.accepted
+    and facts.last_state and EVENT_PRIORITY[status.priority] and p.begin and p.parent
+  return is_whole and facts or nil
 end
 
--- Returns the tasks of these ids by id; `false` for an unreadable record, which must not hide the
--- others.
+-- Returns the tasks of these ids by id, as decode() does; `false` for an unreadable record, which
+-- must not hide the others.
 local function read_all(ids)
   local tasks = {}
   for nth, record in ipairs(read_fields(P .. 'records', ids)) do
     if record then
-      local is_read, task = pcall(decode, ids[nth], record)
-      tasks[ids[nth]] = is_read and task or false
+      local is_read, facts = pcall(decode, ids[nth], record)
+      tasks[ids[nth]] = is_read and facts or false
     end
   end
   return tasks

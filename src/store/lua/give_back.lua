@@ -1,6 +1,8 @@
 -- give_back: releases the tasks of claims whose answers did not arrive: no agent knows these
 -- leases.
 --
+-- Needs  finish, move
+--
 -- A claim that Redis runs only after this leases nothing.
 --
 -- ARGV[5]   agent
@@ -33,15 +35,11 @@ local ids, last = {}, found[#found]
 for nth = 1, #found, 2 do
   ids[#ids + 1] = found[nth]
 end
-if #ids > 0 then
-  fetch(ids)
-end
 local count, seen = 0, last == ARGV[6] and tonumber(ARGV[7]) or 0
-for nth, id in ipairs(ids) do
-  local task = known[id]
-  local seal = task and task.holder
-  if lost[seal] and not kept[id] and not barred_report(task, 'release', '', seal, '') then
-    move(task, 'release', 'assigned', task.rank, '"the answer to the claim did not come"')
+for nth, task in ipairs(#ids > 0 and fetch(ids) or {}) do
+  local seal = task and task.status.holder
+  if lost[seal] and not kept[ids[nth]] and not barred_report(task, 'release', ' ' .. seal, '') then
+    move(task, 'release', { reason = '"the answer to the claim did not come"' })
     count = count + 1
   elseif found[nth * 2] == last then
     seen = seen + 1

@@ -1,139 +1,141 @@
--- move: the functions that move a task to another state.
-
--- Moves a task: set, record, timeline and event, or nothing. Adds the events of passed thresholds
--- first.
+-- move: moves tasks to other states.
 --
--- to         the new state; the same one for a verb that does not change it
--- score      its score in the set; nil for a verb that keeps the state and the score
--- reason     a JSON string, or nil
--- is_popped  whether the task is out of its set already
--- event      the type of the event, if it is not that of the verb
--- task.more  more members of the event's payload, JSON from the comma on, or nil
-local function move(task, verb, to, score, reason, is_popped, event)
-  local from = task.state
-  local is_of_human = from ~= to and (from == 'blocked' or to == 'blocked')
-  if is_of_human and from then
-    -- Before the clocks stop or run again.
-    announce(task)
-    if to ~= 'blocked' then
+-- Needs  rules, events, clocks, thresholds, figures
+
+-- The steps of the call, in order. A step is what a verb makes of the tasks of one status: the
+-- tasks of a batch mostly make the same step, so that what they have in common is made once.
+local steps
+
+local function begin_move()
+  steps = {}
+end
+
+-- The score of tasks that were parked: behind all others.
+local PARKED = string.rep('9', #NO_TIME)
+
+-- How often the reaper looks at an agent that has tasks or a pause but no session, ms.
+local IDLE = 60000
+
+-- The options of move() for tasks that are in their set, and for those that are out of it already.
+local COMMON, POPPED = { is_common = true }, { is_common = true, is_popped = true }
+
+local function set_of(state, agent)
+  return P .. state .. (STATES[state].is_per_agent and ':' .. agent or '')
+end
+
+-- Makes the reaper look at the agent at this time or before, which puts it into the roster.
+local function look_at(agent, at)
+  local planned = watched[agent]
+  if not planned or at < planned then
+    watched[agent] = at
+  end
+end
+
+-- Returns the step of `verb` from a status to the state `to`. `change` changes the new status too.
+local function new_step(before, verb, to, options, change)
+  local from, status = before.state, derive(before)
+  local state, old, is_move = STATES[to], STATES[from or to], from ~= to
+  status.state, status.text = to, before.text and to .. sub(before.text, (find(before.text, ' ', 1, true)))
+  if change then
+    change(status)
+    status.text = join_status(status)
+  end
+  local step = {
+    status = status, from = from, to = to, count = 0, figures = {}, is_move = is_move, left = nil, entered = nil,
+    ends = is_move and state.is_final, opens = is_move and not state.is_final and (not from or old.is_final),
+    score = state.order == 'now' and now or state.order ~= 'rank' and status[state.order],
+    resets = is_move and not state.is_final and (state.is_human or old.is_human or from and old.is_final),
+    -- Its children may have to end too.
+    cascades = is_move and state.wake == 'cascade',
+    kind = kind_of(status, verb, from, options.reason, options.event, options.actor),
+    measured = nil, histogram = nil, bucket = nil,
+  }
+  if from and is_move and not options.is_popped then
+    step.left = list_of(gone, set_of(from, status.agent))
+  end
+  if is_move or options.is_popped then
+    local is_computed = step.score and state.order ~= 'due'
+    step.entered = list_of(is_computed and come or ranked, set_of(to, status.agent))
+  end
+  if is_move and state.wake == 'agent' then
+    look_at(status.agent, NOW + IDLE)
+  end
+  steps[#steps + 1] = step
+  return step
+end
+
+-- Returns whether a threshold of an SLA clock of the task has passed without its event.
+local function is_due(task)
+  local timer = timer_in(task)
+  return timer ~= NO_TIME and timer - NOW <= 0
+end
+
+-- Returns the step that a task makes by `verb`. Adds the events of thresholds that have passed while
+-- the clocks ran, or while the task was open.
+local function step_of(task, verb, options, change)
+  local rule, from = RULES[verb], task.status.state
+  local to = options.to or rule.only or from
+  if from and not rule.from[from] or to ~= from and not rule.to[to] then
+    error({ err = 'ERR ' .. verb .. ' does not lead from ' .. tostring(from) .. ' to ' .. tostring(to) })
+  end
+  if from and from ~= to then
+    local was_human = STATES[from].is_human
+    if was_human or STATES[to].is_human or STATES[to].is_final and is_due(task) then
+      announce(task)
+    end
+    if was_human then
       resume(task)
     end
   end
-  if TERMINAL[to] then
-    ended(task, to)
+  local before = task.status
+  local step = options.is_common and before.steps[verb]
+  if not step then
+    step = new_step(before, verb, to, options, change)
+    before.steps[verb] = options.is_common and step
   end
-  if from and from ~= to and not is_popped then
-    append(gone, set_of(from, task.agent), task.id)
+  return step
+end
+
+-- Moves a task by `verb`: set, record, timeline and event, or nothing. Returns the step.
+--
+-- options      the rest by name, each of which may be left out:
+--   to         the new state, if the rule of the verb has several
+--   reason     a JSON string
+--   event      the type of the event, if it is not that of the verb
+--   more       more members of the event's payload, JSON from the comma on
+--   actor      the actor, if it is not the caller
+--   report     the digest of the report that causes it
+--   is_popped  whether the task is out of its set already
+--   is_common  whether every task that has the same status makes the same step with these options
+-- change       changes the new status of all tasks that make the step
+local function move(task, verb, options, change)
+  options = options or COMMON
+  local step = options.is_common and task.status.steps[verb]
+  if not step or step.ends and is_due(task) then
+    step = step_of(task, verb, options, change)
   end
-  if score then
-    append(come, set_of(to, task.agent), type(score) == 'number' and TEXT[score] or score, task.id)
+  local id, left, entered = task.id, step.left, step.entered
+  step.count = step.count + 1
+  if step.ends then
+    end_clocks(task, step, task.status)
+    finished[#finished + 1] = id
+  elseif step.is_move then
+    task.times = now .. sub(task.times or task.record, TIMER, RANK_END)
   end
-  if to ~= from then
-    task.since = TEXT[NOW]
-    if TERMINAL[to] then
-      opened[task.priority] = (opened[task.priority] or 0) - 1
-      finished[#finished + 1] = task.id
-    elseif not from or TERMINAL[from] then
-      opened[task.priority] = (opened[task.priority] or 0) + 1
-    end
-    if to == 'assigned' then
-      look_at(task.agent, NOW + IDLE)
-      wake('agent:' .. task.agent)
-    elseif to == 'pending' then
-      wake('router')
-    elseif to == 'scheduled' then
-      wake('promoter')
-    elseif to == 'cancelled' then
-      -- Its children may have to end too.
-      append(come, P .. 'cascade', TEXT[NOW], task.id)
-      wake('cascade')
-    end
+  task.status = step.status
+  if left then
+    left[#left + 1] = id
   end
-  task.state = to
-  note(task, verb, from, reason, event, task.more)
-  if (is_of_human or TERMINAL[from]) and not TERMINAL[to] then
+  if entered then
+    local size = #entered
+    entered[size + 1], entered[size + 2] = step.score or rank(task), id
+  end
+  if step.cascades then
+    append(come, P .. 'cascade', now, id)
+  end
+  note(task, step.kind, options.more, options.report)
+  if step.resets then
     set_timer(task)
   end
-end
-
--- Leases the task to `holder` (see prelude.lua). Returns until when.
-local function hold(task, verb, lease_ms, holder, is_popped)
-  local lease_until = NOW + lease_ms
-  local d = detail(task)
-  local _, timeout = facts(task)
-  local is_first = not is_set(reached(task), STARTED)
-  if is_first and d.timer ~= '-' and tonumber(d.timer) <= NOW then
-    announce(task)
-    set_timer(task)
-  end
-  task.attempt, task.holder, task.report = task.attempt + 1, holder, '-'
-  if timeout ~= '-' then
-    d.limit = TEXT[NOW + timeout]
-    lease_until = math.min(lease_until, NOW + timeout)
-  end
-  look_at(task.agent, lease_until)
-  move(task, verb, 'in_progress', lease_until, nil, is_popped)
-  if is_first then
-    started(task)
-  end
-  return lease_until
-end
-
--- Returns the head start of each priority, ms, from those of P0 to P3 joined by commas.
-local function head_starts(texts)
-  local starts, nth = {}, 0
-  for text in string.gmatch(texts, '%d+') do
-    starts['P' .. nth], nth = text, nth + 1
-  end
-  return starts
-end
-
--- Returns the wait before attempt number `failures` + 1, ms. `waits` has one for each number of
--- failures, joined by commas.
-local function wait_after(failures, waits)
-  local nth = 0
-  local wait
-  for text in string.gmatch(waits, '%d+') do
-    nth, wait = nth + 1, text
-    if nth == failures then
-      break
-    end
-  end
-  return tonumber(wait)
-end
-
--- Removes up to `count` members from the front of a set. Returns them and their scores. For move()
--- they are out of the set.
-local function first_of(set, count)
-  local flat = redis.call('ZRANGE', set, 0, count - 1, 'WITHSCORES')
-  local members, scores = {}, {}
-  for nth = 1, #flat, 2 do
-    members[#members + 1], scores[#scores + 1] = flat[nth], flat[nth + 1]
-  end
-  if #members > 0 then
-    write('ZREMRANGEBYRANK', set, { 0, #members - 1 })
-  end
-  return members, scores
-end
-
--- Records the rank of the role that ended the task, if it is a human's: only a human of the same or
--- a higher rank reopens it.
-local function note_end(task, rank)
-  if TERMINAL[task.state] and tonumber(rank) >= HUMAN then
-    detail(task).ended = TEXT[tonumber(rank)]
-  end
-end
-
--- Ends a failed attempt: the next one follows after `wait` ms (nil: by `waits`), or the task fails.
-local function fail(task, verb, reason, is_retryable, wait, waits)
-  local d = detail(task)
-  local max_retries = facts(task)
-  local failures = d.retries + 1
-  if is_retryable and failures <= tonumber(max_retries) then
-    local due = NOW + (wait or wait_after(failures, waits))
-    d.retries, d.due = TEXT[failures], TEXT[due]
-    move(task, verb == 'reap' and verb or 'retry', 'scheduled', due, reason, false, 'task.retrying')
-  else
-    move(task, verb, 'failed', NOW, reason, false, 'task.failed')
-  end
+  return step
 end

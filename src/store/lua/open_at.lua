@@ -1,20 +1,22 @@
 -- open_at: finds which of these tasks were open just before a moment, by their timelines.
 --
+-- Needs  findings
+--
 -- ARGV[5]   the moment, ms
 -- ARGV[6…]  ids
 --
 -- Returns  the priority of each task that was open
 local moment = tonumber(ARGV[5])
 local priorities = {}
-for _, task in pairs(read_all(ids_of(6, 1))) do
+for _, found in pairs(read_all(ids_of(6, 1))) do
   local state
-  for at, to in string.gmatch(task and task.rest or '', '\n(%d+) %S+ (%S+)') do
+  for at, to in string.gmatch(found and timeline(found.task) or '', '\n(%d+) %S+ (%S+)') do
     if tonumber(at) < moment then
       state = to
     end
   end
-  if state and not TERMINAL[state] then
-    priorities[#priorities + 1] = task.priority
+  if state and not STATES[state].is_final then
+    priorities[#priorities + 1] = found.task.status.priority
   end
 end
 return priorities

@@ -1,5 +1,7 @@
 -- pause: pauses or resumes the claims of an agent in this partition.
 --
+-- Needs  finish, audit
+--
 -- ARGV[5]   agent
 -- ARGV[6]   `pause` or `resume`
 -- ARGV[7…]  2; see audit.lua
@@ -13,9 +15,9 @@ write(verb == 'pause' and 'SADD' or 'SREM', P .. 'paused', { agent })
 -- Waiting claims look again.
 wake('agent:' .. agent, 255)
 -- The first partition counts for all.
-if changed_it == 1 and string.find(P, '{0}', 1, true) then
+if changed_it == 1 and find(P, '{0}', 1, true) then
   audit(verb, 'agent:' .. agent, {})
-  emit(verb == 'pause' and 'agent.paused' or 'agent.resumed', { priority = 'P2' }, '{"agent":"' .. agent .. '","actor":"' .. ACTOR .. '"}')
+  emit_agent(verb == 'pause' and 'agent.paused' or 'agent.resumed', agent, ',"actor":"' .. ACTOR .. '"')
 end
 finish()
 return changed_it

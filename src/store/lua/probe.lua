@@ -1,9 +1,11 @@
 -- probe: checks that Redis accepts a write, and that its user has all permissions of the store.
 --
+-- Needs  finish
+--
 -- ARGV[5…]  commands with arguments, separated by spaces; `@` stands for a key, `#` for a channel
 --
 -- Returns  1, or an error NOPERM that names the missing commands and channels
-local CHANNELS = { P .. 'wake:probe', CHANNELS .. 'probe' }
+local CHANNELS = { P .. 'wake:probe', string.match(P, '^[^{]+') .. 'events:probe' }
 local missing = {}
 
 -- Records the command with this channel if the user may not run it, or the server does not know it.
@@ -31,7 +33,7 @@ if #missing > 0 then
   return { err = 'NOPERM the Redis user lacks ' .. table.concat(missing, ', ') }
 end
 -- A write without an effect.
-write('SET', P .. 'probe', { TEXT[NOW] })
+write('SET', P .. 'probe', { now })
 write('DEL', P .. 'probe', {})
 finish()
 return 1

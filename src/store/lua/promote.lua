@@ -1,17 +1,15 @@
 -- promote: makes scheduled tasks that are due pending.
 --
+-- Needs  finish, move
+--
 -- ARGV[5]  how many at most
 --
 -- Returns  how many moved, and in how many ms the next one is due (-1: none)
 local due = redis.call('ZRANGEBYSCORE', P .. 'scheduled', '-inf', NOW, 'LIMIT', 0, ARGV[5])
-if #due > 0 then
-  fetch(due)
-end
-for _, id in ipairs(due) do
-  local task = known[id]
+for _, task in ipairs(#due > 0 and fetch(due) or {}) do
   if not barred(task, 'promote') then
-    detail(task).due = '-'
-    move(task, 'promote', 'pending', task.rank)
+    edit(task).due = '-'
+    move(task, 'promote')
   end
 end
 finish()

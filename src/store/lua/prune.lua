@@ -1,5 +1,7 @@
 -- prune: deletes tasks that ended long ago, with all that belongs to them.
 --
+-- Needs  finish
+--
 -- ARGV[5]  how many at most, for each final state
 -- ARGV[6]  for how long to keep them, ms
 -- ARGV[7]  for how long to keep the event log, ms
@@ -9,15 +11,12 @@
 local pruned = {}
 for state in pairs(RULES.prune.from) do
   local old = redis.call('ZRANGEBYSCORE', P .. state, '-inf', NOW - ARGV[6], 'LIMIT', 0, ARGV[5])
-  if #old > 0 then
-    fetch(old)
-  end
-  for _, id in ipairs(old) do
+  local tasks = #old > 0 and fetch(old) or {}
+  for nth, id in ipairs(old) do
     append(gone, P .. state, id)
-    local task = known[id]
+    local task = tasks[nth]
     if task then
-      local _, _, parent = facts(task)
-      local approval = task.approval
+      local parent, approval = cut_content(task.record, task.content).parent, task.status.approval
       while approval and approval ~= '-' do
         local f = redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'previous')
         if f[1] then

@@ -1,5 +1,7 @@
 -- publish: adds an event of a caller to the log.
 --
+-- Needs  finish
+--
 -- ARGV[5]  event type
 -- ARGV[6]  the event's JSON from `"event_type"` on, to its closing brace
 -- ARGV[7]  a name of this call, by which a repetition finds that the first one ran
@@ -21,6 +23,5 @@ if taken > tonumber(ARGV[8]) then
   return 'LATER ' .. TEXT[math.max(redis.call('PTTL', share), 0)]
 end
 write('SET', share, used > 0 and { TEXT[taken], 'KEEPTTL' } or { TEXT[taken], 'PX', ARGV[9] })
-emitted[1] = ARGV[5]
-entry[1], entry[2] = 'e', ARGV[6]
+tell_log({ event = ARGV[5] }, ARGV[6])
 return finish(once)

@@ -1,5 +1,7 @@
 -- read: reads tasks as they are now.
 --
+-- Needs  seal, sizes
+--
 -- ARGV[5]   the large parts to read: a word with `s` for specs, `r` for results, `a` for the
 --           payloads of approvals
 -- ARGV[6]   how many bytes to read; the first task is read at any size
@@ -23,23 +25,22 @@ for first = 1, #all, AT_ONCE do
   for nth = first, math.min(first + AT_ONCE - 1, #all) do
     ids[#ids + 1] = all[nth]
   end
-  fetch(ids)
   local progress = read_fields(P .. 'progress', ids)
-  for nth, id in ipairs(ids) do
-    local task = known[id]
+  for nth, task in ipairs(fetch(ids)) do
+    local id, status = ids[nth], task and task.status
     if task then
-      local approval, size = approval_and_size(task.approval, has_all)
-      size = size + FRAME + #task.rest + (has_specs and spec_size(task) or 0)
+      local approval, size = approval_and_size(status.approval, has_all)
+      size = size + FRAME + #task.record + (has_specs and spec_size(task) or 0)
         + (has_results and redis.call('HSTRLEN', P .. 'results', id) or 0)
       if used > 0 and used + size > budget then
         answer[2] = first + nth - 2
         return answer
       end
       used = used + size
-      local lease_until = task.state == 'in_progress'
-        and redis.call('ZSCORE', set_of(task.state, task.agent), id)
+      local lease_until = STATES[status.state].order == 'lease'
+        and redis.call('ZSCORE', set_of(status.state, status.agent), id)
       answer[#answer + 1] = {
-        id, lease_until or -1, pack(task),
+        id, lease_until or -1, task.record,
         has_specs and redis.call('HGET', P .. 'specs', id) or '{}',
         has_results and redis.call('HGET', P .. 'results', id) or '', progress[nth] or '',
         approval or approval_of(task),

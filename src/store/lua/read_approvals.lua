@@ -1,5 +1,7 @@
 -- read_approvals: reads approvals as they are now.
 --
+-- Needs  sizes
+--
 -- ARGV[5]   1 for all fields, 0 without those that hold payloads
 -- ARGV[6]   how many bytes to read; the first approval is read at any size
 -- ARGV[7…]  ids

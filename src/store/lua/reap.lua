@@ -1,5 +1,7 @@
 -- reap: returns tasks with a lost lease to their subjects.
 --
+-- Needs  finish, lease
+--
 -- A lease is lost if it ends without a report. That is not a failed attempt: it has a count of its
 -- own, and fails the task only at a limit of its own. An attempt that reached the timeout of its
 -- task has failed. The script also deletes expired sessions, and removes from the roster the agents
@@ -25,28 +27,28 @@ local function sweep_sessions(agent)
   if #silent > 0 then
     write('ZREM', sessions, silent)
     if left == 0 then
-      emit_agent('agent.offline', agent)
+      emit_agent('agent.offline', agent, ',"worker":null')
     end
   end
   return left
 end
 
-local function take_back(id)
-  local task = known[id]
+local function take_back(task)
   if barred(task, 'reap') then
     return
   end
-  local d = detail(task)
-  local lost = d.lost + 1
-  if d.limit ~= '-' and tonumber(d.limit) <= NOW then
-    fail(task, 'reap', '"the attempt took longer than the task\'s timeout_ms"', true, nil, ARGV[7])
-  elseif lost >= tonumber(ARGV[6]) then
-    d.lost = TEXT[lost]
-    local why = '"lost ' .. lost .. ' leases: the agent fell silent on every one of them"'
-    move(task, 'reap', 'failed', NOW, why, false, 'task.failed')
+  local status = task.status
+  local lost = status.lost + 1
+  if status.limit ~= '-' and tonumber(status.limit) <= NOW then
+    fail(task, 'reap', { reason = '"the attempt took longer than the task\'s timeout_ms"' }, true, nil, ARGV[7])
+    return
+  end
+  edit(task).lost = TEXT[lost]
+  if lost >= tonumber(ARGV[6]) then
+    local reason = '"lost ' .. lost .. ' leases: the agent fell silent on every one of them"'
+    move(task, 'reap', { to = 'failed', reason = reason, event = 'task.failed' })
   else
-    d.lost = TEXT[lost]
-    move(task, 'reap', 'assigned', task.rank, '"the lease ended in silence"')
+    move(task, 'reap', { to = 'assigned', reason = '"the lease ended in silence"' })
   end
 end
 
@@ -77,16 +79,13 @@ end
 
 local count, looks, gone_from = 0, {}, {}
 local most = tonumber(ARGV[5])
-local agents = redis.call('ZRANGEBYSCORE', P .. 'roster', '-inf', TEXT[NOW], 'LIMIT', 0, AGENTS)
+local agents = redis.call('ZRANGEBYSCORE', P .. 'roster', '-inf', now, 'LIMIT', 0, AGENTS)
 for _, agent in ipairs(agents) do
   local sessions = sweep_sessions(agent)
-  local held, now = set_of('in_progress', agent), TEXT[NOW]
+  local held, now = set_of('in_progress', agent), now
   local ended = redis.call('ZRANGEBYSCORE', held, '-inf', now, 'LIMIT', 0, most - count)
-  if #ended > 0 then
-    fetch(ended)
-  end
-  for _, id in ipairs(ended) do
-    take_back(id)
+  for _, task in ipairs(#ended > 0 and fetch(ended) or {}) do
+    take_back(task)
   end
   count = count + #ended
   -- The last agent may have more lost leases than one call handles.

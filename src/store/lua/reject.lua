@@ -1,5 +1,7 @@
 -- reject: an approver rejects. The task is cancelled, or goes back to the agent that asked.
 --
+-- Needs  finish, decide, audit
+--
 -- The engine has checked the caller's right to decide, against the approval at a revision.
 --
 -- ARGV[5]   approval id
@@ -17,6 +19,6 @@ if refusal then
 end
 audit('reject', 'approval:' .. f.id, { task_id = task.id, digest = f.digest, reason = plain(ARGV[7]) })
 refuse(f, task, 'reject', 'rejected', ARGV[7] ~= '' and ARGV[7] or nil, ARGV[8])
-note_end(task, RANK)
+note_end(task, ROLE)
 finish()
 return 'OK ' .. task.id

@@ -1,5 +1,7 @@
 -- requeue: makes a failed or cancelled task open again; its counters start again.
 --
+-- Needs  finish, decide, audit
+--
 -- An approval counts for one run only: a task that needs one, or had one, is blocked under a new
 -- one with the current terms. Only a human of the same or a higher rank reopens what a human ended.
 -- The clocks of the task start again with the same durations.
@@ -8,11 +10,11 @@
 -- ARGV[6]    head starts of P0 to P3, ms, joined by commas
 -- ARGV[7]    id of the new approval, or '' if the task needs none
 -- ARGV[8]    digest of the content, for the new approval
--- ARGV[9]    its gate; see approval.lua
+-- ARGV[9]    its gate; see gate.lua
 -- ARGV[10]   what it was made for: the task's newest approval, or `-`, and the version of its
 -- content
 -- ARGV[11]   how often and how soon a caller that is not human may ask again; see barred_ask in
---            approval.lua
+--            decide.lua
 -- ARGV[12…]  2; see audit.lua
 --
 -- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` (also if the payload is lost), `HUMAN <rank>` (of the
@@ -22,41 +24,45 @@
 local task = load(ARGV[5])
 local refusal = barred(task, 'requeue')
 if refusal then
-  return IS_AGAIN and task and RULES.requeue.to[task.state] and 'REPEATED ' .. task.state or refusal
+  local is_done = IS_AGAIN and task and RULES.requeue.to[task.status.state]
+  return is_done and 'REPEATED ' .. task.status.state or refusal
 end
 local spec = redis.call('HGET', P .. 'specs', task.id)
 if not spec then
-  return 'ILLEGAL ' .. task.state
+  return 'ILLEGAL ' .. task.status.state
 end
-local d = detail(task)
-if d.ended ~= '-' and tonumber(RANK) < tonumber(d.ended) then
-  return 'HUMAN ' .. d.ended
+local status = task.status
+if status.ended ~= '-' and tonumber(ROLE) < tonumber(status.ended) then
+  return 'HUMAN ' .. status.ended
 end
-if task.approval .. ' ' .. d.version ~= ARGV[10] then
+if status.approval .. ' ' .. status.version ~= ARGV[10] then
   return 'CHANGED'
 end
 local f
 if ARGV[7] ~= '' then
-  local old = task.approval ~= '-' and load_approval(task.approval)
+  local old = status.approval ~= '-' and load_approval(status.approval)
   -- The first approval may be lost.
-  local by = old and old.by or string.match(task.rest, '\n%d+ %S+ %S+ (%S+)')
+  local by = old and old.by or string.match(timeline(task), '^\n%d+ %S+ %S+ (%S+)')
   f = { id = ARGV[7], kind = 'gate', by = by, digest = ARGV[8], gate = ARGV[9], asks = '0' }
-  refusal = tonumber(RANK) < HUMAN and barred_ask(task, f, ARGV[11])
+  refusal = tonumber(ROLE) < HUMAN and barred_ask(task, f, ARGV[11])
   if refusal then
     return refusal
   end
 end
-audit('requeue', 'task:' .. task.id, { previous_status = task.state })
-task.rank = TEXT[NOW - head_starts(ARGV[6])[task.priority]]
-d.retries, d.lost, d.due, d.ended = '0', '0', '-', '-'
-promise_again(task)
+audit('requeue', 'task:' .. task.id, { previous_status = status.state })
+status = edit(task)
+status.retries, status.lost, status.due, status.ended, status.human, status.sla = '0', '0', '-', '-', '0', 0
+set_times(task, nil, NO_TIME, rank_text(NOW - head_starts(ARGV[6])[status.priority]))
+-- The clocks start again.
+local p = promise(task)
+rerun(task, NOW, p.start and NOW + p.start - p.begin, p.finish and NOW + p.finish - p.begin)
 write('HDEL', P .. 'results', { task.id })
 write('HDEL', P .. 'progress', { task.id })
 if f then
-  move(task, 'requeue', 'blocked', NOW)
+  move(task, 'requeue', { to = 'blocked' })
   say_approval('approval.requested', task, f, open(task, f, spec))
 else
-  move(task, 'requeue', 'pending', task.rank)
+  move(task, 'requeue', { to = 'pending' })
 end
 finish()
 return 'OK'

@@ -1,11 +1,13 @@
 -- retarget: asks other approvers, on new terms, at the request of an admin. Earlier votes no longer
 -- count.
 --
+-- Needs  finish, decide, audit
+--
 -- The engine has checked the caller's right to do so, against the approval at a revision.
 --
 -- ARGV[5]   approval id
 -- ARGV[6]   revision
--- ARGV[7]   the new gate; see approval.lua
+-- ARGV[7]   the new gate; see gate.lua
 -- ARGV[8]   reason, a JSON string, or ''
 -- ARGV[9…]  2; see audit.lua
 --
@@ -35,7 +37,6 @@ else
 end
 audit('retarget', 'approval:' .. f.id,
   { task_id = task.id, previous_terms = was.terms, terms = g.terms, reason = plain(ARGV[8]) })
-task.more = ',' .. approval_json(task, f, g)
-move(task, 'retarget', task.state, nil, ARGV[8] ~= '' and ARGV[8] or nil)
+move(task, 'retarget', { reason = ARGV[8] ~= '' and ARGV[8] or nil, more = ',' .. approval_json(task, f, g) })
 finish()
 return 'OK ' .. task.id

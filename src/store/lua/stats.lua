@@ -1,6 +1,8 @@
 -- stats: returns the numbers of a partition, at a cost that does not depend on the number of tasks,
 -- agents or sessions.
 --
+-- Needs  move
+--
 -- ARGV[5]  how long a session stays live after its last call, ms
 -- ARGV[6]  cursor of the roster: 0, then the one that the last call returned
 --
@@ -9,8 +11,8 @@
 --          agents), and about a hundred agents: a list each of name, depth, in progress, 1 if
 --          paused else 0, live sessions, when the last of them called (ms, or -1)
 local states, agents = {}, {}
-for state in pairs(STATES) do
-  if not PER_AGENT[state] then
+for state, rule in pairs(STATES) do
+  if not rule.is_per_agent then
     states[#states + 1], states[#states + 2] = state, redis.call('ZCARD', P .. state)
   end
 end

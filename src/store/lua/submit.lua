@@ -1,20 +1,10 @@
 -- submit: stores submitted tasks, or finds that they are repetitions.
 --
+-- Needs  finish, approval, ranks
+--
 -- ARGV[5]   how long to keep an idempotency key, ms
--- ARGV[6…]  10 for each task:
---   1  id
---   2  the second line of its record
---   3  spec, opaque bytes
---   4  the caller that submits it
---   5  head start, ms
---   6  when it may start, ms; with `+` before it: this long after now
---   7  its SLA: actions, deadline to start, deadline to finish, and the rest of the record's third
---      line. A deadline is ms, with `+` before it this long after the task may start, or `-`.
---   8  hash of the idempotency key, a space, digest of the body; or ''
---   9  approval's id, a space, digest of the content and, in the next lines, the gate (see
---      approval.lua); or ''
---   10 the parent: `here` in this partition; the state of one in another partition, or `gone`; or
---   ''
+-- ARGV[6…]  the row of each task: ID, TERMS, SPEC and GROUPS, and then one argument for each letter
+--           in GROUPS, in that order; row.rs lists all of them
 --
 -- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id>` (the task of
 --          the key), `MISMATCH` (the key was used with another body) or `PARENT <state, or gone>`
@@ -26,82 +16,115 @@ local remembered = {}
 
 -- Returns a given time, or one that is so long after another; nil if there is none.
 local function by(start, time)
-  return string.byte(time) == 43 and start + string.sub(time, 2) or tonumber(time)
+  return byte(time) == 43 and start + sub(time, 2) or tonumber(time)
+end
+
+-- The terms of tasks by their text: the caller, the head start, the SLA and the facts. Most tasks
+-- of a batch have the same, and start now.
+local known_terms = {}
+
+-- Returns what the tasks with these terms that start at this time have in common.
+local function begin_at(terms, start)
+  local start_by, finish_by = by(start, terms.start), by(start, terms.finish)
+  local timer = first_timer(start, start_by, finish_by, terms.percent)
+  return {
+    times = now .. timer .. rank_text(start - terms.head_start), timer = timer, contents = {},
+    promise = TEXT[start] .. (start_by and TEXT[start_by] or NO_TIME) .. (finish_by and TEXT[finish_by] or NO_TIME)
+      .. ' ' .. terms.percent .. ' ' .. terms.stands .. ' ' .. terms.actions .. ' ' .. terms.target .. ' ',
+  }
+end
+
+local function terms_in(text)
+  local terms = cut_terms(text)
+  terms.status = status_of(NEW_STATUS .. string.match(text, '\n(.*)$'))
+  terms.status.state = nil
+  terms.at_once = begin_at(terms, NOW)
+  known_terms[text] = terms
+  return terms
+end
+
+-- Returns the content of a task: most have no words of their own.
+local function content_of(begun, bytes, own)
+  local content = not own and begun.contents[bytes]
+  if not content then
+    content = '\t' .. string.format(BYTES_FORMAT, bytes) .. begun.promise .. (own or NO_OWN)
+    begun.contents[bytes] = not own and content
+  end
+  return content
 end
 
 -- Returns why the parent may have no child; nil if it may.
 local function barred_parent(id, state)
   if state == 'here' then
-    state = load(id) and load(id).state or 'gone'
+    state = load(id) and load(id).status.state or 'gone'
   end
-  if state == 'gone' or TERMINAL[state] then
+  if state == 'gone' or STATES[state].is_final then
     return 'PARENT ' .. state
   end
 end
 
--- Stores the task whose arguments begin at `i`. Returns its answer.
-local function store(i, parent)
-  local id, line, spec = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local due = by(NOW, ARGV[i + 5])
-  local start = math.max(due, NOW)
-  local rank = TEXT[start - ARGV[i + 4]]
-  local actions, start_by, finish_by, more, percent =
-    string.match(ARGV[i + 6], '^(%S+) (%S+) (%S+) ((%S+).*)$')
-  start_by, finish_by = by(start, start_by), by(start, finish_by)
-  local timer = first_timer(start, start_by, finish_by, percent)
-  local approval, digest, gate = string.match(ARGV[i + 8], '^(%S+) (%S+)\n(.*)$')
-  local agent, type, priority, words = string.match(line, FACTS)
-  local shown_due = due > NOW and TEXT[due] or '-'
+-- The options of move() by the state in which a task begins.
+local BEGIN_IN = {}
+for state in pairs(RULES.submit.to) do
+  BEGIN_IN[state] = { to = state, is_common = true }
+end
+
+-- Stores a task. Returns its answer.
+local function store(id, terms, spec, group)
+  local due = group.start and by(NOW, group.start)
+  local is_later = due and due > NOW
+  local begun = is_later and begin_at(terms, due) or terms.at_once
   local task = {
-    id = id, agent = agent, type = type, priority = priority, n = 0, attempt = 0, rank = rank,
-    approval = approval or '-', holder = '-', report = '-',
-    trace = nil, traceparent = nil, title = nil,
-    detail = timer .. ' 0 0 0 0 - ' .. shown_due .. ' 1 -',
-    rest = line .. '\n' .. actions .. ' ' .. TEXT[start] .. ' ' .. (start_by and TEXT[start_by] or '-')
-      .. ' ' .. (finish_by and TEXT[finish_by] or '-') .. ' ' .. more,
+    id = id, record = content_of(begun, #spec, group.own), content = 1, status = terms.status,
+    times = begun.times, added = nil, packed = nil,
   }
-  set_words(task, words)
-  if parent then
-    append(come, P .. 'children:' .. parent, TEXT[NOW], id)
+  if is_later then
+    edit(task).due = TEXT[due]
   end
-  local state, score = 'pending', rank
-  if approval then
-    state, score = 'blocked', NOW
-  elseif due > NOW then
-    state, score = 'scheduled', due
+  if group.parent then
+    append(come, P .. 'children:' .. group.parent_id, now, id)
   end
-  if timer ~= '-' then
-    write_timer(id, timer)
+  local approval, digest, gate
+  if group.gate then
+    approval, digest, gate = string.match(group.gate, '^(%S+) (%S+)\n(.*)$')
+    edit(task).approval = approval
   end
-  move(task, 'submit', state, score)
+  local step = move(task, 'submit', BEGIN_IN[approval and 'blocked' or waiting_state(task.status)])
+  if begun.timer ~= NO_TIME and timer_in(task) ~= NO_TIME then
+    write_timer(id, begun.timer)
+  end
   if approval then
     local f = { id = approval, kind = 'gate', by = ACTOR, digest = digest, gate = gate }
     say_approval('approval.requested', task, f, open(task, f, spec))
   end
-  specs[#specs + 1], specs[#specs + 2] = id, spec
+  local size = #specs
+  specs[size + 1], specs[size + 2] = id, spec
   -- Microseconds: the last three digits keep the order within one call.
-  index[#index + 1], index[#index + 2] = TEXT[NOW] .. string.format('%03d', #index / 2), id
-  return 'CREATED ' .. state .. ' ' .. TEXT[NOW] .. ' ' .. shown_due
+  index[size + 1], index[size + 2] = now .. string.format('%03d', size / 2), id
+  local answer = step.answer
+  if not answer then
+    answer = 'CREATED ' .. step.to .. ' ' .. now .. ' ' .. step.status.due
+    step.answer = answer
+  end
+  return answer
 end
 
--- Stores the task whose arguments begin at `i`, unless its key or its parent prevents that. Returns
--- its answer.
-local function submit(i)
-  local id = ARGV[i]
-  local key, digest = string.match(ARGV[i + 7], '^(%S+) (%S+)$')
-  if key then
+-- Stores a task unless its key or its parent prevents that. Returns its answer.
+local function submit(id, terms, spec, group)
+  local key, digest
+  if group.key then
+    key, digest = string.match(group.key, '^(%S+) (.*)$')
     local prior = remembered[key] or redis.call('GET', P .. 'idempotency:' .. key)
     if prior then
-      local first_digest, first = string.match(prior, '^(%S*) (%S+)')
+      local first_digest, first = string.match(prior, '^(.*) (%S+)$')
       return first_digest == digest and 'REPLAY ' .. first or 'MISMATCH'
     end
   elseif IS_AGAIN and load(id) then
     return 'REPLAY ' .. id
   end
-  local parent
-  if ARGV[i + 9] ~= '' then
-    parent = select(3, facts({ rest = ARGV[i + 1] }))
-    local refusal = barred_parent(parent, ARGV[i + 9])
+  if group.parent then
+    group.parent_id = string.match(group.own, '^%S+')
+    local refusal = barred_parent(group.parent_id, group.parent)
     if refusal then
       return refusal
     end
@@ -110,13 +133,27 @@ local function submit(i)
     remembered[key] = digest .. ' ' .. id
     write('SET', P .. 'idempotency:' .. key, { remembered[key], 'PX', remember_ms })
   end
-  return store(i, parent)
+  return store(id, terms, spec, group)
 end
 
-for i = 6, #ARGV, 10 do
+-- The groups of a task that has none.
+local PLAIN = {}
+
+local i = 6
+while ARGV[i] do
+  local id, text, spec, letters = ARGV[i + ID], ARGV[i + TERMS], ARGV[i + SPEC], ARGV[i + GROUPS]
+  i = i + ROW
+  local group = PLAIN
+  if letters ~= '' then
+    group = {}
+    for letter in string.gmatch(letters, '.') do
+      group[GROUP[letter]], i = ARGV[i], i + 1
+    end
+  end
+  local terms = known_terms[text] or terms_in(text)
   -- One call may carry the submissions of several callers.
-  ACTOR = ARGV[i + 3]
-  answers[#answers + 1] = submit(i)
+  ACTOR = terms.by
+  answers[#answers + 1] = submit(id, terms, spec, group)
 end
 if #specs > 0 then
   write('HSET', P .. 'specs', specs)

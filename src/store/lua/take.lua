@@ -1,5 +1,7 @@
 -- take: leases one given task to the caller.
 --
+-- Needs  finish, lease, seal
+--
 -- ARGV[5]  id
 -- ARGV[6]  lease, ms
 --
@@ -9,18 +11,19 @@
 local task = load(ARGV[5])
 local refusal = barred(task, 'take')
 if refusal then
-  if task and task.state == 'in_progress' and task.holder == ACTOR then
+  if task and task.status.state == 'in_progress' and task.status.holder == ACTOR then
     return 'REPEATED in_progress'
   end
   return refusal
 end
 local spec = redis.call('HGET', P .. 'specs', task.id)
 if not spec then
-  return 'ILLEGAL ' .. task.state
+  return 'ILLEGAL ' .. task.status.state
 end
 if not is_cleared(task, spec) then
   return 'UNCLEARED'
 end
-hold(task, 'take', ARGV[6], ACTOR)
+lease_ms, lease_holder = ARGV[6], ACTOR
+hold(task, 'take')
 finish()
 return 'OK'

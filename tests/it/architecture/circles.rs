@@ -7,9 +7,6 @@ use super::Source;
 /// The path of a module, such as `http`, `view`.
 type Module = Vec<String>;
 
-/// A circle that the store still has: reading and writing records is one thing in four files.
-const KNOWN: [&str; 4] = ["store::approvals", "store::claims", "store::codec", "store::tasks"];
-
 /// The module that the file is.
 fn module_of(source: &Source) -> Module {
     let path = source.path.strip_prefix("src").unwrap().with_extension("");
@@ -136,6 +133,5 @@ fn no_files_import_each_other_in_a_circle() {
     }
 
     assert!(named.len() > 100, "the imports of {} files were read", named.len());
-    let circle: Vec<_> = arrows.keys().map(|module| module.join("::")).collect();
-    assert_eq!(circle, KNOWN, "{arrows:#?}");
+    assert!(arrows.is_empty(), "{arrows:#?}");
 }

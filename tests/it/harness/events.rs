@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use orchestrator::domain::ids::{EventId, Partition, TaskId};
 use orchestrator::domain::json::Members;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::{Fleet, Redis, key_in};
 
@@ -61,13 +61,48 @@ impl Redis {
             let Some((last, _)) = piece.last() else { return };
             from = format!("({last}");
             for (entry, fields) in &piece {
-                let events = fields.iter().filter(|(name, _)| name == "e");
-                for (index, (_, json)) in events.enumerate() {
-                    show(seen(partition, entry, index, json));
+                let events = fields.iter().flat_map(|(name, text)| match name.as_str() {
+                    "e" => vec![text.clone()],
+                    _ => from_facts(text),
+                });
+                for (index, json) in events.enumerate() {
+                    show(seen(partition, entry, index, &json));
                 }
             }
         }
     }
+}
+
+/// The events of transitions that the log keeps in a few words, as JSON from the type on.
+fn from_facts(text: &str) -> Vec<String> {
+    let (shared, tasks) = text.split_once('\n').unwrap();
+    let words: Vec<&str> = shared.splitn(10, ' ').collect();
+    let [event, verb, from, to, attempt, actor, agent, kind, priority, ..] = words[..] else {
+        panic!("{shared:?}")
+    };
+    let reason = words.get(9).map_or(Value::Null, |reason| serde_json::from_str(reason).unwrap());
+    let from = Some(from).filter(|state| *state != "-");
+    let attempt: u32 = attempt.parse().unwrap();
+    let priority = match priority {
+        "P0" => "critical",
+        "P1" => "high",
+        "P2" => "medium",
+        _ => "low",
+    };
+    let event_of = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let label = |nth: usize| words.get(nth).copied().filter(|word| *word != "-");
+        let mut payload = json!({"type": kind, "status": to, "previous_status": from, "verb": verb, "agent": agent,
+            "attempt": attempt, "actor": actor, "reason": reason});
+        if let Some(title) = label(3) {
+            payload["title"] = serde_json::from_str(&title.replace('\u{1f}', " ")).unwrap();
+        }
+        let metadata = label(2).map_or(json!({}), |trace| json!({"traceparent": trace}));
+        let event = json!({"event_type": event, "priority": priority, "source_agent": "orchestrator",
+            "trace_id": label(1), "task_id": words[0], "payload": payload, "metadata": metadata});
+        event.to_string().trim_start_matches('{').to_owned()
+    };
+    tasks.split('\n').map(event_of).collect()
 }
 
 fn seen(partition: Partition, entry: &str, index: usize, json: &str) -> Seen {

@@ -40,6 +40,25 @@ pub fn channel_of(event_type: &str) -> String {
     format!("orchestrator:events:{event_type}")
 }
 
+/// The fields of a record before its content, in order: three times of 13 digits, then words.
+pub const FIELDS: [&str; 15] = [
+    "since", "timer", "rank", "state", "attempt", "sla", "approval", "holder", "human", "retries",
+    "lost", "limit", "due", "version", "ended",
+];
+
+/// Where a field stands in a record.
+pub fn place_in(record: &str, field: &str) -> std::ops::Range<usize> {
+    let nth = FIELDS.iter().position(|known| *known == field).unwrap();
+    if nth < 3 {
+        return 13 * nth..13 * nth + 13;
+    }
+    let mut start = 39;
+    for _ in 3..nth {
+        start += record[start..].find(' ').unwrap() + 1;
+    }
+    start..start + record[start..].find([' ', '\t']).unwrap()
+}
+
 impl Redis {
     /// How many members the sorted set of this name has in partition 0.
     pub async fn count(&self, name: &str) -> usize {

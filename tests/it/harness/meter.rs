@@ -32,7 +32,9 @@ impl Meter {
                 match words.as_slice() {
                     [_, _, "lua]", ..] => count += 1,
                     [_, _, _, command, digest, ..]
-                        if command.to_ascii_lowercase().starts_with("\"eval") =>
+                        if ["\"eval", "\"fcall"]
+                            .iter()
+                            .any(|call| command.to_ascii_lowercase().starts_with(call)) =>
                     {
                         let mut scripts = script::ALL.iter();
                         running =

@@ -38,7 +38,9 @@ pub use fixtures::{
 };
 pub use fleet::Fleet;
 pub use gateway::{JWT_SECRET, KEYS, Site, auth, bearer, key_of, token};
-pub use keys::{GRANTS, LAYOUT, approval_key, channel_of, key, key_in, key_under};
+pub use keys::{
+    FIELDS, GRANTS, LAYOUT, approval_key, channel_of, key, key_in, key_under, place_in,
+};
 pub use limit::may_take;
 pub use meter::{Costs, Meter};
 pub use nats::{Message, Nats, NatsCaller, STREAM, jetstream_in};

@@ -139,8 +139,8 @@ impl Wire {
     fn is_meant(&self, asked: &[u8]) -> Option<Fate> {
         let armed = self.armed.lock().unwrap();
         let (digest, fate) = armed.as_ref()?;
-        let word = digest.as_deref().unwrap_or("EVAL").as_bytes();
-        asked.windows(word.len()).any(|found| found == word).then_some(*fate)
+        let words = digest.as_deref().map_or(vec!["FCALL", "EVAL"], |digest| vec![digest]);
+        words.into_iter().any(|word| is_said(asked, word)).then_some(*fate)
     }
 
     /// The answer as it goes on.
@@ -157,6 +157,17 @@ impl Wire {
     fn disarm(&self) {
         *self.armed.lock().unwrap() = None;
     }
+}
+
+/// Whether this is a word of a command, or the end of one: the name of a function has the digest of its script. The text
+/// of a library has it too, but not at the beginning of a line.
+fn is_said(asked: &[u8], word: &str) -> bool {
+    let mut places = (0..asked.len()).filter(|at| asked[*at..].starts_with(word.as_bytes()));
+    places.any(|at| {
+        let name =
+            asked[..at].iter().rev().take_while(|byte| byte.is_ascii_lowercase() || **byte == b'_');
+        asked[..at - name.count()].ends_with(b"\r\n")
+    })
 }
 
 fn socket_of(url: &str) -> PathBuf {

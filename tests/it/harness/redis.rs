@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::processes::{free_port, pause, send};
-use super::{BOUND, GRANTS, LAYOUT, eventually, key, late, limit, within};
+use super::{BOUND, GRANTS, LAYOUT, eventually, key, late, limit, place_in, within};
 
 /// A Redis that only this test knows.
 pub struct Redis {
@@ -322,14 +322,33 @@ impl Redis {
         self.promote().await;
     }
 
-    /// Overwrites the `nth` word (from 0) of the first line of a task's record; returns what stood there.
-    pub async fn edit_record(&self, id: TaskId, nth: usize, word: &str) -> String {
+    /// How many libraries of functions it has.
+    pub async fn libraries(&self) -> usize {
+        self.ask::<Vec<redis::Value>>(&["FUNCTION", "LIST"]).await.len()
+    }
+
+    /// Gives (`+`) or takes (`-`) the user of a store permissions to run commands.
+    pub async fn permit(&self, sign: &str, commands: &[&str]) {
+        let rules: Vec<_> = commands.iter().map(|command| format!("{sign}{command}")).collect();
+        let mut words = vec!["ACL", "SETUSER", "orch"];
+        words.extend(rules.iter().map(String::as_str));
+        self.ask::<String>(&words).await;
+    }
+
+    /// Makes it forget every script and every function, as a restart without a disk does.
+    pub async fn forget_scripts(&self) {
+        self.ask::<String>(&["SCRIPT", "FLUSH"]).await;
+        self.ask::<String>(&["FUNCTION", "FLUSH"]).await;
+    }
+
+    /// Overwrites a field of a task's record; returns what stood there.
+    pub async fn edit_record(&self, id: TaskId, field: &str, word: &str) -> String {
         let id = id.to_string();
         let record: String = self.ask(&["HGET", &key("records"), &id]).await;
-        let (line, rest) = record.split_once('\n').unwrap();
-        let mut words: Vec<&str> = line.split(' ').collect();
-        let old = std::mem::replace(&mut words[nth], word).to_owned();
-        let edited = format!("{}\n{rest}", words.join(" "));
+        let place = place_in(&record, field);
+        let old = record[place.clone()].to_owned();
+        let mut edited = record;
+        edited.replace_range(place, word);
         self.ask::<i64>(&["HSET", &key("records"), &id, &edited]).await;
         old
     }

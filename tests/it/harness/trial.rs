@@ -6,7 +6,7 @@ use orchestrator::store::script::Script;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, Value, cmd};
 
-use super::{LAYOUT, Redis, key};
+use super::{FIELDS, LAYOUT, Redis, key, place_in};
 
 /// Stands before a script: notes each call in a list, and fails the one of this number.
 const SHIM: &str = r"
@@ -254,12 +254,11 @@ impl<'t> Trial<'t> {
             }
         }
         for (id, record) in self.records().await {
-            let (line, rest) = record.split_once('\n').unwrap();
-            let words: Vec<&str> = line.split(' ').collect();
-            for nth in 0..words.len() {
-                let mut words = words.clone();
-                words[nth] = "nonsense";
-                let edited = format!("{}\n{rest}", words.join(" "));
+            for field in FIELDS {
+                let place = place_in(&record, field);
+                let nonsense = if place.len() == 13 { "13 characters" } else { "nonsense" };
+                let mut edited = record.clone();
+                edited.replace_range(place, nonsense);
                 self.over(&key("records"), &id, &edited).await;
             }
         }
@@ -302,7 +301,9 @@ fn keys(calls: &[Vec<String>]) -> Vec<&str> {
 /// The words of the first call of this script in what was sent.
 fn words_of(sent: &[u8], digest: &str) -> Vec<Vec<u8>> {
     let at = sent.windows(digest.len()).position(|found| found == digest.as_bytes()).unwrap();
-    let mut rest = &sent[at + digest.len() + 2..];
+    // The name of a function goes on after the digest.
+    let end = sent[at..].windows(2).position(|found| found == b"\r\n").unwrap();
+    let mut rest = &sent[at + end + 2..];
     let mut words = Vec::new();
     while rest.first() == Some(&b'$') {
         let end = rest.windows(2).position(|found| found == b"\r\n").unwrap();

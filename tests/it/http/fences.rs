@@ -6,7 +6,7 @@ use orchestrator::http::openapi;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Site, id_of, key, new_body, report_on};
+use crate::harness::{Answer, Site, id_of, key, new_body, place_in, report_on};
 
 const REPORTS: [&str; 5] = ["heartbeat", "complete", "fail", "release", "approval"];
 
@@ -54,7 +54,7 @@ async fn a_report_needs_the_lease_that_the_claim_was_answered_with() {
     assert_ne!(mine["lease"], other["lease"]);
     assert_eq!(mine["lease"].as_str().unwrap().len(), 22);
     let record: String = site.fleet.redis.ask(&["HGET", &key("records"), &id]).await;
-    let kept = record.split(' ').nth(6).unwrap().to_owned();
+    let kept = record[place_in(&record, "holder")].to_owned();
     let with = |lease: Value| json!({"attempt": 1, "lease": lease});
     // A worker of the same key, another agent, an admin with the very lease, and who reads the store.
     let wrong = [

@@ -6,11 +6,6 @@ use orchestrator::engine::Finding;
 use super::ward::Ward;
 use crate::harness::{Fleet, approval_key, key, looking_on};
 
-/// Where things stand in a record's first line.
-const STATE: usize = 0;
-const RANK: usize = 3;
-const APPROVAL: usize = 5;
-
 #[tokio::test]
 async fn a_sound_store_has_no_findings_in_any_partition() {
     Ward::open().await.fleet.finish().await;
@@ -128,7 +123,7 @@ async fn an_approval_that_cannot_be_read_is_found() {
 async fn a_state_that_the_timeline_does_not_end_with_is_found() {
     let ward = Ward::open().await;
     let id = ward.completed;
-    ward.fleet.redis.edit_record(id, STATE, "failed").await;
+    ward.fleet.redis.edit_record(id, "state", "failed").await;
     let ended: String = ward.fleet.redis.ask(&["ZSCORE", &key("completed"), &id.to_string()]).await;
 
     ward.redis(&["ZREM", &key("completed"), &id.to_string()]).await;
@@ -161,9 +156,9 @@ async fn an_entry_of_the_approvals_without_an_approval_is_found() {
 async fn a_task_that_went_on_without_a_yes_is_found() {
     let ward = Ward::open().await;
     let id = ward.blocked.id;
-    ward.fleet.redis.edit_record(id, STATE, "pending").await;
-    let rank = ward.fleet.redis.edit_record(id, RANK, "0").await;
-    ward.fleet.redis.edit_record(id, RANK, &rank).await;
+    ward.fleet.redis.edit_record(id, "state", "pending").await;
+    let rank = ward.fleet.redis.edit_record(id, "rank", "0000000000000").await;
+    ward.fleet.redis.edit_record(id, "rank", &rank).await;
 
     ward.redis(&["ZREM", &key("blocked"), &id.to_string()]).await;
     ward.redis(&["ZADD", &key("pending"), &rank, &id.to_string()]).await;
@@ -176,7 +171,7 @@ async fn doctor_finds_a_blocked_task_and_approval_whose_link_is_lost() {
     let ward = Ward::open().await;
     let (id, approval) = (ward.blocked.id.to_string(), ward.blocked.approval.unwrap().to_string());
 
-    ward.fleet.redis.edit_record(ward.blocked.id, APPROVAL, "-").await;
+    ward.fleet.redis.edit_record(ward.blocked.id, "approval", "-").await;
 
     let findings = ward.fleet.engine.doctor().await.unwrap();
     let found: Vec<_> =

@@ -28,9 +28,6 @@ fn in_state(state: State) -> TaskFilter {
     TaskFilter { state: Some(state), ..TaskFilter::default() }
 }
 
-/// Where the rank stands in a record's first line.
-const RANK: usize = 3;
-
 #[tokio::test]
 async fn a_walk_over_the_pages_meets_every_task_once_though_their_scores_are_equal() {
     let fleet = Fleet::start().await;
@@ -40,7 +37,7 @@ async fn a_walk_over_the_pages_meets_every_task_once_though_their_scores_are_equ
     }
     // The head start and the acceptance, cut to one value: as if all of them had come in the same moment.
     for id in &submitted {
-        fleet.redis.edit_record(*id, RANK, "1700000000000").await;
+        fleet.redis.edit_record(*id, "rank", "1700000000000").await;
         let id = id.to_string();
         fleet.redis.ask::<i64>(&["ZADD", &key("pending"), "1700000000000", &id]).await;
         fleet.redis.ask::<i64>(&["ZADD", &key("tasks"), "1700000000000000", &id]).await;

@@ -17,9 +17,9 @@ async fn answers_again(engine: &Engine) {
 async fn scripts_that_redis_forgot_are_sent_again() {
     let fleet = Fleet::start().await;
     let id = fleet.submit("faq").await.id;
-    fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await;
+    fleet.redis.forget_scripts().await;
     let held = fleet.claim_one().await;
-    fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await;
+    fleet.redis.forget_scripts().await;
 
     fleet.complete(&held).await.unwrap();
 
@@ -194,7 +194,7 @@ async fn scripts_that_redis_forgets_all_the_time_lose_no_task_and_do_nothing_twi
     let fleet = Fleet::start().await;
 
     let forget = async || {
-        fleet.redis.ask::<String>(&["SCRIPT", "FLUSH"]).await;
+        fleet.redis.forget_scripts().await;
         1
     };
     survives(&fleet, 400, forget).await;

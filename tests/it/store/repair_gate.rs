@@ -7,9 +7,6 @@ use orchestrator::domain::lifecycle::State;
 use super::ward::Ward;
 use crate::harness::{approval_key, key};
 
-/// Where the approval stands in a record's first line.
-const APPROVAL: usize = 5;
-
 /// After the repair the task waits for a human, in a list that humans see; and after a yes it is done.
 async fn waits_for_a_human(ward: Ward, id: TaskId) {
     assert_eq!(ward.fleet.state_of(id).await, State::Blocked);
@@ -35,7 +32,7 @@ async fn a_blocked_task_whose_request_is_lost_is_asked_about_again() {
 async fn a_blocked_task_that_names_no_request_is_asked_about() {
     let ward = Ward::open().await;
     let id = ward.blocked.id;
-    ward.fleet.redis.edit_record(id, APPROVAL, "-").await;
+    ward.fleet.redis.edit_record(id, "approval", "-").await;
 
     ward.is_repaired("is blocked without an approval").await;
 
@@ -71,7 +68,7 @@ async fn a_task_that_went_on_without_a_yes_is_put_back() {
     for state in ["scheduled", "pending", "assigned", "in_progress"] {
         let ward = Ward::open().await;
         let id = ward.blocked.id;
-        ward.fleet.redis.edit_record(id, 0, state).await;
+        ward.fleet.redis.edit_record(id, "state", state).await;
 
         ward.is_repaired("though its approval is pending").await;
 

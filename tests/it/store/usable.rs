@@ -99,15 +99,47 @@ async fn a_user_that_is_deleted_for_a_while_is_tried_again() {
 
 #[tokio::test]
 async fn a_permission_that_is_taken_away_while_we_work_stores_nothing() {
-    for (without, with) in [("-xadd", "+xadd"), ("-zadd", "+zadd"), ("-evalsha", "+evalsha")] {
-        let strike = async |redis: &Redis| {
-            redis.ask::<String>(&["ACL", "SETUSER", "orch", without]).await;
-        };
-        let heal = async |redis: &Redis| {
-            redis.ask::<String>(&["ACL", "SETUSER", "orch", with]).await;
-        };
+    for commands in [&["xadd"][..], &["zadd"], &["fcall", "evalsha"]] {
+        let strike = async |redis: &Redis| redis.permit("-", commands).await;
+        let heal = async |redis: &Redis| redis.permit("+", commands).await;
         recovers(Fleet::build().lesser_user().start().await, strike, heal).await;
     }
+}
+
+#[tokio::test]
+async fn where_functions_are_refused_scripts_do_the_same() {
+    for command in ["fcall", "function"] {
+        let fleet = Fleet::build().lesser_user().start().await;
+        fleet.submit("faq").await;
+        fleet.redis.forget_scripts().await;
+        fleet.redis.permit("-", &[command]).await;
+
+        let held = fleet.claim_one().await;
+        fleet.complete(&held).await.unwrap();
+
+        assert_eq!(fleet.state_of(held.task.id).await, State::Completed);
+        assert_eq!(fleet.redis.libraries().await, 0);
+        fleet.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn libraries_of_other_versions_do_not_pile_up() {
+    let fleet = Fleet::start().await;
+    fleet.redis.forget_scripts().await;
+    for version in 0..30 {
+        let library = format!(
+            "#!lua name=orchestrator_{version}\n\
+             redis.register_function('f{version}', function() return 1 end)"
+        );
+        fleet.redis.ask::<String>(&["FUNCTION", "LOAD", &library]).await;
+    }
+
+    fleet.submit("faq").await;
+
+    let libraries = fleet.redis.libraries().await;
+    assert!((1..10).contains(&libraries), "{libraries} libraries");
+    fleet.finish().await;
 }
 
 #[tokio::test]
@@ -214,7 +246,7 @@ async fn however_many_ask_for_readiness_redis_is_asked_once_a_second() {
     let calls = async || {
         let stats: String = fleet.redis.ask(&["INFO", "commandstats"]).await;
         let line =
-            stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
+            stats.lines().find_map(|line| line.strip_prefix("cmdstat_fcall:calls=")).unwrap();
         line.split(',').next().unwrap().parse::<u64>().unwrap()
     };
     for (replicas, wanted) in [("0", true), ("1", false)] {
@@ -251,7 +283,7 @@ async fn redis_user_lacking_a_permission_fails_start_with_the_acl_line() {
             &format!("PUBLISH {}", channel_of("probe")),
         ),
         (&["-xadd"], "XADD"),
-        (&["-evalsha"], "evalsha"),
+        (&["-evalsha"], "EVALSHA"),
         (&["-info"], "info"),
         (&["-subscribe"], "SUBSCRIBE"),
         (&["resetkeys", "~other:*"], "key"),

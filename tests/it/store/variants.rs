@@ -77,7 +77,10 @@ async fn of_agents(fleet: &Fleet, script: &str, arm: &impl Fn()) {
             fleet.route().await;
             let lost = ids[0].to_string();
             fleet.redis.ask::<i64>(&["HDEL", &key("specs"), &lost]).await;
-            fleet.redis.edit_record(ids[1], 5, "00000000-0000-7000-8000-000000000000").await;
+            fleet
+                .redis
+                .edit_record(ids[1], "approval", "00000000-0000-7000-8000-000000000000")
+                .await;
             arm();
             let _ = engine.claim(alice, fleet.ask_for("faq_agent", 10)).await;
         }

@@ -89,7 +89,7 @@ impl Scene {
         let entries: Vec<Entry> = self.redis.ask(&["SLOWLOG", "GET", "1024"]).await;
         let mut slow = BTreeMap::<String, (usize, u64)>::new();
         for (_, _, micros, words, ..) in entries {
-            if !words[0].to_uppercase().starts_with("EVAL") {
+            if words[0].to_uppercase() != "FCALL" {
                 continue;
             }
             let known = orchestrator::store::script::ALL

@@ -1,12 +1,14 @@
--- parts: the size of a task and its approval, before they are read.
+-- sizes: the size of a task and its approval, before they are read.
+--
+-- Needs  record
 
 -- The size in an answer besides the measured parts of a task or an approval, bytes.
 local FRAME = 2048
 
 -- Returns the size of the spec in bytes.
 local function spec_size(task)
-  if detail(task).version == '1' then
-    return tonumber(task.bytes)
+  if task.status.version == '1' then
+    return sub(task.record, task.content + BYTES, task.content + BYTES_END)
   end
   return redis.call('HSTRLEN', P .. 'specs', task.id)
 end

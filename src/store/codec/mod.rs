@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 
 use crate::domain::approval::Approval;
 use crate::domain::ids::{ApprovalId, TaskId};
-use crate::domain::lease::Attempt;
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::sla::{Reached, Sla};
 use crate::domain::submission::Spec;
@@ -17,8 +16,14 @@ use crate::domain::text::quoted;
 use crate::domain::time::Millis;
 
 use super::Error;
-use super::approvals::read_approval;
-use super::tasks::NewRecord;
+use super::new_record::NewRecord;
+
+pub(super) mod approval;
+pub(super) mod fields;
+pub(super) mod row;
+
+use approval::read_approval;
+use fields::{Content, Parts, Status};
 
 /// The submitted JSON that the store does not look into: the value of the `specs` hash.
 ///
@@ -64,158 +69,84 @@ pub(super) struct Beside {
     pub now: Millis,
 }
 
-/// The words of one line of a record. `-` stands for an absent value.
-struct Words<'r>(std::str::Split<'r, char>);
-
-impl<'r> Words<'r> {
-    /// Returns the words of the next line.
-    fn next_line(lines: &mut std::str::Split<'r, char>) -> Result<Self, Error> {
-        lines.next().map(|line| Self(line.split(' '))).ok_or_else(too_short)
-    }
-
-    fn text(&mut self) -> Result<Option<&'r str>, Error> {
-        let word = self.0.next().ok_or_else(too_short)?;
-        Ok(Some(word).filter(|word| *word != "-"))
-    }
-
-    fn optional<T: FromStr>(&mut self) -> Result<Option<T>, Error> {
-        let word = self.text()?;
-        let value = word.map(str::parse).transpose();
-        value.map_err(|_| Error::corrupt(format!("{word:?} in a record")))
-    }
-
-    /// Reads a text that [`word`] wrote.
-    fn json(&mut self, name: &str) -> Result<Option<String>, Error> {
-        let text = self.text()?.map(|word| serde_json::from_str(&word.replace(SPACE, " ")));
-        text.transpose().map_err(|error| Error::corrupt(format!("a record's {name}: {error}")))
-    }
-
-    fn state(&mut self) -> Result<State, Error> {
-        let state = self.text()?.and_then(|word| word.parse().ok());
-        state.ok_or_else(|| Error::corrupt("a record's state"))
-    }
-
-    fn needed<T: FromStr>(&mut self) -> Result<T, Error> {
-        self.optional()?.ok_or_else(|| Error::corrupt("a record lacks a word"))
-    }
-}
-
-fn too_short() -> Error {
-    Error::corrupt("a record is too short")
-}
-
-/// The first line of a record, which changes with the task.
-struct Status<'r> {
-    state: State,
-    attempt: Attempt,
-    since: Millis,
-    approval: Option<ApprovalId>,
-    holder: Option<&'r str>,
-    human_ms: Millis,
-    reached: Reached,
-    retry_count: u32,
-    lost_count: u32,
-    scheduled_for: Option<Millis>,
-    version: u32,
-}
-
-impl<'r> Status<'r> {
-    fn read(line: &mut Words<'r>) -> Result<Self, Error> {
-        let state = line.state()?;
-        let _length = line.needed::<u32>()?;
-        let attempt = line.needed()?;
-        let _rank = line.needed::<i64>()?;
-        let since = line.needed()?;
-        let approval = line.optional()?;
-        let holder = line.text()?;
-        let _report = line.text()?;
-        let _timer = line.optional::<Millis>()?;
-        let human_ms = line.needed()?;
-        let reached = line.needed()?;
-        let retry_count = line.needed()?;
-        let lost_count = line.needed()?;
-        let _limit = line.optional::<Millis>()?;
-        Ok(Self {
-            state,
-            attempt,
-            since,
-            approval,
-            holder,
-            human_ms,
-            reached,
-            retry_count,
-            lost_count,
-            scheduled_for: line.optional()?,
-            version: line.needed()?,
-        })
-    }
-}
-
-/// Reads a task's record; `prelude.lua` lists its words.
+/// Reads a task's record.
 pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Error> {
-    let mut lines = record.split('\n');
-    let status = Status::read(&mut Words::next_line(&mut lines)?)?;
-    let mut second = Words::next_line(&mut lines)?;
-    let mut third = Words::next_line(&mut lines)?;
+    read_task(id, record, beside)
+        .map_err(|part| Error::corrupt(format!("the record of task {id}: {part}")))
+}
 
-    let agent = second.needed()?;
-    let spec = spec(&mut second, beside.json)?;
-
-    let _actions = third.text()?;
-    let clocks_since = third.needed()?;
-    let timeline = timeline(lines)?;
-    let submission =
-        timeline.first().ok_or_else(|| Error::corrupt("a record without a timeline"))?;
+/// Reads a task's record, or returns the part that is unreadable.
+fn read_task(id: TaskId, record: &str, beside: Beside) -> Result<Task, &'static str> {
+    let parts = fields::Parts::read(record).ok_or("its parts")?;
+    let Parts { times, status, content, timeline } = parts;
+    let timeline: Vec<_> = timeline.map(transition).collect::<Option<_>>().ok_or("timeline")?;
+    let submission = timeline.first().ok_or("timeline")?;
     let created_at = submission.at;
     let submitted_by = submission.actor.clone();
+    let state = needed(status.state, "state")?;
+    let approval = optional(status.approval, "approval")?;
     Ok(Task {
         id,
-        spec,
-        state: status.state,
-        sla: sla(&mut third)?,
-        agent,
+        state,
+        sla: sla(&content)?,
+        agent: needed(status.agent, "agent")?,
         submitted_by,
         created_at,
-        scheduled_for: status.scheduled_for,
-        attempt: status.attempt,
-        retry_count: status.retry_count,
-        lost_count: status.lost_count,
-        holder: taker(status.holder, status.state),
+        scheduled_for: optional(status.due, "due")?,
+        attempt: needed(status.attempt, "attempt")?,
+        retry_count: needed(status.retries, "retries")?,
+        lost_count: needed(status.lost, "lost")?,
+        holder: taker(status.holder, state),
         lease_until: beside.lease_until,
-        error: if status.state == State::Completed { None } else { error(&timeline) },
+        error: if state == State::Completed { None } else { error(&timeline) },
         result: beside.result,
         progress: beside.progress,
-        asked: asked(status.approval, &beside.approval)?,
-        approval: status.approval,
+        asked: asked(approval, &beside.approval).map_err(|_| "approval")?,
+        approval,
         timeline,
-        version: status.version,
-        since: status.since,
-        human_ms: status.human_ms,
-        clocks_since,
-        reached: status.reached,
+        version: needed(status.version, "version")?,
+        since: needed(times.since, "since")?,
+        human_ms: needed(status.human, "human")?,
+        clocks_since: needed(content.begin, "begin")?,
+        reached: needed(status.sla, "sla")?,
         observed_at: beside.now,
+        spec: spec(&status, &content, beside.json)?,
     })
 }
 
-/// Reads the rest of the second line, after the agent.
-fn spec(second: &mut Words<'_>, json: Json) -> Result<Spec, Error> {
-    let kind = second.needed()?;
-    let priority = second.needed()?;
-    let trace_id = second.optional()?;
-    let traceparent = second.optional()?;
-    let title = second.json("title")?;
-    let _bytes = second.needed::<u64>()?;
+/// Reads a word that must not be absent.
+fn needed<T: FromStr>(word: &str, name: &'static str) -> Result<T, &'static str> {
+    word.parse().map_err(|_| name)
+}
+
+/// Reads a word or a time that may be absent.
+fn optional<T: FromStr>(word: &str, name: &'static str) -> Result<Option<T>, &'static str> {
+    if word == "-" || word == fields::NO_TIME {
+        return Ok(None);
+    }
+    needed(word, name).map(Some)
+}
+
+/// Reads a text that [`word`] wrote.
+fn text(word: &str, name: &'static str) -> Result<Option<String>, &'static str> {
+    if word == "-" {
+        return Ok(None);
+    }
+    serde_json::from_str(&word.replace(SPACE, " ")).map(Some).map_err(|_| name)
+}
+
+fn spec(status: &Status<'_>, content: &Content<'_>, json: Json) -> Result<Spec, &'static str> {
     Ok(Spec {
-        kind,
-        priority,
-        trace_id,
-        traceparent,
-        title,
-        max_retries: second.needed()?,
-        timeout_ms: second.optional()?,
-        parent: second.optional()?,
-        source: second.needed()?,
-        on_parent_cancel: second.optional()?.unwrap_or_default(),
+        kind: needed(status.kind, "kind")?,
+        priority: needed(status.priority, "priority")?,
+        trace_id: optional(content.trace, "trace")?,
+        traceparent: optional(content.traceparent, "traceparent")?,
+        title: text(content.title, "title")?,
+        max_retries: needed(status.max_retries, "max_retries")?,
+        timeout_ms: optional(status.timeout, "timeout")?,
+        parent: optional(content.parent, "parent")?,
+        source: needed(status.source, "source")?,
+        on_parent_cancel: optional(content.cascade, "cascade")?.unwrap_or_default(),
         payload: json.payload,
         metadata: json.metadata,
     })
@@ -268,8 +199,8 @@ pub(super) fn created(record: NewRecord, state: State, now: Millis, due: Option<
 }
 
 /// Returns the caller that took the task and holds it. The lease of a claim has no colon.
-fn taker(holder: Option<&str>, state: State) -> Option<String> {
-    holder.filter(|who| state == State::InProgress && who.contains(':')).map(str::to_owned)
+fn taker(holder: &str, state: State) -> Option<String> {
+    (state == State::InProgress && holder.contains(':')).then(|| holder.to_owned())
 }
 
 fn asked(
@@ -280,18 +211,14 @@ fn asked(
     id.map(|id| read_approval(id, hash).map(Box::new)).transpose()
 }
 
-/// Reads the SLA from the rest of the third line. `None` if the task has no SLA: every SLA has an
-/// alert threshold.
-fn sla(third: &mut Words<'_>) -> Result<Option<Sla>, Error> {
-    let start_deadline = third.optional()?;
-    let deadline = third.optional()?;
-    let Some(alert_threshold) = third.optional()? else { return Ok(None) };
-    let _stands = third.text()?;
+/// Reads the SLA. `None` if the task has none: every SLA has an alert threshold.
+fn sla(content: &Content<'_>) -> Result<Option<Sla>, &'static str> {
+    let Some(alert_threshold) = optional(content.percent, "percent")? else { return Ok(None) };
     Ok(Some(Sla {
-        target: third.json("target")?,
-        deadline,
+        target: text(content.target, "target")?,
+        deadline: optional(content.finish, "finish")?,
         within_ms: None,
-        start_deadline,
+        start_deadline: optional(content.start, "start")?,
         start_within_ms: None,
         alert_threshold,
     }))
@@ -340,16 +267,7 @@ fn says_why(transition: &Transition) -> bool {
     }
 }
 
-fn timeline<'r>(lines: impl Iterator<Item = &'r str>) -> Result<Vec<Transition>, Error> {
-    lines
-        .map(|line| {
-            let entry = transition(line);
-            entry.ok_or_else(|| Error::corrupt(format!("timeline entry {line:?}")))
-        })
-        .collect()
-}
-
-/// Reads `<ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>]`.
+/// Reads a line of the timeline; see [`fields`].
 fn transition(line: &str) -> Option<Transition> {
     let mut parts = line.splitn(6, ' ');
     let at = parts.next()?.parse().ok()?;
@@ -357,7 +275,10 @@ fn transition(line: &str) -> Option<Transition> {
     let to = parts.next()?.parse().ok()?;
     let actor = parts.next()?.to_owned();
     let attempt = parts.next()?.parse().ok()?;
-    let reason = parts.next().map(serde_json::from_str).transpose().ok()?;
+    // A reason is a JSON string, and ends with a quotation mark.
+    let rest = parts.next().unwrap_or_default();
+    let reason = rest.rfind('"').map(|end| &rest[..=end]);
+    let reason = reason.map(serde_json::from_str).transpose().ok()?;
     Some(Transition { at, verb, to, actor, attempt, reason })
 }
 
@@ -373,7 +294,7 @@ pub(super) fn raw(text: String, what: &str) -> Result<Box<RawValue>, Error> {
 }
 
 /// What stands for a space in a word of a record: no JSON has this character as it is.
-const SPACE: &str = "\u{1f}";
+pub(super) const SPACE: &str = "\u{1f}";
 
 /// Returns `text` as a word of a record: a JSON string without a space.
 pub(super) fn word(text: Option<&str>) -> String {

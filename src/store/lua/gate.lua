@@ -1,0 +1,39 @@
+-- gate: the terms of an approval, and what events say of it.
+--
+-- Needs  record, time
+--
+-- A gate says in lines how to decide: quorum; 1 if four eyes are required, else 0; what expiry at
+-- the last level leads to, `reject` or `hold`; how often to remind, ms, or `-`; how long each level
+-- may take, ms, joined by commas; the approvers and all of this for readers, JSON; the name of the
+-- rule, a JSON string.
+
+-- The score of an approval that never expires: after every time.
+local NEVER = 9007199254740991
+
+local function read_gate(gate)
+  local g, times = {}, nil
+  g.quorum, g.four_eyes, g.silence, g.remind, times, g.terms, g.rule =
+    string.match(gate, '^(%d+)\n([01])\n(%a+)\n(%S+)\n(%S+)\n([^\n]*)\n([^\n]*)$')
+  g.times = {}
+  for time in string.gmatch(times or '', '%d+') do
+    g.times[#g.times + 1] = tonumber(time)
+  end
+  return g
+end
+
+-- Returns when the wait at `level` (from 0) ends; nil if it never does.
+local function lasts_until(g, level)
+  if level + 1 < #g.times or g.silence == 'reject' then
+    return NOW + g.times[level + 1]
+  end
+end
+
+-- Returns the part of an event's payload about an approval; `f` is its hash. None of its members is
+-- one of a transition, which stand in the same payload.
+local function approval_json(task, f, g)
+  return '"approval_id":"' .. f.id .. '","kind":"' .. f.kind .. '","rule":' .. g.rule .. ',"requested_by":"' .. f.by
+    .. '","request_reason":' .. (f.reason or 'null') .. ',"action":' .. (f.action or 'null') .. ',"digest":"' .. f.digest
+    .. '","version":' .. task.status.version .. ',"terms":' .. g.terms .. ',"level":' .. f.level .. ',"votes":' .. f.votes
+    .. ',"expires_at":' .. (f.expires_at ~= '' and '"' .. iso(tonumber(f.expires_at)) .. '"' or 'null')
+end
+

@@ -1,0 +1,101 @@
+-- gather: turns the changes that a call collected into writes.
+--
+-- Needs  move
+
+-- Adds to the numbers of a hash: pairs of a field and an increment. A value that is not a number
+-- counts as 0.
+local function add(key, fields, amounts)
+  local sums = {}
+  for nth, number in ipairs(read_fields(key, fields)) do
+    local size = #sums
+    sums[size + 1], sums[size + 2] = fields[nth], TEXT[(tonumber(number or 0) or 0) + amounts[nth]]
+  end
+  write('HSET', key, sums)
+end
+
+-- Adds the counts that are not 0 to the numbers of a hash. Returns whether there are any.
+local function add_all(key, counts)
+  local fields, amounts = {}, {}
+  for field, amount in pairs(counts) do
+    if amount ~= 0 then
+      local size = #fields + 1
+      fields[size], amounts[size] = field, amount
+    end
+  end
+  if #fields > 0 then
+    add(key, fields, amounts)
+  end
+  return #fields > 0
+end
+
+-- Counts what the steps did: open tasks, wake-ups and figures of the report.
+local function count_steps()
+  local figures = {}
+  for _, step in ipairs(steps) do
+    local status = step.status
+    local name = step.is_move and STATES[step.to].wake
+    if name then
+      wake(name == 'agent' and 'agent:' .. status.agent or name, step.count)
+    end
+    local open = step.opens and 1 or step.ends and -1
+    if open then
+      opened[status.priority] = (opened[status.priority] or 0) + open * step.count
+    end
+    local group = status.agent .. ' ' .. status.kind .. ' ' .. status.priority .. ' '
+    for figure, number in pairs(step.figures) do
+      local field = group .. figure
+      figures[field] = (figures[field] or 0) + number
+    end
+  end
+  add_all(P .. 'open', opened)
+  local hour = P .. 'sla:' .. TEXT[math.floor(NOW / 3600000)]
+  if add_all(hour, figures) then
+    write('EXPIRE', hour, { REPORT_KEPT, 'NX' })
+  end
+end
+
+-- Moves the reaper's look at these agents forward, if it is planned for later.
+local function set_watch()
+  local sooner = {}
+  for agent, at in pairs(watched) do
+    local planned = tonumber(redis.call('ZSCORE', P .. 'roster', agent) or nil)
+    if not planned or planned > at then
+      local size = #sooner
+      sooner[size + 1], sooner[size + 2] = TEXT[at], agent
+    end
+  end
+  if #sooner > 0 then
+    typed[P .. 'roster'] = true
+    write('ZADD', P .. 'roster', sooner)
+  end
+end
+
+-- Turns the collected changes into writes.
+local function gather()
+  local records, size = {}, 0
+  for nth = 1, #changed do
+    local task = changed[nth]
+    records[size + 1], records[size + 2] = task.id, pack(task)
+    size = size + 2
+  end
+  if size > 0 then
+    write('HSET', P .. 'records', records)
+  end
+  for key, ids in pairs(gone) do
+    write('ZREM', key, ids)
+  end
+  for key, scored in pairs(come) do
+    write('ZADD', key, scored)
+  end
+  for key, scored in pairs(ranked) do
+    write('ZADD', key, scored, true)
+  end
+  if #set_timers > 0 then
+    write('ZADD', P .. 'timers', set_timers, true)
+  end
+  if #unset_timers > 0 then
+    write('ZREM', P .. 'timers', unset_timers)
+  end
+  set_watch()
+  count_steps()
+end

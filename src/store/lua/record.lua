@@ -1,0 +1,126 @@
+-- record: reads and writes the records of tasks.
+--
+-- Needs  call
+--
+-- A task's record is one string, so that one call reads or writes a whole batch:
+--
+--   <times><status>\t<content>
+--   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>][ =<digest of a report>]
+--
+-- The last form is one line for each transition. record.rs lists the fields of the other parts and
+-- makes the functions and positions that this part uses:
+--
+--   times    fields of a fixed width, which change with each task
+--   status   words that many tasks of a batch share, so that each status is taken apart once
+--   content  what belongs to this task alone: fields of a fixed width, then words
+--
+-- The timeline keeps its first transition, which says who submitted the task and when, and the
+-- newest ones.
+local find, sub, byte = string.find, string.sub, string.byte
+
+-- The tasks that this call has read, by id; those that it changes, in order; statuses by their text.
+local known, changed, statuses
+
+local function begin_record()
+  known, changed, statuses = {}, {}, {}
+end
+
+-- Returns the status of this text, the same table for all tasks of the call that have it.
+local function status_of(text)
+  local status = statuses[text]
+  if not status then
+    status = cut_status(text)
+    status.sla, status.text, status.steps = tonumber(status.sla), text, {}
+    statuses[text] = status
+  end
+  return status
+end
+
+-- Returns the task with this record.
+--
+-- record   as it was read; a change of the content or the timeline replaces it
+-- content  the place in it of the tab before the content
+-- status   its status. Tasks share it: edit() returns one to change.
+-- times    its times, if they differ from the record
+-- added    the lines of the timeline that this call adds
+local function parse(id, record)
+  local tab = find(record, '\t', TIMES_WIDTH, true)
+  local text = sub(record, TIMES_WIDTH + 1, tab - 1)
+  return {
+    id = id, record = record, content = tab, status = statuses[text] or status_of(text),
+    times = nil, added = nil, packed = nil,
+  }
+end
+
+-- Returns a status that has what the given one has, until it is changed.
+local function derive(status)
+  return setmetatable({ steps = {} }, { __index = status })
+end
+
+-- Returns the status of the task for changes, which no other task shares.
+local function edit(task)
+  local status = task.status
+  if status.owner ~= task then
+    status = derive(status)
+    status.owner, task.status = task, status
+  end
+  status.text, status.steps = false, {}
+  return status
+end
+
+local function since(task)
+  return sub(task.times or task.record, SINCE, SINCE_END)
+end
+
+local function timer_in(task)
+  return sub(task.times or task.record, TIMER, TIMER_END)
+end
+
+local function rank(task)
+  return sub(task.times or task.record, RANK, RANK_END)
+end
+
+-- Changes the times of a task; nil keeps one.
+local function set_times(task, new_since, new_timer, new_rank)
+  task.times = (new_since or since(task)) .. (new_timer or timer_in(task)) .. (new_rank or rank(task))
+end
+
+-- Returns the record of a changed task.
+local function pack(task)
+  local packed = task.packed
+  if not packed then
+    local record, status = task.record, task.status
+    local text = status.text
+    if not text then
+      text = join_status(status)
+      status.text = text
+    end
+    packed = (task.times or sub(record, 1, TIMES_WIDTH)) .. text .. sub(record, task.content)
+      .. (task.added or '')
+    task.packed = packed
+  end
+  return packed
+end
+
+-- Returns the tasks of these ids, at least one, in order; `false` for each missing one. The same id
+-- gives the same table, so that a call that names a task twice moves it once.
+local function fetch(ids)
+  local tasks = read_fields(P .. 'records', ids)
+  for nth = 1, #tasks do
+    local record, id = tasks[nth], ids[nth]
+    if record then
+      local task = known[id]
+      if not task then
+        task = parse(id, record)
+        known[id] = task
+      end
+      tasks[nth] = task
+    end
+  end
+  return tasks
+end
+
+-- Returns the task, or nil if there is none.
+local function load(id)
+  return known[id] or fetch({ id })[1] or nil
+end

@@ -1,0 +1,88 @@
+-- rules: whether a caller may apply a verb to a task.
+--
+-- Needs  record
+
+-- Returns why `verb` is not allowed in the state of the task; nil if it is.
+local function barred(task, verb)
+  if not task then
+    return 'UNKNOWN'
+  end
+  if not RULES[verb].from[task.status.state] then
+    return 'ILLEGAL ' .. task.status.state
+  end
+end
+
+-- Returns the timeline of the task, each line with a line break before it.
+local function timeline(task)
+  local first = find(task.record, '\n', task.content, true)
+  return (first and sub(task.record, first) or '') .. (task.added or '')
+end
+
+-- Returns the digest of the report that ended the newest attempt, or of an approval request with
+-- `?` before it; nil if there is no report.
+local function newest_report(task)
+  local report
+  for verb, rest in string.gmatch(timeline(task), '\n%d+ (%S+)([^\n]*)') do
+    if LEASING[verb] then
+      report = nil
+    end
+    report = string.match(rest, ' =([%w_?-]+)$') or report
+  end
+  return report
+end
+
+-- The attempt and the holder of each proof, which the tasks of a batch share.
+local proofs
+
+local function begin_rules()
+  proofs = {}
+end
+
+local function proved(proof)
+  local parts = proofs[proof]
+  if not parts then
+    parts = { string.match(proof, '^(%S*) (%S+)$') }
+    proofs[proof] = parts
+  end
+  return parts[1], parts[2]
+end
+
+-- Returns why the caller may not report on the attempt; nil if it may.
+--
+-- proof   the number of the attempt, or '' for the newest; a space; what the record must have as the
+--         holder: the lease as the store keeps it, or the caller
+-- report  digest of a report that ends the attempt, '' of any other
+local function barred_report(task, verb, proof, report)
+  if not task then
+    return 'UNKNOWN'
+  end
+  local status = task.status
+  local is_held = RULES[verb].from[status.state]
+  local attempt, holder = proved(proof)
+  local is_holder = status.holder == holder and (attempt == '' or status.attempt == attempt)
+  if is_held and is_holder then
+    return nil
+  end
+  if attempt ~= '' and not is_holder then
+    -- The answer must not help a caller that guesses.
+    return 'LEASE ' .. status.attempt
+  end
+  local reported = is_holder and report ~= '' and newest_report(task)
+  if reported == report then
+    return 'REPEATED ' .. status.state
+  end
+  -- An approval request ends the lease and has no outcome, so no other report can differ from it.
+  if reported and sub(reported, 1, 1) ~= '?' then
+    return 'MISMATCH'
+  end
+  if is_held then
+    return 'HOLDER ' .. (find(status.holder, ':', 1, true) and status.holder or '-')
+  end
+  if status.state == 'cancelled' then
+    return 'CANCELLED'
+  end
+  if STATES[status.state].is_final or attempt == '' then
+    return 'ILLEGAL ' .. status.state
+  end
+  return 'LEASE ' .. status.attempt
+end

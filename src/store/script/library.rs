@@ -1,0 +1,54 @@
+//! The library that has every script as a function.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use super::{ALL, BLOCKS, Memory, PARTS, Script, begin, constants, needed_by};
+
+/// The library with every script as a function.
+pub(in super::super) struct Library {
+    /// Its name, which no other version has.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// What the names of its functions end with.
+    pub digest: String,
+}
+
+/// What the names of all versions of the library begin with.
+pub(in super::super) const LIBRARY_PREFIX: &str = "orchestrator_";
+
+pub(in super::super) static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
+    let parts: Vec<_> = PARTS.iter().collect();
+    // Redis gives a library no globals while it loads, so the first call runs the parts.
+    let mut code = String::from("local KEYS, ARGV, scripts\nlocal function load_all()\n");
+    code.push_str(&constants::ALL);
+    for part in &parts {
+        code.push_str(&BLOCKS[part.name]);
+    }
+    code.push_str("local scripts = {}\n");
+    for script in ALL {
+        let begin = begin(&needed_by(script.body));
+        let _ = write!(code, "function scripts.{}()\n{begin}{}end\n", script.name, script.body);
+    }
+    code.push_str("return scripts\nend\n");
+    let digest = redis::Script::new(&code).get_hash()[..8].to_owned();
+    let name = format!("{LIBRARY_PREFIX}{digest}");
+    let mut text = format!("#!lua name={name}\n{code}");
+    for script in ALL {
+        let flags = if script.memory == Memory::Frees { "'allow-oom'" } else { "" };
+        let _ = write!(
+            text,
+            "redis.register_function{{function_name='{}_{}_{digest}', flags={{{flags}}}, \
+             callback=function(keys, argv)\nKEYS, ARGV = keys, argv\n\
+             scripts = scripts or load_all()\nreturn scripts.{}()\nend}}\n",
+            script.name, script.digest, script.name
+        );
+    }
+    Library { name, text, digest }
+});
+
+/// Returns the name of the function of a script.
+pub(in super::super) fn function_of(script: &Script) -> String {
+    format!("{}_{}_{}", script.name, script.digest, LIBRARY.digest)
+}

@@ -1,0 +1,241 @@
+//! The Lua scripts: each file of `lua/` with the parts that it needs before it.
+//!
+//! A script runs as a function of one library (`FCALL`), which makes its closures once. Where the
+//! server refuses functions it runs as a script of its own (`EVALSHA`), from the same text.
+
+mod constants;
+pub(super) mod library;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+#[cfg(test)]
+use crate::domain::lifecycle::Verb;
+
+/// A script that the store calls.
+pub struct Script {
+    /// The name of its file without `.lua`, for errors and metrics.
+    pub name: &'static str,
+    /// The text that Redis runs where it refuses functions, with all parts that it needs.
+    pub text: String,
+    /// The SHA-1 of the text, in hexadecimal, by which Redis finds it.
+    pub digest: String,
+    /// The code of the file.
+    body: &'static str,
+    memory: Memory,
+}
+
+/// Whether a script may run while Redis is out of memory. Scripts that only move or free may.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Takes,
+    Frees,
+}
+
+impl Script {
+    fn new(name: &'static str, memory: Memory, body: &'static str) -> Self {
+        let mut text = String::from(if memory == Memory::Frees {
+            "#!lua flags=allow-oom\n"
+        } else {
+            "#!lua\n"
+        });
+        text.push_str("local KEYS, ARGV = KEYS, ARGV\n");
+        let parts = needed_by(body);
+        text.push_str(&constants_of(&parts, body));
+        for part in &parts {
+            text.push_str(&BLOCKS[part.name]);
+        }
+        // A function of its own, because its locals count too.
+        let _ = write!(text, "local function run()\n{}{body}end\nreturn run()\n", begin(&parts));
+        let digest = redis::Script::new(&text).get_hash().to_owned();
+        Self { name, text, digest, body, memory }
+    }
+}
+
+/// A part that scripts share: a file of `lua/`.
+struct Part {
+    name: &'static str,
+    text: &'static str,
+}
+
+macro_rules! parts {
+    ($($name:literal)*) => {
+        &[$(Part { name: $name, text: include_str!(concat!("../lua/", $name, ".lua")) }),*]
+    };
+}
+
+/// Every part, each after those that it needs.
+const PARTS: &[Part] = parts![
+    "call" "time" "record" "shorten" "rules" "events" "clocks" "thresholds" "figures" "move"
+    "lease" "ranks" "gather" "log" "tell" "finish" "seal" "sizes" "gate" "approval" "decide"
+    "sha256" "audit" "findings"
+];
+
+/// Returns the parts that a text needs, also those that parts need, each after those that it needs.
+fn needed_by(body: &str) -> Vec<&'static Part> {
+    let mut needed: Vec<&str> = needs(body).collect();
+    let mut parts = Vec::new();
+    for part in PARTS.iter().rev() {
+        if needed.contains(&part.name) {
+            needed.extend(needs(part.text));
+            parts.push(part);
+        }
+    }
+    parts.reverse();
+    parts
+}
+
+/// Returns the names after `-- Needs`.
+fn needs(text: &str) -> impl Iterator<Item = &str> {
+    let line = text.lines().find_map(|line| line.strip_prefix("-- Needs  "));
+    line.unwrap_or_default().split(", ").filter(|name| !name.is_empty())
+}
+
+/// Every part as a block, so that only the locals that other files use are visible outside it: Lua
+/// allows 200 in one function.
+static BLOCKS: LazyLock<HashMap<&str, String>> = LazyLock::new(|| {
+    let mut users: HashMap<&str, HashSet<&str>> = HashMap::new();
+    let parts = PARTS.iter().map(|part| (part.name, part.text));
+    for (file, text) in parts.chain(FILES.iter().copied()) {
+        for word in words(text) {
+            users.entry(word).or_default().insert(file);
+        }
+    }
+    PARTS.iter().map(|part| (part.name, block(part, &users))).collect()
+});
+
+/// Returns a part as a block. `users` has the files that use a word.
+fn block(part: &Part, users: &HashMap<&str, HashSet<&str>>) -> String {
+    let is_shared = |name: &&str| {
+        name.starts_with("begin_") || users.get(name).is_some_and(|files| files.len() > 1)
+    };
+    let mut shared = Vec::new();
+    let mut block = String::new();
+    for line in part.text.lines() {
+        let names = locals(line);
+        if names.iter().any(is_shared) {
+            let line = line.strip_prefix("local ").unwrap_or(line);
+            let is_declaration = !line.starts_with("function ") && !line.contains('=');
+            block.push_str(if is_declaration { "" } else { line });
+            shared.extend(names);
+        } else {
+            block.push_str(line);
+        }
+        block.push('\n');
+    }
+    match shared.as_slice() {
+        [] => format!("do\n{block}end\n"),
+        shared => format!("local {}\ndo\n{block}end\n", shared.join(", ")),
+    }
+}
+
+/// Returns the names that a line of a part defines at its top level.
+fn locals(line: &str) -> Vec<&str> {
+    let Some(line) = line.strip_prefix("local ") else { return Vec::new() };
+    let line = line.strip_prefix("function ").unwrap_or(line);
+    let end = line.find(['=', '(']).unwrap_or(line.len());
+    line[..end].split(',').map(str::trim).collect()
+}
+
+/// Returns the words of a text without its comments.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let code = text.lines().filter_map(|line| line.split("--").next());
+    code.flat_map(|line| {
+        line.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+    })
+}
+
+/// Returns the calls that begin what these parts keep during a call.
+fn begin(parts: &[&Part]) -> String {
+    let mut lua = String::new();
+    for part in parts {
+        let begin = format!("begin_{}()", part.name);
+        if part.text.contains(&format!("local function {begin}")) {
+            lua.push_str(&begin);
+            lua.push('\n');
+        }
+    }
+    lua
+}
+
+/// Returns those constants that these parts or this script use.
+fn constants_of(parts: &[&Part], body: &str) -> String {
+    let used: HashSet<_> =
+        parts.iter().flat_map(|part| words(part.text)).chain(words(body)).collect();
+    let mut lua = String::new();
+    let mut is_used = true;
+    for line in constants::ALL.lines() {
+        let names = locals(line);
+        if !names.is_empty() {
+            is_used = names.iter().any(|name| used.contains(name));
+        }
+        // The lines of a function follow the one with its name.
+        if is_used || line.is_empty() {
+            lua.push_str(line);
+            lua.push('\n');
+        }
+    }
+    lua
+}
+
+macro_rules! scripts {
+    ($($constant:ident = $file:literal, $memory:ident, [$($verb:ident),*];)*) => {
+        $(
+            pub(super) static $constant: LazyLock<Script> = LazyLock::new(|| {
+                Script::new($file, Memory::$memory, include_str!(concat!("../lua/", $file, ".lua")))
+            });
+        )*
+        /// The files of the scripts.
+        const FILES: &[(&str, &str)] =
+            &[$(($file, include_str!(concat!("../lua/", $file, ".lua")))),*];
+
+        /// Every script, for tests and to load them at the start.
+        pub static ALL: &[&LazyLock<Script>] = &[$(&$constant),*];
+
+        /// The verbs that each script applies itself.
+        #[cfg(test)]
+        const VERBS: &[(&str, &[Verb])] = &[$(($file, &[$(Verb::$verb),*])),*];
+    };
+}
+
+scripts! {
+    SUBMIT = "submit", Takes, [Submit];
+    ROUTE = "route", Frees, [Route, Park];
+    CLAIM = "claim", Frees, [Claim, Repair, Park];
+    GIVE_BACK = "give_back", Frees, [Release];
+    TAKE = "take", Frees, [Take];
+    EXTEND = "extend", Frees, [Extend];
+    OUTCOME = "outcome", Frees, [Complete, Fail, Retry, Release];
+    ASK = "ask", Takes, [Ask];
+    CANCEL = "cancel", Frees, [Cancel];
+    CASCADE = "cascade", Frees, [Cancel];
+    REQUEUE = "requeue", Takes, [Requeue];
+    APPROVE = "approve", Frees, [Approve, Edit, Vote];
+    REJECT = "reject", Frees, [Reject];
+    RETARGET = "retarget", Frees, [Retarget];
+    EXPIRE = "expire", Frees, [Expire, Escalate];
+    PAUSE = "pause", Frees, [];
+    CREDENTIALS = "credentials", Frees, [];
+    DEADLINES = "deadlines", Frees, [Abort, Reprioritize, Escalate];
+    PROMOTE = "promote", Frees, [Promote];
+    REAP = "reap", Frees, [Reap, Retry];
+    PRUNE = "prune", Frees, [Prune];
+    PUBLISH = "publish", Takes, [];
+    READ = "read", Frees, [];
+    READ_APPROVALS = "read_approvals", Frees, [];
+    STATS = "stats", Frees, [];
+    BRIDGE = "bridge", Takes, [];
+    DOCTOR_TASKS = "doctor_tasks", Frees, [Repair, Cancel];
+    DOCTOR_APPROVALS = "doctor_approvals", Frees, [];
+    DOCTOR_CHILDREN = "doctor_children", Frees, [];
+    DOCTOR_AGENTS = "doctor_agents", Frees, [];
+    COUNT = "count", Frees, [];
+    OPEN_AT = "open_at", Frees, [];
+    CORRECT = "correct", Frees, [];
+    DOCTOR_TURN = "doctor_turn", Frees, [];
+    PROBE = "probe", Frees, [];
+}
+
+#[cfg(test)]
+mod tests;

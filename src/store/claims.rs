@@ -1,7 +1,5 @@
 //! Leases tasks to agents and records the outcomes of attempts.
 
-use std::collections::HashMap;
-
 use redis::Value;
 
 use crate::domain::ids::{Partition, TaskId};
@@ -161,13 +159,8 @@ impl Store {
         while let Some(id) = rows.next() {
             let mut row = vec![id];
             row.extend(rows.by_ref().take(4));
-            let (id, lease_until, record, spec, approval): (
-                String,
-                Millis,
-                String,
-                String,
-                HashMap<String, String>,
-            ) = codec::value("claim", Value::Array(row))?;
+            let (id, lease_until, record, spec, approval): (String, Millis, String, String, Value) =
+                codec::value("claim", Value::Array(row))?;
             let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
             // The agent needs neither the result nor the progress of an earlier attempt.
             let beside = Beside {
@@ -175,7 +168,7 @@ impl Store {
                 result: None,
                 progress: None,
                 lease_until: Some(lease_until),
-                approval,
+                approval: codec::pairs("claim", approval)?,
                 now,
             };
             let task = codec::task(id, &record, beside)?;

@@ -1,7 +1,5 @@
 //! Submits, reads, cancels and requeues tasks.
 
-use std::collections::HashMap;
-
 use redis::Value;
 
 use crate::domain::ids::{Partition, TaskId};
@@ -191,7 +189,7 @@ fn read_args(ids: &[TaskId], parts: Parts, budget: usize) -> redis::Cmd {
 
 /// Reads the answer of `read.lua`: how many ids were read, and the tasks among them.
 fn decode(answer: Vec<Value>) -> Result<(usize, Vec<Task>), Error> {
-    type Row = (String, i64, String, String, String, String, HashMap<String, String>);
+    type Row = (String, i64, String, String, String, String, Value);
     let mut rows = answer.into_iter();
     let now: Millis = codec::value("read", rows.next().unwrap_or(Value::Nil))?;
     let looked_at = codec::value("read", rows.next().unwrap_or(Value::Nil))?;
@@ -208,7 +206,7 @@ fn decode(answer: Vec<Value>) -> Result<(usize, Vec<Task>), Error> {
                 .transpose()
                 .map_err(|error| Error::corrupt(format!("progress of task {id}: {error}")))?,
             lease_until: u64::try_from(lease_until).ok(),
-            approval,
+            approval: codec::pairs("read", approval)?,
             now,
         };
         codec::task(id, &record, beside)

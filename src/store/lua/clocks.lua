@@ -45,7 +45,7 @@ end
 -- Returns the SLA of the task. A deadline is nil if there is none.
 local function promise(task)
   local p = cut_content(task.record, task.content)
-  p.begin, p.percent, p.stands = tonumber(p.begin), tonumber(p.percent), p.stands == '1'
+  p.begin, p.percent, p.stands_word, p.stands = tonumber(p.begin), tonumber(p.percent), p.stands, p.stands == '1'
   p.start = p.start ~= NO_TIME and tonumber(p.start) or nil
   p.finish = p.finish ~= NO_TIME and tonumber(p.finish) or nil
   return p

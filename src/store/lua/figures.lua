@@ -3,70 +3,66 @@
 -- Needs  clocks
 --
 -- The figures of a call are counted for each step (move.lua), whose tasks are of one group of the
--- report.
+-- report. What tasks have in common is kept as the text that says it, and looked into once, at the
+-- end of the call.
 
 -- The n-th bucket of a histogram begins at 2^(n/4) ms.
 local BUCKETS_PER_E = 4 / math.log(2)
 
-local function count(step, figure)
+local function count(step, figure, number)
   local figures = step.figures
-  figures[figure] = (figures[figure] or 0) + 1
+  figures[figure] = (figures[figure] or 0) + (number or 1)
 end
 
--- Adds a time to a histogram. Most tasks of a step have the same.
-local function measure(step, histogram, ms)
-  if step.measured ~= ms or step.histogram ~= histogram then
-    step.measured, step.histogram = ms, histogram
-    step.bucket = histogram .. ' ' .. (ms < 1 and 0 or math.floor(math.log(ms) * BUCKETS_PER_E))
-  end
-  count(step, step.bucket)
+-- Adds times to a histogram.
+local function measure(step, histogram, ms, number)
+  local bucket = ms < 1 and 0 or math.floor(math.log(ms) * BUCKETS_PER_E)
+  count(step, histogram .. ' ' .. bucket, number)
 end
 
 -- Counts the result of the start clock.
-local function count_start(step, sum, is_started)
+local function count_start(step, sum, is_started, number)
   if is_set(sum, 1) then
-    count(step, 'start_warned')
+    count(step, 'start_warned', number)
   end
   if is_set(sum, 2) then
-    count(step, 'start_violated')
+    count(step, 'start_violated', number)
   elseif is_started then
-    count(step, 'start_met')
+    count(step, 'start_met', number)
   end
 end
 
--- Counts the start of the first attempt, by a step from the status `before`.
-local function count_first(task, step, before)
+-- Notes the start of a first attempt by a step: when the clocks of the task began, the deadline of
+-- the start, and whether they stop.
+local function note_first(task, step)
   local record, at = task.record, task.content
-  local waited = NOW - sub(record, at + BEGIN, at + BEGIN_END)
-  if before.human ~= '0' and not promise(task).stands then
-    waited = waited - before.human
+  local text = sub(record, at + BEGIN, at + START_END)
+  if step.before.human ~= '0' then
+    text = text .. promise(task).stands_word
   end
-  measure(step, 'wait', waited)
-  if sub(record, at + START, at + START_END) ~= NO_TIME then
-    count_start(step, before.sla, true)
+  step.firsts[text] = (step.firsts[text] or 0) + 1
+end
+
+-- Counts the starts of a step.
+local function count_firsts(step)
+  local before = step.before
+  for text, number in pairs(step.firsts) do
+    local waited = NOW - sub(text, 1, #NO_TIME)
+    if before.human ~= '0' and sub(text, -1) == '0' then
+      waited = waited - before.human
+    end
+    measure(step, 'wait', waited, number)
+    if sub(text, #NO_TIME + 1, 2 * #NO_TIME) ~= NO_TIME then
+      count_start(step, before.sla, true, number)
+    end
   end
 end
 
--- Ends the clocks of a task by a step from the status `before`, and counts the end.
-local function end_clocks(task, step, before)
-  local to, sum, times = step.to, before.sla, task.times or task.record
-  local timer = sub(times, TIMER, TIMER_END)
-  count(step, to)
-  if to ~= 'cancelled' and before.state == 'in_progress' then
-    measure(step, 'run', NOW - sub(times, SINCE, SINCE_END))
-  end
-  if before.human ~= '0' then
-    measure(step, 'human', tonumber(before.human))
-  end
-  if timer ~= NO_TIME then
-    unset_timers[#unset_timers + 1] = task.id
-  end
-  task.times = now .. NO_TIME .. sub(times, RANK, RANK_END)
+-- Notes the end of a task by a step: since when it had its state, and its timer.
+local function note_end_of(task, step, text)
+  step.ends[text] = (step.ends[text] or 0) + 1
+  local sum = step.before.sla
   if sum == STARTED then
-    -- No threshold has passed, so a timer means that there is a deadline to finish.
-    if timer ~= NO_TIME and to == 'completed' then
-      count(step, 'met')
-    end
     return
   end
   local p = promise(task)
@@ -75,10 +71,28 @@ local function end_clocks(task, step, before)
   end
   if is_set(sum, 8) then
     count(step, 'violated')
-  elseif p.finish and to == 'completed' then
+  elseif p.finish and step.to == 'completed' then
     count(step, 'met')
   end
   if p.start and not is_set(sum, STARTED) then
     count_start(step, sum, false)
+  end
+end
+
+-- Counts the ends of a step.
+local function count_ends(step)
+  local before, to = step.before, step.to
+  for text, number in pairs(step.ends) do
+    count(step, to, number)
+    if to ~= 'cancelled' and before.state == 'in_progress' then
+      measure(step, 'run', NOW - sub(text, SINCE, SINCE_END), number)
+    end
+    if before.human ~= '0' then
+      measure(step, 'human', tonumber(before.human), number)
+    end
+    -- No threshold has passed, so a timer means that there is a deadline to finish.
+    if before.sla == STARTED and to == 'completed' and sub(text, TIMER, TIMER_END) ~= NO_TIME then
+      count(step, 'met', number)
+    end
   end
 end

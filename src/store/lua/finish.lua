@@ -19,12 +19,17 @@ local function abort(code, command, key, why)
   error({ err = code .. ' ' .. command .. ' on ' .. key .. ': ' .. why })
 end
 
--- Ends the script if a score could be refused.
+-- Ends the script if a score could be refused. The tasks of a batch share most of their scores.
 local function check_scores(key, list)
+  local checked = {}
   for nth = 1, #list, 2 do
-    local number = tonumber(list[nth])
-    if not number or number ~= number then
-      abort('ERR', 'ZADD', key, 'a score is not a number')
+    local score = list[nth]
+    if not checked[score] then
+      local number = tonumber(score)
+      if not number or number ~= number then
+        abort('ERR', 'ZADD', key, 'a score is not a number')
+      end
+      checked[score] = true
     end
   end
 end

@@ -41,6 +41,10 @@ local function count_steps()
     if open then
       opened[status.priority] = (opened[status.priority] or 0) + open * step.count
     end
+    count_firsts(step)
+    if step.ends then
+      count_ends(step)
+    end
     local group = status.agent .. ' ' .. status.kind .. ' ' .. status.priority .. ' '
     for figure, number in pairs(step.figures) do
       local field = group .. figure
@@ -91,7 +95,7 @@ local function gather()
     write('ZADD', key, scored, true)
   end
   if #set_timers > 0 then
-    write('ZADD', P .. 'timers', set_timers, true)
+    write('ZADD', P .. 'timers', set_timers)
   end
   if #unset_timers > 0 then
     write('ZREM', P .. 'timers', unset_timers)

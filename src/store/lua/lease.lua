@@ -27,10 +27,9 @@ local function hold(task, verb, options)
     announce(task)
     set_timer(task)
   end
-  local before = task.status
   local step = move(task, verb, options, hold_status)
   if is_first then
-    count_first(task, step, before)
+    note_first(task, step)
   end
   return step.score
 end

@@ -41,14 +41,13 @@ local function new_step(before, verb, to, options, change)
     status.text = join_status(status)
   end
   local step = {
-    status = status, from = from, to = to, count = 0, figures = {}, is_move = is_move, left = nil, entered = nil,
-    ends = is_move and state.is_final, opens = is_move and not state.is_final and (not from or old.is_final),
+    status = status, before = before, from = from, to = to, count = 0, is_move = is_move, left = nil, entered = nil,
+    figures = {}, firsts = {}, ends = is_move and state.is_final and {}, opens = is_move and not state.is_final and (not from or old.is_final),
     score = state.order == 'now' and now or state.order ~= 'rank' and status[state.order],
     resets = is_move and not state.is_final and (state.is_human or old.is_human or from and old.is_final),
     -- Its children may have to end too.
     cascades = is_move and state.wake == 'cascade',
-    kind = kind_of(status, verb, from, options.reason, options.event, options.actor),
-    measured = nil, histogram = nil, bucket = nil,
+    kind = kind_of(status, verb, from, options.reason, options.event, options.actor), answer = nil,
   }
   if from and is_move and not options.is_popped then
     step.left = list_of(gone, set_of(from, status.agent))
@@ -111,16 +110,23 @@ end
 local function move(task, verb, options, change)
   options = options or COMMON
   local step = options.is_common and task.status.steps[verb]
-  if not step or step.ends and is_due(task) then
+  local span = step and step.ends and sub(task.times or task.record, SINCE, TIMER_END)
+  if not step or span and not step.ends[span] then
+    -- A task with another timer may be due.
     step = step_of(task, verb, options, change)
+    span = step.ends and sub(task.times or task.record, SINCE, TIMER_END)
   end
-  local id, left, entered = task.id, step.left, step.entered
+  local id, left, entered, times = task.id, step.left, step.entered, task.times or task.record
   step.count = step.count + 1
-  if step.ends then
-    end_clocks(task, step, task.status)
+  if span then
+    note_end_of(task, step, span)
+    if sub(span, TIMER) ~= NO_TIME then
+      unset_timers[#unset_timers + 1] = id
+    end
+    task.times = now .. NO_TIME .. sub(times, RANK, RANK_END)
     finished[#finished + 1] = id
   elseif step.is_move then
-    task.times = now .. sub(task.times or task.record, TIMER, RANK_END)
+    task.times = now .. sub(times, TIMER, RANK_END)
   end
   task.status = step.status
   if left then

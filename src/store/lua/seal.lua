@@ -27,12 +27,10 @@ local function is_cleared(task, spec)
   return stands(f[1], f[4]) and f[2] and f[3] == seal(task, f[2], spec)
 end
 
-local NONE = {}
-
--- Returns the newest approval of the task, names and values; an empty list if it has none.
+-- Returns the newest approval of the task, names and values; '' if it has none.
 local function approval_of(task)
   local approval = task.status.approval
-  return approval ~= '-' and redis.call('HGETALL', P .. 'approval:' .. approval) or NONE
+  return approval ~= '-' and redis.call('HGETALL', P .. 'approval:' .. approval) or ''
 end
 
 -- Puts back a popped task that may not continue, behind all others.

@@ -1,5 +1,4 @@
 -- approval: requests and closes approvals.
---
 -- Needs  gate, seal
 
 -- Adds an event about an approval. `rest` is more of the payload, JSON from the comma on.

@@ -1,5 +1,4 @@
 -- approve: an approver approves; with the last approval that the quorum needs the task continues.
---
 -- Needs  finish, decide, audit
 --
 -- The engine has checked the caller's right to decide, against the approval at a revision.

@@ -1,5 +1,4 @@
 -- ask: the agent that holds the task requests an approval for a risky step. Its lease ends.
---
 -- Needs  finish, decide
 --
 -- ARGV[5]   id

@@ -1,5 +1,4 @@
 -- audit: the shared part of the scripts that add an entry to the partition's audit log.
---
 -- Needs  call, sha256, time
 --
 -- ARGV[#ARGV - 1]  rank of the caller's role

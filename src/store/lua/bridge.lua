@@ -1,6 +1,5 @@
 -- bridge: takes or keeps the lease of the partition's bridge, and moves its cursor. Only the holder
 -- moves it.
---
 -- Needs  finish
 --
 -- ARGV[5]  holder

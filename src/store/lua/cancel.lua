@@ -1,5 +1,4 @@
 -- cancel: cancels the task, in any state that allows it.
---
 -- Needs  finish, approval, audit
 --
 -- ARGV[5]   id

@@ -1,5 +1,4 @@
 -- cascade: cancels those children of a cancelled task that end with it.
---
 -- Needs  finish, approval
 --
 -- ARGV[5]  the parent's id

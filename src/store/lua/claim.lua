@@ -1,5 +1,4 @@
 -- claim: leases the first tasks of an agent's subject to one of its processes.
---
 -- Needs  finish, lease, seal, sizes
 --
 -- A task whose payload is lost is failed instead, because an agent cannot work without it.

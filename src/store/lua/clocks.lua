@@ -1,5 +1,4 @@
 -- clocks: the two SLA clocks of a task, one for its start and one for its end, and its timer.
---
 -- Needs  record
 --
 -- Both clocks run from the moment in which the task may start. Each deadline has two thresholds:

@@ -1,5 +1,4 @@
 -- correct: adds what is missing to the counters of open tasks.
---
 -- Needs  finish
 --
 -- The difference does not change while tasks come and go, because each of these moves changes the

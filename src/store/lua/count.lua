@@ -1,5 +1,4 @@
 -- count: returns the counters of open tasks and the number of open tasks, at one moment.
---
 -- Needs  call
 --
 -- Returns  now (ms), 1 if nothing was written yet in this millisecond else 0, counters (priority,

@@ -1,6 +1,5 @@
 -- credentials: records in the audit log which accepted credentials have changed since a gateway
 -- last called this.
---
 -- Needs  finish, audit
 --
 -- ARGV[5]   how many changes to record at most

@@ -1,5 +1,4 @@
 -- deadlines: adds the events of passed SLA thresholds, and runs the actions of their rules.
---
 -- Needs  finish, decide
 --
 -- ARGV[5]  how many tasks at most

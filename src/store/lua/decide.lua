@@ -1,5 +1,4 @@
 -- decide: what may happen to a pending approval, and what follows from it.
---
 -- Needs  approval, ranks
 
 -- Returns why an agent may not request an approval for the task now; nil if it may, which `f`

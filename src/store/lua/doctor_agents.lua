@@ -1,5 +1,4 @@
 -- doctor_agents: finds what is wrong with these agents, and repairs it at the same moment.
---
 -- Needs  findings
 --
 -- ARGV[5]   1 to repair what is found, 0 to search only

@@ -1,5 +1,4 @@
 -- doctor_approvals: finds what is wrong with these approvals, and repairs it at the same moment.
---
 -- Needs  findings, approval
 --
 -- ARGV[5]   1 to repair what is found, 0 to search only

@@ -1,6 +1,5 @@
 -- doctor_children: checks whether these members of a task's children are its children, and removes
 -- those that are not.
---
 -- Needs  findings
 --
 -- ARGV[5]   1 to repair what is found, 0 to search only

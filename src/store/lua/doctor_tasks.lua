@@ -1,5 +1,4 @@
 -- doctor_tasks: finds what is wrong with these tasks, and repairs it at the same moment.
---
 -- Needs  findings, approval, ranks
 --
 -- ARGV[5]   1 to repair what is found, 0 to search only

@@ -1,5 +1,4 @@
 -- doctor_turn: takes or keeps the turn of the background doctor, and records its results.
---
 -- Needs  finish
 --
 -- ARGV[5]  holder

@@ -1,5 +1,4 @@
 -- events: what the event log gets to know of a task.
---
 -- Needs  record, shorten
 --
 -- An event is a fact in a few words, of which readers make the JSON (facts.rs), or the JSON itself,

@@ -1,6 +1,5 @@
 -- expire: handles approvals that were not decided in time, which escalate or expire, and sends
 -- reminders.
---
 -- Needs  finish, decide
 --
 -- ARGV[5]  how many at most, of each

@@ -1,5 +1,4 @@
 -- extend: extends the lease of an agent that still works on the task.
---
 -- Needs  finish, move
 --
 -- ARGV[5]  id

@@ -1,5 +1,4 @@
 -- figures: what the SLA report counts when a task starts and when it ends.
---
 -- Needs  clocks
 --
 -- The figures of a call are counted for each step (move.lua), whose tasks are of one group of the

@@ -1,5 +1,4 @@
 -- findings: the shared part of the doctor's scripts: records what is wrong, and repairs it.
---
 -- Needs  finish, move
 --
 -- A check calls note_finding(…) and goes on. That decides whether to repair. The writes of a repair go

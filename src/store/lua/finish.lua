@@ -1,5 +1,4 @@
 -- finish: makes all writes of a script, or none.
---
 -- Needs  gather, log, tell
 --
 -- A write of Redis can fail: the user may lack a permission, the key may have another type, or an

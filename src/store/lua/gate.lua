@@ -1,5 +1,4 @@
 -- gate: the terms of an approval, and what events say of it.
---
 -- Needs  record, time
 --
 -- A gate says in lines how to decide: quorum; 1 if four eyes are required, else 0; what expiry at

@@ -1,5 +1,4 @@
 -- gather: turns the changes that a call collected into writes.
---
 -- Needs  move
 
 -- Adds to the numbers of a hash: pairs of a field and an increment. A value that is not a number

@@ -1,6 +1,5 @@
 -- give_back: releases the tasks of claims whose answers did not arrive: no agent knows these
 -- leases.
---
 -- Needs  finish, move
 --
 -- A claim that Redis runs only after this leases nothing.

@@ -1,5 +1,4 @@
 -- lease: leases tasks to agents, and ends failed attempts.
---
 -- Needs  move
 
 -- The lease of the call: how long, ms, and its holder.

@@ -1,5 +1,4 @@
 -- log: appends the events of the call to the event log, and trims it.
---
 -- Needs  events
 
 -- The largest number of events in an entry of the log, as many as one call takes, and the largest

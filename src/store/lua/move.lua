@@ -1,5 +1,4 @@
 -- move: moves tasks to other states.
---
 -- Needs  rules, events, clocks, thresholds, figures
 
 -- The steps of the call, in order. A step is what a verb makes of the tasks of one status: the

@@ -1,5 +1,4 @@
 -- open_at: finds which of these tasks were open just before a moment, by their timelines.
---
 -- Needs  findings
 --
 -- ARGV[5]   the moment, ms

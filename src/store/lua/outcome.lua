@@ -1,5 +1,4 @@
 -- outcome: ends attempts as their agents report: completes, fails or releases them.
---
 -- Needs  finish, lease, ranks
 --
 -- A failed attempt is followed by another one after a back-off, or was the last. A released task

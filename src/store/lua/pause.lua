@@ -1,5 +1,4 @@
 -- pause: pauses or resumes the claims of an agent in this partition.
---
 -- Needs  finish, audit
 --
 -- ARGV[5]   agent

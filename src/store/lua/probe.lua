@@ -1,5 +1,4 @@
 -- probe: checks that Redis accepts a write, and that its user has all permissions of the store.
---
 -- Needs  finish
 --
 -- ARGV[5…]  commands with arguments, separated by spaces; `@` stands for a key, `#` for a channel

@@ -1,5 +1,4 @@
 -- promote: makes scheduled tasks that are due pending.
---
 -- Needs  finish, move
 --
 -- ARGV[5]  how many at most

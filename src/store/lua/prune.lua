@@ -1,5 +1,4 @@
 -- prune: deletes tasks that ended long ago, with all that belongs to them.
---
 -- Needs  finish
 --
 -- ARGV[5]  how many at most, for each final state

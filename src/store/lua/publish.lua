@@ -1,5 +1,4 @@
 -- publish: adds an event of a caller to the log.
---
 -- Needs  finish
 --
 -- ARGV[5]  event type

@@ -1,5 +1,4 @@
 -- ranks: the places of tasks in queues, and who may reopen what has ended.
---
 -- Needs  move
 
 -- Returns the head start of each priority, ms, from those of P0 to P3 joined by commas.

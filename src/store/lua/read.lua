@@ -1,5 +1,4 @@
 -- read: reads tasks as they are now.
---
 -- Needs  seal, sizes
 --
 -- ARGV[5]   the large parts to read: a word with `s` for specs, `r` for results, `a` for the

@@ -1,5 +1,4 @@
 -- read_approvals: reads approvals as they are now.
---
 -- Needs  sizes
 --
 -- ARGV[5]   1 for all fields, 0 without those that hold payloads

@@ -1,5 +1,4 @@
 -- reap: returns tasks with a lost lease to their subjects.
---
 -- Needs  finish, lease
 --
 -- A lease is lost if it ends without a report. That is not a failed attempt: it has a count of its

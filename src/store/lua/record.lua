@@ -1,5 +1,4 @@
 -- record: reads and writes the records of tasks.
---
 -- Needs  call
 --
 -- A task's record is one string, so that one call reads or writes a whole batch:

@@ -1,5 +1,4 @@
 -- reject: an approver rejects. The task is cancelled, or goes back to the agent that asked.
---
 -- Needs  finish, decide, audit
 --
 -- The engine has checked the caller's right to decide, against the approval at a revision.

@@ -1,5 +1,4 @@
 -- requeue: makes a failed or cancelled task open again; its counters start again.
---
 -- Needs  finish, decide, audit
 --
 -- An approval counts for one run only: a task that needs one, or had one, is blocked under a new

@@ -1,6 +1,5 @@
 -- retarget: asks other approvers, on new terms, at the request of an admin. Earlier votes no longer
 -- count.
---
 -- Needs  finish, decide, audit
 --
 -- The engine has checked the caller's right to do so, against the approval at a revision.

@@ -1,5 +1,4 @@
 -- route: routes the first pending tasks to their agents' subjects.
---
 -- Needs  finish, seal
 --
 -- ARGV[5]  how many at most

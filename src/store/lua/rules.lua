@@ -1,5 +1,4 @@
 -- rules: whether a caller may apply a verb to a task.
---
 -- Needs  record
 
 -- Returns why `verb` is not allowed in the state of the task; nil if it is.

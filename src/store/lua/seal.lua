@@ -1,5 +1,4 @@
 -- seal: binds an approval to the content that it was given for.
---
 -- Needs  ranks
 
 -- Returns the seal of a content: the digest that approvers decide on, with the bytes that an agent

@@ -1,5 +1,4 @@
 -- sha256: SHA-256 as FIPS 180-4 defines it; Redis's Lua has only SHA-1.
---
 -- Needs  call
 
 local sha256

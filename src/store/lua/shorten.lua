@@ -1,5 +1,4 @@
 -- shorten: keeps the timeline of a task short.
---
 -- Needs  record
 
 -- Deletes the oldest transitions of a timeline that is too long, but never the first one, nor those

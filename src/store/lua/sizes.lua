@@ -1,5 +1,4 @@
 -- sizes: the size of a task and its approval, before they are read.
---
 -- Needs  record
 
 -- The size in an answer besides the measured parts of a task or an approval, bytes.

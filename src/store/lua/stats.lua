@@ -1,6 +1,5 @@
 -- stats: returns the numbers of a partition, at a cost that does not depend on the number of tasks,
 -- agents or sessions.
---
 -- Needs  move
 --
 -- ARGV[5]  how long a session stays live after its last call, ms

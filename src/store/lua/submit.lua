@@ -1,5 +1,4 @@
 -- submit: stores submitted tasks, or finds that they are repetitions.
---
 -- Needs  finish, approval, ranks
 --
 -- ARGV[5]   how long to keep an idempotency key, ms

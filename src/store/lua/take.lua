@@ -1,5 +1,4 @@
 -- take: leases one given task to the caller.
---
 -- Needs  finish, lease, seal
 --
 -- ARGV[5]  id

@@ -1,6 +1,5 @@
 -- tell: tells subscribers what the call has done. Nothing here can fail a script: what Redis
 -- refuses is counted.
---
 -- Needs  log, time
 
 -- How many notifications Redis refused, by kind.

@@ -1,5 +1,4 @@
 -- thresholds: the events of SLA thresholds, and the clocks of tasks that wait for humans.
---
 -- Needs  clocks, events, time
 
 -- How long after its threshold an event counts as late, ms.

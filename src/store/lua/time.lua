@@ -1,5 +1,4 @@
 -- time: milliseconds as RFC 3339.
---
 -- Needs  call
 
 -- Returns seconds since 1970 as RFC 3339 without the zone. The calendar is Hinnant's days-to-civil

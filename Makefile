@@ -2,7 +2,7 @@
 # `make durability` measures what Redis loses when it is killed.
 # They need Rust and a C toolchain; a missing Redis is installed, and for the tests a missing NATS server.
 
-.PHONY: demo dev test check durability
+.PHONY: demo dev test check durability bench
 
 # A debug build: the optimised one takes three times as long to build, and the demo waits for nothing but people.
 demo: redis
@@ -18,6 +18,10 @@ test: servers
 # What is lost of acknowledged submissions when Redis is killed under load, for each way to keep its data.
 durability: redis
 	ORCHESTRATOR_LOAD_MS=3000 cargo test --locked --test it stories::durability -- --nocapture --test-threads=1
+
+# The figures of docs/benchmarks.md, on this machine. A quarter of an hour, of which the optimised build takes the most.
+bench: redis
+	cargo run --release --locked -- bench
 
 check:
 	.ci/run

@@ -316,9 +316,10 @@ async fn check(settings: &Settings, is_repair: bool) -> Result<ExitCode, Error> 
 /// Runs the benchmarks, each over an engine with the default settings, until they are done or
 /// `stop` is cancelled, which ends the processes that they started.
 async fn measure(options: &bench::Options, stop: &CancellationToken) -> Result<ExitCode, Error> {
-    let open: bench::Open = Box::new(|url| {
-        Box::pin(async {
-            let settings = Settings::read(None, &vec![("REDIS_URL".to_owned(), url)])
+    let open: bench::Open = Box::new(|url, partitions| {
+        Box::pin(async move {
+            let partitions = ("ORCHESTRATOR__STORE__PARTITIONS".to_owned(), partitions.to_string());
+            let settings = Settings::read(None, &vec![("REDIS_URL".to_owned(), url), partitions])
                 .map_err(|error| engine::Error::Corrupt(Box::new(error)))?;
             connect(&settings).await
         })

@@ -24,29 +24,59 @@ const WAIT_MS: u64 = 1_000;
 
 /// Measures `full_life_store`, `naive_full_life` and their ratio.
 pub(super) async fn store(setups: &Setups, count: u64, rounds: u8) -> Result<(), Error> {
+    let load = Load { count, callers: CALLERS, batch: BATCH };
+    compare(setups, load, rounds, ["full_life_store", "naive_full_life", "full_life_vs_naive"])
+        .await
+}
+
+/// Measures the same with one task in each call.
+pub(super) async fn single(setups: &Setups, count: u64, rounds: u8) -> Result<(), Error> {
+    let load = Load { count, callers: 1, batch: 1 };
+    let names = ["full_life_single", "naive_full_life_single", "full_life_single_vs_naive"];
+    compare(setups, load, rounds, names).await
+}
+
+/// How many tasks live, how many callers move them, and how many tasks a call has.
+#[derive(Clone, Copy)]
+struct Load {
+    count: u64,
+    callers: u64,
+    batch: u64,
+}
+
+/// Measures a load with our scripts and with the naive ones, and the ratio.
+async fn compare(
+    setups: &Setups,
+    load: Load,
+    rounds: u8,
+    [ours_name, naive_name, ratio_name]: [&str; 3],
+) -> Result<(), Error> {
     let mut ours = Vec::new();
     let mut naive = Vec::new();
     // Interleaved, so that a noisy minute affects both.
     for _ in 0..rounds {
-        ours.push(in_turn(setups, count, false).await?);
-        naive.push(in_turn(setups, count, true).await?);
+        ours.push(in_turn(setups, load, false).await?);
+        naive.push(in_turn(setups, load, true).await?);
     }
-    for (name, paces) in [("full_life_store", &ours), ("naive_full_life", &naive)] {
-        let figure = Figure::of_paces(name, paces, count);
-        figure.with("callers", CALLERS).with("batch", BATCH).report()?;
+    let partitions = setups.partitions;
+    for (name, paces) in [(ours_name, &ours), (naive_name, &naive)] {
+        let figure = Figure::of_paces(name, paces, load.count).with("partitions", partitions);
+        figure.with("callers", load.callers).with("batch", load.batch).report()?;
     }
     let ratios = ours.iter().zip(&naive).map(|(ours, naive)| ours.redis_us / naive.redis_us);
-    let figure = Figure::of_rounds("full_life_vs_naive", ratios, "ratio", count);
-    Ok(figure.with("of", "Redis CPU per task").with("goal", 0.6).report()?)
+    let figure = Figure::of_rounds(ratio_name, ratios, "ratio", load.count);
+    let figure = figure.with("of", "Redis CPU per task").with("compared_with", naive_name);
+    Ok(figure.with("partitions", partitions).report()?)
 }
 
-async fn in_turn(setups: &Setups, count: u64, is_naive: bool) -> Result<Pace, Error> {
+async fn in_turn(setups: &Setups, load: Load, is_naive: bool) -> Result<Pace, Error> {
+    let Load { count, callers, batch } = load;
     let setup = setups.store().await?;
     let caller = Caller::new(&setup.engine)?;
     // The first call loads the scripts.
-    live(caller.clone(), 1, is_naive).await?;
+    live(caller.clone(), 1, batch, is_naive).await?;
     let before = setup.usage().await?;
-    let lives = shares(count, CALLERS).map(|share| live(caller.clone(), share, is_naive));
+    let lives = shares(count, callers).map(|share| live(caller.clone(), share, batch, is_naive));
     let done = within(LIMIT, "a full life", side_by_side(lives)).await?;
     let after = setup.usage().await?;
     check("completed tasks", done.iter().sum(), count)?;
@@ -54,11 +84,11 @@ async fn in_turn(setups: &Setups, count: u64, is_naive: bool) -> Result<Pace, Er
     Ok(after.since(&before, after.at, count))
 }
 
-/// Takes `count` tasks through their lives, a batch at a time. A caller may get tasks of other
+/// Takes `count` tasks through their lives, up to `most` at a time. A caller may get tasks of other
 /// callers.
-async fn live(caller: Caller, count: u64, is_naive: bool) -> Result<u64, Error> {
+async fn live(caller: Caller, count: u64, most: u64, is_naive: bool) -> Result<u64, Error> {
     if is_naive {
-        for batch in batches(count, BATCH) {
+        for batch in batches(count, most) {
             caller.live_naively(batch).await?;
         }
         return Ok(count);
@@ -66,13 +96,13 @@ async fn live(caller: Caller, count: u64, is_naive: bool) -> Result<u64, Error> 
     let mut submitted = 0;
     let mut done = 0;
     while done < count {
-        let batch = BATCH.min(count - submitted);
+        let batch = most.min(count - submitted);
         if batch > 0 {
             caller.submit(batch).await?;
             submitted += batch;
         }
         caller.route().await?;
-        let claimed = caller.claim(BATCH.min(count - done)).await?;
+        let claimed = caller.claim(most.min(count - done)).await?;
         done += caller.complete(claimed).await?;
     }
     Ok(done)
@@ -92,6 +122,7 @@ pub(super) async fn batch(setups: &Setups, count: u64, rounds: u8) -> Result<(),
         setup.end().await?;
     }
     Figure::of_paces("full_life_batch", &paces, count)
+        .with("partitions", setups.partitions)
         .with("submitters", SUBMITTERS)
         .with("agents", AGENTS)
         .with("batch", BATCH)

@@ -59,9 +59,9 @@ pub enum Error {
     TooLong(&'static str),
 }
 
-/// A function that opens an engine over the store at a URL.
+/// A function that opens an engine over the store at a URL, with this number of partitions.
 pub type Open =
-    Box<dyn Fn(String) -> BoxFuture<'static, Result<Engine, engine::Error>> + Send + Sync>;
+    Box<dyn Fn(String, u16) -> BoxFuture<'static, Result<Engine, engine::Error>> + Send + Sync>;
 
 /// Measures the figures that the options name, or all of them.
 ///
@@ -69,7 +69,8 @@ pub type Open =
 ///
 /// Returns an error if a load cannot be run, or if the counts afterwards are wrong.
 pub async fn run(options: &Options, open: Open) -> Result<(), Error> {
-    let setups = Setups { redis_url: options.redis_url.clone(), open };
+    let partitions = options.partitions;
+    let setups = Setups { redis_url: options.redis_url.clone(), partitions, open };
     let size = |full: u64, quick: u64| if options.quick { quick } else { full };
     let tasks = |full, quick| size(full, quick).min(options.tasks);
     let rounds = if options.quick { 1 } else { options.rounds };
@@ -79,6 +80,7 @@ pub async fn run(options: &Options, open: Open) -> Result<(), Error> {
         figure::progress(&format!("{name:?} …"));
         match name {
             Name::FullLifeStore => life::store(&setups, life, rounds).await?,
+            Name::FullLifeSingle => life::single(&setups, tasks(3_000, 200), rounds).await?,
             Name::FullLifeBatch => life::batch(&setups, life, rounds).await?,
             Name::SubmitSingle => submit::single(&setups, tasks(20_000, 1_000), rounds).await?,
             Name::SubmitBatch => submit::batch(&setups, tasks(40_000, 3_000), rounds).await?,

@@ -31,6 +31,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Creates a setup for each figure, over the given Redis or over private ones.
 pub(super) struct Setups {
     pub(super) redis_url: Option<String>,
+    pub(super) partitions: u16,
     pub(super) open: Open,
 }
 
@@ -74,7 +75,7 @@ impl Setups {
                 (Some(redis), url)
             }
         };
-        let engine = (self.open)(url.clone()).await?;
+        let engine = (self.open)(url.clone(), self.partitions).await?;
         if !engine.store().is_empty().await? {
             return Err(Error::NotEmpty);
         }
@@ -84,7 +85,7 @@ impl Setups {
     /// Creates an empty store with an engine, a gateway and a worker over it.
     pub(super) async fn fleet(&self) -> Result<Setup, Error> {
         let mut setup = self.store().await?;
-        setup.fleet = Some(Fleet::start(&setup.url).await?);
+        setup.fleet = Some(Fleet::start(&setup.url, self.partitions).await?);
         Ok(setup)
     }
 }
@@ -144,13 +145,14 @@ impl Usage {
 }
 
 impl Fleet {
-    async fn start(redis_url: &str) -> Result<Self, Error> {
+    async fn start(redis_url: &str, partitions: u16) -> Result<Self, Error> {
         let key = format!("bench-{:032x}", fastrand::u128(..));
         // A local port on which no process listens at the moment.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?;
         let began = Instant::now();
-        let mut gateway = spawn("gateway", redis_url, address, &key)?;
-        let worker = spawn("worker", redis_url, address, &key)?;
+        let store = (redis_url, partitions);
+        let mut gateway = spawn("gateway", store, address, &key)?;
+        let worker = spawn("worker", store, address, &key)?;
         let health =
             Client::new(&format!("http://{address}"), None).map_err(|_| Error::NotReady)?;
         while health.get::<serde_json::Value>("/health/ready").await.is_err() {
@@ -195,10 +197,16 @@ fn start_failed(source: std::io::Error) -> Error {
 }
 
 /// Starts this program in another role, with the default settings.
-fn spawn(role: &str, redis_url: &str, address: SocketAddr, key: &str) -> Result<Child, Error> {
+fn spawn(
+    role: &str,
+    (redis_url, partitions): (&str, u16),
+    address: SocketAddr,
+    key: &str,
+) -> Result<Child, Error> {
     let mut command = Command::new(std::env::current_exe().map_err(start_failed)?);
     command.arg(role).env_clear().kill_on_drop(true);
     command.env("REDIS_URL", redis_url).env("RUST_LOG", "warn");
+    command.env("ORCHESTRATOR__STORE__PARTITIONS", partitions.to_string());
     command.env("ORCHESTRATOR__HTTP__HOST", address.ip().to_string());
     command.env("ORCHESTRATOR_PORT", address.port().to_string());
     command.env("ORCHESTRATOR_API_KEY_BENCH", format!("{key}:admin"));

@@ -19,6 +19,10 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 3)]
     #[arg(value_parser = value_parser!(u8).range(1..=20))]
     pub rounds: u8,
+    /// Divide the store into this many partitions.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = value_parser!(u16).range(1..=256))]
+    pub partitions: u16,
     /// Run briefly, with small loads and one round: shows that everything works, not how fast.
     #[arg(long)]
     pub quick: bool,
@@ -31,6 +35,8 @@ pub enum Name {
     /// Submit, route, claim and complete through the engine in this process, and the same in a
     /// naive store.
     FullLifeStore,
+    /// The same with one task in each call.
+    FullLifeSingle,
     /// Submit, route, claim and complete through the HTTP batch calls.
     FullLifeBatch,
     /// Submit tasks one by one with `POST /tasks`.

@@ -4,8 +4,8 @@
 //! `"event_type"` to the closing brace. A field `f` has facts in lines, transitions of tasks that
 //! share the first line: `<event type> <verb> <state before, or -> <state> <attempt> <actor> <agent>
 //! <type> <priority>[ <reason, a JSON string>]`. Each of the others is one event:
-//! `<task id>[ <trace> <traceparent> <title>]`. `events.lua` writes both, and makes the same JSON
-//! for Redis channels.
+//! `<task id>[ <trace> <traceparent> <title>]`. `events.lua` writes both, and `json.lua` makes the
+//! same JSON for Redis channels.
 
 use std::sync::Arc;
 

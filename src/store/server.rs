@@ -242,9 +242,14 @@ mod tests {
         let tried: BTreeSet<_> =
             COMMANDS.iter().map(|command| command.split(' ').next().unwrap().to_owned()).collect();
         let mut used = named_after("rs", "cmd(\"", '"');
-        for before in
-            ["redis.call('", "redis.pcall('", "write('", "tell('wakes', '", "tell('channels', '"]
-        {
+        for before in [
+            "redis.call('",
+            "redis.pcall('",
+            "write('",
+            "write_all('",
+            "tell('wakes', '",
+            "tell('channels', '",
+        ] {
             used.extend(named_after("lua", before, '\''));
         }
         // `finish()` uses these, depending on the type of a key.

@@ -86,7 +86,7 @@ duties! {
 
     /// Announces deadlines that are near or have passed, and applies the SLA rules. A step returns
     /// when the next is due. A notification comes for a deadline before the rest is over: see
-    /// `SOON` in clocks.lua.
+    /// `DUE_SOON` in clocks.lua.
     Deadlines: "deadlines", 1_000, deadlines => unhurried, "deadlines";
 }
 

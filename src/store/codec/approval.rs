@@ -65,7 +65,7 @@ fn heading(fields: &Fields<'_>) -> Result<Heading, Error> {
     })
 }
 
-/// Reads the lines `<digest of a payload> <author>`; see `approval.lua`.
+/// Reads the lines `<digest of a payload> <author>`; see `approve.lua`.
 fn authors(lines: &str) -> Vec<Author> {
     lines
         .lines()

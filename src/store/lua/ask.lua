@@ -25,13 +25,13 @@ if not is_cleared(task, spec) then
 end
 local f = {
   id = ARGV[8], kind = 'ask', by = ACTOR, digest = ARGV[9], gate = ARGV[10], reason = ARGV[11],
-  action = ARGV[12] ~= '' and ARGV[12] or nil, on_rejection = ARGV[13],
+  action = given(ARGV[12]), on_rejection = ARGV[13],
 }
 refusal = barred_ask(task, f, ARGV[14])
 if refusal then
   return refusal
 end
-local more = ',' .. approval_json(task, f, open(task, f, spec))
+local more = approval_json(task, f, open(task, f, spec))
 move(task, 'ask', { reason = ARGV[11], more = more, report = ARGV[7] })
 finish()
 return 'OK blocked'

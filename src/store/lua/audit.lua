@@ -1,5 +1,5 @@
 -- audit: the shared part of the scripts that add an entry to the partition's audit log.
--- Needs  call, sha256, time
+-- Needs  lists, sha256, time
 --
 -- ARGV[#ARGV - 1]  rank of the caller's role
 -- ARGV[#ARGV]      address of the caller, or '' if it is unknown. These are the last two arguments
@@ -9,7 +9,8 @@
 -- and its own content: partition, sequence number, time, actor, origin, action, subject, and the
 -- name and text of each detail in the byte order of the names. Each is a netstring,
 -- `<bytes>:<text>,`, so that different contents are never written alike.
-local ROLE, ORIGIN
+local ROLE
+local ORIGIN
 
 local function begin_audit()
   ROLE, ORIGIN = ARGV[#ARGV - 1], ARGV[#ARGV]
@@ -50,14 +51,15 @@ local function audit(action, subject, details)
   local sequence, previous = TEXT[audited.sequence + 1], audited.hash
   -- Never back, even if the clock goes back.
   local at = math.max(NOW, audited.at)
-  local content = { previous, string.match(P, '{(%d+)}'), sequence, iso(at), ACTOR, ORIGIN, action, subject }
+  local partition = string.match(P, '{(%d+)}')
+  local content = { previous, partition, sequence, iso(at), ACTOR, ORIGIN, action, subject }
   local names = {}
   for name in pairs(details) do
     names[#names + 1] = name
   end
   table.sort(names, is_before)
   for _, name in ipairs(names) do
-    content[#content + 1], content[#content + 2] = name, details[name]
+    push(content, name, details[name])
   end
   for nth, text in ipairs(content) do
     content[nth] = netstring(text)

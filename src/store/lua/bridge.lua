@@ -21,6 +21,7 @@ if ARGV[7] ~= '' then
     add(key, { 'truncated' }, { tonumber(ARGV[8]) })
   end
 end
-finish()
 -- After a repeated call it is unknown whether the lost answer was TAKEN.
-return (f[1] == ARGV[5] and not IS_AGAIN and 'KEPT ' or 'TAKEN ') .. (ARGV[7] ~= '' and ARGV[7] or f[3] or '-')
+local is_kept = f[1] == ARGV[5] and not IS_AGAIN
+finish()
+return (is_kept and 'KEPT ' or 'TAKEN ') .. (given(ARGV[7]) or f[3] or '-')

@@ -59,8 +59,18 @@ local function write(command, key, list, is_unsure)
   writes[#writes + 1] = { command, key, list, is_unsure }
 end
 
--- Returns the values of these fields of a hash, at least one; `false` for each missing one.
+-- Adds the same unless the list is empty.
+local function write_all(command, key, list, is_unsure)
+  if #list > 0 then
+    write(command, key, list, is_unsure)
+  end
+end
+
+-- Returns the values of these fields of a hash, in order; `false` for each missing one.
 local function read_fields(key, fields)
+  if #fields == 0 then
+    return {}
+  end
   typed[key] = true
   if #fields <= PIECE then
     return redis.call('HMGET', key, unpack(fields))
@@ -75,35 +85,11 @@ local function read_fields(key, fields)
   return values
 end
 
--- Returns the list of `key` in `map`, which is made if there is none.
-local function list_of(map, key)
-  local list = map[key]
-  if not list then
-    list = {}
-    map[key] = list
-  end
-  return list
-end
-
--- Adds a member to a list of `map`, or a score and a member.
-local function append(map, key, first, second)
-  local list = list_of(map, key)
-  local size = #list
-  list[size + 1] = first
-  if second then
-    list[size + 2] = second
-  end
+-- Returns an argument that may be left out; nil for ''.
+local function given(argument)
+  return argument ~= '' and argument or nil
 end
 
 local function wake(name, count)
   woken[name] = (woken[name] or 0) + (count or 1)
-end
-
--- Returns every `width`-th argument from `first` on: the ids of a call about several tasks.
-local function ids_of(first, width)
-  local ids = {}
-  for i = first, #ARGV, width do
-    ids[#ids + 1] = ARGV[i]
-  end
-  return ids
 end

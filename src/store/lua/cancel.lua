@@ -9,15 +9,13 @@
 local task = load(ARGV[5])
 local refusal = barred(task, 'cancel')
 if refusal then
-  local is_done = IS_AGAIN and task and task.status.state == 'cancelled'
-  return is_done and 'REPEATED cancelled' or refusal
+  local state = IS_AGAIN and task and task.status.state
+  return RULES.cancel.to[state] and 'REPEATED ' .. state or refusal
 end
-local status = task.status
-if status.state == 'blocked' then
-  close(status.approval, 'cancelled')
-end
-audit('cancel', 'task:' .. task.id, { previous_status = status.state, reason = plain(ARGV[6]) })
-move(task, 'cancel', { reason = ARGV[6] ~= '' and ARGV[6] or nil })
+local details = { previous_status = task.status.state, reason = plain(ARGV[6]) }
+withdraw(task)
+audit('cancel', 'task:' .. task.id, details)
+move(task, 'cancel', { reason = given(ARGV[6]) })
 note_end(task, ROLE)
 finish()
 return 'OK'

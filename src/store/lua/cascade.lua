@@ -8,14 +8,12 @@
 --
 -- Returns  how many it checked
 local parent, from, count = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
--- Checks none: a range to -1 would be all of them.
+-- Without any to check, a range to -1 would be all of them.
 local ids = count < 1 and {}
   or redis.call('ZRANGE', P .. 'children:' .. parent, from, from + count - 1)
-for _, task in ipairs(#ids > 0 and fetch(ids) or {}) do
+for _, task in ipairs(fetch(ids)) do
   if not barred(task, 'cancel') and cut_content(task.record, task.content).cascade == 'cancel' then
-    if task.status.state == 'blocked' then
-      close(task.status.approval, 'cancelled')
-    end
+    withdraw(task)
     move(task, 'cancel', { reason = '"its parent ' .. parent .. ' was cancelled"' })
   end
 end

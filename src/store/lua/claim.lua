@@ -1,5 +1,5 @@
 -- claim: leases the first tasks of an agent's subject to one of its processes.
--- Needs  finish, lease, seal, sizes
+-- Needs  finish, lease, seal, sessions, sizes
 --
 -- A task whose payload is lost is failed instead, because an agent cannot work without it.
 --
@@ -18,31 +18,19 @@
 -- Returns  now, ms; the largest size of the tasks in bytes; 1 if the next task did not fit, else 0;
 --          a task that is too large, a space and its bytes, or ''; 1 if the store sent this call
 --          again, so that the first one may have leased tasks too, else 0; then for each task
---          five values: id, lease until (ms), its record, its spec, its newest approval as names and
---          values, in turn. No task if the subject is empty, the agent is paused, or the lease was given
---          back already. -1 in place of the time if the roster is full.
-local agent, worker = ARGV[5], ARGV[6]
+--          five values: id, lease until (ms), its record, its spec, its newest approval as names
+--          and values, in turn. No task if the subject is empty, the agent is paused, or the lease
+--          was given back already. -1 in place of the time if the roster is full.
+local agent = ARGV[5]
 local answer = { NOW, 0, 0, '', IS_AGAIN and 1 or 0 }
 if redis.call('EXISTS', P .. 'void:' .. ARGV[9]) == 1 then
   return answer
 end
-local sessions, most = P .. 'sessions:' .. agent, tonumber(ARGV[12])
-if most and not redis.call('ZSCORE', P .. 'roster', agent)
-  and redis.call('ZCARD', P .. 'roster') >= most then
+if not is_admitted(agent, tonumber(ARGV[12])) then
   answer[1] = -1
   return answer
 end
-write('ZADD', sessions, { now, worker })
-if not redis.call('ZSCORE', sessions, worker) then
-  look_at(agent, NOW + ARGV[10])
-  local live = redis.call('ZCARD', sessions)
-  local excess = math.min(live + 1 - ARGV[11], 100)
-  if live == 0 then
-    emit_agent('agent.online', agent, ',"worker":"' .. worker .. '"')
-  elseif excess > 0 then
-    write('ZREMRANGEBYRANK', sessions, { 0, excess - 1 })
-  end
-end
+note_session(agent, ARGV[6], ARGV[10], ARGV[11])
 if redis.call('SISMEMBER', P .. 'paused', agent) == 1 then
   finish()
   return answer
@@ -51,16 +39,16 @@ end
 -- How many places of the subject to look at: tasks that are too large stay at the front.
 local LOOKED_AT = 1000
 
-lease_ms, lease_holder = ARGV[8], ARGV[9]
-
 -- How many bytes of a record an answer has at most: the words of the task, and why its last attempt
 -- failed.
 local SHOWN = 12288
 
-local assigned, specs = P .. 'assigned:' .. agent, P .. 'specs'
+lease_ms, lease_holder = ARGV[8], ARGV[9]
+local assigned, specs = set_of('assigned', agent), P .. 'specs'
 local wanted, room, whole = tonumber(ARGV[7]), tonumber(ARGV[13]), tonumber(ARGV[14])
 local chosen, ids, used, large = {}, {}, 0, 0
 
+-- Leaves a task in the subject that is too large.
 local function pass(id, bytes)
   large = large + 1
   if answer[4] == '' then
@@ -119,11 +107,8 @@ end
 answer[2] = used
 if #ids > 0 then
   typed[assigned] = true
-  if large == 0 then
-    write('ZREMRANGEBYRANK', assigned, { 0, #ids - 1 })
-  else
-    write('ZREM', assigned, ids)
-  end
+  local by_rank = large == 0
+  write(by_rank and 'ZREMRANGEBYRANK' or 'ZREM', assigned, by_rank and { 0, #ids - 1 } or ids)
   for nth, spec in ipairs(read_fields(specs, ids)) do
     local task = chosen[nth]
     if not barred(task, 'claim') then

@@ -17,7 +17,7 @@ local THRESHOLDS = {
 local STARTED, DONE = 16, 32
 
 -- Timers that are due within this time wake the worker: as long as it rests without one, ms.
-local SOON = 1000
+local DUE_SOON = 1000
 
 -- Timers that changed: score and id in turn, and the ids of those that are gone.
 local set_timers, unset_timers
@@ -30,10 +30,10 @@ local function begin_clocks()
 end
 
 -- A local is cheaper: looking up a global a dozen times for each task costs more than its call.
-local band = bit.band
+local common_bits = bit.band
 
 local function is_set(sum, bit_of_it)
-  return band(sum, bit_of_it) ~= 0
+  return common_bits(sum, bit_of_it) ~= 0
 end
 
 local function reach(task, bit_of_it)
@@ -44,17 +44,20 @@ end
 -- Returns the SLA of the task. A deadline is nil if there is none.
 local function promise(task)
   local p = cut_content(task.record, task.content)
-  p.begin, p.percent, p.stands_word, p.stands = tonumber(p.begin), tonumber(p.percent), p.stands, p.stands == '1'
+  p.begin, p.percent = tonumber(p.begin), tonumber(p.percent)
+  p.stands_word, p.stands = p.stands, p.stands == '1'
   p.start = p.start ~= NO_TIME and tonumber(p.start) or nil
   p.finish = p.finish ~= NO_TIME and tonumber(p.finish) or nil
   return p
 end
 
--- Starts the clocks at another time.
-local function rerun(task, begin, start, finish)
-  local record, at = task.record, task.content
-  task.record = sub(record, 1, at + BEGIN - 1) .. TEXT[begin] .. (start and TEXT[start] or NO_TIME)
-    .. (finish and TEXT[finish] or NO_TIME) .. sub(record, at + FINISH_END + 1)
+-- Starts the clocks at another time, with the same durations.
+local function restart(task, p, begin)
+  local record, at, later = task.record, task.content, begin - p.begin
+  local start = p.start and TEXT[p.start + later] or NO_TIME
+  local finish = p.finish and TEXT[p.finish + later] or NO_TIME
+  task.record = sub(record, 1, at + BEGIN - 1) .. TEXT[begin] .. start .. finish
+    .. sub(record, at + FINISH_END + 1)
 end
 
 -- Returns when the warning of a deadline passes.
@@ -75,18 +78,18 @@ end
 -- passed before count.
 local function announced_at(task, p, threshold)
   local at, sum = passes_at(p, threshold), task.status.sla
-  if not at or is_set(sum, threshold.bit) or threshold.clock == 'start' and is_set(sum, STARTED) then
+  local is_over = threshold.clock == 'start' and is_set(sum, STARTED)
+  if not at or is_over or is_set(sum, threshold.bit) then
     return nil
   end
-  if p.stands and task.status.state == 'blocked' and at > tonumber(since(task)) then
-    return nil
-  end
-  return at
+  local is_stopped = p.stands and STATES[task.status.state].is_human
+  return not (is_stopped and at > tonumber(since(task))) and at or nil
 end
 
 -- Returns the timer of a task whose clocks start and are not stopped.
 local function first_timer(begin, start, finish, percent)
-  start, finish = start and warns_at(begin, start, percent), finish and warns_at(begin, finish, percent)
+  start = start and warns_at(begin, start, percent)
+  finish = finish and warns_at(begin, finish, percent)
   local soonest = start and finish and math.min(start, finish) or start or finish
   return soonest and TEXT[soonest] or NO_TIME
 end
@@ -100,7 +103,7 @@ local function write_timer(id, timer)
   local size = #set_timers
   set_timers[size + 1], set_timers[size + 2] = timer, id
   if timer ~= newest_timer then
-    newest_timer, is_soon = timer, timer - NOW < SOON
+    newest_timer, is_soon = timer, timer - NOW < DUE_SOON
   end
   if is_soon then
     wake('deadlines')

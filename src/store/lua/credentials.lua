@@ -8,10 +8,11 @@
 --
 -- Returns  how many changes were recorded
 local key, noted = P .. 'credentials', 0
-local known, given = {}, {}
-local flat = redis.call('HGETALL', key)
-for i = 1, #flat, 2 do
-  known[flat[i]] = flat[i + 1]
+local known, is_given = by_name(redis.call('HGETALL', key)), {}
+
+-- Returns the role and the fingerprint of a credential.
+local function parts_of(credential)
+  return string.match(credential, '^(%S+) (%S+)$')
 end
 
 local function note(action, subject, details)
@@ -23,13 +24,13 @@ local function note(action, subject, details)
 end
 
 for i = 6, #ARGV - 2, 3 do
-  local subject, role, fingerprint = ARGV[i], ARGV[i + 1] ~= '' and ARGV[i + 1] or '-', ARGV[i + 2]
+  local subject, role, fingerprint = ARGV[i], given(ARGV[i + 1]) or '-', ARGV[i + 2]
   local credential = role .. ' ' .. fingerprint
-  given[subject] = true
+  is_given[subject] = true
   if known[subject] ~= credential then
     local details = { role = role, fingerprint = fingerprint }
     if known[subject] then
-      details.previous_role, details.previous_fingerprint = string.match(known[subject], '^(%S+) (%S+)$')
+      details.previous_role, details.previous_fingerprint = parts_of(known[subject])
     end
     if note(known[subject] and 'changed' or 'added', subject, details) then
       write('HSET', key, { subject, credential })
@@ -37,8 +38,8 @@ for i = 6, #ARGV - 2, 3 do
   end
 end
 for subject, credential in pairs(known) do
-  if not given[subject] then
-    local role, fingerprint = string.match(credential, '^(%S+) (%S+)$')
+  if not is_given[subject] then
+    local role, fingerprint = parts_of(credential)
     if note('removed', subject, { role = role, fingerprint = fingerprint }) then
       write('HDEL', key, { subject })
     end

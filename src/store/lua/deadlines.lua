@@ -5,8 +5,8 @@
 -- ARGV[6]  head starts of P0 to P3, ms, joined by commas
 --
 -- Returns  how many tasks it handled, and in how many ms the next one is due (-1: none)
-local due = redis.call('ZRANGEBYSCORE', P .. 'timers', '-inf', NOW, 'LIMIT', 0, ARGV[5])
-local tasks = #due > 0 and fetch(due) or {}
+local due = due_in(P .. 'timers', ARGV[5])
+local tasks = fetch(due)
 
 -- Raises the task's priority by some steps if it still waits, but not above `highest`, where it
 -- would need another approval.
@@ -54,18 +54,26 @@ local function act(task)
     end
   end
   if ending then
-    if task.status.state == 'blocked' then
-      close(task.status.approval, 'cancelled')
-    end
-    move(task, 'abort', { reason = '"it was to ' .. ending.clock .. ' by ' .. iso(p[ending.clock]) .. '"' })
+    withdraw(task)
+    local missed = ending.clock .. ' by ' .. iso(p[ending.clock])
+    move(task, 'abort', { reason = '"it was to ' .. missed .. '"' })
     return
   end
   if steps > 0 then
     raise(task, steps, highest)
   end
-  if is_escalated and task.status.state == 'blocked' then
+  if is_escalated and STATES[task.status.state].is_human then
     escalate(load_approval(task.status.approval), task, '"its deadline is near"')
   end
+end
+
+-- Returns how many events the call has.
+local function count_events()
+  local count = 0
+  for _, run in ipairs(runs) do
+    count = count + run.count
+  end
+  return count
 end
 
 -- The largest number of events of a call, as rules may cause many for each task. The next call

@@ -57,7 +57,7 @@ local function refuse(f, task, verb, status, comment, why)
   local g = read_gate(f.gate)
   close(f.id, status, comment)
   if f.on_rejection == 'return' then
-    local more = ',' .. approval_json(task, f, g) .. decision_json(comment)
+    local more = approval_json(task, f, g) .. decision_json(comment)
     move(task, verb, { to = 'assigned', reason = why, event = 'approval.' .. status, more = more })
   else
     say_approval('approval.' .. status, task, f, g, decision_json(comment))
@@ -72,10 +72,8 @@ local function escalate(f, task, why)
   if level >= #g.times then
     return false
   end
-  local expires_at = lasts_until(g, level)
-  f.level, f.expires_at = TEXT[level], expires_at and TEXT[expires_at] or ''
+  begin_level(f, g, level)
   amend(f, { 'level', f.level, 'expires_at', f.expires_at })
-  append(come, P .. 'approvals:pending', TEXT[expires_at or NEVER], f.id)
-  move(task, 'escalate', { reason = why, more = ',' .. approval_json(task, f, g) })
+  move(task, 'escalate', { reason = why, more = approval_json(task, f, g) })
   return true
 end

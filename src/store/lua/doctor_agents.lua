@@ -11,7 +11,8 @@ local function has_anything(agent)
       return true
     end
   end
-  return redis.call('EXISTS', P .. 'sessions:' .. agent) == 1 or redis.call('SISMEMBER', P .. 'paused', agent) == 1
+  return redis.call('EXISTS', P .. 'sessions:' .. agent) == 1
+    or redis.call('SISMEMBER', P .. 'paused', agent) == 1
 end
 
 -- Its leases would end late or never: the reaper finds agents by the roster.
@@ -33,7 +34,9 @@ for i = 6, #ARGV do
   check_roster(agent)
   -- A session with a call in the future would stay live for ever.
   local sessions = P .. 'sessions:' .. agent
-  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', sessions, NOW + 86400000, '+inf', 'LIMIT', 0, 100)) do
+  local tomorrow = NOW + 86400000
+  local ahead = redis.call('ZRANGEBYSCORE', sessions, tomorrow, '+inf', 'LIMIT', 0, 100)
+  for _, worker in ipairs(ahead) do
     note_finding(agent, 'session_future', { worker }, put_in(sessions, worker, now))
   end
 end

@@ -57,16 +57,15 @@ end
 
 local function check(id)
   local lists = lists_of(id)
-  local f = redis.call('HMGET', P .. 'approval:' .. id, 'task', 'status', 'expires_at', 'decided_at', 'gate')
-  local of, status = f[1], f[2]
+  local f = redis.call('HMGET', P .. 'approval:' .. id, 'task', 'status', 'gate', 'expires_at',
+    'decided_at')
+  local of, status, gate = f[1], f[2], f[3]
   if not of and not status then
     for listed in pairs(lists) do
       local list = 'approvals:' .. listed
       note_finding(id, 'hash_missing', { list }, take_out(P .. list, id))
     end
-    if redis.call('ZSCORE', REMINDERS, id) then
-      note_finding(id, 'hash_missing', { 'the reminders' }, take_out(REMINDERS, id))
-    end
+    find_stray(id, 'hash_missing', { 'the reminders' }, REMINDERS)
     return
   end
   if not of or not APPROVALS[status] then
@@ -78,7 +77,7 @@ local function check(id)
     note_finding(id, 'task_gone', { of }, forget(id, lists))
     return
   end
-  if not f[5] or not read_gate(f[5]).rule then
+  if not gate or not read_gate(gate).rule then
     note_finding(id, 'approval_unreadable', {})
     return
   end
@@ -88,8 +87,8 @@ local function check(id)
     end)
     return
   end
-  check_lists(id, status, f[3], f[4], lists)
-  check_reminder(id, status, f[5])
+  check_lists(id, status, f[4], f[5], lists)
+  check_reminder(id, status, gate)
 end
 
 for i = 6, #ARGV do

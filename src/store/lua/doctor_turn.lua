@@ -5,8 +5,8 @@
 -- ARGV[6]  after how long without a call another holder starts a new check, ms
 -- ARGV[7]  the shortest time from the start of one check to the start of the next, ms
 -- ARGV[8]  how many findings the check had that ended just now, or ''
--- ARGV[9…]  2 for each kind of the findings that the holder logged since its last call: the kind, how
---          many
+-- ARGV[9…]  2 for each kind of the findings that the holder logged since its last call: the kind,
+--           how many
 --
 -- Returns  in how many ms to call again (0: continue the check), and 1 if a check starts else 0
 local key = P .. 'doctor'
@@ -19,24 +19,21 @@ end
 if #kinds > 0 then
   add(key, kinds, counts)
 end
-if holder == ARGV[5] then
-  if ARGV[8] == '' then
-    write('HSET', key, { 'until', TEXT[NOW + ARGV[6]] })
-    finish()
-    return { 0, 0 }
-  end
+local busy_again = TEXT[NOW + ARGV[6]]
+-- A clock that went back must not delay the next check for ever.
+local wait = math.min(math.max(holder and busy_until - NOW or 0, due - NOW), tonumber(ARGV[7]))
+local answer = { wait, 0 }
+if holder == ARGV[5] and ARGV[8] == '' then
+  write('HSET', key, { 'until', busy_again })
+  answer = { 0, 0 }
+elseif holder == ARGV[5] then
   write('HSET', key, { 'findings', ARGV[8], 'finished', now })
   add(key, { 'checks' }, { 1 })
   write('HDEL', key, { 'holder', 'until' })
-  finish()
-  return { math.max(due - NOW, 1), 0 }
+  answer = { math.max(due - NOW, 1), 0 }
+elseif wait <= 0 then
+  write('HSET', key, { 'holder', ARGV[5], 'until', busy_again, 'due', TEXT[NOW + ARGV[7]] })
+  answer = { 0, 1 }
 end
--- A clock that went back must not delay the next check for ever.
-local wait = math.min(math.max(holder and busy_until - NOW or 0, due - NOW), tonumber(ARGV[7]))
-if wait > 0 then
-  finish()
-  return { wait, 0 }
-end
-write('HSET', key, { 'holder', ARGV[5], 'until', TEXT[NOW + ARGV[6]], 'due', TEXT[NOW + ARGV[7]] })
 finish()
-return { 0, 1 }
+return answer

@@ -1,5 +1,5 @@
 -- events: what the event log gets to know of a task.
--- Needs  record, shorten
+-- Needs  json, shorten
 --
 -- An event is a fact in a few words, of which readers make the JSON (facts.rs), or the JSON itself,
 -- from `"event_type"` to the closing brace, if it has more to say.
@@ -12,30 +12,22 @@ local EVENT_FRAME = 64
 -- in the log. A kind has the type of its events and, of facts, the words that they share: type,
 -- verb, state before or `-`, state, attempt, actor, agent, type of the task, its priority, and a
 -- reason if there is one.
-local runs, newest
+local runs
+local newest_run
 
 local function begin_events()
-  runs, newest = {}, nil
+  runs, newest_run = {}, nil
 end
 
 -- Adds an event.
 local function tell_log(kind, text)
-  local run = newest
+  local run = newest_run
   if not run or run.kind ~= kind then
     run = { kind = kind, texts = {}, count = 0, bytes = 0 }
-    runs[#runs + 1], newest = run, run
+    runs[#runs + 1], newest_run = run, run
   end
   local count = run.count + 1
   run.texts[count], run.count, run.bytes = text, count, run.bytes + #text + EVENT_FRAME
-end
-
--- Returns how many events the call has.
-local function count_events()
-  local count = 0
-  for _, run in ipairs(runs) do
-    count = count + run.count
-  end
-  return count
 end
 
 -- Adds an event, JSON from what follows its type.
@@ -43,59 +35,20 @@ local function emit_json(event, json)
   tell_log({ event = event }, '"event_type":"' .. event .. json)
 end
 
--- Returns the JSON of an event about a task after its type. `labels` are its trace, its traceparent
--- and its title, `payload` is JSON.
-local function event_json(id, priority, labels, payload)
-  local trace, traceparent = string.match(labels, '^(%S+) (%S+)')
-  return '","priority":"' .. EVENT_PRIORITY[priority] .. '","source_agent":"orchestrator","trace_id":'
-    .. (trace ~= '-' and '"' .. trace .. '"' or 'null') .. ',"task_id":"' .. id .. '","payload":' .. payload
-    .. (traceparent ~= '-' and ',"metadata":{"traceparent":"' .. traceparent .. '"}}' or ',"metadata":{}}')
-end
-
--- Returns the beginning of the payload of an event about a task: its type and its title.
-local function heading_json(type, labels)
-  local title = string.match(labels, '(%S+)$')
-  return '{"type":"' .. type .. '"' .. (title ~= '-' and ',"title":' .. string.gsub(title, '\31', ' ') or '')
-end
-
--- Returns the payload of the event about a transition.
-local function transition_json(kind, labels, more)
-  local verb, from, to, attempt, actor, agent, type, _, reason =
-    string.match(kind.words, '^%S+ (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ?(.*)$')
-  return heading_json(type, labels) .. ',"status":"' .. to .. '","previous_status":'
-    .. (from ~= '-' and '"' .. from .. '"' or 'null') .. ',"verb":"' .. verb .. '","agent":"' .. agent
-    .. '","attempt":' .. attempt .. ',"actor":"' .. actor .. '","reason":' .. (reason ~= '' and reason or 'null')
-    .. more .. '}'
-end
-
--- Returns the trace, the traceparent and the title of a task.
-local function labels_of(task)
-  if task.status.labels == '-' then
-    return '- - -'
-  end
-  local own = cut_content(task.record, task.content)
-  return own.trace .. ' ' .. own.traceparent .. ' ' .. own.title
-end
-
--- Returns the title of a task, a JSON string, or nil.
-local function title_of(task)
-  local title = string.match(labels_of(task), '(%S+)$')
-  return title ~= '-' and string.gsub(title, '\31', ' ') or nil
-end
-
 -- Adds an event about the task. `rest` is its payload after the type and the title, JSON from the
 -- comma on.
 local function emit(event, task, rest)
   local status, labels = task.status, labels_of(task)
-  emit_json(event, event_json(task.id, status.priority, labels, heading_json(status.kind, labels) .. rest .. '}'))
+  local payload = heading_json(status.kind, labels) .. rest .. '}'
+  emit_json(event, event_json(task.id, status.priority, labels, payload))
 end
 
 -- Adds the event that an agent connected or disconnected, or is paused. The first partition counts
 -- for all. `rest` is JSON from the comma on.
 local function emit_agent(event, agent, rest)
   if find(P, '{0}', 1, true) then
-    emit_json(event, '","priority":"medium","source_agent":"orchestrator","trace_id":null,"task_id":null,"payload":{"agent":"'
-      .. agent .. '"' .. rest .. '},"metadata":{}}')
+    emit_json(event, '","priority":"medium","source_agent":"orchestrator","trace_id":null'
+      .. ',"task_id":null,"payload":{"agent":"' .. agent .. '"' .. rest .. '},"metadata":{}}')
   end
 end
 
@@ -107,13 +60,12 @@ end
 -- actor   the actor, if it is not the caller
 local function kind_of(status, verb, from, reason, event, actor)
   actor, event = actor or ACTOR, event or RULES[verb].event
-  local why = reason and ' ' .. reason or ''
+  local state, attempt, why = status.state, status.attempt, reason and ' ' .. reason or ''
   return {
     event = event, has_labels = status.labels ~= '-',
-    line = '\n' .. now .. ' ' .. verb .. ' ' .. status.state .. ' ' .. actor .. ' '
-      .. status.attempt .. why,
-    words = event .. ' ' .. verb .. ' ' .. (from or '-') .. ' ' .. status.state .. ' ' .. status.attempt .. ' ' .. actor
-      .. ' ' .. status.agent .. ' ' .. status.kind .. ' ' .. status.priority .. why,
+    line = '\n' .. now .. ' ' .. verb .. ' ' .. state .. ' ' .. actor .. ' ' .. attempt .. why,
+    words = event .. ' ' .. verb .. ' ' .. (from or '-') .. ' ' .. state .. ' ' .. attempt .. ' '
+      .. actor .. ' ' .. status.agent .. ' ' .. status.kind .. ' ' .. status.priority .. why,
   }
 end
 
@@ -140,7 +92,8 @@ local function note(task, kind, more, report)
   end
   if more then
     local labels = labels_of(task)
-    emit_json(kind.event, event_json(task.id, task.status.priority, labels, transition_json(kind, labels, more)))
+    local payload = transition_json(kind, labels, more)
+    emit_json(kind.event, event_json(task.id, task.status.priority, labels, payload))
   else
     tell_log(kind, kind.has_labels and task.id .. ' ' .. labels_of(task) or task.id)
   end

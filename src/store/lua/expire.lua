@@ -10,7 +10,7 @@ local count, soonest = 0, -1
 
 -- Calls `act` for the approvals of this set that are due. Removes members that do not belong there.
 local function sweep(set, act)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. set, '-inf', NOW, 'LIMIT', 0, ARGV[5])) do
+  for _, id in ipairs(due_in(P .. set, ARGV[5])) do
     local f = load_approval(id)
     local task = f.task and f.status == 'pending' and load(f.task)
     if not task then
@@ -20,9 +20,9 @@ local function sweep(set, act)
       act(f, task)
     end
   end
-  local first = redis.call('ZRANGEBYSCORE', P .. set, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  if first[2] and (soonest < 0 or first[2] - NOW < soonest) then
-    soonest = first[2] - NOW
+  local next_one = first_after(P .. set, NOW)
+  if next_one and (soonest < 0 or next_one - NOW < soonest) then
+    soonest = next_one - NOW
   end
 end
 

@@ -8,7 +8,10 @@
 -- The n-th bucket of a histogram begins at 2^(n/4) ms.
 local BUCKETS_PER_E = 4 / math.log(2)
 
-local function count(step, figure, number)
+-- The state of tasks that met what was promised.
+local COMPLETED = RULES.complete.only
+
+local function add_figure(step, figure, number)
   local figures = step.figures
   figures[figure] = (figures[figure] or 0) + (number or 1)
 end
@@ -16,18 +19,18 @@ end
 -- Adds times to a histogram.
 local function measure(step, histogram, ms, number)
   local bucket = ms < 1 and 0 or math.floor(math.log(ms) * BUCKETS_PER_E)
-  count(step, histogram .. ' ' .. bucket, number)
+  add_figure(step, histogram .. ' ' .. bucket, number)
 end
 
 -- Counts the result of the start clock.
 local function count_start(step, sum, is_started, number)
   if is_set(sum, 1) then
-    count(step, 'start_warned', number)
+    add_figure(step, 'start_warned', number)
   end
   if is_set(sum, 2) then
-    count(step, 'start_violated', number)
+    add_figure(step, 'start_violated', number)
   elseif is_started then
-    count(step, 'start_met', number)
+    add_figure(step, 'start_met', number)
   end
 end
 
@@ -66,12 +69,12 @@ local function note_end_of(task, step, text)
   end
   local p = promise(task)
   if is_set(sum, 4) then
-    count(step, 'warned')
+    add_figure(step, 'warned')
   end
   if is_set(sum, 8) then
-    count(step, 'violated')
-  elseif p.finish and step.to == 'completed' then
-    count(step, 'met')
+    add_figure(step, 'violated')
+  elseif p.finish and step.to == COMPLETED then
+    add_figure(step, 'met')
   end
   if p.start and not is_set(sum, STARTED) then
     count_start(step, sum, false)
@@ -82,16 +85,16 @@ end
 local function count_ends(step)
   local before, to = step.before, step.to
   for text, number in pairs(step.ends) do
-    count(step, to, number)
-    if to ~= 'cancelled' and before.state == 'in_progress' then
+    add_figure(step, to, number)
+    if not RULES.cancel.to[to] and STATES[before.state].order == 'lease' then
       measure(step, 'run', NOW - sub(text, SINCE, SINCE_END), number)
     end
     if before.human ~= '0' then
       measure(step, 'human', tonumber(before.human), number)
     end
     -- No threshold has passed, so a timer means that there is a deadline to finish.
-    if before.sla == STARTED and to == 'completed' and sub(text, TIMER, TIMER_END) ~= NO_TIME then
-      count(step, 'met', number)
+    if before.sla == STARTED and to == COMPLETED and sub(text, TIMER, TIMER_END) ~= NO_TIME then
+      add_figure(step, 'met', number)
     end
   end
 end

@@ -14,7 +14,7 @@ local TYPED_BY = {
 local UNTYPED = { DEL = true, SET = true, EXPIRE = true }
 
 -- Ends the script before its first write.
-local function abort(code, command, key, why)
+local function give_up(code, command, key, why)
   error({ err = code .. ' ' .. command .. ' on ' .. key .. ': ' .. why })
 end
 
@@ -26,7 +26,7 @@ local function check_scores(key, list)
     if not checked[score] then
       local number = tonumber(score)
       if not number or number ~= number then
-        abort('ERR', 'ZADD', key, 'a score is not a number')
+        give_up('ERR', 'ZADD', key, 'a score is not a number')
       end
       checked[score] = true
     end
@@ -35,7 +35,7 @@ end
 
 -- Ends the script if a write after the first one could fail. If the first one fails, nothing has
 -- changed.
-local function check()
+local function check_writes()
   for nth, each in ipairs(writes) do
     local command, key, list, is_unsure = each[1], each[2], each[3], each[4]
     if is_unsure then
@@ -43,7 +43,7 @@ local function check()
     end
     if nth > 1 or #runs > 0 then
       if not redis.acl_check_cmd(command, key) then
-        abort('NOPERM', command, key, 'the Redis user may not')
+        give_up('NOPERM', command, key, 'the Redis user may not')
       end
       if not typed[key] and not UNTYPED[command] then
         redis.call(TYPED_BY[command], key)
@@ -72,7 +72,7 @@ local function finish(once)
     -- Longer than the store repeats calls.
     write('SET', once, { '-', 'PX', 10000 })
   end
-  check()
+  check_writes()
   log(entries)
   local id = entries[1] and entries[1].id
   if once then
@@ -90,15 +90,4 @@ end
 local function next_due(set)
   local first = redis.pcall('ZRANGE', set, 0, 0, 'WITHSCORES')
   return first[2] and first[2] - NOW or -1
-end
-
--- Removes up to `count` members from the front of a set, and returns them. For move() they are out
--- of the set.
-local function first_of(set, count)
-  local members = redis.call('ZRANGE', set, 0, count - 1)
-  if #members > 0 then
-    typed[set] = true
-    write('ZREMRANGEBYRANK', set, { 0, #members - 1 })
-  end
-  return members
 end

@@ -20,19 +20,13 @@ local function read_gate(gate)
   return g
 end
 
--- Returns when the wait at `level` (from 0) ends; nil if it never does.
-local function lasts_until(g, level)
-  if level + 1 < #g.times or g.silence == 'reject' then
-    return NOW + g.times[level + 1]
-  end
-end
-
--- Returns the part of an event's payload about an approval; `f` is its hash. None of its members is
--- one of a transition, which stand in the same payload.
+-- Returns what a payload says of an approval, JSON from the comma on; `f` is its hash. None of its
+-- members is one of a transition, which stand in the same payload.
 local function approval_json(task, f, g)
-  return '"approval_id":"' .. f.id .. '","kind":"' .. f.kind .. '","rule":' .. g.rule .. ',"requested_by":"' .. f.by
-    .. '","request_reason":' .. (f.reason or 'null') .. ',"action":' .. (f.action or 'null') .. ',"digest":"' .. f.digest
-    .. '","version":' .. task.status.version .. ',"terms":' .. g.terms .. ',"level":' .. f.level .. ',"votes":' .. f.votes
-    .. ',"expires_at":' .. (f.expires_at ~= '' and '"' .. iso(tonumber(f.expires_at)) .. '"' or 'null')
+  local expiry = f.expires_at ~= '' and '"' .. iso(tonumber(f.expires_at)) .. '"' or 'null'
+  return ',"approval_id":"' .. f.id .. '","kind":"' .. f.kind .. '","rule":' .. g.rule
+    .. ',"requested_by":"' .. f.by .. '","request_reason":' .. (f.reason or 'null')
+    .. ',"action":' .. (f.action or 'null') .. ',"digest":"' .. f.digest
+    .. '","version":' .. task.status.version .. ',"terms":' .. g.terms
+    .. ',"level":' .. f.level .. ',"votes":' .. f.votes .. ',"expires_at":' .. expiry
 end
-

@@ -6,8 +6,7 @@
 local function add(key, fields, amounts)
   local sums = {}
   for nth, number in ipairs(read_fields(key, fields)) do
-    local size = #sums
-    sums[size + 1], sums[size + 2] = fields[nth], TEXT[(tonumber(number or 0) or 0) + amounts[nth]]
+    push(sums, fields[nth], TEXT[(tonumber(number or 0) or 0) + amounts[nth]])
   end
   write('HSET', key, sums)
 end
@@ -17,8 +16,8 @@ local function add_all(key, counts)
   local fields, amounts = {}, {}
   for field, amount in pairs(counts) do
     if amount ~= 0 then
-      local size = #fields + 1
-      fields[size], amounts[size] = field, amount
+      push(fields, field)
+      push(amounts, amount)
     end
   end
   if #fields > 0 then
@@ -62,15 +61,12 @@ local function set_watch()
   local sooner = {}
   for agent, at in pairs(watched) do
     local planned = tonumber(redis.call('ZSCORE', P .. 'roster', agent) or nil)
+    typed[P .. 'roster'] = true
     if not planned or planned > at then
-      local size = #sooner
-      sooner[size + 1], sooner[size + 2] = TEXT[at], agent
+      push(sooner, TEXT[at], agent)
     end
   end
-  if #sooner > 0 then
-    typed[P .. 'roster'] = true
-    write('ZADD', P .. 'roster', sooner)
-  end
+  write_all('ZADD', P .. 'roster', sooner)
 end
 
 -- Turns the collected changes into writes.
@@ -81,9 +77,7 @@ local function gather()
     records[size + 1], records[size + 2] = task.id, pack(task)
     size = size + 2
   end
-  if size > 0 then
-    write('HSET', P .. 'records', records)
-  end
+  write_all('HSET', P .. 'records', records)
   for key, ids in pairs(gone) do
     write('ZREM', key, ids)
   end
@@ -93,12 +87,8 @@ local function gather()
   for key, scored in pairs(ranked) do
     write('ZADD', key, scored, true)
   end
-  if #set_timers > 0 then
-    write('ZADD', P .. 'timers', set_timers)
-  end
-  if #unset_timers > 0 then
-    write('ZREM', P .. 'timers', unset_timers)
-  end
+  write_all('ZADD', P .. 'timers', set_timers)
+  write_all('ZREM', P .. 'timers', unset_timers)
   set_watch()
   count_steps()
 end

@@ -32,10 +32,10 @@ local found =
   redis.call('ZRANGEBYSCORE', held, ARGV[6], '+inf', 'WITHSCORES', 'LIMIT', ARGV[7], LOOKED_AT)
 local ids, last = {}, found[#found]
 for nth = 1, #found, 2 do
-  ids[#ids + 1] = found[nth]
+  push(ids, found[nth])
 end
 local count, seen = 0, last == ARGV[6] and tonumber(ARGV[7]) or 0
-for nth, task in ipairs(#ids > 0 and fetch(ids) or {}) do
+for nth, task in ipairs(fetch(ids)) do
   local seal = task and task.status.holder
   if lost[seal] and not kept[ids[nth]] and not barred_report(task, 'release', ' ' .. seal, '') then
     move(task, 'release', { reason = '"the answer to the claim did not come"' })

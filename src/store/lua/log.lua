@@ -40,7 +40,8 @@ local function trim(total)
   local beyond = redis.call('ZCOUNT', marks, '-inf', '(' .. TEXT[total - bytes_kept])
   if beyond > 0 then
     local passed = math.min(beyond, MARKS_PASSED)
-    local first = redis.call('ZRANGE', marks, passed, passed)[1] or redis.call('ZRANGE', marks, -1, -1)[1]
+    local first = redis.call('ZRANGE', marks, passed, passed)[1]
+      or redis.call('ZRANGE', marks, -1, -1)[1]
     write('XTRIM', P .. 'events', { 'MINID', '=', first })
     write('ZREMRANGEBYRANK', marks, { 0, passed - 1 })
   end
@@ -55,12 +56,14 @@ local function fields_of_log()
     for first = 1, run.count, FACTS_PER_FIELD do
       local last = math.min(first + FACTS_PER_FIELD - 1, run.count)
       local count, value = last - first + 1, table.concat(run.texts, '\n', first, last)
-      local bytes, size = count * each, #value
+      local name, bytes, size = 'e', count * each, #value
       if words then
-        value, bytes, size = words .. '\n' .. value, bytes + #words, size + count * (#words + FACT_FRAME)
+        name, value, bytes = 'f', words .. '\n' .. value, bytes + #words
+        size = size + count * (#words + FACT_FRAME)
       end
       fields[#fields + 1] = {
-        name = words and 'f' or 'e', value = value, run = run, first = first, count = count, bytes = bytes, size = size,
+        name = name, value = value, run = run, first = first, count = count, bytes = bytes,
+        size = size,
       }
     end
   end
@@ -75,13 +78,15 @@ local function weigh()
   local before, entries, entry = logged(), {}, nil
   local total = before
   for _, field in ipairs(fields_of_log()) do
-    if not entry or entry.size + field.size > ENTRY_BYTES or entry.count + field.count > EVENTS_PER_ENTRY then
+    if not entry or entry.size + field.size > ENTRY_BYTES
+      or entry.count + field.count > EVENTS_PER_ENTRY then
       entry = { size = 0, count = 0, fields = {}, list = {} }
       entries[#entries + 1] = entry
     end
-    local list, at = entry.list, #entry.list
-    list[at + 1], list[at + 2], entry.fields[#entry.fields + 1] = field.name, field.value, field
-    entry.size, entry.count, total = entry.size + field.size, entry.count + field.count, total + field.bytes
+    push(entry.list, field.name, field.value)
+    push(entry.fields, field)
+    entry.size, entry.count = entry.size + field.size, entry.count + field.count
+    total = total + field.bytes
   end
   write('SET', P .. 'logged', { TEXT[total] })
   -- After this many more bytes the log gets a mark and is trimmed.

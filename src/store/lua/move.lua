@@ -1,66 +1,12 @@
 -- move: moves tasks to other states.
--- Needs  rules, events, clocks, thresholds, figures
-
--- The steps of the call, in order. A step is what a verb makes of the tasks of one status: the
--- tasks of a batch mostly make the same step, so that what they have in common is made once.
-local steps
-
-local function begin_move()
-  steps = {}
-end
+-- Needs  rules, steps, thresholds, figures
 
 -- The score of tasks that were parked: behind all others.
 local PARKED = string.rep('9', #NO_TIME)
 
--- How often the reaper looks at an agent that has tasks or a pause but no session, ms.
-local IDLE = 60000
-
 -- The options of move() for tasks that are in their set, and for those that are out of it already.
-local COMMON, POPPED = { is_common = true }, { is_common = true, is_popped = true }
-
-local function set_of(state, agent)
-  return P .. state .. (STATES[state].is_per_agent and ':' .. agent or '')
-end
-
--- Makes the reaper look at the agent at this time or before, which puts it into the roster.
-local function look_at(agent, at)
-  local planned = watched[agent]
-  if not planned or at < planned then
-    watched[agent] = at
-  end
-end
-
--- Returns the step of `verb` from a status to the state `to`. `change` changes the new status too.
-local function new_step(before, verb, to, options, change)
-  local from, status = before.state, derive(before)
-  local state, old, is_move = STATES[to], STATES[from or to], from ~= to
-  status.state, status.text = to, before.text and to .. sub(before.text, (find(before.text, ' ', 1, true)))
-  if change then
-    change(status)
-    status.text = join_status(status)
-  end
-  local step = {
-    status = status, before = before, from = from, to = to, count = 0, is_move = is_move, left = nil, entered = nil,
-    figures = {}, firsts = {}, ends = is_move and state.is_final and {}, opens = is_move and not state.is_final and (not from or old.is_final),
-    score = state.order == 'now' and now or state.order ~= 'rank' and status[state.order],
-    resets = is_move and not state.is_final and (state.is_human or old.is_human or from and old.is_final),
-    -- Its children may have to end too.
-    cascades = is_move and state.wake == 'cascade',
-    kind = kind_of(status, verb, from, options.reason, options.event, options.actor), answer = nil,
-  }
-  if from and is_move and not options.is_popped then
-    step.left = list_of(gone, set_of(from, status.agent))
-  end
-  if is_move or options.is_popped then
-    local is_computed = step.score and state.order ~= 'due'
-    step.entered = list_of(is_computed and come or ranked, set_of(to, status.agent))
-  end
-  if is_move and state.wake == 'agent' then
-    look_at(status.agent, NOW + IDLE)
-  end
-  steps[#steps + 1] = step
-  return step
-end
+local COMMON = { is_common = true }
+local POPPED = { is_common = true, is_popped = true }
 
 -- Returns whether a threshold of an SLA clock of the task has passed without its event.
 local function is_due(task)
@@ -68,13 +14,14 @@ local function is_due(task)
   return timer ~= NO_TIME and timer - NOW <= 0
 end
 
--- Returns the step that a task makes by `verb`. Adds the events of thresholds that have passed while
--- the clocks ran, or while the task was open.
+-- Returns the step that a task makes by `verb`. Adds the events of thresholds that have passed
+-- while the clocks ran, or while the task was open.
 local function step_of(task, verb, options, change)
   local rule, from = RULES[verb], task.status.state
   local to = options.to or rule.only or from
   if from and not rule.from[from] or to ~= from and not rule.to[to] then
-    error({ err = 'ERR ' .. verb .. ' does not lead from ' .. tostring(from) .. ' to ' .. tostring(to) })
+    local path = 'from ' .. tostring(from) .. ' to ' .. tostring(to)
+    error({ err = 'ERR ' .. verb .. ' does not lead ' .. path })
   end
   if from and from ~= to then
     local was_human = STATES[from].is_human

@@ -6,7 +6,7 @@
 --
 -- ARGV[5]   waits by number of failures, ms, joined by commas; '' if no attempt failed
 -- ARGV[6]   rank of the caller's role
--- ARGV[7…]  4 for each task: verb, attempt or '' and holder, joined by spaces (see barred_report);
+-- ARGV[7…]  4 for each task: verb, attempt or '' and holder, joined by spaces (barred_report);
 --           id; digest of the report; result: JSON, or ''; and 3 more for `fail`: error: a JSON
 --           string, 1 if another attempt makes sense else 0, wait before it in ms or ''
 --
@@ -63,8 +63,6 @@ for nth, task in ipairs(fetch(ids)) do
   end
   answers[nth] = answer
 end
-if #results > 0 then
-  write('HSET', P .. 'results', results)
-end
+write_all('HSET', P .. 'results', results)
 finish()
 return answers

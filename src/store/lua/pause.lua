@@ -16,7 +16,8 @@ wake('agent:' .. agent, 255)
 -- The first partition counts for all.
 if changed_it == 1 and find(P, '{0}', 1, true) then
   audit(verb, 'agent:' .. agent, {})
-  emit_agent(verb == 'pause' and 'agent.paused' or 'agent.resumed', agent, ',"actor":"' .. ACTOR .. '"')
+  local event = verb == 'pause' and 'agent.paused' or 'agent.resumed'
+  emit_agent(event, agent, ',"actor":"' .. ACTOR .. '"')
 end
 finish()
 return changed_it

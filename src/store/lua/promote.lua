@@ -4,8 +4,8 @@
 -- ARGV[5]  how many at most
 --
 -- Returns  how many moved, and in how many ms the next one is due (-1: none)
-local due = redis.call('ZRANGEBYSCORE', P .. 'scheduled', '-inf', NOW, 'LIMIT', 0, ARGV[5])
-for _, task in ipairs(#due > 0 and fetch(due) or {}) do
+local due = due_in(P .. 'scheduled', ARGV[5])
+for _, task in ipairs(fetch(due)) do
   if not barred(task, 'promote') then
     edit(task).due = '-'
     move(task, 'promote')

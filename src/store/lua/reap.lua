@@ -11,23 +11,19 @@
 -- ARGV[7]  waits by number of failures, ms, joined by commas
 -- ARGV[8]  how long a session stays live after its last call, ms
 --
--- Returns  how many tasks it took back, and in how many ms an agent must be looked at next (-1:
--- none)
+-- Returns  how many tasks it took back, and in how many ms to look at an agent next (-1: none)
 
 -- How many agents one call looks at.
 local AGENTS = 16
 
--- Deletes expired sessions. Returns how many sessions are left.
-local function sweep_sessions(agent)
+-- Deletes up to `count` sessions that are not live any more. Returns how many are left.
+local function sweep_sessions(agent, live_ms, count)
   local sessions = P .. 'sessions:' .. agent
-  local until_when = TEXT[NOW - ARGV[8]]
-  local silent = redis.call('ZRANGEBYSCORE', sessions, '-inf', until_when, 'LIMIT', 0, ARGV[5])
+  local silent = due_in(sessions, count, TEXT[NOW - live_ms])
   local left = redis.call('ZCARD', sessions) - #silent
-  if #silent > 0 then
-    write('ZREM', sessions, silent)
-    if left == 0 then
-      emit_agent('agent.offline', agent, ',"worker":null')
-    end
+  write_all('ZREM', sessions, silent)
+  if #silent > 0 and left == 0 then
+    emit_agent('agent.offline', agent, ',"worker":null')
   end
   return left
 end
@@ -39,7 +35,8 @@ local function take_back(task)
   local status = task.status
   local lost = status.lost + 1
   if status.limit ~= '-' and tonumber(status.limit) <= NOW then
-    fail(task, 'reap', { reason = '"the attempt took longer than the task\'s timeout_ms"' }, true, nil, ARGV[7])
+    local reason = '"the attempt took longer than the task\'s timeout_ms"'
+    fail(task, 'reap', { reason = reason }, true, nil, ARGV[7])
     return
   end
   edit(task).lost = TEXT[lost]
@@ -49,13 +46,6 @@ local function take_back(task)
   else
     move(task, 'reap', { to = 'assigned', reason = '"the lease ended in silence"' })
   end
-end
-
--- Returns the lowest score of a set beyond `ms`, or nil.
-local function first_after(set, ms)
-  local first =
-    redis.call('ZRANGEBYSCORE', set, '(' .. TEXT[ms], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  return tonumber(first[2])
 end
 
 -- Returns when the reaper must look at the agent next, ms; nil if it owns nothing.
@@ -76,32 +66,27 @@ local function next_look(agent, sessions)
   end
 end
 
-local count, looks, gone_from = 0, {}, {}
+local count, looks, idle = 0, {}, {}
 local most = tonumber(ARGV[5])
-local agents = redis.call('ZRANGEBYSCORE', P .. 'roster', '-inf', now, 'LIMIT', 0, AGENTS)
+local agents = due_in(P .. 'roster', AGENTS)
 for _, agent in ipairs(agents) do
-  local sessions = sweep_sessions(agent)
-  local held, now = set_of('in_progress', agent), now
-  local ended = redis.call('ZRANGEBYSCORE', held, '-inf', now, 'LIMIT', 0, most - count)
-  for _, task in ipairs(#ended > 0 and fetch(ended) or {}) do
+  local sessions = sweep_sessions(agent, ARGV[8], ARGV[5])
+  local ended = due_in(set_of('in_progress', agent), most - count)
+  for _, task in ipairs(fetch(ended)) do
     take_back(task)
   end
   count = count + #ended
   -- The last agent may have more lost leases than one call handles.
   local at = count >= most and NOW or next_look(agent, sessions) or watched[agent]
   if at then
-    looks[#looks + 1], looks[#looks + 2] = TEXT[math.min(at, watched[agent] or at)], agent
+    push(looks, TEXT[math.min(at, watched[agent] or at)], agent)
   else
-    gone_from[#gone_from + 1] = agent
+    push(idle, agent)
   end
   watched[agent] = nil
 end
-if #looks > 0 then
-  write('ZADD', P .. 'roster', looks)
-end
-if #gone_from > 0 then
-  write('ZREM', P .. 'roster', gone_from)
-end
+write_all('ZADD', P .. 'roster', looks)
+write_all('ZREM', P .. 'roster', idle)
 local is_more = #agents == AGENTS or count >= most
 finish()
 return { count, is_more and 0 or next_due(P .. 'roster') }

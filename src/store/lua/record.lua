@@ -1,24 +1,18 @@
 -- record: reads and writes the records of tasks.
--- Needs  call
+-- Needs  lists
 --
--- A task's record is one string, so that one call reads or writes a whole batch:
---
---   <times><status>\t<content>
---   <when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>][ =<digest of a report>]
---
--- The last form is one line for each transition. record.rs lists the fields of the other parts and
--- makes the functions and positions that this part uses:
+-- A task's record is one string, so that one call reads or writes a whole batch. fields.rs lists
+-- its fields, and makes the functions and positions that this part uses:
 --
 --   times    fields of a fixed width, which change with each task
 --   status   words that many tasks of a batch share, so that each status is taken apart once
 --   content  what belongs to this task alone: fields of a fixed width, then words
---
--- The timeline keeps its first transition, which says who submitted the task and when, and the
--- newest ones.
-local find, sub, byte = string.find, string.sub, string.byte
+--   timeline a line for each transition
+local find, sub = string.find, string.sub
 
--- The tasks that this call has read, by id; those that it changes, in order; statuses by their text.
-local known, changed, statuses
+-- The tasks of the call by id; those that it changes, in order; statuses by their text.
+local known, changed
+local statuses
 
 local function begin_record()
   known, changed, statuses = {}, {}, {}
@@ -39,7 +33,7 @@ end
 --
 -- record   as it was read; a change of the content or the timeline replaces it
 -- content  the place in it of the tab before the content
--- status   its status. Tasks share it: edit() returns one to change.
+-- status   its status, which tasks share: edit() returns one to change
 -- times    its times, if they differ from the record
 -- added    the lines of the timeline that this call adds
 local function parse(id, record)
@@ -81,7 +75,8 @@ end
 
 -- Changes the times of a task; nil keeps one.
 local function set_times(task, new_since, new_timer, new_rank)
-  task.times = (new_since or since(task)) .. (new_timer or timer_in(task)) .. (new_rank or rank(task))
+  task.times =
+    (new_since or since(task)) .. (new_timer or timer_in(task)) .. (new_rank or rank(task))
 end
 
 -- Returns the record of a changed task.
@@ -94,14 +89,14 @@ local function pack(task)
       text = join_status(status)
       status.text = text
     end
-    packed = (task.times or sub(record, 1, TIMES_WIDTH)) .. text .. sub(record, task.content)
-      .. (task.added or '')
+    local times = task.times or sub(record, 1, TIMES_WIDTH)
+    packed = times .. text .. sub(record, task.content) .. (task.added or '')
     task.packed = packed
   end
   return packed
 end
 
--- Returns the tasks of these ids, at least one, in order; `false` for each missing one. The same id
+-- Returns the tasks of these ids, in order; `false` for each missing one. The same id
 -- gives the same table, so that a call that names a task twice moves it once.
 local function fetch(ids)
   local tasks = read_fields(P .. 'records', ids)

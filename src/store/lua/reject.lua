@@ -16,8 +16,9 @@ refusal = refusal or is_stale(f, ARGV[6]) and 'STALE'
 if refusal then
   return refusal
 end
-audit('reject', 'approval:' .. f.id, { task_id = task.id, digest = f.digest, reason = plain(ARGV[7]) })
-refuse(f, task, 'reject', 'rejected', ARGV[7] ~= '' and ARGV[7] or nil, ARGV[8])
+local details = { task_id = task.id, digest = f.digest, reason = plain(ARGV[7]) }
+audit('reject', 'approval:' .. f.id, details)
+refuse(f, task, 'reject', 'rejected', given(ARGV[7]), ARGV[8])
 note_end(task, ROLE)
 finish()
 return 'OK ' .. task.id

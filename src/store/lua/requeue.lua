@@ -50,11 +50,11 @@ if ARGV[7] ~= '' then
 end
 audit('requeue', 'task:' .. task.id, { previous_status = status.state })
 status = edit(task)
-status.retries, status.lost, status.due, status.ended, status.human, status.sla = '0', '0', '-', '-', '0', 0
+status.retries, status.lost, status.human, status.sla = '0', '0', '0', 0
+status.due, status.ended = '-', '-'
 set_times(task, nil, NO_TIME, rank_text(NOW - head_starts(ARGV[6])[status.priority]))
 -- The clocks start again.
-local p = promise(task)
-rerun(task, NOW, p.start and NOW + p.start - p.begin, p.finish and NOW + p.finish - p.begin)
+restart(task, promise(task), NOW)
 write('HDEL', P .. 'results', { task.id })
 write('HDEL', P .. 'progress', { task.id })
 if f then

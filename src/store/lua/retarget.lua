@@ -24,18 +24,16 @@ if is_stale(f, ARGV[6]) then
   return 'STALE'
 end
 local was, g = read_gate(f.gate), read_gate(ARGV[7])
-local expires_at = lasts_until(g, 0)
-f.gate, f.level, f.votes, f.expires_at = ARGV[7], '0', '[]', expires_at and TEXT[expires_at] or ''
+begin_level(f, g, 0)
+f.gate, f.votes = ARGV[7], '[]'
 amend(f, { 'gate', f.gate, 'level', f.level, 'votes', f.votes, 'yes', '0',
   'expires_at', f.expires_at })
-append(come, P .. 'approvals:pending', TEXT[expires_at or NEVER], f.id)
-if g.remind ~= '-' then
-  append(come, P .. 'reminders', TEXT[NOW + g.remind], f.id)
-else
+if g.remind == '-' then
   append(gone, P .. 'reminders', f.id)
 end
+plan_reminder(f, g)
 audit('retarget', 'approval:' .. f.id,
   { task_id = task.id, previous_terms = was.terms, terms = g.terms, reason = plain(ARGV[8]) })
-move(task, 'retarget', { reason = ARGV[8] ~= '' and ARGV[8] or nil, more = ',' .. approval_json(task, f, g) })
+move(task, 'retarget', { reason = given(ARGV[8]), more = approval_json(task, f, g) })
 finish()
 return 'OK ' .. task.id

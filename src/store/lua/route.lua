@@ -4,10 +4,13 @@
 -- ARGV[5]  how many at most
 --
 -- Returns  how many it moved
-local ids = first_of(P .. 'pending', ARGV[5])
+local pending = P .. 'pending'
+local ids = redis.call('ZRANGE', pending, 0, ARGV[5] - 1)
 if #ids == 0 then
   return 0
 end
+typed[pending] = true
+write('ZREMRANGEBYRANK', pending, { 0, #ids - 1 })
 local count = 0
 for _, task in ipairs(fetch(ids)) do
   local is_routable = not barred(task, 'route')

@@ -48,8 +48,8 @@ end
 
 -- Returns why the caller may not report on the attempt; nil if it may.
 --
--- proof   the number of the attempt, or '' for the newest; a space; what the record must have as the
---         holder: the lease as the store keeps it, or the caller
+-- proof   the number of the attempt, or '' for the newest; a space; what the record must have as
+--         the holder: the lease as the store keeps it, or the caller
 -- report  digest of a report that ends the attempt, '' of any other
 local function barred_report(task, verb, proof, report)
   if not task then
@@ -77,7 +77,7 @@ local function barred_report(task, verb, proof, report)
   if is_held then
     return 'HOLDER ' .. (find(status.holder, ':', 1, true) and status.holder or '-')
   end
-  if status.state == 'cancelled' then
+  if RULES.cancel.to[status.state] then
     return 'CANCELLED'
   end
   if STATES[status.state].is_final or attempt == '' then

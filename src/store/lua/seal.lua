@@ -5,13 +5,15 @@
 -- gets.
 local function seal(task, digest, spec)
   local status = task.status
-  return redis.sha1hex(digest .. '\n' .. status.kind .. '\n' .. status.agent .. '\n' .. status.version .. '\n' .. spec)
+  local facts = status.kind .. '\n' .. status.agent .. '\n' .. status.version
+  return redis.sha1hex(digest .. '\n' .. facts .. '\n' .. spec)
 end
 
 -- Returns whether an approval lets its task continue. It also does after a rejection if the agent
 -- asked for that.
 local function stands(status, on_rejection)
-  return status == 'approved' or on_rejection == 'return' and (status == 'rejected' or status == 'expired')
+  return status == 'approved'
+    or on_rejection == 'return' and (status == 'rejected' or status == 'expired')
 end
 
 -- Returns whether an agent may get the task: it needs no approval, or it has a valid one for its
@@ -22,7 +24,8 @@ local function is_cleared(task, spec)
     return true
   end
   spec = spec or redis.call('HGET', P .. 'specs', task.id) or ''
-  local f = redis.call('HMGET', P .. 'approval:' .. approval, 'status', 'digest', 'seal', 'on_rejection')
+  local key = P .. 'approval:' .. approval
+  local f = redis.call('HMGET', key, 'status', 'digest', 'seal', 'on_rejection')
   return stands(f[1], f[4]) and f[2] and f[3] == seal(task, f[2], spec)
 end
 

@@ -1,8 +1,8 @@
 -- shorten: keeps the timeline of a task short.
 -- Needs  record
 
--- Deletes the oldest transitions of a timeline that is too long, but never the first one, nor those
--- that are added now.
+-- Deletes the oldest transitions of a timeline that is too long, but never the first one, which
+-- says who submitted the task and when, nor those that are added now.
 local function shorten(task)
   local record, added = task.record, task.added
   local start = find(record, '\n', task.content, true)

@@ -17,7 +17,8 @@ local LARGE = { original = true, changes = true, action = true }
 
 -- The fields of an approval in an answer, without those that FRAME has room for.
 local SHOWN_FIELDS = {
-  'original', 'changes', 'action', 'votes', 'gate', 'reason', 'comment', 'by', 'edited_by', 'decided_by', 'title',
+  'original', 'changes', 'action', 'votes', 'gate', 'reason', 'comment', 'by', 'edited_by',
+  'decided_by', 'title',
 }
 
 -- Returns the approval without its large fields, as names and values, and its size in bytes.
@@ -28,11 +29,9 @@ local function small_approval(key)
       names[#names + 1] = name
     end
   end
-  if #names > 0 then
-    for nth, value in ipairs(read_fields(key, names)) do
-      flat[#flat + 1], flat[#flat + 2] = names[nth], value
-      size = size + #value
-    end
+  for nth, value in ipairs(read_fields(key, names)) do
+    push(flat, names[nth], value)
+    size = size + #value
   end
   return flat, size
 end

@@ -5,14 +5,14 @@
 -- ARGV[5]  how long a session stays live after its last call, ms
 -- ARGV[6]  cursor of the roster: 0, then the one that the last call returned
 --
--- Returns  now (ms), states (name, count, …), open tasks by priority (name, count, …), since when
---          the head of the queue could start (ms, or -1), the next cursor (0: there are no more
---          agents), and about a hundred agents: a list each of name, depth, in progress, 1 if
+-- Returns  now (ms), states (name, count, …), open tasks by priority (name, count, …), since
+--          when the head of the queue could start (ms, or -1), the next cursor (0: there are no
+--          more agents), and about a hundred agents: a list each of name, depth, in progress, 1 if
 --          paused else 0, live sessions, when the last of them called (ms, or -1)
 local states, agents = {}, {}
 for state, rule in pairs(STATES) do
   if not rule.is_per_agent then
-    states[#states + 1], states[#states + 2] = state, redis.call('ZCARD', P .. state)
+    push(states, state, redis.call('ZCARD', P .. state))
   end
 end
 local scan = redis.call('ZSCAN', P .. 'roster', ARGV[6], 'COUNT', 100)

@@ -1,56 +1,16 @@
 -- submit: stores submitted tasks, or finds that they are repetitions.
--- Needs  finish, approval, ranks
+-- Needs  finish, approval, terms
 --
 -- ARGV[5]   how long to keep an idempotency key, ms
--- ARGV[6…]  the row of each task: ID, TERMS, SPEC and GROUPS, and then one argument for each letter
---           in GROUPS, in that order; row.rs lists all of them
+-- ARGV[6…]  the row of each task: ID, TERMS, SPEC and GROUPS, and then one argument for each
+--           letter in GROUPS, in that order; row.rs lists all of them
 --
 -- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id>` (the task of
 --          the key), `MISMATCH` (the key was used with another body) or `PARENT <state, or gone>`
 --          (the parent has ended, or does not exist)
-local remember_ms = ARGV[5]
 local specs, index, answers = {}, {}, {}
 -- The tasks that this call has stored under the hash of a key.
 local remembered = {}
-
--- Returns a given time, or one that is so long after another; nil if there is none.
-local function by(start, time)
-  return byte(time) == 43 and start + sub(time, 2) or tonumber(time)
-end
-
--- The terms of tasks by their text: the caller, the head start, the SLA and the facts. Most tasks
--- of a batch have the same, and start now.
-local known_terms = {}
-
--- Returns what the tasks with these terms that start at this time have in common.
-local function begin_at(terms, start)
-  local start_by, finish_by = by(start, terms.start), by(start, terms.finish)
-  local timer = first_timer(start, start_by, finish_by, terms.percent)
-  return {
-    times = now .. timer .. rank_text(start - terms.head_start), timer = timer, contents = {},
-    promise = TEXT[start] .. (start_by and TEXT[start_by] or NO_TIME) .. (finish_by and TEXT[finish_by] or NO_TIME)
-      .. ' ' .. terms.percent .. ' ' .. terms.stands .. ' ' .. terms.actions .. ' ' .. terms.target .. ' ',
-  }
-end
-
-local function terms_in(text)
-  local terms = cut_terms(text)
-  terms.status = status_of(NEW_STATUS .. string.match(text, '\n(.*)$'))
-  terms.status.state = nil
-  terms.at_once = begin_at(terms, NOW)
-  known_terms[text] = terms
-  return terms
-end
-
--- Returns the content of a task: most have no words of their own.
-local function content_of(begun, bytes, own)
-  local content = not own and begun.contents[bytes]
-  if not content then
-    content = '\t' .. string.format(BYTES_FORMAT, bytes) .. begun.promise .. (own or NO_OWN)
-    begun.contents[bytes] = not own and content
-  end
-  return content
-end
 
 -- Returns why the parent may have no child; nil if it may.
 local function barred_parent(id, state)
@@ -70,7 +30,7 @@ end
 
 -- Stores a task. Returns its answer.
 local function store(id, terms, spec, group)
-  local due = group.start and by(NOW, group.start)
+  local due = group.start and time_from(NOW, group.start)
   local is_later = due and due > NOW
   local begun = is_later and begin_at(terms, due) or terms.at_once
   local task = {
@@ -130,7 +90,7 @@ local function submit(id, terms, spec, group)
   end
   if key then
     remembered[key] = digest .. ' ' .. id
-    write('SET', P .. 'idempotency:' .. key, { remembered[key], 'PX', remember_ms })
+    write('SET', P .. 'idempotency:' .. key, { remembered[key], 'PX', ARGV[5] })
   end
   return store(id, terms, spec, group)
 end
@@ -154,9 +114,7 @@ while ARGV[i] do
   ACTOR = terms.by
   answers[#answers + 1] = submit(id, terms, spec, group)
 end
-if #specs > 0 then
-  write('HSET', P .. 'specs', specs)
-  write('ZADD', P .. 'tasks', index)
-end
+write_all('HSET', P .. 'specs', specs)
+write_all('ZADD', P .. 'tasks', index)
 finish()
 return answers

@@ -10,10 +10,8 @@
 local task = load(ARGV[5])
 local refusal = barred(task, 'take')
 if refusal then
-  if task and task.status.state == 'in_progress' and task.status.holder == ACTOR then
-    return 'REPEATED in_progress'
-  end
-  return refusal
+  local state = task and task.status.holder == ACTOR and task.status.state
+  return RULES.take.to[state] and 'REPEATED ' .. state or refusal
 end
 local spec = redis.call('HGET', P .. 'specs', task.id)
 if not spec then

@@ -28,7 +28,8 @@ local function json_of(kind, text)
   local id, labels = string.match(text, '^(%S+) ?(.*)$')
   labels = labels ~= '' and labels or '- - -'
   local priority = string.match(kind.words, '^%S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%S+)')
-  return '"event_type":"' .. kind.event .. event_json(id, priority, labels, transition_json(kind, labels, ''))
+  local payload = transition_json(kind, labels, '')
+  return '"event_type":"' .. kind.event .. event_json(id, priority, labels, payload)
 end
 
 -- Publishes an event to Redis subscribers: number `nth` (from 0) of an entry of the log.
@@ -36,8 +37,10 @@ local function publish_one(channel, entry, nth, json)
   local ms, sequence = string.match(entry.id, '^(%d+)-(%d+)$')
   local high = string.format('%012x', ms)
   local low = string.format('80%08x%04x%02x', sequence, nth, string.match(P, '{(%d+)}'))
-  tell('channels', 'PUBLISH', channel, '{"event_id":"' .. sub(high, 1, 8) .. '-' .. sub(high, 9) .. '-7000-' .. sub(low, 1, 4)
-    .. '-' .. sub(low, 5) .. '","timestamp":"' .. iso(tonumber(ms)) .. '",' .. json)
+  local time, place = sub(high, 1, 8) .. '-' .. sub(high, 9), sub(low, 1, 4) .. '-' .. sub(low, 5)
+  local id = time .. '-7000-' .. place
+  local head = '{"event_id":"' .. id .. '","timestamp":"' .. iso(tonumber(ms)) .. '",'
+  tell('channels', 'PUBLISH', channel, head .. json)
 end
 
 -- Returns the channel of a type if it has subscribers, else false. `patterns` is how many patterns

@@ -29,7 +29,8 @@ end
 local function timer_of(task)
   local p, soonest = promise(task), nil
   for _, threshold in ipairs(THRESHOLDS) do
-    local at = is_undone(task, p, threshold) and passes_at(p, threshold) or announced_at(task, p, threshold)
+    local at = is_undone(task, p, threshold) and passes_at(p, threshold)
+      or announced_at(task, p, threshold)
     if at and (not soonest or at < soonest) then
       soonest = at
     end
@@ -50,23 +51,27 @@ end
 -- Returns the payload of a threshold's event, and the deadline as text.
 local function threshold_json(task, p, threshold, at, is_late)
   local status, deadline = task.status, p[threshold.clock]
-  local approval = status.state == 'blocked' and status.approval
+  local approval = STATES[status.state].is_human and '"' .. status.approval .. '"' or 'null'
   local text = iso(deadline)
-  return ',"clock":"' .. threshold.clock .. '","deadline":"' .. text .. '","target_ms":'
-    .. TEXT[math.max(0, deadline - p.begin)] .. ',"threshold":' .. (threshold.verb == 'warn' and TEXT[p.percent] or '100')
-    .. ',"due_at":"' .. (at == deadline and text or iso(at)) .. (is_late and '","late":true' or '","late":false')
-    .. (approval and ',"approval_id":"' .. approval .. '"' or ',"approval_id":null'), text
+  return ',"clock":"' .. threshold.clock .. '","deadline":"' .. text
+    .. '","target_ms":' .. TEXT[math.max(0, deadline - p.begin)]
+    .. ',"threshold":' .. (threshold.verb == 'warn' and TEXT[p.percent] or '100')
+    .. ',"due_at":"' .. (at == deadline and text or iso(at)) .. '","late":' .. tostring(is_late)
+    .. ',"approval_id":' .. approval, text
 end
 
 -- Adds the event of a threshold, and the notifications of its rules.
 local function announce_one(task, p, threshold, at)
   local is_late = NOW - at > LATE
   local more, deadline = threshold_json(task, p, threshold, at, is_late)
-  local what = threshold.verb == 'warn' and TEXT[p.percent] .. ' % of the time to ' .. threshold.clock .. ' has passed'
-    or 'it was to ' .. threshold.clock .. ' by ' .. deadline
+  local what = 'it was to ' .. threshold.clock .. ' by ' .. deadline
+  if threshold.verb == 'warn' then
+    what = TEXT[p.percent] .. ' % of the time to ' .. threshold.clock .. ' has passed'
+  end
   local function add(verb, reason, rest)
     local status = task.status
-    note(task, kind_of(status, verb, status.state, '"' .. reason .. '"', nil, ORCHESTRATOR), rest)
+    local kind = kind_of(status, verb, status.state, '"' .. reason .. '"', nil, ORCHESTRATOR)
+    note(task, kind, rest)
   end
   reach(task, threshold.bit)
   add(threshold.verb, what .. (is_late and ', announced late' or ''), more)
@@ -105,7 +110,7 @@ local function resume(task)
     local status = edit(task)
     status.human = TEXT[status.human + waited]
     if p.stands then
-      rerun(task, p.begin + waited, p.start and p.start + waited, p.finish and p.finish + waited)
+      restart(task, p, p.begin + waited)
     end
   end
 end

@@ -12,8 +12,10 @@ local function civil(seconds)
   local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
   local mp = floor((5 * doy + 2) / 153)
   local month = mp < 10 and mp + 3 or mp - 9
-  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.', yoe + era * 400 + (month <= 2 and 1 or 0), month,
-    doy - floor((153 * mp + 2) / 5) + 1, floor(seconds / 3600) % 24, floor(seconds / 60) % 60, seconds % 60)
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  local day = doy - floor((153 * mp + 2) / 5) + 1
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.', year, month, day,
+    floor(seconds / 3600) % 24, floor(seconds / 60) % 60, seconds % 60)
 end
 
 -- Returns milliseconds since 1970 as RFC 3339.

@@ -1,9 +1,10 @@
 //! The library that has every script as a function.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use super::{ALL, BLOCKS, Memory, PARTS, Script, begin, constants, needed_by};
+use super::{ALL, BLOCKS, Memory, PARTS, Part, Script, begin, constants, needed_by};
 
 /// The library with every script as a function.
 pub(in super::super) struct Library {
@@ -19,17 +20,28 @@ pub(in super::super) struct Library {
 pub(in super::super) const LIBRARY_PREFIX: &str = "orchestrator_";
 
 pub(in super::super) static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
-    let parts: Vec<_> = PARTS.iter().collect();
+    let is_shared = |part: &&Part| {
+        let needs = |script: &&LazyLock<Script>| {
+            needed_by(script.body).iter().any(|needed| needed.name == part.name)
+        };
+        ALL.iter().copied().filter(needs).count() > 1
+    };
+    let shared: HashSet<_> = PARTS.iter().filter(is_shared).map(|part| part.name).collect();
     // Redis gives a library no globals while it loads, so the first call runs the parts.
     let mut code = String::from("local KEYS, ARGV, scripts\nlocal function load_all()\n");
     code.push_str(&constants::ALL);
-    for part in &parts {
+    for part in PARTS.iter().filter(|part| shared.contains(part.name)) {
         code.push_str(&BLOCKS[part.name]);
     }
     code.push_str("local scripts = {}\n");
     for script in ALL {
-        let begin = begin(&needed_by(script.body));
-        let _ = write!(code, "function scripts.{}()\n{begin}{}end\n", script.name, script.body);
+        let parts = needed_by(script.body);
+        let _ = writeln!(code, "function scripts.{}()", script.name);
+        // What only this script needs is not visible to others, for the reason of `BLOCKS`.
+        for part in parts.iter().filter(|part| !shared.contains(part.name)) {
+            code.push_str(&BLOCKS[part.name]);
+        }
+        let _ = writeln!(code, "{}{}end", begin(&parts), script.body);
     }
     code.push_str("return scripts\nend\n");
     let digest = redis::Script::new(&code).get_hash()[..8].to_owned();

@@ -67,9 +67,9 @@ macro_rules! parts {
 
 /// Every part, each after those that it needs.
 const PARTS: &[Part] = parts![
-    "call" "time" "record" "shorten" "rules" "events" "clocks" "thresholds" "figures" "move"
-    "lease" "ranks" "gather" "log" "tell" "finish" "seal" "sizes" "gate" "approval" "decide"
-    "sha256" "audit" "findings"
+    "call" "lists" "time" "record" "shorten" "rules" "json" "events" "clocks" "thresholds" "figures"
+    "steps" "move" "sessions" "lease" "ranks" "terms" "gather" "log" "tell" "finish" "seal" "sizes"
+    "gate" "approval" "decide" "sha256" "audit" "findings" "doctor_places" "doctor_gate"
 ];
 
 /// Returns the parts that a text needs, also those that parts need, each after those that it needs.

@@ -1,0 +1,44 @@
+-- json: what events say of a task, as JSON.
+-- Needs  record
+
+-- Returns the JSON of an event about a task after its type. `labels` are its trace, its traceparent
+-- and its title, `payload` is JSON.
+local function event_json(id, priority, labels, payload)
+  local trace, traceparent = string.match(labels, '^(%S+) (%S+)')
+  local trace_json = trace ~= '-' and '"' .. trace .. '"' or 'null'
+  local metadata = traceparent ~= '-' and '"traceparent":"' .. traceparent .. '"' or ''
+  return '","priority":"' .. EVENT_PRIORITY[priority] .. '","source_agent":"orchestrator"'
+    .. ',"trace_id":' .. trace_json .. ',"task_id":"' .. id .. '","payload":' .. payload
+    .. ',"metadata":{' .. metadata .. '}}'
+end
+
+-- Returns the title in these labels, a JSON string, or nil.
+local function title_in(labels)
+  local title = string.match(labels, '(%S+)$')
+  return title ~= '-' and string.gsub(title, '\31', ' ') or nil
+end
+
+-- Returns the beginning of the payload of an event about a task: its type and its title.
+local function heading_json(type, labels)
+  local title = title_in(labels)
+  return '{"type":"' .. type .. '"' .. (title and ',"title":' .. title or '')
+end
+
+-- Returns the payload of the event about a transition.
+local function transition_json(kind, labels, more)
+  local verb, from, to, attempt, actor, agent, type, _, reason =
+    string.match(kind.words, '^%S+ (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ?(.*)$')
+  return heading_json(type, labels) .. ',"status":"' .. to
+    .. '","previous_status":' .. (from ~= '-' and '"' .. from .. '"' or 'null')
+    .. ',"verb":"' .. verb .. '","agent":"' .. agent .. '","attempt":' .. attempt
+    .. ',"actor":"' .. actor .. '","reason":' .. (reason ~= '' and reason or 'null') .. more .. '}'
+end
+
+-- Returns the trace, the traceparent and the title of a task.
+local function labels_of(task)
+  if task.status.labels == '-' then
+    return '- - -'
+  end
+  local own = cut_content(task.record, task.content)
+  return own.trace .. ' ' .. own.traceparent .. ' ' .. own.title
+end

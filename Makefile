@@ -19,7 +19,7 @@ test: servers
 durability: redis
 	ORCHESTRATOR_LOAD_MS=3000 cargo test --locked --test it stories::durability -- --nocapture --test-threads=1
 
-# The figures of docs/benchmarks.md, on this machine. A quarter of an hour, of which the optimised build takes the most.
+# Every figure of `orchestrator bench`, on this machine; most of docs/benchmarks.md.
 bench: redis
 	cargo run --release --locked -- bench
 

@@ -57,7 +57,13 @@ impl Functions {
         let mut load = redis::cmd("FUNCTION");
         load.arg("LOAD").arg(&LIBRARY.text);
         match load.query_async::<Value>(connection).await {
-            Ok(_) => delete_others(connection).await.map(|()| true),
+            Ok(_) => {
+                // Another process may be deleting the same ones, or the user may not.
+                if let Err(error) = delete_others(connection).await {
+                    tracing::debug!(%error, "libraries of other versions stay in Redis");
+                }
+                Ok(true)
+            }
             // Another process was faster.
             Err(error) if error.detail().is_some_and(|why| why.contains("already exists")) => {
                 Ok(true)

@@ -190,7 +190,7 @@ macro_rules! scripts {
         const FILES: &[(&str, &str)] =
             &[$(($file, include_str!(concat!("../lua/", $file, ".lua")))),*];
 
-        /// Every script, for tests and to load them at the start.
+        /// Every script.
         pub static ALL: &[&LazyLock<Script>] = &[$(&$constant),*];
 
         /// The verbs that each script applies itself.

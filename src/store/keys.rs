@@ -9,8 +9,7 @@
 //! * `records` (hash): task id → state, facts and timeline of the task; see `codec/fields.rs`
 //! * `specs` (hash): task id → the submitted JSON, byte for byte
 //! * `results`, `progress` (hash): task id → the JSON that the agent reported
-//! * `tasks` (sorted set): task ids by acceptance, µs (the last three digits keep the order within
-//!   a batch)
+//! * `tasks` (sorted set): all task ids by acceptance, µs, in groups; see `index.lua`
 //! * `children:<id>` (sorted set): ids of the task's children in this partition by acceptance, ms
 //! * `<state>`, `<state>:<agent>` (sorted set): the tasks of that state; see
 //!   [`crate::domain::lifecycle::State`]
@@ -66,7 +65,10 @@ use crate::domain::lifecycle::State;
 use crate::domain::name::{Name, Prefix};
 
 /// The version of the key layout that this program reads and writes.
-pub const LAYOUT_VERSION: &str = "7";
+pub const LAYOUT_VERSION: &str = "8";
+
+/// How many task ids a group of `tasks` has at most.
+pub(super) const GROUP_SIZE: usize = 100;
 
 /// The names of one deployment's keys and channels. A clone is cheap.
 #[derive(Clone, Debug)]
@@ -133,7 +135,7 @@ impl Keys {
         }
     }
 
-    /// Returns the sorted set of all tasks of the partition, by acceptance.
+    /// Returns the sorted set of all tasks of the partition by acceptance, in groups.
     pub fn tasks(&self, partition: Partition) -> String {
         format!("{}tasks", self.prefix(partition))
     }

@@ -10,6 +10,8 @@ use super::keys::{Keys, is_per_agent};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Tasks,
+    /// Groups of tasks.
+    Index,
     /// The tasks of this agent in a state with one set per agent.
     TasksOf(String),
     Children(TaskId),
@@ -29,7 +31,8 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
     let (kind, rest) = name.split_once(':').unwrap_or((name, ""));
     let (redis_type, content) = match (kind, rest) {
         ("records" | "specs" | "results" | "progress", "") => ("hash", Content::Tasks),
-        ("tasks" | "timers", "") => ("zset", Content::Tasks),
+        ("timers", "") => ("zset", Content::Tasks),
+        ("tasks", "") => ("zset", Content::Index),
         ("reminders", "") => ("zset", Content::Approvals),
         ("sla", hour) => hour.parse::<u64>().ok().map(|_| ("hash", Content::Other))?,
         ("open" | "refused" | "bridge" | "credentials" | "doctor", "") | ("audit", "head") => {
@@ -79,7 +82,7 @@ mod tests {
         let task = TaskId::new(partition);
         let approval = ApprovalId::new(partition);
         for (key, redis_type, content) in [
-            (keys.tasks(partition), "zset", Content::Tasks),
+            (keys.tasks(partition), "zset", Content::Index),
             (keys.timers(partition), "zset", Content::Tasks),
             (keys.hour(partition, 498_751), "hash", Content::Other),
             (keys.state(partition, State::Pending, None), "zset", Content::Tasks),

@@ -1,5 +1,6 @@
 //! Reads pages of tasks and approvals, newest first, over the pool of long reads.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 
@@ -11,6 +12,7 @@ use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::task::Task;
 
+use super::keys::GROUP_SIZE;
 use super::{Error, Parts, Store, keys};
 
 /// The place of a member in a sorted set.
@@ -34,34 +36,52 @@ pub struct Listed<T> {
 /// How many members of equal score a page skips at once: more than one batch of submissions.
 const FIRST_LOOK: usize = 256;
 
+/// How many groups a page of all tasks reads at first.
+const FIRST_GROUPS: usize = 16;
+
 /// How many sets are read together. Each agent may have one.
 const SETS: usize = 16;
 
+/// A sorted set to list.
+struct Set {
+    partition: Partition,
+    key: String,
+    /// Whether its members are groups of tasks; see `index.lua`.
+    has_groups: bool,
+}
+
 impl Store {
-    /// Returns up to `limit` members of `set` that come after `from`, the highest score first.
+    /// Returns up to `limit` places of `set` that come after `from`, the highest score first.
     async fn newest(
         &self,
-        set: &str,
+        set: &Set,
         from: Option<&Place>,
         limit: usize,
     ) -> Result<Vec<Place>, Error> {
         let mut connection = self.cold_connection("list").await?;
-        let mut look = limit;
+        let mut look = if set.has_groups { FIRST_GROUPS } else { limit };
         loop {
             let mut cmd = redis::cmd("ZREVRANGEBYSCORE");
             match from {
-                Some(place) => cmd.arg(set).arg(place.score),
-                None => cmd.arg(set).arg("+inf"),
+                Some(place) => cmd.arg(&set.key).arg(place.score),
+                None => cmd.arg(&set.key).arg("+inf"),
             };
             cmd.arg("-inf").arg("WITHSCORES").arg("LIMIT").arg(0).arg(look);
             let answer = cmd.query_async(&mut connection).await;
             let members: Vec<(String, f64)> = self.result("list", answer)?;
-            let seen = members.len();
-            let places = members.into_iter().map(|(member, score)| Place { score, member });
-            let after: Vec<_> =
-                places.filter(|place| from.is_none_or(|from| is_after(place, from))).collect();
-            if after.len() >= limit || seen < look {
-                return Ok(after.into_iter().take(limit).collect());
+            let is_all = members.len() < look;
+            let places = if set.has_groups {
+                places_in(&members, is_all)
+            } else {
+                members.into_iter().map(|(member, score)| Place { score, member }).collect()
+            };
+            let after: Vec<_> = places
+                .into_iter()
+                .filter(|place| from.is_none_or(|from| from.descending(place).is_lt()))
+                .take(limit)
+                .collect();
+            if is_all || after.len() == limit {
+                return Ok(after);
             }
             look = (look * 4).max(FIRST_LOOK);
         }
@@ -71,20 +91,18 @@ impl Store {
     /// partition.
     async fn merge(
         &self,
-        sets: &[(Partition, String)],
+        sets: &[Set],
         from: Option<&Place>,
         limit: usize,
     ) -> Result<Vec<(Partition, Place)>, Error> {
         let mut places = Vec::new();
         for some in sets.chunks(SETS) {
-            let newest = some.iter().map(|(_, set)| self.newest(set, from, limit));
+            let newest = some.iter().map(|set| self.newest(set, from, limit));
             let newest = try_join_all(newest).await?;
-            for ((partition, _), newest) in some.iter().zip(newest) {
-                places.extend(newest.into_iter().map(|place| (*partition, place)));
+            for (set, newest) in some.iter().zip(newest) {
+                places.extend(newest.into_iter().map(|place| (set.partition, place)));
             }
-            places.sort_by(|(_, one), (_, other)| {
-                other.score.total_cmp(&one.score).then_with(|| other.member.cmp(&one.member))
-            });
+            places.sort_by(|(_, one), (_, other)| one.descending(other));
             places.truncate(limit);
         }
         Ok(places)
@@ -121,25 +139,30 @@ impl Store {
         state: Option<State>,
         agent: Option<&Name>,
         parent: Option<TaskId>,
-    ) -> Result<Vec<(Partition, String)>, Error> {
+    ) -> Result<Vec<Set>, Error> {
         if let Some(parent) = parent {
             // A child with an idempotency key lives in the partition of the key's hash.
             return Ok(self
                 .partitions()
-                .map(|partition| (partition, self.keys().children(partition, parent)))
+                .map(|partition| Set::new(partition, self.keys().children(partition, parent)))
                 .collect());
         }
         let mut sets = Vec::new();
         for partition in self.partitions() {
             match state {
-                None => sets.push((partition, self.keys().tasks(partition))),
+                None => sets.push(Set {
+                    has_groups: true,
+                    ..Set::new(partition, self.keys().tasks(partition))
+                }),
                 Some(state) if keys::is_per_agent(state) && agent.is_none() => {
                     let agents: Vec<Name> = self.agent_names(partition).await?;
                     sets.extend(agents.iter().map(|agent| {
-                        (partition, self.keys().state(partition, state, Some(agent)))
+                        Set::new(partition, self.keys().state(partition, state, Some(agent)))
                     }));
                 }
-                Some(state) => sets.push((partition, self.keys().state(partition, state, agent))),
+                Some(state) => {
+                    sets.push(Set::new(partition, self.keys().state(partition, state, agent)));
+                }
             }
         }
         Ok(sets)
@@ -173,7 +196,9 @@ impl Store {
     ) -> Result<Listed<Approval>, Error> {
         let partitions: Vec<_> = self.partitions().collect();
         let sets = partitions.iter().flat_map(|partition| {
-            statuses.iter().map(|status| (*partition, self.keys().approvals(*partition, *status)))
+            statuses
+                .iter()
+                .map(|status| Set::new(*partition, self.keys().approvals(*partition, *status)))
         });
         let places = self.merge(&sets.collect::<Vec<_>>(), from, limit).await?;
         let mut found = Found::new(&places);
@@ -275,7 +300,35 @@ impl<T> Found<T> {
     }
 }
 
-/// Returns whether `place` comes after `from` in descending order.
-fn is_after(place: &Place, from: &Place) -> bool {
-    place.score < from.score || (place.score == from.score && place.member < from.member)
+impl Set {
+    fn new(partition: Partition, key: String) -> Self {
+        Self { partition, key, has_groups: false }
+    }
+}
+
+impl Place {
+    /// Compares two places in descending order.
+    fn descending(&self, other: &Self) -> Ordering {
+        other.score.total_cmp(&self.score).then_with(|| other.member.cmp(&self.member))
+    }
+}
+
+/// Returns the places of the tasks in these groups, newest first.
+///
+/// * `groups`: each with the score of its first task, highest first.
+/// * `is_all`: whether there are no more groups. The tasks of more groups may stand between those of
+///   the last ones, which are left out then.
+fn places_in(groups: &[(String, f64)], is_all: bool) -> Vec<Place> {
+    let lowest = groups.last().filter(|_| !is_all).map(|(_, score)| score + GROUP_SIZE as f64);
+    let mut places = Vec::new();
+    for (group, first) in groups {
+        for (nth, id) in group.split(' ').enumerate() {
+            let score = first + nth as f64;
+            if !id.is_empty() && lowest.is_none_or(|lowest| score >= lowest) {
+                places.push(Place { score, member: id.to_owned() });
+            }
+        }
+    }
+    places.sort_by(Place::descending);
+    places
 }

@@ -260,7 +260,7 @@ mod tests {
     fn every_finding_of_a_script_is_known_with_as_many_arguments() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/lua");
         let mut used = BTreeSet::new();
-        for script in ["tasks", "places", "gate", "approvals", "agents", "children"] {
+        for script in ["tasks", "index", "places", "gate", "approvals", "agents", "children"] {
             let text = std::fs::read_to_string(format!("{directory}/doctor_{script}.lua")).unwrap();
             for (kind, count) in calls(&text) {
                 let problem = Problem::read(&kind, &vec![String::new(); count]);

@@ -3,7 +3,7 @@
 //! A walk over all keys leads to every index and every hash, in bounded pieces. Scripts check each
 //! piece at one moment, so that running agents cause no false findings. They also repair it at that
 //! moment, so that nothing changes in between. Each check is a function of one of the scripts
-//! `doctor_tasks`, `doctor_approvals`, `doctor_agents` and `doctor_children`.
+//! `doctor_tasks`, `doctor_index`, `doctor_approvals`, `doctor_agents` and `doctor_children`.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -73,7 +73,7 @@ impl Store {
             Piece::Members { key, partition, content, cursor } => {
                 let (next, members) = self.members(key, content, *cursor).await?;
                 let mut found = Vec::new();
-                for piece in members.chunks(PIECE) {
+                for piece in pieces(content, &members) {
                     found.extend(
                         self.check_members(
                             check.repair.as_deref(),
@@ -175,6 +175,9 @@ impl Store {
                 let parent = [parent.to_string()];
                 self.call(&script::DOCTOR_CHILDREN, partition, repair, &parent, members).await
             }
+            Content::Index => {
+                self.call(&script::DOCTOR_INDEX, partition, repair, &[], members).await
+            }
             Content::Approvals => {
                 self.call(&script::DOCTOR_APPROVALS, partition, repair, &[], members).await
             }
@@ -263,6 +266,28 @@ pub(super) fn uncheckable(
     Ok(Finding::new(format!("partition {partition}"), problem, repair))
 }
 
+/// Returns these members in pieces of at most [`PIECE`] ids, but a group of tasks stays whole.
+fn pieces<'m>(content: &Content, members: &'m [String]) -> Vec<&'m [String]> {
+    let size = |member: &String| match content {
+        Content::Index => member.split(' ').count(),
+        _ => 1,
+    };
+    let mut pieces = Vec::new();
+    let (mut start, mut ids) = (0, 0);
+    for (nth, member) in members.iter().enumerate() {
+        let more = size(member);
+        if nth > start && ids + more > PIECE {
+            pieces.push(&members[start..nth]);
+            (start, ids) = (nth, 0);
+        }
+        ids += more;
+    }
+    if start < members.len() {
+        pieces.push(&members[start..]);
+    }
+    pieces
+}
+
 fn digests(tasks: &[Task]) -> HashMap<String, String> {
     tasks.iter().map(|task| (task.id.to_string(), task.content(None).digest())).collect()
 }
@@ -325,7 +350,11 @@ impl Sorted {
             }
             Content::Other => return,
             Content::TasksOf(agent) => drop(of(&mut self.agents, partition).insert(agent.clone())),
-            Content::Tasks | Content::Children(_) | Content::Approvals | Content::Paused => {}
+            Content::Tasks
+            | Content::Index
+            | Content::Children(_)
+            | Content::Approvals
+            | Content::Paused => {}
         }
         self.members.push(Piece::Members { key, partition, content, cursor: 0 });
     }

@@ -1,5 +1,5 @@
 -- doctor_places: checks the sets in which a task is.
--- Needs  findings, ranks
+-- Needs  findings, ranks, index
 
 -- No lease is longer than a day. A score of twice as long is broken.
 local LONGEST_LEASE_MS = 2 * 86400000
@@ -74,19 +74,15 @@ end
 -- The other indexes, which are ordered by the acceptance of the task.
 local function check_indexes(task, facts)
   local id, accepted = task.id, tonumber(facts.accepted)
-  local score = redis.call('ZSCORE', P .. 'tasks', id)
-  local put = put_in(P .. 'tasks', id, facts.accepted .. '000')
-  if not score then
-    note_finding(id, 'index_missing', {}, put)
-  elseif math.floor(tonumber(score) / 1000) ~= accepted then
-    note_finding(id, 'index_misplaced', { score }, put)
+  if not group_of(id, facts.accepted) then
+    note_finding(id, 'index_missing', {}, put_in(P .. 'tasks', id, facts.accepted .. '000'))
   end
   local parent = cut_content(task.record, task.content).parent
   if parent == '-' then
     return
   end
   local siblings = P .. 'children:' .. parent
-  score, put = redis.call('ZSCORE', siblings, id), put_in(siblings, id, facts.accepted)
+  local score, put = redis.call('ZSCORE', siblings, id), put_in(siblings, id, facts.accepted)
   if not score then
     note_finding(id, 'child_missing', { parent }, put)
   elseif tonumber(score) ~= accepted then

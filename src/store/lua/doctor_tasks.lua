@@ -42,7 +42,6 @@ local function check_remains(id)
       end)
     end
   end
-  find_stray(id, 'record_missing', { 'the index of tasks' }, P .. 'tasks')
   find_stray(id, 'remains', { 'a timer' }, P .. 'timers')
 end
 

@@ -1,5 +1,5 @@
 -- prune: deletes tasks that ended long ago, with all that belongs to them.
--- Needs  finish
+-- Needs  finish, index
 --
 -- ARGV[5]  how many at most, for each final state
 -- ARGV[6]  for how long to keep them, ms
@@ -9,7 +9,8 @@
 -- Returns  how many tasks and entries of the audit log were deleted
 local pruned = {}
 
--- Deletes the approvals of a task, and its place among the children of its parent.
+-- Deletes the approvals of a task, and its places in the index and among the children of its
+-- parent.
 local function forget(task)
   local parent, approval = cut_content(task.record, task.content).parent, task.status.approval
   while approval and approval ~= '-' do
@@ -22,6 +23,11 @@ local function forget(task)
   end
   if parent ~= '-' then
     append(gone, P .. 'children:' .. parent, task.id)
+  end
+  local accepted = string.match(timeline(task), '^\n(%d+)') or ''
+  local group, score = group_of(task.id, accepted)
+  if group then
+    leave_group(task.id, group, score)
   end
 end
 
@@ -38,7 +44,7 @@ end
 for _, hash in ipairs({ 'records', 'specs', 'results', 'progress' }) do
   write_all('HDEL', P .. hash, pruned)
 end
-write_all('ZREM', P .. 'tasks', pruned)
+write_groups()
 -- Deletes only whole nodes of the stream, which is cheap: the log keeps up to a hundred entries
 -- more.
 write('XTRIM', P .. 'events', { 'MINID', '~', TEXT[NOW - ARGV[7]] })

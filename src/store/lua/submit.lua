@@ -1,5 +1,5 @@
 -- submit: stores submitted tasks, or finds that they are repetitions.
--- Needs  finish, approval, terms
+-- Needs  finish, approval, terms, index
 --
 -- ARGV[5]   how long to keep an idempotency key, ms
 -- ARGV[6…]  the row of each task: ID, TERMS, SPEC and GROUPS, and then one argument for each
@@ -8,7 +8,7 @@
 -- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id>` (the task of
 --          the key), `MISMATCH` (the key was used with another body) or `PARENT <state, or gone>`
 --          (the parent has ended, or does not exist)
-local specs, index, answers = {}, {}, {}
+local specs, accepted, answers = {}, {}, {}
 -- The tasks that this call has stored under the hash of a key.
 local remembered = {}
 
@@ -58,8 +58,7 @@ local function store(id, terms, spec, group)
   end
   local size = #specs
   specs[size + 1], specs[size + 2] = id, spec
-  -- Microseconds: the last three digits keep the order within one call.
-  index[size + 1], index[size + 2] = now .. string.format('%03d', size / 2), id
+  accepted[#accepted + 1] = id
   local answer = step.answer
   if not answer then
     answer = 'CREATED ' .. step.to .. ' ' .. now .. ' ' .. step.status.due
@@ -115,6 +114,6 @@ while ARGV[i] do
   answers[#answers + 1] = submit(id, terms, spec, group)
 end
 write_all('HSET', P .. 'specs', specs)
-write_all('ZADD', P .. 'tasks', index)
+index_all(accepted)
 finish()
 return answers

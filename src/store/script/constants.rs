@@ -12,7 +12,7 @@ use crate::domain::sla::REPORT_KEPT_S;
 use crate::domain::task::{TIMELINE, TIMELINE_BYTES};
 
 use super::super::codec::{fields, row};
-use super::super::keys;
+use super::super::keys::{self, GROUP_SIZE};
 
 /// All constants, as Lua.
 pub(super) static ALL: LazyLock<String> = LazyLock::new(|| {
@@ -55,7 +55,7 @@ pub(super) static ALL: LazyLock<String> = LazyLock::new(|| {
          local APPROVALS = {{{}}}\n\
          local ORCHESTRATOR, HUMAN = '{ORCHESTRATOR}', {}\n\
          local TIMELINE, TIMELINE_BYTES = {TIMELINE}, {TIMELINE_BYTES}\n\
-         local REPORT_KEPT = {REPORT_KEPT_S}",
+         local REPORT_KEPT, GROUP_SIZE = {REPORT_KEPT_S}, {GROUP_SIZE}",
         leasing.join(","),
         event_priority.join(","),
         approvals.join(","),

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use super::{ALL, BLOCKS, Memory, PARTS, Part, Script, begin, constants, needed_by};
+use super::{
+    ALL, BLOCKS, FILES, Memory, PARTS, Part, Script, begin, constants_of, needed_by,
+    own_constants_of,
+};
 
 /// The library with every script as a function.
 pub(in super::super) struct Library {
@@ -29,7 +32,9 @@ pub(in super::super) static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
     let shared: HashSet<_> = PARTS.iter().filter(is_shared).map(|part| part.name).collect();
     // Redis gives a library no globals while it loads, so the first call runs the parts.
     let mut code = String::from("local KEYS, ARGV, scripts\nlocal function load_all()\n");
-    code.push_str(&constants::ALL);
+    let files: Vec<_> =
+        PARTS.iter().map(|part| part.name).chain(FILES.iter().map(|(name, _)| *name)).collect();
+    code.push_str(&constants_of(&files));
     for part in PARTS.iter().filter(|part| shared.contains(part.name)) {
         code.push_str(&BLOCKS[part.name]);
     }
@@ -41,7 +46,8 @@ pub(in super::super) static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
         for part in parts.iter().filter(|part| !shared.contains(part.name)) {
             code.push_str(&BLOCKS[part.name]);
         }
-        let _ = writeln!(code, "{}{}end", begin(&parts), script.body);
+        let own = own_constants_of(script.name);
+        let _ = writeln!(code, "{own}{}{}end", begin(&parts), script.body);
     }
     code.push_str("return scripts\nend\n");
     let digest = redis::Script::new(&code).get_hash()[..8].to_owned();

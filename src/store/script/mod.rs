@@ -42,12 +42,19 @@ impl Script {
         });
         text.push_str("local KEYS, ARGV = KEYS, ARGV\n");
         let parts = needed_by(body);
-        text.push_str(&constants_of(&parts, body));
+        let mut files: Vec<_> = parts.iter().map(|part| part.name).collect();
+        files.push(name);
+        text.push_str(&constants_of(&files));
         for part in &parts {
             text.push_str(&BLOCKS[part.name]);
         }
         // A function of its own, because its locals count too.
-        let _ = write!(text, "local function run()\n{}{body}end\nreturn run()\n", begin(&parts));
+        let _ = write!(
+            text,
+            "local function run()\n{}{}{body}end\nreturn run()\n",
+            own_constants_of(name),
+            begin(&parts)
+        );
         let digest = redis::Script::new(&text).get_hash().to_owned();
         Self { name, text, digest, body, memory }
     }
@@ -67,7 +74,7 @@ macro_rules! parts {
 
 /// Every part, each after those that it needs.
 const PARTS: &[Part] = parts![
-    "call" "lists" "time" "record" "shorten" "rules" "json" "events" "clocks" "thresholds" "figures"
+    "call" "lists" "index" "time" "record" "shorten" "rules" "json" "events" "clocks" "thresholds" "figures"
     "steps" "move" "sessions" "lease" "ranks" "terms" "gather" "log" "tell" "finish" "seal" "sizes"
     "gate" "approval" "decide" "sha256" "audit" "findings" "doctor_places" "doctor_gate"
 ];
@@ -92,9 +99,8 @@ fn needs(text: &str) -> impl Iterator<Item = &str> {
     line.unwrap_or_default().split(", ").filter(|name| !name.is_empty())
 }
 
-/// Every part as a block, so that only the locals that other files use are visible outside it: Lua
-/// allows 200 in one function.
-static BLOCKS: LazyLock<HashMap<&str, String>> = LazyLock::new(|| {
+/// The files that use a word.
+static USERS: LazyLock<HashMap<&str, HashSet<&str>>> = LazyLock::new(|| {
     let mut users: HashMap<&str, HashSet<&str>> = HashMap::new();
     let parts = PARTS.iter().map(|part| (part.name, part.text));
     for (file, text) in parts.chain(FILES.iter().copied()) {
@@ -102,16 +108,21 @@ static BLOCKS: LazyLock<HashMap<&str, String>> = LazyLock::new(|| {
             users.entry(word).or_default().insert(file);
         }
     }
-    PARTS.iter().map(|part| (part.name, block(part, &users))).collect()
+    users
 });
 
-/// Returns a part as a block. `users` has the files that use a word.
-fn block(part: &Part, users: &HashMap<&str, HashSet<&str>>) -> String {
+/// Every part as a block, so that only the locals that other files use are visible outside it: Lua
+/// allows 200 in one function.
+static BLOCKS: LazyLock<HashMap<&str, String>> =
+    LazyLock::new(|| PARTS.iter().map(|part| (part.name, block(part))).collect());
+
+/// Returns a part as a block.
+fn block(part: &Part) -> String {
     let is_shared = |name: &&str| {
-        name.starts_with("begin_") || users.get(name).is_some_and(|files| files.len() > 1)
+        name.starts_with("begin_") || USERS.get(name).is_some_and(|files| files.len() > 1)
     };
     let mut shared = Vec::new();
-    let mut block = String::new();
+    let mut block = own_constants_of(part.name);
     for line in part.text.lines() {
         let names = locals(line);
         if names.iter().any(is_shared) {
@@ -159,24 +170,36 @@ fn begin(parts: &[&Part]) -> String {
     lua
 }
 
-/// Returns those constants that these parts or this script use.
-fn constants_of(parts: &[&Part], body: &str) -> String {
-    let used: HashSet<_> =
-        parts.iter().flat_map(|part| words(part.text)).chain(words(body)).collect();
-    let mut lua = String::new();
-    let mut is_used = true;
+/// Each constant: its lines, and the files that use it.
+static CONSTANTS: LazyLock<Vec<(String, HashSet<&str>)>> = LazyLock::new(|| {
+    let mut constants: Vec<(String, HashSet<&str>)> = Vec::new();
     for line in constants::ALL.lines() {
         let names = locals(line);
         if !names.is_empty() {
-            is_used = names.iter().any(|name| used.contains(name));
+            let users = names.iter().filter_map(|name| USERS.get(name)).flatten();
+            constants.push((String::new(), users.copied().collect()));
         }
         // The lines of a function follow the one with its name.
-        if is_used || line.is_empty() {
-            lua.push_str(line);
-            lua.push('\n');
+        if let Some((lines, _)) = constants.last_mut() {
+            lines.push_str(line);
+            lines.push('\n');
         }
     }
-    lua
+    constants
+});
+
+/// Returns those constants that these files and others use.
+fn constants_of(files: &[&str]) -> String {
+    let is_used = |(_, users): &&(String, HashSet<&str>)| {
+        users.len() > 1 && files.iter().any(|file| users.contains(file))
+    };
+    CONSTANTS.iter().filter(is_used).map(|(lines, _)| lines.as_str()).collect()
+}
+
+/// Returns the constants that only this file uses.
+fn own_constants_of(file: &str) -> String {
+    let is_own = |(_, users): &&(String, HashSet<&str>)| users.len() == 1 && users.contains(file);
+    CONSTANTS.iter().filter(is_own).map(|(lines, _)| lines.as_str()).collect()
 }
 
 macro_rules! scripts {
@@ -227,6 +250,7 @@ scripts! {
     STATS = "stats", Frees, [];
     BRIDGE = "bridge", Takes, [];
     DOCTOR_TASKS = "doctor_tasks", Frees, [Repair, Cancel];
+    DOCTOR_INDEX = "doctor_index", Frees, [];
     DOCTOR_APPROVALS = "doctor_approvals", Frees, [];
     DOCTOR_CHILDREN = "doctor_children", Frees, [];
     DOCTOR_AGENTS = "doctor_agents", Frees, [];

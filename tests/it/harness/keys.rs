@@ -40,6 +40,17 @@ pub fn channel_of(event_type: &str) -> String {
     format!("orchestrator:events:{event_type}")
 }
 
+/// The script that takes the task `ARGV[1]` out of its group in the index `KEYS[1]`; the others keep their places.
+pub const LEAVE_INDEX: &str = "\
+    for _, group in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do \
+        local rest, found = string.gsub(group, (string.gsub(ARGV[1], '-', '%%-')), '', 1) \
+        if found == 1 then \
+            local score = redis.call('ZSCORE', KEYS[1], group) \
+            redis.call('ZREM', KEYS[1], group) \
+            return redis.call('ZADD', KEYS[1], score, rest) \
+        end \
+    end";
+
 /// The fields of a record before its content, in order: three times of 13 digits, then words.
 pub const FIELDS: [&str; 15] = [
     "since", "timer", "rank", "state", "attempt", "sla", "approval", "holder", "human", "retries",
@@ -60,6 +71,11 @@ pub fn place_in(record: &str, field: &str) -> std::ops::Range<usize> {
 }
 
 impl Redis {
+    /// How many tasks partition 0 has.
+    pub async fn count_tasks(&self) -> usize {
+        self.ask(&["HLEN", &key("records")]).await
+    }
+
     /// How many members the sorted set of this name has in partition 0.
     pub async fn count(&self, name: &str) -> usize {
         self.ask(&["ZCARD", &key(name)]).await

@@ -91,7 +91,7 @@ async fn a_parent_that_ended_or_is_not_there_gets_no_child() {
     let again = fleet.try_submit(keyed()).await.unwrap();
     assert_eq!((again.is_replay, again.task.id), (true, first.id));
 
-    assert_eq!(fleet.redis.count("tasks").await, 2);
+    assert_eq!(fleet.redis.count_tasks().await, 2);
     fleet.finish().await;
 }
 

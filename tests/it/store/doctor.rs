@@ -4,7 +4,7 @@ use orchestrator::domain::ids::TaskId;
 use orchestrator::engine::Finding;
 
 use super::ward::Ward;
-use crate::harness::{Fleet, approval_key, key, looking_on};
+use crate::harness::{Fleet, LEAVE_INDEX, approval_key, key, looking_on};
 
 #[tokio::test]
 async fn a_sound_store_has_no_findings_in_any_partition() {
@@ -224,7 +224,7 @@ async fn a_record_that_cannot_be_read_is_found_and_hides_no_other() {
     let id = ward.pending.to_string();
     ward.redis(&["HSET", &key("records"), &id, "nonsense"]).await;
     let other = ward.assigned.to_string();
-    ward.redis(&["ZREM", &key("tasks"), &other]).await;
+    ward.redis(&["EVAL", LEAVE_INDEX, "1", &key("tasks"), &other]).await;
 
     let findings = ward.fleet.engine.doctor().await.unwrap();
 

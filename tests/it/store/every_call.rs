@@ -177,7 +177,7 @@ impl Story {
                 let new = || NewTask { idempotency: idempotency("k", "b"), ..new_task("faq") };
                 let task = self.call(async || fleet.try_submit(new()).await).await.unwrap().task;
                 assert_eq!(self.stands(&task).await, (State::Pending, 1));
-                assert_eq!(fleet.redis.count("tasks").await, 1);
+                assert_eq!(fleet.redis.count_tasks().await, 1);
             }
             "route" => {
                 let task = fleet.submit("faq").await;
@@ -334,8 +334,8 @@ impl Story {
                 let stats = self.call(async || fleet.engine.stats().await).await.unwrap();
                 assert!(stats.by_status.contains(&(State::Pending, 1)), "{stats:?}");
             }
-            "doctor_tasks" | "doctor_approvals" | "doctor_children" | "doctor_agents" | "count"
-            | "open_at" => {
+            "doctor_tasks" | "doctor_index" | "doctor_approvals" | "doctor_children"
+            | "doctor_agents" | "count" | "open_at" => {
                 fleet.claim_one().await;
                 fleet.submit("deploy").await;
                 fleet.submit_with("faq", |new| new.spec.parent = Some(task.id)).await;

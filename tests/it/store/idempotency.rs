@@ -30,7 +30,7 @@ async fn a_replay_says_what_became_of_the_task_since() {
     assert!(!first.is_replay && again.is_replay);
     let now = fleet.engine.task(first.task.id).await.unwrap();
     assert_eq!(shown(&now), shown(&again.task));
-    assert_eq!((again.task.state, fleet.redis.count("tasks").await), (State::Completed, 1));
+    assert_eq!((again.task.state, fleet.redis.count_tasks().await), (State::Completed, 1));
     fleet.finish().await;
 }
 
@@ -42,7 +42,7 @@ async fn a_key_that_comes_with_another_body_is_refused() {
     let refused = fleet.try_submit(keyed("k", "c")).await;
 
     assert_refused!(refused, Error::IdempotencyMismatch(key) if key == "k");
-    assert_eq!(fleet.redis.count("tasks").await, 1);
+    assert_eq!(fleet.redis.count_tasks().await, 1);
     fleet.finish().await;
 }
 
@@ -60,7 +60,7 @@ async fn the_same_key_twice_in_one_batch_is_one_task() {
         "{ids:?}"
     );
     assert!(answers[2].as_ref().unwrap().is_replay);
-    assert_eq!(fleet.redis.count("tasks").await, 2);
+    assert_eq!(fleet.redis.count_tasks().await, 2);
     fleet.finish().await;
 }
 

@@ -39,7 +39,7 @@ async fn a_submission_is_stored_once_with_a_key_or_without() {
             .unwrap()
             .task;
 
-        assert_eq!(fleet.redis.count("tasks").await, 1);
+        assert_eq!(fleet.redis.count_tasks().await, 1);
         assert_eq!((task.state, fleet.state_of(task.id).await), (State::Blocked, State::Blocked));
         finish(fleet).await;
     }
@@ -52,7 +52,7 @@ async fn a_batch_is_stored_once() {
 
     let ids = fleet.submit_many("faq", 50).await;
 
-    assert_eq!((ids.len(), fleet.redis.count("tasks").await), (50, 50));
+    assert_eq!((ids.len(), fleet.redis.count_tasks().await), (50, 50));
     finish(fleet).await;
 }
 

@@ -174,7 +174,7 @@ async fn survives(fleet: &Fleet, tasks: usize, strike: impl AsyncFnMut() -> i64)
     let submitted: usize = works.iter().map(|(submitted, _)| submitted).sum();
     let done: usize = works.iter().map(|(_, done)| done).sum();
 
-    let stored = fleet.redis.count("tasks").await;
+    let stored = fleet.redis.count_tasks().await;
     let completed =
         fleet.events().await.iter().filter(|event| event.event_type() == "task.completed").count();
     assert_eq!((stored, completed), (submitted, done));

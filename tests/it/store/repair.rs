@@ -5,7 +5,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::Repair;
 
 use super::ward::Ward;
-use crate::harness::{Fleet, approval_key, assert_refused, key, key_in, looking_on};
+use crate::harness::{Fleet, LEAVE_INDEX, approval_key, assert_refused, key, key_in, looking_on};
 use orchestrator::engine::Error;
 
 /// One entry is deleted from, or put wrong in, each index in turn; the command may name `{…}` of the ward.
@@ -64,8 +64,10 @@ damages! {
     a_result_without_a_task_is_removed: ["HSET", "{p}results", "{stray}", "1"], "has a result but no record";
     progress_without_a_task_is_removed: ["HSET", "{p}progress", "{stray}", "{}"], "has progress but no record";
     what_is_left_of_a_record_is_removed: ["HDEL", "{p}records", "{assigned}"], "but has no record";
-    an_entry_missing_from_the_index_of_tasks_is_added: ["ZREM", "{p}tasks", "{held}"], "is missing from the index of tasks";
+    an_entry_missing_from_the_index_of_tasks_is_added: ["EVAL", LEAVE_INDEX, "1", "{p}tasks", "{held}"], "is missing from the index of tasks";
     an_index_of_tasks_that_is_lost_is_made_again: ["DEL", "{p}tasks"], "is missing from the index of tasks";
+    a_group_at_a_wrong_place_of_the_index_is_taken_apart: ["ZADD", "{p}tasks", "5", "{held} {pending} {assigned}"], "not at its acceptance";
+    a_task_that_is_gone_leaves_its_group: ["ZADD", "{p}tasks", "9", "{held}  {stray}"], "is in the index of tasks but has no record";
     an_entry_at_a_wrong_place_of_the_index_is_put_there: ["ZADD", "{p}tasks", "5", "{held}"], "not at its acceptance";
     a_child_that_is_missing_is_added: ["ZREM", "{p}children:{pending}", "{child}"], "is missing from the children of {pending}";
     a_child_at_a_wrong_place_is_put_there: ["ZADD", "{p}children:{pending}", "5", "{child}"], "stands among the children of {pending} at 5";

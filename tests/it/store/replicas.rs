@@ -28,7 +28,7 @@ async fn what_is_acknowledged_is_on_the_replica() {
     for n in 1..=20 {
         let id = fleet.submit("faq").await.id;
         assert!(replica.ask::<bool>(&["HEXISTS", &key("records"), &id.to_string()]).await);
-        assert_eq!(replica.count("tasks").await, n);
+        assert_eq!(replica.count_tasks().await, n);
     }
     let held = fleet.claim_one().await;
     fleet.complete(&held).await.unwrap();
@@ -87,7 +87,7 @@ async fn unreplicated_write_is_refused_and_stored_once_when_repeated() {
         eventually("the outcome is acknowledged", async || fleet.complete(&held).await).await;
     assert_eq!(completed, State::Completed);
     assert_eq!(fleet.engine.tasks(&TaskFilter::default(), 10, None).await.unwrap().items.len(), 2);
-    assert_eq!(replica.count("tasks").await, 2);
+    assert_eq!(replica.count_tasks().await, 2);
     fleet.finish().await;
 }
 
@@ -194,6 +194,6 @@ async fn unreplicated_request_gets_retry_after_and_can_be_repeated() {
         other => Err(other),
     })
     .await;
-    assert_eq!(site.fleet.redis.count("tasks").await, 1);
+    assert_eq!(site.fleet.redis.count_tasks().await, 1);
     site.finish().await;
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use orchestrator::domain::lifecycle::State;
-use orchestrator::engine::Error;
+use orchestrator::engine::{Error, TaskFilter};
 
 use crate::harness::{DAY, Fleet, assert_refused, json};
 
@@ -61,6 +61,37 @@ async fn nothing_is_forgotten_before_its_time_nor_while_it_is_open() {
     assert_eq!(fleet.engine.prune().await.unwrap().moved, 1);
 
     assert_eq!(fleet.state_of(open).await, State::Pending);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn the_rest_of_a_batch_stays_listed_in_its_order() {
+    let fleet = Fleet::start().await;
+    let mut ids = fleet.submit_many("bugfix", 250).await;
+    ids.reverse();
+    let all = TaskFilter::default();
+    let page = fleet.engine.tasks(&all, 20, None).await.unwrap();
+    let ended: BTreeSet<_> = ids.iter().copied().step_by(3).chain(ids[40..160].to_vec()).collect();
+    for id in &ended {
+        fleet.cancel(*id).await.unwrap();
+    }
+    fleet.advance(WEEK);
+    while fleet.engine.prune().await.unwrap().moved > 0 {}
+
+    let kept: Vec<_> = ids.iter().copied().filter(|id| !ended.contains(id)).collect();
+    let listed = fleet.engine.tasks(&all, 200, None).await.unwrap().items;
+    assert_eq!(listed.iter().map(|task| task.id).collect::<Vec<_>>(), kept);
+    // A page that began before goes on where it was.
+    let rest = fleet.engine.tasks(&all, 200, page.next_cursor.as_deref()).await.unwrap().items;
+    let after: Vec<_> = ids[20..].iter().copied().filter(|id| !ended.contains(id)).collect();
+    assert_eq!(rest.iter().map(|task| task.id).collect::<Vec<_>>(), after);
+    for id in kept {
+        fleet.cancel(id).await.unwrap();
+    }
+    fleet.advance(WEEK);
+    while fleet.engine.prune().await.unwrap().moved > 0 {}
+    while fleet.engine.cascade().await.unwrap().moved > 0 {}
+    assert_eq!(keys(&fleet).await, BTreeSet::new());
     fleet.finish().await;
 }
 

@@ -62,7 +62,7 @@ async fn switchover_behind_the_address_is_followed_without_a_cut() {
         fleet.try_submit(new_task("faq")).await.map_err(|error| format!("{error:?}"))
     })
     .await;
-    assert_eq!(next.count("tasks").await, 2);
+    assert_eq!(next.count_tasks().await, 2);
     let clients = async |redis: &Redis, kind: &str| -> usize {
         let list: String = redis.ask(&["CLIENT", "LIST", "TYPE", kind]).await;
         list.lines().count()

@@ -56,7 +56,7 @@ async fn lost_in_a_failover(wait_replicas: &str) -> usize {
     address.lead_to(replica.url());
 
     assert_eq!(work(&crew, received.len()).await, received);
-    let stored = replica.count("tasks").await;
+    let stored = replica.count_tasks().await;
     assert_eq!(stored, received.len());
     assert_eq!(acknowledged(&crew, 10).await.len(), 10);
     deployment.finish().await;
@@ -102,7 +102,7 @@ async fn sentinel_decides(
     assert_eq!(more.len(), 10);
     received.extend(more);
     assert_eq!(work(&crew, received.len()).await, received);
-    let stored = replica.count("tasks").await;
+    let stored = replica.count_tasks().await;
     assert_eq!(stored, received.len());
     deployment.finish().await;
 }

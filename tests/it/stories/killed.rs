@@ -28,12 +28,12 @@ async fn submission_to_a_killed_gateway_is_stored_once_when_repeated() {
         })
         .await;
         assert_eq!((answer.is_none(), doomed.ended().await), (true, -9));
-        assert_eq!(redis.count("tasks").await, usize::from(has_run), "{point:?}");
+        assert_eq!(redis.count_tasks().await, usize::from(has_run), "{point:?}");
 
         let crew = other.client("crew").await;
         let again = crew.post("/tasks", &task).await.json()["task_id"].clone();
         assert_eq!(crew.post("/tasks", &task).await.json()["task_id"], again);
-        assert_eq!(redis.count("tasks").await, 1, "{point:?}");
+        assert_eq!(redis.count_tasks().await, 1, "{point:?}");
         program.finds_the_store_sound().await;
         other.stop().await;
     }

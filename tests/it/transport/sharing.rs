@@ -58,7 +58,7 @@ async fn services_can_be_found_and_share_the_work() {
         join_all(calls).await.iter().map(|task| task["task_id"].to_string()).collect();
 
     assert_eq!(tasks.len(), 200);
-    let stored = fleet.redis.count("tasks").await;
+    let stored = fleet.redis.count_tasks().await;
     assert_eq!(stored, 200, "each request is answered by one service alone");
     eventually("both have counted", async || {
         let answered = answered(&caller).await;

@@ -1,13 +1,10 @@
 -- deadlines: adds the events of passed SLA thresholds, and runs the actions of their rules.
--- Needs  finish, decide
+-- Needs  finish, decide, index
 --
--- ARGV[5]  how many tasks at most
+-- ARGV[5]  how many tasks at most; a group is handled as a whole
 -- ARGV[6]  head starts of P0 to P3, ms, joined by commas
 --
 -- Returns  how many tasks it handled, and in how many ms the next one is due (-1: none)
-local due = due_in(P .. 'timers', ARGV[5])
-local tasks = fetch(due)
-
 -- Raises the task's priority by some steps if it still waits, but not above `highest`, where it
 -- would need another approval.
 local function raise(task, steps, highest)
@@ -67,39 +64,53 @@ local function act(task)
   end
 end
 
--- Returns how many events the call has.
-local function count_events()
-  local count = 0
-  for _, run in ipairs(runs) do
-    count = count + run.count
-  end
-  return count
-end
-
 -- The largest number of events of a call, as rules may cause many for each task. The next call
 -- handles the other tasks.
 local EVENTS_AT_ONCE = 200
 
-local taken = 0
-for nth, id in ipairs(due) do
+local handled, is_cut = 0, false
+
+-- Adds the events of the task, runs the actions, and returns the timer that it has from now on.
+local function handle(task)
   if count_events() >= EVENTS_AT_ONCE then
+    is_cut = true
+    return timer_in(task)
+  end
+  handled = handled + 1
+  announce(task)
+  act(task)
+  if STATES[task.status.state].is_final then
+    return NO_TIME
+  end
+  set_timer(task)
+  return timer_in(task)
+end
+
+-- The tasks of the entries that are due, and the entry of each.
+local due, ids, entries = due_in(P .. 'timers', ARGV[5]), {}, {}
+for _, entry in ipairs(due) do
+  if #ids >= tonumber(ARGV[5]) then
+    is_cut = true
     break
   end
-  taken = taken + 1
-  local task = tasks[nth]
-  local timer = NO_TIME
-  if task and not STATES[task.status.state].is_final then
-    announce(task)
-    act(task)
+  local found = timed_by(entry)
+  for _, id in ipairs(found) do
+    ids[#ids + 1], entries[#ids + 1] = id, entry
   end
-  if task and not STATES[task.status.state].is_final then
-    set_timer(task)
-    timer = timer_in(task)
+  if found[1] ~= entry then
+    unset_timers[#unset_timers + 1] = entry
   end
-  -- This also corrects a timer whose set and record differ.
-  write_timer(id, timer)
+end
+for nth, task in ipairs(fetch(ids)) do
+  local is_open = task and not STATES[task.status.state].is_final
+  local timer = is_open and handle(task) or NO_TIME
+  -- From now on a task of a group has a timer of its own. This also corrects a timer whose set and
+  -- record differ.
+  if timer ~= NO_TIME or entries[nth] == ids[nth] then
+    write_timer(ids[nth], timer)
+  end
 end
 -- The worker that sweeps learns it from the answer.
 woken.deadlines = nil
 finish()
-return { taken, taken < #due and 0 or next_due(P .. 'timers') }
+return { handled, is_cut and 0 or next_due(P .. 'timers') }

@@ -24,11 +24,12 @@ local function out_of(id, group, score)
   end
 end
 
--- An unreadable record is found by its sets and by the records themselves.
 local function check(id, facts, group, score)
   if facts == nil then
     note_finding(id, 'record_missing', { 'the index of tasks' }, out_of(id, group, score))
-  elseif facts and group_of(id, facts.accepted) ~= group then
+  elseif not facts then
+    note_finding(id, 'record_unreadable_in', { 'the index of tasks' }, out_of(id, group, score))
+  elseif group_of(id, facts.accepted) ~= group then
     note_finding(id, 'index_misplaced', { score }, function()
       leave_group(id, group, score)
       if not group_of(id, facts.accepted) then

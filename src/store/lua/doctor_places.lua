@@ -53,15 +53,27 @@ local function shown(time)
   return time == NO_TIME and '-' or time
 end
 
+-- Returns when the worker looks at the task: at its own timer or at that of its group, which may be
+-- sooner.
+local function watched_at(id, accepted, timer)
+  local own = redis.call('ZSCORE', P .. 'timers', id)
+  if own or timer == NO_TIME then
+    return own or NO_TIME
+  end
+  local _, group = group_of(id, accepted)
+  local soonest = group and redis.call('ZSCORE', P .. 'timers', group)
+  return soonest and TEXT[math.max(soonest, timer)] or NO_TIME
+end
+
 -- A deadline without a timer would pass unnoticed.
-local function check_timer(task)
+local function check_timer(task, accepted)
   local id, state = task.id, task.status.state
   if STATES[state].is_final then
     find_stray(id, 'timer_stray', { state }, P .. 'timers')
     return
   end
-  local score = redis.call('ZSCORE', P .. 'timers', id) or NO_TIME
   local timer, noted = timer_of(task), timer_in(task)
+  local score = watched_at(id, accepted, timer)
   if noted ~= timer or score ~= timer then
     note_finding(id, 'timer_wrong', { shown(score), shown(noted), shown(timer) }, function()
       set_times(task, nil, timer)

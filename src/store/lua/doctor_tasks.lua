@@ -42,7 +42,10 @@ local function check_remains(id)
       end)
     end
   end
-  find_stray(id, 'remains', { 'a timer' }, P .. 'timers')
+  -- An entry for a group is none for a task.
+  if #timed_by(id) == 0 or timed_by(id)[1] == id then
+    find_stray(id, 'remains', { 'a timer' }, P .. 'timers')
+  end
 end
 
 -- An unreadable record breaks every batch that it is in.
@@ -69,7 +72,7 @@ local function check(facts, spare)
   -- A move of this call puts the task into its set, and ends its timeline with the move.
   if task.status.state == was then
     check_place(task, home, places[home])
-    check_timer(task)
+    check_timer(task, facts.accepted)
     if facts.last_state ~= was then
       note_finding(task.id, 'timeline_differs', { was, facts.last_state })
     end

@@ -30,6 +30,15 @@ local function tell_log(kind, text)
   run.texts[count], run.count, run.bytes = text, count, run.bytes + #text + EVENT_FRAME
 end
 
+-- Returns how many events the call has.
+local function count_events()
+  local count = 0
+  for _, run in ipairs(runs) do
+    count = count + run.count
+  end
+  return count
+end
+
 -- Adds an event, JSON from what follows its type.
 local function emit_json(event, json)
   tell_log({ event = event }, '"event_type":"' .. event .. json)

@@ -56,17 +56,17 @@ local function count_steps()
   end
 end
 
--- Moves the reaper's look at these agents forward, if it is planned for later.
-local function set_watch()
+-- Sets the scores of these members to these times, but leaves those that are sooner.
+local function move_forward(key, times)
   local sooner = {}
-  for agent, at in pairs(watched) do
-    local planned = tonumber(redis.call('ZSCORE', P .. 'roster', agent) or nil)
-    typed[P .. 'roster'] = true
-    if not planned or planned > at then
-      push(sooner, TEXT[at], agent)
+  for member, at in pairs(times) do
+    local planned = tonumber(redis.call('ZSCORE', key, member) or nil)
+    typed[key] = true
+    if not planned or planned - at > 0 then
+      push(sooner, TEXT[at], member)
     end
   end
-  write_all('ZADD', P .. 'roster', sooner)
+  write_all('ZADD', key, sooner)
 end
 
 -- Turns the collected changes into writes.
@@ -89,6 +89,7 @@ local function gather()
   end
   write_all('ZADD', P .. 'timers', set_timers)
   write_all('ZREM', P .. 'timers', unset_timers)
-  set_watch()
+  move_forward(P .. 'timers', group_timers)
+  move_forward(P .. 'roster', watched)
   count_steps()
 end

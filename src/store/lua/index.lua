@@ -1,9 +1,10 @@
 -- index: the ids of all tasks by acceptance, in groups.
--- Needs  lists
+-- Needs  clocks
 --
 -- A member of `tasks` is a group: ids joined by spaces. Its score is the acceptance of its first
 -- task, µs; each next one counts as 1 µs later. A deleted task leaves its place empty, so that the
--- others keep theirs.
+-- others keep theirs. All tasks of a group began with the same timer, and `timers` has the score of
+-- the group in place of their ids.
 local INDEX = 'tasks'
 
 -- More groups than one ms can have: each of up to 40 calls makes at most 10.
@@ -16,13 +17,32 @@ local function begin_index()
   groups_at, leaving = {}, {}
 end
 
--- Adds tasks that this call accepted, in order.
-local function index_all(ids)
-  for first = 1, #ids, GROUP_SIZE do
-    local last = math.min(first + GROUP_SIZE - 1, #ids)
-    local at = now .. string.format('%03d', first - 1)
-    append(come, P .. INDEX, at, table.concat(ids, ' ', first, last))
+-- Adds tasks that this call accepted, in order, with the timer that each began with.
+local function index_all(ids, timers)
+  local first = 1
+  for nth = 1, #ids do
+    if nth == #ids or timers[nth + 1] ~= timers[first] or nth - first + 1 == GROUP_SIZE then
+      local at = now .. string.format('%03d', first - 1)
+      append(come, P .. INDEX, at, table.concat(ids, ' ', first, nth))
+      write_group_timer(at, timers[first])
+      first = nth + 1
+    end
   end
+end
+
+-- Returns the ids of an entry of `timers`: those of the groups with this score, or the one task.
+local function timed_by(entry)
+  if not string.find(entry, '^%d+$') then
+    return { entry }
+  end
+  local ids = {}
+  for _, group in ipairs(redis.call('ZRANGEBYSCORE', P .. INDEX, entry, entry, 'LIMIT', 0,
+    MOST_GROUPS)) do
+    for id in string.gmatch(group, '%S+') do
+      ids[#ids + 1] = id
+    end
+  end
+  return ids
 end
 
 -- Returns the groups of tasks that were accepted at this time, ms: pairs of a group and its score.
@@ -53,6 +73,11 @@ local function leave_group(id, group, score)
   leaving[group][id] = true
 end
 
+-- Returns whether no other group has this score.
+local function is_alone(score)
+  return redis.call('ZCOUNT', P .. INDEX, score, score) == 1
+end
+
 -- Writes what is left of the groups that tasks have left.
 local function write_groups()
   for group, left in pairs(leaving) do
@@ -62,6 +87,8 @@ local function write_groups()
     end)
     if string.find(rest, '%S') then
       append(come, P .. INDEX, left.score, rest)
+    elseif is_alone(left.score) then
+      unset_timers[#unset_timers + 1] = left.score
     end
   end
 end

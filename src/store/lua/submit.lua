@@ -8,7 +8,7 @@
 -- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id>` (the task of
 --          the key), `MISMATCH` (the key was used with another body) or `PARENT <state, or gone>`
 --          (the parent has ended, or does not exist)
-local specs, accepted, answers = {}, {}, {}
+local specs, accepted, timers, answers = {}, {}, {}, {}
 -- The tasks that this call has stored under the hash of a key.
 local remembered = {}
 
@@ -49,16 +49,16 @@ local function store(id, terms, spec, group)
     edit(task).approval = approval
   end
   local step = move(task, 'submit', BEGIN_IN[approval and 'blocked' or waiting_state(task.status)])
-  if begun.timer ~= NO_TIME and timer_in(task) ~= NO_TIME then
-    write_timer(id, begun.timer)
-  end
   if approval then
     local f = { id = approval, kind = 'gate', by = ACTOR, digest = digest, gate = gate }
     say_approval('approval.requested', task, f, open(task, f, spec))
   end
   local size = #specs
   specs[size + 1], specs[size + 2] = id, spec
-  accepted[#accepted + 1] = id
+  local nth = #accepted + 1
+  -- A task that waits for a human may have another one, which is set already.
+  local is_other = step.resets and timer_in(task) ~= begun.timer
+  accepted[nth], timers[nth] = id, is_other and NO_TIME or begun.timer
   local answer = step.answer
   if not answer then
     answer = 'CREATED ' .. step.to .. ' ' .. now .. ' ' .. step.status.due
@@ -114,6 +114,6 @@ while ARGV[i] do
   answers[#answers + 1] = submit(id, terms, spec, group)
 end
 write_all('HSET', P .. 'specs', specs)
-index_all(accepted)
+index_all(accepted, timers)
 finish()
 return answers

@@ -74,7 +74,7 @@ macro_rules! parts {
 
 /// Every part, each after those that it needs.
 const PARTS: &[Part] = parts![
-    "call" "lists" "index" "time" "record" "shorten" "rules" "json" "events" "clocks" "thresholds" "figures"
+    "call" "lists" "time" "record" "shorten" "rules" "json" "events" "clocks" "index" "thresholds" "figures"
     "steps" "move" "sessions" "lease" "ranks" "terms" "gather" "log" "tell" "finish" "seal" "sizes"
     "gate" "approval" "decide" "sha256" "audit" "findings" "doctor_places" "doctor_gate"
 ];

@@ -51,6 +51,14 @@ pub const LEAVE_INDEX: &str = "\
         end \
     end";
 
+/// The script that forgets when the group of the task `ARGV[1]` in the index `KEYS[1]` is due, which `KEYS[2]` has.
+pub const LOSE_TIMER: &str = "\
+    for _, group in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do \
+        if string.find(group, ARGV[1], 1, true) then \
+            return redis.call('ZREM', KEYS[2], redis.call('ZSCORE', KEYS[1], group)) \
+        end \
+    end";
+
 /// The fields of a record before its content, in order: three times of 13 digits, then words.
 pub const FIELDS: [&str; 15] = [
     "since", "timer", "rank", "state", "attempt", "sla", "approval", "holder", "human", "retries",

@@ -291,10 +291,18 @@ impl Redis {
                 "hash" => {
                     format!("{:?}", self.ask::<BTreeMap<String, String>>(&["HGETALL", &key]).await)
                 }
-                "zset" => format!(
-                    "{:?}",
-                    self.ask::<Vec<String>>(&["ZRANGE", &key, "0", "-1", "WITHSCORES"]).await
-                ),
+                "zset" => {
+                    let words = ["ZRANGE", &key, "0", "-1", "WITHSCORES"];
+                    let mut members: Vec<(String, String)> = self.ask(&words).await;
+                    if key.ends_with(":timers") {
+                        // When a group of tasks is due says nothing about the one in question.
+                        members.retain(|(member, _)| member.contains('-'));
+                    }
+                    if members.is_empty() {
+                        continue;
+                    }
+                    format!("{members:?}")
+                }
                 "set" => {
                     let members: std::collections::BTreeSet<String> =
                         self.ask(&["SMEMBERS", &key]).await;

@@ -42,7 +42,7 @@ async fn the_figures_of_the_fleet_are_shown_to_prometheus_without_a_credential()
 async fn a_finding_of_the_doctor_shows_up() {
     let site = Site::open().await;
     let id = site.fleet.submit("faq").await.id.to_string();
-    site.fleet.redis.ask::<i64>(&["ZREM", &key("tasks"), &id]).await;
+    site.fleet.redis.ask::<i64>(&["ZREM", &key("pending"), &id]).await;
     site.shows("orchestrator_doctor_checks_total", |value| value == 0.0).await;
 
     let mut background = BackgroundCheck::default();
@@ -51,7 +51,7 @@ async fn a_finding_of_the_doctor_shows_up() {
     }
 
     site.shows("orchestrator_doctor_findings", |value| value == 1.0).await;
-    site.shows(r#"orchestrator_doctor_findings_total{kind="index_missing"}"#, |value| value == 1.0)
+    site.shows(r#"orchestrator_doctor_findings_total{kind="place_missing"}"#, |value| value == 1.0)
         .await;
     site.fleet.engine.repair().await.unwrap();
     site.finish().await;

@@ -91,10 +91,10 @@ async fn a_spec_without_anything_else_is_found() {
 #[tokio::test]
 async fn a_task_without_its_spec_or_its_place_in_the_index_is_found() {
     let ward = Ward::open().await;
-    let id = ward.pending;
+    let id = ward.assigned;
 
     ward.redis(&["HDEL", &key("specs"), &id.to_string()]).await;
-    ward.redis(&["ZREM", &key("tasks"), &id.to_string()]).await;
+    ward.redis(&["EVAL", LEAVE_INDEX, "1", &key("tasks"), &id.to_string()]).await;
 
     ward.finds(id, &["has no spec", "is missing from the index of tasks"]).await;
 }

@@ -5,7 +5,9 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::Repair;
 
 use super::ward::Ward;
-use crate::harness::{Fleet, LEAVE_INDEX, approval_key, assert_refused, key, key_in, looking_on};
+use crate::harness::{
+    Fleet, LEAVE_INDEX, LOSE_TIMER, approval_key, assert_refused, key, key_in, looking_on,
+};
 use orchestrator::engine::Error;
 
 /// One entry is deleted from, or put wrong in, each index in turn; the command may name `{…}` of the ward.
@@ -88,9 +90,10 @@ damages! {
     agents_that_are_all_forgotten_are_known_again: ["DEL", "{p}roster"], "is missing from the roster";
     a_paused_agent_that_is_forgotten_is_known_again: ["SADD", "{p}paused", "idle_agent"], "is missing from the roster";
     a_session_of_the_future_is_put_to_now: ["ZADD", "{p}sessions:faq_agent", "9e15", "ghost"], "last seen in the future";
-    a_deadline_that_nobody_watches_is_watched_again: ["ZREM", "{p}timers", "{pending}"], "has its timer at -";
+    a_deadline_that_nobody_watches_is_watched_again: ["EVAL", LOSE_TIMER, "2", "{p}tasks", "{p}timers", "{pending}"], "has its timer at -";
     deadlines_that_are_all_forgotten_are_watched_again: ["DEL", "{p}timers"], "has its timer at -";
     a_deadline_that_is_watched_at_a_wrong_time_is_put_there: ["ZADD", "{p}timers", "77", "{held}"], "has its timer at 77";
+    a_timer_for_a_group_that_is_gone_is_forgotten: ["ZADD", "{p}timers", "9e12", "1234567890123000"], "has a timer but no record";
     the_deadline_of_a_finished_task_is_forgotten: ["ZADD", "{p}timers", "77", "{completed}"], "is completed but has a timer";
     a_deadline_without_a_task_is_forgotten: ["ZADD", "{p}timers", "77", "{stray}"], "has a timer but no record";
     a_task_in_the_subject_of_an_unknown_agent_leaves_it: ["ZADD", "{p}assigned:ghost", "1", "{assigned}"], "assigned:ghost too";

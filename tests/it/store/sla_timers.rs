@@ -9,7 +9,7 @@ use orchestrator::domain::sla::{Clock, Sla, SlaState};
 use orchestrator::domain::submission::Start;
 use serde_json::Value;
 
-use crate::harness::{Fleet, Seen, finish_within};
+use crate::harness::{Fleet, Seen, finish_within, key, new_task};
 
 /// Ten seconds to finish and, if so, five to start; warned of after half of it.
 pub fn promise(has_start: bool) -> Option<Sla> {
@@ -48,6 +48,71 @@ async fn told(fleet: &Fleet, id: TaskId) -> Vec<String> {
 
 fn field<'e>(event: &'e Seen, name: &str) -> &'e Value {
     &event.body["payload"][name]
+}
+
+#[tokio::test]
+async fn a_batch_is_watched_as_one_until_its_first_threshold_and_none_is_missed() {
+    let fleet = Fleet::start().await;
+    let mut tasks = vec![new_task("faq"); 250];
+    tasks.iter_mut().for_each(|new| new.sla = promise(false));
+    tasks[249].sla = promise(true);
+    let answers = fleet.engine.submit(&fleet.people.alice, tasks).await.unwrap();
+    let ids: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().task.id).collect();
+    // Groups of 100, 100, 49 and 1.
+    assert_eq!(fleet.redis.count("timers").await, 4);
+    for id in &ids[..120] {
+        fleet.cancel(*id).await.unwrap();
+    }
+    assert_eq!(fleet.redis.count("timers").await, 4);
+
+    after(&fleet, 2).await;
+    assert_eq!(told(&fleet, ids[249]).await, [""; 0]);
+    after(&fleet, 1).await;
+    assert_eq!(told(&fleet, ids[249]).await, ["start warn"]);
+    while fleet.engine.deadlines().await.unwrap().next_in == Some(Duration::ZERO) {}
+    seconds(&fleet, 8);
+    while fleet.engine.deadlines().await.unwrap().next_in == Some(Duration::ZERO) {}
+
+    assert_eq!(told(&fleet, ids[0]).await, [""; 0]);
+    assert_eq!(told(&fleet, ids[119]).await, [""; 0]);
+    for id in &ids[120..249] {
+        assert_eq!(told(&fleet, *id).await, ["finish warn", "finish violate"]);
+    }
+    assert_eq!(
+        told(&fleet, ids[249]).await,
+        ["start warn", "start violate", "finish warn", "finish violate"]
+    );
+    assert_eq!(fleet.redis.count("timers").await, 0);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn two_calls_in_the_same_moment_keep_their_deadlines() {
+    let fleet = Fleet::start().await;
+    let soon = fleet.submit_with("faq", |new| new.sla = promise(false)).await.id;
+    let late = fleet
+        .submit_with("faq", |new| {
+            new.sla = Some(Sla { start_within_ms: None, ..finish_within(60_000) });
+        })
+        .await
+        .id;
+    // As if both had come in the same moment: one place, and the sooner timer.
+    let groups: Vec<(String, String)> =
+        fleet.redis.ask(&["ZRANGE", &key("tasks"), "0", "-1", "WITHSCORES"]).await;
+    let [(_, at), (_, other)] = groups.as_slice() else { panic!("{groups:?}") };
+    fleet.redis.ask::<i64>(&["ZADD", &key("tasks"), at, &late.to_string()]).await;
+    fleet.redis.ask::<i64>(&["ZREM", &key("timers"), other]).await;
+
+    seconds(&fleet, 11);
+    while fleet.engine.deadlines().await.unwrap().next_in == Some(Duration::ZERO) {}
+    assert_eq!(told(&fleet, soon).await, ["finish warn", "finish violate"]);
+    assert_eq!(told(&fleet, late).await, [""; 0]);
+    seconds(&fleet, 50);
+    while fleet.engine.deadlines().await.unwrap().next_in == Some(Duration::ZERO) {}
+
+    assert_eq!(told(&fleet, late).await, ["finish warn", "finish violate"]);
+    fleet.engine.repair().await.unwrap();
+    fleet.finish().await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use orchestrator::engine::BackgroundCheck;
 use orchestrator::store::DoctorStats;
 use orchestrator::workers::Doctor;
 
-use crate::harness::{BOUND, Fleet, MINUTE, eventually, key};
+use crate::harness::{BOUND, Fleet, LEAVE_INDEX, MINUTE, eventually, key};
 
 /// The figures once so many checks have ended.
 async fn stats(fleet: &Fleet, count: u64) -> DoctorStats {
@@ -45,23 +45,24 @@ fn logged(stats: &DoctorStats) -> BTreeMap<&'static str, u64> {
 #[tokio::test]
 async fn what_is_broken_is_found_once_and_its_repair_is_noticed() {
     let fleet = fleet().await;
-    let id = fleet.submit("faq").await.id.to_string();
+    let id = fleet.submit_many("faq", 2).await[0].to_string();
     let mut background = BackgroundCheck::default();
     assert_eq!(check(&fleet, &mut background).await.findings, 0);
 
-    fleet.redis.ask::<i64>(&["ZREM", &key("tasks"), &id]).await;
+    fleet.redis.ask::<i64>(&["EVAL", LEAVE_INDEX, "1", &key("tasks"), &id]).await;
     fleet.redis.ask::<i64>(&["HINCRBY", &key("open"), "P2", "1"]).await;
-    let both = BTreeMap::from([("index_missing", 1), ("sum_wrong", 1)]);
+    // A task that left its group has no timer either.
+    let all = BTreeMap::from([("index_missing", 1), ("sum_wrong", 1), ("timer_wrong", 1)]);
     for _ in 0..3 {
         fleet.advance(MINUTE);
         let stats = check(&fleet, &mut background).await;
-        assert_eq!((stats.findings, logged(&stats)), (2, both.clone()));
+        assert_eq!((stats.findings, logged(&stats)), (3, all.clone()));
     }
     fleet.engine.repair().await.unwrap();
     fleet.advance(MINUTE);
     let stats = check(&fleet, &mut background).await;
 
-    assert_eq!((stats.checks, stats.findings, logged(&stats)), (5, 0, both));
+    assert_eq!((stats.checks, stats.findings, logged(&stats)), (5, 0, all));
     fleet.finish().await;
 }
 

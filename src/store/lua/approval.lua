@@ -67,7 +67,7 @@ local function open(task, f, spec)
   end
   write('HSET', P .. 'approval:' .. f.id, fields)
   approvals[f.id] = f
-  edit(task).approval, task.packed = f.id, nil
+  edit(task).approval = f.id
   return g
 end
 

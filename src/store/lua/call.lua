@@ -30,7 +30,7 @@ local typed
 -- Writes that need one call per set, however many tasks moved: key -> members, key -> scores and
 -- members, and the same with scores from records, which may be no numbers.
 local gone, come, ranked
--- Changes of the counters of open tasks, wake-ups by name, and ended tasks.
+-- Changes of the counters of open tasks, wake-ups by name, and ended tasks, joined by commas.
 local opened, woken, finished
 -- Agents that the reaper must look at: name -> latest time, ms.
 local watched

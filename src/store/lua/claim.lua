@@ -48,14 +48,6 @@ local assigned, specs = set_of('assigned', agent), P .. 'specs'
 local wanted, room, whole = tonumber(ARGV[7]), tonumber(ARGV[13]), tonumber(ARGV[14])
 local chosen, ids, used, large = {}, {}, 0, 0
 
--- Leaves a task in the subject that is too large.
-local function pass(id, bytes)
-  large = large + 1
-  if answer[4] == '' then
-    answer[4] = id .. ' ' .. TEXT[bytes]
-  end
-end
-
 -- Returns the largest size of the task in an answer, in bytes.
 local function size_of(task)
   local shown = #task.record
@@ -77,7 +69,8 @@ local function choose(first)
   for nth, task in ipairs(fetch(found)) do
     local id, size = found[nth], task and size_of(task) or FRAME
     if size > whole then
-      pass(id, size)
+      -- It stays in the subject.
+      large, answer[4] = large + 1, answer[4] == '' and id .. ' ' .. TEXT[size] or answer[4]
     elseif used + size > room then
       answer[3] = 1
       return false
@@ -91,14 +84,16 @@ end
 
 -- Leases a task with its spec, unless its payload or its approval prevents that.
 local function claim(task, spec)
+  local has_approval = task.status.approval ~= '-'
   if not spec then
     move(task, 'repair', { to = 'failed', reason = '"its payload is lost"', is_popped = true })
-  elseif not is_cleared(task, spec) then
+  elseif has_approval and not is_cleared(task, spec) then
     park(task)
   else
     local lease_until, size = hold(task, 'claim', POPPED), #answer
-    answer[size + 1], answer[size + 2], answer[size + 3] = task.id, lease_until, pack(task)
-    answer[size + 4], answer[size + 5] = spec, approval_of(task)
+    -- The task stands for its record, which is known when all of them have moved.
+    answer[size + 1], answer[size + 2], answer[size + 3] = task.id, lease_until, task
+    answer[size + 4], answer[size + 5] = spec, has_approval and approval_of(task) or ''
   end
 end
 
@@ -115,6 +110,10 @@ if #ids > 0 then
       claim(task, spec)
     end
   end
+end
+settle_all()
+for at = 8, #answer, 5 do
+  answer[at] = answer[at].record
 end
 finish()
 return answer

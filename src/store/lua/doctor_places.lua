@@ -77,7 +77,7 @@ local function check_timer(task, accepted)
   if noted ~= timer or score ~= timer then
     note_finding(id, 'timer_wrong', { shown(score), shown(noted), shown(timer) }, function()
       set_times(task, nil, timer)
-      task.packed, changed[#changed + 1] = nil, task
+      changed[#changed + 1] = task
       write_timer(id, timer)
     end)
   end

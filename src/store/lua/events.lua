@@ -8,10 +8,9 @@
 -- entry.
 local EVENT_FRAME = 64
 
--- The events of the call in order, in runs of the same kind: kind, texts, how many, and their size
--- in the log. A kind has the type of its events and, of facts, the words that they share: type,
--- verb, state before or `-`, state, attempt, actor, agent, type of the task, its priority, and a
--- reason if there is one.
+-- The events of the call in order, in runs of the same kind: kind and texts. A kind has the type of
+-- its events and, of facts, the words that they share: type, verb, state before or `-`, state,
+-- attempt, actor, agent, type of the task, its priority, and a reason if there is one.
 local runs
 local newest_run
 
@@ -19,22 +18,26 @@ local function begin_events()
   runs, newest_run = {}, nil
 end
 
+-- Adds events of this kind.
+local function tell_all(kind, texts)
+  newest_run = { kind = kind, texts = texts }
+  runs[#runs + 1] = newest_run
+end
+
 -- Adds an event.
 local function tell_log(kind, text)
-  local run = newest_run
-  if not run or run.kind ~= kind then
-    run = { kind = kind, texts = {}, count = 0, bytes = 0 }
-    runs[#runs + 1], newest_run = run, run
+  if not newest_run or newest_run.kind ~= kind then
+    tell_all(kind, {})
   end
-  local count = run.count + 1
-  run.texts[count], run.count, run.bytes = text, count, run.bytes + #text + EVENT_FRAME
+  local texts = newest_run.texts
+  texts[#texts + 1] = text
 end
 
 -- Returns how many events the call has.
 local function count_events()
   local count = 0
   for _, run in ipairs(runs) do
-    count = count + run.count
+    count = count + #run.texts
   end
   return count
 end
@@ -91,7 +94,7 @@ local function note(task, kind, more, report)
     line = line .. ' =' .. report
   end
   if added then
-    task.added, task.packed = added .. line, nil
+    task.added = added .. line
   else
     task.added = line
     changed[#changed + 1] = task

@@ -1,5 +1,5 @@
 -- gather: turns the changes that a call collected into writes.
--- Needs  move
+-- Needs  move, settle
 
 -- Adds to the numbers of a hash: pairs of a field and an increment. A value that is not a number
 -- counts as 0.
@@ -71,11 +71,12 @@ end
 
 -- Turns the collected changes into writes.
 local function gather()
-  local records, size = {}, 0
-  for nth = 1, #changed do
-    local task = changed[nth]
-    records[size + 1], records[size + 2] = task.id, pack(task)
-    size = size + 2
+  settle_all()
+  for _, task in ipairs(changed) do
+    -- The record of a task that has joined a step is there.
+    if not task.step then
+      push(records, task.id, pack(task))
+    end
   end
   write_all('HSET', P .. 'records', records)
   for key, ids in pairs(gone) do

@@ -52,18 +52,18 @@ end
 local function fields_of_log()
   local fields = {}
   for _, run in ipairs(runs) do
-    local words, each = run.kind.words, run.bytes / run.count
-    for first = 1, run.count, FACTS_PER_FIELD do
-      local last = math.min(first + FACTS_PER_FIELD - 1, run.count)
-      local count, value = last - first + 1, table.concat(run.texts, '\n', first, last)
-      local name, bytes, size = 'e', count * each, #value
+    local words, texts = run.kind.words, run.texts
+    for first = 1, #texts, FACTS_PER_FIELD do
+      local last = math.min(first + FACTS_PER_FIELD - 1, #texts)
+      local count, value = last - first + 1, table.concat(texts, '\n', first, last)
+      local name, size = 'e', #value
       if words then
-        name, value, bytes = 'f', words .. '\n' .. value, bytes + #words
+        name, value = 'f', words .. '\n' .. value
         size = size + count * (#words + FACT_FRAME)
       end
       fields[#fields + 1] = {
-        name = name, value = value, run = run, first = first, count = count, bytes = bytes,
-        size = size,
+        name = name, value = value, run = run, first = first, count = count, size = size,
+        bytes = #value + count * EVENT_FRAME,
       }
     end
   end

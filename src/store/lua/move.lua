@@ -1,5 +1,5 @@
 -- move: moves tasks to other states.
--- Needs  rules, steps, thresholds, figures
+-- Needs  rules, settle, thresholds, figures
 
 -- The score of tasks that were parked: behind all others.
 local PARKED = string.rep('9', #NO_TIME)
@@ -8,10 +8,24 @@ local PARKED = string.rep('9', #NO_TIME)
 local COMMON = { is_common = true }
 local POPPED = { is_common = true, is_popped = true }
 
+-- The newest timer that is ahead. Most tasks of a batch have the same.
+local ahead
+
+local function begin_move()
+  ahead = nil
+end
+
 -- Returns whether a threshold of an SLA clock of the task has passed without its event.
 local function is_due(task)
   local timer = timer_in(task)
-  return timer ~= NO_TIME and timer - NOW <= 0
+  if timer == ahead or timer == NO_TIME then
+    return false
+  end
+  if timer - NOW > 0 then
+    ahead = timer
+    return false
+  end
+  return true
 end
 
 -- Returns the step that a task makes by `verb`. Adds the events of thresholds that have passed
@@ -51,28 +65,40 @@ end
 --   actor      the actor, if it is not the caller
 --   report     the digest of the report that causes it
 --   is_popped  whether the task is out of its set already
---   is_common  whether every task that has the same status makes the same step with these options
+--   is_common  whether every task that has the same status makes the same step with these options,
+--              so that most tasks only join it, and the step is made for all of them together
 -- change       changes the new status of all tasks that make the step
 local function move(task, verb, options, change)
   options = options or COMMON
+  if task.step then
+    settle_task(task)
+  end
   local step = options.is_common and task.status.steps[verb]
   local span = step and step.ends and sub(task.times or task.record, SINCE, TIMER_END)
   if not step or span and not step.ends[span] then
     -- A task with another timer may be due.
     step = step_of(task, verb, options, change)
     span = step.ends and sub(task.times or task.record, SINCE, TIMER_END)
+    step.has_timers = step.has_timers or span and sub(span, TIMER) ~= NO_TIME
   end
-  local id, left, entered, times = task.id, step.left, step.entered, task.times or task.record
-  step.count = step.count + 1
   if span then
     note_end_of(task, step, span)
-    if sub(span, TIMER) ~= NO_TIME then
+  end
+  if step.joins then
+    local tasks = step.tasks
+    tasks[#tasks + 1], task.status, task.step = task, step.status, step
+    return step
+  end
+  local id, left, entered = task.id, step.left, step.entered
+  step.count = step.count + 1
+  if span then
+    task.times = now .. NO_TIME .. NO_TIME
+    finished[#finished + 1] = id
+    if step.has_timers then
       unset_timers[#unset_timers + 1] = id
     end
-    task.times = now .. NO_TIME .. sub(times, RANK, RANK_END)
-    finished[#finished + 1] = id
   elseif step.is_move then
-    task.times = now .. sub(times, TIMER, RANK_END)
+    set_times(task, now)
   end
   task.status = step.status
   if left then

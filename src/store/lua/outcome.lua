@@ -15,9 +15,6 @@
 --          attempt>` or `HOLDER <caller that took it, or ->`
 local answers, results = {}, {}
 
--- The options of the steps of these reports.
-local reported = { is_common = true, report = nil }
-
 -- Ends the attempt of which the row begins at `i`. Returns its answer.
 local function end_attempt(task, verb, report, i)
   if verb == 'fail' then
@@ -26,36 +23,51 @@ local function end_attempt(task, verb, report, i)
     note_end(task, ARGV[6])
     return 'OK ' .. task.status.state
   end
-  reported.report = report
-  local step = move(task, verb, reported)
+  local step = move(task, verb)
+  task.report = report
   step.answer = step.answer or 'OK ' .. step.to
   return step.answer
 end
 
--- The verb and the proof of a report by their text, which the tasks of a batch share.
-local verbs, rest = {}, {}
+-- The heads of rows by their text, which the tasks of a batch share: verb, proof, and the width of
+-- the row.
+local heads = {}
 
-local function verb_in(text)
-  if not verbs[text] then
-    verbs[text], rest[text] = string.match(text, '^(%S+) (.*)$')
+local function head_in(text)
+  local verb, proof = string.match(text, '^(%S+) (.*)$')
+  local head = { verb = verb, proof = proof, width = verb == 'fail' and 7 or 4 }
+  heads[text] = head
+  return head
+end
+
+-- Returns why the caller may not report on the attempt; nil if it may.
+local function barred_by(task, head, report)
+  if task and task.step then
+    -- The call names the task twice.
+    settle_task(task)
   end
-  return verbs[text], rest[text]
+  local verb = head.verb
+  local refusal = barred_report(task, verb, head.proof, report)
+  if not refusal then
+    -- The next task with this status and this head has the same answer.
+    task.status.proof = head
+  end
+  return refusal
 end
 
 -- The ids of the tasks, and where the row of each begins.
 local ids, rows, i = {}, {}, 7
 while ARGV[i] do
-  local nth = #ids + 1
-  ids[nth], rows[nth] = ARGV[i + 1], i
-  i = i + (sub(ARGV[i], 1, 5) == 'fail ' and 7 or 4)
+  local nth, head = #ids + 1, heads[ARGV[i]] or head_in(ARGV[i])
+  ids[nth], rows[nth], i = ARGV[i + 1], i, i + head.width
 end
 for nth, task in ipairs(fetch(ids)) do
   local row = rows[nth]
-  local report, result = ARGV[row + 2], ARGV[row + 3]
-  local verb, proof = verb_in(ARGV[row])
-  local answer = barred_report(task, verb, proof, report)
+  local head, report, result = heads[ARGV[row]], ARGV[row + 2], ARGV[row + 3]
+  local is_proved = task and task.status.proof == head
+  local answer = not is_proved and barred_by(task, head, report)
   if not answer then
-    answer = end_attempt(task, verb, report, row)
+    answer = end_attempt(task, head.verb, report, row)
     if result ~= '' then
       local size = #results
       results[size + 1], results[size + 2] = task.id, result

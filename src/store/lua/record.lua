@@ -36,18 +36,20 @@ end
 -- status   its status, which tasks share: edit() returns one to change
 -- times    its times, if they differ from the record
 -- added    the lines of the timeline that this call adds
+-- step     the step that it has joined; see move.lua
+-- report   the digest of the report that causes this step
 local function parse(id, record)
   local tab = find(record, '\t', TIMES_WIDTH, true)
   local text = sub(record, TIMES_WIDTH + 1, tab - 1)
   return {
     id = id, record = record, content = tab, status = statuses[text] or status_of(text),
-    times = nil, added = nil, packed = nil,
+    times = nil, added = nil, step = nil, report = nil,
   }
 end
 
 -- Returns a status that has what the given one has, until it is changed.
 local function derive(status)
-  return setmetatable({ steps = {} }, { __index = status })
+  return setmetatable({ steps = {}, proof = false }, { __index = status })
 end
 
 -- Returns the status of the task for changes, which no other task shares.
@@ -57,7 +59,7 @@ local function edit(task)
     status = derive(status)
     status.owner, task.status = task, status
   end
-  status.text, status.steps = false, {}
+  status.text, status.steps, status.proof = false, {}, false
   return status
 end
 
@@ -79,21 +81,17 @@ local function set_times(task, new_since, new_timer, new_rank)
     (new_since or since(task)) .. (new_timer or timer_in(task)) .. (new_rank or rank(task))
 end
 
+-- Returns the text of a status that may have changed.
+local function text_of(status)
+  status.text = status.text or join_status(status)
+  return status.text
+end
+
 -- Returns the record of a changed task.
 local function pack(task)
-  local packed = task.packed
-  if not packed then
-    local record, status = task.record, task.status
-    local text = status.text
-    if not text then
-      text = join_status(status)
-      status.text = text
-    end
-    local times = task.times or sub(record, 1, TIMES_WIDTH)
-    packed = times .. text .. sub(record, task.content) .. (task.added or '')
-    task.packed = packed
-  end
-  return packed
+  local record = task.record
+  local times = task.times or sub(record, 1, TIMES_WIDTH)
+  return times .. text_of(task.status) .. sub(record, task.content) .. (task.added or '')
 end
 
 -- Returns the tasks of these ids, in order; `false` for each missing one. The same id

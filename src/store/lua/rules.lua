@@ -30,22 +30,6 @@ local function newest_report(task)
   return report
 end
 
--- The attempt and the holder of each proof, which the tasks of a batch share.
-local proofs
-
-local function begin_rules()
-  proofs = {}
-end
-
-local function proved(proof)
-  local parts = proofs[proof]
-  if not parts then
-    parts = { string.match(proof, '^(%S*) (%S+)$') }
-    proofs[proof] = parts
-  end
-  return parts[1], parts[2]
-end
-
 -- Returns why the caller may not report on the attempt; nil if it may.
 --
 -- proof   the number of the attempt, or '' for the newest; a space; what the record must have as
@@ -57,7 +41,7 @@ local function barred_report(task, verb, proof, report)
   end
   local status = task.status
   local is_held = RULES[verb].from[status.state]
-  local attempt, holder = proved(proof)
+  local attempt, holder = string.match(proof, '^(%S*) (%S+)$')
   local is_holder = status.holder == holder and (attempt == '' or status.attempt == attempt)
   if is_held and is_holder then
     return nil

@@ -43,7 +43,7 @@ local function new_step(before, verb, to, options, change)
   local is_move, is_final, is_popped = from ~= to, state.is_final, options.is_popped
   local step = {
     status = status, before = before, from = from, to = to, is_move = is_move, count = 0,
-    left = nil, entered = nil, answer = nil, figures = {}, firsts = {},
+    left = nil, entered = nil, answer = nil, figures = {}, firsts = {}, tasks = {},
     score = state.order == 'now' and now or state.order ~= 'rank' and status[state.order],
     opens = is_move and not is_final and (not from or old.is_final),
     ends = is_move and is_final and {},
@@ -63,6 +63,7 @@ local function new_step(before, verb, to, options, change)
   if is_move and state.wake == 'agent' then
     look_at(status.agent, NOW + IDLE)
   end
+  step.joins = options.is_common and is_move and not step.resets and not step.cascades
   steps[#steps + 1] = step
   return step
 end

@@ -35,7 +35,7 @@ local function store(id, terms, spec, group)
   local begun = is_later and begin_at(terms, due) or terms.at_once
   local task = {
     id = id, record = content_of(begun, #spec, group.own), content = 1, status = terms.status,
-    times = begun.times, added = nil, packed = nil,
+    times = begun.times, added = nil, step = nil, report = nil,
   }
   if is_later then
     edit(task).due = TEXT[due]

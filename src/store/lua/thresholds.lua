@@ -43,7 +43,7 @@ local function set_timer(task)
   local timer = timer_of(task)
   if timer ~= timer_in(task) then
     set_times(task, nil, timer)
-    task.packed, changed[#changed + 1] = nil, task
+    changed[#changed + 1] = task
     write_timer(task.id, timer)
   end
 end

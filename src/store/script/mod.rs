@@ -75,7 +75,7 @@ macro_rules! parts {
 /// Every part, each after those that it needs.
 const PARTS: &[Part] = parts![
     "call" "lists" "time" "record" "shorten" "rules" "json" "events" "clocks" "index" "thresholds" "figures"
-    "steps" "move" "sessions" "lease" "ranks" "terms" "gather" "log" "tell" "finish" "seal" "sizes"
+    "steps" "settle" "move" "sessions" "lease" "ranks" "terms" "gather" "log" "tell" "finish" "seal" "sizes"
     "gate" "approval" "decide" "sha256" "audit" "findings" "doctor_places" "doctor_gate"
 ];
 

@@ -1,8 +1,10 @@
 //! The fields of a task's record: one list for this program and for the scripts.
 //!
 //! A record is `<times><status>\t<content>` and the timeline, one line for each transition:
-//! `<when, ms> <verb> <state> <actor> <attempt>[ <reason, a JSON string>][ =<digest of a report>]`.
-//! `-` stands for an absent word, and [`NO_TIME`] for an absent time.
+//! `<when, ms><verb><state> <actor> <attempt>[ <reason, a JSON string>][ =<digest of a report>]`,
+//! where letters stand for the verb and the state; see [`super::letters`]. `-` stands for an absent
+//! word, [`NO_TIME`] for an absent time, and [`NEW`] for the words of a part that a new record has,
+//! as long as none of them has changed.
 
 use std::fmt::Write as _;
 
@@ -11,6 +13,9 @@ const TIME: usize = 13;
 
 /// An absent time.
 pub(super) const NO_TIME: &str = "0000000000000";
+
+/// The words of a part that a new record has.
+pub(super) const NEW: &str = "=";
 
 /// Defines a part of a record: the widths of its first fields and then its words, each with the
 /// word that a new record has, if the scripts do not compute it.
@@ -35,8 +40,17 @@ macro_rules! part {
             const FIXED: &'static [(&'static str, usize)] = &[$((stringify!($fixed), $width)),*];
             /// The names of the words.
             const WORDS: &'static [&'static str] = &[$(stringify!($word)),*];
-            /// The words of a new record that the scripts do not compute.
+            /// Those words that a new record has, which stand together.
             const NEW: &'static [&'static str] = &[$($($new,)?)*];
+            /// How many words stand before them.
+            const BEFORE_NEW: usize = {
+                let has_new: &[&[&str]] = &[$(&[$($new)?]),*];
+                let mut count = 0;
+                while count < has_new.len() && has_new[count].is_empty() {
+                    count += 1;
+                }
+                count
+            };
 
             /// Reads the part. `None` if a field is missing, or there is one more.
             pub fn read(text: &'r str) -> Option<Self> {
@@ -46,7 +60,12 @@ macro_rules! part {
                     let ($fixed, after) = rest.split_at_checked($width)?;
                     rest = after;
                 )*
-                let mut words = rest.split(' ').filter(|word| !word.is_empty());
+                let words = rest.split(' ').filter(|word| !word.is_empty()).enumerate();
+                let mut words = words.flat_map(|(nth, word)| {
+                    let is_new = word == NEW && nth == Self::BEFORE_NEW;
+                    let new = if is_new { Self::NEW } else { &[] };
+                    new.iter().copied().chain((!is_new).then_some(word))
+                });
                 let part = Self { $($fixed,)* $($word: words.next()?,)* };
                 words.next().is_none().then_some(part)
             }
@@ -75,8 +94,8 @@ part! {
     Status {
         fixed {}
         words {
-            /// The state.
-            state = "-",
+            /// The letter of the state.
+            state,
             /// The number of the newest attempt.
             attempt = "0",
             /// The results of its SLA clocks, a sum; see `clocks.lua`.
@@ -189,10 +208,8 @@ pub(in crate::store) fn lua() -> String {
     let mut lua = format!(
         "local NO_TIME, TIMES_WIDTH = '{NO_TIME}', {}\n\
          local RANK_FORMAT, BYTES_FORMAT = '%0{TIME}.0f', '%0{BYTES}d'\n\
-         local NEW_STATUS, NO_OWN = '{} ', '{}'\n",
+         local NEW = '{NEW}'\n",
         3 * TIME,
-        Status::NEW.join(" "),
-        Content::NEW.join(" "),
     );
     for fixed in [Times::FIXED, Content::FIXED] {
         let mut end = 0;
@@ -203,20 +220,49 @@ pub(in crate::store) fn lua() -> String {
             end += width;
         }
     }
-    let words = Status::WORDS;
-    let joined: Vec<_> = words.iter().map(|word| format!("s.{word}")).collect();
-    let _ =
-        writeln!(lua, "local function join_status(s)\nreturn {}\nend", joined.join(" .. ' ' .. "));
-    lua.push_str(&cut("status", "text", "1", Status::FIXED, words, "steps = nil, owner = nil, "));
-    lua.push_str(&cut("content", "text, at", "at + 1", Content::FIXED, Content::WORDS, ""));
+    let (before, rest) = Status::WORDS.split_at(Status::BEFORE_NEW);
+    let (new, after) = rest.split_at(Status::NEW.len());
+    let joined = |words: &[&str]| {
+        let words: Vec<_> = words.iter().map(|word| format!("s.{word}")).collect();
+        words.join(" .. ' ' .. ")
+    };
+    let _ = writeln!(
+        lua,
+        "local function join_status(s)\n local new = {}\n\
+         return STATES[{}].letter .. ' ' .. (new == '{}' and NEW or new) .. ' ' .. {}\nend",
+        joined(new),
+        joined(before),
+        Status::NEW.join(" "),
+        joined(after),
+    );
+    lua.push_str(&cut(
+        "status(text)",
+        &expanded("text", Status::BEFORE_NEW, Status::NEW),
+        Status::FIXED,
+        Status::WORDS,
+        "steps = nil, owner = nil, ",
+    ));
+    lua.push_str(&cut(
+        "content(text, at)",
+        &expanded("string.match(text, '^[^\\n]*', at + 1)", Content::BEFORE_NEW + 1, Content::NEW),
+        Content::FIXED,
+        Content::WORDS,
+        "",
+    ));
     lua
 }
 
-/// Returns the Lua function that takes a part apart, from place `at` of its text on.
+/// Returns the Lua expression of a text with the words of a new record in place of [`NEW`], after
+/// `before` words.
+fn expanded(text: &str, before: usize, new: &[&str]) -> String {
+    let before = vec!["%S+"; before].join(" ");
+    format!("string.gsub({text}, '^({before}) {NEW}', '%1 {}')", new.join(" "))
+}
+
+/// Returns the Lua function that takes a part apart, which is the Lua expression `part`.
 pub(super) fn cut(
-    name: &str,
-    parameters: &str,
-    at: &str,
+    head: &str,
+    part: &str,
     fixed: &[(&str, usize)],
     words: &[&str],
     more: &str,
@@ -235,7 +281,8 @@ pub(super) fn cut(
     let members: Vec<_> = names.iter().map(|name| format!("{name} = {name}")).collect();
     let members = members.join(", ");
     format!(
-        "local function cut_{name}({parameters})\n local {names_list} = string.match(text, \
-         '{pattern}', {at})\nreturn {{ text = text, {more}{members} }}\nend\n"
+        "local function cut_{head}\n local part = {part}\n \
+         local {names_list} = string.match(part, '{pattern}')\n\
+         return {{ text = text, {more}{members} }}\nend\n"
     )
 }

@@ -20,6 +20,7 @@ use super::new_record::NewRecord;
 
 pub(super) mod approval;
 pub(super) mod fields;
+pub(super) mod letters;
 pub(super) mod row;
 
 use approval::read_approval;
@@ -83,7 +84,7 @@ fn read_task(id: TaskId, record: &str, beside: Beside) -> Result<Task, &'static 
     let submission = timeline.first().ok_or("timeline")?;
     let created_at = submission.at;
     let submitted_by = submission.actor.clone();
-    let state = needed(status.state, "state")?;
+    let state = status.state.parse().ok().and_then(letters::state).ok_or("state")?;
     let approval = optional(status.approval, "approval")?;
     Ok(Task {
         id,
@@ -269,10 +270,13 @@ fn says_why(transition: &Transition) -> bool {
 
 /// Reads a line of the timeline; see [`fields`].
 fn transition(line: &str) -> Option<Transition> {
-    let mut parts = line.splitn(6, ' ');
-    let at = parts.next()?.parse().ok()?;
-    let verb = parts.next()?.parse().ok()?;
-    let to = parts.next()?.parse().ok()?;
+    let mut parts = line.splitn(4, ' ');
+    let what = parts.next()?;
+    let (at, what) = what.split_at_checked(what.len().checked_sub(2)?)?;
+    let at = at.parse().ok()?;
+    let mut letters = what.chars();
+    let verb = letters::verb(letters.next()?)?;
+    let to = letters::state(letters.next()?)?;
     let actor = parts.next()?.to_owned();
     let attempt = parts.next()?.parse().ok()?;
     // A reason is a JSON string, and ends with a quotation mark.

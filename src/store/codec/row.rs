@@ -59,7 +59,7 @@ pub(in crate::store) fn lua() -> String {
     }
     let groups = Group::ALL.map(|group| format!("{}='{}'", &group.name()[..1], group.name()));
     let _ = writeln!(lua, "local ROW, GROUP = {}, {{{}}}", ROW.len(), groups.join(","));
-    lua.push_str(&fields::cut("terms", "text", "1", &[], &TERMS, ""));
+    lua.push_str(&fields::cut("terms(text)", "text", &[], &TERMS, ""));
     lua
 }
 

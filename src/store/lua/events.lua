@@ -75,7 +75,8 @@ local function kind_of(status, verb, from, reason, event, actor)
   local state, attempt, why = status.state, status.attempt, reason and ' ' .. reason or ''
   return {
     event = event, has_labels = status.labels ~= '-',
-    line = '\n' .. now .. ' ' .. verb .. ' ' .. state .. ' ' .. actor .. ' ' .. attempt .. why,
+    line = '\n' .. now .. RULES[verb].letter .. STATES[state].letter .. ' ' .. actor .. ' '
+      .. attempt .. why,
     words = event .. ' ' .. verb .. ' ' .. (from or '-') .. ' ' .. state .. ' ' .. attempt .. ' '
       .. actor .. ' ' .. status.agent .. ' ' .. status.kind .. ' ' .. status.priority .. why,
   }

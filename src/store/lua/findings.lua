@@ -48,8 +48,10 @@ local function read_facts(id, record)
   local task = parse(id, record)
   local status, p = task.status, promise(task)
   local facts = { task = task }
-  facts.accepted, facts.submitter = string.match(timeline(task), '^\n(%d+) %S+ %S+ (%S+)')
-  facts.last_verb, facts.last_state = string.match(timeline(task), '.*\n%d+ (%S+) (%S+) [^\n]*$')
+  facts.accepted, facts.submitter = submission_of(task)
+  for _, verb, state in transitions(task) do
+    facts.last_verb, facts.last_state = VERB_OF[verb], STATE_OF[state]
+  end
   local are_times = tonumber(rank(task)) and tonumber(since(task)) and tonumber(timer_in(task))
   local is_whole = are_times and STATES[status.state] and EVENT_PRIORITY[status.priority]
     and tonumber(status.attempt) and status.sla and p.begin and p.parent

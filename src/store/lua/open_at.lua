@@ -9,9 +9,11 @@ local moment = tonumber(ARGV[5])
 local priorities = {}
 for _, found in pairs(read_all(ids_of(6, 1))) do
   local state
-  for at, to in string.gmatch(found and timeline(found.task) or '', '\n(%d+) %S+ (%S+)') do
-    if tonumber(at) < moment then
-      state = to
+  if found then
+    for at, _, letter in transitions(found.task) do
+      if tonumber(at) < moment then
+        state = STATE_OF[letter]
+      end
     end
   end
   if state and not STATES[state].is_final then

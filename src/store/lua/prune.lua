@@ -24,8 +24,7 @@ local function forget(task)
   if parent ~= '-' then
     append(gone, P .. 'children:' .. parent, task.id)
   end
-  local accepted = string.match(timeline(task), '^\n(%d+)') or ''
-  local group, score = group_of(task.id, accepted)
+  local group, score = group_of(task.id, submission_of(task) or '')
   if group then
     leave_group(task.id, group, score)
   end

@@ -23,7 +23,8 @@ local function status_of(text)
   local status = statuses[text]
   if not status then
     status = cut_status(text)
-    status.sla, status.text, status.steps = tonumber(status.sla), text, {}
+    status.state = STATE_OF[status.state]
+    status.sla, status.steps = tonumber(status.sla), {}
     statuses[text] = status
   end
   return status

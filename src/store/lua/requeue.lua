@@ -41,7 +41,7 @@ local f
 if ARGV[7] ~= '' then
   local old = status.approval ~= '-' and load_approval(status.approval)
   -- The first approval may be lost.
-  local by = old and old.by or string.match(timeline(task), '^\n%d+ %S+ %S+ (%S+)')
+  local by = old and old.by or select(2, submission_of(task))
   f = { id = ARGV[7], kind = 'gate', by = by, digest = ARGV[8], gate = ARGV[9], asks = '0' }
   refusal = tonumber(ROLE) < HUMAN and barred_ask(task, f, ARGV[11])
   if refusal then

@@ -17,12 +17,23 @@ local function timeline(task)
   return (first and sub(task.record, first) or '') .. (task.added or '')
 end
 
+-- Returns an iterator over the transitions of the task: when, ms; the letters of the verb and of the
+-- state; the rest of the line.
+local function transitions(task)
+  return string.gmatch(timeline(task), '\n(%d+)(%a)(%a)([^\n]*)')
+end
+
+-- Returns when the task was accepted, ms, and who submitted it; nil if its timeline is unreadable.
+local function submission_of(task)
+  return string.match(timeline(task), '^\n(%d+)%a%a (%S+)')
+end
+
 -- Returns the digest of the report that ended the newest attempt, or of an approval request with
 -- `?` before it; nil if there is no report.
 local function newest_report(task)
   local report
-  for verb, rest in string.gmatch(timeline(task), '\n%d+ (%S+)([^\n]*)') do
-    if LEASING[verb] then
+  for _, letter, _, rest in transitions(task) do
+    if LEASING[VERB_OF[letter]] then
       report = nil
     end
     report = string.match(rest, ' =([%w_?-]+)$') or report

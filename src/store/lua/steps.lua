@@ -28,7 +28,7 @@ end
 local function status_after(before, to, change)
   local status, text = derive(before), before.text
   status.state = to
-  status.text = text and to .. sub(text, (find(text, ' ', 1, true)))
+  status.text = text and STATES[to].letter .. sub(text, (find(text, ' ', 1, true)))
   if change then
     change(status)
     status.text = join_status(status)

@@ -30,8 +30,7 @@ end
 -- Returns the terms of this text, which are new in this call.
 local function terms_in(text)
   local terms = cut_terms(text)
-  terms.status = status_of(NEW_STATUS .. string.match(text, '\n(.*)$'))
-  terms.status.state = nil
+  terms.status = status_of('- ' .. NEW .. ' ' .. string.match(text, '\n(.*)$'))
   terms.at_once = begin_at(terms, NOW)
   known_terms[text] = terms
   return terms
@@ -41,7 +40,7 @@ end
 local function content_of(begun, bytes, own)
   local content = not own and begun.contents[bytes]
   if not content then
-    content = '\t' .. string.format(BYTES_FORMAT, bytes) .. begun.promise .. (own or NO_OWN)
+    content = '\t' .. string.format(BYTES_FORMAT, bytes) .. begun.promise .. (own or NEW)
     begun.contents[bytes] = not own and content
   end
   return content

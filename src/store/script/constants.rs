@@ -11,7 +11,7 @@ use crate::domain::priority::Priority;
 use crate::domain::sla::REPORT_KEPT_S;
 use crate::domain::task::{TIMELINE, TIMELINE_BYTES};
 
-use super::super::codec::{fields, row};
+use super::super::codec::{fields, letters, row};
 use super::super::keys::{self, GROUP_SIZE};
 
 /// All constants, as Lua.
@@ -25,8 +25,13 @@ pub(super) static ALL: LazyLock<String> = LazyLock::new(|| {
             _ => String::new(),
         };
         // Writing to a `String` cannot fail.
-        let _ =
-            write!(lua, "['{}']={{from={from},to={to},{only}event='{}'}},", rule.verb, rule.event);
+        let _ = write!(
+            lua,
+            "['{}']={{from={from},to={to},{only}event='{}',letter='{}'}},",
+            rule.verb,
+            rule.event,
+            letters::of_verb(rule.verb)
+        );
     }
     lua.push_str("}\nlocal STATES = {");
     for state in State::ALL {
@@ -34,7 +39,8 @@ pub(super) static ALL: LazyLock<String> = LazyLock::new(|| {
         let wake = place.wake.map(|wake| format!("wake='{wake}',")).unwrap_or_default();
         let _ = write!(
             lua,
-            "{state}={{order='{}',{wake}is_per_agent={},is_final={},is_human={}}},",
+            "{state}={{letter='{}',order='{}',{wake}is_per_agent={},is_final={},is_human={}}},",
+            letters::of_state(state),
             place.order,
             keys::is_per_agent(state),
             state.is_terminal(),
@@ -61,6 +67,7 @@ pub(super) static ALL: LazyLock<String> = LazyLock::new(|| {
         approvals.join(","),
         Role::HUMAN.rank(),
     );
+    lua.push_str(&letters::lua());
     lua.push_str(&fields::lua());
     lua.push_str(&row::lua());
     lua

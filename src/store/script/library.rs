@@ -23,15 +23,10 @@ pub(in super::super) struct Library {
 pub(in super::super) const LIBRARY_PREFIX: &str = "orchestrator_";
 
 pub(in super::super) static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
-    let is_shared = |part: &&Part| {
-        let needs = |script: &&LazyLock<Script>| {
-            needed_by(script.body).iter().any(|needed| needed.name == part.name)
-        };
-        ALL.iter().copied().filter(needs).count() > 1
-    };
-    let shared: HashSet<_> = PARTS.iter().filter(is_shared).map(|part| part.name).collect();
+    let shared: HashSet<_> = shared().into_iter().map(|part| part.name).collect();
     // Redis gives a library no globals while it loads, so the first call runs the parts.
-    let mut code = String::from("local KEYS, ARGV, scripts\nlocal function load_all()\n");
+    let mut code =
+        String::from("local KEYS, ARGV, scripts\nlocal function load_all()\nlocal begin = {}\n");
     let files: Vec<_> =
         PARTS.iter().map(|part| part.name).chain(FILES.iter().map(|(name, _)| *name)).collect();
     code.push_str(&constants_of(&files));
@@ -65,6 +60,17 @@ pub(in super::super) static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
     }
     Library { name, text, digest }
 });
+
+/// Returns the parts that several scripts need.
+pub(super) fn shared() -> Vec<&'static Part> {
+    let is_shared = |part: &&Part| {
+        let needs = |script: &&LazyLock<Script>| {
+            needed_by(script.body).iter().any(|needed| needed.name == part.name)
+        };
+        ALL.iter().copied().filter(needs).count() > 1
+    };
+    PARTS.iter().filter(is_shared).collect()
+}
 
 /// Returns the name of the function of a script.
 pub(in super::super) fn function_of(script: &Script) -> String {

@@ -40,7 +40,7 @@ impl Script {
         } else {
             "#!lua\n"
         });
-        text.push_str("local KEYS, ARGV = KEYS, ARGV\n");
+        text.push_str("local KEYS, ARGV, begin = KEYS, ARGV, {}\n");
         let parts = needed_by(body);
         let mut files: Vec<_> = parts.iter().map(|part| part.name).collect();
         files.push(name);
@@ -118,9 +118,7 @@ static BLOCKS: LazyLock<HashMap<&str, String>> =
 
 /// Returns a part as a block.
 fn block(part: &Part) -> String {
-    let is_shared = |name: &&str| {
-        name.starts_with("begin_") || USERS.get(name).is_some_and(|files| files.len() > 1)
-    };
+    let is_shared = |name: &&str| USERS.get(name).is_some_and(|files| files.len() > 1);
     let mut shared = Vec::new();
     let mut block = own_constants_of(part.name);
     for line in part.text.lines() {
@@ -134,6 +132,9 @@ fn block(part: &Part) -> String {
             block.push_str(line);
         }
         block.push('\n');
+    }
+    if has_begin(part) {
+        let _ = writeln!(block, "begin.{} = begin_{}", part.name, part.name);
     }
     match shared.as_slice() {
         [] => format!("do\n{block}end\n"),
@@ -157,17 +158,15 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Returns whether a part keeps something during a call.
+fn has_begin(part: &Part) -> bool {
+    part.text.contains(&format!("local function begin_{}()", part.name))
+}
+
 /// Returns the calls that begin what these parts keep during a call.
 fn begin(parts: &[&Part]) -> String {
-    let mut lua = String::new();
-    for part in parts {
-        let begin = format!("begin_{}()", part.name);
-        if part.text.contains(&format!("local function {begin}")) {
-            lua.push_str(&begin);
-            lua.push('\n');
-        }
-    }
-    lua
+    let parts = parts.iter().filter(|part| has_begin(part));
+    parts.map(|part| format!("begin.{}()\n", part.name)).collect()
 }
 
 /// Each constant: its lines, and the files that use it.
@@ -183,6 +182,17 @@ static CONSTANTS: LazyLock<Vec<(String, HashSet<&str>)>> = LazyLock::new(|| {
         if let Some((lines, _)) = constants.last_mut() {
             lines.push_str(line);
             lines.push('\n');
+        }
+    }
+    // What uses a constant uses those that stand in it, which are defined before.
+    for nth in (1..constants.len()).rev() {
+        let (before, rest) = constants.split_at_mut(nth);
+        let (lines, users) = &rest[0];
+        let used: HashSet<_> = words(lines).collect();
+        for (lines, files) in before {
+            if lines.lines().flat_map(locals).any(|name| used.contains(name)) {
+                files.extend(users);
+            }
         }
     }
     constants

@@ -192,6 +192,25 @@ fn a_part_follows_those_that_it_needs_and_is_needed() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// A function of Lua has at most 200 locals. A text with more does not load.
+#[test]
+fn lua_has_room_for_the_names_that_parts_show() {
+    let constants = |files: &[&str]| constants_of(files).lines().flat_map(locals).count();
+    let shown = |part: &Part| BLOCKS[part.name].lines().next().map_or(0, |line| locals(line).len());
+    let files: Vec<_> = PARTS.iter().map(|part| part.name).collect();
+    let all = constants(&files) + PARTS.iter().map(shown).sum::<usize>();
+    for (file, text) in FILES {
+        let parts = needed_by(text);
+        let mut files: Vec<_> = parts.iter().map(|part| part.name).collect();
+        files.push(file);
+        let own = constants(&files) + parts.iter().map(|part| shown(part)).sum::<usize>();
+        assert!(own < 190, "{file} has {own} of {all} names");
+    }
+    let shared =
+        constants(&files) + library::shared().iter().map(|part| shown(part)).sum::<usize>();
+    assert!(shared < 190, "the library has {shared} of {all} names");
+}
+
 #[test]
 fn a_file_uses_only_what_it_needs() {
     let mut owners: HashMap<&str, &str> = HashMap::new();

@@ -65,7 +65,25 @@ pub const FIELDS: [&str; 15] = [
     "lost", "limit", "due", "version", "ended",
 ];
 
-/// Where a field stands in a record.
+/// The letters that stand for states in a record.
+pub const STATE_LETTERS: [(&str, &str); 8] = [
+    ("blocked", "b"),
+    ("scheduled", "s"),
+    ("pending", "p"),
+    ("assigned", "a"),
+    ("in_progress", "i"),
+    ("completed", "c"),
+    ("failed", "f"),
+    ("cancelled", "x"),
+];
+
+/// The record with the words that `=` stands for, if no attempt of the task has begun.
+pub fn with_all_words(record: &str) -> String {
+    let (status, rest) = record.split_once('\t').unwrap();
+    format!("{}\t{rest}", status.replacen(" = ", " 0 0 - - 0 0 0 - - 1 - ", 1))
+}
+
+/// Where a field stands in a record with all words.
 pub fn place_in(record: &str, field: &str) -> std::ops::Range<usize> {
     let nth = FIELDS.iter().position(|known| *known == field).unwrap();
     if nth < 3 {

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use super::keys::{STATE_LETTERS, with_all_words};
 use super::processes::{free_port, pause, send};
 use super::{BOUND, GRANTS, LAYOUT, eventually, key, late, limit, place_in, within};
 
@@ -353,9 +354,11 @@ impl Redis {
     pub async fn edit_record(&self, id: TaskId, field: &str, word: &str) -> String {
         let id = id.to_string();
         let record: String = self.ask(&["HGET", &key("records"), &id]).await;
-        let place = place_in(&record, field);
-        let old = record[place.clone()].to_owned();
-        let mut edited = record;
+        let mut edited = with_all_words(&record);
+        let place = place_in(&edited, field);
+        let old = edited[place.clone()].to_owned();
+        let letter = STATE_LETTERS.iter().find(|(state, _)| field == "state" && *state == word);
+        let word = letter.map_or(word, |(_, letter)| *letter);
         edited.replace_range(place, word);
         self.ask::<i64>(&["HSET", &key("records"), &id, &edited]).await;
         old

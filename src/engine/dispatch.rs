@@ -56,7 +56,7 @@ impl Engine {
         let deadline = Instant::now() + claim.wait;
         let wake = self.store.notifier().wake(&format!("agent:{}", claim.agent));
         let has_tasks = |found: &Found| !found.tasks.is_empty();
-        let look = || self.claim_now(&actor, &claim, most_agents);
+        let look = |is_woken| self.claim_now(&actor, &claim, most_agents, is_woken);
         let found = self.look_until(&wake, deadline, has_tasks, look).await?;
         if let (true, Some((task, bytes))) = (found.tasks.is_empty(), found.too_large) {
             return Err(Error::TaskTooLarge { task, bytes, room: self.room_of(&claim) });
@@ -98,6 +98,7 @@ impl Engine {
         actor: &str,
         claim: &Claim,
         most_agents: Option<u32>,
+        is_woken: bool,
     ) -> Result<Found, Error> {
         let (answer, answered) = oneshot::channel();
         let agent = claim.agent.clone();
@@ -110,6 +111,7 @@ impl Engine {
             room: self.room_of(claim),
             lease: Lease::new(bits),
             most_agents,
+            is_woken,
         };
         self.tracker.spawn(async move {
             let found = look.look().await;
@@ -142,6 +144,8 @@ struct Look {
     room: usize,
     lease: Lease,
     most_agents: Option<u32>,
+    /// Whether a wake-up is the reason, which every process hears.
+    is_woken: bool,
 }
 
 impl Look {
@@ -192,7 +196,7 @@ impl Look {
         };
         let Claim { agent, worker, .. } = &self.claim;
         let who = (agent, worker);
-        let most = (most, Room { left, whole: self.room });
+        let most = (most, Room { left, whole: self.room }, self.is_woken);
         let lease_ms = self.claim.lease_ms.unwrap_or(settings.lease_ms);
         let lease = (lease_ms, &self.lease);
         let store = &self.engine.store;

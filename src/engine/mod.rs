@@ -81,30 +81,33 @@ impl Engine {
 
     /// Calls `look` now, after each wake-up, and at times without one, until it finds something,
     /// `deadline` has passed or the process stops. Returns what it saw last.
+    ///
+    /// * `look`: gets whether a wake-up is the reason for the call.
     async fn look_until<T, F: Future<Output = Result<T, Error>>>(
         &self,
         wake: &Notify,
         deadline: Instant,
         is_found: impl Fn(&T) -> bool,
-        look: impl Fn() -> F,
+        look: impl Fn(bool) -> F,
     ) -> Result<T, Error> {
+        let mut is_woken = false;
         loop {
             // Listen before looking: what comes meanwhile must not be missed.
             let woken = wake.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
-            let seen = look().await?;
+            let seen = look(is_woken).await?;
             if is_found(&seen) || Instant::now() >= deadline || self.stop.is_cancelled() {
                 return Ok(seen);
             }
             // The time is random, so that waiting calls do not all look at once.
             let ms = self.settings.queue.slow_poll_ms;
             let slow_poll = Duration::from_millis(fastrand::u64(ms * 3 / 4..=ms * 5 / 4));
-            tokio::select! {
-                () = woken => {}
-                () = sleep_until(deadline.min(Instant::now() + slow_poll)) => {}
-                () = self.stop.cancelled() => {}
-            }
+            is_woken = tokio::select! {
+                () = woken => true,
+                () = sleep_until(deadline.min(Instant::now() + slow_poll)) => false,
+                () = self.stop.cancelled() => false,
+            };
         }
     }
 

@@ -129,13 +129,15 @@ impl Store {
     /// empty if no task fits or the agent is paused, and `None` if the roster does not admit the
     /// agent.
     ///
+    /// * `is_woken`: whether a wake-up is the reason for the call: then an empty subject costs little,
+    ///   and the call does not count as one of the session.
     /// * `lease`: a new lease for this call.
     pub async fn claim(
         &self,
         partition: Partition,
         actor: &str,
         (agent, worker): (&Name, &Worker),
-        (max, room): (u32, Room),
+        (max, room, is_woken): (u32, Room, bool),
         (lease_ms, lease): (Millis, &Lease),
         sessions: &Sessions,
     ) -> Result<Option<Taken>, Error> {
@@ -143,7 +145,7 @@ impl Store {
         args.arg(agent.as_str()).arg(worker.as_str()).arg(max).arg(lease_ms);
         args.arg(lease.seal(actor)).arg(sessions.live_ms).arg(sessions.most);
         args.arg(sessions.most_agents.map(|most| most.to_string()).unwrap_or_default());
-        args.arg(room.left).arg(room.whole);
+        args.arg(room.left).arg(room.whole).arg(u8::from(is_woken));
         let _room = self.room_for("claim", room.left).await?;
         let answer: Vec<Value> = self.run(&script::CLAIM, partition, actor, args).await?;
         let mut rows = answer.into_iter();

@@ -14,6 +14,7 @@
 -- ARGV[13]  how many bytes the tasks may have
 -- ARGV[14]  how many bytes one task may have: a larger one stays in the subject, and those behind
 --           it go first
+-- ARGV[15]  1 if a wake-up is the reason for the call, which all waiting processes hear, else 0
 --
 -- Returns  now, ms; the largest size of the tasks in bytes; 1 if the next task did not fit, else 0;
 --          a task that is too large, a space and its bytes, or ''; 1 if the store sent this call
@@ -21,6 +22,10 @@
 --          five values: id, lease until (ms), its record, its spec, its newest approval as names
 --          and values, in turn. No task if the subject is empty, the agent is paused, or the lease
 --          was given back already. -1 in place of the time if the roster is full.
+if ARGV[15] == '1' and redis.call('EXISTS', KEYS[1] .. 'assigned:' .. ARGV[5]) == 0 then
+  return { 0, 0, 0, '', 0 }
+end
+-- Begin
 local agent = ARGV[5]
 local answer = { NOW, 0, 0, '', IS_AGAIN and 1 or 0 }
 if redis.call('EXISTS', P .. 'void:' .. ARGV[9]) == 1 then
@@ -39,26 +44,10 @@ end
 -- How many places of the subject to look at: tasks that are too large stay at the front.
 local LOOKED_AT = 1000
 
--- How many bytes of a record an answer has at most: the words of the task, and why its last attempt
--- failed.
-local SHOWN = 12288
-
 lease_ms, lease_holder = ARGV[8], ARGV[9]
 local assigned, specs = set_of('assigned', agent), P .. 'specs'
 local wanted, room, whole = tonumber(ARGV[7]), tonumber(ARGV[13]), tonumber(ARGV[14])
 local chosen, ids, used, large = {}, {}, 0, 0
-
--- Returns the largest size of the task in an answer, in bytes.
-local function size_of(task)
-  local shown = #task.record
-  local size = FRAME + spec_size(task) + (shown < SHOWN and shown or SHOWN)
-  local approval = task.status.approval
-  if approval ~= '-' then
-    local _, of_approval = approval_and_size(approval, true)
-    size = size + of_approval
-  end
-  return size
-end
 
 -- Chooses tasks that fit, from place `first` on; false if there is nothing more to choose.
 local function choose(first)
@@ -67,7 +56,7 @@ local function choose(first)
     return false
   end
   for nth, task in ipairs(fetch(found)) do
-    local id, size = found[nth], task and size_of(task) or FRAME
+    local id, size = found[nth], task and size_in_claim(task) or FRAME
     if size > whole then
       -- It stays in the subject.
       large, answer[4] = large + 1, answer[4] == '' and id .. ' ' .. TEXT[size] or answer[4]

@@ -16,19 +16,6 @@ local THRESHOLDS = {
 }
 local STARTED, DONE = 16, 32
 
--- Timers that are due within this time wake the worker: as long as it rests without one, ms.
-local DUE_SOON = 1000
-
--- Timers that changed: score and id in turn, the ids of those that are gone, and those of groups.
-local set_timers, unset_timers, group_timers
-
--- The newest timer that was set, and whether it is due soon.
-local newest_timer, is_soon
-
-local function begin_clocks()
-  set_timers, unset_timers, group_timers, newest_timer = {}, {}, {}, nil
-end
-
 -- A local is cheaper: looking up a global a dozen times for each task costs more than its call.
 local common_bits = bit.band
 
@@ -92,33 +79,4 @@ local function first_timer(begin, start, finish, percent)
   finish = finish and warns_at(begin, finish, percent)
   local soonest = start and finish and math.min(start, finish) or start or finish
   return soonest and TEXT[soonest] or NO_TIME
-end
-
--- Wakes the worker if the timer is due soon. Most tasks of a batch have the same.
-local function wake_for(timer)
-  if timer ~= newest_timer then
-    newest_timer, is_soon = timer, timer - NOW < DUE_SOON
-  end
-  if is_soon then
-    wake('deadlines')
-  end
-end
-
--- Adds the write of the timer, without a look at the set.
-local function write_timer(id, timer)
-  if timer == NO_TIME then
-    unset_timers[#unset_timers + 1] = id
-    return
-  end
-  push(set_timers, timer, id)
-  wake_for(timer)
-end
-
--- Adds the write of the timer that a new group of tasks begins with; see index.lua. Groups of other
--- calls may have the same score, and the soonest timer counts.
-local function write_group_timer(group, timer)
-  if timer ~= NO_TIME then
-    group_timers[group] = timer
-    wake_for(timer)
-  end
 end

@@ -1,5 +1,5 @@
 -- index: the ids of all tasks by acceptance, in groups.
--- Needs  clocks
+-- Needs  timers
 --
 -- A member of `tasks` is a group: ids joined by spaces. Its score is the acceptance of its first
 -- task, µs; each next one counts as 1 µs later. A deleted task leaves its place empty, so that the

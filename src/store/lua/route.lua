@@ -4,11 +4,12 @@
 -- ARGV[5]  how many at most
 --
 -- Returns  how many it moved
-local pending = P .. 'pending'
-local ids = redis.call('ZRANGE', pending, 0, ARGV[5] - 1)
-if #ids == 0 then
+if redis.call('EXISTS', KEYS[1] .. 'pending') == 0 then
   return 0
 end
+-- Begin
+local pending = P .. 'pending'
+local ids = redis.call('ZRANGE', pending, 0, ARGV[5] - 1)
 typed[pending] = true
 write('ZREMRANGEBYRANK', pending, { 0, #ids - 1 })
 local count = 0

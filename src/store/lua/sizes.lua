@@ -52,3 +52,19 @@ local function approval_and_size(id, has_all)
   end
   return nil, size
 end
+
+-- How many bytes of a record an answer has at most: the words of the task, and why its last attempt
+-- failed.
+local SHOWN = 12288
+
+-- Returns the largest size of the task in the answer to a claim, in bytes.
+local function size_in_claim(task)
+  local shown = #task.record
+  local size = FRAME + spec_size(task) + (shown < SHOWN and shown or SHOWN)
+  local approval = task.status.approval
+  if approval ~= '-' then
+    local _, of_approval = approval_and_size(approval, true)
+    size = size + of_approval
+  end
+  return size
+end

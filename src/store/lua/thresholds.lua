@@ -1,5 +1,5 @@
 -- thresholds: the events of SLA thresholds, and the clocks of tasks that wait for humans.
--- Needs  clocks, events, time
+-- Needs  clocks, events, time, timers
 
 -- How long after its threshold an event counts as late, ms.
 local LATE = 1000

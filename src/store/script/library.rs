@@ -4,10 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use super::{
-    ALL, BLOCKS, FILES, Memory, PARTS, Part, Script, begin, constants_of, needed_by,
-    own_constants_of,
-};
+use super::{ALL, BLOCKS, FILES, Memory, PARTS, Part, Script, begun, constants_of, needed_by};
 
 /// The library with every script as a function.
 pub(in super::super) struct Library {
@@ -41,8 +38,7 @@ pub(in super::super) static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
         for part in parts.iter().filter(|part| !shared.contains(part.name)) {
             code.push_str(&BLOCKS[part.name]);
         }
-        let own = own_constants_of(script.name);
-        let _ = writeln!(code, "{own}{}{}end", begin(&parts), script.body);
+        let _ = writeln!(code, "{}end", begun(script.name, script.body, &parts));
     }
     code.push_str("return scripts\nend\n");
     let digest = redis::Script::new(&code).get_hash()[..8].to_owned();

@@ -49,12 +49,8 @@ impl Script {
             text.push_str(&BLOCKS[part.name]);
         }
         // A function of its own, because its locals count too.
-        let _ = write!(
-            text,
-            "local function run()\n{}{}{body}end\nreturn run()\n",
-            own_constants_of(name),
-            begin(&parts)
-        );
+        let run = begun(name, body, &parts);
+        let _ = write!(text, "local function run()\n{run}end\nreturn run()\n");
         let digest = redis::Script::new(&text).get_hash().to_owned();
         Self { name, text, digest, body, memory }
     }
@@ -74,7 +70,7 @@ macro_rules! parts {
 
 /// Every part, each after those that it needs.
 const PARTS: &[Part] = parts![
-    "call" "lists" "time" "record" "shorten" "rules" "json" "events" "clocks" "index" "thresholds" "figures"
+    "call" "lists" "time" "record" "shorten" "rules" "json" "events" "clocks" "timers" "index" "thresholds" "figures"
     "steps" "settle" "move" "sessions" "lease" "ranks" "terms" "gather" "log" "tell" "finish" "seal" "sizes"
     "gate" "approval" "decide" "sha256" "audit" "findings" "doctor_places" "doctor_gate"
 ];
@@ -210,6 +206,18 @@ fn constants_of(files: &[&str]) -> String {
 fn own_constants_of(file: &str) -> String {
     let is_own = |(_, users): &&(String, HashSet<&str>)| users.len() == 1 && users.contains(file);
     CONSTANTS.iter().filter(is_own).map(|(lines, _)| lines.as_str()).collect()
+}
+
+/// Returns the code of a script with what it needs of its parts. What stands before a line
+/// `-- Begin` runs before they begin the call, which costs more than a look whether there is
+/// anything to do.
+fn begun(name: &str, body: &str, parts: &[&Part]) -> String {
+    let own = own_constants_of(name);
+    let begin = begin(parts);
+    match body.split_once("\n-- Begin\n") {
+        Some((before, rest)) => format!("{own}{before}\n{begin}{rest}"),
+        None => format!("{own}{begin}{body}"),
+    }
 }
 
 macro_rules! scripts {

@@ -192,7 +192,8 @@ fn a_part_follows_those_that_it_needs_and_is_needed() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A function of Lua has at most 200 locals. A text with more does not load.
+/// A function of Lua has at most 200 locals, and the assembled texts have a few of their own. A text
+/// with more does not load.
 #[test]
 fn lua_has_room_for_the_names_that_parts_show() {
     let constants = |files: &[&str]| constants_of(files).lines().flat_map(locals).count();
@@ -204,11 +205,11 @@ fn lua_has_room_for_the_names_that_parts_show() {
         let mut files: Vec<_> = parts.iter().map(|part| part.name).collect();
         files.push(file);
         let own = constants(&files) + parts.iter().map(|part| shown(part)).sum::<usize>();
-        assert!(own < 190, "{file} has {own} of {all} names");
+        assert!(own <= 195, "{file} has {own} of {all} names");
     }
     let shared =
         constants(&files) + library::shared().iter().map(|part| shown(part)).sum::<usize>();
-    assert!(shared < 190, "the library has {shared} of {all} names");
+    assert!(shared <= 195, "the library has {shared} of {all} names");
 }
 
 #[test]

@@ -158,9 +158,9 @@ part! {
             stands,
             /// What to do when a threshold passes, each `<bit of the threshold><action>[:<argument>]`,
             /// joined by commas.
-            actions,
+            actions = "-",
             /// The SLA target in the client's words, a JSON string in which the character 31 is a space.
-            target,
+            target = "-",
             /// The id of its parent. It begins the words of its own, which most tasks do not have.
             parent = "-",
             /// What happens when its parent is cancelled, `cancel` or `continue`.
@@ -208,8 +208,9 @@ pub(in crate::store) fn lua() -> String {
     let mut lua = format!(
         "local NO_TIME, TIMES_WIDTH = '{NO_TIME}', {}\n\
          local RANK_FORMAT, BYTES_FORMAT = '%0{TIME}.0f', '%0{BYTES}d'\n\
-         local NEW = '{NEW}'\n",
+         local NEW, NEW_CONTENT = '{NEW}', '{}'\n",
         3 * TIME,
+        Content::NEW.join(" "),
     );
     for fixed in [Times::FIXED, Content::FIXED] {
         let mut end = 0;

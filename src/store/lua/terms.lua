@@ -22,8 +22,8 @@ local function begin_at(terms, start)
     .. (finish_by and TEXT[finish_by] or NO_TIME)
   return {
     times = now .. timer .. rank_text(start - terms.head_start), timer = timer, contents = {},
-    promise = TEXT[start] .. deadlines .. ' ' .. terms.percent .. ' ' .. terms.stands .. ' '
-      .. terms.actions .. ' ' .. terms.target .. ' ',
+    promise = TEXT[start] .. deadlines .. ' ' .. terms.percent .. ' ' .. terms.stands .. ' ',
+    rules = terms.actions .. ' ' .. terms.target,
   }
 end
 
@@ -40,7 +40,10 @@ end
 local function content_of(begun, bytes, own)
   local content = not own and begun.contents[bytes]
   if not content then
-    content = '\t' .. string.format(BYTES_FORMAT, bytes) .. begun.promise .. (own or NEW)
+    -- Without own words the rest is as in a new record.
+    local words = begun.rules .. (own and ' ' .. own or sub(NEW_CONTENT, #'- -' + 1))
+    content = '\t' .. string.format(BYTES_FORMAT, bytes) .. begun.promise
+      .. (words == NEW_CONTENT and NEW or words)
     begun.contents[bytes] = not own and content
   end
   return content

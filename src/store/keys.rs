@@ -15,8 +15,9 @@
 //!   [`crate::domain::lifecycle::State`]
 //! * `cascade` (sorted set): cancelled tasks with children to cancel or keep, by when they were
 //!   cancelled, ms
-//! * `timers` (sorted set): tasks with an SLA threshold ahead by when the next one passes, ms; see
-//!   `clocks.lua`
+//! * `timers` (sorted set): tasks with an SLA threshold ahead by when the next one passes, ms; for
+//!   tasks that have the timer that they began with, the score of their group in `tasks`; see
+//!   `timers.lua`
 //! * `sla:<hour>` (hash): `<agent> <type> <priority> <figure>` → count, for each hour since 1970;
 //!   expires
 //! * `open` (hash): priority → number of open tasks
@@ -140,8 +141,8 @@ impl Keys {
         format!("{}tasks", self.prefix(partition))
     }
 
-    /// Returns the sorted set of the tasks with an SLA threshold ahead, by when the next one
-    /// passes.
+    /// Returns the sorted set of the tasks, and of the groups of tasks, with an SLA threshold ahead,
+    /// by when the next one passes.
     pub fn timers(&self, partition: Partition) -> String {
         format!("{}timers", self.prefix(partition))
     }

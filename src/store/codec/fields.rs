@@ -79,10 +79,11 @@ part! {
         fixed {
             /// When the task came to its state, ms.
             since: TIME,
-            /// When the next SLA threshold passes, ms: the score of an open task in `timers`. Absent if
-            /// it is not there.
+            /// When the next SLA threshold passes, ms: the score of an open task, or of its group, in
+            /// `timers`. Absent if there is none.
             timer: TIME,
-            /// Its place in the queue and in the subject, ms: its start minus its head start.
+            /// Its place in the queue and in the subject, ms: its start minus its head start. Absent
+            /// after its end.
             rank: TIME,
         }
         words {}

@@ -112,3 +112,30 @@ async fn a_session_counts_as_live_for_a_while_after_its_last_call() {
     assert_eq!(after.last_seen, Some(sessions[0].last_seen));
     fleet.finish().await;
 }
+
+#[tokio::test]
+async fn a_claim_that_another_process_was_faster_than_goes_on_waiting() {
+    let fleet = Fleet::start().await;
+    let elsewhere = fleet.another_engine().await;
+    let agent = &fleet.people.agent;
+    let ask = || Claim { wait: 2 * BOUND, ..fleet.ask_for("faq_agent", 1) };
+    // One after the other, so that a process hears of a task that is gone already.
+    let submit = async {
+        let first = fleet.submit("faq").await.id;
+        fleet.route().await;
+        let second = fleet.submit("faq").await.id;
+        fleet.route().await;
+        [first, second]
+    };
+    let (here, there) = (fleet.engine.claim(agent, ask()), elsewhere.claim(agent, ask()));
+    let both = async { tokio::join!(here, there, submit) };
+    let (here, there, ids) = within("each of both claims gets a task", both).await;
+
+    let mut held = [here.unwrap(), there.unwrap()].concat();
+    held.sort_by_key(|held| held.task.id);
+    assert_eq!(held.iter().map(|held| held.task.id).collect::<Vec<_>>(), ids);
+    for held in &held {
+        fleet.complete(held).await.unwrap();
+    }
+    fleet.finish().await;
+}

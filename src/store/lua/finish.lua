@@ -57,8 +57,13 @@ end
 local function make()
   for _, each in ipairs(writes) do
     local command, key, list = each[1], each[2], each[3]
-    for first = 1, math.max(#list, 1), PIECE do
-      redis.call(command, key, unpack(list, first, math.min(first + PIECE - 1, #list)))
+    local size = #list
+    if size <= PIECE then
+      redis.call(command, key, unpack(list))
+    else
+      for first = 1, size, PIECE do
+        redis.call(command, key, unpack(list, first, math.min(first + PIECE - 1, size)))
+      end
     end
   end
 end

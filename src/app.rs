@@ -82,6 +82,7 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
         Command::Openapi { yaml: true } => say(&openapi::yaml()),
         Command::Openapi { yaml: false } => say(&format!("{:#}\n", openapi::document())),
         Command::Doctor { repair } => check(&settings, repair).await,
+        Command::Upgrade => upgrade(&settings).await,
         Command::Gateway => serve(&settings, Roles { gateway: true, ..Roles::default() }).await,
         Command::Worker => serve(&settings, Roles { worker: true, ..Roles::default() }).await,
         Command::Bridge => serve(&settings, Roles { bridge: true, ..Roles::default() }).await,
@@ -311,6 +312,15 @@ async fn check(settings: &Settings, is_repair: bool) -> Result<ExitCode, Error> 
     say(&cli::doctor::text(&findings))?;
     let is_sound = findings.iter().all(cli::doctor::is_repaired);
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Converts the store to the layout of this version.
+async fn upgrade(settings: &Settings) -> Result<ExitCode, Error> {
+    telemetry::start(&settings.log)?;
+    let done = store::upgrade(&settings.store).await;
+    let done = done.map_err(|error| Error::Store(error.into()))?;
+    say(&cli::upgrade::text(&done))?;
+    Ok(if cli::upgrade::is_clean(&done) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs the benchmarks, each over an engine with the default settings, until they are done or

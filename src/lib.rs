@@ -112,10 +112,11 @@
 //! | | `store/doctor/finding.rs`, the list in `docs/operations.md` |
 //!
 //! A member of a task changes its record: add a field to the list in `store/codec/fields.rs`, from
-//! which the scripts have it too, write texts with `codec::word`, and raise `LAYOUT_VERSION` in
-//! `store/keys.rs`. What changes what runs belongs to the digest in
-//! `domain/content.rs`. A repair that moves a task has its verb in `store/script/mod.rs`. A check has a
-//! row of `damages!` in `tests/it/store/repair.rs`, or a test in `tests/it/store/doctor.rs`.
+//! which the scripts have it too, write texts with `codec::word`, raise `LAYOUT_VERSION` in
+//! `store/keys.rs`, and convert older records in `store/upgrade/`. What changes what runs belongs
+//! to the digest in `domain/content.rs`. A repair that moves a task has its verb in
+//! `store/script/mod.rs`. A check has a row of `damages!` in `tests/it/store/repair.rs`, or a test
+//! in `tests/it/store/doctor.rs`.
 //!
 //! After a change of requests, answers or event types write the document anew:
 //! `cargo run -- openapi --yaml > openapi/openapi.yaml`.

@@ -5,6 +5,7 @@ pub mod banner;
 pub mod bench;
 pub mod client;
 pub mod doctor;
+pub mod upgrade;
 pub mod user;
 
 use std::path::PathBuf;
@@ -78,6 +79,12 @@ pub enum Command {
         #[arg(long)]
         repair: bool,
     },
+    /// Convert the store of an older version to the key layout of this one.
+    ///
+    /// Before it, stop all gateways, workers and bridges, and make a copy of the data of Redis: an
+    /// older version cannot read the store any more. If it is interrupted, run it again. Exits 1 if
+    /// there are tasks that cannot be read; they are left as they are.
+    Upgrade,
 }
 
 /// The options of `orchestrator dev`.

@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::store::Store;
 
-pub use crate::store::{Finding, Parts, Problem, Repair};
+pub use crate::store::{Finding, Parts, Problem, Repair, Upgrade};
 pub use approvals::Question;
 pub use bridge::Unpublished;
 pub use deciders::{QUORUM, Target, Unreachable};

@@ -55,12 +55,14 @@ pub enum Error {
         why: String,
     },
     /// An incompatible version or another program wrote the store.
-    #[error("the store has {found}, this program expects {expected}")]
+    #[error("the store has {found}, this program expects {expected}{advice}")]
     Layout {
         /// The layout that the store has.
         found: String,
         /// The layout that this program needs.
         expected: String,
+        /// What to do about it, after a semicolon. Empty if nothing helps.
+        advice: &'static str,
     },
 }
 

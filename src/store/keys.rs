@@ -125,6 +125,11 @@ impl Keys {
         format!("{}:{{{partition}}}:", self.0)
     }
 
+    /// Returns the hash of the records of all tasks of the partition.
+    pub fn records(&self, partition: Partition) -> String {
+        format!("{}records", self.prefix(partition))
+    }
+
     /// Returns the sorted set of the tasks of a state. `agent` is used only if the state has a set
     /// per agent.
     pub fn state(&self, partition: Partition, state: State, agent: Option<&Name>) -> String {

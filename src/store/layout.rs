@@ -1,5 +1,6 @@
 //! Checks whether the keyspace has the layout that this version can use.
 
+use super::upgrade::{Way, way_from};
 use super::{Error, Store, keys};
 
 /// The layout that a store has. A part is `None` if it is missing.
@@ -66,10 +67,26 @@ impl Store {
         Error::Layout {
             found: describe(version, found.partitions.unwrap_or_default()),
             expected: describe(keys::LAYOUT_VERSION, self.shared.settings.partitions),
+            advice: advice(version),
         }
     }
 }
 
 fn describe(version: &str, partitions: u16) -> String {
     format!("key layout {version} with {partitions} partition(s)")
+}
+
+/// Returns what to do about a store with a layout of this version, or nothing.
+fn advice(version: &str) -> &'static str {
+    match way_from(version) {
+        Some((_, Way::Upgrade)) => {
+            "; stop all gateways, workers and bridges, copy the data of Redis, and run \
+             `orchestrator upgrade`"
+        }
+        Some((_, Way::Again)) => {
+            "; an upgrade is running or was interrupted: run `orchestrator upgrade` again if it does \
+             not run"
+        }
+        None => "",
+    }
 }

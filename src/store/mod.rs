@@ -35,6 +35,7 @@ mod server;
 mod settings;
 mod sweeps;
 mod tasks;
+mod upgrade;
 mod wake;
 mod watch;
 
@@ -68,6 +69,7 @@ use script::Script;
 pub use settings::Settings;
 pub use sweeps::Sweep;
 pub use tasks::{Parts, SubmitAnswer};
+pub use upgrade::{Upgrade, upgrade};
 pub use wake::Notifier;
 
 /// The actor of changes that no caller requests, such as those of the background workers.

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 const TIME: usize = 13;
 
 /// An absent time.
-pub(super) const NO_TIME: &str = "0000000000000";
+pub(in crate::store) const NO_TIME: &str = "0000000000000";
 
 /// The words of a part that a new record has.
 pub(super) const NEW: &str = "=";
@@ -29,7 +29,7 @@ macro_rules! part {
     ) => {
         $(#[$doc])*
         #[allow(dead_code, reason = "some fields are only for scripts")]
-        pub(super) struct $name<'r> {
+        pub(in crate::store) struct $name<'r> {
             $($(#[$fixed_doc])* pub $fixed: &'r str,)*
             $($(#[$word_doc])* pub $word: &'r str,)*
         }
@@ -180,7 +180,7 @@ part! {
 const BYTES: usize = 8;
 
 /// A record, taken apart.
-pub(super) struct Parts<'r> {
+pub(in crate::store) struct Parts<'r> {
     pub times: Times<'r>,
     pub status: Status<'r>,
     pub content: Content<'r>,

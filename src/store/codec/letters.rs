@@ -53,7 +53,7 @@ pub(super) fn verb(letter: char) -> Option<Verb> {
 }
 
 /// Returns the state of a letter.
-pub(super) fn state(letter: char) -> Option<State> {
+pub(in crate::store) fn state(letter: char) -> Option<State> {
     STATES.iter().find(|(known, _)| *known == letter).map(|(_, state)| *state)
 }
 

@@ -77,10 +77,16 @@ pub const STATE_LETTERS: [(&str, &str); 8] = [
     ("cancelled", "x"),
 ];
 
-/// The record with the words that `=` stands for, if no attempt of the task has begun.
+/// The record with the words that `=` stands for, if no attempt of the task has begun or it has no words of its own.
 pub fn with_all_words(record: &str) -> String {
     let (status, rest) = record.split_once('\t').unwrap();
-    format!("{}\t{rest}", status.replacen(" = ", " 0 0 - - 0 0 0 - - 1 - ", 1))
+    let (content, timeline) = rest.split_once('\n').unwrap();
+    let status = status.replacen(" = ", " 0 0 - - 0 0 0 - - 1 - ", 1);
+    let content = match content.strip_suffix(" =") {
+        Some(content) => format!("{content} - - - - - - -"),
+        None => content.to_owned(),
+    };
+    format!("{status}\t{content}\n{timeline}")
 }
 
 /// Where a field stands in a record with all words.
@@ -94,6 +100,16 @@ pub fn place_in(record: &str, field: &str) -> std::ops::Range<usize> {
         start += record[start..].find(' ').unwrap() + 1;
     }
     start..start + record[start..].find([' ', '\t']).unwrap()
+}
+
+/// The record with this word in the field, a state by its name, and the word that was there.
+pub fn with_word(record: &str, field: &str, word: &str) -> (String, String) {
+    let mut edited = with_all_words(record);
+    let place = place_in(&edited, field);
+    let old = edited[place.clone()].to_owned();
+    let letter = STATE_LETTERS.iter().find(|(state, _)| field == "state" && *state == word);
+    edited.replace_range(place, letter.map_or(word, |(_, letter)| *letter));
+    (edited, old)
 }
 
 impl Redis {

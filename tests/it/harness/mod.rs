@@ -39,8 +39,8 @@ pub use fixtures::{
 pub use fleet::Fleet;
 pub use gateway::{JWT_SECRET, KEYS, Site, auth, bearer, key_of, token};
 pub use keys::{
-    FIELDS, GRANTS, LAYOUT, LEAVE_INDEX, LOSE_TIMER, approval_key, channel_of, key, key_in,
-    key_under, place_in,
+    FIELDS, GRANTS, LAYOUT, LEAVE_INDEX, LOSE_TIMER, STATE_LETTERS, approval_key, channel_of, key,
+    key_in, key_under, place_in, with_all_words,
 };
 pub use limit::may_take;
 pub use meter::{Costs, Meter};

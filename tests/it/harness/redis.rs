@@ -13,9 +13,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::keys::{STATE_LETTERS, with_all_words};
+use super::keys::with_word;
 use super::processes::{free_port, pause, send};
-use super::{BOUND, GRANTS, LAYOUT, eventually, key, late, limit, place_in, within};
+use super::{BOUND, GRANTS, LAYOUT, eventually, key, late, limit, within};
 
 /// A Redis that only this test knows.
 pub struct Redis {
@@ -354,12 +354,7 @@ impl Redis {
     pub async fn edit_record(&self, id: TaskId, field: &str, word: &str) -> String {
         let id = id.to_string();
         let record: String = self.ask(&["HGET", &key("records"), &id]).await;
-        let mut edited = with_all_words(&record);
-        let place = place_in(&edited, field);
-        let old = edited[place.clone()].to_owned();
-        let letter = STATE_LETTERS.iter().find(|(state, _)| field == "state" && *state == word);
-        let word = letter.map_or(word, |(_, letter)| *letter);
-        edited.replace_range(place, word);
+        let (edited, old) = with_word(&record, field, word);
         self.ask::<i64>(&["HSET", &key("records"), &id, &edited]).await;
         old
     }

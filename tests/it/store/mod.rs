@@ -37,6 +37,7 @@ mod sla_rules;
 mod sla_timers;
 mod sla_walk;
 mod tls;
+mod upgrade;
 mod usable;
 mod variants;
 mod verbs;

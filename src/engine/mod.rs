@@ -82,7 +82,8 @@ impl Engine {
     /// Calls `look` now, after each wake-up, and at times without one, until it finds something,
     /// `deadline` has passed or the process stops. Returns what it saw last.
     ///
-    /// * `look`: gets whether a wake-up is the reason for the call.
+    /// * `look`: gets whether a wake-up is the reason for the call, unless the last call without one
+    ///   was longer ago than a poll.
     async fn look_until<T, F: Future<Output = Result<T, Error>>>(
         &self,
         wake: &Notify,
@@ -91,7 +92,13 @@ impl Engine {
         look: impl Fn(bool) -> F,
     ) -> Result<T, Error> {
         let mut is_woken = false;
+        let mut polled_at = Instant::now();
         loop {
+            let slow_poll = Duration::from_millis(self.settings.queue.slow_poll_ms);
+            is_woken &= polled_at.elapsed() < slow_poll;
+            if !is_woken {
+                polled_at = Instant::now();
+            }
             // Listen before looking: what comes meanwhile must not be missed.
             let woken = wake.notified();
             tokio::pin!(woken);
@@ -101,8 +108,7 @@ impl Engine {
                 return Ok(seen);
             }
             // The time is random, so that waiting calls do not all look at once.
-            let ms = self.settings.queue.slow_poll_ms;
-            let slow_poll = Duration::from_millis(fastrand::u64(ms * 3 / 4..=ms * 5 / 4));
+            let slow_poll = slow_poll.mul_f64(0.75 + fastrand::f64() / 2.0);
             is_woken = tokio::select! {
                 () = woken => true,
                 () = sleep_until(deadline.min(Instant::now() + slow_poll)) => false,

@@ -3,8 +3,8 @@
 --
 -- A member of `tasks` is a group: ids joined by spaces. Its score is the acceptance of its first
 -- task, µs; each next one counts as 1 µs later. A deleted task leaves its place empty, so that the
--- others keep theirs. All tasks of a group began with the same timer, and `timers` has the score of
--- the group in place of their ids.
+-- others keep theirs. Where `timers` has the score of a group, it stands for those of its tasks that
+-- began with the same timer as the first.
 local INDEX = 'tasks'
 
 -- More groups than one ms can have: each of up to 40 calls makes at most 10.
@@ -19,13 +19,15 @@ end
 
 -- Adds tasks that this call accepted, in order, with the timer that each began with.
 local function index_all(ids, timers)
-  local first = 1
-  for nth = 1, #ids do
-    if nth == #ids or timers[nth + 1] ~= timers[first] or nth - first + 1 == GROUP_SIZE then
-      local at = now .. string.format('%03d', first - 1)
-      append(come, P .. INDEX, at, table.concat(ids, ' ', first, nth))
-      write_group_timer(at, timers[first])
-      first = nth + 1
+  for first = 1, #ids, GROUP_SIZE do
+    local last = math.min(first + GROUP_SIZE - 1, #ids)
+    local at, timer = now .. string.format('%03d', first - 1), timers[first]
+    append(come, P .. INDEX, at, table.concat(ids, ' ', first, last))
+    write_group_timer(at, timer)
+    for nth = first + 1, last do
+      if timers[nth] ~= timer and timers[nth] ~= NO_TIME then
+        write_timer(ids[nth], timers[nth])
+      end
     end
   end
 end

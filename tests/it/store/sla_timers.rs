@@ -58,7 +58,7 @@ async fn a_batch_is_watched_as_one_until_its_first_threshold_and_none_is_missed(
     tasks[249].sla = promise(true);
     let answers = fleet.engine.submit(&fleet.people.alice, tasks).await.unwrap();
     let ids: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().task.id).collect();
-    // Groups of 100, 100, 49 and 1.
+    // Groups of 100, 100 and 50, and the task with another deadline.
     assert_eq!(fleet.redis.count("timers").await, 4);
     for id in &ids[..120] {
         fleet.cancel(*id).await.unwrap();
@@ -83,6 +83,31 @@ async fn a_batch_is_watched_as_one_until_its_first_threshold_and_none_is_missed(
         ["start warn", "start violate", "finish warn", "finish violate"]
     );
     assert_eq!(fleet.redis.count("timers").await, 0);
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_thousand_deadlines_of_one_batch_are_watched_and_forgotten() {
+    let fleet = Fleet::start().await;
+    let task = |nth: u64| {
+        let mut new = new_task("faq");
+        new.sla = Some(finish_within(100_000 + nth * 10));
+        new
+    };
+    let answers = fleet.engine.submit(&fleet.people.alice, (0..1_000).map(task).collect()).await;
+    let ids: Vec<_> = answers.unwrap().into_iter().map(|one| one.unwrap().task.id).collect();
+
+    // Different deadlines do not break the groups of the index.
+    assert_eq!(fleet.redis.count("tasks").await, 10);
+    assert_eq!(fleet.engine.doctor().await.unwrap(), []);
+    for id in &ids {
+        fleet.cancel(*id).await.unwrap();
+    }
+    seconds(&fleet, 8 * 24 * 3_600);
+    while fleet.engine.prune().await.unwrap().moved > 0 {}
+    while fleet.engine.deadlines().await.unwrap().next_in == Some(Duration::ZERO) {}
+
+    assert_eq!((fleet.redis.count("tasks").await, fleet.redis.count("timers").await), (0, 0));
     fleet.finish().await;
 }
 

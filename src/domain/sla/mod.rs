@@ -78,7 +78,7 @@ words! {
 }
 
 /// The thresholds that were announced for a task's clocks: a sum of bits, which the store's scripts
-/// keep.
+/// keep. Its further bits are the store's own.
 ///
 /// It does not depend on the current time. A clock counts as violated once that was announced, at
 /// most a second after the deadline, and at the latest when the task ends.
@@ -87,6 +87,8 @@ pub struct Reached(u16);
 
 impl Reached {
     const STARTED: u16 = 16;
+    /// All bits with a meaning here.
+    const ALL: u16 = 2 * Self::STARTED - 1;
 
     fn has(self, clock: Clock, threshold: Threshold) -> bool {
         self.0 & threshold.bit(clock) != 0
@@ -111,7 +113,8 @@ impl FromStr for Reached {
     type Err = std::num::ParseIntError;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        word.parse().map(Self)
+        let sum: u16 = word.parse()?;
+        Ok(Self(sum & Self::ALL))
     }
 }
 

@@ -7,14 +7,15 @@
 -- that comes first. The first start ends the start clock, and the end of the task ends both.
 
 -- The word `sla` of a status is a sum of these bits. The same bits times DONE are the thresholds
--- whose actions the worker has run.
+-- whose actions the worker has run. OWN is set once the task has had an entry of its own in
+-- `timers`, so that the end of a task of a batch removes none.
 local THRESHOLDS = {
   { bit = 1, clock = 'start', verb = 'warn' },
   { bit = 2, clock = 'start', verb = 'violate' },
   { bit = 4, clock = 'finish', verb = 'warn' },
   { bit = 8, clock = 'finish', verb = 'violate' },
 }
-local STARTED, DONE = 16, 32
+local STARTED, DONE, OWN = 16, 32, 512
 
 -- A local is cheaper: looking up a global a dozen times for each task costs more than its call.
 local common_bits = bit.band

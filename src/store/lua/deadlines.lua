@@ -104,10 +104,12 @@ end
 for nth, task in ipairs(fetch(ids)) do
   local is_open = task and not STATES[task.status.state].is_final
   local timer = is_open and handle(task) or NO_TIME
-  -- From now on a task of a group has a timer of its own. This also corrects a timer whose set and
-  -- record differ.
-  if timer ~= NO_TIME or entries[nth] == ids[nth] then
-    write_timer(ids[nth], timer)
+  if timer ~= NO_TIME then
+    -- From now on a task of a group has a timer of its own. This also corrects a timer whose set and
+    -- record differ.
+    set_timer(task, timer)
+  elseif entries[nth] == ids[nth] then
+    unset_timers[#unset_timers + 1] = ids[nth]
   end
 end
 -- The worker that sweeps learns it from the answer.

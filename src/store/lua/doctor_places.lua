@@ -76,9 +76,7 @@ local function check_timer(task, accepted)
   local score = watched_at(id, accepted, timer)
   if noted ~= timer or score ~= timer then
     note_finding(id, 'timer_wrong', { shown(score), shown(noted), shown(timer) }, function()
-      set_times(task, nil, timer)
-      changed[#changed + 1] = task
-      write_timer(id, timer)
+      set_timer(task, timer)
     end)
   end
 end

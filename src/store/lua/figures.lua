@@ -64,7 +64,7 @@ end
 local function note_end_of(task, step, text)
   step.ends[text] = (step.ends[text] or 0) + 1
   local sum = step.before.sla
-  if sum == STARTED then
+  if sum % OWN == STARTED then
     return
   end
   local p = promise(task)
@@ -93,7 +93,7 @@ local function count_ends(step)
       measure(step, 'human', tonumber(before.human), number)
     end
     -- No threshold has passed, so a timer means that there is a deadline to finish.
-    if before.sla == STARTED and to == COMPLETED and sub(text, TIMER, TIMER_END) ~= NO_TIME then
+    if before.sla % OWN == STARTED and to == COMPLETED and sub(text, TIMER, TIMER_END) ~= NO_TIME then
       add_figure(step, 'met', number)
     end
   end

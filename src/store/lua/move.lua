@@ -79,7 +79,8 @@ local function move(task, verb, options, change)
     -- A task with another timer may be due.
     step = step_of(task, verb, options, change)
     span = step.ends and sub(task.times or task.record, SINCE, TIMER_END)
-    step.has_timers = step.has_timers or span and sub(span, TIMER) ~= NO_TIME
+    step.has_timers = step.has_timers
+      or span and sub(span, TIMER) ~= NO_TIME and is_set(step.before.sla, OWN)
   end
   if span then
     note_end_of(task, step, span)

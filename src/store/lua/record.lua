@@ -10,23 +10,22 @@
 --   timeline a line for each transition
 local find, sub = string.find, string.sub
 
--- The tasks of the call by id; those that it changes, in order; statuses by their text.
-local known, changed
-local statuses
+-- The tasks of the call by id; those that it changes, in order; statuses by their text with the tab
+-- behind it.
+local known, changed, statuses
+
+-- The place of this tab in the newest record. In most records of a batch it is the same.
+local status_end = TIMES_WIDTH
 
 local function begin_record()
   known, changed, statuses = {}, {}, {}
 end
 
--- Returns the status of this text, the same table for all tasks of the call that have it.
+-- Returns the status of this text.
 local function status_of(text)
-  local status = statuses[text]
-  if not status then
-    status = cut_status(text)
-    status.state = STATE_OF[status.state]
-    status.sla, status.steps = tonumber(status.sla), {}
-    statuses[text] = status
-  end
+  local status = cut_status(text)
+  status.state = STATE_OF[status.state]
+  status.sla, status.steps = tonumber(status.sla), {}
   return status
 end
 
@@ -40,10 +39,16 @@ end
 -- step     the step that it has joined; see move.lua
 -- report   the digest of the report that causes this step
 local function parse(id, record)
-  local tab = find(record, '\t', TIMES_WIDTH, true)
-  local text = sub(record, TIMES_WIDTH + 1, tab - 1)
+  local text = sub(record, TIMES_WIDTH + 1, status_end)
+  local status = statuses[text]
+  if not status then
+    status_end = find(record, '\t', TIMES_WIDTH, true)
+    text = sub(record, TIMES_WIDTH + 1, status_end)
+    status = statuses[text] or status_of(sub(record, TIMES_WIDTH + 1, status_end - 1))
+    statuses[text] = status
+  end
   return {
-    id = id, record = record, content = tab, status = statuses[text] or status_of(text),
+    id = id, record = record, content = status_end, status = status,
     times = nil, added = nil, step = nil, report = nil,
   }
 end

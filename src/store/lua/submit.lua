@@ -33,8 +33,13 @@ local function store(id, terms, spec, group)
   local due = group.start and time_from(NOW, group.start)
   local is_later = due and due > NOW
   local begun = is_later and begin_at(terms, due) or terms.at_once
+  local nth = #accepted + 1
+  -- The timer of the group in which the task stands.
+  local group_timer = timers[nth - (nth - 1) % GROUP_SIZE] or begun.timer
+  local has_own = begun.timer ~= group_timer and begun.timer ~= NO_TIME
   local task = {
-    id = id, record = content_of(begun, #spec, group.own), content = 1, status = terms.status,
+    id = id, record = content_of(begun, #spec, group.own), content = 1,
+    status = has_own and terms.owning or terms.status,
     times = begun.times, added = nil, step = nil, report = nil,
   }
   if is_later then
@@ -55,7 +60,6 @@ local function store(id, terms, spec, group)
   end
   local size = #specs
   specs[size + 1], specs[size + 2] = id, spec
-  local nth = #accepted + 1
   -- A task that waits for a human may have another one, which is set already.
   local is_other = step.resets and timer_in(task) ~= begun.timer
   accepted[nth], timers[nth] = id, is_other and NO_TIME or begun.timer

@@ -31,6 +31,9 @@ end
 local function terms_in(text)
   local terms = cut_terms(text)
   terms.status = status_of('- ' .. NEW .. ' ' .. string.match(text, '\n(.*)$'))
+  -- The status of tasks with timers of their own.
+  terms.owning = derive(terms.status)
+  terms.owning.sla, terms.owning.text = OWN, false
   terms.at_once = begin_at(terms, NOW)
   known_terms[text] = terms
   return terms

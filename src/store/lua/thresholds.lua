@@ -38,14 +38,23 @@ local function timer_of(task)
   return soonest and TEXT[soonest] or NO_TIME
 end
 
--- Sets the timer to the value that follows from the record.
-local function set_timer(task)
-  local timer = timer_of(task)
-  if timer ~= timer_in(task) then
-    set_times(task, nil, timer)
-    changed[#changed + 1] = task
-    write_timer(task.id, timer)
+-- Gives the task a timer of its own, or none, in its record and in `timers`. `given` is written in
+-- any case; without it, the timer follows from the record and is written if it is another one.
+local function set_timer(task, given)
+  local timer = given or timer_of(task)
+  if not given and timer == timer_in(task) then
+    return
   end
+  set_times(task, nil, timer)
+  changed[#changed + 1] = task
+  if timer == NO_TIME then
+    unset_timers[#unset_timers + 1] = task.id
+    return
+  end
+  if not is_set(task.status.sla, OWN) then
+    reach(task, OWN)
+  end
+  write_timer(task.id, timer)
 end
 
 -- Returns the payload of a threshold's event, and the deadline as text.

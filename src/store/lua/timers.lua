@@ -27,12 +27,8 @@ local function wake_for(timer)
   end
 end
 
--- Adds the write of the timer, without a look at the set.
+-- Adds the write of the timer of a task whose status has OWN.
 local function write_timer(id, timer)
-  if timer == NO_TIME then
-    unset_timers[#unset_timers + 1] = id
-    return
-  end
   push(set_timers, timer, id)
   wake_for(timer)
 end

@@ -48,7 +48,11 @@ fn from_7(record: &str) -> Option<String> {
     let (times, rest) = lines.next()?.split_at_checked(3 * NO_TIME.len())?;
     let (state, rest) = rest.split_once(' ')?;
     let state = letter(state)?;
-    Some(format!("{times}{state} {rest}{}", timeline(lines)?))
+    let (attempt, rest) = rest.split_once(' ')?;
+    let (sla, rest) = rest.split_once(' ')?;
+    let timer = times.get(NO_TIME.len()..2 * NO_TIME.len())?;
+    let sla = with_own_timer(sla, timer)?;
+    Some(format!("{times}{state} {attempt} {sla} {rest}{}", timeline(lines)?))
 }
 
 fn from_6(record: &str) -> Option<String> {
@@ -68,6 +72,7 @@ fn from_6(record: &str) -> Option<String> {
     let state = letter(state)?;
     let [since, timer, begin, start, finish] =
         [time(since)?, time(timer)?, time(begin)?, time(start)?, time(finish)?];
+    let sla = with_own_timer(sla, &timer)?;
     let rank = time(&rank.parse::<i64>().ok()?.clamp(0, PARKED.parse().ok()?).to_string())?;
     let bytes: u32 = bytes.parse().ok()?;
     let has_labels = [trace, traceparent, title].iter().any(|word| *word != "-");
@@ -79,6 +84,14 @@ fn from_6(record: &str) -> Option<String> {
          {labels}\t{bytes:08}{begin}{start}{finish} {percent} {stands} {actions} {target} {parent} \
          {cascade} {trace} {traceparent} {title}{timeline}{report}"
     ))
+}
+
+/// Returns the word `sla` of a task, each of which had an entry of its own in `timers` if it had a
+/// timer; see `clocks.lua`. `None` if the word is no number.
+fn with_own_timer(sla: &str, timer: &str) -> Option<String> {
+    const OWN: u16 = 512;
+    let sla: u16 = sla.parse().ok()?;
+    Some((if timer == NO_TIME { sla } else { sla | OWN }).to_string())
 }
 
 /// Returns the words of a line. `None` if it has another number of them.
@@ -139,7 +152,7 @@ mod tests {
             + TIMELINE;
 
         let expected = "17645000020001764500009000\
-            1764400000000s 1 17 - Lease7890123456789012 5 1 2 1764500007000 1764500008000 3 4 \
+            1764400000000s 1 529 - Lease7890123456789012 5 1 2 1764500007000 1764500008000 3 4 \
             faq_agent faq P1 7 9000 slack +\t\
             00000321176450000000000000000000001764500010000 50 1 4notify:oncall \
             \"soon\\u0020enough\" parent cancel trace-1 - \"a\\u0020title\"\n\

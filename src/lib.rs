@@ -82,7 +82,7 @@
 //! | an approver decides | `engine/approvals.rs`, `domain/content.rs`, `approve.lua` |
 //! | which approvers may | `domain/people.rs`, `domain/decision.rs`, `engine/deciders.rs` |
 //! | a router moves it to its agent's subject | `workers/`, `engine/duties.rs`, `route.lua` |
-//! | the agent's long-poll wakes and leases it | `engine/dispatch.rs`, `claim.lua` |
+//! | the agent's long-poll wakes and leases it | `engine/{desk,dispatch}.rs`, `claim.lua` |
 //! | heartbeats, then the outcome | `engine/progress.rs`, `extend.lua`, `outcome.lua` |
 //! | or it requests an approval | `ask.lua` |
 //! | or its lease is lost, and the reaper takes it back | `workers/duties.rs`, `reap.lua` |

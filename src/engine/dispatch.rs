@@ -1,10 +1,11 @@
 //! Claims: leasing tasks to agents, and giving them back if the response does not arrive.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::domain::ids::{Partition, TaskId};
 use crate::domain::lease::Lease;
@@ -14,6 +15,7 @@ use crate::domain::task::Claimed;
 use crate::domain::time::Millis;
 use crate::store::{self, Room, Sessions, Taken};
 
+use super::desk::Desk;
 use super::returns::{LostClaim, Undelivered};
 use super::{Engine, Error};
 
@@ -54,18 +56,45 @@ impl Engine {
         let actor = caller.to_string();
         let most_agents = self.admit(&claim.agent).await?;
         let deadline = Instant::now() + claim.wait;
-        let wake = self.store.notifier().wake(&format!("agent:{}", claim.agent));
-        let has_tasks = |found: &Found| !found.tasks.is_empty();
-        let look = |is_woken| self.claim_now(&actor, &claim, most_agents, is_woken);
-        let found = self.look_until(&wake, deadline, has_tasks, look).await?;
-        if let (true, Some((task, bytes))) = (found.tasks.is_empty(), found.too_large) {
-            return Err(Error::TaskTooLarge { task, bytes, room: self.room_of(&claim) });
+        let seat = self.seat(&claim.agent, &claim.worker);
+        let mut is_woken = false;
+        loop {
+            // Listen before looking: what comes meanwhile must not be missed.
+            let woken = seat.desk.wake().notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            let turn = tokio::select! {
+                turn = seat.desk.turn() => turn,
+                // A claim that does not wait looks at once.
+                () = sleep_until(deadline) => None,
+                () = self.stop.cancelled() => None,
+            };
+            let found = self.claim_now(&actor, &claim, most_agents, &seat.desk, is_woken).await?;
+            drop(turn);
+            if !found.tasks.is_empty() {
+                if found.is_full || found.tasks.len() == claim.max as usize {
+                    // More tasks may wait, so the next waiting call looks too.
+                    seat.desk.wake().notify_one();
+                }
+                return Ok(found.tasks);
+            }
+            if found.has_session {
+                seat.note_session();
+            }
+            if Instant::now() >= deadline || self.stop.is_cancelled() {
+                return match found.too_large {
+                    None => Ok(Vec::new()),
+                    Some((task, bytes)) => {
+                        Err(Error::TaskTooLarge { task, bytes, room: self.room_of(&claim) })
+                    }
+                };
+            }
+            is_woken = tokio::select! {
+                () = woken => true,
+                () = sleep_until(deadline) => false,
+                () = self.stop.cancelled() => false,
+            };
         }
-        if found.is_full || found.tasks.len() == claim.max as usize {
-            // More tasks may wait, so the next waiting call looks too.
-            wake.notify_one();
-        }
-        Ok(found.tasks)
     }
 
     /// Returns what to call if the response does not reach `caller`: it gives `claimed` back. It
@@ -91,15 +120,25 @@ impl Engine {
         claim.room.unwrap_or(usize::MAX).min(self.settings.agents.max_claim_bytes)
     }
 
-    /// Looks at every partition once, in a task of its own: if the caller has gone by the time the
-    /// store answers, the claimed tasks go back at once.
+    /// Looks once at every partition that may have a task, in a task of its own: if the caller has
+    /// gone by the time the store answers, the claimed tasks go back at once. A claim that does not
+    /// wait looks at all of them.
     async fn claim_now(
         &self,
         actor: &str,
         claim: &Claim,
         most_agents: Option<u32>,
+        desk: &Arc<Desk>,
         is_woken: bool,
     ) -> Result<Found, Error> {
+        let mut partitions: Vec<_> = self.store.partitions().collect();
+        let all = partitions.len();
+        if !claim.wait.is_zero() {
+            partitions.retain(|partition| !desk.is_empty(*partition));
+        }
+        if partitions.is_empty() {
+            return Ok(Found::default());
+        }
         let (answer, answered) = oneshot::channel();
         let agent = claim.agent.clone();
         let mut bits = [0; 16];
@@ -111,6 +150,9 @@ impl Engine {
             room: self.room_of(claim),
             lease: Lease::new(bits),
             most_agents,
+            desk: Arc::clone(desk),
+            all,
+            partitions,
             is_woken,
         };
         self.tracker.spawn(async move {
@@ -134,9 +176,11 @@ struct Found {
     is_full: bool,
     /// A task larger than any response to this claim may be, and its size in bytes.
     too_large: Option<(TaskId, usize)>,
+    /// Whether every partition noted the session.
+    has_session: bool,
 }
 
-/// One look at every partition for one claim.
+/// One look at several partitions for one claim.
 struct Look {
     engine: Engine,
     actor: String,
@@ -144,6 +188,10 @@ struct Look {
     room: usize,
     lease: Lease,
     most_agents: Option<u32>,
+    desk: Arc<Desk>,
+    /// How many partitions there are, and those to look at.
+    all: usize,
+    partitions: Vec<Partition>,
     /// Whether a wake-up is the reason, which every process hears.
     is_woken: bool,
 }
@@ -153,11 +201,13 @@ impl Look {
     async fn look(&self) -> Result<Option<Found>, store::Error> {
         let mut found = Found::default();
         let mut left = self.room.min(SEVERAL_BYTES);
-        for partition in self.engine.store.partitions() {
+        let mut seen = 0;
+        for &partition in &self.partitions {
             let more = self.claim.max - found.tasks.len() as u32;
             if more == 0 || found.is_full {
                 break;
             }
+            let count = self.desk.count(partition);
             let mut answer = self.look_at(partition, more, left).await;
             if found.tasks.is_empty()
                 && left < self.room
@@ -168,6 +218,12 @@ impl Look {
             }
             match answer {
                 Ok(Some(taken)) => {
+                    seen += 1;
+                    if taken.too_large.is_some() {
+                        self.desk.note_large();
+                    } else if taken.is_last(more) {
+                        self.desk.note_empty(partition, count);
+                    }
                     left = left.saturating_sub(taken.bytes);
                     found.is_full = taken.is_full;
                     found.too_large = found.too_large.or(taken.too_large);
@@ -179,6 +235,7 @@ impl Look {
                 Ok(None) | Err(_) => break,
             }
         }
+        found.has_session = !self.is_woken && seen == self.all;
         Ok(Some(found))
     }
 

@@ -5,6 +5,7 @@ mod audit;
 mod bridge;
 mod committer;
 mod deciders;
+mod desk;
 mod dispatch;
 mod doctor;
 mod duties;
@@ -55,6 +56,7 @@ pub struct Engine {
     settings: Arc<Settings>,
     committer: committer::Committer,
     returns: returns::Returns,
+    desks: desk::Desks,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -66,7 +68,8 @@ impl Engine {
         let settings = Arc::new(settings);
         let committer = committer::Committer::start(&store, &settings, &tracker);
         let returns = returns::Returns::start(&store, &tracker, &stop);
-        Self { store, settings, committer, returns, tracker, stop }
+        let desks = desk::Desks::default();
+        Self { store, settings, committer, returns, desks, tracker, stop }
     }
 
     /// Returns the settings with which the engine was started.
@@ -81,39 +84,30 @@ impl Engine {
 
     /// Calls `look` now, after each wake-up, and at times without one, until it finds something,
     /// `deadline` has passed or the process stops. Returns what it saw last.
-    ///
-    /// * `look`: gets whether a wake-up is the reason for the call, unless the last call without one
-    ///   was longer ago than a poll.
     async fn look_until<T, F: Future<Output = Result<T, Error>>>(
         &self,
         wake: &Notify,
         deadline: Instant,
         is_found: impl Fn(&T) -> bool,
-        look: impl Fn(bool) -> F,
+        look: impl Fn() -> F,
     ) -> Result<T, Error> {
-        let mut is_woken = false;
-        let mut polled_at = Instant::now();
         loop {
-            let slow_poll = Duration::from_millis(self.settings.queue.slow_poll_ms);
-            is_woken &= polled_at.elapsed() < slow_poll;
-            if !is_woken {
-                polled_at = Instant::now();
-            }
             // Listen before looking: what comes meanwhile must not be missed.
             let woken = wake.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
-            let seen = look(is_woken).await?;
+            let seen = look().await?;
             if is_found(&seen) || Instant::now() >= deadline || self.stop.is_cancelled() {
                 return Ok(seen);
             }
             // The time is random, so that waiting calls do not all look at once.
+            let slow_poll = Duration::from_millis(self.settings.queue.slow_poll_ms);
             let slow_poll = slow_poll.mul_f64(0.75 + fastrand::f64() / 2.0);
-            is_woken = tokio::select! {
-                () = woken => true,
-                () = sleep_until(deadline.min(Instant::now() + slow_poll)) => false,
-                () = self.stop.cancelled() => false,
-            };
+            tokio::select! {
+                () = woken => {}
+                () = sleep_until(deadline.min(Instant::now() + slow_poll)) => {}
+                () = self.stop.cancelled() => {}
+            }
         }
     }
 

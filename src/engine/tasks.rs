@@ -79,7 +79,7 @@ impl Engine {
         let deadline = Instant::now() + wait;
         let wake = self.store.notifier().task(id);
         let is_final = |task: &Task| task.state.is_terminal();
-        self.look_until(wake.wake(), deadline, is_final, |_| self.task(id)).await
+        self.look_until(wake.wake(), deadline, is_final, || self.task(id)).await
     }
 
     /// Returns a page of tasks, newest first; with a state, the newest in that state first.

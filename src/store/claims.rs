@@ -121,6 +121,17 @@ pub struct Taken {
     pub is_again: bool,
 }
 
+impl Taken {
+    /// Returns whether nothing is left in the partition for a claim of `most` tasks.
+    pub fn is_last(&self, most: u32) -> bool {
+        // An answer to a call that was sent again may be empty for another reason.
+        !self.is_full
+            && !self.is_again
+            && self.too_large.is_none()
+            && self.tasks.len() < most as usize
+    }
+}
+
 impl Store {
     /// Leases up to `max` (1 to 100) tasks of the agent's subject in one partition, in the order of
     /// the subject, as many as fit into `room`.
@@ -177,6 +188,23 @@ impl Store {
             tasks.push(Claimed { task, lease_until, lease: lease.clone() });
         }
         Ok(Some(Taken { tasks, bytes, is_full, too_large, is_again }))
+    }
+
+    /// Notes the sessions of these processes of an agent, up to a thousand, in one partition.
+    pub async fn note_sessions(
+        &self,
+        partition: Partition,
+        agent: &Name,
+        workers: &[Worker],
+        sessions: &Sessions,
+    ) -> Result<(), Error> {
+        let mut args = args();
+        args.arg(agent.as_str()).arg(sessions.live_ms).arg(sessions.most);
+        for worker in workers {
+            args.arg(worker.as_str());
+        }
+        let _noted: usize = self.run(&script::PRESENT, partition, ORCHESTRATOR, args).await?;
+        Ok(())
     }
 
     /// Releases the tasks that the agent leased in one partition with claims whose answers did not

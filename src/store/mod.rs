@@ -70,7 +70,7 @@ pub use settings::Settings;
 pub use sweeps::Sweep;
 pub use tasks::{Parts, SubmitAnswer};
 pub use upgrade::{Upgrade, upgrade};
-pub use wake::Notifier;
+pub use wake::{Counts, Notifier};
 
 /// The actor of changes that no caller requests, such as those of the background workers.
 pub use crate::domain::principal::ORCHESTRATOR;

@@ -6,6 +6,7 @@
 //! is woken.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use super::keys::Keys;
 #[derive(Clone)]
 pub struct Notifier {
     shared: Arc<Shared>,
+    partitions: usize,
     wanted: mpsc::UnboundedSender<String>,
     /// Wakes when the connection is back.
     back: Arc<Notify>,
@@ -33,10 +35,39 @@ pub struct Notifier {
 
 #[derive(Default)]
 struct Shared {
-    /// Name of a channel without its partition → the callers that wait on it.
-    wakes: Mutex<HashMap<String, Arc<Notify>>>,
+    /// Name of a channel without its partition → the callers that wait on it, and how many
+    /// notifications came.
+    wakes: Mutex<HashMap<String, Counted>>,
     /// Task → the callers that wait for its end, and their number.
     tasks: Mutex<HashMap<TaskId, (Arc<Notify>, usize)>>,
+    is_listening: AtomicBool,
+}
+
+/// A wake-up and the counts of its notifications.
+pub type Counted = (Arc<Notify>, Arc<Counts>);
+
+/// How many notifications of one name came from each partition. Every one may have been missed
+/// while the connection was down, so all counts are higher once it is back.
+pub struct Counts(Vec<AtomicU64>);
+
+impl Counts {
+    fn new(partitions: usize) -> Self {
+        Self((0..partitions).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// Returns how many notifications came from the partition.
+    pub fn of(&self, partition: Partition) -> u64 {
+        self.0.get(usize::from(partition.0)).map_or(0, |count| count.load(Ordering::Acquire))
+    }
+
+    /// Counts a notification of one partition, or of all.
+    fn add(&self, partition: Option<usize>) {
+        for (nth, count) in self.0.iter().enumerate() {
+            if partition.is_none_or(|partition| partition == nth) {
+                count.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+    }
 }
 
 /// The channel of tasks that ended. Its messages name the tasks.
@@ -52,6 +83,7 @@ impl Notifier {
     ) -> Self {
         let shared = Arc::new(Shared::default());
         let (wanted, names) = mpsc::unbounded_channel();
+        let count = partitions.len();
         let back = Arc::new(Notify::new());
         let close = CancellationToken::new();
         let mut listener = JoinSet::new();
@@ -66,7 +98,7 @@ impl Notifier {
         listener.spawn(async move {
             let _ = closed.run_until_cancelled(subscriber.listen(names, moves)).await;
         });
-        Self { shared, wanted, back, close, _listener: Arc::new(listener) }
+        Self { shared, partitions: count, wanted, back, close, _listener: Arc::new(listener) }
     }
 
     /// Stops the listener, so that a Redis that stops afterwards causes no warning.
@@ -82,15 +114,26 @@ impl Notifier {
     /// Returns the wake-up of this name. Its channel is subscribed from now on, until a while after
     /// the last caller dropped it.
     pub fn wake(&self, name: &str) -> Arc<Notify> {
+        self.counted(name).0
+    }
+
+    /// Returns the wake-up of this name as [`Notifier::wake`] does, and the counts of its
+    /// notifications.
+    pub fn counted(&self, name: &str) -> Counted {
         let mut wakes = lock(&self.shared.wakes);
-        if let Some(wake) = wakes.get(name) {
-            return Arc::clone(wake);
+        if let Some(known) = wakes.get(name) {
+            return known.clone();
         }
-        let wake = Arc::new(Notify::new());
-        wakes.insert(name.to_owned(), Arc::clone(&wake));
+        let new = (Arc::default(), Arc::new(Counts::new(self.partitions)));
+        wakes.insert(name.to_owned(), new.clone());
         // The listener lives as long as this notifier, so sending cannot fail.
         let _ = self.wanted.send(name.to_owned());
-        wake
+        new
+    }
+
+    /// Returns whether the connection is up, so that notifications arrive.
+    pub fn is_listening(&self) -> bool {
+        self.shared.is_listening.load(Ordering::Acquire)
     }
 
     /// Returns a wake-up that fires when the task ends, for as long as it is kept.
@@ -130,9 +173,9 @@ impl Drop for TaskWake {
 }
 
 impl Shared {
-    /// Wakes the callers that wait on `name`. `message` is the number of callers to wake, or the
-    /// tasks that ended.
-    fn fire(&self, name: &str, message: &str) {
+    /// Wakes the callers that wait on `name`, which a partition notified, or all of them. `message`
+    /// is the number of callers to wake, or the tasks that ended.
+    fn fire(&self, name: &str, partition: Option<usize>, message: &str) {
         if name == FINISHED {
             let tasks = lock(&self.tasks);
             for id in message.split(',').filter_map(|id| id.parse().ok()) {
@@ -142,7 +185,8 @@ impl Shared {
             }
             return;
         }
-        if let Some(wake) = lock(&self.wakes).get(name) {
+        if let Some((wake, counts)) = lock(&self.wakes).get(name) {
+            counts.add(partition);
             for _ in 0..message.parse().unwrap_or(1u8) {
                 wake.notify_one();
             }
@@ -155,7 +199,7 @@ impl Shared {
         let has_tasks = !lock(&self.tasks).is_empty();
         let mut wakes = lock(&self.wakes);
         let mut idle = HashSet::new();
-        for (name, wake) in wakes.iter() {
+        for (name, (wake, _)) in wakes.iter() {
             let is_held = Arc::strong_count(wake) > 1 || (name == FINISHED && has_tasks);
             if !is_held {
                 idle.insert(name.clone());
@@ -171,7 +215,8 @@ impl Shared {
 
     /// Wakes every caller, because notifications may have been lost.
     fn fire_all(&self) {
-        for wake in lock(&self.wakes).values() {
+        for (wake, counts) in lock(&self.wakes).values() {
+            counts.add(None);
             wake.notify_waiters();
             wake.notify_one();
         }
@@ -214,7 +259,9 @@ impl Subscriber {
     ) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(1_600));
         loop {
-            if let Err(error) = self.listen_once(&mut names, &mut moves, &mut backoff).await
+            let end = self.listen_once(&mut names, &mut moves, &mut backoff).await;
+            self.shared.is_listening.store(false, Ordering::Release);
+            if let Err(error) = end
                 && backoff.failures() == 0
             {
                 tracing::warn!(%error, "pub/sub connection lost; falling back to polling");
@@ -245,6 +292,7 @@ impl Subscriber {
         }
         self.back.notify_one();
         self.shared.fire_all();
+        self.shared.is_listening.store(true, Ordering::Release);
         let mut unused = HashSet::new();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
@@ -253,17 +301,17 @@ impl Subscriber {
                     // A name that is missing was dropped in the meantime.
                     Some(name) if lock(&self.shared.wakes).contains_key(&name) => {
                         sink.subscribe(self.channels(&name)).await?;
-                        self.shared.fire(&name, "1");
+                        self.shared.fire(&name, None, "1");
                     }
                     Some(_) => {}
                     None => return Ok(()),
                 },
                 message = messages.next() => match message {
                     Some(message) => {
-                        let channel = message.get_channel_name();
-                        let name = channel.split_once(":wake:").map(|(_, name)| name);
+                        let channel = message.get_channel_name().split_once(":wake:");
+                        let (prefix, name) = channel.unwrap_or_default();
                         let text: String = message.get_payload().unwrap_or_default();
-                        self.shared.fire(name.unwrap_or_default(), &text);
+                        self.shared.fire(name, partition_in(prefix), &text);
                     }
                     None => return Err(reset()),
                 },
@@ -283,6 +331,11 @@ impl Subscriber {
     }
 }
 
+/// Returns the partition in the prefix of a channel, `<prefix>:{<partition>}`.
+fn partition_in(prefix: &str) -> Option<usize> {
+    prefix.rsplit_once('{')?.1.strip_suffix('}')?.parse().ok()
+}
+
 fn reset() -> redis::RedisError {
     std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()
 }
@@ -298,12 +351,13 @@ mod tests {
         for (name, wake) in
             [("router", &held), ("agent:a", &Arc::default()), (FINISHED, &Arc::default())]
         {
-            lock(&shared.wakes).insert(name.to_owned(), Arc::clone(wake));
+            let counts = Arc::new(Counts::new(1));
+            lock(&shared.wakes).insert(name.to_owned(), (Arc::clone(wake), counts));
         }
         let mut unused = HashSet::new();
 
         assert!(shared.give_up(&mut unused).is_empty());
-        let waits = Arc::clone(&lock(&shared.wakes)["agent:a"]);
+        let waits = Arc::clone(&lock(&shared.wakes)["agent:a"].0);
         let mut gone = shared.give_up(&mut unused);
         assert_eq!(gone, [FINISHED]);
         drop(waits);

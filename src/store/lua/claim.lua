@@ -35,7 +35,7 @@ if not is_admitted(agent, tonumber(ARGV[12])) then
   answer[1] = -1
   return answer
 end
-note_session(agent, ARGV[6], ARGV[10], ARGV[11])
+note_sessions(agent, { ARGV[6] }, ARGV[10], ARGV[11])
 if redis.call('SISMEMBER', P .. 'paused', agent) == 1 then
   finish()
   return answer

@@ -8,21 +8,26 @@ local function is_admitted(agent, most)
   return not most or redis.call('ZSCORE', roster, agent) or redis.call('ZCARD', roster) < most
 end
 
--- Notes a call of a process.
+-- Notes calls of processes.
 --
 -- live_ms  how long a session stays live after its last call
 -- most     how many sessions of an agent to keep: those with the latest calls
-local function note_session(agent, worker, live_ms, most)
-  local sessions = P .. 'sessions:' .. agent
-  write('ZADD', sessions, { now, worker })
-  if redis.call('ZSCORE', sessions, worker) then
+local function note_sessions(agent, workers, live_ms, most)
+  local sessions, scored, new = P .. 'sessions:' .. agent, {}, 0
+  for _, worker in ipairs(workers) do
+    push(scored, now, worker)
+    new = new + (redis.call('ZSCORE', sessions, worker) and 0 or 1)
+  end
+  typed[sessions] = true
+  write_all('ZADD', sessions, scored)
+  if new == 0 then
     return
   end
   look_at(agent, NOW + live_ms)
   local live = redis.call('ZCARD', sessions)
-  local excess = math.min(live + 1 - most, 100)
+  local excess = math.min(live + new - most, PIECE)
   if live == 0 then
-    emit_agent('agent.online', agent, ',"worker":"' .. worker .. '"')
+    emit_agent('agent.online', agent, ',"worker":"' .. workers[1] .. '"')
   elseif excess > 0 then
     write('ZREMRANGEBYRANK', sessions, { 0, excess - 1 })
   end

@@ -256,6 +256,7 @@ scripts! {
     REJECT = "reject", Frees, [Reject];
     RETARGET = "retarget", Frees, [Retarget];
     EXPIRE = "expire", Frees, [Expire, Escalate];
+    PRESENT = "present", Frees, [];
     PAUSE = "pause", Frees, [];
     CREDENTIALS = "credentials", Frees, [];
     DEADLINES = "deadlines", Frees, [Abort, Reprioritize, Escalate];

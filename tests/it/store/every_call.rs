@@ -347,6 +347,11 @@ impl Story {
                 self.call(async || fleet.engine.repair().await).await.unwrap();
                 assert_eq!(fleet.redis.ask::<i64>(&["HGET", &key("open"), "P2"]).await, 1);
             }
+            "present" => {
+                let (agent, workers) = (name("faq_agent"), ["one".parse().unwrap()]);
+                self.sweep(async || fleet.engine.note_sessions(&agent, &workers).await).await;
+                assert_eq!(fleet.engine.agent(&agent).await.unwrap().session_count, 1);
+            }
             "probe" => self.tell_of_readiness().await,
             "doctor_turn" => {
                 let background = tokio::sync::Mutex::new(BackgroundCheck::default());

@@ -45,6 +45,7 @@ async fn live(fleet: &Fleet) {
     engine.approvals(&[], 10, None, false).await.unwrap();
     fleet.submit("deploy").await;
     engine.claim(agent, fleet.ask_for("newcomer", 1)).await.unwrap();
+    engine.note_sessions(&name("faq_agent"), &["other".parse().unwrap()]).await.unwrap();
     engine.pause(alice, &name("faq_agent")).await.unwrap();
     engine.resume(alice, &name("faq_agent")).await.unwrap();
     engine.publish(alice, new_event("pr.merged")).await.unwrap();

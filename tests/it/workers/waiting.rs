@@ -7,7 +7,7 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::Claim;
 use orchestrator::workers::Router;
 
-use crate::harness::{BOUND, Fleet, eventually, key, striking, within};
+use crate::harness::{BOUND, Fleet, eventually, key, name, striking, within};
 
 fn patient(fleet: &Fleet) -> Claim {
     Claim { wait: 2 * BOUND, ..fleet.ask_for("faq_agent", 1) }
@@ -62,6 +62,70 @@ async fn as_many_claims_are_woken_as_there_are_tasks() {
     let (claimed, ()) = within("all claims are woken", join(join_all(claims), work)).await;
 
     assert!(claimed.iter().all(|claimed| claimed.as_ref().unwrap().len() == 1), "{claimed:?}");
+    fleet.finish().await;
+}
+
+/// How many scripts Redis has run as functions.
+async fn scripts_run(fleet: &Fleet) -> u64 {
+    let stats: String = fleet.redis.ask(&["INFO", "commandstats"]).await;
+    let (_, calls) = stats.split_once("cmdstat_fcall:calls=").unwrap_or(("", "0,"));
+    calls.split(',').next().unwrap().parse().unwrap()
+}
+
+/// Waits until so many sessions of `faq_agent` are noted.
+async fn sessions_are(fleet: &Fleet, count: u64) {
+    let agent = name("faq_agent");
+    eventually("every session is noted", async || {
+        match fleet.engine.agent(&agent).await.unwrap().session_count {
+            noted if noted == count => Ok(()),
+            noted => Err(noted),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_hundred_waiting_claims_look_for_each_other() {
+    let fleet = Fleet::start().await;
+    let before = scripts_run(&fleet).await;
+    let claims = (0..200).map(|nth| {
+        let worker = format!("w{nth}").parse().unwrap();
+        fleet.engine.claim(&fleet.people.agent, Claim { worker, ..patient(&fleet) })
+    });
+    let work = async {
+        sessions_are(&fleet, 200).await;
+        let looked = scripts_run(&fleet).await - before;
+        fleet.submit_many("faq", 200).await;
+        fleet.route().await;
+        looked
+    };
+
+    let (claimed, looked) = within("all claims get a task", join(join_all(claims), work)).await;
+
+    assert!(claimed.iter().all(|claimed| claimed.as_ref().unwrap().len() == 1), "{claimed:?}");
+    assert!(looked < 40, "{looked} scripts before the first task");
+    let all = scripts_run(&fleet).await - before;
+    assert!(all < 320, "{all} scripts for 200 tasks");
+    fleet.finish().await;
+}
+
+#[tokio::test]
+async fn a_poll_finds_the_task_whose_notification_was_lost() {
+    let fleet = Fleet::build().settings(|settings| settings.queue.slow_poll_ms = 500);
+    let fleet = fleet.start().await;
+    let claimed = fleet.engine.claim(&fleet.people.agent, patient(&fleet));
+    let work = async {
+        is_listened_for(&fleet).await;
+        sessions_are(&fleet, 1).await;
+        fleet.redis.ask::<String>(&["ACL", "SETUSER", "default", "-publish"]).await;
+        fleet.submit("faq").await;
+        fleet.route().await;
+    };
+
+    let (claimed, ()) = within("a claim without a notification", join(claimed, work)).await;
+
+    assert_eq!(claimed.unwrap().len(), 1);
+    fleet.redis.ask::<String>(&["ACL", "SETUSER", "default", "+publish"]).await;
     fleet.finish().await;
 }
 

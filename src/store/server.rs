@@ -83,6 +83,8 @@ struct Server {
     version: String,
     /// The eviction policy, `maxmemory-policy`. Empty if it is unknown.
     policy: String,
+    /// Whether it is a node of a Redis Cluster.
+    is_in_cluster: bool,
 }
 
 impl Server {
@@ -90,11 +92,15 @@ impl Server {
         Self {
             version: text(info, "redis_version").unwrap_or_default().to_owned(),
             policy: text(info, "maxmemory_policy").unwrap_or_default().to_owned(),
+            is_in_cluster: text(info, "redis_mode") == Some("cluster"),
         }
     }
 
-    /// Returns why this version cannot use the server. `None` if it can.
-    fn fault(&self) -> Option<String> {
+    /// Returns why this version cannot keep so many partitions on the server. `None` if it can.
+    fn fault(&self, partitions: u16) -> Option<String> {
+        if self.is_in_cluster && partitions > 1 {
+            return Some(in_cluster("keeps partitions on different slots"));
+        }
         let mut numbers = self.version.split('.').map_while(|number| number.parse::<u32>().ok());
         let version = (numbers.next()?, numbers.next().unwrap_or_default());
         let (major, minor) = OLDEST;
@@ -129,7 +135,7 @@ impl Store {
 
     async fn find_out(&self) -> Result<(), Error> {
         let server = self.server().await?;
-        if let Some(why) = server.fault() {
+        if let Some(why) = server.fault(self.shared.settings.partitions) {
             return Err(Error::Unusable { why });
         }
         if let Some(warning) = server.warning() {
@@ -177,11 +183,16 @@ impl Store {
         Ok(vec![Finding { subject: "redis".to_owned(), problem, repair }])
     }
 
-    /// Makes a missing permission fatal at the start, with an error that says how to grant it.
+    /// Makes a missing permission fatal at the start, with an error that says how to grant it, and a
+    /// cluster.
     fn at_start(&self, error: Error) -> Error {
         let Error::Unavailable { source, .. } = &error else { return error };
-        if answers::of(source).word != "NOPERM" {
-            return error;
+        match answers::of(source).word {
+            "MOVED" | "ASK" => {
+                return Error::Unusable { why: in_cluster("keeps these keys on another node") };
+            }
+            "NOPERM" => {}
+            _ => return error,
         }
         let user =
             self.client.get_connection_info().redis_settings().username().unwrap_or("default");
@@ -190,6 +201,14 @@ impl Store {
             why: format!("{source}; to grant all of it: {}", grant(user, prefix.as_str())),
         }
     }
+}
+
+/// Returns why a node of a cluster, which does that, cannot be used.
+fn in_cluster(what: &str) -> String {
+    format!(
+        "the server is a node of a Redis Cluster, which {what}; use a single Redis, or Redis \
+         Sentinel (redis-sentinel://)"
+    )
 }
 
 /// Returns the command that gives a user all that the store needs.
@@ -212,11 +231,11 @@ mod tests {
         for (version, is_too_old) in
             [("6.2.14", true), ("5.0", true), ("7.0.0", false), ("7.2.4", false), ("10.1", false)]
         {
-            assert_eq!(server(version, POLICY).fault().is_some(), is_too_old, "{version}");
+            assert_eq!(server(version, POLICY).fault(1).is_some(), is_too_old, "{version}");
         }
         assert!(server("7.0.15", "allkeys-lru").warning().unwrap().contains("allkeys-lru"));
         assert_eq!(server("7.0.15", POLICY).warning(), None);
-        assert_eq!(Server::read("").fault(), None, "nothing is known of it");
+        assert_eq!(Server::read("").fault(1), None, "nothing is known of it");
     }
 
     /// Returns the words that follow `before` in the sources of this layer, up to a quotation mark.

@@ -46,7 +46,7 @@ pub use limit::may_take;
 pub use meter::{Costs, Meter};
 pub use nats::{Message, Nats, NatsCaller, STREAM, jetstream_in};
 pub use people::People;
-pub use processes::{Process, Program, resident_kb};
+pub use processes::{Process, Program, free_port, resident_kb};
 pub use proxy::{Fate, LossyProxy};
 pub use redis::{Redis, follows_closely, used_memory};
 pub use reports::{approval_of, id_of, report_of, report_on};

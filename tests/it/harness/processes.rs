@@ -301,7 +301,7 @@ pub(super) fn pause(child: u32) {
 ///
 /// It is looked at without listening: a child that another thread starts meanwhile has the socket until it runs its
 /// program, and only one that listens would keep the server out.
-pub(super) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     loop {
         let nth = std::process::id() * 16 + TAKEN.fetch_add(1, Ordering::Relaxed);

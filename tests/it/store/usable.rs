@@ -5,7 +5,10 @@ use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::{Engine, Error, TaskFilter};
 use orchestrator::store;
 
-use crate::harness::{Fleet, GRANTS, Redis, assert_refused, channel_of, eventually, key, new_task};
+use crate::harness::{
+    Fleet, GRANTS, Redis, assert_refused, channel_of, defaults, eventually, free_port, key,
+    new_task,
+};
 
 /// Waits until the process counts as ready, or as not.
 async fn is_ready(engine: &Engine, wanted: bool) {
@@ -314,6 +317,48 @@ async fn too_old_redis_is_refused_at_the_start() {
         "{refused}"
     );
     fleet.finish().await;
+}
+
+/// Starts a node of a cluster with these slots. Returns it and its port.
+async fn cluster_node(home: &std::path::Path, slots: [&str; 2]) -> (Redis, String) {
+    let (port, bus) = (free_port().to_string(), free_port().to_string());
+    let nodes = home.join(format!("{port}.conf"));
+    let arguments = [
+        ["--cluster-enabled", "yes"],
+        ["--cluster-config-file", nodes.to_str().unwrap()],
+        ["--bind", "127.0.0.1"],
+        ["--port", &port],
+        ["--cluster-port", &bus],
+    ];
+    let redis = Redis::told(false, arguments.as_flattened()).await;
+    redis.ask::<String>(&["CLUSTER", "ADDSLOTSRANGE", slots[0], slots[1]]).await;
+    (redis, port)
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_is_refused_at_the_start() {
+    let home = tempfile::tempdir().unwrap();
+    let (one, _) = cluster_node(home.path(), ["0", "8000"]).await;
+    let (other, port) = cluster_node(home.path(), ["8001", "16383"]).await;
+    let bus: (String, String) = other.ask(&["CONFIG", "GET", "cluster-port"]).await;
+    one.ask::<String>(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus.1]).await;
+    for redis in [&one, &other] {
+        eventually("the cluster is up", async || {
+            let info: String = redis.ask(&["CLUSTER", "INFO"]).await;
+            if info.contains("cluster_state:ok") { Ok(()) } else { Err(info) }
+        })
+        .await;
+    }
+    // The other one has the slots of everything in partition 0.
+    for (redis, partitions, word) in [(&one, 1, "another node"), (&other, 2, "different slots")] {
+        let url = redis.url().to_owned().into();
+        let settings = store::Settings { url, partitions, ..defaults().store };
+        let refused = store::Store::open(settings).await.err().unwrap();
+        assert!(
+            matches!(&refused, store::Error::Unusable { why } if why.contains(word)),
+            "{refused}"
+        );
+    }
 }
 
 #[tokio::test]

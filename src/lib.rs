@@ -86,7 +86,7 @@
 //! | heartbeats, then the outcome | `engine/progress.rs`, `extend.lua`, `outcome.lua` |
 //! | or it requests an approval | `ask.lua` |
 //! | or its lease is lost, and the reaper takes it back | `workers/duties.rs`, `reap.lua` |
-//! | its deadlines are announced, and SLA rules act | `deadlines.lua`, `thresholds.lua` |
+//! | its deadlines are announced, and SLA rules act | `deadlines.lua`, `announce.lua` |
 //! | it is deleted after its retention | `prune.lua` |
 //! | each step's event is delivered | `store/log.rs`, `engine/feed.rs`, `workers/bridge.rs` |
 //!

@@ -12,8 +12,11 @@
 local ROLE
 local ORIGIN
 
+-- The newest entry of the log, as far as this call has read or added it.
+local audited
+
 local function begin_audit()
-  ROLE, ORIGIN = ARGV[#ARGV - 1], ARGV[#ARGV]
+  ROLE, ORIGIN, audited = ARGV[#ARGV - 1], ARGV[#ARGV], nil
 end
 
 local function netstring(text)

@@ -34,8 +34,8 @@ local gone, come, ranked
 local opened, woken, finished
 -- Agents that the reaper must look at: name -> latest time, ms.
 local watched
--- What the parts of approvals, the audit log and the findings remember during the call.
-local approvals, audited, findings
+-- What the parts of approvals and the findings remember during the call.
+local approvals, findings
 
 -- Begins a call. A library keeps its locals from one call to the next, so each part with locals
 -- that belong to one call has such a function.
@@ -47,7 +47,7 @@ local function begin_call()
   now = TEXT[NOW]
   writes, typed, gone, come, ranked = {}, {}, {}, {}, {}
   opened, woken, finished, watched = {}, {}, {}, {}
-  approvals, audited, findings = {}, nil, {}
+  approvals, findings = {}, {}
 end
 
 -- The largest number of arguments of one call: Lua unpacks at most 8,000, and each command stays

@@ -24,18 +24,30 @@ local function is_set(sum, bit_of_it)
   return common_bits(sum, bit_of_it) ~= 0
 end
 
-local function reach(task, bit_of_it)
-  local status = edit(task)
-  status.sla = status.sla + bit_of_it
+-- The SLAs of the call by their text, which the tasks of a batch share.
+local promises
+
+local function begin_clocks()
+  promises = {}
 end
 
 -- Returns the SLA of the task. A deadline is nil if there is none.
+--
+-- plans   what passed thresholds do to tasks, by their status; see thresholds.lua
+-- timers  the timers of tasks whose clocks run, by the word `sla` of their status
 local function promise(task)
-  local p = cut_content(task.record, task.content)
+  local record, at = task.record, task.content
+  local text = sub(record, at + BEGIN, (find(record, '\n', at, true) or 0) - 1)
+  local p = promises[text]
+  if p then
+    return p
+  end
+  p = cut_content(record, at)
   p.begin, p.percent = tonumber(p.begin), tonumber(p.percent)
   p.stands_word, p.stands = p.stands, p.stands == '1'
   p.start = p.start ~= NO_TIME and tonumber(p.start) or nil
   p.finish = p.finish ~= NO_TIME and tonumber(p.finish) or nil
+  p.plans, p.timers, promises[text] = {}, {}, p
   return p
 end
 
@@ -62,6 +74,11 @@ local function passes_at(p, threshold)
   return warns_at(p.begin, deadline, p.percent)
 end
 
+-- Returns whether the clocks of the task are stopped, because it waits for a human.
+local function stops(task, p)
+  return p.stands and STATES[task.status.state].is_human
+end
+
 -- Returns when the event of the threshold is due, or nil. For stopped clocks only thresholds that
 -- passed before count.
 local function announced_at(task, p, threshold)
@@ -70,7 +87,7 @@ local function announced_at(task, p, threshold)
   if not at or is_over or is_set(sum, threshold.bit) then
     return nil
   end
-  local is_stopped = p.stands and STATES[task.status.state].is_human
+  local is_stopped = stops(task, p)
   return not (is_stopped and at > tonumber(since(task))) and at or nil
 end
 

@@ -47,7 +47,8 @@ local function act(task)
           is_escalated = true
         end
       end)
-      reach(task, threshold.bit * DONE)
+      local status = edit(task)
+      status.sla = status.sla + threshold.bit * DONE
     end
   end
   if ending then
@@ -70,20 +71,17 @@ local EVENTS_AT_ONCE = 200
 
 local handled, is_cut = 0, false
 
--- Adds the events of the task, runs the actions, and returns the timer that it has from now on.
+-- Adds the events of an open task and runs the actions. Returns the timer that it has from now on, or
+-- nil if an action ended it.
 local function handle(task)
-  if count_events() >= EVENTS_AT_ONCE then
+  if event_count >= EVENTS_AT_ONCE then
     is_cut = true
     return timer_in(task)
   end
   handled = handled + 1
   announce(task)
   act(task)
-  if STATES[task.status.state].is_final then
-    return NO_TIME
-  end
-  set_timer(task)
-  return timer_in(task)
+  return not STATES[task.status.state].is_final and timer_of(task) or nil
 end
 
 -- The tasks of the entries that are due, and the entry of each.
@@ -102,9 +100,8 @@ for _, entry in ipairs(due) do
   end
 end
 for nth, task in ipairs(fetch(ids)) do
-  local is_open = task and not STATES[task.status.state].is_final
-  local timer = is_open and handle(task) or NO_TIME
-  if timer ~= NO_TIME then
+  local timer = task and not STATES[task.status.state].is_final and handle(task)
+  if timer then
     -- From now on a task of a group has a timer of its own. This also corrects a timer whose set and
     -- record differ.
     set_timer(task, timer)

@@ -13,15 +13,18 @@ local EVENT_FRAME = 64
 -- attempt, actor, agent, type of the task, its priority, and a reason if there is one.
 local runs
 local newest_run
+-- How many events the call has.
+local event_count
 
 local function begin_events()
-  runs, newest_run = {}, nil
+  runs, newest_run, event_count = {}, nil, 0
 end
 
 -- Adds events of this kind.
 local function tell_all(kind, texts)
   newest_run = { kind = kind, texts = texts }
   runs[#runs + 1] = newest_run
+  event_count = event_count + #texts
 end
 
 -- Adds an event.
@@ -31,15 +34,7 @@ local function tell_log(kind, text)
   end
   local texts = newest_run.texts
   texts[#texts + 1] = text
-end
-
--- Returns how many events the call has.
-local function count_events()
-  local count = 0
-  for _, run in ipairs(runs) do
-    count = count + #run.texts
-  end
-  return count
+  event_count = event_count + 1
 end
 
 -- Adds an event, JSON from what follows its type.
@@ -104,9 +99,8 @@ local function note(task, kind, more, report)
     shorten(task)
   end
   if more then
-    local labels = labels_of(task)
-    local payload = transition_json(kind, labels, more)
-    emit_json(kind.event, event_json(task.id, task.status.priority, labels, payload))
+    local json = json_of_note(task, kind, more)
+    tell_all(kind.as_json, { json })
   else
     tell_log(kind, kind.has_labels and task.id .. ' ' .. labels_of(task) or task.id)
   end

@@ -73,8 +73,9 @@ end
 local function gather()
   settle_all()
   for _, task in ipairs(changed) do
-    -- The record of a task that has joined a step is there.
-    if not task.step then
+    -- The record of a task that has joined a step is there. A task may have changed twice.
+    if not task.step and not task.is_packed then
+      task.is_packed = true
       push(records, task.id, pack(task))
     end
   end

@@ -42,3 +42,20 @@ local function labels_of(task)
   local own = cut_content(task.record, task.content)
   return own.trace .. ' ' .. own.traceparent .. ' ' .. own.title
 end
+
+-- Returns the JSON of an event with `more` in its payload, which all events of a kind have alike. So
+-- what stands around the id is made once for tasks without labels.
+local function json_of_note(task, kind, more)
+  local before, after = kind.before_id, kind.after_id
+  if before and task.status.labels == '-' then
+    return before .. task.id .. after
+  end
+  local labels = labels_of(task)
+  local payload = transition_json(kind, labels, more)
+  local json = event_json(task.id, task.status.priority, labels, payload)
+  local first, last = find(json, task.id, 1, true)
+  kind.as_json = { event = kind.event }
+  kind.before_id = '"event_type":"' .. kind.event .. sub(json, 1, first - 1)
+  kind.after_id = sub(json, last + 1)
+  return '"event_type":"' .. kind.event .. json
+end

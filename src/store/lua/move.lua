@@ -1,5 +1,5 @@
 -- move: moves tasks to other states.
--- Needs  rules, settle, thresholds, figures
+-- Needs  rules, settle, announce, figures
 
 -- The score of tasks that were parked: behind all others.
 local PARKED = string.rep('9', #NO_TIME)

@@ -55,7 +55,8 @@ end
 
 -- Returns a status that has what the given one has, until it is changed.
 local function derive(status)
-  return setmetatable({ steps = {}, proof = false }, { __index = status })
+  return setmetatable({ steps = {}, proof = false, owner = false, owning = false },
+    { __index = status })
 end
 
 -- Returns the status of the task for changes, which no other task shares.
@@ -65,7 +66,7 @@ local function edit(task)
     status = derive(status)
     status.owner, task.status = task, status
   end
-  status.text, status.steps, status.proof = false, {}, false
+  status.text, status.steps, status.proof, status.owning = false, {}, false, false
   return status
 end
 

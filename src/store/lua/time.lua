@@ -18,7 +18,16 @@ local function civil(seconds)
     floor(seconds / 3600) % 24, floor(seconds / 60) % 60, seconds % 60)
 end
 
+-- The seconds that the call has printed.
+local printed
+
+local function begin_time()
+  printed = {}
+end
+
 -- Returns milliseconds since 1970 as RFC 3339.
 local function iso(ms)
-  return civil(math.floor(ms / 1000)) .. string.format('%03dZ', ms % 1000)
+  local second = math.floor(ms / 1000)
+  printed[second] = printed[second] or civil(second)
+  return printed[second] .. string.format('%03dZ', ms % 1000)
 end

@@ -70,7 +70,7 @@ macro_rules! parts {
 
 /// Every part, each after those that it needs.
 const PARTS: &[Part] = parts![
-    "call" "lists" "time" "record" "shorten" "rules" "json" "events" "clocks" "timers" "index" "thresholds" "figures"
+    "call" "lists" "time" "record" "shorten" "rules" "json" "events" "clocks" "timers" "index" "thresholds" "announce" "figures"
     "steps" "settle" "move" "sessions" "lease" "ranks" "terms" "gather" "log" "tell" "finish" "seal" "sizes"
     "gate" "approval" "decide" "sha256" "audit" "findings" "doctor_places" "doctor_gate"
 ];

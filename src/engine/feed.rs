@@ -1,4 +1,4 @@
-//! Reading the event log: in pages, or as an endless feed that can be resumed.
+//! Reading the event log as an endless feed that can be resumed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use crate::domain::event::{Event, TypePattern};
 use crate::domain::ids::{EventId, Partition, TaskId};
 use crate::store::{Latest, Store};
 
-use super::{Engine, Error, PAGE_BYTES};
+use super::{Engine, Error};
+
+/// The cursor before the first event of every log.
+pub(super) const START: &str = "start";
 
 /// How many log entries one read of the past takes. An entry has up to 64 KiB, or one event.
-const ENTRIES: usize = 20;
-
-/// How many events one page looks at before it is returned short.
-const LOOKED_AT: usize = 20_000;
+pub(super) const ENTRIES: usize = 20;
 
 /// How many live events a reader of the past lets accumulate before it reads them from the log too.
 const FAR_BEHIND: usize = 4_096;
@@ -32,7 +32,7 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
-    fn wants(&self, event: &Event) -> bool {
+    pub(super) fn wants(&self, event: &Event) -> bool {
         (self.types.is_empty()
             || self.types.iter().any(|pattern| pattern.matches(&event.event_type)))
             && self.task_id.is_none_or(|id| event.task_id == Some(id))
@@ -42,7 +42,7 @@ impl EventFilter {
 
 /// The cursor of a reader: the last event read of each partition. Opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(Vec<EventId>);
+pub struct Cursor(pub(super) Vec<EventId>);
 
 impl Cursor {
     /// Reads `<ms>-<sequence>-<index>` of each partition in hexadecimal, joined by dots.
@@ -118,26 +118,14 @@ impl Live {
     }
 }
 
-/// A page of the event log.
-#[derive(Clone, Debug)]
-pub struct EventPage {
-    /// The events, oldest first.
-    pub events: Vec<Arc<Event>>,
-    /// The cursor after the page, from which reading can continue now or later.
-    pub next: Cursor,
-    /// Whether more events follow now.
-    pub has_more: bool,
-    /// Whether events after the given cursor were trimmed, so that the page begins later.
-    pub has_gap: bool,
-}
-
 impl Engine {
     /// Returns a feed of the events after the cursor `after` that match `filter`. `None` starts
     /// with the next event.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if `after` is neither a cursor nor the id of an event.
+    /// [`Error::Invalid`] if `after` is neither a cursor, nor the id of an event, nor `start`, the
+    /// beginning of the log.
     pub async fn feed(&self, filter: EventFilter, after: Option<&str>) -> Result<Feed, Error> {
         let given = after.map(|text| self.cursor(text)).transpose()?;
         let live = Live::join(&self.store).await?;
@@ -169,60 +157,14 @@ impl Engine {
         }
     }
 
-    /// Returns up to `limit` (1 to 200) events after the cursor `after`, oldest first, at most
-    /// [`PAGE_BYTES`] and one event. `None` starts at the beginning of the log.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] if `after` is neither a cursor nor the id of an event.
-    pub async fn event_page(
-        &self,
-        filter: &EventFilter,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<EventPage, Error> {
-        let mut next = match after {
-            Some(text) => self.cursor(text)?,
-            None => Cursor(ordered(&self.store).into_iter().map(EventId::first).collect()),
-        };
-        let mut events = Vec::new();
-        let mut has_gap = false;
-        let mut ahead: Vec<VecDeque<Arc<Event>>> = vec![VecDeque::new(); next.0.len()];
-        let mut is_read = vec![false; next.0.len()];
-        let mut room = PAGE_BYTES;
-        // The events read ahead of all partitions together are bounded too.
-        let at_once = (ENTRIES / next.0.len()).max(1);
-        for looked_at in 0.. {
-            for nth in 0..next.0.len() {
-                if ahead[nth].is_empty() && !is_read[nth] {
-                    let (found, is_trimmed) = self.read_on(next.0[nth], at_once).await?;
-                    is_read[nth] = found.is_empty();
-                    has_gap |= is_trimmed;
-                    ahead[nth].extend(found);
-                }
-            }
-            let oldest = ahead.iter_mut().filter(|ahead| !ahead.is_empty()).min_by_key(|ahead| {
-                ahead.front().map(|event| (event.id.at_ms, event.id.sequence, event.id.partition))
-            });
-            let Some(oldest) = oldest else { break };
-            if events.len() == limit || looked_at == LOOKED_AT || room == 0 {
-                return Ok(EventPage { events, next, has_more: true, has_gap });
-            }
-            if let Some(event) = oldest.pop_front() {
-                next.0[usize::from(event.id.partition.0)] = event.id;
-                if filter.wants(&event) {
-                    room = room.saturating_sub(event.json.len());
-                    events.push(event);
-                }
-            }
-        }
-        Ok(EventPage { events, next, has_more: false, has_gap })
-    }
-
-    /// Reads a cursor, or makes one from the id of an event. With several partitions, the others
-    /// then start at the time of that event, so that none is missed and some may come twice.
-    fn cursor(&self, text: &str) -> Result<Cursor, Error> {
+    /// Reads a cursor, or makes one from [`START`] or from the id of an event. With several
+    /// partitions, the others then start at the time of that event, so that none is missed and some
+    /// may come twice.
+    pub(super) fn cursor(&self, text: &str) -> Result<Cursor, Error> {
         let partitions = ordered(&self.store);
+        if text == START {
+            return Ok(Cursor(partitions.into_iter().map(EventId::first).collect()));
+        }
         if let Some(id) = event_id(text).filter(|id| self.store.has(id.partition)) {
             let start = partitions.into_iter().map(|partition| {
                 if partition == id.partition { id } else { last_before(id.at_ms, partition) }
@@ -231,12 +173,12 @@ impl Engine {
         }
         let cursor = Cursor::read(text).filter(|cursor| cursor.0.len() == partitions.len());
         cursor.ok_or_else(|| {
-            Error::invalid("after", "is neither a cursor of a feed nor the id of an event")
+            Error::invalid("after", "is neither a cursor, nor the id of an event, nor `start`")
         })
     }
 
     /// Reads some of the events after `from`. Also returns whether others between were trimmed.
-    async fn read_on(
+    pub(super) async fn read_on(
         &self,
         from: EventId,
         entries: usize,

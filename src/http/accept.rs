@@ -1,8 +1,7 @@
-//! Content negotiation for events: the form that a client's `Accept` requests.
+//! Content negotiation for events: the form that a client's `Accept` requests (RFC 9110, 12.5.1).
 //!
-//! `application/cloudevents+json` among the media types makes every event a CloudEvent, and
-//! `text/event-stream` makes the answer a stream; without the latter, any JSON makes it a page.
-//! Weights are not compared, but `q=0` refuses a type.
+//! The most specific range that matches a media type gives its weight. The type of the highest
+//! weight wins; between equal weights, the one whose range stands first.
 
 use std::borrow::Cow;
 
@@ -16,8 +15,10 @@ use super::error::Refusal;
 
 /// The media type of a stream of events.
 pub const EVENT_STREAM: &str = "text/event-stream";
+/// The media type of one CloudEvent, as a stream has them.
+pub const CLOUD_EVENT: &str = "application/cloudevents+json";
 /// The media type of a page of CloudEvents.
-pub const CLOUD_EVENTS: &str = "application/cloudevents+json";
+pub const CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
 
 /// The form in which an event is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,80 +47,190 @@ impl Form {
     }
 }
 
-/// The answer that the client accepts: a stream or a page, and the form of its events.
+/// What the client accepts of a call that has pages of events, and streams too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// A stream of events.
-    Stream(Form),
     /// A page of events.
     Page(Form),
+    /// A stream of events.
+    Stream(Form),
 }
 
-impl Accepted {
-    /// Reads the values of `Accept`; `None` if they name no form on offer. No header accepts a
-    /// stream.
-    fn read<'h>(values: impl Iterator<Item = &'h str>) -> Option<Self> {
-        let ranges: Vec<_> =
-            values.flat_map(|value| value.split(',')).filter_map(media_range).collect();
-        let takes = |wanted: &str| ranges.iter().any(|range| range == wanted);
-        let form = if takes(CLOUD_EVENTS) { Form::CloudEvent } else { Form::Json };
-        if takes(EVENT_STREAM) {
-            return Some(Self::Stream(form));
+/// The form of the events of a call that has streams only.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamForm(pub Form);
+
+/// The media ranges of an `Accept`; empty if the client sent none, which accepts everything.
+struct Accept(Vec<Range>);
+
+/// One media range, in lower case, with its weight from 0 to 1.
+struct Range {
+    name: String,
+    weight: f32,
+}
+
+impl Range {
+    /// Reads a part of an `Accept`; `None` if it is empty. A weight that is no number from 0 to 1
+    /// counts as 0, because what it means is not known.
+    fn read(part: &str) -> Option<Self> {
+        let mut pieces = part.split(';').map(str::trim);
+        let name = pieces.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();
+        let weight = pieces.find_map(|piece| {
+            let (name, value) = piece.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(0.0))
+        });
+        let weight = weight.unwrap_or(1.0);
+        Some(Self { name, weight: if (0.0..=1.0).contains(&weight) { weight } else { 0.0 } })
+    }
+
+    /// How exactly the range names `media`, from 1 to 3; `None` if it does not match.
+    fn exactness(&self, media: &str) -> Option<u8> {
+        if self.name == media {
+            return Some(3);
         }
-        if takes(JSON) || takes(CLOUD_EVENTS) {
-            return Some(Self::Page(form));
+        let group = media.split('/').next()?;
+        if self.name.strip_suffix("/*") == Some(group) {
+            return Some(2);
         }
-        if ranges.is_empty() || takes("*/*") || takes("text/*") {
-            return Some(Self::Stream(form));
-        }
-        takes("application/*").then_some(Self::Page(form))
+        (self.name == "*/*").then_some(1)
     }
 }
 
-/// The media range in `part` of an `Accept`, in lower case; `None` if the part is empty.
-fn media_range(part: &str) -> Option<String> {
-    let mut pieces = part.split(';').map(str::trim);
-    let range = pieces.next().filter(|range| !range.is_empty())?.to_ascii_lowercase();
-    let weight =
-        pieces.find_map(|piece| piece.strip_prefix("q=").or_else(|| piece.strip_prefix("Q=")));
-    let is_refused = weight.is_some_and(|weight| weight.parse() == Ok(0.0));
-    // A refused range becomes an empty one, so that the client's `Accept` does not count as empty.
-    Some(if is_refused { String::new() } else { range })
+impl Accept {
+    fn read<'h>(values: impl Iterator<Item = &'h str>) -> Self {
+        Self(values.flat_map(|value| value.split(',')).filter_map(Range::read).collect())
+    }
+
+    fn of(request: &Request) -> Self {
+        let values = request.headers().get_all(header::ACCEPT).iter();
+        Self::read(values.map(|value| value.to_str().unwrap_or("unreadable")))
+    }
+
+    /// The weight of `media`, and the place of the range that gives it; `None` if it is refused or
+    /// not named at least as exactly as `least`.
+    fn weight(&self, media: &str, least: u8) -> Option<(f32, usize)> {
+        let ranges = self.0.iter().enumerate();
+        let fitting = ranges.filter_map(|(nth, range)| Some((range.exactness(media)?, nth, range)));
+        // Of equally exact ranges, the first counts.
+        let (exactness, nth, range) =
+            fitting.max_by_key(|(exactness, nth, _)| (*exactness, usize::MAX - nth))?;
+        (range.weight > 0.0 && exactness >= least).then_some((range.weight, nth))
+    }
+
+    /// The most welcome of `offers`, and the first of them if the client has no preference.
+    fn best<T: Copy>(&self, offers: &[(&str, T)], least: u8) -> Option<T> {
+        let mut best: Option<(f32, usize, T)> = None;
+        for (media, offer) in offers {
+            let Some((weight, nth)) = self.weight(media, least) else { continue };
+            let is_better = best.is_none_or(|(most, first, _)| {
+                weight > most || (weight.total_cmp(&most).is_eq() && nth < first)
+            });
+            if is_better {
+                best = Some((weight, nth, *offer));
+            }
+        }
+        best.map(|(.., offer)| offer)
+    }
+
+    /// The form of a stream's events: JSON, unless the client names CloudEvents and prefers them.
+    fn form(&self) -> Form {
+        let forms = [(JSON, Form::Json), (CLOUD_EVENT, Form::CloudEvent)];
+        self.best(&forms, 3).unwrap_or(Form::Json)
+    }
+
+    /// What the client gets where there are pages and streams; `None` if it accepts neither.
+    fn accepted(&self) -> Option<Accepted> {
+        let page = Accepted::Page(Form::Json);
+        if self.0.is_empty() {
+            return Some(page);
+        }
+        let stream = Accepted::Stream(self.form());
+        let batch = Accepted::Page(Form::CloudEvent);
+        self.best(&[(JSON, page), (CLOUD_EVENTS, batch), (EVENT_STREAM, stream)], 1)
+    }
+
+    /// The form of a stream's events; `None` if the client accepts no stream.
+    fn stream_form(&self) -> Option<Form> {
+        let takes_stream = self.weight(EVENT_STREAM, 1).is_some();
+        let takes_events = self.weight(CLOUD_EVENT, 3).is_some();
+        (self.0.is_empty() || takes_stream || takes_events).then(|| self.form())
+    }
 }
 
 /// The document lists the media types of the answer instead of a parameter.
 impl<'a> FromRequest<'a> for Accepted {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let values = request.headers().get_all(header::ACCEPT).iter();
-        let accepted = Self::read(values.map(|value| value.to_str().unwrap_or("unreadable")));
-        Ok(accepted.ok_or_else(|| Refusal::not_acceptable(&[EVENT_STREAM, JSON, CLOUD_EVENTS]))?)
+        let accepted = Accept::of(request).accepted();
+        Ok(accepted.ok_or_else(|| Refusal::not_acceptable(&[JSON, CLOUD_EVENTS, EVENT_STREAM]))?)
+    }
+}
+
+impl<'a> FromRequest<'a> for StreamForm {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let form = Accept::of(request).stream_form().map(Self);
+        Ok(form.ok_or_else(|| Refusal::not_acceptable(&[EVENT_STREAM, CLOUD_EVENT]))?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Accepted::{Page, Stream};
+    use super::Form::{CloudEvent, Json};
     use super::*;
 
+    fn read(accept: &str) -> Accept {
+        Accept::read([accept].into_iter())
+    }
+
     #[test]
-    fn accept_selects_the_form_of_events() {
-        use Form::{CloudEvent, Json};
+    fn accept_selects_a_page_or_a_stream_by_weight_then_order() {
         for (accept, expected) in [
-            ("", Some(Accepted::Stream(Json))),
-            ("*/*", Some(Accepted::Stream(Json))),
-            ("text/html, */*;q=0.8", Some(Accepted::Stream(Json))),
-            ("Text/Event-Stream", Some(Accepted::Stream(Json))),
-            ("text/event-stream, application/json", Some(Accepted::Stream(Json))),
-            ("text/event-stream, application/cloudevents+json", Some(Accepted::Stream(CloudEvent))),
-            ("application/json, text/plain, */*", Some(Accepted::Page(Json))),
-            ("application/json; charset=utf-8", Some(Accepted::Page(Json))),
-            ("application/*", Some(Accepted::Page(Json))),
-            ("application/cloudevents+json", Some(Accepted::Page(CloudEvent))),
-            ("text/event-stream;q=0, application/json", Some(Accepted::Page(Json))),
+            ("", Some(Page(Json))),
+            ("*/*", Some(Page(Json))),
+            ("text/html, */*;q=0.8", Some(Page(Json))),
+            ("application/json, text/plain, */*", Some(Page(Json))),
+            ("application/json; charset=utf-8", Some(Page(Json))),
+            ("application/*", Some(Page(Json))),
+            ("text/*", Some(Stream(Json))),
+            ("Text/Event-Stream", Some(Stream(Json))),
+            ("text/event-stream, application/json", Some(Stream(Json))),
+            ("application/json, text/event-stream", Some(Page(Json))),
+            ("application/json;q=0.9, text/event-stream", Some(Stream(Json))),
+            ("text/event-stream;q=0.1, application/json;q=0.2", Some(Page(Json))),
+            ("text/event-stream;q=0, application/json", Some(Page(Json))),
+            ("application/json;q=0, */*", Some(Page(CloudEvent))),
+            ("application/json;q=0, application/cloudevents-batch+json;q=0, */*", {
+                Some(Stream(Json))
+            }),
+            ("application/cloudevents-batch+json", Some(Page(CloudEvent))),
+            ("text/event-stream, application/cloudevents+json", Some(Stream(CloudEvent))),
+            ("application/cloudevents+json;q=0.5, text/event-stream", Some(Stream(CloudEvent))),
+            ("application/cloudevents+json", None),
             ("text/html", None),
             ("*/*;q=0", None),
+            ("*/*;q=x", None),
+            ("*/*;q=2", None),
             ("application/xml, image/*", None),
         ] {
-            assert_eq!(Accepted::read([accept].into_iter()), expected, "{accept:?}");
+            assert_eq!(read(accept).accepted(), expected, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn accept_selects_the_form_of_the_events_of_a_stream() {
+        for (accept, expected) in [
+            ("", Some(Json)),
+            ("*/*", Some(Json)),
+            ("text/event-stream", Some(Json)),
+            ("text/event-stream, application/problem+json", Some(Json)),
+            ("application/cloudevents+json", Some(CloudEvent)),
+            ("text/event-stream, application/cloudevents+json", Some(CloudEvent)),
+            ("application/json, application/cloudevents+json;q=0.9, */*", Some(Json)),
+            ("text/event-stream, application/cloudevents+json;q=0", Some(Json)),
+            ("application/json", None),
+            ("text/event-stream;q=0, */*", None),
+        ] {
+            assert_eq!(read(accept).stream_form(), expected, "{accept:?}");
         }
     }
 }

@@ -32,12 +32,16 @@ pub struct Agents(pub(super) Shared);
 #[OpenApi(tag = "Tag::Agents")]
 impl Agents {
     /// List agents
+    ///
+    /// Every known agent with the state of its subject, without its sessions.
     #[oai(path = "/agents", method = "get", operation_id = "list_agents")]
     async fn list(&self, _caller: Caller<TasksRead>) -> Result<Json<AgentPage>, Refusal> {
         Ok(Json(self.0.engine.agents().await?.into()))
     }
 
     /// Get an agent
+    ///
+    /// Its subject, and the processes that called last.
     #[oai(path = "/agents/:agent", method = "get", operation_id = "get_agent")]
     async fn get(
         &self,
@@ -130,6 +134,8 @@ impl Agents {
     }
 
     /// Resume an agent
+    ///
+    /// Its claims return tasks again. Resuming an agent that is not paused changes nothing.
     #[oai(path = "/agents/:agent/resume", method = "post", operation_id = "resume_agent")]
     async fn resume(
         &self,
@@ -161,6 +167,9 @@ impl Agents {
     }
 
     /// Report an attempt as completed
+    ///
+    /// The task is final. The same report again is accepted; another one is refused with
+    /// `result-mismatch`.
     #[oai(path = "/tasks/:id/complete", method = "post", operation_id = "complete_task")]
     async fn complete(
         &self,

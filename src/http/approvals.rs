@@ -47,6 +47,8 @@ impl Approvals {
     }
 
     /// List approvals that wait for a decision
+    ///
+    /// Newest first; the same as `GET /approvals?status=pending`.
     #[oai(path = "/approvals/pending", method = "get", operation_id = "list_pending_approvals")]
     async fn pending(
         &self,
@@ -63,6 +65,8 @@ impl Approvals {
     }
 
     /// List approvals that no longer wait for a decision
+    ///
+    /// Approved, rejected, expired and cancelled ones, newest first.
     #[oai(path = "/approvals/history", method = "get", operation_id = "list_decided_approvals")]
     async fn history(
         &self,
@@ -81,6 +85,8 @@ impl Approvals {
     }
 
     /// Get an approval and its task
+    ///
+    /// Everything that an approver needs for the decision; `digest` names exactly this content.
     #[oai(path = "/approvals/:id", method = "get", operation_id = "get_approval")]
     async fn get(
         &self,

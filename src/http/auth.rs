@@ -241,7 +241,7 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
 
     /// Both schemes and the scope; the document's repair moves the scope to where it belongs.
     fn security_schemes() -> Vec<&'static str> {
-        vec![schemes::BEARER, schemes::API_KEY, N::SCOPE.as_str()]
+        vec![schemes::API_KEY, schemes::BEARER, N::SCOPE.as_str()]
     }
 
     async fn from_request(

@@ -21,8 +21,5 @@ pub const REASON: Bound = Bound { chars: 1_000, bytes: 4_096 };
 /// The bound of the error of a failed attempt.
 pub const ERROR: Bound = Bound { chars: 8_192, bytes: 8_192 };
 
-/// The bound of a word from a closed list, whose longest is `in_progress`.
-pub const WORD: Bound = Bound { chars: 11, bytes: 11 };
-
 /// The bound of a lease, which has 22 characters.
 pub const LEASE: Bound = Bound { chars: 64, bytes: 64 };

@@ -88,6 +88,18 @@ pub struct Refusal {
     retry_after: Option<u32>,
 }
 
+/// Every type of problem, with its status and title.
+pub fn known_problems() -> impl Iterator<Item = (String, u16, &'static str)> {
+    Cause::KNOWN.iter().map(|cause| {
+        let (word, title) = cause.word_and_title();
+        (uri(word), cause.status().as_u16(), title)
+    })
+}
+
+fn uri(word: &str) -> String {
+    format!("urn:orchestrator:problem:{word}")
+}
+
 impl From<Vec<Fault>> for Refusal {
     fn from(faults: Vec<Fault>) -> Self {
         Self::invalid(faults)
@@ -98,7 +110,7 @@ impl Refusal {
     fn new(cause: Cause, detail: impl Into<String>) -> Self {
         let (word, title) = cause.word_and_title();
         let problem = Problem {
-            kind: format!("urn:orchestrator:problem:{word}"),
+            kind: uri(word),
             title: title.to_owned(),
             status: cause.status().as_u16(),
             detail: detail.into(),

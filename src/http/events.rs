@@ -1,4 +1,4 @@
-//! The calls on events: follow them, read the log, publish.
+//! The calls on events: read the log, follow it, publish.
 
 use std::time::Duration;
 
@@ -16,17 +16,18 @@ use crate::domain::ids::TaskId;
 use crate::engine::EventFilter;
 
 use super::Shared;
-use super::accept::Accepted;
+use super::accept::{Accepted, Form, StreamForm};
 use super::answer::Json;
 use super::auth::{Caller, EventsPublish, EventsRead};
 use super::error::Refusal;
+use super::event_page::{Address, EventsAnswer};
 use super::json_body::Body;
 use super::openapi::Tag;
 use super::peer::Peer;
 use super::request::PublishRequest;
-use super::stream::EventsResponse;
+use super::stream::EventStream;
 use super::tasks::DEFAULT_PAGE;
-use super::text::{PageLimit, ShortText, TypePatterns};
+use super::text::{PageLimit, ShortText, TypePatterns, WaitMs};
 
 /// The header with which a client resumes a stream, in lower case.
 pub const LAST_EVENT_ID: &str = "last-event-id";
@@ -87,24 +88,57 @@ pub enum PublishResponse {
     Accepted(Json<Published>),
 }
 
+fn filter(
+    types: Option<TypePatterns>,
+    task_id: Option<TaskId>,
+    source: Option<ShortText>,
+) -> EventFilter {
+    EventFilter {
+        types: types.map(|word| word.0).unwrap_or_default(),
+        task_id,
+        source_agent: source.map(|word| word.0),
+    }
+}
+
+impl LastEventId {
+    /// The name of what gives the cursor.
+    fn name(&self) -> &'static str {
+        if self.0.is_some() { "Last-Event-ID" } else { "after" }
+    }
+}
+
+impl Events {
+    /// Opens a stream after the last event that the client has, or after the cursor.
+    async fn stream(
+        &self,
+        peer: Peer,
+        form: Form,
+        filter: EventFilter,
+        (last_id, after): (LastEventId, Option<String>),
+    ) -> Result<EventStream, Refusal> {
+        let reader = (peer.clone(), peer.wait()?);
+        let name = last_id.name();
+        let engine = &self.shared.engine;
+        let feed = match last_id.0 {
+            Some(last_id) => engine.feed_from_last_id(filter, &last_id).await,
+            None => engine.feed(filter, after.as_deref()).await,
+        };
+        let feed = feed.map(Box::new).map_err(|error| Refusal::of_parameter(name, error))?;
+        Ok(EventStream { feed, form, heartbeat: self.heartbeat, reader })
+    }
+}
+
 #[OpenApi(tag = "Tag::Events")]
 impl Events {
-    /// Follow events, or read the log
+    /// Read the event log
     ///
-    /// As `text/event-stream`, which is also the default: all events from now on, or after the
-    /// given cursor, without end. Each has its type as `event`, the event itself as `data` (one
-    /// `data` line for each of its lines, which a reader joins by line feeds), and the cursor after
-    /// it as `id`. A client that sends the last `id` as `Last-Event-ID`, as an EventSource does,
-    /// misses no event and gets none twice. Heartbeat comments break a silence. Four names are not
-    /// types of events: `gap` (events after your cursor were trimmed from the log, or it is no
-    /// cursor of this log), and before the stream ends `cut-off` (you read too slowly), `stopping`
-    /// (this process stops) and `error` (the log cannot be read).
+    /// A page of the log, oldest first: from its beginning, or after the given cursor. A page may
+    /// be short, even empty, and still have more: continue after `next_cursor`, which is also in
+    /// the header `Link`. With `wait_ms` an empty page at the end of the log waits for an event.
     ///
-    /// As `application/json`: a page of the log, from its start or after the given cursor.
-    ///
-    /// With `application/cloudevents+json` in `Accept` every event is a CloudEvent 1.0 in
-    /// structured mode, whose `data` is the event: in a stream if `text/event-stream` is in
-    /// `Accept` too, otherwise in a page.
+    /// With `Accept: application/cloudevents-batch+json` the page is a list of CloudEvents 1.0,
+    /// whose `data` is the event. With `Accept: text/event-stream` this call is the same as
+    /// `GET /events/stream`.
     #[oai(path = "/events", method = "get", operation_id = "read_events")]
     #[allow(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn read(
@@ -112,6 +146,7 @@ impl Events {
         _caller: Caller<EventsRead>,
         peer: Peer,
         accepted: Accepted,
+        address: Address,
         /// Only events of these types: types, families such as `deploy.*`, or `*`, at most 64,
         /// joined by commas.
         types: Query<Option<TypePatterns>>,
@@ -119,45 +154,78 @@ impl Events {
         task_id: Query<Option<TaskId>>,
         /// Only events from this source agent.
         source: Query<Option<ShortText>>,
-        /// Only events after this cursor: the `id` of a stream, the `next_cursor` of a page, or an
-        /// event's id. With several partitions (`store.partitions`), events of the other partitions
-        /// may come twice after an event's id.
+        /// Only events after this cursor: the `next_cursor` of a page, the `id` of a stream, an
+        /// event's id, or `start`, the beginning of the log, which is the default. With several
+        /// partitions (`store.partitions`), events of the other partitions may come twice after an
+        /// event's id.
         after: Query<Option<String>>,
-        /// The most items of a page; 50 if left out. A stream has no end.
+        /// The most items of the page; 50 if left out.
         limit: Query<Option<PageLimit>>,
+        /// How long to wait for an event if there is none, in milliseconds.
+        wait_ms: Query<Option<WaitMs>>,
         /// The same as `after`; wins if both are given.
         #[oai(name = "Last-Event-ID")]
         last_event_id: LastEventId,
-    ) -> Result<EventsResponse, Refusal> {
-        let filter = EventFilter {
-            types: types.0.map(|word| word.0).unwrap_or_default(),
-            task_id: task_id.0,
-            source_agent: source.0.map(|word| word.0),
-        };
-        let last_id = last_event_id.0;
-        let name = if last_id.is_some() { "Last-Event-ID" } else { "after" };
-        match accepted {
+    ) -> Result<EventsAnswer, Refusal> {
+        let filter = filter(types.0, task_id.0, source.0);
+        let form = match accepted {
             Accepted::Stream(form) => {
-                let reader = (peer.clone(), peer.wait()?);
-                let feed = match last_id {
-                    Some(last_id) => self.shared.engine.feed_from_last_id(filter, &last_id).await,
-                    None => self.shared.engine.feed(filter, after.0.as_deref()).await,
-                };
-                let feed =
-                    feed.map_err(|error| Refusal::of_parameter(name, error)).map(Box::new)?;
-                Ok(EventsResponse::Stream { feed, form, heartbeat: self.heartbeat, reader })
+                let from = (last_event_id, after.0);
+                return Ok(EventsAnswer::Stream(self.stream(peer, form, filter, from).await?));
             }
-            Accepted::Page(form) => {
-                let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0);
-                let page = self
-                    .shared
-                    .engine
-                    .event_page(&filter, last_id.or(after.0).as_deref(), limit)
-                    .await
-                    .map_err(|error| Refusal::of_parameter(name, error))?;
-                Ok(EventsResponse::Page { page, form })
-            }
-        }
+            Accepted::Page(form) => form,
+        };
+        let name = last_event_id.name();
+        let after = last_event_id.0.or(after.0);
+        let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0);
+        let wait = Duration::from_millis(wait_ms.0.map_or(0, |wait| wait.0));
+        let _place = if wait.is_zero() { None } else { Some(peer.wait()?) };
+        let page = self
+            .shared
+            .engine
+            .event_page_when_some(&filter, after.as_deref(), limit, wait)
+            .await
+            .map_err(|error| Refusal::of_parameter(name, error))?;
+        Ok(EventsAnswer::Page { page, form, address })
+    }
+
+    /// Follow events
+    ///
+    /// All events from now on, or after the given cursor, without end. Each has its type as
+    /// `event`, the event itself as `data` (one `data` line for each of its lines, which a reader
+    /// joins by line feeds), and the cursor after it as `id`. A client that sends the last `id` as
+    /// `Last-Event-ID`, as an EventSource does, misses no event and gets none twice. Heartbeat
+    /// comments break a silence. Four names are not types of events: `gap` (events after your
+    /// cursor were trimmed from the log, or it is no cursor of this log), and before the stream
+    /// ends `cut-off` (you read too slowly), `stopping` (this process stops) and `error` (the log
+    /// cannot be read).
+    ///
+    /// With `Accept: application/cloudevents+json`, alone or beside `text/event-stream`, each event
+    /// is a CloudEvent 1.0 in structured mode, whose `data` is the event.
+    #[oai(path = "/events/stream", method = "get", operation_id = "follow_events")]
+    #[allow(clippy::too_many_arguments, reason = "one argument a parameter")]
+    async fn follow(
+        &self,
+        _caller: Caller<EventsRead>,
+        peer: Peer,
+        form: StreamForm,
+        /// Only events of these types: types, families such as `deploy.*`, or `*`, at most 64,
+        /// joined by commas.
+        types: Query<Option<TypePatterns>>,
+        /// Only events about this task.
+        task_id: Query<Option<TaskId>>,
+        /// Only events from this source agent.
+        source: Query<Option<ShortText>>,
+        /// Only events after this cursor: the `id` of a stream, the `next_cursor` of a page, an
+        /// event's id, or `start`, the beginning of the log. With several partitions
+        /// (`store.partitions`), events of the other partitions may come twice after an event's id.
+        after: Query<Option<String>>,
+        /// The same as `after`; wins if both are given.
+        #[oai(name = "Last-Event-ID")]
+        last_event_id: LastEventId,
+    ) -> Result<EventStream, Refusal> {
+        let filter = filter(types.0, task_id.0, source.0);
+        self.stream(peer, form.0, filter, (last_event_id, after.0)).await
     }
 
     /// Publish an event

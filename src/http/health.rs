@@ -20,6 +20,7 @@ pub struct Health {
 
 /// The name and version of this service.
 #[derive(Clone, Debug, Serialize, Object)]
+#[oai(rename = "ServiceInfo")]
 pub struct Service {
     /// The name of the service, always `MorningAI Orchestrator`.
     pub service: String,
@@ -94,6 +95,8 @@ pub enum DocumentYaml {
 #[OpenApi(tag = "Tag::Service")]
 impl Health {
     /// Get the name and version
+    ///
+    /// Needs no credential.
     #[oai(path = "/", method = "get", operation_id = "get_service")]
     async fn service(&self) -> Json<Service> {
         Json(Service {

@@ -15,6 +15,7 @@ mod body;
 mod bounds;
 mod described;
 mod error;
+mod event_page;
 mod events;
 mod field;
 mod framework;
@@ -175,8 +176,16 @@ const SENT_HEADERS: [&str; 8] = [
     events::LAST_EVENT_ID,
 ];
 
-const READ_HEADERS: [&str; 5] =
-    [front::REQUEST_ID, "location", "idempotency-replayed", "retry-after", "www-authenticate"];
+const READ_HEADERS: [&str; 8] = [
+    front::REQUEST_ID,
+    "location",
+    "idempotency-replayed",
+    "retry-after",
+    "www-authenticate",
+    "link",
+    event_page::HAS_MORE,
+    event_page::HAS_GAP,
+];
 
 /// The CORS layer for these origins; `None` if there are none. Cookies are never used, so
 /// credentials are not allowed and `*` is harmless.

@@ -23,6 +23,8 @@ pub struct Oversight(pub(super) Shared);
 #[OpenApi(tag = "Tag::Operation")]
 impl Oversight {
     /// Get figures of the fleet
+    ///
+    /// How many tasks there are by status, priority and agent, and how old the oldest one is.
     #[oai(path = "/stats", method = "get", operation_id = "get_stats")]
     async fn stats(&self, _caller: Caller<TasksRead>) -> Result<Json<StatsView>, Refusal> {
         Ok(Json(self.0.engine.stats().await?.into()))
@@ -52,6 +54,8 @@ impl Oversight {
     }
 
     /// Get the rules in force
+    ///
+    /// The routing rules and the approval rules of the configuration, in their order.
     #[oai(path = "/admin/routing", method = "get", operation_id = "get_rules")]
     async fn rules(&self, _caller: Caller<Admin>) -> Result<Json<RulesView>, Refusal> {
         Ok(Json(self.0.engine.settings().into()))

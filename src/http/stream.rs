@@ -1,4 +1,4 @@
-//! The answer to a reader of events: a stream of `text/event-stream`, or a page.
+//! The answer to a reader of events as they come: a stream of `text/event-stream`.
 
 use std::io;
 use std::time::Duration;
@@ -12,14 +12,13 @@ use poem_openapi::registry::{MetaResponses, Registry};
 use poem_openapi::types::Type;
 use tokio::time::timeout;
 
-use crate::engine::{EventPage, Feed, FeedItem};
+use crate::engine::{Feed, FeedItem};
 use crate::runtime::chain::Chain;
 
-use super::accept::{CLOUD_EVENTS, EVENT_STREAM, Form};
-use super::answer::{CONTENT_TYPE, documented};
+use super::accept::{EVENT_STREAM, Form};
+use super::answer::documented;
 use super::peer::Peer;
 use super::shares::Share;
-use super::view::{CloudEventPage, EventPageView};
 
 /// How long a client waits before it reconnects a lost stream, in milliseconds.
 const RETRY_MS: u32 = 1_000;
@@ -29,56 +28,29 @@ const TOO_SLOW: &str = "you read too slowly; resume from your last id";
 const STOPPING: &str = "this process stops; resume from your last id";
 const UNREADABLE: &str = "the log cannot be read now; resume from your last id";
 
-/// The answer to a reader of events.
-pub enum EventsResponse {
-    /// All events from some cursor on, without end.
-    Stream {
-        /// The source of the events.
-        feed: Box<Feed>,
-        /// The form in which each event is written.
-        form: Form,
-        /// How long the stream may be silent before a heartbeat comment.
-        heartbeat: Duration,
-        /// The client, and its place in the budget of waits.
-        reader: (Peer, Share),
-    },
-    /// A part of the log.
-    Page {
-        /// The events of the page, and the cursor after it.
-        page: EventPage,
-        /// The form in which each event is written.
-        form: Form,
-    },
+/// All events from some cursor on, without end.
+pub struct EventStream {
+    /// The source of the events.
+    pub feed: Box<Feed>,
+    /// The form in which each event is written.
+    pub form: Form,
+    /// How long the stream may be silent before a heartbeat comment.
+    pub heartbeat: Duration,
+    /// The client, and its place in the budget of waits.
+    pub reader: (Peer, Share),
 }
 
-impl IntoResponse for EventsResponse {
+impl IntoResponse for EventStream {
     fn into_response(self) -> Response {
-        let response = Response::builder().header(header::CACHE_CONTROL, "no-cache");
-        match self {
-            // The second header keeps nginx from buffering events.
-            Self::Stream { feed, form, heartbeat, reader: (peer, place) } => {
-                response.content_type(EVENT_STREAM).header("x-accel-buffering", "no").body(
-                    SseBody { feed, form, heartbeat, peer, is_alone: false, _place: place }
-                        .into_body(),
-                )
-            }
-            Self::Page { page, form } => {
-                response.content_type(form.media_type()).body(write_page(&page, form))
-            }
-        }
+        let Self { feed, form, heartbeat, reader: (peer, place) } = self;
+        let body = SseBody { feed, form, heartbeat, peer, is_alone: false, _place: place };
+        Response::builder()
+            .content_type(EVENT_STREAM)
+            .header(header::CACHE_CONTROL, "no-cache")
+            // Keeps nginx from buffering events.
+            .header("x-accel-buffering", "no")
+            .body(body.into_body())
     }
-}
-
-/// Writes the page as JSON; its items are the bytes that the log keeps.
-fn write_page(page: &EventPage, form: Form) -> String {
-    let items: Vec<_> = page.events.iter().map(|event| form.write(event)).collect();
-    format!(
-        r#"{{"items":[{}],"next_cursor":"{}","has_more":{},"has_gap":{}}}"#,
-        items.join(","),
-        page.next,
-        page.has_more,
-        page.has_gap
-    )
 }
 
 /// Writes the events of a feed as the body of a stream, which owns the feed.
@@ -143,21 +115,14 @@ impl SseBody {
     }
 }
 
-impl ApiResponse for EventsResponse {
+impl ApiResponse for EventStream {
     fn meta() -> MetaResponses {
         documented(
             Some(StatusCode::OK),
-            "Events as they come, or a page of the log",
-            [
-                (EVENT_STREAM, String::schema_ref()),
-                (CONTENT_TYPE, EventPageView::schema_ref()),
-                (CLOUD_EVENTS, CloudEventPage::schema_ref()),
-            ],
+            "Events as they come, without end",
+            [(EVENT_STREAM, String::schema_ref())],
         )
     }
 
-    fn register(registry: &mut Registry) {
-        EventPageView::register(registry);
-        CloudEventPage::register(registry);
-    }
+    fn register(_: &mut Registry) {}
 }

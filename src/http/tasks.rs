@@ -22,7 +22,7 @@ use super::peer::Peer;
 use super::request::{
     Batch, Cancellation, Empty, IdempotencyHeader, StatusRequest, Submission, Trace,
 };
-use super::text::{PageLimit, TaskParts, WaitMs};
+use super::text::{GivenStatus, PageLimit, TaskParts, WaitMs};
 use super::view::{BatchItemResult, BatchResult, StatusChanged, TaskPage, TaskView, TimelinePage};
 
 /// How many items a page has if the request does not say.
@@ -225,7 +225,7 @@ impl Tasks {
         /// The task.
         id: Path<TaskId>,
         /// The status, if the body has none.
-        status: Query<Option<String>>,
+        status: Query<Option<GivenStatus>>,
         /// The error, if the body has none.
         error: Query<Option<String>>,
         body: OptionalBody<StatusRequest>,

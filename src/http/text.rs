@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::domain::approval::{ApprovalStatus, OnExpiry, OnRejection};
 use crate::domain::event::{self, EventPriority, KNOWN_TYPES};
 use crate::domain::ids::{ApprovalId, TaskId};
-use crate::domain::lifecycle::{State, Verb};
+use crate::domain::lifecycle::{RULES, State, Verb};
 use crate::domain::name::{self, Name, Worker};
 use crate::domain::parent::OnParentCancel;
 use crate::domain::principal::{MAX_NAME, Role};
@@ -29,8 +29,10 @@ use super::described::described;
 use super::readable::Readable;
 
 mod lists;
+mod words;
 
 pub use lists::{ApprovalParts, TaskParts, TypePatterns};
+pub use words::{Choice, GivenStatus, NewStatus, OutcomeKind};
 
 /// A type whose form in requests is a text.
 pub trait Word: Sized {
@@ -102,8 +104,15 @@ inline! {
     TypePatterns GroupBy TaskParts ApprovalParts
 }
 
-// An open string, because later versions may add verbs.
-described!([] Verb: "Verb", string());
+described!([] Verb: "Verb", verbs());
+
+/// The verbs that a timeline shows: a lease that is extended and a task that is pruned leave no
+/// transition.
+fn verbs() -> MetaSchema {
+    let verbs = RULES.iter().map(|rule| rule.verb);
+    let shown = verbs.filter(|verb| !matches!(verb, Verb::Extend | Verb::Prune));
+    MetaSchema { enum_items: shown.map(|verb| verb.as_str().into()).collect(), ..string() }
+}
 
 impl Serialize for Worker {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -159,6 +168,9 @@ closed_word! {
     Role "Role"
     EventPriority "EventPriority"
     SlaState "SlaState"
+    NewStatus "NewStatus"
+    OutcomeKind "OutcomeKind"
+    Choice "Choice"
 }
 
 /// Implements [`Word`] for a type of the domain that reads itself.

@@ -284,7 +284,7 @@ mod tests {
 
         let body =
             r#"{"outcomes":[{"task_id":"x"},{"resalt":1}],"claim":{"wurker":"w"},"a/b~c":1}"#;
-        let pointers: Vec<_> = found("Outcomes", body).into_iter().map(|(at, _)| at).collect();
+        let pointers: Vec<_> = found("OutcomeBatch", body).into_iter().map(|(at, _)| at).collect();
         assert_eq!(pointers, ["/outcomes/1/resalt", "/claim/wurker", "/a~1b~0c"]);
     }
 
@@ -305,8 +305,8 @@ mod tests {
             assert_eq!(found("Heartbeat", &body), [], "{body}");
         }
         let body = r#"{"outcomes":[1e400,{"resalt":1}]}"#;
-        assert_eq!(found("Outcomes", body)[0].0, "/outcomes/1/resalt");
-        assert_eq!(found("Outcomes", r#"{"outcomes":{"x":1}}"#), []);
+        assert_eq!(found("OutcomeBatch", body)[0].0, "/outcomes/1/resalt");
+        assert_eq!(found("OutcomeBatch", r#"{"outcomes":{"x":1}}"#), []);
     }
 
     #[test]

@@ -15,6 +15,9 @@ macro_rules! causes {
         }
 
         impl Cause {
+            /// Every cause that has a type of its own.
+            pub(super) const KNOWN: &[Self] = &[$(Self::$cause,)*];
+
             pub(super) fn status(self) -> StatusCode {
                 match self {
                     $(Self::$cause => StatusCode::$status,)*

@@ -4,6 +4,7 @@
 //! Building it needs no engine or runtime, and the same build always writes the same bytes.
 
 mod repair;
+mod template;
 mod yaml;
 
 use std::collections::HashMap;
@@ -12,10 +13,14 @@ use std::sync::LazyLock;
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
 use poem_openapi::registry::{MetaApi, Registry};
-use poem_openapi::{LicenseObject, OpenApi, OpenApiService, Tags};
+use poem_openapi::{
+    ContactObject, ExternalDocumentObject, LicenseObject, OpenApi, OpenApiService, Tags,
+};
 use serde_json::Value;
 
 use super::Apis;
+
+pub use template::{Operation, Template};
 
 const TITLE: &str = "MorningAI Orchestrator";
 
@@ -43,6 +48,12 @@ pub enum Tag {
     Service,
 }
 
+/// The names of the chapters, in the order in which a newcomer needs them.
+const TAGS: [&str; 6] = ["Tasks", "Agents", "Approvals", "Events", "Operation", "Service"];
+
+/// The paths of this document itself, which are no operations of it.
+const PAGES: [&str; 3] = ["/docs", "/openapi.json", "/openapi.yaml"];
+
 /// The handlers' types without handlers: enough to describe them.
 struct ApiTypes;
 
@@ -62,12 +73,23 @@ impl OpenApi for ApiTypes {
 pub fn service<A: OpenApi>(api: A) -> OpenApiService<A, ()> {
     OpenApiService::new(api, TITLE, env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
+        .contact(ContactObject::new().name(TITLE))
+        .external_document(ExternalDocumentObject::new(PAGES[0]).description("Try this API"))
         .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
         .server("/")
 }
 
 /// The document, repaired so that generators and linters accept it.
 pub fn document() -> Value {
+    let mut document = whole();
+    if let Some(paths) = document["paths"].as_object_mut() {
+        paths.retain(|path, _| !PAGES.contains(&path.as_str()));
+    }
+    document
+}
+
+/// The document with [`PAGES`].
+fn whole() -> Value {
     // The framework writes JSON; if it could not be read again, the tests would fail.
     repair::repair(serde_json::from_str(&service(ApiTypes).spec()).unwrap_or_default())
 }
@@ -107,97 +129,6 @@ pub fn task_calls() -> Vec<(String, String)> {
         calls.extend(methods.map(|method| (name.to_owned(), method.to_uppercase())));
     }
     calls
-}
-
-/// One path of the document, from which a refusal tells the client what the path accepts.
-#[derive(Debug)]
-pub struct Template {
-    segments: Vec<String>,
-    allow: String,
-    operations: Vec<Operation>,
-}
-
-/// What one method of a path accepts besides the path.
-#[derive(Debug)]
-pub struct Operation {
-    method: String,
-    /// The names of its query parameters.
-    pub parameters: Vec<String>,
-    /// Whether it accepts the header `Idempotency-Key`.
-    pub takes_key: bool,
-    /// Whether it accepts a body.
-    pub takes_body: bool,
-}
-
-impl Operation {
-    fn of(method: &str, operation: &Value) -> Self {
-        Self {
-            method: method.to_uppercase(),
-            parameters: names(operation, "query").map(str::to_owned).collect(),
-            takes_key: names(operation, "header")
-                .any(|name| name.eq_ignore_ascii_case("Idempotency-Key")),
-            takes_body: operation["requestBody"].is_object(),
-        }
-    }
-}
-
-/// The names of the parameters of `operation` in this place.
-fn names<'o>(operation: &'o Value, place: &str) -> impl Iterator<Item = &'o str> {
-    let parameters = operation["parameters"].as_array().into_iter().flatten();
-    parameters.filter(move |one| one["in"] == place).filter_map(|one| one["name"].as_str())
-}
-
-impl Template {
-    /// The template that `path` matches, or `None` if there is none.
-    pub fn of(path: &str) -> Option<&'static Self> {
-        static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(|| {
-            let document = document();
-            let paths = document["paths"].as_object().into_iter().flatten();
-            paths.map(|(path, item)| Template::new(path, item)).collect()
-        });
-        let given: Vec<_> = path.split('/').collect();
-        let fitting = TEMPLATES.iter().filter(|template| template.fits(&given));
-        // As in the router, a word wins over a parameter.
-        fitting.min_by_key(|template| {
-            template.segments.iter().filter(|own| own.starts_with('{')).count()
-        })
-    }
-
-    fn new(path: &str, item: &Value) -> Self {
-        let item: Vec<_> = item.as_object().into_iter().flatten().collect();
-        let mut methods: Vec<_> = item.iter().map(|(method, _)| method.to_uppercase()).collect();
-        if methods.iter().any(|method| method == "GET") {
-            methods.push("HEAD".to_owned());
-        }
-        Self {
-            segments: path.split('/').map(str::to_owned).collect(),
-            allow: methods.join(", "),
-            operations: item.iter().map(|(method, one)| Operation::of(method, one)).collect(),
-        }
-    }
-
-    /// Whether a path of these segments has this template.
-    fn fits(&self, given: &[&str]) -> bool {
-        let mut pairs = self.segments.iter().zip(given);
-        self.segments.len() == given.len()
-            && pairs.all(|(own, given)| own == given || own.starts_with('{'))
-    }
-
-    /// The name of the path's parameter, or `None` if it has none.
-    pub fn parameter(&self) -> Option<&str> {
-        self.segments.iter().find_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
-    }
-
-    /// The operation of this method, or `None` if the path has none; a `HEAD` counts as a `GET`.
-    pub fn operation(&self, method: &str) -> Option<&Operation> {
-        let method = if method == "HEAD" { "GET" } else { method };
-        self.operations.iter().find(|operation| operation.method == method)
-    }
-
-    /// The methods that the path accepts, for the header `Allow`.
-    pub fn allow(&self) -> &str {
-        &self.allow
-    }
 }
 
 #[cfg(test)]
@@ -251,11 +182,11 @@ mod tests {
         for one in &operations {
             assert!(one["summary"].is_string() && one["tags"].is_array(), "{}", one["operationId"]);
             let responses = one["responses"].as_object().unwrap();
-            assert!(
-                !responses.contains_key("default") && responses.contains_key("500"),
-                "{}",
-                one["operationId"]
-            );
+            assert!(!responses.contains_key("default"), "{}", one["operationId"]);
+            // Clients have one type for all refusals of a call.
+            let is_health =
+                responses.get("503").is_some_and(|one| one.to_string().contains("schemas/Health"));
+            assert_ne!(responses.contains_key("500"), is_health, "{}", one["operationId"]);
         }
     }
 
@@ -265,9 +196,53 @@ mod tests {
 
         for one in operations(&document) {
             let is_open = one["tags"][0] == "Service";
-            let schemes = serde_json::json!([{"Bearer": []}, {"ApiKey": []}]);
+            let schemes = serde_json::json!([{"ApiKey": []}, {"Bearer": []}]);
             assert_eq!(one["security"] == schemes, !is_open, "{}", one["operationId"]);
             assert_eq!(one["x-required-scopes"].is_array(), !is_open, "{}", one["operationId"]);
+        }
+    }
+
+    #[test]
+    fn the_chapters_are_in_the_order_of_a_newcomer() {
+        let document = document();
+        let tags = document["tags"].as_array().unwrap();
+
+        assert_eq!(tags.iter().map(|tag| &tag["name"]).collect::<Vec<_>>(), TAGS);
+    }
+
+    #[test]
+    fn lists_of_words_are_closed_in_requests_and_open_in_answers() {
+        let document = document();
+        let schemas = &document["components"]["schemas"];
+
+        assert_eq!(schemas["Submission"]["properties"]["priority"]["oneOf"][0]["$ref"], {
+            "#/components/schemas/Priority"
+        });
+        let names = &schemas["Priority"]["x-enum-varnames"];
+        assert_eq!(names.as_array().unwrap()[0], "PRIORITY_P0");
+        for (schema, member) in [
+            ("Task", "status"),
+            ("Task", "priority"),
+            ("Transition", "verb"),
+            ("Problem", "task_status"),
+            ("Problem", "type"),
+            ("Event", "event_type"),
+            ("WhyWaiting", "reason"),
+        ] {
+            let member = &schemas[schema]["properties"][member];
+            assert_eq!(member["type"], "string", "{schema}");
+            assert!(member["x-extensible-enum"].as_array().unwrap().len() > 2, "{schema}");
+            assert!(member["enum"].is_null(), "{schema}");
+        }
+    }
+
+    #[test]
+    fn no_schema_has_a_member_of_its_own_name() {
+        let document = document();
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            for member in schema["properties"].as_object().into_iter().flat_map(|all| all.keys()) {
+                assert_ne!(member.replace('_', ""), name.to_lowercase());
+            }
         }
     }
 
@@ -303,17 +278,17 @@ mod tests {
     }
 
     /// The schema itself, where `schema` only refers to it.
-    fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
-        let parts = [&schema["$ref"], &schema["oneOf"][0]["$ref"], &schema["allOf"][0]["$ref"]];
-        let target = parts.into_iter().find_map(Value::as_str);
-        target.map_or(schema, |target| {
-            document.pointer(target.trim_start_matches('#')).unwrap_or(schema)
+    fn target<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
+        let references = [&schema["$ref"], &schema["oneOf"][0]["$ref"]];
+        let reference = references.into_iter().find_map(Value::as_str);
+        reference.map_or(schema, |reference| {
+            document.pointer(reference.trim_start_matches('#')).unwrap_or(schema)
         })
     }
 
     /// The members below `schema` that are texts or lists without a bound.
     fn unbounded(document: &Value, schema: &Value, place: &str, found: &mut BTreeSet<String>) {
-        let schema = resolved(document, schema);
+        let schema = target(document, schema);
         let formats = [Some("uuid"), Some("date-time")];
         let is_bounded = match schema["type"].as_str() {
             Some("string") => {
@@ -351,14 +326,6 @@ mod tests {
             let place = format!("/components/schemas/{schema}/properties/{field}/x-max-bytes");
             assert!(document.pointer(&place).is_some(), "{place}");
         }
-    }
-
-    #[test]
-    fn a_path_finds_its_template_and_a_word_wins() {
-        assert_eq!(Template::of("/tasks").unwrap().allow(), "GET, POST, HEAD");
-        assert_eq!(Template::of("/tasks/batch").unwrap().allow(), "POST");
-        assert_eq!(Template::of("/agents/dev_agent").unwrap().parameter(), Some("agent"));
-        assert!(Template::of("/nothing").is_none());
     }
 
     #[test]

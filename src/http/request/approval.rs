@@ -12,11 +12,11 @@ use crate::domain::text::Bound;
 use crate::domain::time::Millis;
 use crate::engine::{QUORUM, Question, Target};
 
-use super::super::bounds::{LEASE, Number, REASON, Text, WORD};
+use super::super::bounds::{LEASE, Number, REASON, Text};
 use super::super::error::Refusal;
 use super::super::field::{Faults, Field, List};
 use super::super::json::{Raw, RawObject};
-use super::super::text::ShortText;
+use super::super::text::{Choice, ShortText};
 use super::super::unknown::Unknown;
 use super::Limits;
 use super::dispatch::{Held, read_held};
@@ -47,9 +47,8 @@ pub const TEXTS: &[Text] = &[
     ("Reject", "comment", REASON),
     ("Reject", "reason", REASON),
     ("Reject", "digest", DIGEST),
-    ("Decision", "comment", REASON),
-    ("Decision", "decision", WORD),
-    ("Decision", "digest", DIGEST),
+    ("DecisionItem", "comment", REASON),
+    ("DecisionItem", "digest", DIGEST),
 ];
 
 /// The largest `action` of an approval request, in bytes: every event of its approval carries it.
@@ -85,6 +84,7 @@ pub struct Reject {
 /// Up to 100 decisions on approvals.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
+#[oai(rename = "DecisionBatch")]
 pub struct Decisions {
     /// The decisions; each is accepted or refused on its own.
     decisions: Field<List<DecisionItem, MAX_DECISIONS>>,
@@ -93,12 +93,12 @@ pub struct Decisions {
 /// One of several decisions.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
-#[oai(rename = "Decision")]
+#[oai(rename = "DecisionItem")]
 pub struct DecisionItem {
     /// The approval to decide on.
     approval_id: Field<ApprovalId>,
-    /// Either `approve` or `reject`.
-    decision: Field<String>,
+    /// What the approver decides.
+    decision: Field<Choice>,
     /// A remark of the approver, 1 to 1,000 characters; of a rejection, it becomes the error of the
     /// task.
     comment: Field<Option<String>>,
@@ -248,16 +248,15 @@ impl Decisions {
 impl DecisionItem {
     fn read(self, faults: &mut Faults, limits: &Limits) -> Option<(ApprovalId, Decision)> {
         let id = faults.required("approval_id", self.approval_id);
-        let word = faults.required("decision", self.decision);
+        let choice = faults.required("decision", self.decision);
         let approve = Approve { comment: self.comment, payload: self.payload, digest: self.digest };
         let mut decision = approve.into_decision(faults, limits);
-        match (word.as_deref(), &decision.verdict) {
-            (Some("reject"), Verdict::Approve { payload: Some(_) }) => {
+        match (choice, &decision.verdict) {
+            (Some(Choice::Reject), Verdict::Approve { payload: Some(_) }) => {
                 faults.add("payload", "is only allowed with `approve`");
             }
-            (Some("reject"), _) => decision.verdict = Verdict::Reject,
-            (Some("approve") | None, _) => {}
-            (Some(_), _) => faults.add("decision", "must be one of approve, reject"),
+            (Some(Choice::Reject), _) => decision.verdict = Verdict::Reject,
+            (Some(Choice::Approve) | None, _) => {}
         }
         Some((id?, decision))
     }

@@ -16,9 +16,10 @@ use crate::domain::text::Bound;
 use crate::domain::time::Millis;
 use crate::engine::Claim;
 
-use super::super::bounds::{ERROR, LEASE, LEASE_MS, Number, Text, WORD};
+use super::super::bounds::{ERROR, LEASE, LEASE_MS, Number, Text};
 use super::super::field::{Faults, Field, List};
 use super::super::json::Raw;
+use super::super::text::OutcomeKind;
 use super::Limits;
 use super::claim::ClaimRequest;
 
@@ -32,7 +33,7 @@ const MESSAGE: Bound = Bound { chars: 500, bytes: 2_048 };
 pub const NUMBERS: &[Number] = &[
     ("Heartbeat", "extend_ms", *LEASE_MS.start(), *LEASE_MS.end()),
     ("Failure", "retry_after_ms", *RETRY_AFTER_MS.start(), *RETRY_AFTER_MS.end()),
-    ("Outcome", "retry_after_ms", *RETRY_AFTER_MS.start(), *RETRY_AFTER_MS.end()),
+    ("OutcomeItem", "retry_after_ms", *RETRY_AFTER_MS.start(), *RETRY_AFTER_MS.end()),
 ];
 
 /// The bounds of texts in these bodies.
@@ -43,9 +44,8 @@ pub const TEXTS: &[Text] = &[
     ("Failure", "lease", LEASE),
     ("Failure", "error", ERROR),
     ("Release", "lease", LEASE),
-    ("Outcome", "lease", LEASE),
-    ("Outcome", "error", ERROR),
-    ("Outcome", "outcome", WORD),
+    ("OutcomeItem", "lease", LEASE),
+    ("OutcomeItem", "error", ERROR),
 ];
 
 const MAX_OUTCOMES: usize = 1_000;
@@ -230,6 +230,7 @@ pub(super) fn read_error(faults: &mut Faults, error: Field<Option<String>>) -> S
 /// Outcomes of several attempts, and a claim of the next tasks.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
+#[oai(rename = "OutcomeBatch")]
 pub struct Outcomes {
     /// The outcomes, at most 1,000; each is accepted or refused on its own.
     outcomes: Field<List<OutcomeItem, MAX_OUTCOMES>>,
@@ -241,7 +242,7 @@ pub struct Outcomes {
 /// The outcome of one attempt.
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
-#[oai(rename = "Outcome")]
+#[oai(rename = "OutcomeItem")]
 pub struct OutcomeItem {
     /// The task of the attempt.
     task_id: Field<TaskId>,
@@ -249,8 +250,8 @@ pub struct OutcomeItem {
     attempt: Field<u32>,
     /// The lease that the claim returned with the attempt.
     lease: Field<String>,
-    /// How the attempt ended: completed, failed, released.
-    outcome: Field<String>,
+    /// How the attempt ended.
+    outcome: Field<OutcomeKind>,
     /// The result of the task: any JSON.
     result: Field<Option<Raw>>,
     /// Why the attempt failed. Text beyond 8,192 bytes in stored form is cut off.
@@ -292,22 +293,16 @@ impl OutcomeItem {
     fn read(self, faults: &mut Faults, limits: &Limits) -> Option<Report> {
         let id = faults.required("task_id", self.task_id);
         let held = read_held(faults, self.attempt, self.lease);
-        let word = faults.required("outcome", self.outcome);
-        let outcome = match word.as_deref() {
-            Some("completed") => {
+        let outcome = match faults.required("outcome", self.outcome)? {
+            OutcomeKind::Completed => {
                 Outcome::Completed { result: read_result(faults, self.result, limits) }
             }
-            Some("failed") => read_failure(
+            OutcomeKind::Failed => read_failure(
                 faults,
                 (self.error, self.retryable, self.retry_after_ms, self.result),
                 limits,
             ),
-            Some("released") => Outcome::Released,
-            Some(_) => {
-                faults.add("outcome", "must be one of completed, failed, released");
-                return None;
-            }
-            None => return None,
+            OutcomeKind::Released => Outcome::Released,
         };
         report(id?, held, outcome)
     }

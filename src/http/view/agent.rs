@@ -9,7 +9,7 @@ use crate::engine::{AgentStatus, Session};
 
 /// The state of an agent and its subject.
 #[derive(Clone, Debug, Serialize, Object)]
-#[oai(rename = "Agent")]
+#[oai(rename = "AgentState")]
 pub struct AgentView {
     /// The name of the agent, which routing rules use.
     pub agent: Name,

@@ -10,6 +10,19 @@ use crate::engine::Page;
 
 use super::{At, at};
 
+/// The actions that are known, for the API document.
+pub const ACTIONS: [&str; 9] = [
+    "approve",
+    "reject",
+    "cancel",
+    "requeue",
+    "pause",
+    "resume",
+    "key.added",
+    "key.removed",
+    "key.changed",
+];
+
 /// An entry of the audit log.
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "AuditEntry")]
@@ -27,8 +40,7 @@ pub struct AuditEntryView {
     /// a proxy's (headers such as `X-Forwarded-For` do not count), `nats` or `configuration`; null
     /// if unknown.
     pub origin: Option<String>,
-    /// What was done. Known: approve, reject, cancel, requeue, pause, resume, key.added,
-    /// key.removed, key.changed.
+    /// What was done.
     pub action: String,
     /// What it was done to: `task:<id>`, `approval:<id>`, `agent:<name>`, `key:<name>`, or
     /// `secret:jwt`, which signs tokens.

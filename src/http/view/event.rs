@@ -73,17 +73,3 @@ pub struct EventPageView {
     /// Whether events after the requested cursor were trimmed from the log.
     has_gap: bool,
 }
-
-/// A page of the event log whose items are CloudEvents.
-#[derive(Object)]
-pub struct CloudEventPage {
-    /// The events of the page, oldest first.
-    items: Vec<CloudEventView>,
-    /// The `after` of the next page, now or later: the log never ends.
-    next_cursor: String,
-    /// Whether the log has more events after this page now. A page may be short, even empty, and
-    /// still have more.
-    has_more: bool,
-    /// Whether events after the requested cursor were trimmed from the log.
-    has_gap: bool,
-}

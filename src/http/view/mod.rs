@@ -18,7 +18,7 @@ pub use agent::{AgentPage, AgentView};
 pub use approval::{ApprovalPage, ApprovalView, DecisionResult, DecisionsResult};
 pub use audit::AuditPage;
 pub use detail::ApprovalDetail;
-pub use event::{CloudEventPage, EventPageView};
+pub use event::{CloudEventView, EventPageView};
 pub use outcome::{
     BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported,
 };
@@ -28,12 +28,24 @@ pub use stats::StatsView;
 pub use task::{StatusChanged, TaskPage, TaskView, TasksClaimed, TimelinePage};
 pub use waiting::WaitingView;
 
+use crate::domain::event::KNOWN_TYPES;
 use crate::domain::time::Millis;
 
 use super::text::Time;
 
 /// A point in time in an answer.
 pub type At = Time;
+
+/// The known words of texts in answers, for the API document: schema, member, words.
+pub const WORDS: [(&str, &str, &[&str]); 7] = [
+    ("Approval", "kind", &["gate", "ask"]),
+    ("AuditEntry", "action", &audit::ACTIONS),
+    ("CloudEvent", "type", KNOWN_TYPES),
+    ("Event", "event_type", KNOWN_TYPES),
+    ("Health", "redis", &["connected", "disconnected"]),
+    ("Health", "status", &["healthy", "unhealthy"]),
+    ("WhyWaiting", "reason", &waiting::REASONS),
+];
 
 /// Converts a time of the domain to its form in an answer.
 pub fn at(millis: Millis) -> At {

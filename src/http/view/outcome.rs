@@ -69,6 +69,7 @@ pub struct Reported {
 
 /// The lease after a heartbeat.
 #[derive(Clone, Debug, Serialize, Object)]
+#[oai(rename = "ExtendedLease")]
 pub struct LeaseView {
     /// When the lease ends, unless the agent sends another heartbeat before.
     pub lease_expires_at: At,

@@ -15,7 +15,7 @@ use super::approval::TermsView;
 
 /// The routing rules and approval rules in force.
 #[derive(Clone, Debug, Serialize, Object)]
-#[oai(rename = "Rules")]
+#[oai(rename = "RulesInForce")]
 pub struct RulesView {
     /// The routing rules: the first one that applies determines the agent.
     pub rules: Vec<RoutingRuleView>,

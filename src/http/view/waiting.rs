@@ -8,12 +8,24 @@ use crate::domain::ids::ApprovalId;
 use crate::domain::name::Name;
 use crate::engine::Waiting;
 
+/// The reasons that are known, for the API document.
+pub const REASONS: [&str; 9] = [
+    "approval",
+    "answer",
+    "start",
+    "retry",
+    "content",
+    "router",
+    "agent_paused",
+    "agent_absent",
+    "agent_busy",
+];
+
 /// What an open task waits for.
 #[derive(Clone, Debug, Default, Serialize, Object)]
 #[oai(rename = "WhyWaiting")]
 pub struct WaitingView {
-    /// The reason as a word. Known: approval, answer, start, retry, content, router, agent_paused,
-    /// agent_absent, agent_busy.
+    /// The reason as a word.
     pub reason: String,
     /// The same reason as a sentence.
     pub detail: String,

@@ -225,7 +225,7 @@ async fn many_are_decided_in_one_call_and_each_is_answered_for_itself() {
         let errors = results[nth]["problem"]["errors"].as_array().unwrap();
         errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(pointers(3), ["/decisions/3/digest", "/decisions/3/decision"]);
+    assert_eq!(pointers(3), ["/decisions/3/decision", "/decisions/3/digest"]);
     assert_eq!(pointers(4), ["/decisions/4/payload"]);
     assert_eq!(
         (status_of(&site, &first).await, status_of(&site, &second).await),

@@ -12,18 +12,25 @@ use crate::harness::{Block, Site, json, key_of, new_event, within};
 impl Site {
     /// The head of what the key `reader` is answered at `/events`.
     pub async fn events(&self, query: &str, headers: &[(&str, &str)]) -> reqwest::Response {
-        let call = self.call("reader", Method::GET, &format!("/events{query}"));
+        self.head("/events", query, headers).await
+    }
+
+    /// The head of what the key `reader` is answered.
+    async fn head(&self, path: &str, query: &str, headers: &[(&str, &str)]) -> reqwest::Response {
+        let call = self.call("reader", Method::GET, &format!("{path}{query}"));
         let call = headers.iter().fold(call, |call, (name, value)| call.header(name, value));
         within("the head of an answer", call.0.send()).await.unwrap()
     }
 
     /// A stream; its opening is read.
     pub async fn stream(&self, query: &str, headers: &[(&str, &str)]) -> Reader {
-        let response = self.events(query, headers).await;
-        assert_eq!(response.status(), 200, "{:?}", response.text().await);
-        let mut reader = Reader { response, text: String::new(), opening: Block::default() };
-        reader.opening = reader.block().await.unwrap();
-        reader
+        let response = self.head("/events/stream", query, headers).await;
+        Reader::of(response).await
+    }
+
+    /// The stream of those who name its media type at `/events`.
+    pub async fn stream_of_events(&self, query: &str) -> Reader {
+        Reader::of(self.events(query, &[("accept", "text/event-stream")]).await).await
     }
 
     /// A stream that goes on after `id`.
@@ -33,7 +40,7 @@ impl Site {
 
     /// A page.
     pub async fn page(&self, query: &str) -> Value {
-        self.events(query, &[("accept", "application/json")]).await.json().await.unwrap()
+        self.events(query, &[]).await.json().await.unwrap()
     }
 
     /// A client that asks for the stream and then does not read; its system takes as little as it can.
@@ -48,7 +55,7 @@ impl Site {
         socket.set_recv_buffer_size(4_096).unwrap();
         let mut stream = socket.connect(self.address()).await.unwrap();
         let request = format!(
-            "GET /events{query} HTTP/{version}\r\nHost: {}\r\nX-API-Key: {}\r\n\r\n",
+            "GET /events/stream{query} HTTP/{version}\r\nHost: {}\r\nX-API-Key: {}\r\n\r\n",
             self.address(),
             key_of("reader")
         );
@@ -81,6 +88,13 @@ pub struct Reader {
 }
 
 impl Reader {
+    async fn of(response: reqwest::Response) -> Self {
+        assert_eq!(response.status(), 200, "{:?}", response.text().await);
+        let mut reader = Self { response, text: String::new(), opening: Block::default() };
+        reader.opening = reader.block().await.unwrap();
+        reader
+    }
+
     /// The next block of any kind; none: the stream has ended.
     pub async fn block(&mut self) -> Option<Block> {
         loop {

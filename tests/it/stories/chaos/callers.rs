@@ -117,7 +117,7 @@ pub async fn decide(world: Arc<World>, judge: &'static str) {
 pub async fn watch(world: Arc<World>) {
     let mut last = None;
     loop {
-        let mut call = world.gateway("reader").await.call(Method::GET, "/events");
+        let mut call = world.gateway("reader").await.call(Method::GET, "/events/stream");
         if let Some(last) = &last {
             call = call.header("last-event-id", last);
         }

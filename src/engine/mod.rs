@@ -48,7 +48,7 @@ pub use oversight::{AgentStatus, Session, Stats};
 pub use report::{GroupBy, Report as SlaReport};
 pub use settings::*;
 pub use submit::{Explanation, Submitted};
-pub use tasks::{PAGE_BYTES, Page, StatusChange, TaskFilter};
+pub use tasks::{Count, PAGE_BYTES, Page, StatusChange, TaskFilter};
 pub use waiting::Waiting;
 
 /// The use cases over one store. A clone is cheap and shares everything.

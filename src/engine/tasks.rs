@@ -12,6 +12,7 @@ use crate::domain::principal::Principal;
 use crate::domain::priority::Priority;
 use crate::domain::report::Outcome;
 use crate::domain::task::Task;
+use crate::domain::time::Millis;
 use crate::store::lists::Place;
 use crate::store::{Answer, Parts, Row};
 
@@ -20,11 +21,17 @@ use super::{Engine, Error};
 /// How many tasks one page looks at before it is returned short, to bound the cost of a rare match.
 pub(super) const LOOKED_AT: usize = 2_000;
 
+/// How many matching tasks one call counts before it is returned short, unless matches are rare.
+const COUNTED: usize = 4_000;
+
+/// How many items the longest page has.
+const LONGEST_PAGE: usize = 200;
+
 /// The remaining room, in bytes, below which a page counts as full.
 pub(super) const LEAST_ROOM: usize = 16 << 10;
 
 /// Which tasks to list: those that match every part that is given.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskFilter {
     /// Only tasks in this state. `None` if every state matches.
     pub state: Option<State>,
@@ -36,6 +43,17 @@ pub struct TaskFilter {
     pub priority: Option<Priority>,
     /// Only the children of this task. `None` if every task matches.
     pub parent: Option<TaskId>,
+    /// Only tasks from this source. `None` if every source matches.
+    pub source: Option<Name>,
+    /// Only tasks of this trace. `None` if every task matches.
+    pub trace_id: Option<String>,
+    /// Only tasks accepted at this time or later, in milliseconds since 1970. `None` if all match.
+    pub created_after: Option<Millis>,
+    /// Only tasks accepted before this time, in milliseconds since 1970. `None` if all match.
+    pub created_before: Option<Millis>,
+    /// Only tasks whose state changed at this time or later, in milliseconds since 1970. `None` if
+    /// all match.
+    pub updated_after: Option<Millis>,
     /// The parts to read of each task. The others stay empty.
     pub parts: Parts,
 }
@@ -46,6 +64,15 @@ pub struct Page<T> {
     /// The items of the page, newest first.
     pub items: Vec<T>,
     /// The cursor of the next page. `None` if this is the last.
+    pub next_cursor: Option<String>,
+}
+
+/// How many tasks match a filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// How many tasks match among those that this call looked at.
+    pub tasks: u64,
+    /// The cursor from which to count on. `None` if all tasks were looked at.
     pub next_cursor: Option<String>,
 }
 
@@ -97,7 +124,8 @@ impl Engine {
         cursor: Option<&str>,
     ) -> Result<Page<Task>, Error> {
         let list = filter.list();
-        let mut from = cursor.map(|text| read_cursor(&list, text)).transpose()?;
+        let given = cursor.map(|text| read_cursor(&list, text)).transpose()?;
+        let mut from = given.or_else(|| filter.first_place());
         let mut items = Vec::new();
         let mut looked_at = 0;
         let mut room = PAGE_BYTES;
@@ -110,6 +138,9 @@ impl Engine {
             let mut is_last = listed.rows.len() < limit && !listed.is_cut;
             looked_at += listed.rows.len();
             for (place, task) in listed.rows {
+                if filter.ends_before(&place) {
+                    return Ok(Page { items, next_cursor: None });
+                }
                 if items.len() == limit {
                     is_last = false;
                     break;
@@ -130,6 +161,37 @@ impl Engine {
             }
         };
         Ok(Page { items, next_cursor })
+    }
+
+    /// Counts the tasks that match, as far as one call looks: at least [`COUNTED`] of them. At once
+    /// if the filter has no more than a state.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the cursor is not from a count or page of this list.
+    pub async fn count_tasks(
+        &self,
+        filter: &TaskFilter,
+        cursor: Option<&str>,
+    ) -> Result<Count, Error> {
+        if cursor.is_none() && filter.has_only_state() {
+            let stats = self.stats().await?;
+            let is_counted = |state| filter.state.is_none_or(|wanted| wanted == state);
+            let counted = stats.by_status.iter().filter(|(state, _)| is_counted(*state));
+            let tasks = counted.map(|(_, count)| count).sum();
+            return Ok(Count { tasks, next_cursor: None });
+        }
+        let mut next_cursor = cursor.map(str::to_owned);
+        let mut tasks = 0;
+        for _ in 0..COUNTED / LONGEST_PAGE {
+            let page = self.tasks(filter, LONGEST_PAGE, next_cursor.as_deref()).await?;
+            tasks += page.items.len() as u64;
+            next_cursor = page.next_cursor;
+            if next_cursor.is_none() {
+                break;
+            }
+        }
+        Ok(Count { tasks, next_cursor })
     }
 
     /// Cancels the task in any open state. The cancellation is final at once.
@@ -240,12 +302,40 @@ impl TaskFilter {
         }
     }
 
+    /// Whether the list is that of all tasks, which is in the order of their acceptance.
+    fn is_of_all_tasks(&self) -> bool {
+        self.parent.is_none() && self.state.is_none()
+    }
+
+    /// The place before the first task that can match. `None` if that is the beginning of the list.
+    fn first_place(&self) -> Option<Place> {
+        let before = self.created_before.filter(|_| self.is_of_all_tasks())?;
+        Some(Place::before_acceptance(before))
+    }
+
+    /// Whether neither the task at this place nor any after it can match.
+    fn ends_before(&self, place: &Place) -> bool {
+        self.is_of_all_tasks()
+            && self.created_after.is_some_and(|after| place.is_accepted_before(after))
+    }
+
+    /// Whether every task of its state matches.
+    fn has_only_state(&self) -> bool {
+        let others = Self { state: None, parts: Parts::default(), ..self.clone() };
+        others == Self::default()
+    }
+
     fn matches(&self, task: &Task) -> bool {
         self.state.is_none_or(|state| task.state == state)
             && self.kind.as_ref().is_none_or(|kind| task.spec.kind == *kind)
             && self.agent.as_ref().is_none_or(|agent| task.assigned_to() == Some(agent))
             && self.priority.is_none_or(|priority| task.spec.priority == priority)
             && self.parent.is_none_or(|parent| task.spec.parent == Some(parent))
+            && self.source.as_ref().is_none_or(|source| task.spec.source == *source)
+            && self.trace_id.as_ref().is_none_or(|id| task.spec.trace_id.as_ref() == Some(id))
+            && self.created_after.is_none_or(|after| task.created_at >= after)
+            && self.created_before.is_none_or(|before| task.created_at < before)
+            && self.updated_after.is_none_or(|after| task.since >= after)
     }
 }
 

@@ -8,10 +8,10 @@ use poem_openapi::types::Type;
 
 use crate::engine::EventPage;
 
-use super::accept::{CLOUD_EVENTS, Form};
+use super::accept::Form;
 use super::answer::{CONTENT_TYPE, documented};
 use super::stream::EventStream;
-use super::view::{CloudEventView, EventPageView};
+use super::view::EventPageView;
 
 /// Whether the log has more events after the page, in lower case.
 pub const HAS_MORE: &str = "x-has-more";
@@ -88,10 +88,8 @@ fn write(page: &EventPage, form: Form) -> String {
 
 impl ApiResponse for EventsAnswer {
     fn meta() -> MetaResponses {
-        let forms = [
-            (CONTENT_TYPE, EventPageView::schema_ref()),
-            (CLOUD_EVENTS, Vec::<CloudEventView>::schema_ref()),
-        ];
+        // Of several media types, generated clients read only one, and not all the same.
+        let forms = [(CONTENT_TYPE, EventPageView::schema_ref())];
         let mut responses = documented(Some(StatusCode::OK), "A page of the log", forms);
         for response in &mut responses.responses {
             response.headers = vec![
@@ -108,7 +106,6 @@ impl ApiResponse for EventsAnswer {
 
     fn register(registry: &mut Registry) {
         EventPageView::register(registry);
-        CloudEventView::register(registry);
     }
 }
 

@@ -136,8 +136,10 @@ impl Events {
     /// be short, even empty, and still have more: continue after `next_cursor`, which is also in
     /// the header `Link`. With `wait_ms` an empty page at the end of the log waits for an event.
     ///
-    /// With `Accept: application/cloudevents-batch+json` the page is a list of CloudEvents 1.0,
-    /// whose `data` is the event. With `Accept: text/event-stream` this call is the same as
+    /// With `Accept: application/cloudevents-batch+json` the page is a list of CloudEvents 1.0 in
+    /// structured mode: `id`, `type` and `time` are those of the event, `source` is
+    /// `/orchestrator/<source agent>`, `subject` the task, `traceparent` the trace context of its
+    /// submission, and `data` the event. With `Accept: text/event-stream` this call is the same as
     /// `GET /events/stream`.
     #[oai(path = "/events", method = "get", operation_id = "read_events")]
     #[allow(clippy::too_many_arguments, reason = "one argument a parameter")]
@@ -201,7 +203,7 @@ impl Events {
     /// cannot be read).
     ///
     /// With `Accept: application/cloudevents+json`, alone or beside `text/event-stream`, each event
-    /// is a CloudEvent 1.0 in structured mode, whose `data` is the event.
+    /// is a CloudEvent 1.0, as in a page of `GET /events`.
     #[oai(path = "/events/stream", method = "get", operation_id = "follow_events")]
     #[allow(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn follow(

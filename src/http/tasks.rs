@@ -10,7 +10,7 @@ use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::priority::Priority;
 use crate::domain::submission::{Idempotency, NewTask};
-use crate::engine::{self, Fault, Submitted, TaskFilter};
+use crate::engine::{self, Fault, Parts, Submitted, TaskFilter};
 
 use super::Shared;
 use super::answer::Json;
@@ -22,8 +22,10 @@ use super::peer::Peer;
 use super::request::{
     Batch, Cancellation, Empty, IdempotencyHeader, StatusRequest, Submission, Trace,
 };
-use super::text::{GivenStatus, PageLimit, TaskParts, WaitMs};
-use super::view::{BatchItemResult, BatchResult, StatusChanged, TaskPage, TaskView, TimelinePage};
+use super::text::{GivenStatus, PageLimit, TaskParts, Time, TraceId, WaitMs};
+use super::view::{
+    BatchItemResult, BatchResult, StatusChanged, TaskCount, TaskPage, TaskView, TimelinePage,
+};
 
 /// How many items a page has if the request does not say.
 pub const DEFAULT_PAGE: usize = 50;
@@ -131,8 +133,10 @@ impl Tasks {
 
     /// List tasks
     ///
-    /// Newest first. A page may be short and still have a next one: follow `next_cursor`. It has at
-    /// most 1 MiB and one task.
+    /// Newest first; with `status`, those that came to it last first. A page may be short, even
+    /// empty, and still have a next one: follow `next_cursor`. It has at most 1 MiB and one task.
+    /// `status`, `assigned_to` beside it, `parent_task_id`, and without these the times of acceptance
+    /// choose which tasks are looked at; the other filters only leave out some of them.
     #[oai(path = "/tasks", method = "get", operation_id = "list_tasks")]
     #[allow(clippy::too_many_arguments, reason = "one argument a query parameter")]
     async fn list(
@@ -149,6 +153,16 @@ impl Tasks {
         priority: Query<Option<Priority>>,
         /// Only parts of this task.
         parent_task_id: Query<Option<TaskId>>,
+        /// Only tasks from this part of a client's system.
+        source: Query<Option<Name>>,
+        /// Only tasks of this trace of a client.
+        trace_id: Query<Option<TraceId>>,
+        /// Only tasks accepted at this time or later.
+        created_after: Query<Option<Time>>,
+        /// Only tasks accepted before this time.
+        created_before: Query<Option<Time>>,
+        /// Only tasks whose status changed at this time or later.
+        updated_after: Query<Option<Time>>,
         /// The large members of each task to show: payload, metadata, result, joined by commas.
         /// Those left out are absent, as are `action`, `original_payload` and `changes` of their
         /// approvals, which go with the payload.
@@ -165,6 +179,11 @@ impl Tasks {
             agent: assigned_to.0,
             priority: priority.0,
             parent: parent_task_id.0,
+            source: source.0,
+            trace_id: trace_id.0.map(|id| id.0),
+            created_after: created_after.0.map(|time| time.0),
+            created_before: created_before.0.map(|time| time.0),
+            updated_after: updated_after.0.map(|time| time.0),
             parts,
         };
         let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0);
@@ -175,6 +194,56 @@ impl Tasks {
             .await
             .map_err(|error| Refusal::of_parameter("cursor", error))?;
         Ok(Json(TaskPage::new(page, parts)))
+    }
+
+    /// Count tasks
+    ///
+    /// How many tasks the list of the same filters has. At once with `status` alone or without a
+    /// filter; otherwise a call may count a part: add the counts until `next_cursor` is null.
+    #[oai(path = "/tasks/count", method = "get", operation_id = "count_tasks")]
+    #[allow(clippy::too_many_arguments, reason = "one argument a query parameter")]
+    async fn count(
+        &self,
+        _caller: Caller<TasksRead>,
+        /// Only tasks in this status.
+        status: Query<Option<State>>,
+        /// Only tasks of this type.
+        #[oai(name = "type")]
+        kind: Query<Option<Name>>,
+        /// Only tasks for this agent.
+        assigned_to: Query<Option<Name>>,
+        /// Only tasks of this priority.
+        priority: Query<Option<Priority>>,
+        /// Only parts of this task.
+        parent_task_id: Query<Option<TaskId>>,
+        /// Only tasks from this part of a client's system.
+        source: Query<Option<Name>>,
+        /// Only tasks of this trace of a client.
+        trace_id: Query<Option<TraceId>>,
+        /// Only tasks accepted at this time or later.
+        created_after: Query<Option<Time>>,
+        /// Only tasks accepted before this time.
+        created_before: Query<Option<Time>>,
+        /// Only tasks whose status changed at this time or later.
+        updated_after: Query<Option<Time>>,
+        /// The `next_cursor` of the previous count.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<TaskCount>, Refusal> {
+        let filter = TaskFilter {
+            state: status.0,
+            kind: kind.0,
+            agent: assigned_to.0,
+            priority: priority.0,
+            parent: parent_task_id.0,
+            source: source.0,
+            trace_id: trace_id.0.map(|id| id.0),
+            created_after: created_after.0.map(|time| time.0),
+            created_before: created_before.0.map(|time| time.0),
+            updated_after: updated_after.0.map(|time| time.0),
+            parts: Parts::default(),
+        };
+        let count = self.0.engine.count_tasks(&filter, cursor.0.as_deref()).await;
+        Ok(Json(count.map_err(|error| Refusal::of_parameter("cursor", error))?.into()))
     }
 
     /// Get a task

@@ -11,6 +11,7 @@ use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::task::Task;
+use crate::domain::time::Millis;
 
 use super::keys::GROUP_SIZE;
 use super::{Error, Parts, Store, keys};
@@ -300,6 +301,11 @@ impl<T> Found<T> {
     }
 }
 
+/// The score in the list of all tasks of the first that is accepted at this time, in microseconds.
+fn acceptance_score(at: Millis) -> f64 {
+    at as f64 * 1_000.0
+}
+
 impl Set {
     fn new(partition: Partition, key: String) -> Self {
         Self { partition, key, has_groups: false }
@@ -307,6 +313,16 @@ impl Set {
 }
 
 impl Place {
+    /// The place in the list of all tasks before those that were accepted before `at`.
+    pub fn before_acceptance(at: Millis) -> Self {
+        Self { score: acceptance_score(at), member: String::new() }
+    }
+
+    /// Whether the task at this place of the list of all tasks was accepted before `at`.
+    pub fn is_accepted_before(&self, at: Millis) -> bool {
+        self.score < acceptance_score(at)
+    }
+
     /// Compares two places in descending order.
     fn descending(&self, other: &Self) -> Ordering {
         other.score.total_cmp(&self.score).then_with(|| other.member.cmp(&self.member))

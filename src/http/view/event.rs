@@ -34,31 +34,6 @@ pub struct EventView {
     metadata: RawObject,
 }
 
-/// An event as a CloudEvent 1.0 in structured mode.
-#[derive(Object)]
-#[oai(rename = "CloudEvent")]
-pub struct CloudEventView {
-    /// The version of CloudEvents, always `1.0`.
-    specversion: String,
-    /// The id of the event.
-    id: Uuid,
-    /// The source of the event as a path: `/orchestrator/<source agent>`.
-    source: String,
-    /// The type of the event.
-    #[oai(rename = "type")]
-    kind: EventType,
-    /// When the log accepted the event.
-    time: At,
-    /// The media type of `data`, always `application/json`.
-    datacontenttype: String,
-    /// The task that the event is about; absent if there is none.
-    subject: Option<TaskId>,
-    /// The W3C trace context of the task's submission; absent if there is none.
-    traceparent: Option<String>,
-    /// The event itself, as other readers get it.
-    data: EventView,
-}
-
 /// A page of the event log.
 #[derive(Object)]
 #[oai(rename = "EventPage")]

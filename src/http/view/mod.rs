@@ -18,13 +18,13 @@ pub use agent::{AgentPage, AgentView};
 pub use approval::{ApprovalPage, ApprovalView, DecisionResult, DecisionsResult};
 pub use audit::AuditPage;
 pub use detail::ApprovalDetail;
-pub use event::{CloudEventView, EventPageView};
+pub use event::EventPageView;
 pub use outcome::{
     BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported,
 };
 pub use report::SlaReportView;
 pub use rules::{ExplanationView, RulesView};
-pub use stats::StatsView;
+pub use stats::{StatsView, TaskCount};
 pub use task::{StatusChanged, TaskPage, TaskView, TasksClaimed, TimelinePage};
 pub use waiting::WaitingView;
 
@@ -37,10 +37,9 @@ use super::text::Time;
 pub type At = Time;
 
 /// The known words of texts in answers, for the API document: schema, member, words.
-pub const WORDS: [(&str, &str, &[&str]); 7] = [
+pub const WORDS: [(&str, &str, &[&str]); 6] = [
     ("Approval", "kind", &["gate", "ask"]),
     ("AuditEntry", "action", &audit::ACTIONS),
-    ("CloudEvent", "type", KNOWN_TYPES),
     ("Event", "event_type", KNOWN_TYPES),
     ("Health", "redis", &["connected", "disconnected"]),
     ("Health", "status", &["healthy", "unhealthy"]),

@@ -65,7 +65,7 @@ pub struct ConditionView {
 
 /// What a field of the payload or the metadata must be, or must not be.
 #[derive(Clone, Debug, Serialize, Object)]
-#[oai(rename = "FieldTest")]
+#[oai(rename = "FieldMatch")]
 pub struct FieldTestView {
     /// The field to test: `payload.<name>` or `metadata.<name>`.
     pub field: String,

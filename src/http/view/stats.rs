@@ -6,7 +6,7 @@ use poem_openapi::Object;
 use serde::Serialize;
 
 use crate::domain::lifecycle::State;
-use crate::engine::Stats;
+use crate::engine::{Count, Stats};
 
 use super::{AgentView, At, at};
 
@@ -39,6 +39,21 @@ pub struct QueueView {
     pub processing_tasks: u64,
     /// How many tasks there are in any status, including final ones that are still kept.
     pub total_tasks: u64,
+}
+
+/// How many tasks match the filters.
+#[derive(Clone, Debug, Serialize, Object)]
+pub struct TaskCount {
+    /// How many tasks match among those that this call looked at.
+    pub count: u64,
+    /// The `cursor` of the next call, whose count is to be added; null if all tasks were looked at.
+    pub next_cursor: Option<String>,
+}
+
+impl From<Count> for TaskCount {
+    fn from(count: Count) -> Self {
+        Self { count: count.tasks, next_cursor: count.next_cursor }
+    }
 }
 
 /// How many tasks are in the states for which `is_counted` holds.

@@ -5,6 +5,7 @@ mod approvals;
 mod audit;
 mod budgets;
 mod connections;
+mod counting;
 mod credentials;
 mod events;
 mod events_flow;

@@ -11,7 +11,7 @@ use crate::harness::{Answer, Site, new_body};
 #[rustfmt::skip]
 const SCOPES: &[(&str, &str)] = &[
     ("submit_task", "tasks:write"), ("submit_tasks", "tasks:write"), ("cancel_task", "tasks:write"),
-    ("retry_task", "tasks:write"), ("list_tasks", "tasks:read"), ("get_task", "tasks:read"),
+    ("retry_task", "tasks:write"), ("list_tasks", "tasks:read"), ("count_tasks", "tasks:read"), ("get_task", "tasks:read"),
     ("get_task_timeline", "tasks:read"), ("list_agents", "tasks:read"), ("get_agent", "tasks:read"),
     ("get_stats", "tasks:read"), ("get_sla_report", "tasks:read"), ("change_task_status", "agent"), ("claim_tasks", "agent"),
     ("report_outcomes", "agent"), ("extend_lease", "agent"), ("complete_task", "agent"), ("fail_task", "agent"),

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Object, sent, text};
 
-/// The schemas whose members are absent rather than null, as RFC 9457 and CloudEvents require.
-const SPARSE: [&str; 2] = ["Problem", "CloudEvent"];
+/// The schema whose members are absent rather than null, as RFC 9457 requires.
+const SPARSE: &str = "Problem";
 
 /// The members that are absent unless the client requests them: schema, member.
 const LEFT_OUT: [(&str, &str); 7] = [
@@ -33,8 +33,7 @@ pub fn show(document: &mut Value) {
         .map(|(name, schema)| (format!("#/components/schemas/{name}"), schema["type"].clone()))
         .collect();
     for (name, schema) in schemas {
-        let Some(schema) = schema.as_object_mut().filter(|_| !SPARSE.contains(&name.as_str()))
-        else {
+        let Some(schema) = schema.as_object_mut().filter(|_| name != SPARSE) else {
             continue;
         };
         let mut names = show_of(schema, &types);

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::super::super::accept::EVENT_STREAM;
 use super::super::super::error::known_problems;
 use super::property;
 
@@ -34,14 +33,12 @@ pub fn list_refusals(method: &str, operation: &mut Value) {
         map.remove("parameters");
     }
     let is_one_of = |names: &[&str]| names.iter().any(|name| operation["operationId"] == **name);
+    let is_negotiated = is_one_of(&["read_events", "follow_events"]);
     let changes_one = method != "get" && has_path_parameter;
     let makes_humans_decide = is_one_of(&["ask_approval", "retry_task"]);
     let has_parent = is_one_of(&["submit_task"]);
-    // The answers of these are about the health at every status.
+    // Clients have one type for all answers of these, which take nothing that could be wrong.
     let is_health = is_one_of(&["get_health", "get_liveness", "get_readiness"]);
-    let forms = operation["responses"]["200"]["content"].as_object();
-    let is_negotiated =
-        forms.is_some_and(|forms| forms.len() > 1 || forms.contains_key(EVENT_STREAM));
     let waits = is_negotiated || parameters.iter().any(|one| one["name"] == "wait_ms");
     let refusals = [
         (400, !is_health, "A parameter, a header or the JSON is unreadable."),

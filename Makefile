@@ -26,6 +26,11 @@ bench: redis
 check:
 	.ci/run
 
+# Clients in Python, TypeScript, Go and Rust, in generated-clients/ of the target directory: see openapi/README.md.
+.PHONY: clients
+clients:
+	openapi/generate $(or $(CARGO_TARGET_DIR),target)/generated-clients
+
 .PHONY: redis servers
 redis:
 	.ci/provide-servers redis

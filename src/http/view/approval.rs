@@ -114,7 +114,7 @@ pub struct VoteView {
 
 /// A change of the payload by an approver.
 #[derive(Clone, Debug, Serialize, Object)]
-#[oai(rename = "ApprovalEdit")]
+#[oai(rename = "PayloadEdit")]
 pub struct EditView {
     /// The approver who changed the payload last.
     pub by: String,

@@ -16,8 +16,8 @@ const LEFT_OUT: [(&str, &str); 7] = [
     ("Task", "metadata"),
     ("Task", "result"),
     ("Approval", "action"),
-    ("ApprovalEdit", "original_payload"),
-    ("ApprovalEdit", "changes"),
+    ("PayloadEdit", "original_payload"),
+    ("PayloadEdit", "changes"),
 ];
 
 /// The type of each schema, by its reference.

@@ -1,4 +1,4 @@
-//! Repairs the operations of the document: scopes, headers, descriptions, examples, the order of tags.
+//! Repairs the operations of the document: scopes, headers, descriptions, examples, order of tags.
 
 use std::collections::BTreeSet;
 

@@ -71,6 +71,8 @@ pub struct Heading {
     pub kind: Name,
     /// What the task is about; see [`Spec::title`].
     pub title: Option<String>,
+    /// The agent that gets the task. `None` in an approval that an older version requested.
+    pub agent: Option<Name>,
 }
 
 /// A submission that has been read and found well-formed.

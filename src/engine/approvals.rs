@@ -14,6 +14,7 @@ use crate::domain::principal::Principal;
 use crate::domain::rules;
 use crate::domain::task::Task;
 use crate::domain::time::Millis;
+use crate::store::lists::Order;
 use crate::store::{Decided, Gate, NewContent};
 
 use super::tasks::{read_cursor, refuse, write_cursor};
@@ -42,7 +43,8 @@ impl Engine {
         let list = format!("approvals-{}", words.join("-"));
         let from = cursor.map(|text| read_cursor(&list, text)).transpose()?;
         let room = (has_all, PAGE_BYTES);
-        let listed = self.store.list_approvals(statuses, from.as_ref(), limit, room).await?;
+        let which = (statuses, Order::Descending);
+        let listed = self.store.list_approvals(which, from.as_ref(), limit, room).await?;
         let is_last = listed.rows.len() < limit && !listed.is_cut;
         let last = listed.rows.last().filter(|_| !is_last);
         let next_cursor = last.map(|(place, _)| write_cursor(&list, place));

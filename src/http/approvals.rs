@@ -5,6 +5,7 @@ use poem_openapi::param::{Path, Query};
 
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::ApprovalId;
+use crate::domain::principal::Principal;
 
 use super::Shared;
 use super::answer::Json;
@@ -14,7 +15,7 @@ use super::json_body::{Body, OptionalBody};
 use super::openapi::Tag;
 use super::request::{Approve, Decisions, Reject, Retarget};
 use super::tasks::DEFAULT_PAGE;
-use super::text::{ApprovalParts, PageLimit};
+use super::text::{ApprovalParts, ForMe, PageLimit};
 use super::view::{ApprovalDetail, ApprovalPage, DecisionResult, DecisionsResult};
 
 /// The calls on approvals.
@@ -28,13 +29,19 @@ type Include = Query<Option<ApprovalParts>>;
 impl Approvals {
     /// List approvals
     ///
-    /// Newest first. A page may be short and still have a next one: follow `next_cursor`.
+    /// Newest first. With `for=me`, the pending approvals that the caller may approve now, the first
+    /// to expire first: those that ask the caller, except of the person's own tasks, requests and
+    /// content, and those that the person has approved. A page may be short and still have a next
+    /// one: follow `next_cursor`.
     #[oai(path = "/approvals", method = "get", operation_id = "list_approvals")]
     async fn list(
         &self,
-        _caller: Caller<ApprovalsRead>,
-        /// Only approvals of this status.
+        caller: Caller<ApprovalsRead>,
+        /// Only approvals of this status; together with `for`, only `pending`.
         status: Query<Option<ApprovalStatus>>,
+        /// Send `me` to get what waits for the caller.
+        #[oai(name = "for")]
+        whose: Query<Option<ForMe>>,
         /// Send `payload` to get `action`, `original_payload` and `changes` of each approval; left
         /// out, they are absent.
         include: Include,
@@ -43,7 +50,10 @@ impl Approvals {
         /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<ApprovalPage>, Refusal> {
-        self.page(status.0.as_slice(), include, limit, cursor).await
+        match whose.0 {
+            None => self.page(status.0.as_slice(), include, limit, cursor).await,
+            Some(ForMe) => self.inbox(&caller, status.0, include, limit, cursor).await,
+        }
     }
 
     /// List approvals that wait for a decision
@@ -176,6 +186,28 @@ impl Approvals {
 }
 
 impl Approvals {
+    async fn inbox(
+        &self,
+        caller: &Principal,
+        status: Option<ApprovalStatus>,
+        include: Include,
+        limit: Limit,
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<ApprovalPage>, Refusal> {
+        if status.is_some_and(|status| status != ApprovalStatus::Pending) {
+            return Err(Refusal::parameter("status", "must be pending together with `for`"));
+        }
+        let limit = limit.0.map_or(DEFAULT_PAGE, |limit| limit.0);
+        let has_all = include.0.is_some();
+        let page = self
+            .0
+            .engine
+            .approvals_for(caller, limit, cursor.0.as_deref(), has_all)
+            .await
+            .map_err(|error| Refusal::of_parameter("cursor", error))?;
+        Ok(Json(ApprovalPage::new(page, has_all)))
+    }
+
     async fn page(
         &self,
         statuses: &[ApprovalStatus],

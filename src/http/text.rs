@@ -31,7 +31,7 @@ use super::readable::Readable;
 mod lists;
 mod words;
 
-pub use lists::{ApprovalParts, TaskParts, TypePatterns};
+pub use lists::{ApprovalParts, ForMe, TaskParts, TypePatterns};
 pub use words::{Choice, GivenStatus, NewStatus, OutcomeKind};
 
 /// A type whose form in requests is a text.
@@ -101,7 +101,7 @@ macro_rules! inline {
 
 inline! {
     TaskId ApprovalId Name Worker Time TraceId IdempotencyKey PageLimit WaitMs ShortText EventType
-    TypePatterns GroupBy TaskParts ApprovalParts
+    TypePatterns GroupBy TaskParts ApprovalParts ForMe
 }
 
 described!([] Verb: "Verb", verbs());

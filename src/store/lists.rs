@@ -25,6 +25,15 @@ pub struct Place {
     pub member: String,
 }
 
+/// The order of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The highest score first.
+    Descending,
+    /// The lowest score first.
+    Ascending,
+}
+
 /// A part of a list, with the places of its rows.
 #[derive(Clone, Debug)]
 pub struct Listed<T> {
@@ -40,6 +49,9 @@ const FIRST_LOOK: usize = 256;
 /// How many groups a page of all tasks reads at first.
 const FIRST_GROUPS: usize = 16;
 
+/// How many bytes of tasks are read in one call, when all of them are needed.
+const READ_AT_ONCE: usize = 1 << 20;
+
 /// How many sets are read together. Each agent may have one.
 const SETS: usize = 16;
 
@@ -52,22 +64,25 @@ struct Set {
 }
 
 impl Store {
-    /// Returns up to `limit` places of `set` that come after `from`, the highest score first.
-    async fn newest(
+    /// Returns up to `limit` places of `set` that come after `from` in this order. Groups are listed
+    /// in descending order only.
+    async fn first(
         &self,
         set: &Set,
         from: Option<&Place>,
         limit: usize,
+        order: Order,
     ) -> Result<Vec<Place>, Error> {
+        let (command, first, last) = order.command();
         let mut connection = self.cold_connection("list").await?;
         let mut look = if set.has_groups { FIRST_GROUPS } else { limit };
         loop {
-            let mut cmd = redis::cmd("ZREVRANGEBYSCORE");
+            let mut cmd = redis::cmd(command);
             match from {
                 Some(place) => cmd.arg(&set.key).arg(place.score),
-                None => cmd.arg(&set.key).arg("+inf"),
+                None => cmd.arg(&set.key).arg(first),
             };
-            cmd.arg("-inf").arg("WITHSCORES").arg("LIMIT").arg(0).arg(look);
+            cmd.arg(last).arg("WITHSCORES").arg("LIMIT").arg(0).arg(look);
             let answer = cmd.query_async(&mut connection).await;
             let members: Vec<(String, f64)> = self.result("list", answer)?;
             let is_all = members.len() < look;
@@ -78,7 +93,7 @@ impl Store {
             };
             let after: Vec<_> = places
                 .into_iter()
-                .filter(|place| from.is_none_or(|from| from.descending(place).is_lt()))
+                .filter(|place| from.is_none_or(|from| order.compare(from, place).is_lt()))
                 .take(limit)
                 .collect();
             if is_all || after.len() == limit {
@@ -95,15 +110,16 @@ impl Store {
         sets: &[Set],
         from: Option<&Place>,
         limit: usize,
+        order: Order,
     ) -> Result<Vec<(Partition, Place)>, Error> {
         let mut places = Vec::new();
         for some in sets.chunks(SETS) {
-            let newest = some.iter().map(|set| self.newest(set, from, limit));
-            let newest = try_join_all(newest).await?;
-            for (set, newest) in some.iter().zip(newest) {
-                places.extend(newest.into_iter().map(|place| (set.partition, place)));
+            let firsts = some.iter().map(|set| self.first(set, from, limit, order));
+            let firsts = try_join_all(firsts).await?;
+            for (set, first) in some.iter().zip(firsts) {
+                places.extend(first.into_iter().map(|place| (set.partition, place)));
             }
-            places.sort_by(|(_, one), (_, other)| one.descending(other));
+            places.sort_by(|(_, one), (_, other)| order.compare(one, other));
             places.truncate(limit);
         }
         Ok(places)
@@ -122,7 +138,7 @@ impl Store {
         (parts, budget): (Parts, usize),
     ) -> Result<Listed<Task>, Error> {
         let sets = self.sets(state, agent, parent).await?;
-        let places = self.merge(&sets, from, limit).await?;
+        let places = self.merge(&sets, from, limit, Order::Descending).await?;
         let mut found = Found::new(&places);
         for share in shares::<TaskId>(&places, budget)? {
             if found.bytes >= budget {
@@ -169,6 +185,25 @@ impl Store {
         Ok(sets)
     }
 
+    /// Returns the tasks with these ids that exist, without their large parts.
+    pub async fn tasks_of(&self, ids: &[TaskId]) -> Result<HashMap<TaskId, Task>, Error> {
+        let mut of_partition: HashMap<Partition, Vec<TaskId>> = HashMap::new();
+        for id in ids {
+            of_partition.entry(id.partition()).or_default().push(*id);
+        }
+        let mut found = HashMap::new();
+        for (partition, ids) in of_partition {
+            let mut rest = &ids[..];
+            while !rest.is_empty() {
+                let read = self.read_cold(partition, rest, Parts::default(), READ_AT_ONCE).await?;
+                let (looked_at, tasks) = read;
+                found.extend(tasks.into_iter().map(|task| (task.id, task)));
+                rest = rest.get(looked_at.max(1)..).unwrap_or_default();
+            }
+        }
+        Ok(found)
+    }
+
     async fn agent_names(&self, partition: Partition) -> Result<Vec<Name>, Error> {
         let mut names = BTreeSet::new();
         let mut cursor = 0u64;
@@ -184,13 +219,13 @@ impl Store {
         }
     }
 
-    /// Returns approvals of the given statuses after `from`, newest first, with their places, until
+    /// Returns approvals of the given statuses after `from` in this order, with their places, until
     /// they have `budget` bytes.
     ///
     /// * `has_all`: whether to read the parts with payloads, which are empty otherwise.
     pub async fn list_approvals(
         &self,
-        statuses: &[ApprovalStatus],
+        (statuses, order): (&[ApprovalStatus], Order),
         from: Option<&Place>,
         limit: usize,
         (has_all, budget): (bool, usize),
@@ -201,7 +236,7 @@ impl Store {
                 .iter()
                 .map(|status| Set::new(*partition, self.keys().approvals(*partition, *status)))
         });
-        let places = self.merge(&sets.collect::<Vec<_>>(), from, limit).await?;
+        let places = self.merge(&sets.collect::<Vec<_>>(), from, limit, order).await?;
         let mut found = Found::new(&places);
         for share in shares::<ApprovalId>(&places, budget)? {
             if found.bytes >= budget {
@@ -216,6 +251,21 @@ impl Store {
             });
         }
         Ok(found.at(places))
+    }
+}
+
+impl Order {
+    /// The command that reads a sorted set in this order, and the two ends of its scores.
+    fn command(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Descending => ("ZREVRANGEBYSCORE", "+inf", "-inf"),
+            Self::Ascending => ("ZRANGEBYSCORE", "-inf", "+inf"),
+        }
+    }
+
+    fn compare(self, one: &Place, other: &Place) -> Ordering {
+        let descending = one.descending(other);
+        if self == Self::Descending { descending } else { descending.reverse() }
     }
 }
 

@@ -23,6 +23,10 @@ pub struct TaskParts(pub Parts);
 #[derive(Clone, Copy, Debug)]
 pub struct ApprovalParts;
 
+/// Requests the approvals that wait for the caller: `me` is the only word.
+#[derive(Clone, Copy, Debug)]
+pub struct ForMe;
+
 impl Word for TaskParts {
     fn schema() -> MetaSchema {
         MetaSchema { example: Some("payload,result".into()), max_length: Some(64), ..string() }
@@ -52,6 +56,16 @@ impl Word for ApprovalParts {
 
     fn read(text: &str) -> Result<Self, String> {
         if text == "payload" { Ok(Self) } else { Err("must be payload".to_owned()) }
+    }
+}
+
+impl Word for ForMe {
+    fn schema() -> MetaSchema {
+        MetaSchema { enum_items: vec!["me".into()], ..string() }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        if text == "me" { Ok(Self) } else { Err("must be me".to_owned()) }
     }
 }
 

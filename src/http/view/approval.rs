@@ -31,6 +31,8 @@ pub struct ApprovalView {
     pub task_kind: Name,
     /// What the task is about; null if its client did not say.
     pub title: Option<String>,
+    /// The agent that will get the task; null in lists if an older version requested the approval.
+    pub agent: Option<Name>,
     /// The status of the approval.
     pub status: ApprovalStatus,
     /// What the approval is about: `gate`, whether the task may run, or `ask`, whether its agent
@@ -176,6 +178,7 @@ impl From<Approval> for ApprovalView {
             task_id: approval.task,
             task_kind: approval.heading.kind,
             title: approval.heading.title,
+            agent: approval.heading.agent,
             status: approval.status,
             kind,
             rule: approval.rule,

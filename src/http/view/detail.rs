@@ -4,7 +4,6 @@ use poem_openapi::Object;
 use serde::Serialize;
 
 use crate::domain::approval::Approval;
-use crate::domain::name::Name;
 use crate::domain::task::Task;
 
 use super::{ApprovalView, TaskView};
@@ -16,16 +15,15 @@ pub struct ApprovalDetail {
     #[serde(flatten)]
     #[oai(flatten)]
     pub approval: ApprovalView,
-    /// The agent that will get the task.
-    pub agent: Name,
     /// The task that waits for the decision.
     pub task: TaskView,
 }
 
 impl From<(Approval, Task)> for ApprovalDetail {
     fn from((approval, task): (Approval, Task)) -> Self {
-        let agent = task.agent.clone();
+        let agent = Some(task.agent.clone());
+        let approval = ApprovalView { agent, ..approval.into() };
         // The task stands beside its approval here, so it does not repeat it.
-        Self { approval: approval.into(), agent, task: Task { asked: None, ..task }.into() }
+        Self { approval, task: Task { asked: None, ..task }.into() }
     }
 }

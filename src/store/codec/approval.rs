@@ -62,6 +62,7 @@ fn heading(fields: &Fields<'_>) -> Result<Heading, Error> {
     Ok(Heading {
         kind: fields.parse("type")?.ok_or_else(|| fields.unreadable("type"))?,
         title: fields.json("title")?,
+        agent: fields.parse("agent")?,
     })
 }
 

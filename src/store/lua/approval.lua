@@ -51,6 +51,7 @@ local function open(task, f, spec)
   plan_reminder(f, g)
   f.task, f.status, f.requested_at, f.votes = task.id, 'pending', now, '[]'
   f.seal, f.type = seal(task, f.digest, spec), task.status.kind
+  f.agent = task.status.agent
   f.title = title_in(labels_of(task))
   local old = task.status.approval
   if old ~= '-' and old ~= f.id then

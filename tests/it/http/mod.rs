@@ -15,6 +15,7 @@ mod fences;
 mod half_closed;
 mod hostile;
 mod hostile_requests;
+mod inbox;
 mod metrics;
 mod names;
 mod operations;

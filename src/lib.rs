@@ -66,6 +66,7 @@
 //! | repair | what the doctor does about a finding | mend, mended, remedy |
 //! | partition | a group of keys on one hash slot of Redis | |
 //! | credential, principal | a key or token; who it proves its bearer to be | |
+//! | browser session, cookie | stands for a credential in a browser; no relation to an agent's | |
 //! | the actor | the caller, the agent, the approver, the worker … | somebody, nobody, anybody |
 //! | | | everybody, whoever, whatever, whomever, and pronouns of a man |
 //! | say | return, log, list, name, show | said, told |

@@ -1,4 +1,5 @@
-//! Who is calling: a token (JWT, HS256) or an API key, and whether the role allows the call.
+//! Who is calling: a token (JWT, HS256), an API key, or a session that one of them opened, and
+//! whether the role allows the call.
 //!
 //! Every guarded handler takes a [`Caller`] of the scope that it needs. That one argument checks
 //! the credential and the scope, and writes both into the API document.
@@ -7,33 +8,28 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{DecodingKey, Validation};
 use poem::http::header::AUTHORIZATION;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
-use crate::domain::audit::Credential;
 use crate::domain::principal::{Origin, Principal, Role, Scope, Subject};
-use crate::domain::text::hex;
 
 use super::error::Refusal;
 use super::peer::Peer;
 use super::settings::{Auth, Error};
+
+mod configured;
 mod header;
 mod schemes;
+mod session;
 
-/// The shortest secret for tokens, in bytes: a shorter one is weaker than the 256-bit hash of
-/// HS256.
-const MIN_SECRET_BYTES: usize = 32;
+use configured::{api_key, sha256, token_key};
+use session::Sessions;
 
-/// The shortest API key, in characters: 16 random characters cannot be guessed over a network.
-const MIN_KEY_CHARS: usize = 16;
-
-/// How far the clock of a token's issuer may differ from ours, in seconds.
-const LEEWAY_SECONDS: u64 = 10;
+pub use configured::credentials;
 
 /// The name of the header that carries an API key, in lower case.
 pub const API_KEY_HEADER: &str = "x-api-key";
@@ -44,13 +40,18 @@ pub struct Guard {
     /// Keyed by the SHA-256 of the API key, so that the time of a look-up does not reveal how much
     /// of a key was right.
     keys: HashMap<[u8; 32], Arc<Principal>>,
+    sessions: Sessions,
 }
+
+/// A principal, and when its token ends, in seconds since 1970; `None` for an API key.
+type Proven = (Arc<Principal>, Option<u64>);
 
 /// The claims of a token that the gateway reads; it ignores any other.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
     role: Role,
+    exp: f64,
 }
 
 impl Guard {
@@ -64,9 +65,16 @@ impl Guard {
         let tokens =
             settings.jwt_secret.as_ref().map(|secret| token_key(secret.expose())).transpose()?;
         let mut keys = HashMap::new();
+        let mut sessions = Sessions::default();
+        if let Some(secret) = &settings.jwt_secret {
+            sessions.add_tokens(secret.expose());
+        }
         for (name, secret) in &settings.api_keys {
             let (digest, principal) = api_key(name, secret.expose())?;
-            if keys.insert(digest, Arc::new(principal)).is_some() {
+            let principal = Arc::new(principal);
+            // With its role: a key of another role begins new sessions.
+            sessions.add_key(&principal, secret.expose());
+            if keys.insert(digest, principal).is_some() {
                 let key = format!("auth.api_keys.{name}");
                 return Err(Error::refused(key, "is the same key as another's"));
             }
@@ -74,25 +82,34 @@ impl Guard {
         if tokens.is_none() && keys.is_empty() {
             return Err(Error::NoCredential);
         }
-        Ok(Self { tokens, keys })
+        Ok(Self { tokens, keys, sessions })
     }
 
-    /// Authenticates the caller by the request's headers. A token wins over an API key.
+    /// Authenticates the caller by the request's headers. A token wins over an API key, and that
+    /// over a session.
     fn authenticate(&self, request: &Request) -> Result<Arc<Principal>, Refusal> {
+        match self.shown(request)? {
+            Some((principal, _)) => Ok(principal),
+            None => self.sessions.read(request)?.ok_or_else(missing),
+        }
+    }
+
+    /// Returns who the credential proves the caller to be that the request itself carries. `None` if
+    /// it carries neither a token nor a key.
+    fn shown(&self, request: &Request) -> Result<Option<Proven>, Refusal> {
         let bearer = request.header(AUTHORIZATION).and_then(header::bearer_token);
         if let Some(token) = bearer {
-            return self.token(token);
+            return self.token(token).map(|(principal, exp)| Some((principal, Some(exp))));
         }
-        let key = request.header(API_KEY_HEADER).ok_or_else(|| {
-            Refusal::unauthenticated("Send `Authorization: Bearer <token>` or `X-API-Key: <key>`.")
-        })?;
-        self.keys.get(&sha256(key)).map(Arc::clone).ok_or_else(|| {
+        let Some(key) = request.header(API_KEY_HEADER) else { return Ok(None) };
+        let principal = self.keys.get(&sha256(key)).map(Arc::clone).ok_or_else(|| {
             let detail = "Unknown API key. Check `X-API-Key`; the key may have been changed.";
             Refusal::unauthenticated(detail)
-        })
+        })?;
+        Ok(Some((principal, None)))
     }
 
-    fn token(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
+    fn token(&self, token: &str) -> Result<(Arc<Principal>, u64), Refusal> {
         let (key, validation) = self.tokens.as_ref().ok_or_else(|| {
             Refusal::unauthenticated("This gateway accepts no tokens. Use an API key.")
         })?;
@@ -104,11 +121,39 @@ impl Guard {
             )
         })?;
         header::check(&read.header)?;
+        let exp = read.claims.exp as u64;
         let principal = Principal::new(Subject::User(read.claims.sub), read.claims.role);
-        principal.map(Arc::new).map_err(|error| {
+        principal.map(|principal| (Arc::new(principal), exp)).map_err(|error| {
             Refusal::unauthenticated(&format!("The token's `sub` is not valid: {error}."))
         })
     }
+}
+
+fn missing() -> Refusal {
+    Refusal::unauthenticated("Send `Authorization: Bearer <token>` or `X-API-Key: <key>`.")
+}
+
+/// Returns the guard that every request carries.
+fn guard_of(request: &Request) -> Result<&Arc<Guard>, Refusal> {
+    let guard = request.data::<Arc<Guard>>();
+    guard.ok_or_else(|| Refusal::unauthenticated("No credential is configured here."))
+}
+
+/// Returns the `Set-Cookie` of a session for the credential that the request carries.
+///
+/// # Errors
+///
+/// 401 without a valid token or API key: a session does not prolong itself. 403 if a page of another
+/// origin sends the request.
+pub fn open_session(request: &Request) -> Result<String, Refusal> {
+    let guard = guard_of(request)?;
+    let (principal, ends_at) = guard.shown(request)?.ok_or_else(missing)?;
+    guard.sessions.open(request, &principal, ends_at)
+}
+
+/// Returns the `Set-Cookie` that ends the session of the request.
+pub fn close_session(request: &Request) -> String {
+    session::closed(request.headers())
 }
 
 /// Where a request comes from. Headers such as `X-Forwarded-For` do not count: any client can set
@@ -116,66 +161,6 @@ impl Guard {
 fn origin(request: &Request) -> Option<Origin> {
     let inside = request.extensions().get::<Origin>().copied();
     inside.or_else(|| request.remote_addr().as_socket_addr().copied().map(Origin::Peer))
-}
-
-fn sha256(text: &str) -> [u8; 32] {
-    Sha256::digest(text.as_bytes()).into()
-}
-
-fn token_key(secret: &str) -> Result<(DecodingKey, Validation), Error> {
-    if secret.len() < MIN_SECRET_BYTES {
-        let why = format!("has {} bytes; use at least {MIN_SECRET_BYTES}", secret.len());
-        return Err(Error::refused("auth.jwt_secret", why));
-    }
-    let mut validation = Validation::new(Algorithm::HS256);
-    validation.leeway = LEEWAY_SECONDS;
-    validation.validate_nbf = true;
-    // The secret alone determines the audience of a token: no setting names one.
-    validation.validate_aud = false;
-    validation.set_required_spec_claims(&["exp", "sub"]);
-    Ok((DecodingKey::from_secret(secret.as_bytes()), validation))
-}
-
-/// Reads `<key>:<role>`, the configured value of the key called `name`.
-fn api_key(name: &str, setting: &str) -> Result<([u8; 32], Principal), Error> {
-    let refused = |why: String| Error::refused(format!("auth.api_keys.{name}"), why);
-    let (key, role) =
-        setting.rsplit_once(':').ok_or_else(|| refused("must be `<key>:<role>`".to_owned()))?;
-    let role: Role = role
-        .parse()
-        .map_err(|error| refused(format!("has an unknown role after its last `:`; it {error}")))?;
-    if key.chars().count() < MIN_KEY_CHARS {
-        return Err(refused(format!("has a key under {MIN_KEY_CHARS} characters")));
-    }
-    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(refused(
-            "has a key that no header can carry: use visible ASCII characters".to_owned(),
-        ));
-    }
-    let principal = Principal::new(Subject::Key(name.to_owned()), role)
-        .map_err(|error| refused(error.to_string()))?;
-    Ok((sha256(key), principal))
-}
-
-/// The credentials in `settings`, in the form that the audit log notes.
-///
-/// # Errors
-///
-/// A credential is malformed, as for [`Guard::new`].
-pub fn credentials(settings: &Auth) -> Result<Vec<Credential>, Error> {
-    let secret = settings.jwt_secret.iter().map(|secret| {
-        let digest = sha256(secret.expose());
-        Ok(credential("secret:jwt".to_owned(), None, digest))
-    });
-    let keys = settings.api_keys.iter().map(|(name, secret)| {
-        let (digest, principal) = api_key(name, secret.expose())?;
-        Ok(credential(principal.to_string(), Some(principal.role()), digest))
-    });
-    secret.chain(keys).collect()
-}
-
-fn credential(subject: String, role: Option<Role>, digest: [u8; 32]) -> Credential {
-    Credential { subject, role, fingerprint: hex(&digest[..8]) }
 }
 
 /// The scope that a handler requires of its caller, as a type.
@@ -249,10 +234,7 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let guard = request
-            .data::<Arc<Guard>>()
-            .ok_or_else(|| Refusal::unauthenticated("No credential is configured here."))?;
-        let principal = guard.authenticate(request)?;
+        let principal = guard_of(request)?.authenticate(request)?;
         Peer::note(request, &principal);
         if !principal.role().allows(N::SCOPE) {
             return Err(Refusal::missing_scope(principal.role(), N::SCOPE).into());

@@ -223,6 +223,14 @@ impl Refusal {
         Self::new(Cause::OriginRefused, "Add the web origin to `http.cors_origins` if it is yours.")
     }
 
+    /// A write with a session that a page of another origin may have caused.
+    pub fn foreign_page() -> Self {
+        let detail = "A session counts only in requests of the gateway's own page, as \
+                      `Sec-Fetch-Site` or `Origin` and `Host` say. A proxy in front must pass on \
+                      `Host`. Other clients send a token or an API key.";
+        Self::new(Cause::OriginRefused, detail)
+    }
+
     /// The framework refused the request with this status.
     pub fn other(status: StatusCode, detail: String) -> Self {
         Self::new(Cause::Other(status), detail)

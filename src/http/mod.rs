@@ -32,6 +32,7 @@ mod peer;
 mod readable;
 mod request;
 mod server;
+mod session;
 mod settings;
 mod shares;
 mod sockets;
@@ -77,6 +78,7 @@ type Apis = (
     approvals::Approvals,
     oversight::Oversight,
     events::Events,
+    session::Session,
 );
 
 /// What the handlers of most calls share.
@@ -117,6 +119,7 @@ fn endpoint(
             shared: shared.clone(),
             heartbeat: Duration::from_millis(settings.http.heartbeat_ms),
         },
+        session::Session,
     );
     shield(openapi::service(apis).into_endpoint(), settings)
 }
@@ -187,8 +190,8 @@ const READ_HEADERS: [&str; 8] = [
     event_page::HAS_GAP,
 ];
 
-/// The CORS layer for these origins; `None` if there are none. Cookies are never used, so
-/// credentials are not allowed and `*` is harmless.
+/// The CORS layer for these origins; `None` if there are none. Other origins call without cookies,
+/// so credentials are not allowed and `*` is harmless.
 fn cors(origins: &[String]) -> Result<Option<Cors>, Error> {
     if origins.is_empty() {
         return Ok(None);

@@ -44,12 +44,15 @@ pub enum Tag {
     Events,
     /// Read figures, reports, rules and the audit log.
     Operation,
+    /// Sign in and out in a browser.
+    Session,
     /// The version and health of the service, its metrics and this document.
     Service,
 }
 
 /// The names of the chapters, in the order in which a newcomer needs them.
-const TAGS: [&str; 6] = ["Tasks", "Agents", "Approvals", "Events", "Operation", "Service"];
+const TAGS: [&str; 7] =
+    ["Tasks", "Agents", "Approvals", "Events", "Operation", "Session", "Service"];
 
 /// The paths of this document itself, which are no operations of it.
 const PAGES: [&str; 3] = ["/docs", "/openapi.json", "/openapi.yaml"];

@@ -26,6 +26,7 @@ mod reading;
 mod refusals;
 mod reopening;
 mod service;
+mod sessions;
 mod sizes;
 mod submitting;
 mod times;

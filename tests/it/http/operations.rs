@@ -19,6 +19,7 @@ const SCOPES: &[(&str, &str)] = &[
     ("explain_routing", "admin"), ("publish_event", "events:publish"), ("read_events", "events:read"), ("follow_events", "events:read"),
     ("list_approvals", "approvals:read"),
     ("list_pending_approvals", "approvals:read"), ("list_decided_approvals", "approvals:read"),
+    ("get_session", "tasks:read"), ("sign_in", "tasks:read"), ("sign_out", "tasks:read"),
     ("get_approval", "approvals:read"), ("approve", "approvals:decide"), ("reject", "approvals:decide"),
     ("decide_approvals", "approvals:decide"), ("ask_approval", "agent"), ("retarget_approval", "admin"),
 ];

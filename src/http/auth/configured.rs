@@ -1,0 +1,82 @@
+//! The credentials as the settings give them: read, and refused if they are weak or malformed.
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use sha2::{Digest, Sha256};
+
+use crate::domain::audit::Credential;
+use crate::domain::principal::{Principal, Role, Subject};
+use crate::domain::text::hex;
+
+use super::super::settings::{Auth, Error};
+
+/// The shortest secret for tokens, in bytes: a shorter one is weaker than the 256-bit hash of
+/// HS256.
+const MIN_SECRET_BYTES: usize = 32;
+
+/// The shortest API key, in characters: 16 random characters cannot be guessed over a network.
+const MIN_KEY_CHARS: usize = 16;
+
+/// How far the clock of a token's issuer may differ from ours, in seconds.
+const LEEWAY_SECONDS: u64 = 10;
+
+/// Returns the digest by which a key is looked up.
+pub(super) fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// Returns what verifies tokens that are signed with `secret`.
+pub(super) fn token_key(secret: &str) -> Result<(DecodingKey, Validation), Error> {
+    if secret.len() < MIN_SECRET_BYTES {
+        let why = format!("has {} bytes; use at least {MIN_SECRET_BYTES}", secret.len());
+        return Err(Error::refused("auth.jwt_secret", why));
+    }
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.leeway = LEEWAY_SECONDS;
+    validation.validate_nbf = true;
+    // The secret alone determines the audience of a token: no setting names one.
+    validation.validate_aud = false;
+    validation.set_required_spec_claims(&["exp", "sub"]);
+    Ok((DecodingKey::from_secret(secret.as_bytes()), validation))
+}
+
+/// Reads `<key>:<role>`, the configured value of the key called `name`: its digest and principal.
+pub(super) fn api_key(name: &str, setting: &str) -> Result<([u8; 32], Principal), Error> {
+    let refused = |why: String| Error::refused(format!("auth.api_keys.{name}"), why);
+    let (key, role) =
+        setting.rsplit_once(':').ok_or_else(|| refused("must be `<key>:<role>`".to_owned()))?;
+    let role: Role = role
+        .parse()
+        .map_err(|error| refused(format!("has an unknown role after its last `:`; it {error}")))?;
+    if key.chars().count() < MIN_KEY_CHARS {
+        return Err(refused(format!("has a key under {MIN_KEY_CHARS} characters")));
+    }
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refused(
+            "has a key that no header can carry: use visible ASCII characters".to_owned(),
+        ));
+    }
+    let principal = Principal::new(Subject::Key(name.to_owned()), role)
+        .map_err(|error| refused(error.to_string()))?;
+    Ok((sha256(key), principal))
+}
+
+/// The credentials in `settings`, in the form that the audit log notes.
+///
+/// # Errors
+///
+/// A credential is malformed, as for [`Guard::new`](super::Guard::new).
+pub fn credentials(settings: &Auth) -> Result<Vec<Credential>, Error> {
+    let secret = settings.jwt_secret.iter().map(|secret| {
+        let digest = sha256(secret.expose());
+        Ok(credential("secret:jwt".to_owned(), None, digest))
+    });
+    let keys = settings.api_keys.iter().map(|(name, secret)| {
+        let (digest, principal) = api_key(name, secret.expose())?;
+        Ok(credential(principal.to_string(), Some(principal.role()), digest))
+    });
+    secret.chain(keys).collect()
+}
+
+fn credential(subject: String, role: Option<Role>, digest: [u8; 32]) -> Credential {
+    Credential { subject, role, fingerprint: hex(&digest[..8]) }
+}

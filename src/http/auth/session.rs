@@ -1,0 +1,293 @@
+//! Sessions of browsers: a cookie that stands for a credential that its bearer has shown once.
+//!
+//! A cookie is a statement that the gateway signs with a key derived from the credential: from the
+//! API key itself, or from the secret that signs tokens. So every gateway of a deployment can read
+//! it, nothing is stored, and it ends with the credential: a gateway that no longer has the key
+//! cannot verify its sessions. The derived key signs nothing else, so that no session is a token
+//! and no token is a session.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use poem::Request;
+use poem::http::{HeaderMap, Method, header};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::domain::principal::{Principal, Role, Subject};
+
+use super::super::error::Refusal;
+
+/// How long a session lasts, in seconds: a working day. A token may end it earlier.
+const LASTS_SECONDS: u64 = 12 * 3_600;
+
+/// The name of the cookie where the page is not served over TLS.
+const PLAIN: &str = "orchestrator_session";
+
+/// The name of the cookie on TLS: browsers accept it only for this host, and only over TLS.
+const SECURE: &str = "__Host-orchestrator_session";
+
+/// The header by which a browser says from what site the request comes.
+const FETCH_SITE: &str = "sec-fetch-site";
+
+/// The name, in the head of a session, of the credential of all tokens.
+const TOKENS: &str = "token";
+
+/// The keys that sign and verify the sessions of one credential.
+struct Seal {
+    signs: EncodingKey,
+    verifies: DecodingKey,
+}
+
+/// Opens and verifies sessions.
+#[derive(Default)]
+pub struct Sessions {
+    /// The seal of each API key with its principal, by the principal's text.
+    keys: HashMap<String, (Seal, Arc<Principal>)>,
+    tokens: Option<Seal>,
+}
+
+/// What a session states. The role of an API key is that of its setting.
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    role: Option<Role>,
+    exp: u64,
+}
+
+impl Seal {
+    fn of(secret: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"orchestrator session\0");
+        hash.update(secret.as_bytes());
+        let key = hash.finalize();
+        Self {
+            signs: EncodingKey::from_secret(key.as_slice()),
+            verifies: DecodingKey::from_secret(key.as_slice()),
+        }
+    }
+
+    fn sign(&self, name: &str, claims: &Claims) -> Result<String, Refusal> {
+        let header = Header { kid: Some(name.to_owned()), ..Header::new(Algorithm::HS256) };
+        jsonwebtoken::encode(&header, claims, &self.signs).map_err(|error| {
+            tracing::error!(%error, "session cannot be signed");
+            Refusal::internal()
+        })
+    }
+
+    fn verify(&self, session: &str) -> Option<Claims> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = 0;
+        validation.validate_aud = false;
+        jsonwebtoken::decode::<Claims>(session, &self.verifies, &validation)
+            .ok()
+            .map(|read| read.claims)
+    }
+}
+
+impl Sessions {
+    /// Adds an API key, so that it can have sessions.
+    pub fn add_key(&mut self, principal: &Arc<Principal>, key: &str) {
+        let entry = (Seal::of(key), Arc::clone(principal));
+        self.keys.insert(principal.to_string(), entry);
+    }
+
+    /// Adds the secret that signs tokens, so that these can have sessions.
+    pub fn add_tokens(&mut self, secret: &str) {
+        self.tokens = Some(Seal::of(secret));
+    }
+
+    /// Returns the `Set-Cookie` of a new session of `principal`.
+    ///
+    /// * `ends_at`: when the token ends that the caller has shown, in seconds since 1970; `None` for
+    ///   an API key.
+    ///
+    /// # Errors
+    ///
+    /// 403 if a page of another origin sends the request; 401 if the credential can have no session.
+    pub fn open(
+        &self,
+        request: &Request,
+        principal: &Principal,
+        ends_at: Option<u64>,
+    ) -> Result<String, Refusal> {
+        if Site::of(request.headers()) == Site::Foreign {
+            return Err(Refusal::foreign_page());
+        }
+        let exp = (now() + LASTS_SECONDS).min(ends_at.unwrap_or(u64::MAX));
+        let sub = principal.name().to_owned();
+        let no_seal = || Refusal::unauthenticated("Sign in with an API key or a token.");
+        let session = match ends_at {
+            None => {
+                let name = principal.to_string();
+                let (seal, _) = self.keys.get(&name).ok_or_else(no_seal)?;
+                seal.sign(&name, &Claims { sub, role: None, exp })?
+            }
+            Some(_) => {
+                let seal = self.tokens.as_ref().ok_or_else(no_seal)?;
+                seal.sign(TOKENS, &Claims { sub, role: Some(principal.role()), exp })?
+            }
+        };
+        Ok(set_cookie(is_secure(request.headers()), &session, exp.saturating_sub(now())))
+    }
+
+    /// Returns the principal of the request's session. `None` if the request has no session.
+    ///
+    /// # Errors
+    ///
+    /// 401 if the session has ended, 403 if it is used for a write that another page may have sent.
+    pub fn read(&self, request: &Request) -> Result<Option<Arc<Principal>>, Refusal> {
+        let Some((_, session)) = cookie(request.headers()) else { return Ok(None) };
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        if !is_read && Site::of(request.headers()) != Site::Same {
+            return Err(Refusal::foreign_page());
+        }
+        let principal = self.verify(session);
+        let ended = || Refusal::unauthenticated("The session has ended. Sign in again.");
+        principal.ok_or_else(ended).map(Some)
+    }
+
+    fn verify(&self, session: &str) -> Option<Arc<Principal>> {
+        let name = jsonwebtoken::decode_header(session).ok()?.kid?;
+        if name == TOKENS {
+            let claims = self.tokens.as_ref()?.verify(session)?;
+            let principal = Principal::new(Subject::User(claims.sub), claims.role?);
+            return principal.ok().map(Arc::new);
+        }
+        let (seal, principal) = self.keys.get(&name)?;
+        let claims = seal.verify(session)?;
+        (claims.sub == principal.name()).then(|| Arc::clone(principal))
+    }
+}
+
+/// Returns the `Set-Cookie` that ends the session of the request.
+pub fn closed(headers: &HeaderMap) -> String {
+    let is_secure = cookie(headers).is_some_and(|(name, _)| name == SECURE);
+    set_cookie(is_secure, "", 0)
+}
+
+fn set_cookie(is_secure: bool, session: &str, seconds: u64) -> String {
+    let (name, more) = if is_secure { (SECURE, "; Secure") } else { (PLAIN, "") };
+    format!("{name}={session}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{more}")
+}
+
+/// The name and value of the session's cookie; that of TLS wins.
+fn cookie(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+    let pairs = pairs.map(|(name, value)| (name.trim(), value.trim()));
+    let sessions =
+        pairs.filter(|(name, value)| [PLAIN, SECURE].contains(name) && !value.is_empty());
+    sessions.max_by_key(|(name, _)| *name == SECURE)
+}
+
+/// Whether the browser shows the page over TLS, which a proxy may end before the gateway.
+fn is_secure(headers: &HeaderMap) -> bool {
+    headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
+}
+
+/// Where a request comes from, as the browser says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Site {
+    /// A page of the gateway itself.
+    Same,
+    /// Something else.
+    Foreign,
+    /// The client does not say, so it is no browser.
+    Unknown,
+}
+
+impl Site {
+    fn of(headers: &HeaderMap) -> Self {
+        let same = |is_same: bool| if is_same { Self::Same } else { Self::Foreign };
+        if let Some(site) = headers.get(FETCH_SITE) {
+            return same(site == "same-origin");
+        }
+        let Some(origin) = headers.get(header::ORIGIN) else { return Self::Unknown };
+        let origin = origin.to_str().unwrap_or_default();
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let claimed = origin.split_once("://").map(|(_, host)| host);
+        same(host.is_some() && claimed == host)
+    }
+}
+
+/// The time in seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map(|time| time.as_secs()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
+            headers.append(*name, value.parse().unwrap());
+            headers
+        })
+    }
+
+    #[test]
+    fn a_browser_says_whether_a_request_comes_from_its_own_page() {
+        for (lines, expected) in [
+            (&[][..], Site::Unknown),
+            (&[("sec-fetch-site", "same-origin"), ("origin", "null")], Site::Same),
+            (&[("sec-fetch-site", "same-site")], Site::Foreign),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "http://a")], Site::Foreign),
+            (&[("sec-fetch-site", "none")], Site::Foreign),
+            (&[("origin", "https://a:1"), ("host", "a:1")], Site::Same),
+            (&[("origin", "https://a:1"), ("host", "a:2")], Site::Foreign),
+            (&[("origin", "null"), ("host", "null")], Site::Foreign),
+            (&[("origin", "https://a")], Site::Foreign),
+        ] {
+            assert_eq!(Site::of(&headers(lines)), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_cookie_of_tls_wins_and_foreign_cookies_are_ignored() {
+        let found = |lines| cookie(&headers(lines)).map(|(name, value)| format!("{name}={value}"));
+
+        assert_eq!(found(&[("cookie", "a=1; b")]), None);
+        assert_eq!(
+            found(&[("cookie", "a=1;orchestrator_session=x")]),
+            Some("orchestrator_session=x".to_owned())
+        );
+        assert_eq!(
+            found(&[
+                ("cookie", "__Host-orchestrator_session=s; orchestrator_session=x"),
+                ("cookie", "orchestrator_session=y")
+            ]),
+            Some("__Host-orchestrator_session=s".to_owned())
+        );
+        assert_eq!(found(&[("cookie", "orchestrator_session=")]), None);
+    }
+
+    #[test]
+    fn a_session_of_one_key_is_none_of_another() {
+        let principal = |name: &str| {
+            Arc::new(Principal::new(Subject::Key(name.to_owned()), Role::Approver).unwrap())
+        };
+        let sessions = |secret: &str| {
+            let mut sessions = Sessions::default();
+            sessions.add_key(&principal("ann"), secret);
+            sessions.add_key(&principal("bob"), "key-of-bob-0123456789");
+            sessions
+        };
+        let first = sessions("key-of-ann-0123456789");
+        let ann = principal("ann");
+        let cookie = first.open(&Request::default(), &ann, None).unwrap();
+        let session = cookie.split(['=', ';']).nth(1).unwrap();
+
+        assert_eq!(first.verify(session), Some(ann));
+        assert_eq!(sessions("another-key-0123456789").verify(session), None);
+        let forged = Seal::of("key-of-bob-0123456789");
+        let claims = Claims { sub: "ann".to_owned(), role: None, exp: now() + 60 };
+        assert_eq!(first.verify(&forged.sign("key:ann", &claims).unwrap()), None);
+        let own = Seal::of("key-of-ann-0123456789");
+        let ended = Claims { sub: "ann".to_owned(), role: None, exp: now() - 1 };
+        assert_eq!(first.verify(&own.sign("key:ann", &ended).unwrap()), None);
+    }
+}

@@ -37,6 +37,7 @@ redis:
 
 servers:
 	.ci/provide-servers redis nats openssl
+	.ci/provide-browser
 
 # Tells the story of tests/it/stories/chaos for MINUTES, with the faults of SEED (one of its own if there is none).
 .PHONY: chaos soak

@@ -67,6 +67,7 @@
 //! | partition | a group of keys on one hash slot of Redis | |
 //! | credential, principal | a key or token; who it proves its bearer to be | |
 //! | browser session, cookie | stands for a credential in a browser; no relation to an agent's | |
+//! | page, view | what `/ui` shows to people; a part of it with an address | |
 //! | the actor | the caller, the agent, the approver, the worker … | somebody, nobody, anybody |
 //! | | | everybody, whoever, whatever, whomever, and pronouns of a man |
 //! | say | return, log, list, name, show | said, told |
@@ -109,6 +110,7 @@
 //! | | its script, `requeue.lua` (if a retry resets it), `http/view/task.rs` |
 //! | a verb | [`domain::lifecycle`], a script and its row in `store/script/mod.rs`, `engine/` |
 //! | a duty of one call | a row in `workers/duties.rs` |
+//! | a view of the page | a module in `http/ui/`, named in `http/ui/files.rs` and in `main.js` |
 //! | a check of the doctor | `check` in `doctor_tasks.lua`, `doctor_approvals.lua` or the like; |
 //! | | `store/doctor/finding.rs`, the list in `docs/operations.md` |
 //!

@@ -9,6 +9,7 @@ pub fn text(url: &str, key: &str, store: &str) -> String {
 MorningAI Orchestrator is up.
 
   API       {url}
+  page      {url}/ui
   docs      {url}/docs
   admin key {key}
   store     {store}

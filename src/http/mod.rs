@@ -4,7 +4,7 @@
 //! A request passes, from the outside in: [`sockets`] (its connection), [`front`] (its id, the form
 //! of refusals), CORS if configured, [`auth`] (the caller and the scope), [`json`] and [`request`]
 //! (the body, with every fault at once), the handler, and on the way out [`view`]. Only [`error`]
-//! knows which status a refusal has.
+//! knows which status a refusal has. [`ui`] serves the page for people, which calls this API.
 
 mod accept;
 mod agents;
@@ -40,6 +40,7 @@ mod stream;
 mod tasks;
 mod text;
 mod traffic;
+mod ui;
 mod understood;
 mod unknown;
 mod view;
@@ -63,6 +64,7 @@ use body::MaxBody;
 use front::{RefusalLayer, RequestIdLayer};
 use request::Limits;
 use traffic::Traffic;
+use ui::{HeadersLayer, PageLayer};
 use understood::RequestCheck;
 
 pub use inside::Inside;
@@ -159,7 +161,9 @@ fn shield(
     let guard = Arc::new(Guard::new(&settings.auth)?);
     let policy = settings.http.unknown_members;
     let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes)).data(policy);
-    let refusing = RefusalLayer(RequestCheck { inner: guarded.map_to_response(), policy });
+    let checked = RequestCheck { inner: guarded.map_to_response(), policy };
+    let refusing = RefusalLayer(PageLayer { inner: checked, is_on: settings.http.ui });
+    let refusing = HeadersLayer(refusing);
     Ok(match cors(&settings.http.cors_origins)? {
         // The outer layer is for what CORS itself refuses; with the inner one a script can read
         // the problem.

@@ -32,6 +32,8 @@ pub struct Http {
     pub unknown_members: UnknownMembers,
     /// Whether `/metrics` returns figures; it needs no credential.
     pub metrics: bool,
+    /// Whether `/ui` serves the page for people.
+    pub ui: bool,
     /// How long a connection may stay unused between two requests, in milliseconds. Should exceed
     /// the longest long-poll (60 s), or that poll's connection cannot be used again.
     pub idle_timeout_ms: u64,
@@ -74,6 +76,7 @@ impl Default for Http {
             max_body_bytes: 10 * 1024 * 1024,
             unknown_members: UnknownMembers::Refuse,
             metrics: true,
+            ui: true,
             idle_timeout_ms: 75_000,
             header_timeout_ms: 10_000,
             body_timeout_ms: 60_000,

@@ -17,4 +17,6 @@ mod stories;
 #[cfg(test)]
 mod transport;
 #[cfg(test)]
+mod ui;
+#[cfg(test)]
 mod workers;

@@ -19,6 +19,7 @@ mod inbox;
 mod metrics;
 mod names;
 mod operations;
+mod page;
 mod people;
 mod predecessor;
 mod readers;

@@ -1,0 +1,132 @@
+// Calls of the API. The browser adds the session's cookie to each.
+
+/** How far the gateway's clock is ahead of this one, in milliseconds, by its last answer. */
+let ahead = 0;
+
+/** The time by the gateway's clock, in milliseconds since 1970, to a second or so. */
+export function now() {
+  return Date.now() + ahead;
+}
+
+/** What is called when a credential is missing or has ended. */
+let whenSignedOut = () => {};
+
+export function onSignedOut(callback) {
+  whenSignedOut = callback;
+}
+
+/** A call that the gateway refused, or that it did not answer. */
+export class Refusal extends Error {
+  /** @param {{status: number, title: string, detail: string, type?: string}} problem */
+  constructor(problem) {
+    super(problem.title);
+    this.problem = problem;
+  }
+
+  /** The last word of the cause, such as `content-changed`. */
+  get cause() {
+    return (this.problem.type ?? '').split(':').pop();
+  }
+}
+
+/**
+ * Calls the API and returns the text of the answer.
+ *
+ * @param {string} method
+ * @param {string} path with its query
+ * @param {{body?: object, headers?: object, signal?: AbortSignal}} options
+ */
+export async function call(method, path, { body, headers = {}, signal } = {}) {
+  const answer = await send(method, path, { body, headers, signal });
+  const text = await answer.text();
+  if (answer.ok) {
+    return text;
+  }
+  const problem = read(text) ?? {};
+  throw new Refusal({
+    title: 'Refused', detail: `The answer has status ${answer.status}.`, ...problem,
+    status: answer.status,
+  });
+}
+
+/** Sends a request; an answer of any status counts. */
+export async function send(method, path, { body, headers = {}, signal } = {}) {
+  const init = { method, headers: { accept: 'application/json', ...headers }, signal };
+  init.cache = 'no-store';
+  init.credentials = 'same-origin';
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers['content-type'] = 'application/json';
+  }
+  let answer;
+  try {
+    answer = await fetch(path, init);
+  } catch (error) {
+    if (error.name === 'AbortError') {
+      throw error;
+    }
+    const detail = 'The page tries again by itself; what you sent may have arrived.';
+    throw new Refusal({ status: 0, title: 'The gateway does not answer', detail });
+  }
+  const date = Date.parse(answer.headers.get('date') ?? '');
+  if (Number.isFinite(date) && Math.abs(date - Date.now()) > 2_000) {
+    ahead = date - Date.now();
+  }
+  if (answer.status === 401) {
+    whenSignedOut();
+  }
+  return answer;
+}
+
+function read(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Gets what is at `path`, as objects. */
+export async function get(path, options) {
+  return JSON.parse(await call('GET', path, options));
+}
+
+/** Posts `body` and returns the answer, as objects. */
+export async function post(path, body = {}) {
+  return JSON.parse(await call('POST', path, { body }));
+}
+
+/** Returns `path` with those of the parameters that have a value. */
+export function withQuery(path, parameters) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined && value !== null && value !== '') {
+      query.set(name, value);
+    }
+  }
+  const text = query.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/** Signs in with an API key or a token, which is kept nowhere. */
+export async function signIn(credential) {
+  const isToken = credential.split('.').length === 3 && credential.startsWith('ey');
+  const headers = isToken ? { authorization: `Bearer ${credential}` } : { 'x-api-key': credential };
+  return JSON.parse(await call('POST', '/session', { headers }));
+}
+
+/** Returns who is calling; null if no session has begun. */
+export async function whoAmI() {
+  try {
+    return await get('/session');
+  } catch (error) {
+    if (error instanceof Refusal && error.problem.status === 401) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+export async function signOut() {
+  await call('DELETE', '/session');
+}

@@ -50,6 +50,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Returns whether the same call may succeed later without any change.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
+            Self::Unreadable { .. } => false,
+        }
+    }
+}
+
 /// A client of one service for one caller. A clone is cheap and shares the connections.
 #[derive(Clone, Debug)]
 pub struct Client {

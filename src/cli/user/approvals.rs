@@ -41,9 +41,9 @@ pub enum Command {
         /// A comment of at most 1,000 characters.
         #[arg(long)]
         comment: Option<String>,
-        /// Run this payload instead: a file with a JSON object, or `-` for the standard input; for
-        /// one approval only.
-        #[arg(long)]
+        /// Run this payload instead: a JSON object, a file with it, or `-` for the standard input;
+        /// for one approval only.
+        #[arg(long, value_name = "JSON")]
         payload: Option<String>,
         /// The digest that `show` printed; the decision is refused if the content has changed
         /// since.
@@ -118,7 +118,7 @@ impl Command {
                 if payload.is_some() && ids.len() > 1 {
                     return Err(Error::Usage("--payload requires exactly one approval".to_owned()));
                 }
-                let payload = payload.map(|file| read_json(&file)).transpose()?;
+                let payload = payload.as_deref().map(read_json).transpose()?;
                 let approval = Decision { comment, digest, payload };
                 service.each("/approvals", &ids, "approve", &approval, result).await
             }

@@ -33,8 +33,8 @@ pub enum Command {
     Publish {
         /// The type of the event, such as deploy.started.
         event_type: String,
-        /// The file with the payload, a JSON object; `-` is the standard input. Default: {}.
-        #[arg(long, value_name = "FILE")]
+        /// The payload: a JSON object, a file with it, or `-` for the standard input. Default: {}.
+        #[arg(long, value_name = "JSON")]
         payload: Option<String>,
         /// The task that the event is about.
         #[arg(long)]

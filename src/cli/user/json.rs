@@ -27,7 +27,13 @@ impl Members {
             .unwrap_or_else(|| Self(Vec::new()))
     }
 
-    fn get(&self, name: &str) -> Option<&RawValue> {
+    /// Returns a member that is a text, as it is; `None` if it is absent or anything else.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name).and_then(|json| serde_json::from_str(json.get()).ok())
+    }
+
+    /// Returns a member, exactly as it is written.
+    pub fn get(&self, name: &str) -> Option<&RawValue> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
     }
 }

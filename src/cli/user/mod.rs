@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 success, 1 refusal or findings, 2 invalid usage, 3 service unreachable.
 
+mod agent;
 mod agents;
 mod approvals;
 mod audit;
@@ -41,6 +42,9 @@ pub enum Command {
     /// Show who did what, and verify that the record is unchanged.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Make any program an agent.
+    #[command(subcommand)]
+    Agent(agent::Command),
     /// List, pause and resume agents.
     #[command(subcommand)]
     Agents(agents::Command),
@@ -54,18 +58,27 @@ pub enum Command {
     Stats(Service),
 }
 
-/// The options of every user command: the service, and the form of the output.
+/// The gateway that a command calls.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Service {
+pub struct Connection {
     /// The URL of the gateway. The API key comes from ORCHESTRATOR_API_KEY, never from the command
     /// line, which others can see.
-    #[arg(long, env = "ORCHESTRATOR_URL", value_parser = url)]
-    #[arg(default_value = "http://127.0.0.1:8000")]
+    #[arg(long, env = URL, value_parser = url, default_value = "http://127.0.0.1:8000")]
     url: String,
+}
+
+/// The options of most user commands: the gateway, and the form of the output.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Service {
+    #[command(flatten)]
+    connection: Connection,
     /// Print the answer as JSON, exactly as the API returns it.
     #[arg(long)]
     json: bool,
 }
+
+/// The environment variable that holds the URL of the gateway.
+const URL: &str = "ORCHESTRATOR_URL";
 
 /// The environment variable that holds the caller's API key.
 const KEY: &str = "ORCHESTRATOR_API_KEY";
@@ -92,6 +105,9 @@ pub enum Error {
     /// The terminal, pipe or file does not accept the output.
     #[error("cannot write to the standard output")]
     Output(#[from] io::Error),
+    /// The system refused what an agent needs: a process or a signal handler.
+    #[error("cannot run programs")]
+    Programs(#[source] io::Error),
 }
 
 impl Error {
@@ -101,7 +117,8 @@ impl Error {
             Self::Usage(_) => ExitCode::from(2),
             Self::Call(client::Error::Refused { .. } | client::Error::Unreadable { .. })
             | Self::Answer(_)
-            | Self::Output(_) => ExitCode::FAILURE,
+            | Self::Output(_)
+            | Self::Programs(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -113,6 +130,7 @@ impl Command {
             Self::Approvals(command) => command.run().await,
             Self::Audit(command) => command.run().await,
             Self::Tasks(command) => command.run().await,
+            Self::Agent(command) => command.run().await,
             Self::Agents(command) => command.run().await,
             Self::Events(command) => command.run().await,
             Self::Sla(command) => command.run().await,
@@ -129,9 +147,21 @@ fn report(error: &Error) -> ExitCode {
     error.exit_code()
 }
 
-impl Service {
+impl Connection {
     fn client(&self) -> Result<Client, Error> {
         Ok(Client::new(&self.url, std::env::var(KEY).ok().as_deref())?)
+    }
+
+    /// Returns the variables by which a program that this one starts calls the same gateway as the
+    /// same caller, where the environment does not have them already.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![(URL, self.url.clone())]
+    }
+}
+
+impl Service {
+    fn client(&self) -> Result<Client, Error> {
+        self.connection.client()
     }
 
     /// Prints an answer: as JSON with `--json`, otherwise as `show` formats it.
@@ -205,21 +235,26 @@ impl Service {
     }
 }
 
-/// Reads the JSON of the file that was given, or returns the default.
-fn given_json(file: Option<String>, default: &impl Serialize) -> Result<Box<RawValue>, Error> {
-    match file {
-        Some(file) => read_json(&file),
+/// Reads the JSON that was given, or returns the default.
+fn given_json(given: Option<String>, default: &impl Serialize) -> Result<Box<RawValue>, Error> {
+    match given {
+        Some(given) => read_json(&given),
         None => Ok(to_raw_value(default)?),
     }
 }
 
-/// Reads the JSON of a file without a change; `-` is the standard input.
-fn read_json(file: &str) -> Result<Box<RawValue>, Error> {
+/// Reads JSON without a change: given as it is, if it begins like an object, a list or a text, or
+/// in a file; `-` is the standard input.
+fn read_json(given: &str) -> Result<Box<RawValue>, Error> {
+    if given.trim_start().starts_with(['{', '[', '"']) {
+        let json = serde_json::from_str(given);
+        return json.map_err(|error| Error::Usage(format!("`{given}` is not JSON: {error}")));
+    }
     let text =
-        if file == "-" { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(file) };
-    let text = text.map_err(|error| Error::Usage(format!("cannot read {file}: {error}")))?;
+        if given == "-" { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(given) };
+    let text = text.map_err(|error| Error::Usage(format!("cannot read {given}: {error}")))?;
     serde_json::from_str(&text)
-        .map_err(|error| Error::Usage(format!("{file} is not JSON: {error}")))
+        .map_err(|error| Error::Usage(format!("{given} is not JSON: {error}")))
 }
 
 /// A page of any list. Its items are never parsed as numbers, because a payload can hold numbers of

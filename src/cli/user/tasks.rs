@@ -25,11 +25,11 @@ pub enum Command {
         /// What the task is about, in 1 to 200 characters.
         #[arg(long)]
         title: Option<String>,
-        /// The file with the payload, a JSON object; `-` is the standard input. Default: {}.
-        #[arg(long, value_name = "FILE")]
+        /// The payload: a JSON object, a file with it, or `-` for the standard input. Default: {}.
+        #[arg(long, value_name = "JSON")]
         payload: Option<String>,
-        /// The file with the metadata, a JSON object that is returned with the task.
-        #[arg(long, value_name = "FILE")]
+        /// More information that is returned with the task: a JSON object, or a file with it.
+        #[arg(long, value_name = "JSON")]
         metadata: Option<String>,
         /// The priority, P0 (most urgent) to P3.
         #[arg(long, default_value = "P2")]

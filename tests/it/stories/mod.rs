@@ -1,6 +1,7 @@
 //! Stories told with real processes over a private Redis: what an operator sees.
 
 mod abuse;
+mod agent_run;
 mod bridge;
 mod chaos;
 mod command_line;

@@ -74,6 +74,13 @@ pub enum Error {
     Bench(#[from] bench::Error),
 }
 
+impl Error {
+    /// Whether the reader of the output has gone, as in `orchestrator settings | head`.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
 /// Runs the command of the command line. Findings of the doctor are not an error, but give the exit
 /// code 1.
 pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error> {

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use orchestrator::app;
+use orchestrator::cli::user::BROKEN_PIPE;
 use orchestrator::cli::{Arguments, Invocation};
 use orchestrator::runtime::chain::Chain;
 use orchestrator::settings::{self, Settings, Variables};
@@ -13,12 +13,12 @@ const USAGE: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let (arguments, form) = Arguments::read();
     // TLS connections panic without a provider. An error means that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let command = match arguments.command {
         Invocation::Operator(command) => command,
-        Invocation::User(command) => return command.run().await,
+        Invocation::User(command) => return command.run(form).await,
     };
     // Variables that are not UTF-8 are ignored.
     let variables: Variables = std::env::vars_os()
@@ -36,6 +36,9 @@ async fn main() -> ExitCode {
         }
     };
     app::run(command, settings).await.unwrap_or_else(|error| {
+        if error.is_broken_pipe() {
+            return ExitCode::from(BROKEN_PIPE);
+        }
         eprintln!("orchestrator: {}", Chain(&error));
         ExitCode::FAILURE
     })

@@ -59,7 +59,22 @@ impl Error {
             Self::Unreadable { .. } => false,
         }
     }
+
+    /// Returns the error of a call without a key, which says how to give one if that is why.
+    fn without_key(self) -> Self {
+        match self {
+            Self::Refused { status: 401, kind, detail } => {
+                let detail = format!("{detail} {NO_KEY}");
+                Self::Refused { status: 401, kind, detail }
+            }
+            other => other,
+        }
+    }
 }
+
+/// What to do about a refusal because there is no key.
+const NO_KEY: &str = "No API key was given: set ORCHESTRATOR_API_KEY, or use a context that has \
+    one (`orchestrator context add`).";
 
 /// A client of one service for one caller. A clone is cheap and shares the connections.
 #[derive(Clone, Debug)]
@@ -70,19 +85,34 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes a client of the service at `base`, such as `http://127.0.0.1:8000`. `key` is the
-    /// caller's API key; `None` for calls without one.
+    /// Makes a client of the service at `base`, such as `http://127.0.0.1:8000`, that trusts the
+    /// authorities of the system. `key` is the caller's API key; `None` for calls without one.
     ///
     /// # Errors
     ///
     /// [`Error::Unreachable`] if the system cannot provide an HTTP client at all.
     pub fn new(base: &str, key: Option<&str>) -> Result<Self, Error> {
-        let http = reqwest::Client::builder()
+        Self::trusting(base, key, None)
+    }
+
+    /// Makes the same client, which trusts only the authorities of these PEM certificates, if they
+    /// are given.
+    pub fn trusting(base: &str, key: Option<&str>, pem: Option<&[u8]>) -> Result<Self, Error> {
+        let unreachable = |source| Error::Unreachable { url: base.to_owned(), source };
+        let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT_LIMIT)
             .timeout(ANSWER_LIMIT)
             .tcp_nodelay(true)
-            .build()
-            .map_err(|source| Error::Unreachable { url: base.to_owned(), source })?;
+            // The service redirects nothing, and the key must not follow to another host.
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(pem) = pem {
+            let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(unreachable)?;
+            http = http.tls_certs_only(authorities);
+        } else if base.starts_with("http://") {
+            // Reading the authorities of the system takes longer than a call.
+            http = http.tls_certs_only([]);
+        }
+        let http = http.build().map_err(unreachable)?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key: key.map(str::to_owned) })
     }
 
@@ -143,7 +173,8 @@ impl Client {
         }
         let status = answer.status().as_u16();
         let bytes = answer.bytes().await.map_err(|source| self.unreachable(path, source))?;
-        Err(refusal(status, &bytes))
+        let refused = refusal(status, &bytes);
+        Err(if self.key.is_none() { refused.without_key() } else { refused })
     }
 
     fn url(&self, path: &str) -> String {
@@ -219,6 +250,15 @@ mod tests {
     fn an_answer_without_a_problem_is_quoted() {
         assert_eq!(refusal(502, b"Bad gateway").to_string(), "502: Bad gateway");
         assert_eq!(refusal(500, b"").to_string(), "500: the answer has no body");
+    }
+
+    #[test]
+    fn a_refusal_without_a_key_says_how_to_give_one() {
+        let refused = refusal(401, br#"{"detail": "Authentication required."}"#).without_key();
+        assert!(refused.to_string().contains("ORCHESTRATOR_API_KEY"), "{refused}");
+
+        let other = refusal(403, b"no").without_key();
+        assert_eq!(other.to_string(), "403: no");
     }
 
     #[tokio::test]

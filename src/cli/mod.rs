@@ -4,13 +4,16 @@
 pub mod banner;
 pub mod bench;
 pub mod client;
+pub mod contexts;
 pub mod doctor;
 pub mod upgrade;
 pub mod user;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use user::output::Form;
 
 /// A self-hosted task orchestrator and event bus for fleets of AI agents.
 #[derive(Clone, Debug, Parser)]
@@ -24,8 +27,25 @@ pub struct Arguments {
     pub command: Invocation,
 }
 
+impl Arguments {
+    /// Reads the command line, and the form of the output if the command has one. Invalid usage, and
+    /// a request for help, end the process.
+    pub fn read() -> (Self, Form) {
+        let matches = Self::command().get_matches();
+        let arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let mut command = &matches;
+        while let Some((_, inner)) = command.subcommand() {
+            command = inner;
+        }
+        let is_json = command.try_get_one("json").is_ok_and(|json| json == Some(&true));
+        let form = command.try_get_one("output").ok().flatten().copied().unwrap_or_default();
+        (arguments, if is_json { Form::Json } else { form })
+    }
+}
+
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure, refusal or findings, \
-    2 invalid usage or settings, 3 service unreachable.";
+    2 invalid usage or settings, 3 service unreachable, \
+    141 nothing reads the output.";
 
 /// A command, by who runs it.
 #[derive(Clone, Debug, Subcommand)]
@@ -104,8 +124,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
-
         Arguments::command().debug_assert();
     }
 

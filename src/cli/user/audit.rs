@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::chain::{Chains, Entry, Findings, Page, Summary};
 use super::table::table;
@@ -55,12 +55,8 @@ impl Command {
             }
             Self::Verify { expect, service } => {
                 let findings = verify(&service, expect).await?;
-                let text = if service.json {
-                    format!("{}\n", serde_json::to_string(&findings)?)
-                } else {
-                    report(&findings)
-                };
-                say(&text)?;
+                let answer = to_raw_value(&findings)?;
+                say(&service.form().of(&answer, || Ok(report(&findings)))?)?;
                 Ok(if findings.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
         }

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde_json::json;
-use serde_json::value::to_raw_value;
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use super::json::Members;
 use super::text::visible_json;
-use super::{Error, Service, given_json, query, say};
+use super::{Error, Service, given_json, query};
 
 /// The commands for events.
 #[derive(Clone, Debug, Subcommand)]
@@ -78,15 +78,9 @@ async fn tail(service: &Service, path: &str) -> Result<ExitCode, Error> {
             if data.is_empty() {
                 continue;
             }
-            let data = data.join("\n");
-            if service.json {
-                // One line for each event, as programs read it. Line feeds occur only between
-                // tokens.
-                say(&format!("{}\n", data.replace('\n', " ")))?;
-            } else {
-                let name = values(block, "event").pop().unwrap_or_default();
-                say(&shown(name, &data)?)?;
-            }
+            let data: Box<RawValue> = serde_json::from_str(&data.join("\n"))?;
+            let name = values(block, "event").pop().unwrap_or_default();
+            service.print_item(&data, || shown(name, data.get()))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -8,9 +8,12 @@ mod agents;
 mod approvals;
 mod audit;
 mod chain;
+mod connection;
+mod context;
 mod describe;
 mod events;
 mod json;
+pub mod output;
 mod sla;
 mod table;
 mod tasks;
@@ -26,8 +29,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::client::{self, Client};
+use super::contexts;
 use crate::runtime::chain::Chain;
+use connection::Connection;
 use json::Members;
+use output::Form;
 use table::table;
 
 /// The commands of users.
@@ -56,15 +62,9 @@ pub enum Command {
     Sla(sla::Command),
     /// Show the numbers of tasks and agents.
     Stats(Service),
-}
-
-/// The gateway that a command calls.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Connection {
-    /// The URL of the gateway. The API key comes from ORCHESTRATOR_API_KEY, never from the command
-    /// line, which others can see.
-    #[arg(long, env = URL, value_parser = url, default_value = "http://127.0.0.1:8000")]
-    url: String,
+    /// Remember gateways by name, each with a key.
+    #[command(subcommand)]
+    Context(context::Command),
 }
 
 /// The options of most user commands: the gateway, and the form of the output.
@@ -72,23 +72,25 @@ pub struct Connection {
 pub struct Service {
     #[command(flatten)]
     connection: Connection,
-    /// Print the answer as JSON, exactly as the API returns it.
-    #[arg(long)]
+    /// The form of the output.
+    #[arg(
+        short,
+        long,
+        value_name = "FORM",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
+    #[arg(help = FORMS)]
+    output: Form,
+    /// The same as `-o json`.
+    #[arg(long, conflicts_with = "output")]
     json: bool,
 }
 
-/// The environment variable that holds the URL of the gateway.
-const URL: &str = "ORCHESTRATOR_URL";
-
-/// The environment variable that holds the caller's API key.
-const KEY: &str = "ORCHESTRATOR_API_KEY";
-
-fn url(text: &str) -> Result<String, String> {
-    match reqwest::Url::parse(text) {
-        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(text.to_owned()),
-        Ok(_) | Err(_) => Err("expected http://<host>[:<port>]".to_owned()),
-    }
-}
+/// What `-o` takes, on one line of help.
+const FORMS: &str = "The form of the output: table, json (as the API returns it), jsonl (a line for \
+    each item), id";
 
 /// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +98,9 @@ pub enum Error {
     /// The service refused the call, did not answer, or gave an unexpected answer.
     #[error(transparent)]
     Call(#[from] client::Error),
+    /// The contexts of the user cannot be used.
+    #[error(transparent)]
+    Contexts(#[from] contexts::Error),
     /// An argument or a file has an invalid value.
     #[error("{0}")]
     Usage(String),
@@ -114,7 +119,7 @@ impl Error {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Call(client::Error::Unreachable { .. }) => ExitCode::from(3),
-            Self::Usage(_) => ExitCode::from(2),
+            Self::Usage(_) | Self::Contexts(_) => ExitCode::from(2),
             Self::Call(client::Error::Refused { .. } | client::Error::Unreadable { .. })
             | Self::Answer(_)
             | Self::Output(_)
@@ -124,8 +129,9 @@ impl Error {
 }
 
 impl Command {
-    /// Runs the command. Prints an error to stderr and returns its exit code.
-    pub async fn run(self) -> ExitCode {
+    /// Runs the command. Prints an error to stderr, in the form of the output, and returns its exit
+    /// code.
+    pub async fn run(self, form: Form) -> ExitCode {
         let done = match self {
             Self::Approvals(command) => command.run().await,
             Self::Audit(command) => command.run().await,
@@ -135,47 +141,59 @@ impl Command {
             Self::Events(command) => command.run().await,
             Self::Sla(command) => command.run().await,
             Self::Stats(service) => service.show("/stats").await,
+            Self::Context(command) => command.run(),
         };
-        done.unwrap_or_else(|error| report(&error))
+        done.unwrap_or_else(|error| report(&error, form, ""))
     }
 }
 
-/// Prints an error to stderr and returns its exit code.
-fn report(error: &Error) -> ExitCode {
-    // The detail of a refusal can quote any client.
-    eprintln!("orchestrator: {}", text::visible(&Chain(error).to_string()));
+/// Prints an error to stderr and returns its exit code. A reader of the output that has gone is none.
+///
+/// * `subject`: what the error is about, if the command is about several.
+fn report(error: &Error, form: Form, subject: &str) -> ExitCode {
+    if matches!(error, Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+        return ExitCode::from(BROKEN_PIPE);
+    }
+    if form.is_for_programs() {
+        eprint!("{}", output::error(error));
+    } else {
+        // The detail of a refusal can quote any client.
+        let text = text::visible(&Chain(error).to_string());
+        eprintln!("{subject}orchestrator: {text}");
+    }
     error.exit_code()
 }
 
-impl Connection {
-    fn client(&self) -> Result<Client, Error> {
-        Ok(Client::new(&self.url, std::env::var(KEY).ok().as_deref())?)
-    }
-
-    /// Returns the variables by which a program that this one starts calls the same gateway as the
-    /// same caller, where the environment does not have them already.
-    fn variables(&self) -> Vec<(&'static str, String)> {
-        vec![(URL, self.url.clone())]
-    }
-}
+/// The exit code when the reader of the output has gone, as shells count the signal SIGPIPE.
+pub const BROKEN_PIPE: u8 = 141;
 
 impl Service {
     fn client(&self) -> Result<Client, Error> {
         self.connection.client()
     }
 
-    /// Prints an answer: as JSON with `--json`, otherwise as `show` formats it.
+    /// The form of the output.
+    fn form(&self) -> Form {
+        if self.json { Form::Json } else { self.output }
+    }
+
+    /// Prints an answer in the form of the output; as a table, it is as `show` formats it.
     fn print<T: DeserializeOwned>(
         &self,
         answer: &RawValue,
         show: impl FnOnce(T) -> String,
     ) -> Result<ExitCode, Error> {
-        let text = if self.json {
-            format!("{}\n", answer.get())
-        } else {
-            show(serde_json::from_str(answer.get())?)
-        };
-        say(&text).map(|()| ExitCode::SUCCESS)
+        let shown = || Ok(show(serde_json::from_str(answer.get())?));
+        say(&self.form().of(answer, shown)?).map(|()| ExitCode::SUCCESS)
+    }
+
+    /// Prints one item of a stream on one line; as a table, it is as `show` formats it.
+    fn print_item(
+        &self,
+        item: &RawValue,
+        show: impl FnOnce() -> Result<String, Error>,
+    ) -> Result<(), Error> {
+        say(&self.form().of_item(item, show)?)
     }
 
     /// Prints one object with all its members.
@@ -226,8 +244,8 @@ impl Service {
                     self.print(&answer, |value: Members| format!("{subject}: {}\n", done(&value)))?;
                 }
                 Err(error) => {
-                    eprint!("{subject}: ");
-                    code = code.or(Some(report(&error.into())));
+                    let refused = report(&error.into(), self.form(), &format!("{subject}: "));
+                    code = code.or(Some(refused));
                 }
             }
         }
@@ -319,13 +337,5 @@ mod tests {
             part.path("/admin/audit", &pairs),
             "/admin/audit?actor=user%3Aa%26b%3D%C3%BC&limit=7"
         );
-    }
-
-    #[test]
-    fn a_gateway_is_named_by_a_url() {
-        assert!(url("http://127.0.0.1:8000").is_ok());
-        for bad in ["localhost:8000", "ftp://x", "http://", ""] {
-            assert!(url(bad).is_err(), "{bad}");
-        }
     }
 }

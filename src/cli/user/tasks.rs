@@ -9,7 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use super::json::Members;
-use super::{Error, Page, Part, Service, given_json, say};
+use super::{Error, Page, Part, Service, given_json};
 
 /// How long one call waits for the end of a followed task, in milliseconds: transitions are shown
 /// at most this late.
@@ -155,13 +155,9 @@ async fn watch(service: &Service, id: Uuid) -> Result<ExitCode, Error> {
         let task: Members = client.get(&format!("/tasks/{id}?wait_ms={wait_ms}")).await?;
         let timeline: Page<Box<RawValue>> = client.get(&format!("/tasks/{id}/events")).await?;
         for transition in timeline.items {
-            let line = if service.json {
-                transition.get().to_owned()
-            } else {
-                line(&serde_json::from_str(transition.get())?)
-            };
-            if shown.insert(line.clone()) {
-                say(&format!("{line}\n"))?;
+            if shown.insert(transition.get().to_owned()) {
+                let shown = || Ok(line(&serde_json::from_str(transition.get())?));
+                service.print_item(&transition, shown)?;
             }
         }
         match task.word("status").as_str() {
@@ -179,5 +175,5 @@ fn line(transition: &Members) -> String {
         "-" => String::new(),
         reason => format!(": {reason}"),
     };
-    format!("{at}  {verb:8}  {status:11}  {actor}{reason}")
+    format!("{at}  {verb:8}  {status:11}  {actor}{reason}\n")
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, BOUND, Call, Fleet, id_of, new_body, within};
+use super::{Answer, BOUND, Call, Fleet, connections, id_of, new_body, within};
 
 /// What tokens are signed with.
 pub const JWT_SECRET: &str = "a secret for tests, of 32 bytes or more";
@@ -102,7 +102,7 @@ impl Site {
         let mut serving = JoinSet::new();
         serving.spawn(gateway.serve());
         let supervisor = Supervisor::new(fleet.stop.child_token());
-        let client = reqwest::Client::new();
+        let client = connections();
         Self { fleet, gateway_stop, client, address, serving, supervisor }
     }
 
@@ -211,7 +211,7 @@ impl Site {
     /// Ends the test: the gateway ends in time, and the doctor finds nothing.
     pub async fn finish(mut self) {
         // Idle connections would be waited for.
-        self.client = reqwest::Client::new();
+        self.client = connections();
         self.stop();
         self.ended().await;
         self.supervisor.finish(BOUND).await;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::net::TcpSocket;
 
-use super::{Client, KEYS, eventually, key_of, late, limit};
+use super::{Client, KEYS, connections, eventually, key_of, late, limit};
 
 /// How a process is to be started. Of this environment it has only the search path, and none of our settings.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +78,7 @@ impl Program {
         let mut child = command.spawn().unwrap();
         let (output, log) =
             (Text::of(child.stdout.take().unwrap()), Text::of(child.stderr.take().unwrap()));
-        Process { name: arguments.join(" "), child, output, log, client: reqwest::Client::new() }
+        Process { name: arguments.join(" "), child, output, log, client: connections() }
     }
 
     /// Starts it and waits for its end: its exit code, its output and its log.
@@ -203,7 +203,7 @@ impl Process {
 
     /// The same with connections of its own.
     pub async fn fresh_client(&self, name: &'static str) -> Client {
-        Client::to(self.url().await, name, reqwest::Client::new())
+        Client::to(self.url().await, name, connections())
     }
 
     /// Its process id.

@@ -7,6 +7,8 @@ mod chaos;
 mod command_line;
 mod command_line_approvals;
 mod command_line_audit;
+mod command_line_contexts;
+mod command_line_output;
 mod command_line_tasks;
 mod deadlines;
 mod demo;

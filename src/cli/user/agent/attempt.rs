@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::super::connection::Target;
 use super::super::text::visible;
 use super::group::Group;
 use super::guard::Guard;
@@ -36,8 +37,8 @@ pub struct Work {
     pub client: Client,
     /// The program and its arguments.
     pub command: Vec<OsString>,
-    /// The variables of the program besides those of this process and of the attempt.
-    pub variables: Vec<(&'static str, String)>,
+    /// The gateway, which the program may call too.
+    pub target: Target,
     /// How long a lease lasts, in milliseconds.
     pub lease_ms: u64,
     /// How long the program has between SIGTERM and SIGKILL.
@@ -122,7 +123,7 @@ impl Work {
     fn command(&self, held: &Held) -> Command {
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]);
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        self.target.set_in(&mut command);
         command.env(super::TASK_ID, held.task_id.to_string());
         command.env(super::ATTEMPT, held.attempt.to_string());
         command.env(super::LEASE, &held.lease);

@@ -132,11 +132,12 @@ impl Options {
     }
 
     async fn serve(self, stop: &CancellationToken) -> Result<ExitCode, Error> {
-        let client = self.connection.client()?;
+        let target = self.connection.target()?;
+        let client = target.client()?;
         let worker = self.worker.map_or_else(own_name, |worker| worker.to_string());
         let work = Arc::new(Work {
             client: client.clone(),
-            variables: self.connection.variables(),
+            target,
             command: self.command,
             lease_ms: self.lease_ms,
             kill_after: Duration::from_millis(self.kill_after_ms),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::victim::life;
-use crate::harness::{Client, Nats, Process, Program, Redis, eventually, late};
+use crate::harness::{Client, Nats, Process, Program, Redis, connections, eventually, late};
 
 /// How many descriptors the gateway may open.
 const DESCRIPTORS: u32 = 256;
@@ -60,8 +60,7 @@ impl Scene {
         worker.says("the worker runs").await;
         bridge.says("the bridge runs").await;
         let address = url.strip_prefix("http://").unwrap().parse().unwrap();
-        let scene =
-            Self { redis, nats, gateway, bridge, worker, address, client: reqwest::Client::new() };
+        let scene = Self { redis, nats, gateway, bridge, worker, address, client: connections() };
         eventually("the fleet works", async || life(&scene.client("crew")).await).await;
         scene
     }

@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Answer, Client, late};
+use crate::harness::{Answer, Client, connections, late};
 
 /// How long a caller waits before it tries a call again elsewhere.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -58,7 +58,7 @@ impl World {
             seed,
             remembers,
             directory,
-            client: reqwest::Client::new(),
+            client: connections(),
             told: Mutex::default(),
             is_watched: AtomicBool::new(false),
             repeats: AtomicUsize::default(),

@@ -4,9 +4,11 @@
 
 pub mod bridge;
 mod dev;
+mod dev_keys;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -56,6 +58,8 @@ pub enum Error {
     Output(#[source] io::Error),
     #[error("cannot make a random key")]
     Random(#[source] getrandom::Error),
+    #[error("cannot keep the keys in {}", path.display())]
+    Keys { path: PathBuf, source: io::Error },
     #[error("cannot run a private Redis")]
     PrivateRedis(#[from] redis_server::Error),
     #[error("cannot use the store")]
@@ -88,7 +92,7 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
         Command::Settings => say(&settings.shown()),
         Command::Openapi { yaml: true } => say(&openapi::yaml()),
         Command::Openapi { yaml: false } => say(&format!("{:#}\n", openapi::document())),
-        Command::Doctor { repair } => check(&settings, repair).await,
+        Command::Doctor { repair, data } => check(beside_dev(settings, &data), repair).await,
         Command::Upgrade => upgrade(&settings).await,
         Command::Gateway => serve(&settings, Roles { gateway: true, ..Roles::default() }).await,
         Command::Worker => serve(&settings, Roles { worker: true, ..Roles::default() }).await,
@@ -310,10 +314,21 @@ async fn connect(settings: &Settings) -> Result<Engine, engine::Error> {
     Ok(Engine::new(store, settings.engine.clone(), CancellationToken::new()))
 }
 
+/// If the settings name no store, and a `dev` runs over the private Redis of this directory, returns
+/// the settings with that one.
+fn beside_dev(mut settings: Settings, data: &Path) -> Settings {
+    if !settings.names("store.url")
+        && let Some(url) = redis_server::running_in(data)
+    {
+        settings.store.url = url.into();
+    }
+    settings
+}
+
 /// Runs the doctor once, without waiting for the store. The log names repairs too.
-async fn check(settings: &Settings, is_repair: bool) -> Result<ExitCode, Error> {
+async fn check(settings: Settings, is_repair: bool) -> Result<ExitCode, Error> {
     telemetry::start(&settings.log)?;
-    let engine = connect(settings).await.map_err(Error::Store)?;
+    let engine = connect(&settings).await.map_err(Error::Store)?;
     let findings = if is_repair { engine.repair().await } else { engine.doctor().await }
         .map_err(Error::Store)?;
     say(&cli::doctor::text(&findings))?;

@@ -8,17 +8,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::dev_keys::{Keys, add_key, fresh_key};
 use super::{Error, INTERRUPTED, Roles, Running, say};
-use crate::cli::{self, banner};
+use crate::cli;
+use crate::cli::banner::Banner;
 use crate::demo;
-use crate::domain::principal::Role;
-use crate::domain::text::hex;
 use crate::runtime::redis_server::{Options, RedisServer};
-use crate::runtime::secret::Secret;
 use crate::settings::Settings;
-
-/// The name of the new key in timelines and logs.
-const KEY_NAME: &str = "dev_admin";
 
 /// How long the private Redis may take to write its data at the stop.
 const REDIS_GRACE: Duration = Duration::from_secs(10);
@@ -31,14 +27,12 @@ struct Dev {
     store: String,
     /// The address of the gateway, such as `http://127.0.0.1:8000`.
     url: String,
-    /// The admin key, which is new in every run.
-    key: String,
 }
 
 impl Dev {
-    /// Starts both with the given settings, except that the gateway listens on 127.0.0.1 and
-    /// accepts one more admin key. If the settings name no store, a private one starts, which keeps
-    /// its data in `dir`, or else in memory.
+    /// Starts both with the given settings, except that the gateway listens on 127.0.0.1. If the
+    /// settings name no store, a private one starts, which keeps its data in `dir`, or else in
+    /// memory.
     ///
     /// Returns `None` if `stop` was cancelled while it waited for the store.
     async fn start(
@@ -46,7 +40,6 @@ impl Dev {
         mut settings: Settings,
         stop: &CancellationToken,
     ) -> Result<Option<Self>, Error> {
-        let key = add_key(&mut settings, KEY_NAME, Role::Admin)?;
         settings.http.http.host = Ipv4Addr::LOCALHOST.to_string();
         let mut store = settings.store.url.to_string();
         let mut redis = None;
@@ -64,7 +57,7 @@ impl Dev {
         let Some(running) = Running::start(&settings, roles, stop).await? else { return Ok(None) };
         let configured = (Ipv4Addr::LOCALHOST, settings.http.http.port).into();
         let url = format!("http://{}", running.address.unwrap_or(configured));
-        Ok(Some(Self { running, redis, store, url, key }))
+        Ok(Some(Self { running, redis, store, url }))
     }
 }
 
@@ -99,8 +92,19 @@ pub(super) async fn run(
     if let Some(port) = options.port {
         settings.http.http.port = port;
     }
+    let keys = Keys::of(&options.data)?;
+    keys.add_to(&mut settings);
+    let program = std::env::args().next().unwrap_or_else(|| "orchestrator".to_owned());
     let ended = during(Some(options.data.clone()), settings, stop, async |dev| {
-        say(&banner::text(&dev.url, &dev.key, &dev.store))?;
+        let has_contexts = !options.no_contexts && keys.add_contexts(&dev.url);
+        let banner = Banner {
+            url: &dev.url,
+            keys: &keys.0,
+            store: &dev.store,
+            program: &program,
+            has_contexts,
+        };
+        say(&banner.text())?;
         dev.running.until(stop).await
     });
     ended.await?.unwrap_or(Ok(ExitCode::SUCCESS))
@@ -114,7 +118,9 @@ pub(super) async fn demo(
 ) -> Result<ExitCode, Error> {
     let mut keys = BTreeMap::new();
     for (name, role) in demo::CAST {
-        keys.insert(name, add_key(&mut settings, name, role)?);
+        let key = fresh_key()?;
+        add_key(&mut settings, name, role, &key);
+        keys.insert(name, key);
     }
     settings.http.http.port = 0;
     // Nothing is kept, so a store on disk is used only if the settings name one.
@@ -126,33 +132,5 @@ pub(super) async fn demo(
         Some(Ok(false)) => Ok(ExitCode::FAILURE),
         Some(Err(error)) => Err(error.into()),
         None => Ok(ExitCode::from(INTERRUPTED)),
-    }
-}
-
-/// Adds a new key of this name and role to the settings, and returns it.
-fn add_key(settings: &mut Settings, name: &str, role: Role) -> Result<String, Error> {
-    let key = fresh_key()?;
-    let entry = Secret::new(format!("{key}:{}", role.as_str()));
-    settings.http.auth.api_keys.insert(name.to_owned(), entry);
-    Ok(key)
-}
-
-/// Returns a new random key of 192 bits, in hexadecimal.
-fn fresh_key() -> Result<String, Error> {
-    let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes).map_err(Error::Random)?;
-    Ok(hex(&bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_new_key_is_different() {
-        let key = fresh_key().unwrap();
-
-        assert_eq!(key.len(), 48);
-        assert_ne!(key, fresh_key().unwrap());
     }
 }

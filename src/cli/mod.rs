@@ -43,6 +43,9 @@ impl Arguments {
     }
 }
 
+/// The default directory of `orchestrator dev`.
+const DATA: &str = ".orchestrator";
+
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure, refusal or findings, \
     2 invalid usage or settings, 3 service unreachable, \
     141 nothing reads the output.";
@@ -64,8 +67,10 @@ pub enum Command {
     /// Run gateway and worker in one process on this machine, with a private Redis unless one is
     /// configured.
     ///
-    /// Listens on 127.0.0.1 only, and prints its address and a new admin key. The private Redis
-    /// keeps its data between runs; set REDIS_URL to use another Redis.
+    /// Listens on 127.0.0.1 only, and prints its address, a key of each role, and commands to try.
+    /// The keys and the data of the private Redis are kept between runs; set REDIS_URL to use
+    /// another Redis. Adds the contexts dev (admin), dev-approver, dev-agent and dev-user, so that
+    /// other commands find it.
     Dev(Dev),
     /// Run a demo: an alert, an approved bugfix, an approved deployment, and an article about it.
     ///
@@ -98,6 +103,10 @@ pub enum Command {
         /// Repair what can be repaired, and say what was done.
         #[arg(long)]
         repair: bool,
+        /// If no store is configured, check that of the `orchestrator dev` with its data in this
+        /// directory, if it runs.
+        #[arg(long, value_name = "DIR", default_value = DATA)]
+        data: PathBuf,
     },
     /// Convert the store of an older version to the key layout of this one.
     ///
@@ -113,9 +122,12 @@ pub struct Dev {
     /// Listen on this port; 0 lets the system choose. Default: http.port, 8000.
     #[arg(long)]
     pub port: Option<u16>,
-    /// The directory in which the private Redis keeps its data.
-    #[arg(long, value_name = "DIR", default_value = ".orchestrator")]
+    /// The directory of the keys, and of the data of the private Redis.
+    #[arg(long, value_name = "DIR", default_value = DATA)]
     pub data: PathBuf,
+    /// Leave the contexts of the user as they are.
+    #[arg(long)]
+    pub no_contexts: bool,
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ use super::scratch::Scratch;
 /// The programs that can be started, in order of preference.
 const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
 
+/// The name of the socket in the directory of the data.
+const SOCKET: &str = "redis.sock";
+
 /// The longest path that a Unix socket may have, in bytes, without the final NUL.
 const SOCKET_PATH_MAX: usize = 107;
 
@@ -99,7 +102,7 @@ impl RedisServer {
                 (scratch.path().to_owned(), Some(scratch))
             }
         };
-        let socket = dir.join("redis.sock");
+        let socket = dir.join(SOCKET);
         let log = dir.join("redis.log");
         if socket.as_os_str().len() > SOCKET_PATH_MAX {
             return Err(Error::PathTooLong(socket));
@@ -116,7 +119,7 @@ impl RedisServer {
 
     /// The URL by which this process reaches it.
     pub fn url(&self) -> String {
-        format!("redis+unix://{}", self.socket.display())
+        url_of(&self.socket)
     }
 
     /// The id of its process, for tests that suspend or kill it.
@@ -172,6 +175,18 @@ impl Drop for RedisServer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns the URL of the private Redis that another process of this user runs with its data in
+/// `dir`; `None` if there is none.
+pub fn running_in(dir: &Path) -> Option<String> {
+    let socket = fs::canonicalize(dir).ok()?.join(SOCKET);
+    std::os::unix::net::UnixStream::connect(&socket).ok()?;
+    Some(url_of(&socket))
+}
+
+fn url_of(socket: &Path) -> String {
+    format!("redis+unix://{}", socket.display())
 }
 
 fn command(program: &Path, dir: &Path, options: &Options) -> Command {

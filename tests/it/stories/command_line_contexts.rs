@@ -1,4 +1,4 @@
-//! Which gateway the commands of users call: by URL, over TLS, and by context.
+//! Which gateway the commands of users call: by URL, over TLS, by context; and what `dev` hands out.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::harness::{Deployment, Program, key_of};
+use crate::harness::{Deployment, Program, eventually, id_of, key_of};
 use crate::transport::credentials::certificate;
 
 /// A proxy that speaks TLS with this certificate, in front of the service at `address`: its URL, and
@@ -133,4 +134,80 @@ async fn contexts_that_others_can_read_are_refused() {
     mode(0o600);
     let (code, _, log) = shell.run(&["stats"]).await;
     assert!(code == 3 && log.contains("http://127.0.0.1:1/stats"), "{log}");
+}
+
+/// A `dev` with its data and a user's home in one place.
+struct Dev {
+    shell: Program,
+    data: String,
+    _home: tempfile::TempDir,
+}
+
+impl Dev {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let shell = Program::new().with("HOME", home.path().to_str().unwrap());
+        let data = home.path().join("data").display().to_string();
+        Self { shell, data, _home: home }
+    }
+
+    fn start(&self) -> crate::harness::Process {
+        self.shell.start(&["dev", "--port", "0", "--data", &self.data])
+    }
+
+    /// Starts a command that `dev` printed.
+    fn paste(&self, line: &str) -> crate::harness::Process {
+        self.shell.start_other(Path::new("/bin/sh"), &["-c", &format!("exec env {line}")])
+    }
+
+    async fn task(&self, id: &str) -> Value {
+        let (code, output, log) = self.shell.run(&["tasks", "get", id, "-o", "json"]).await;
+        assert_eq!(code, 0, "{log}");
+        serde_json::from_str(&output).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn what_dev_prints_leads_to_a_completed_task() {
+    let place = Dev::new();
+    let mut dev = place.start();
+    dev.prints("Ctrl-C stops it").await;
+    let (code, output, log) = place.shell.run(&["doctor", "--data", &place.data]).await;
+    assert_eq!((code, &*output), (0, "The store is consistent.\n"), "{log}");
+
+    let commands = [
+        dev.prints("tasks submit").await,
+        dev.prints("approvals approve").await,
+        dev.prints("agent run").await,
+    ];
+    assert_eq!(place.paste(&commands[0]).ended().await, 0);
+    let (_, listed, _) = place.shell.run(&["tasks", "list", "-o", "json"]).await;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let task = &listed["items"][0];
+    assert_eq!(
+        (&task["status"], &task["submitted_by"]),
+        (&json!("blocked"), &json!("key:dev_admin"))
+    );
+    let id = id_of(task);
+    assert_eq!(place.paste(&commands[1]).ended().await, 0);
+    let agent = place.paste(&commands[2]);
+    eventually("the task is completed", async || {
+        let task = place.task(&id).await;
+        if task["status"] == "completed" { Ok(()) } else { Err(task) }
+    })
+    .await;
+
+    agent.stop().await;
+    dev.stops_within(std::time::Duration::from_secs(30)).await;
+    let printed = dev.printed();
+    let keys = |printed: &str| {
+        let lines = printed.lines().filter(|line| line.contains(" key "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let again = place.start();
+    again.prints("Ctrl-C stops it").await;
+    assert_eq!(place.task(&id).await["status"], "completed");
+    again.prints(&keys(&printed)[0]).await;
+    assert_eq!(keys(&printed).len(), 4);
+    again.stop().await;
 }

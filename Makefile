@@ -1,6 +1,6 @@
 # `make demo` shows everything at work; `make test` runs every test; `make check` is what a change must pass;
 # `make durability` measures what Redis loses when it is killed.
-# They need Rust and a C toolchain; a missing Redis is installed, and for the tests a missing NATS server.
+# They need Rust and a C toolchain; a missing Redis is installed, and for the tests a missing NATS server and Python.
 
 .PHONY: demo dev test check durability bench
 
@@ -36,7 +36,7 @@ redis:
 	.ci/provide-servers redis
 
 servers:
-	.ci/provide-servers redis nats openssl
+	.ci/provide-servers redis nats openssl python
 	.ci/provide-browser
 
 # Tells the story of tests/it/stories/chaos for MINUTES, with the faults of SEED (one of its own if there is none).

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -158,6 +159,24 @@ impl Client {
         Ok(Stream { answer, client: self.clone(), path: path.to_owned() })
     }
 
+    /// Makes any call, and returns the answer to be read piece by piece, also that of a refusal.
+    pub async fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&RawValue>,
+    ) -> Result<Stream, Error> {
+        let mut request = self.http.request(method, self.url(path)).timeout(STREAM_LIMIT);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        if let Some(key) = &self.key {
+            request = request.header("X-API-Key", key);
+        }
+        let answer = request.send().await.map_err(|source| self.unreachable(path, source))?;
+        Ok(Stream { answer, client: self.clone(), path: path.to_owned() })
+    }
+
     /// Sends a request and returns the answer, or a refusal as an error.
     async fn send(
         &self,
@@ -186,7 +205,7 @@ impl Client {
     }
 }
 
-/// An open stream of events, which is read piece by piece.
+/// An answer that is read piece by piece, such as a stream of events.
 #[derive(Debug)]
 pub struct Stream {
     answer: reqwest::Response,
@@ -195,6 +214,11 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Returns whether the call was not refused.
+    pub fn is_success(&self) -> bool {
+        self.answer.status().is_success()
+    }
+
     /// Waits for the next piece, which can begin and end in the middle of an event. `None` if the
     /// service has ended the stream.
     ///

@@ -6,12 +6,13 @@ pub mod bench;
 pub mod client;
 pub mod contexts;
 pub mod doctor;
+mod examples;
 pub mod upgrade;
 pub mod user;
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 use user::output::Form;
 
@@ -31,7 +32,7 @@ impl Arguments {
     /// Reads the command line, and the form of the output if the command has one. Invalid usage, and
     /// a request for help, end the process.
     pub fn read() -> (Self, Form) {
-        let matches = Self::command().get_matches();
+        let matches = examples::command().get_matches();
         let arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let mut command = &matches;
         while let Some((_, inner)) = command.subcommand() {
@@ -132,6 +133,8 @@ pub struct Dev {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

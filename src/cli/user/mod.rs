@@ -5,6 +5,7 @@
 
 mod agent;
 mod agents;
+mod api;
 mod approvals;
 mod audit;
 mod chain;
@@ -12,9 +13,11 @@ mod connection;
 mod context;
 mod describe;
 mod events;
+mod file;
 mod json;
 pub mod output;
 mod sla;
+mod submit;
 mod table;
 mod tasks;
 mod text;
@@ -24,12 +27,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use clap_complete::Shell;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::client::{self, Client};
-use super::contexts;
+use super::{contexts, examples};
 use crate::runtime::chain::Chain;
 use connection::Connection;
 use json::Members;
@@ -65,6 +69,16 @@ pub enum Command {
     /// Remember gateways by name, each with a key.
     #[command(subcommand)]
     Context(context::Command),
+    /// Make any call of the API, and print the answer as it comes.
+    Api(api::Options),
+    /// Print the completions of the command line for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the page docs/cli.md.
+    #[command(hide = true)]
+    Reference,
 }
 
 /// The options of most user commands: the gateway, and the form of the output.
@@ -142,12 +156,22 @@ impl Command {
             Self::Sla(command) => command.run().await,
             Self::Stats(service) => service.show("/stats").await,
             Self::Context(command) => command.run(),
+            Self::Api(options) => options.run().await,
+            Self::Completions { shell } => completions(shell),
+            Self::Reference => say(&examples::reference()).map(|()| ExitCode::SUCCESS),
         };
         done.unwrap_or_else(|error| report(&error, form, ""))
     }
 }
 
-/// Prints an error to stderr and returns its exit code. A reader of the output that has gone is none.
+fn completions(shell: Shell) -> Result<ExitCode, Error> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut examples::command(), "orchestrator", &mut text);
+    say(&String::from_utf8_lossy(&text)).map(|()| ExitCode::SUCCESS)
+}
+
+/// Prints an error to stderr and returns its exit code. That the reader of the output has gone is
+/// no error.
 ///
 /// * `subject`: what the error is about, if the command is about several.
 fn report(error: &Error, form: Form, subject: &str) -> ExitCode {

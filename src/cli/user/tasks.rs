@@ -1,15 +1,15 @@
 //! `orchestrator tasks`: submits, shows, follows, cancels and retries tasks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde_json::json;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::json::Members;
-use super::{Error, Page, Part, Service, given_json};
+use super::{Error, Page, Part, Service, submit};
 
 /// How long one call waits for the end of a followed task, in milliseconds: transitions are shown
 /// at most this late.
@@ -18,28 +18,8 @@ const LOOK_MS: u32 = 1_000;
 /// The commands for tasks.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Submit a task.
-    Submit {
-        /// The type of the task, such as bugfix.
-        kind: String,
-        /// What the task is about, in 1 to 200 characters.
-        #[arg(long)]
-        title: Option<String>,
-        /// The payload: a JSON object, a file with it, or `-` for the standard input. Default: {}.
-        #[arg(long, value_name = "JSON")]
-        payload: Option<String>,
-        /// More information that is returned with the task: a JSON object, or a file with it.
-        #[arg(long, value_name = "JSON")]
-        metadata: Option<String>,
-        /// The priority, P0 (most urgent) to P3.
-        #[arg(long, default_value = "P2")]
-        priority: String,
-        /// The delay before the task may start, in milliseconds.
-        #[arg(long, value_name = "MS")]
-        delay_ms: Option<u64>,
-        #[command(flatten)]
-        service: Service,
-    },
+    /// Submit a task, or many from a file.
+    Submit(Box<submit::Options>),
     /// Show a task with all its fields.
     Get {
         /// The id of the task.
@@ -109,17 +89,7 @@ const COLUMNS: &[(&str, &str)] = &[
 impl Command {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         match self {
-            Self::Submit { kind, title, payload, metadata, priority, delay_ms, service } => {
-                let body = BTreeMap::from([
-                    ("type", to_raw_value(&kind)?),
-                    ("title", to_raw_value(&title)?),
-                    ("priority", to_raw_value(&priority)?),
-                    ("payload", given_json(payload, &json!({}))?),
-                    ("metadata", given_json(metadata, &())?),
-                    ("delay_ms", to_raw_value(&delay_ms)?),
-                ]);
-                service.post("/tasks", &body).await
-            }
+            Self::Submit(options) => options.run().await,
             Self::Get { id, service } => service.show(&format!("/tasks/{id}")).await,
             Self::List { status, kind, agent, priority, part, service } => {
                 let pairs = [

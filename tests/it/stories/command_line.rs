@@ -114,6 +114,18 @@ async fn the_document_that_is_printed_is_the_one_that_is_checked_in() {
 }
 
 #[tokio::test]
+async fn reference_page_has_the_help_of_every_command() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
+
+    let (code, output, _) = Program::new().run(&["reference"]).await;
+
+    assert!(
+        code == 0 && output == fs::read_to_string(file).unwrap(),
+        "docs/cli.md is out of date: cargo run -- reference > docs/cli.md"
+    );
+}
+
+#[tokio::test]
 async fn the_doctor_finds_what_was_sabotaged() {
     let deployment = Deployment::start_gateway().await;
     let (program, crew) = (&deployment.program, deployment.client("crew").await);

@@ -139,3 +139,93 @@ async fn a_file_that_is_none_or_no_json_is_wrong_usage() {
     }
     place.deployment.finish().await;
 }
+
+/// A submission with every member that can be combined with the others.
+const EVERY_MEMBER: &str = r#"tasks submit faq --payload {"n":1.00} --metadata {"m":1} --title why
+    --priority P3 --source user --sla-target soon --sla-deadline 2036-01-01T00:00:00Z
+    --sla-start-deadline 2035-01-01T00:00:00Z --alert-threshold 70 --delay-ms 1
+    --trace-id 0af7651916cd43dd8448eb211c80319c --max-retries 7 --timeout-ms 60000
+    --idempotency-key k --wait -o json"#;
+
+#[tokio::test]
+async fn task_is_submitted_with_every_member_and_waited_for() {
+    let place = Place::open().await;
+    let agent = place.deployment.client("crew").await;
+    let submit: Vec<_> = EVERY_MEMBER.split_whitespace().collect();
+    let mut waiting = place.root.start(&submit);
+
+    let claim = json!({"worker": "w1", "wait_ms": 20_000});
+    let held = agent.post("/agents/faq_agent/claim", &claim).await.accepted(200);
+    agent.complete(&held["tasks"][0]).await.accepted(200);
+
+    assert_eq!(waiting.ended().await, 0);
+    let task: Value = serde_json::from_str(&waiting.printed()).unwrap();
+    let expected = [
+        ("status", json!("completed")),
+        ("title", json!("why")),
+        ("priority", json!("P3")),
+        ("metadata", json!({"m": 1})),
+        ("payload", json!({"n": 1.0})),
+        ("max_retries", json!(7)),
+        ("timeout_ms", json!(60_000)),
+        ("trace_id", json!("0af7651916cd43dd8448eb211c80319c")),
+    ];
+    for (name, value) in expected {
+        assert_eq!(task[name], value, "{name}: {task}");
+    }
+    assert_eq!(task["sla"]["alert_threshold"], 70, "{task}");
+    place.deployment.finish().await;
+}
+
+#[tokio::test]
+async fn file_of_tasks_is_submitted_once_and_refused_lines_are_named() {
+    let place = Place::open().await;
+    let line = r#"{"type": "faq", "payload": {"n": 1e400}}"#;
+    let lines = format!("{line}\n\n{{\"type\": \"fqa\", \"payload\": {{}}}}\n{line}\n");
+    let file = place.file(&lines);
+    let submit = ["tasks", "submit", "--file", &file];
+
+    let (code, output, log) = place.root.run(&submit).await;
+    assert_eq!((code, &*output), (1, "2 submitted, 0 known already, 1 refused\n"), "{log}");
+    assert!(log.contains("line 3: 422") && log.contains("fqa"), "{log}");
+    let (_, output, _) = place.root.run(&submit).await;
+    assert_eq!(output, "0 submitted, 2 known already, 1 refused\n");
+    let (_, output, _) = place.root.run(&[&submit[..], &["-o", "jsonl"]].concat()).await;
+    let last: Value = serde_json::from_str(output.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["line"], &last["status"]), (&json!(4), &json!(200)), "{output}");
+    let ids = place.run(&["tasks", "list", "-o", "id"]).await;
+    assert_eq!(ids.lines().count(), 2, "{ids}");
+    let (code, _, log) = place.root.run(&["tasks", "submit", "--file", &place.file("[]")]).await;
+    assert!(code == 2 && log.contains("line 1"), "{log}");
+    place.deployment.finish().await;
+}
+
+#[tokio::test]
+async fn any_call_of_the_api_is_made_and_its_answer_printed() {
+    let place = Place::open().await;
+    let task = r#"{"type": "faq", "payload": {"n": 1e400}}"#;
+
+    let printed = place.run(&["api", "post", "/tasks", "-d", task]).await;
+    assert!(printed.contains(r#""payload":{"n": 1e400}"#), "{printed}");
+    let (code, output, _) = place.root.run(&["api", "GET", "/nothing"]).await;
+    assert!(code == 1 && output.contains("urn:orchestrator:problem:not-found"), "{output}");
+    assert_eq!(place.root.run(&["api", "GET", "nothing"]).await.0, 2);
+    let completions = place.run(&["completions", "bash"]).await;
+    assert!(completions.contains("--idempotency-key"), "{completions}");
+    place.deployment.finish().await;
+}
+
+#[tokio::test]
+async fn wrong_members_of_a_submission_are_named() {
+    let place = Place::open().await;
+    let parent = place.submit().await;
+    place.run(&["tasks", "cancel", &parent]).await;
+    let submit = ["tasks", "submit", "faq"];
+
+    let child = ["--parent", &parent, "--on-parent-cancel", "cancel"];
+    let (code, _, log) = place.root.run(&[&submit[..], &child].concat()).await;
+    assert!(code == 1 && log.contains("409"), "the parent is final: {log}");
+    let (code, _, log) = place.root.run(&[&submit[..], &["--run-at", "soon"]].concat()).await;
+    assert!(code == 1 && log.contains("/run_at"), "{log}");
+    place.deployment.finish().await;
+}

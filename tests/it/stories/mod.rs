@@ -13,6 +13,7 @@ mod command_line_tasks;
 mod deadlines;
 mod demo;
 mod durability;
+mod examples;
 mod failover;
 mod fleet;
 mod killed;

@@ -33,34 +33,22 @@ const LEASE: &str = "ORCHESTRATOR_LEASE";
 pub enum Command {
     /// Run a program for every task of an agent.
     ///
-    /// CMD gets the task as JSON on stdin and prints its result as JSON, or nothing, on stdout. What
-    /// it writes to stderr is logged; a line `::progress 40 message` there reports progress. Exit
+    /// CMD gets the task as JSON on stdin and prints its result as JSON, or nothing, on stdout.
+    /// What it writes to stderr is logged; a line `::progress 40 message` there reports progress. Exit
     /// code 0 completes the task, 75 has it tried again later, any other fails it with the last
     /// lines of stderr. If the task is cancelled or its lease lost, CMD and the processes that it
     /// started get SIGTERM, then SIGKILL.
-    #[command(after_help = RUN_EXAMPLES)]
     Run(Box<run::Options>),
     /// Ask for an approval, from inside of a program that `agent run` started.
     ///
-    /// The first call requests the approval, which ends the attempt, and exits 75: the program should
-    /// exit. When the task comes back, the same call finds the decision: it exits 0 if the step was
+    /// The first call requests the approval, which ends the attempt, and exits 75: the program
+    /// should exit. When the task comes back, the same call finds the decision: it exits 0 if the step was
     /// approved, 1 if not.
-    #[command(after_help = ASK_EXAMPLES)]
     Ask(Box<ask::Options>),
     /// Kill the programs of `agent run` when that dies; started by it.
     #[command(hide = true)]
     Guard,
 }
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  orchestrator agent run --agent faq_agent -- python3 answer.py
-  orchestrator agent run --agent dev_agent --concurrency 4 -- ./fix.sh --verbose";
-
-const ASK_EXAMPLES: &str = "\
-Examples:
-  orchestrator agent ask --reason 'drop the table users' || exit $?
-  orchestrator agent ask --reason deploy --action '{\"version\": 7}' --on-rejection return";
 
 impl Command {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {

@@ -1,6 +1,8 @@
 //! The output of the story: one aligned line for each thing that happens, in colour on a terminal.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
+
+use crate::runtime::telemetry::is_coloured;
 
 /// The kind of a line, with the code of its colour on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +43,7 @@ impl Style {
     /// Returns the style for standard output: colours on a terminal unless `NO_COLOR` is set
     /// (no-color.org).
     pub(super) fn here() -> Self {
-        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-        Self { is_coloured: io::stdout().is_terminal() && !is_unwanted }
+        Self { is_coloured: is_coloured(&io::stdout()) }
     }
 
     /// Returns the lines above the story of a service at `url`.

@@ -63,7 +63,7 @@ pub fn start(settings: &Settings) -> Result<(), Error> {
         .with_writer(io::stderr)
         .with_target(false);
     match settings.format {
-        Format::Text => lines.with_ansi(is_coloured()).finish().try_init(),
+        Format::Text => lines.with_ansi(is_coloured(&io::stderr())).finish().try_init(),
         Format::Json => lines.json().flatten_event(true).finish().try_init(),
     }
     .map_err(Error::Twice)?;
@@ -76,10 +76,12 @@ pub fn start(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether stderr is a terminal that shows colours, and the user wants them (no-color.org).
-fn is_coloured() -> bool {
-    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !is_unwanted
+/// Returns whether a stream is a terminal that shows colours, and the user wants them
+/// (no-color.org).
+pub fn is_coloured(stream: &impl IsTerminal) -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    stream.is_terminal() && !is_unwanted
 }
 
 #[cfg(test)]

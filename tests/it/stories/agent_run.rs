@@ -252,15 +252,16 @@ async fn killed_agent_leaves_no_program_behind() {
 }
 
 #[tokio::test]
-async fn program_that_cannot_start_ends_the_agent_and_keeps_the_task() {
+async fn program_that_cannot_start_ends_the_agent_before_a_claim() {
     let place = Place::open().await;
     let id = place.submit().await;
 
     let arguments = ["agent", "run", "--agent", "faq_agent", "--", "/nothing/there"];
     let (code, _, log) = place.shell.run(&arguments).await;
 
-    assert!(code == 1 && log.contains("cannot start `/nothing/there`"), "{log}");
-    assert_eq!(place.task(&id).await["status"], "assigned");
+    assert!(code == 2 && log.contains("cannot start `/nothing/there`"), "{log}");
+    let task = place.task(&id).await;
+    assert!(task["status"] != "in_progress" && task["attempt"] == 0, "{task}");
     let (code, _, log) =
         place.shell.run(&["agent", "run", "--agent", "unknown_agent", "--", "true"]).await;
     assert!(code == 1 && log.contains("404"), "{log}");

@@ -20,8 +20,8 @@ pub struct Options {
     /// Why the program needs an approval, 1 to 1,000 characters; approvers see it.
     #[arg(long)]
     reason: String,
-    /// The step that the program wants to take: JSON, a file with it, or `-` for the standard input;
-    /// approvers see it.
+    /// The step that the program wants to take: JSON, a file with it, or `-` for the standard
+    /// input; approvers see it.
     #[arg(long, value_name = "JSON")]
     action: Option<String>,
     /// What a rejection leads to: the task is cancelled, or it returns to the agent, where `ask`

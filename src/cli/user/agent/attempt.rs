@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, Command};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::super::connection::Target;
@@ -28,9 +28,22 @@ use crate::runtime::chain::Chain;
 /// The shortest time between two heartbeats, however fast the program reports progress.
 const GAP: Duration = Duration::from_millis(500);
 
+/// How long after a failed heartbeat the next one follows.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// How long to wait for the rest of the output of a program that has ended: a process that left the
 /// group may keep the pipes open.
 const REST: Duration = Duration::from_secs(1);
+
+/// The shell that waits until the guard knows the process group, then becomes the program. If this
+/// process dies before, the shell reads nothing and ends.
+const SHELL: &str = "/bin/sh";
+
+/// What the shell does.
+const LAUNCH: &str = r#"read -r go && exec "$@""#;
+
+/// The exit codes by which shells say that a program cannot be started.
+const NOT_STARTED: [u8; 2] = [126, 127];
 
 /// What every attempt of this process has in common.
 pub struct Work {
@@ -62,14 +75,10 @@ enum End {
     Hurry,
 }
 
-/// The program could not be started.
+/// The system cannot start another process.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start `{program}`")]
-pub struct NotStarted {
-    program: String,
-    #[source]
-    source: std::io::Error,
-}
+#[error("cannot start {SHELL}")]
+pub struct NotStarted(#[source] std::io::Error);
 
 impl Work {
     /// Runs the program on the task. Returns the outcome, or `None` if there is none to report
@@ -77,17 +86,14 @@ impl Work {
     ///
     /// # Errors
     ///
-    /// [`NotStarted`] if the program cannot be started; the task was not touched.
+    /// [`NotStarted`] if no process can be started; the task was not touched.
     pub async fn attempt(
         &self,
         held: &Held,
         task: Box<RawValue>,
     ) -> Result<Option<Outcome>, NotStarted> {
         let mut command = self.command(held);
-        let mut group = Group::start(&mut command, &self.guard).map_err(|source| NotStarted {
-            program: self.command[0].display().to_string(),
-            source,
-        })?;
+        let mut group = Group::start(&mut command, &self.guard).map_err(NotStarted)?;
         tracing::info!(task.id = %held.task_id, task.attempt = held.attempt, "attempt started");
         let output = Arc::new(Output::default());
         let mut pipes = JoinSet::new();
@@ -121,8 +127,8 @@ impl Work {
     }
 
     fn command(&self, held: &Held) -> Command {
-        let mut command = Command::new(&self.command[0]);
-        command.args(&self.command[1..]);
+        let mut command = Command::new(SHELL);
+        command.args(["-c", LAUNCH, SHELL]).args(&self.command);
         self.target.set_in(&mut command);
         command.env(super::TASK_ID, held.task_id.to_string());
         command.env(super::ATTEMPT, held.attempt.to_string());
@@ -138,9 +144,11 @@ impl Work {
         let path = format!("/tasks/{}/heartbeat", held.task_id);
         let mut news = output.progress.subscribe();
         let mut last = Instant::now();
+        let mut is_failing = false;
         loop {
+            let wait = if is_failing { RETRY.min(every) } else { every };
             tokio::select! {
-                () = sleep_until(last + every) => {}
+                () = sleep_until(last + wait) => {}
                 // The sender lives as long as the output.
                 _ = news.changed() => sleep_until(last + GAP).await,
             }
@@ -152,18 +160,22 @@ impl Work {
                 progress,
                 extend_ms: self.lease_ms,
             };
-            match timeout(every, self.client.post::<Value>(&path, &heartbeat)).await {
+            let error = match timeout(every, self.client.post::<Value>(&path, &heartbeat)).await {
+                Ok(Ok(_)) => {
+                    is_failing = false;
+                    continue;
+                }
                 Ok(Err(error)) if !error.is_transient() => {
                     log_lost(held, &error);
                     return;
                 }
-                Ok(Err(error)) => {
-                    let error = Chain(&error).to_string();
-                    tracing::warn!(task.id = %held.task_id, error, "heartbeat failed, retrying");
-                    sleep(GAP).await;
-                }
-                Ok(Ok(_)) | Err(_) => {}
+                Ok(Err(error)) => Chain(&error).to_string(),
+                Err(_) => "the gateway does not answer".to_owned(),
+            };
+            if !is_failing {
+                tracing::warn!(task.id = %held.task_id, error, "heartbeat failed, retrying");
             }
+            is_failing = true;
         }
     }
 
@@ -193,7 +205,7 @@ impl Work {
         }
         let code = status.and_then(|status| status.code());
         let is_retryable = match code.and_then(|code| u8::try_from(code).ok()) {
-            Some(code) => self.retry_on.contains(&code),
+            Some(code) => self.retry_on.contains(&code) || NOT_STARTED.contains(&code),
             // A signal is not the program's own decision.
             None => true,
         };
@@ -225,10 +237,8 @@ struct Heartbeat<'l> {
 
 /// Writes the task to the program, which need not read it, and closes the pipe.
 async fn feed(mut stdin: ChildStdin, task: Box<RawValue>) {
-    // An error means that the program does not want the rest.
-    if stdin.write_all(task.get().as_bytes()).await.is_ok() {
-        let _ = stdin.write_all(b"\n").await;
-    }
+    // The empty line is for the shell. An error means that the program does not want the rest.
+    let _ = stdin.write_all(format!("\n{}\n", task.get()).as_bytes()).await;
 }
 
 fn log_lost(held: &Held, error: &client::Error) {

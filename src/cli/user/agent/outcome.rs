@@ -16,7 +16,7 @@ use crate::runtime::chain::Chain;
 /// The most outcomes of one call.
 const BATCH: usize = 100;
 
-/// About the most bytes of results in one call: less than the smallest `http.max_body_bytes` in use.
+/// About the most bytes of results in one call: less than `http.max_body_bytes`.
 const BATCH_BYTES: usize = 1 << 20;
 
 /// How long one call may take before it is repeated.

@@ -109,8 +109,8 @@ impl Output {
         self.result.lock().unwrap_or_else(PoisonError::into_inner).len() > MAX_RESULT
     }
 
-    /// Returns the result, byte for byte; `None` if nothing was printed. The error says why what was
-    /// printed cannot be a result.
+    /// Returns the result, byte for byte; `None` if nothing was printed. The error says why the
+    /// output cannot be a result.
     pub fn result(&self) -> Result<Option<Box<RawValue>>, String> {
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
         if result.len() > MAX_RESULT {

@@ -1,6 +1,9 @@
 //! `orchestrator agent run`: claims tasks, runs a program for each, and reports what became of it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +16,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::super::text::visible;
 use super::super::{Connection, Error};
 use super::attempt::{NotStarted, Work};
 use super::guard::Guard;
@@ -33,6 +37,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The exit code after a second signal to stop, as shells count it.
 const INTERRUPTED: u8 = 130;
 
+/// What is logged unless an option or a variable says otherwise.
+const DEFAULT_LEVEL: &str = "info";
+
 /// The options of `orchestrator agent run`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -46,8 +53,8 @@ pub struct Options {
     /// The name of this process among the workers of the agent. Default: the host and the process id.
     #[arg(long, value_name = "NAME")]
     worker: Option<Worker>,
-    /// How long a lease lasts without a heartbeat, in milliseconds, 1 s to 1 h. Heartbeats are three
-    /// times as frequent; they tell that the task was cancelled, so that the program is stopped.
+    /// How long a lease lasts without a heartbeat, in milliseconds, 1 s to 1 h. Heartbeats are
+    /// three times as frequent; by their answers a program is stopped whose task was cancelled.
     #[arg(long, value_name = "MS", default_value_t = 30_000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1_000..=3_600_000))]
     lease_ms: u64,
@@ -68,7 +75,7 @@ pub struct Options {
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     kill_after_ms: u64,
     /// What is logged: a level, or directives such as warn,orchestrator=debug.
-    #[arg(long, env = "RUST_LOG", value_name = "LEVEL", default_value = "info")]
+    #[arg(long, env = "RUST_LOG", value_name = "LEVEL", default_value = DEFAULT_LEVEL)]
     log_level: String,
     /// Log one JSON object a line instead of text.
     #[arg(long)]
@@ -122,7 +129,9 @@ impl Options {
     /// Works until a signal asks it to stop, or the gateway or the program refuses for good.
     pub async fn run(self) -> Result<ExitCode, Error> {
         let format = if self.log_json { Format::Json } else { Format::Text };
-        let log = telemetry::Settings { level: self.log_level.clone(), format };
+        // A variable that is set to nothing is as good as none.
+        let level = if self.log_level.is_empty() { DEFAULT_LEVEL } else { &self.log_level };
+        let log = telemetry::Settings { level: level.to_owned(), format };
         telemetry::start(&log).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
         let Stop { in_order, at_once } = signal::listen().map_err(Error::Programs)?;
         tokio::select! {
@@ -132,6 +141,7 @@ impl Options {
     }
 
     async fn serve(self, stop: &CancellationToken) -> Result<ExitCode, Error> {
+        check_program(&self.command[0])?;
         let target = self.connection.target()?;
         let client = target.client()?;
         let worker = self.worker.map_or_else(own_name, |worker| worker.to_string());
@@ -286,6 +296,25 @@ impl Crew {
             () = late => {}
         }
     }
+}
+
+/// Checks that there is such a program, before any task is claimed for it.
+fn check_program(name: &OsStr) -> Result<(), Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_path = name.as_bytes().contains(&b'/');
+    let is_program = |path: PathBuf| {
+        let found = std::fs::metadata(path);
+        found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    let is_there = match is_path {
+        true => is_program(name.into()),
+        false => std::env::split_paths(&path).any(|directory| is_program(directory.join(name))),
+    };
+    if is_there {
+        return Ok(());
+    }
+    let hint = if is_path { "it is no executable file" } else { "it is not on the PATH" };
+    Err(Error::Usage(format!("cannot start `{}`: {hint}", visible(&name.to_string_lossy()))))
 }
 
 /// Returns a name for this process that no other worker has.

@@ -94,9 +94,7 @@ impl Engine {
         lock(&desk.state).workers.entry(worker.clone()).or_default().claims += 1;
         Seat { desk, worker: worker.clone() }
     }
-}
 
-impl Engine {
     /// Notes the sessions of processes of an agent, up to 1,000, in every partition.
     pub async fn note_sessions(&self, agent: &Name, workers: &[Worker]) -> Result<(), Error> {
         let settings = &self.settings.agents;
@@ -117,7 +115,8 @@ impl Drop for Seat {
         let mut state = lock(&self.desk.state);
         if let Some(presence) = state.workers.get_mut(&self.worker) {
             presence.claims -= 1;
-            if presence.claims == 0 {
+            // The session of a short claim is noted after it.
+            if presence.claims == 0 && presence.noted.is_some() {
                 state.workers.remove(&self.worker);
             }
         }
@@ -186,11 +185,13 @@ impl Desk {
             presence.noted.is_none_or(|noted| now.duration_since(noted) >= every)
         };
         let due = state.workers.iter_mut().filter(|(_, presence)| is_due(presence));
-        due.map(|(worker, presence)| {
+        let workers = due.map(|(worker, presence)| {
             presence.noted = Some(now);
             worker.clone()
-        })
-        .collect()
+        });
+        let workers = workers.collect();
+        state.workers.retain(|_, presence| presence.claims > 0);
+        workers
     }
 }
 

@@ -110,6 +110,27 @@ async fn two_hundred_waiting_claims_look_for_each_other() {
 }
 
 #[tokio::test]
+async fn a_short_claim_beside_a_waiting_one_has_a_session_too() {
+    let fleet = Fleet::start().await;
+    let agent = &fleet.people.agent;
+    let waiting = fleet.engine.claim(agent, patient(&fleet));
+    let short = async {
+        is_listened_for(&fleet).await;
+        sessions_are(&fleet, 1).await;
+        let (worker, wait) = ("short".parse().unwrap(), Duration::from_millis(1));
+        let claim = Claim { worker, wait, ..patient(&fleet) };
+        assert!(fleet.engine.claim(agent, claim).await.unwrap().is_empty());
+        sessions_are(&fleet, 2).await;
+        fleet.engine.stop().cancel();
+    };
+
+    let (waited, ()) = within("a short claim is noted", join(waiting, short)).await;
+
+    assert!(waited.unwrap().is_empty());
+    fleet.finish().await;
+}
+
+#[tokio::test]
 async fn a_poll_finds_the_task_whose_notification_was_lost() {
     let fleet = Fleet::build().settings(|settings| settings.queue.slow_poll_ms = 500);
     let fleet = fleet.start().await;

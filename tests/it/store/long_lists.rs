@@ -6,7 +6,7 @@ use orchestrator::domain::lifecycle::Verb;
 use orchestrator::domain::rules::{Action, SlaRule};
 use orchestrator::domain::sla::Threshold;
 
-use super::sla_timers::promise;
+use super::sla_timers::{minutes, promise};
 use crate::harness::{Fleet, key, name, sla_rule};
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn many_late_tasks_notify_all_whom_many_rules_name() {
         ..crate::harness::new_task("faq")
     };
     fleet.engine.submit(&fleet.people.alice, vec![new; TASKS]).await.unwrap();
-    fleet.advance(Duration::from_secs(11));
+    minutes(&fleet, 11);
 
     let mut sweeps = vec![fleet.engine.deadlines().await.unwrap()];
     while sweeps.last().unwrap().next_in == Some(Duration::ZERO) {

@@ -5,7 +5,7 @@ use orchestrator::domain::sla::{Figures, Sla};
 use orchestrator::domain::time::Millis;
 use orchestrator::engine::{Error, GroupBy};
 
-use super::sla_timers::{promise, seconds};
+use super::sla_timers::{minutes, promise};
 use crate::harness::{Fleet, assert_refused, key};
 
 const HOUR: Millis = 3_600_000;
@@ -22,18 +22,21 @@ fn is_near(told: Option<Millis>, ms: f64) -> bool {
 #[tokio::test]
 async fn a_report_counts_ends_promises_and_times() {
     let fleet = Fleet::start().await;
-    let sla =
-        Sla { start_within_ms: Some(60_000), within_ms: Some(100_000), ..promise(true).unwrap() };
+    let sla = Sla {
+        start_within_ms: Some(3_600_000),
+        within_ms: Some(6_000_000),
+        ..promise(true).unwrap()
+    };
     for _ in 0..4 {
         fleet.submit_with("faq", |new| new.sla = Some(sla.clone())).await;
     }
-    seconds(&fleet, 40);
+    minutes(&fleet, 40);
     let (met, late, failed) =
         (fleet.claim_one().await, fleet.claim_one().await, fleet.claim_one().await);
-    seconds(&fleet, 20);
+    minutes(&fleet, 20);
     fleet.complete(&met).await.unwrap();
     fleet.give_up(&failed).await.unwrap();
-    seconds(&fleet, 50);
+    minutes(&fleet, 50);
     fleet.complete(&late).await.unwrap();
     let rest = fleet.engine.tasks(&Default::default(), 1, None).await.unwrap().items.pop().unwrap();
     fleet.cancel(rest.id).await.unwrap();
@@ -49,10 +52,10 @@ async fn a_report_counts_ends_promises_and_times() {
     );
     assert_eq!((found.wait.count(), found.run.count(), found.human.count()), (3, 3, 0));
     assert!(
-        is_near(found.wait.percentile(50.0), 40_000.0)
-            && is_near(found.run.percentile(50.0), 20_000.0)
+        is_near(found.wait.percentile(50.0), 2_400_000.0)
+            && is_near(found.run.percentile(50.0), 1_200_000.0)
     );
-    assert!(is_near(found.run.percentile(99.0), 70_000.0), "{found:?}");
+    assert!(is_near(found.run.percentile(99.0), 4_200_000.0), "{found:?}");
     fleet.finish().await;
 }
 
@@ -64,16 +67,16 @@ async fn human_wait_is_reported_apart_from_agent_wait() {
             .start()
             .await;
         let task = fleet.submit("deploy").await;
-        seconds(&fleet, 100);
+        minutes(&fleet, 100);
         fleet.approve(task.approval.unwrap()).await.unwrap();
-        seconds(&fleet, 10);
+        minutes(&fleet, 10);
         let held = fleet.claim_one_of("ops_agent").await;
         fleet.complete(&held).await.unwrap();
 
         let found = total(&fleet).await;
 
-        assert!(is_near(found.human.percentile(50.0), 100_000.0), "{found:?}");
-        assert!(is_near(found.wait.percentile(50.0), 10_000.0), "{found:?}");
+        assert!(is_near(found.human.percentile(50.0), 6_000_000.0), "{found:?}");
+        assert!(is_near(found.wait.percentile(50.0), 600_000.0), "{found:?}");
         fleet.finish().await;
     }
 }

@@ -1,7 +1,5 @@
 //! What rules do when a deadline is near or has passed.
 
-use std::time::Duration;
-
 use orchestrator::domain::approval::{ApprovalStatus, OnExpiry};
 use orchestrator::domain::lifecycle::{State, Verb};
 use orchestrator::domain::priority::Priority;
@@ -10,7 +8,7 @@ use orchestrator::domain::sla::{Clock, Threshold};
 use orchestrator::domain::task::Task;
 use orchestrator::engine::Error;
 
-use super::sla_timers::{after, promise};
+use super::sla_timers::{after, minutes, promise};
 use crate::harness::{Builder, Fleet, assert_refused, open_level, sla_rule};
 
 fn rule(on: Threshold, clock: Option<Clock>, action: Action) -> SlaRule {
@@ -142,7 +140,7 @@ async fn a_task_that_an_agent_takes_too_late_is_cancelled_all_the_same() {
     let fleet =
         with(vec![rule(Threshold::Violation, Some(Clock::Start), Action::Cancel)]).start().await;
     let id = fleet.submit_with("faq", |new| new.sla = promise(true)).await.id;
-    fleet.advance(Duration::from_secs(6));
+    minutes(&fleet, 6);
     let held = fleet.claim_one().await;
 
     after(&fleet, 0).await;
@@ -183,7 +181,7 @@ async fn named_target_is_notified_once_even_if_the_task_ends_first() {
     let fleet = with(vec![rule(Threshold::Violation, None, Action::Notify)]).start().await;
     let (swept, ended) = (submit(&fleet, "bugfix").await.id, submit(&fleet, "faq").await.id);
     let held = fleet.claim_one().await;
-    fleet.advance(Duration::from_secs(10));
+    minutes(&fleet, 10);
 
     fleet.complete(&held).await.unwrap();
     after(&fleet, 0).await;
@@ -237,7 +235,7 @@ async fn sla_rule_of_the_submission_holds_despite_later_settings() {
     settings.sla.rules.clear();
     let later = fleet.engine_with(settings);
 
-    fleet.advance(Duration::from_secs(10));
+    minutes(&fleet, 10);
     later.deadlines().await.unwrap();
 
     assert_eq!(fleet.state_of(id).await, State::Cancelled);

@@ -1,7 +1,5 @@
 //! The less common ways through scripts: each ends in the call of the script that is watched.
 
-use std::time::Duration;
-
 use orchestrator::domain::approval::{Decision, OnExpiry, OnRejection, Verdict};
 use orchestrator::domain::report::Outcome;
 use orchestrator::domain::rules::Action;
@@ -10,7 +8,7 @@ use orchestrator::domain::submission::NewTask;
 use orchestrator::engine::Engine;
 use orchestrator::store::script::Script;
 
-use super::sla_timers::promise;
+use super::sla_timers::{minutes, promise};
 use crate::harness::{
     DAY, Fate, Fleet, failed, json, key, keyed, new_task, open_level, report_of, sla_rule,
 };
@@ -146,9 +144,9 @@ async fn of_time(fleet: &Fleet, script: &str, arm: &impl Fn()) {
         }
         "deadlines" => {
             busy.submit(alice, vec![promised("faq"), promised("deploy")]).await.unwrap();
-            fleet.advance(Duration::from_secs(6));
+            minutes(fleet, 6);
             busy.submit(alice, vec![promised("faq"), promised("deploy")]).await.unwrap();
-            fleet.advance(Duration::from_secs(6));
+            minutes(fleet, 6);
             arm();
             let _ = busy.deadlines().await;
         }

@@ -74,6 +74,8 @@ impl<'a> ApiExtractor<'a> for LastEventId {
 #[derive(Clone, Debug, Serialize, Object)]
 #[oai(rename = "PublishedEvent")]
 pub struct Published {
+    /// Always true; the predecessor's clients read it.
+    pub success: bool,
     /// The id of the event, which subscribers see too.
     pub event_id: Uuid,
     /// The type of the event.
@@ -243,6 +245,6 @@ impl Events {
         let event = body.read(|event, faults| event.into_event(faults, &self.shared.limits))?;
         let event_type = event.event_type.clone();
         let event_id = self.shared.engine.publish(&caller, event).await?;
-        Ok(PublishResponse::Accepted(Json(Published { event_id, event_type })))
+        Ok(PublishResponse::Accepted(Json(Published { success: true, event_id, event_type })))
     }
 }

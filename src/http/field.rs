@@ -116,13 +116,13 @@ impl Faults {
 
     /// Returns the text of an optional field if it is not empty and within `bound`; notes the fault
     /// if not.
-    pub fn short(
+    pub fn short<T: Into<String>>(
         &mut self,
         name: &str,
-        field: Field<Option<String>>,
+        field: Field<Option<T>>,
         bound: Bound,
     ) -> Option<String> {
-        let text = self.optional(name, field)?;
+        let text: String = self.optional(name, field)?.into();
         if !text.is_empty() && bound.holds(&text) {
             return Some(text);
         }

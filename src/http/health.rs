@@ -1,14 +1,22 @@
 //! The calls without a credential: liveness, readiness, the version and the API document.
 
+use std::time::{Duration, Instant};
+
 use poem_openapi::payload::Binary;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Serialize;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 
 use super::answer::Json;
 use super::openapi::{self, Tag};
+use super::view::QueueView;
+
+/// How long `/health` shows the same numbers of tasks: any client may call it, and counting costs
+/// more than the rest of it.
+const COUNT_LASTS: Duration = Duration::from_secs(1);
 
 /// The calls that need no credential.
 pub struct Health {
@@ -16,6 +24,8 @@ pub struct Health {
     pub engine: Engine,
     /// Cancelled once the process is asked to stop.
     pub stop: CancellationToken,
+    /// The numbers of tasks that were counted last, and when.
+    pub counted: Mutex<Option<(Instant, QueueView)>>,
 }
 
 /// The name and version of this service.
@@ -40,6 +50,9 @@ pub struct HealthView {
     pub redis: String,
     /// The version of the service.
     pub version: String,
+    /// How many tasks there are, counted within the last second; null if the store did not answer,
+    /// or if this call does not count them.
+    pub queue_stats: Option<QueueView>,
     /// How far the bridge to NATS is behind the event log, in milliseconds of the log's time; null
     /// if no bridge ever ran, or if this call does not check it.
     pub bridge_lag_ms: Option<u64>,
@@ -62,9 +75,16 @@ impl HealthResponse {
             status: if is_healthy { "healthy" } else { "unhealthy" }.to_owned(),
             redis: if is_connected { "connected" } else { "disconnected" }.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            queue_stats: None,
             bridge_lag_ms,
         };
         if is_healthy { Self::Healthy(Json(view)) } else { Self::Unhealthy(Json(view)) }
+    }
+
+    fn with(mut self, queue: Option<QueueView>) -> Self {
+        let (Self::Healthy(Json(view)) | Self::Unhealthy(Json(view))) = &mut self;
+        view.queue_stats = queue;
+        self
     }
 }
 
@@ -108,11 +128,12 @@ impl Health {
 
     /// Check the health
     ///
-    /// Healthy means that the store accepts writes.
+    /// Healthy means that the store accepts writes. The answer also has the numbers of tasks.
     #[oai(path = "/health", method = "get", operation_id = "get_health")]
     async fn health(&self) -> HealthResponse {
         let is_connected = self.engine.is_ready().await;
-        HealthResponse::new(is_connected, is_connected, None)
+        let queue = if is_connected { self.queue().await } else { None };
+        HealthResponse::new(is_connected, is_connected, None).with(queue)
     }
 
     /// Check that the process is alive
@@ -152,5 +173,20 @@ impl Health {
     #[oai(path = "/openapi.yaml", method = "get", operation_id = "get_openapi_yaml")]
     async fn document_yaml(&self) -> DocumentYaml {
         DocumentYaml::Yaml(Binary(&openapi::YAML))
+    }
+}
+
+impl Health {
+    /// Returns how many tasks there are. Callers that come together share one count.
+    async fn queue(&self) -> Option<QueueView> {
+        let mut counted = self.counted.lock().await;
+        if let Some((at, queue)) = &*counted
+            && at.elapsed() < COUNT_LASTS
+        {
+            return Some(queue.clone());
+        }
+        let queue = QueueView::from(&self.engine.stats().await.ok()?);
+        *counted = Some((Instant::now(), queue.clone()));
+        Some(queue)
     }
 }

@@ -106,7 +106,7 @@ fn endpoint(
     let shared = Shared { limits: Limits::from(engine.settings()), engine };
     let engine = &shared.engine;
     let apis: Apis = (
-        health::Health { engine: engine.clone(), stop },
+        health::Health { engine: engine.clone(), stop, counted: Default::default() },
         metrics::Metrics {
             engine: engine.clone(),
             is_on: settings.http.metrics,

@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use poem_openapi::Object;
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::domain::event::trace_id_of;
 use crate::domain::ids::TaskId;
@@ -19,8 +21,10 @@ use crate::domain::time::Millis;
 use crate::engine::unknown_type;
 
 use super::super::bounds::{Number, Text};
+use super::super::described::described;
 use super::super::field::{Faults, Field};
 use super::super::json::RawObject;
+use super::super::readable::Readable;
 use super::super::text::{IdempotencyKey, Time, TraceId};
 use super::Limits;
 
@@ -74,8 +78,9 @@ pub struct Submission {
     /// itself, `user`, and the sources that `auth.sources` allows it.
     source: Field<Option<Name>>,
     /// The time to finish, 1 s to a year: `90s`, `15m`, `1h30m`, `3d`, `PT4H` and the like. With
-    /// `sla_deadline`, which takes precedence, any text of at most 64 characters.
-    sla_target: Field<Option<String>>,
+    /// `sla_deadline`, which takes precedence, any text of at most 64 characters. A whole number
+    /// instead of a text means seconds, as the predecessor's clients send it.
+    sla_target: Field<Option<Target>>,
     /// When the task must be finished.
     sla_deadline: Field<Option<Time>>,
     /// When the first attempt must have started.
@@ -101,6 +106,28 @@ pub struct Submission {
     timeout_ms: Field<Option<u64>>,
     /// A key that makes it safe to repeat the submission. The header `Idempotency-Key` wins.
     idempotency_key: Field<Option<IdempotencyKey>>,
+}
+
+/// The words of an SLA target.
+#[derive(Debug)]
+struct Target(String);
+
+described!([] Target: "Target", MetaSchema::new("string"));
+
+impl Readable for Target {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        if let Ok(seconds) = serde_json::from_str::<u64>(raw.get()) {
+            return Ok(Self(format!("{seconds}s")));
+        }
+        let expected = |_| "must be a string, or a whole number of seconds".to_owned();
+        String::read(raw).map(Self).map_err(expected)
+    }
+}
+
+impl From<Target> for String {
+    fn from(target: Target) -> Self {
+        target.0
+    }
 }
 
 /// The W3C trace context of a request; empty if the request has no valid one.
@@ -180,7 +207,7 @@ type TimeField = Field<Option<Time>>;
 
 fn read_sla(
     faults: &mut Faults,
-    target: Field<Option<String>>,
+    target: Field<Option<Target>>,
     (deadline, start_deadline): (TimeField, TimeField),
     threshold: Field<Option<u8>>,
     limits: &Limits,
@@ -278,6 +305,19 @@ pub(super) mod tests {
         );
         assert_eq!(task.spec.payload.get(), r#"{"n": 1.0}"#);
         assert!(task.sla.is_none() && task.start == Start::Now && task.spec.metadata.is_none());
+    }
+
+    #[test]
+    fn a_whole_number_as_sla_target_means_seconds() {
+        let with = |target: &str| {
+            submit(&format!(r#"{{"type": "faq", "payload": {{}}, "sla_target": {target}}}"#))
+        };
+
+        let sla = with("3600").unwrap().sla.unwrap();
+        assert_eq!((sla.within_ms, sla.target.as_deref()), (Some(3_600_000), Some("3600s")));
+        for wrong in ["0", "-1", "1.5", "1e3", "99999999999999999999", "true", "\"3600\""] {
+            assert_eq!(pointers(with(wrong).unwrap_err()), ["/sla_target"], "{wrong}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use outcome::{
 };
 pub use report::SlaReportView;
 pub use rules::{ExplanationView, RulesView};
-pub use stats::{StatsView, TaskCount};
+pub use stats::{QueueView, StatsView, TaskCount};
 pub use task::{StatusChanged, TaskPage, TaskView, TasksClaimed, TimelinePage};
 pub use waiting::WaitingView;
 

@@ -62,15 +62,21 @@ fn tasks_in(stats: &Stats, is_counted: fn(State) -> bool) -> u64 {
     counted.map(|(_, count)| count).sum()
 }
 
-impl From<Stats> for StatsView {
-    fn from(stats: Stats) -> Self {
-        let queue = QueueView {
-            pending_tasks: tasks_in(&stats, |state| {
+impl From<&Stats> for QueueView {
+    fn from(stats: &Stats) -> Self {
+        Self {
+            pending_tasks: tasks_in(stats, |state| {
                 matches!(state, State::Pending | State::Assigned)
             }),
-            processing_tasks: tasks_in(&stats, |state| state == State::InProgress),
-            total_tasks: tasks_in(&stats, |_| true),
-        };
+            processing_tasks: tasks_in(stats, |state| state == State::InProgress),
+            total_tasks: tasks_in(stats, |_| true),
+        }
+    }
+}
+
+impl From<Stats> for StatsView {
+    fn from(stats: Stats) -> Self {
+        let queue = QueueView::from(&stats);
         let by_status = stats.by_status.into_iter();
         let by_priority = stats.by_priority.into_iter();
         let by_agent = stats.by_agent.into_iter();

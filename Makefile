@@ -26,7 +26,7 @@ bench: redis
 check:
 	.ci/run
 
-# Clients in Python, TypeScript, Go and Rust, in generated-clients/ of the target directory: see openapi/README.md.
+# Clients in seven languages, in generated-clients/ of the target directory: see openapi/README.md.
 .PHONY: clients
 clients:
 	openapi/generate $(or $(CARGO_TARGET_DIR),target)/generated-clients
@@ -36,7 +36,7 @@ redis:
 	.ci/provide-servers redis
 
 servers:
-	.ci/provide-servers redis nats openssl python
+	.ci/provide-servers redis nats openssl python curl
 	.ci/provide-browser
 
 # Tells the story of tests/it/stories/chaos for MINUTES, with the faults of SEED (one of its own if there is none).

@@ -124,6 +124,16 @@ def started(stack, command, **options):
     return process
 
 
+def example(stack, url, server):
+    """The subscriber in examples/ prints the first event."""
+    script = os.path.join(os.path.dirname(__file__), "../../examples/subscribe_nats.py")
+    command = [sys.executable, script, "task.created"]
+    environment = {**os.environ, "NATS_URL": server}
+    reader = started(stack, command, env=environment, text=True, stdout=subprocess.PIPE)
+    submit(url, 100, 1)
+    assert json.loads(reader.stdout.readline())["event_type"] == "task.created"
+
+
 def main(program):
     with tempfile.TemporaryDirectory(prefix="subscribers-") as home, contextlib.ExitStack() as stack:
         config = ["-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", home, "-js", "-sd", home + "/js"]
@@ -141,6 +151,7 @@ def main(program):
                             stdout=subprocess.PIPE, stderr=log)
             url = re.search(r"API\s+(\S+)", wait_for("its address", lambda: url_line(fleet))).group(1)
             listen(url, server, path)
+            example(stack, url, server)
             fleet.terminate()
             assert fleet.wait(LIMIT) == 0, open(home + "/log").read()
     print("nats-py, redis-py and EventSource heard every event, and what they had missed")

@@ -143,6 +143,11 @@ impl Process {
         self.log.so_far()
     }
 
+    /// What it has printed so far.
+    pub fn printed_so_far(&self) -> String {
+        self.output.so_far()
+    }
+
     /// All that it has printed, once it has ended.
     pub fn printed(&mut self) -> String {
         self.output.finish()

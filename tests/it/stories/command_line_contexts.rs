@@ -211,39 +211,3 @@ async fn what_dev_prints_leads_to_a_completed_task() {
     assert_eq!(keys(&printed).len(), 4);
     again.stop().await;
 }
-
-/// The commands of the README's block that begins with this line.
-fn readme_block(first: &str) -> Vec<String> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = std::fs::read_to_string(file).unwrap();
-    let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let block = blocks.into_iter().find(|block| block.starts_with(first)).unwrap();
-    block.lines().map(str::to_owned).collect()
-}
-
-#[tokio::test]
-async fn commands_of_the_readme_lead_to_a_completed_task() {
-    let place = Dev::new();
-    let bin = tempfile::tempdir().unwrap();
-    let program = Path::new(env!("CARGO_BIN_EXE_orchestrator"));
-    std::os::unix::fs::symlink(program, bin.path().join("orchestrator")).unwrap();
-    let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
-    let shell = place.shell.clone().with("PATH", &path);
-    let dev = place.start();
-    dev.prints("Ctrl-C stops it").await;
-
-    let commands = readme_block("orchestrator tasks submit");
-    assert_eq!(commands.len(), 3, "{commands:?}");
-    for command in &commands[..2] {
-        let mut done = shell.start_other(Path::new("/bin/sh"), &["-c", command]);
-        assert_eq!(done.ended().await, 0, "{command}: {}", done.log());
-    }
-    let agent = shell.start_other(Path::new("/bin/sh"), &["-c", &format!("exec {}", commands[2])]);
-
-    agent.says("attempt ended").await;
-    let (_, listed, _) = place.shell.run(&["tasks", "list", "-o", "json"]).await;
-    let listed: Value = serde_json::from_str(&listed).unwrap();
-    assert_eq!(listed["items"][0]["status"], "completed", "{listed}");
-    agent.stop().await;
-    dev.stop().await;
-}

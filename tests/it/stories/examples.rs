@@ -52,6 +52,33 @@ async fn agent_in_shell_completes_fails_and_asks_for_another_try() {
 }
 
 #[tokio::test]
+async fn submitter_gets_the_result_that_a_subscriber_sees() {
+    let deployment = Deployment::start().await;
+    let shell = deployment.gateway.shell("crew").await;
+    let python = |arguments: &[&str]| shell.start_other(Path::new("python3"), arguments);
+    let subscriber = python(&[&example("follow.py"), "task.*"]);
+    let _agent = python(&[&example("agent.py"), "faq_agent"]);
+
+    let mut submitter = python(&[&example("submit.py"), "faq", r#"{"question": "why?"}"#]);
+
+    assert_eq!(submitter.ended().await, 0, "{}", submitter.log());
+    let ended: Value = serde_json::from_str(&submitter.printed()).unwrap();
+    assert_eq!(ended["result"]["payload"]["question"], "why?", "{ended}");
+    // The subscriber hears what comes after its connection: later tasks, if not the first.
+    let crew = deployment.client("crew").await;
+    eventually("the subscriber prints an event", async || {
+        submit(&crew, json!({})).await;
+        let printed = subscriber.printed_so_far();
+        if printed.contains("task.completed") { Ok(()) } else { Err(printed) }
+    })
+    .await;
+    let mut refused = python(&[&example("submit.py"), "nothing", "{}"]);
+    assert_eq!(refused.ended().await, 1);
+    assert!(refused.log().contains("type"), "{}", refused.log());
+    deployment.finish().await;
+}
+
+#[tokio::test]
 async fn agent_in_python_completes_its_tasks() {
     let deployment = Deployment::start().await;
     let crew = deployment.client("crew").await;

@@ -12,6 +12,7 @@ mod command_line_output;
 mod command_line_tasks;
 mod deadlines;
 mod demo;
+mod documented;
 mod durability;
 mod examples;
 mod failover;

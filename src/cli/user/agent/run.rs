@@ -50,6 +50,10 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
     concurrency: u32,
+    /// End after so many tasks, once the programs of all of them have ended. Default: do not end.
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    tasks: Option<u64>,
     /// The name of this process among the workers of the agent. Default: the host and the process id.
     #[arg(long, value_name = "NAME")]
     worker: Option<Worker>,
@@ -126,7 +130,8 @@ enum Fault {
 }
 
 impl Options {
-    /// Works until a signal asks it to stop, or the gateway or the program refuses for good.
+    /// Works until a signal asks it to stop, it has done as many tasks as it should, or the gateway or
+    /// the program refuses for good.
     pub async fn run(self) -> Result<ExitCode, Error> {
         let format = if self.log_json { Format::Json } else { Format::Text };
         // A variable that is set to nothing is as good as none.
@@ -157,7 +162,9 @@ impl Options {
             hurry: CancellationToken::new(),
         });
         let (report, reports) = mpsc::unbounded_channel();
-        let mut crew = Crew { work, attempts: JoinSet::new(), report, size: self.concurrency };
+        let left = self.tasks.unwrap_or(u64::MAX);
+        let mut crew =
+            Crew { work, attempts: JoinSet::new(), report, size: self.concurrency, left };
         let grace = Duration::from_millis(self.stop_grace_ms);
         let claims = async {
             let claim =
@@ -185,10 +192,12 @@ struct Crew {
     report: mpsc::UnboundedSender<Outcome>,
     /// How many attempts may run at once.
     size: u32,
+    /// How many more tasks may be claimed.
+    left: u64,
 }
 
 impl Crew {
-    /// Claims tasks for the attempts that may run until `stop` is cancelled.
+    /// Claims tasks for the attempts that may run until `stop` is cancelled or no more may be claimed.
     async fn claim_until<'w>(
         &mut self,
         stop: &CancellationToken,
@@ -212,6 +221,7 @@ impl Crew {
                     }
                     backoff.reset();
                     let is_idle = tasks.is_empty() && began.elapsed() < PAUSE;
+                    self.left = self.left.saturating_sub(tasks.len() as u64);
                     self.start(tasks, stop);
                     if is_idle { PAUSE } else { Duration::ZERO }
                 }
@@ -231,7 +241,8 @@ impl Crew {
         Ok(())
     }
 
-    /// Waits until another attempt may run, and returns how many; `None` once `stop` is cancelled.
+    /// Waits until another attempt may run, and returns how many; `None` once `stop` is cancelled, or
+    /// all have ended and no more may begin.
     async fn free(&mut self, stop: &CancellationToken) -> Result<Option<u32>, Fault> {
         while let Some(ended) = self.attempts.try_join_next() {
             ended??;
@@ -241,8 +252,13 @@ impl Crew {
             if stop.is_cancelled() {
                 return Ok(None);
             }
-            if busy < self.size {
-                return Ok(Some(self.size - busy));
+            let left = u32::try_from(self.left).unwrap_or(u32::MAX);
+            let free = self.size.saturating_sub(busy).min(left);
+            if free > 0 {
+                return Ok(Some(free));
+            }
+            if busy == 0 {
+                return Ok(None);
             }
             tokio::select! {
                 Some(ended) = self.attempts.join_next() => ended??,

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::world::{World, submission};
-use crate::harness::{Block, approval_of, id_of, late};
+use crate::harness::{Answer, Block, approval_of, id_of, late};
 
 const BATCH: u64 = 100;
 /// How long keys and finished tasks are surely remembered where `World::remembers` does not hold, as `soak.rs` tells the
@@ -95,10 +95,20 @@ pub async fn decide(world: Arc<World>, judge: &'static str) {
         for approval in pending["items"].as_array().unwrap() {
             let verb = if fastrand::u8(..5) == 0 { "reject" } else { "approve" };
             let path = format!("/approvals/{}/{verb}", approval_of(approval));
+            // What was decided or cancelled since the list was read may have been removed.
+            let is_gone = |answer: &Answer| {
+                let (id, told) = (id_of(approval), world.told.lock().unwrap());
+                let is_over = told.decided.contains_key(&id) || told.cancelled.contains(&id);
+                answer.status == 404 && is_over
+            };
             let mut body = json!({});
             if verb == "approve" && approval["kind"] == "gate" && fastrand::u8(..4) == 0 {
                 let path = format!("/approvals/{}", approval_of(approval));
-                let shown = world.call(judge, Method::GET, &path, None).await.accepted(200);
+                let shown = world.call(judge, Method::GET, &path, None).await;
+                if is_gone(&shown) {
+                    continue;
+                }
+                let shown = shown.accepted(200);
                 body["payload"] = shown["task"]["payload"].clone();
                 body["payload"]["edited_by"] = judge.into();
             }
@@ -106,6 +116,7 @@ pub async fn decide(world: Arc<World>, judge: &'static str) {
             match answer.status {
                 200 => drop(world.told.lock().unwrap().decided.insert(id_of(approval), verb)),
                 409 => {}
+                _ if is_gone(&answer) => {}
                 _ => world.accuse(format!("{verb}: {answer:?}")),
             }
         }

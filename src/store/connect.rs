@@ -18,12 +18,14 @@ pub(super) fn open_client(
     settings: &Settings,
 ) -> Result<(redis::Client, Option<sentinel::Relay>), Error> {
     let url = settings.url.expose();
-    if url.starts_with(sentinel::SCHEME) {
-        let relay = sentinel::Relay::open(url, connect_limit(settings)).map_err(unusable)?;
+    let certificates = certificates(settings)?;
+    if url.split_once("://").is_some_and(|(scheme, _)| sentinel::SCHEMES.contains(&scheme)) {
+        let limit = connect_limit(settings);
+        let relay = sentinel::Relay::open(url, certificates.as_ref(), limit).map_err(unusable)?;
         let client = redis::Client::open(relay.connection_info()).map_err(unusable)?;
         return Ok((client, Some(relay)));
     }
-    let client = match certificates(settings)? {
+    let client = match certificates {
         Some(certificates) => redis::Client::build_with_tls(url, certificates),
         None => redis::Client::open(url),
     };
@@ -69,17 +71,17 @@ pub fn fault_of_url(url: &str) -> Option<Fault> {
     let fault = match read.scheme {
         "redis" | "rediss" => fault_of_tcp(&read),
         "unix" | "redis+unix" => fault_of_socket(&read),
-        "redis-sentinel" => fault_of_sentinels(&read),
+        scheme if sentinel::SCHEMES.contains(&scheme) => fault_of_sentinels(&read),
         _ => Some(
-            "expected a URL that begins with redis://, rediss://, unix://, redis+unix:// or \
-             redis-sentinel://",
+            "expected a URL that begins with redis://, rediss://, unix://, redis+unix://, \
+             redis-sentinel:// or rediss-sentinel://",
         ),
     };
     if fault.is_some() {
         return fault;
     }
     let is_usable = match read.scheme {
-        "redis-sentinel" => sentinel::is_usable(url),
+        scheme if sentinel::SCHEMES.contains(&scheme) => sentinel::is_usable(url),
         _ => redis::Client::open(url).is_ok(),
     };
     (!is_usable).then_some("the Redis client cannot use this URL")

@@ -13,18 +13,28 @@ use std::time::Duration;
 
 use redis::{
     ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
+    TlsCertificates,
 };
+use rustls::pki_types::ServerName;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use crate::runtime::scratch::Scratch;
+use crate::runtime::tls;
 
 /// The scheme of the URL. The form is that of Lettuce:
 /// `redis-sentinel://[[user:]password@]host[:port][,host[:port]…][/db][?sentinel_password=…]#name`.
-pub const SCHEME: &str = "redis-sentinel://";
+const SCHEME: &str = "redis-sentinel";
+
+/// The same, with TLS to the Sentinels and to the primary.
+const SECURE_SCHEME: &str = "rediss-sentinel";
+
+/// The schemes of this module.
+pub const SCHEMES: [&str; 2] = [SCHEME, SECURE_SCHEME];
 
 /// The port of a Sentinel, unless the URL has one.
 const PORT: u16 = 26_379;
@@ -36,9 +46,10 @@ const LIMIT: Duration = Duration::from_millis(500);
 const EVERY: Duration = Duration::from_secs(1);
 
 /// The parts of a `redis-sentinel://` URL.
-#[derive(Debug)]
 struct Target {
     sentinels: Vec<redis::Client>,
+    /// How TLS to the primary begins; `None` without TLS.
+    tls: Option<TlsConnector>,
     /// User, password and database of the primary. The address in it is a placeholder.
     primary: ConnectionInfo,
     name: String,
@@ -65,8 +76,9 @@ struct Shared {
 type Address = (String, u16);
 
 impl Target {
-    fn parse(url: &str) -> RedisResult<Self> {
-        let rest = url.strip_prefix(SCHEME).ok_or_else(|| fault("not a Sentinel URL"))?;
+    fn parse(url: &str, certificates: Option<&TlsCertificates>) -> RedisResult<Self> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| fault("not a URL"))?;
+        let is_secure = scheme == SECURE_SCHEME;
         let (rest, name) = rest
             .rsplit_once('#')
             .ok_or_else(|| fault("the primary's name is missing: `#name` at the end"))?;
@@ -83,7 +95,14 @@ impl Target {
             let has_port =
                 host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
             let port = if has_port { String::new() } else { format!(":{PORT}") };
-            redis::Client::open(format!("redis://:{password}@{host}{port}"))
+            let place = format!(":{password}@{host}{port}");
+            match certificates.filter(|_| is_secure) {
+                Some(own) => {
+                    redis::Client::build_with_tls(format!("rediss://{place}"), own.clone())
+                }
+                None if is_secure => redis::Client::open(format!("rediss://{place}")),
+                None => redis::Client::open(format!("redis://{place}")),
+            }
         });
         let sentinels = sentinels.collect::<RedisResult<Vec<_>>>()?;
         if name.is_empty() {
@@ -96,13 +115,27 @@ impl Target {
             format!(":{credentials}")
         };
         let primary = format!("redis://{credentials}@primary/{db}").into_connection_info()?;
-        Ok(Self { sentinels, primary, name: name.to_owned() })
+        let tls = if is_secure { Some(connector(certificates)?) } else { None };
+        Ok(Self { sentinels, tls, primary, name: name.to_owned() })
     }
+}
+
+/// How TLS begins: with these authorities and this certificate, or with the authorities of the
+/// system.
+fn connector(certificates: Option<&TlsCertificates>) -> RedisResult<TlsConnector> {
+    let authorities = certificates.and_then(|own| own.root_cert.as_deref());
+    let own = certificates.and_then(|own| own.client_tls.as_ref());
+    let own = own.map(|own| (&own.client_cert[..], &own.client_key[..]));
+    let config = tls::client_config(authorities, own);
+    let config = config.map_err(|why| {
+        RedisError::from((ErrorKind::InvalidClientConfig, "TLS cannot begin", why))
+    })?;
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// Returns whether the client can use this URL.
 pub(super) fn is_usable(url: &str) -> bool {
-    Target::parse(url).is_ok()
+    Target::parse(url, None).is_ok()
 }
 
 fn fault(what: &'static str) -> RedisError {
@@ -111,8 +144,12 @@ fn fault(what: &'static str) -> RedisError {
 
 impl Relay {
     /// Opens the socket. The first connection shows whether a primary can be reached.
-    pub(super) fn open(url: &str, connect_limit: Duration) -> RedisResult<Self> {
-        let target = Target::parse(url)?;
+    pub(super) fn open(
+        url: &str,
+        certificates: Option<&TlsCertificates>,
+        connect_limit: Duration,
+    ) -> RedisResult<Self> {
+        let target = Target::parse(url, certificates)?;
         let scratch = Scratch::new()?;
         let socket = scratch.path().join("redis.sock");
         let listener = UnixListener::bind(&socket)?;
@@ -196,9 +233,18 @@ impl Shared {
         let mut far = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         // Messages are small, and the client batches them already.
         far.set_nodelay(true)?;
+        let carried = async {
+            let Some(tls) = &self.target.tls else {
+                return copy_bidirectional(&mut near, &mut far).await;
+            };
+            let name = ServerName::try_from(address.0.as_str()).map_err(io::Error::other)?;
+            let begun = timeout(self.connect_limit, tls.connect(name.to_owned(), far));
+            let mut far = begun.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            copy_bidirectional(&mut near, &mut far).await
+        };
         tokio::select! {
             // Either side may close the connection, and the other side needs no reason.
-            carried = copy_bidirectional(&mut near, &mut far) => carried.map(|_| ()),
+            carried = carried => carried.map(|_| ()),
             () = cut.cancelled() => Ok(()),
         }
     }
@@ -252,6 +298,7 @@ mod tests {
         let target = Target::parse(
             "redis-sentinel://ops:s%40fe@one,two:1,[::1],[::1]:2/3\
                  ?sentinel_password=x%26y#mymaster",
+            None,
         )
         .unwrap();
 
@@ -267,12 +314,12 @@ mod tests {
         );
         assert_eq!(target.name, "mymaster");
 
-        let bare = Target::parse("redis-sentinel://secret@one#m").unwrap();
+        let bare = Target::parse("redis-sentinel://secret@one#m", None).unwrap();
         assert_eq!(
             (bare.primary.redis_settings().username(), bare.primary.redis_settings().password()),
             (None, Some("secret"))
         );
-        let open = Target::parse("redis-sentinel://one#m").unwrap();
+        let open = Target::parse("redis-sentinel://one#m", None).unwrap();
         assert_eq!(
             (open.primary.redis_settings().password(), open.primary.redis_settings().db()),
             (None, 0)

@@ -19,9 +19,11 @@ impl Check<'_> {
         }
         let files = [&redis.tls_ca_file, &redis.tls_cert_file, &redis.tls_key_file];
         // Files that no connection uses must not pass for protection.
-        let is_used = redis.url.expose().starts_with("rediss://");
+        let secure = ["rediss://", "rediss-sentinel://"];
+        let is_used = secure.iter().any(|scheme| redis.url.expose().starts_with(scheme));
         if !is_used && files.iter().any(|file| !file.is_empty()) {
-            let why = "expected only with a store.url that begins with rediss://";
+            let why =
+                "expected only with a store.url that begins with rediss:// or rediss-sentinel://";
             self.fail("store.tls_ca_file", why);
         }
         self.tls("store", files);

@@ -1,6 +1,7 @@
 //! A Sentinel of one test: it watches a primary, and puts a replica in its place.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -21,11 +22,39 @@ pub struct Sentinel {
 impl Sentinel {
     /// Starts one that knows both on return.
     pub async fn start(primary: &Redis, replica: &Redis) -> Self {
+        let port = free_port();
+        let sentinel = Self::told(port, &primary.port().await, &format!("port {port}\n"));
+        let replica = replica.port().await;
+        eventually("the Sentinel knows the replica", async || {
+            let known = sentinel.ask::<Vec<HashMap<String, String>>>("REPLICAS").await;
+            let is_there =
+                known.as_ref().is_ok_and(|known| known.iter().any(|one| follows(one, &replica)));
+            if is_there { Ok(()) } else { Err(known) }
+        })
+        .await;
+        sentinel
+    }
+
+    /// Starts one that takes TLS only, from clients with a certificate of this authority, and knows a
+    /// primary of that kind at this port.
+    pub fn over_tls(primary: &str, certificate: &Path, key: &Path, authority: &Path) -> Self {
+        let port = free_port();
+        let tls = format!(
+            "port 0\ntls-port {port}\ntls-replication yes\ntls-auth-clients yes\ntls-cert-file {}\n\
+             tls-key-file {}\ntls-ca-cert-file {}\n",
+            certificate.display(),
+            key.display(),
+            authority.display(),
+        );
+        Self::told(port, primary, &tls)
+    }
+
+    /// Starts one that watches the primary at this port of 127.0.0.1, with these lines besides.
+    fn told(port: u16, primary: &str, lines: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let (port, watched) = (free_port(), primary.port().await);
         let config = home.path().join("sentinel.conf");
         let text = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\nlogfile log\nsentinel monitor {NAME} 127.0.0.1 {watched} 1\n\
+            "{lines}bind 127.0.0.1\ndir {}\nlogfile log\nsentinel monitor {NAME} 127.0.0.1 {primary} 1\n\
              sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 3000\n",
             home.path().display()
         );
@@ -37,16 +66,12 @@ impl Sentinel {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let sentinel = Self { child: command.spawn().unwrap(), port, _home: home };
-        let replica = replica.port().await;
-        eventually("the Sentinel knows the replica", async || {
-            let known = sentinel.ask::<Vec<HashMap<String, String>>>("REPLICAS").await;
-            let is_there =
-                known.as_ref().is_ok_and(|known| known.iter().any(|one| follows(one, &replica)));
-            if is_there { Ok(()) } else { Err(known) }
-        })
-        .await;
-        sentinel
+        Self { child: command.spawn().unwrap(), port, _home: home }
+    }
+
+    /// The URL of a store behind it, over TLS.
+    pub fn secure_url(&self) -> String {
+        format!("rediss-sentinel://127.0.0.1:{}#{NAME}", self.port)
     }
 
     /// The URL of a store behind it. No server listens at the first address, as if

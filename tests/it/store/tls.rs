@@ -1,4 +1,4 @@
-//! Redis over TLS, with an authority of its own and a certificate of the client.
+//! Redis over TLS, and behind Sentinels over TLS, with an authority of its own and a certificate of the client.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use orchestrator::engine::{Engine, TaskFilter};
 use orchestrator::store::{self, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{People, Redis, defaults, eventually, new_task, within};
+use crate::harness::{People, Redis, Sentinel, defaults, eventually, new_task, within};
 use crate::transport::credentials::certificate;
 
 fn text(path: &Path) -> String {
@@ -73,4 +73,50 @@ async fn a_redis_with_an_authority_of_its_own_is_reached_by_every_connection() {
     })
     .await;
     assert!(engine.is_ready().await);
+}
+
+#[tokio::test]
+async fn sentinels_and_their_primary_are_reached_over_tls() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let home = tempfile::tempdir().unwrap();
+    let (authority, _) = certificate(home.path(), "authority", None);
+    let (stranger, _) = certificate(home.path(), "stranger", None);
+    let (server, server_key) = certificate(home.path(), "server", Some("authority"));
+    let (client, client_key) = certificate(home.path(), "client", Some("authority"));
+    let (_redis, url) = Redis::over_tls(&server, &server_key, &authority).await;
+    let port = url.rsplit_once(':').unwrap().1;
+    let sentinel = Sentinel::over_tls(port, &server, &server_key, &authority);
+    let defaults = defaults();
+    let right = store::Settings {
+        url: sentinel.secure_url().into(),
+        tls_ca_file: text(&authority),
+        tls_cert_file: text(&client),
+        tls_key_file: text(&client_key),
+        events_kept: 1_000,
+        ..defaults.store
+    };
+
+    let store = eventually("the Sentinel leads to the primary", async || {
+        Store::open(right.clone()).await.map_err(|error| format!("{error:?}"))
+    })
+    .await;
+    let engine = Engine::new(store, defaults.engine, CancellationToken::new());
+    engine.submit(&People::new().alice, vec![new_task("faq")]).await.unwrap();
+    assert!(engine.is_ready().await);
+
+    let none = String::new;
+    for (ca, cert, key) in [
+        (text(&stranger), text(&client), text(&client_key)),
+        (none(), text(&client), text(&client_key)),
+        (text(&authority), none(), none()),
+    ] {
+        let wrong = store::Settings {
+            tls_ca_file: ca,
+            tls_cert_file: cert,
+            tls_key_file: key,
+            ..right.clone()
+        };
+        let refused = within("a refusal", Store::open(wrong)).await.err().unwrap();
+        assert!(matches!(refused, store::Error::Unavailable { .. }), "{refused:?}");
+    }
 }

@@ -207,7 +207,11 @@ impl Running {
         if roles.gateway {
             let gateway =
                 Gateway::bind(engine.clone(), &settings.http, running.stop.clone()).await?;
-            tracing::info!(address = %gateway.address(), "the gateway listens");
+            let address = gateway.address();
+            tracing::info!(%address, tls = gateway.is_tls(), "the gateway listens");
+            if let Some(address) = gateway.metrics_address() {
+                tracing::info!(%address, "the metrics are served");
+            }
             running.address = Some(gateway.address());
             running.gateway.spawn(gateway.serve());
             match timeout(LOOK, engine.warn_of_unreachable()).await {

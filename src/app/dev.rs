@@ -13,6 +13,7 @@ use super::{Error, INTERRUPTED, Roles, Running, say};
 use crate::cli;
 use crate::cli::banner::Banner;
 use crate::demo;
+use crate::http::Http;
 use crate::runtime::redis_server::{Options, RedisServer};
 use crate::settings::Settings;
 
@@ -30,7 +31,8 @@ struct Dev {
 }
 
 impl Dev {
-    /// Starts both with the given settings, except that the gateway listens on 127.0.0.1. If the
+    /// Starts both with the given settings, except that the gateway listens on 127.0.0.1 and speaks
+    /// plain HTTP, so that what is printed and handed out fits any settings. If the
     /// settings name no store, a private one starts, which keeps its data in `dir`, or else in
     /// memory.
     ///
@@ -40,7 +42,13 @@ impl Dev {
         mut settings: Settings,
         stop: &CancellationToken,
     ) -> Result<Option<Self>, Error> {
-        settings.http.http.host = Ipv4Addr::LOCALHOST.to_string();
+        settings.http.http = Http {
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            tls_cert_file: String::new(),
+            tls_key_file: String::new(),
+            tls_client_ca_file: String::new(),
+            ..settings.http.http
+        };
         let mut store = settings.store.url.to_string();
         let mut redis = None;
         if !settings.names("store.url") {

@@ -212,6 +212,11 @@ impl Refusal {
         Self::new(Cause::UnknownRoute, "No call has this path. `GET /openapi.json` lists them all.")
     }
 
+    /// The path is not that of the metrics, on the address that has nothing else.
+    pub fn only_metrics() -> Self {
+        Self::new(Cause::UnknownRoute, "This address has `/metrics` only.")
+    }
+
     /// The path takes the methods `allow` only.
     pub fn method_not_allowed(allow: &str) -> Self {
         let refusal = Self::new(Cause::MethodNotAllowed, format!("This path takes {allow}."));
@@ -276,6 +281,11 @@ impl Refusal {
             }
             Ok(_) | Err(_) => Self::unreadable("The bytes received are not an HTTP/1.1 request."),
         }
+    }
+
+    /// 400: a request of plain HTTP on a port that speaks TLS.
+    pub fn no_tls() -> Self {
+        Self::new(Cause::HttpsRequired, "This port speaks TLS only. Call it with https://.")
     }
 
     /// 413: the answer has `found` bytes, and a NATS message takes `room`. `is_read` says whether

@@ -1,16 +1,19 @@
-//! The outermost layers of every request: its id, its log line, and the form of refusals.
+//! The outermost layers of every request: its id, its log line, the headers of every answer, and
+//! the form of refusals.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use futures_util::FutureExt;
 use poem::http::HeaderValue;
+use poem::http::uri::Scheme;
 use poem::{Endpoint, IntoResponse, Request, Response};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::Refusal;
 use super::framework;
+use super::protection::protect;
 
 /// The header that carries a request's id in both directions, in lower case.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -30,6 +33,11 @@ impl RequestId {
         }
     }
 
+    /// The id that the outermost layer gave the request.
+    fn known(request: &Request) -> Self {
+        request.extensions().get().cloned().unwrap_or_else(|| Self::of(request))
+    }
+
     fn fresh() -> Self {
         let id = HeaderValue::try_from(Uuid::now_v7().to_string());
         Self(id.unwrap_or(HeaderValue::from_static("none")))
@@ -44,12 +52,19 @@ fn is_usable(id: &HeaderValue) -> bool {
     (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// The response to a request that does not reach the API, with an id of its own.
-pub fn standalone(refusal: Refusal) -> Response {
+/// The response to a request that does not reach the API, with an id of its own, over TLS if
+/// `is_tls`.
+pub fn standalone(refusal: Refusal, is_tls: bool) -> Response {
     let id = RequestId::fresh();
     let mut response = refusal.into_response_for(id.as_str());
     response.headers_mut().insert(REQUEST_ID, id.0);
+    protect(&mut response, is_tls);
     response
+}
+
+/// The response to a request that a layer refuses.
+pub fn refused(refusal: Refusal, request: &Request) -> Response {
+    refusal.into_response_for(RequestId::known(request).as_str())
 }
 
 /// The outermost layer: gives every request an id, returns it with the answer and logs both.
@@ -63,6 +78,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for RequestIdLayer<E> {
         let id = RequestId::of(&request);
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
+        let is_tls = *request.scheme() == Scheme::HTTPS;
         request.extensions_mut().insert(id.clone());
         // A span of level error, so that the id stands on error lines at every log level.
         let span = tracing::error_span!("request", request.id = id.as_str());
@@ -76,6 +92,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for RequestIdLayer<E> {
             "request answered"
         );
         response.headers_mut().insert(REQUEST_ID, id.0);
+        protect(&mut response, is_tls);
         Ok(response)
     }
 }
@@ -87,11 +104,7 @@ impl<E: Endpoint> Endpoint for RefusalLayer<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let id = request
-            .extensions()
-            .get::<RequestId>()
-            .cloned()
-            .unwrap_or_else(|| RequestId::of(&request));
+        let id = RequestId::known(&request);
         let path = request.uri().path().to_owned();
         let refusal = match AssertUnwindSafe(self.0.call(request)).catch_unwind().await {
             Ok(Ok(response)) => return Ok(response.into_response()),

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::runtime::receipt::Receipt;
 
 use super::error::Refusal;
+use super::metrics::Source;
 use super::peer::Peer;
 use super::traffic::Traffic;
 use super::{Error, Settings};
@@ -43,8 +44,9 @@ impl Inside {
         origin: Origin,
     ) -> Result<Self, Error> {
         let traffic = Traffic::new(&settings.http);
-        let shared = Arc::clone(&traffic);
-        let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), shared)?;
+        let source = Source::new(engine.clone(), Arc::clone(&traffic));
+        let metrics = Source::on_api(&source, &settings.http);
+        let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), metrics)?;
         super::note_credentials(&engine, settings, &stop).await?;
         Ok(Self { api: Arc::new(endpoint), origin, traffic })
     }

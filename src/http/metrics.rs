@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use poem::error::NotFoundError;
+use poem::http::{Method, header};
+use poem::{Endpoint, Request};
 use poem_openapi::OpenApi;
 use poem_openapi::payload::{PlainText, Response};
 use tokio::sync::Mutex;
@@ -14,7 +16,9 @@ use tokio::time::Instant;
 use crate::engine::{AgentStatus, Engine, Figures};
 use crate::runtime::process;
 
+use super::error::Refusal;
 use super::openapi::Tag;
+use super::settings::Http;
 use super::traffic::Traffic;
 
 const GAUGE: &str = "gauge";
@@ -26,37 +30,75 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// this time.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// The path of the metrics.
+const PATH: &str = "/metrics";
+
+/// The call of the API; `None` if it is disabled, so that its path is unknown.
+pub struct Metrics(pub Option<Arc<Source>>);
+
+/// The metrics on an address of their own, which has nothing else.
+pub struct MetricsAlone(pub Arc<Source>);
+
 /// The figures of this gateway and of the fleet.
-pub struct Metrics {
-    /// The engine, which reads the figures of the fleet.
-    pub engine: Engine,
-    /// Whether the call is enabled; if not, its path is unknown.
-    pub is_on: bool,
+pub struct Source {
+    engine: Engine,
+    traffic: Arc<Traffic>,
     /// The last text, and when it was made.
-    pub last: Mutex<Option<(Instant, String)>>,
-    /// The budgets and counts of this gateway.
-    pub traffic: Arc<Traffic>,
+    last: Mutex<Option<(Instant, String)>>,
+}
+
+impl Source {
+    /// The figures that `engine` reads of the fleet, and the counts of this gateway.
+    pub fn new(engine: Engine, traffic: Arc<Traffic>) -> Arc<Self> {
+        Arc::new(Self { engine, traffic, last: Mutex::default() })
+    }
+
+    /// The source for the call of the API; `None` if `http` disables it, or has another address for
+    /// it.
+    pub fn on_api(source: &Arc<Self>, http: &Http) -> Option<Arc<Self>> {
+        let is_on_api = http.metrics && http.metrics_address.is_empty();
+        is_on_api.then(|| Arc::clone(source))
+    }
+
+    /// The figures as text, at most [`FRESH`] old.
+    async fn text(&self) -> String {
+        let mut last = self.last.lock().await;
+        if let Some((at, text)) = &*last
+            && at.elapsed() < FRESH
+        {
+            return text.clone();
+        }
+        let text = text(self.engine.figures().await.ok().as_ref(), &self.traffic);
+        *last = Some((Instant::now(), text.clone()));
+        text
+    }
+}
+
+impl Endpoint for MetricsAlone {
+    type Output = poem::Response;
+
+    async fn call(&self, request: Request) -> poem::Result<poem::Response> {
+        if request.uri().path() != PATH {
+            return Err(Refusal::only_metrics().into());
+        }
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            return Err(Refusal::method_not_allowed("GET, HEAD").into());
+        }
+        let answer = poem::Response::builder().header(header::CONTENT_TYPE, CONTENT_TYPE);
+        Ok(answer.body(self.0.text().await))
+    }
 }
 
 #[OpenApi(tag = "Tag::Service")]
 impl Metrics {
     /// Get the metrics
     ///
-    /// For Prometheus, in its text format. `http.metrics` disables this call.
+    /// For Prometheus, in its text format. `http.metrics` disables this call, and
+    /// `http.metrics_address` moves it to an address of its own.
     #[oai(path = "/metrics", method = "get", operation_id = "get_metrics")]
     async fn metrics(&self) -> poem::Result<Response<PlainText<String>>> {
-        if !self.is_on {
-            return Err(NotFoundError.into());
-        }
-        let mut last = self.last.lock().await;
-        let text = match &*last {
-            Some((at, text)) if at.elapsed() < FRESH => text.clone(),
-            _ => {
-                let text = text(self.engine.figures().await.ok().as_ref(), &self.traffic);
-                *last = Some((Instant::now(), text.clone()));
-                text
-            }
-        };
+        let source = self.0.as_ref().ok_or(NotFoundError)?;
+        let text = source.text().await;
         Ok(Response::new(PlainText(text)).header("content-type", CONTENT_TYPE))
     }
 }

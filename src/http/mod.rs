@@ -13,6 +13,7 @@ mod approvals;
 mod auth;
 mod body;
 mod bounds;
+mod certificates;
 mod described;
 mod error;
 mod event_page;
@@ -26,9 +27,11 @@ mod json;
 mod json_body;
 mod metrics;
 pub mod openapi;
+mod origins;
 mod oversight;
 mod part;
 mod peer;
+mod protection;
 mod readable;
 mod request;
 mod server;
@@ -49,10 +52,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
-use poem::http::HeaderName;
-use poem::middleware::Cors;
 use poem::{Endpoint, EndpointExt, IntoEndpoint};
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{self, Engine};
@@ -62,9 +62,9 @@ use crate::runtime::chain::Chain;
 use auth::Guard;
 use body::MaxBody;
 use front::{RefusalLayer, RequestIdLayer};
+use origins::{OriginLayer, Origins};
 use request::Limits;
-use traffic::Traffic;
-use ui::{HeadersLayer, PageLayer};
+use ui::{PageLayer, PolicyLayer};
 use understood::RequestCheck;
 
 pub use inside::Inside;
@@ -94,6 +94,8 @@ struct Shared {
 
 /// Builds the whole API over `engine`. `/health/ready` returns 503 once `stop` is cancelled.
 ///
+/// * `metrics`: what `/metrics` shows; `None` if it is not served.
+///
 /// # Errors
 ///
 /// A credential is missing, weak or malformed, or a CORS origin is malformed.
@@ -101,18 +103,13 @@ fn endpoint(
     engine: Engine,
     settings: &Settings,
     stop: CancellationToken,
-    traffic: Arc<Traffic>,
+    metrics: Option<Arc<metrics::Source>>,
 ) -> Result<BoxEndpoint<'static>, Error> {
     let shared = Shared { limits: Limits::from(engine.settings()), engine };
     let engine = &shared.engine;
     let apis: Apis = (
         health::Health { engine: engine.clone(), stop, counted: Default::default() },
-        metrics::Metrics {
-            engine: engine.clone(),
-            is_on: settings.http.metrics,
-            last: Mutex::default(),
-            traffic,
-        },
+        metrics::Metrics(metrics),
         tasks::Tasks(shared.clone()),
         agents::Agents(shared.clone()),
         approvals::Approvals(shared.clone()),
@@ -163,61 +160,12 @@ fn shield(
     let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes)).data(policy);
     let checked = RequestCheck { inner: guarded.map_to_response(), policy };
     let refusing = RefusalLayer(PageLayer { inner: checked, is_on: settings.http.ui });
-    let refusing = HeadersLayer(refusing);
-    Ok(match cors(&settings.http.cors_origins)? {
-        // The outer layer is for what CORS itself refuses; with the inner one a script can read
-        // the problem.
-        Some(cors) => RequestIdLayer(RefusalLayer(refusing.with(cors))).boxed(),
+    let refusing = PolicyLayer(refusing);
+    Ok(match Origins::of(&settings.http.cors_origins)? {
+        // Outside of refusals, so that a script can read the problem.
+        Some(origins) => RequestIdLayer(OriginLayer { inner: refusing, origins }).boxed(),
         None => RequestIdLayer(refusing).boxed(),
     })
-}
-
-const SENT_HEADERS: [&str; 8] = [
-    "authorization",
-    auth::API_KEY_HEADER,
-    "content-type",
-    "idempotency-key",
-    "traceparent",
-    front::REQUEST_ID,
-    "accept",
-    events::LAST_EVENT_ID,
-];
-
-const READ_HEADERS: [&str; 8] = [
-    front::REQUEST_ID,
-    "location",
-    "idempotency-replayed",
-    "retry-after",
-    "www-authenticate",
-    "link",
-    event_page::HAS_MORE,
-    event_page::HAS_GAP,
-];
-
-/// The CORS layer for these origins; `None` if there are none. Other origins call without cookies,
-/// so credentials are not allowed and `*` is harmless.
-fn cors(origins: &[String]) -> Result<Option<Cors>, Error> {
-    if origins.is_empty() {
-        return Ok(None);
-    }
-    if let Some(bad) = origins.iter().find(|origin| !is_origin(origin)) {
-        let why =
-            format!("holds `{bad}`; an origin is `https://host[:port]` without a path, or `*`");
-        return Err(Error::refused("http.cors_origins", why));
-    }
-    let cors = Cors::new().allow_credentials(false).max_age(3_600);
-    let cors = ["GET", "POST", "PATCH", "DELETE"].into_iter().fold(cors, Cors::allow_method);
-    let cors = SENT_HEADERS.map(HeaderName::from_static).into_iter().fold(cors, Cors::allow_header);
-    let cors =
-        READ_HEADERS.map(HeaderName::from_static).into_iter().fold(cors, Cors::expose_header);
-    let is_any = origins.iter().any(|origin| origin == "*");
-    Ok(Some(if is_any { cors.allow_origins_fn(|_| true) } else { cors.allow_origins(origins) }))
-}
-
-/// Whether `text` is `*` or a scheme and a host without a path.
-fn is_origin(text: &str) -> bool {
-    let Some((_, host)) = text.split_once("://") else { return text == "*" };
-    !host.is_empty() && !host.contains('/')
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
+use poem::EndpointExt;
 use poem::endpoint::BoxEndpoint;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
@@ -13,14 +15,29 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
 
+use super::certificates::{Certificates, Watched};
+use super::front::{RefusalLayer, RequestIdLayer};
+use super::metrics::{MetricsAlone, Source};
 use super::settings::{Error, Http, Settings};
 use super::sockets::{self, Connections, Responder};
 use super::traffic::Traffic;
 
+/// The most connections to the address of the metrics: far more than there are scrapers.
+const METRICS_CONNECTIONS: usize = 64;
+
 /// A gateway that listens but does not answer yet.
 pub struct Gateway {
+    api: Listening,
+    /// The metrics on an address of their own; `None` if they have none.
+    metrics: Option<Listening>,
+}
+
+/// A socket that listens, and what answers on it.
+struct Listening {
     responder: Arc<Responder>,
     connections: Arc<Connections>,
+    /// `None` for plain HTTP.
+    certificates: Option<Watched>,
     listener: TcpListener,
     address: SocketAddr,
     drain: Duration,
@@ -42,41 +59,35 @@ impl Gateway {
     ) -> Result<Self, Error> {
         let http = sockets::limited_by_system(&settings.http);
         let traffic = Traffic::new(&http);
-        let shared = Arc::clone(&traffic);
-        let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), shared)?;
-        let gateway = Self::listen(endpoint, &http, traffic, stop).await?;
-        super::note_credentials(&engine, settings, &gateway.stop).await?;
-        Ok(gateway)
-    }
-
-    async fn listen(
-        endpoint: BoxEndpoint<'static>,
-        http: &Http,
-        traffic: Arc<Traffic>,
-        stop: CancellationToken,
-    ) -> Result<Self, Error> {
-        let refused =
-            |source| Error::Bind { address: format!("{}:{}", http.host, http.port), source };
-        let listener = TcpListener::bind((http.host.as_str(), http.port)).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        Ok(Self {
-            responder: Arc::new(Responder::new(
-                endpoint,
-                Arc::clone(&traffic),
-                http.max_header_bytes,
-            )),
-            connections: Connections::new(http, traffic),
-            listener,
-            address,
-            drain: Duration::from_millis(http.drain_ms),
-            grace: Duration::from_millis(http.grace_ms),
-            stop,
-        })
+        let source = Source::new(engine.clone(), Arc::clone(&traffic));
+        let on_api = Source::on_api(&source, &http);
+        let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), on_api)?;
+        let api = Listening::bind(endpoint, &http, traffic, stop.clone()).await?;
+        let metrics = match metrics_alone(&http)? {
+            Some(http) => {
+                let endpoint = RequestIdLayer(RefusalLayer(MetricsAlone(source))).boxed();
+                let traffic = Traffic::new(&http);
+                Some(Listening::bind(endpoint, &http, traffic, stop.clone()).await?)
+            }
+            None => None,
+        };
+        super::note_credentials(&engine, settings, &stop).await?;
+        Ok(Self { api, metrics })
     }
 
     /// The address of the socket, with the port that the system chose for port 0.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.api.address
+    }
+
+    /// The address that serves the metrics and nothing else; `None` if there is none.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|metrics| metrics.address)
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_tls(&self) -> bool {
+        self.api.certificates.is_some()
     }
 
     /// Answers until the stop token is cancelled. Then `/health/ready` returns 503 for the drain
@@ -87,12 +98,66 @@ impl Gateway {
     ///
     /// None: if the socket cannot accept, the gateway tries again.
     pub async fn serve(self) -> io::Result<()> {
+        let metrics = OptionFuture::from(self.metrics.map(Listening::serve));
+        tokio::join!(self.api.serve(), metrics);
+        Ok(())
+    }
+}
+
+/// The settings of the address that serves the metrics and nothing else; `None` if there is none.
+fn metrics_alone(http: &Http) -> Result<Option<Http>, Error> {
+    if http.metrics_address.is_empty() {
+        return Ok(None);
+    }
+    let refused = |_| Error::refused("http.metrics_address", "is not an address and a port");
+    let address: SocketAddr = http.metrics_address.parse().map_err(refused)?;
+    Ok(Some(Http {
+        host: address.ip().to_string(),
+        port: address.port(),
+        tls_cert_file: String::new(),
+        max_connections: METRICS_CONNECTIONS,
+        ..http.clone()
+    }))
+}
+
+impl Listening {
+    async fn bind(
+        endpoint: BoxEndpoint<'static>,
+        http: &Http,
+        traffic: Arc<Traffic>,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let refused =
+            |source| Error::Bind { address: format!("{}:{}", http.host, http.port), source };
+        let certificates = Certificates::load(http)?;
+        let listener = TcpListener::bind((http.host.as_str(), http.port)).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Self {
+            responder: Arc::new(Responder::new(
+                endpoint,
+                Arc::clone(&traffic),
+                http.max_header_bytes,
+                certificates.as_ref().map(|watched| Arc::clone(&watched.certificates)),
+            )),
+            certificates,
+            connections: Connections::new(http, traffic),
+            listener,
+            address,
+            drain: Duration::from_millis(http.drain_ms),
+            grace: Duration::from_millis(http.grace_ms),
+            stop,
+        })
+    }
+
+    /// Answers until the stop token is cancelled, and then for the drain and grace times.
+    async fn serve(mut self) {
         let connections = Arc::clone(&self.connections);
+        let certificates = self.certificates.take();
         tokio::select! {
             () = self.serve_until_stopped() => {}
             () = connections.watch() => {}
+            Some(()) = OptionFuture::from(certificates.map(Watched::watch)) => {}
         }
-        Ok(())
     }
 
     async fn serve_until_stopped(self) {
@@ -154,8 +219,8 @@ async fn accept(
 
 #[cfg(test)]
 mod tests {
+    use poem::Response;
     use poem::endpoint::make;
-    use poem::{EndpointExt, Response};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::sync::Notify;
@@ -167,7 +232,8 @@ mod tests {
         http: &Http,
         stop: CancellationToken,
     ) -> Result<Gateway, Error> {
-        Gateway::listen(endpoint, http, Traffic::new(http), stop).await
+        let api = Listening::bind(endpoint, http, Traffic::new(http), stop).await?;
+        Ok(Gateway { api, metrics: None })
     }
 
     #[tokio::test]

@@ -24,6 +24,14 @@ pub struct Http {
     pub host: String,
     /// The port to listen on; 0 lets the system choose one.
     pub port: u16,
+    /// The PEM file of the certificate for TLS, followed by those between it and its authority; empty
+    /// for plain HTTP.
+    pub tls_cert_file: String,
+    /// The PEM file of the certificate's key.
+    pub tls_key_file: String,
+    /// The PEM file of the authorities whose certificates clients must show; empty if they need
+    /// none.
+    pub tls_client_ca_file: String,
     /// The web origins whose scripts may call; `*` is any. If empty, no CORS header is sent.
     pub cors_origins: Vec<String>,
     /// The largest request body, in bytes.
@@ -32,6 +40,9 @@ pub struct Http {
     pub unknown_members: UnknownMembers,
     /// Whether `/metrics` returns figures; it needs no credential.
     pub metrics: bool,
+    /// The address and port that serve `/metrics`, and nothing else, over plain HTTP; empty if the
+    /// gateway's own serve it.
+    pub metrics_address: String,
     /// Whether `/ui` serves the page for people.
     pub ui: bool,
     /// How long a connection may stay unused between two requests, in milliseconds. Should exceed
@@ -72,10 +83,14 @@ impl Default for Http {
         Self {
             host: "0.0.0.0".to_owned(),
             port: 8000,
+            tls_cert_file: String::new(),
+            tls_key_file: String::new(),
+            tls_client_ca_file: String::new(),
             cors_origins: Vec::new(),
             max_body_bytes: 10 * 1024 * 1024,
             unknown_members: UnknownMembers::Refuse,
             metrics: true,
+            metrics_address: String::new(),
             ui: true,
             idle_timeout_ms: 75_000,
             header_timeout_ms: 10_000,
@@ -144,7 +159,7 @@ pub enum Error {
     #[error("cannot note the credentials in the audit log")]
     Store(#[source] engine::Error),
     /// The gateway cannot listen on its address.
-    #[error("cannot listen on {address} (`http.host`, `http.port`)")]
+    #[error("cannot listen on {address} (`http.host`, `http.port`, `http.metrics_address`)")]
     Bind {
         /// The address that was tried.
         address: String,

@@ -17,6 +17,7 @@ use super::json_body::Body;
 use super::peer::Peer;
 use super::request::{IdempotencyHeader, LIMITS, Submission, Trace};
 use super::text::WaitMs;
+use super::traffic::Traffic;
 use super::*;
 use crate::runtime::secret::Secret;
 
@@ -214,8 +215,8 @@ async fn only_a_configured_origin_may_call_and_read_problems() {
 
 #[test]
 fn an_origin_with_a_path_is_refused() {
-    assert!(cors(&["https://app.example.com/".to_owned()]).is_err());
-    assert!(cors(&["*".to_owned()]).unwrap().is_some());
+    assert!(Origins::of(&["https://app.example.com/".to_owned()]).is_err());
+    assert!(Origins::of(&["*".to_owned()]).unwrap().is_some());
 }
 
 #[test]

@@ -49,6 +49,8 @@ causes! {
     BodyBytes "body_bytes",
     /// The bytes received were not an HTTP/1 request.
     NotHttp "not_http",
+    /// The client did not speak TLS, or not in a way that the gateway accepts.
+    NoTls "no_tls",
 }
 
 /// The deadlines of a connection.

@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use poem::Request;
+use poem::http::uri::Scheme;
 use poem::http::{HeaderMap, Method, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,6 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::domain::principal::{Principal, Role, Subject};
 
 use super::super::error::Refusal;
+use super::super::origins::is_own;
 
 /// How long a session lasts, in seconds: a working day. A token may end it earlier.
 const LASTS_SECONDS: u64 = 12 * 3_600;
@@ -130,7 +132,7 @@ impl Sessions {
                 seal.sign(TOKENS, &Claims { sub, role: Some(principal.role()), exp })?
             }
         };
-        Ok(set_cookie(is_secure(request.headers()), &session, exp.saturating_sub(now())))
+        Ok(set_cookie(is_secure(request), &session, exp.saturating_sub(now())))
     }
 
     /// Returns the principal of the request's session. `None` if the request has no session.
@@ -183,9 +185,11 @@ fn cookie(headers: &HeaderMap) -> Option<(&str, &str)> {
     sessions.max_by_key(|(name, _)| *name == SECURE)
 }
 
-/// Whether the browser shows the page over TLS, which a proxy may end before the gateway.
-fn is_secure(headers: &HeaderMap) -> bool {
-    headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
+/// Whether the browser shows the page over TLS, which the gateway or a proxy before it may end.
+fn is_secure(request: &Request) -> bool {
+    let origin = request.headers().get(header::ORIGIN);
+    *request.scheme() == Scheme::HTTPS
+        || origin.is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
 }
 
 /// Where a request comes from, as the browser says.
@@ -205,11 +209,7 @@ impl Site {
         if let Some(site) = headers.get(FETCH_SITE) {
             return same(site == "same-origin");
         }
-        let Some(origin) = headers.get(header::ORIGIN) else { return Self::Unknown };
-        let origin = origin.to_str().unwrap_or_default();
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let claimed = origin.split_once("://").map(|(_, host)| host);
-        same(host.is_some() && claimed == host)
+        is_own(headers).map_or(Self::Unknown, same)
     }
 }
 

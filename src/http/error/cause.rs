@@ -77,6 +77,7 @@ causes! {
     UriTooLong URI_TOO_LONG "uri-too-long" "URI too long",
     HeadTooLarge REQUEST_HEADER_FIELDS_TOO_LARGE "head-too-large" "Headers too large",
     HttpVersion HTTP_VERSION_NOT_SUPPORTED "http-version" "HTTP/1.1 required",
+    HttpsRequired BAD_REQUEST "https-required" "HTTPS required",
     TooManyWaits TOO_MANY_REQUESTS "too-many-waits" "Too many waiting calls of the caller",
     TooManyBytes TOO_MANY_REQUESTS "too-many-bytes" "Too many bytes of the caller in flight",
     Overloaded SERVICE_UNAVAILABLE "overloaded" "Gateway at capacity",

@@ -1,12 +1,13 @@
 //! One connection: its socket, what the gateway does on it, and what its client does.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_send_buffer_size;
+use rustls::ServerConfig;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::runtime::receipt::Receipt;
 
 use super::super::traffic::{Cause, Deadlines};
+use super::stream::{NoTls, Stream};
 
 mod state;
 mod wire;
@@ -68,7 +70,7 @@ pub struct Connection {
     pub local: SocketAddr,
     /// Whether the connection was accepted beyond the bound, only to refuse its requests.
     pub is_reserve: bool,
-    stream: TcpStream,
+    stream: Stream,
     state: Mutex<State>,
     owner: Weak<dyn Owner>,
     /// Whose credential was shown first. Only the [`Owner`] sets this, so that its counts agree.
@@ -93,7 +95,7 @@ impl Connection {
             remote,
             local,
             is_reserve,
-            stream,
+            stream: Stream::new(stream),
             state: Mutex::new(State::new()),
             owner,
             caller: OnceLock::new(),
@@ -113,6 +115,20 @@ impl Connection {
         let mut state = self.lock();
         state.phase = phase;
         state.since = Instant::now();
+    }
+
+    /// Begins TLS, within the deadline for the head of the first request.
+    ///
+    /// # Errors
+    ///
+    /// The client does not speak TLS, or not in a way that the gateway accepts.
+    pub async fn begin_tls(&self, config: Arc<ServerConfig>) -> Result<(), NoTls> {
+        self.stream.begin_tls(config).await
+    }
+
+    /// Whether the connection is protected by TLS.
+    pub fn is_tls(&self) -> bool {
+        self.stream.is_tls()
     }
 
     /// Records that a request has arrived; `is_whole` says that it has no body, or all of it.
@@ -193,7 +209,7 @@ impl Connection {
     pub fn bound_send_buffer(&self) {
         if self.caller.get().is_none() {
             // If that fails the system holds more.
-            let _ = set_socket_send_buffer_size(&self.stream, SEND_BUFFER);
+            let _ = set_socket_send_buffer_size(self.stream.tcp(), SEND_BUFFER);
         }
     }
 
@@ -269,12 +285,9 @@ impl Connection {
         self.ends_sending().await;
         sleep(PATIENCE).await;
         // Nothing can be sent between the bytes of a previous answer.
-        if can_pass_over && !self.lock().is_unsent {
-            match self.stream.try_write(INTERIM) {
-                Ok(sent) if sent == INTERIM.len() => {}
-                // The client does not even read so little, or the connection is broken.
-                Ok(_) | Err(_) => return,
-            }
+        if can_pass_over && !self.lock().is_unsent && !self.takes_at_once(INTERIM) {
+            // The client does not even read so little, or the connection is broken.
+            return;
         }
         // The caller waits for a reset beside this.
         std::future::pending().await
@@ -286,22 +299,26 @@ impl Connection {
         while self.lock().phase == Phase::Body {
             self.work_begins.notified().await;
         }
-        match self.stream.peek(&mut [0]).await {
-            Ok(0) | Err(_) => self.half_closed.store(true, Ordering::Relaxed),
-            Ok(_) => std::future::pending().await,
-        }
+        self.stream.ends().await;
+        self.half_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes all of `bytes`, if the system takes them at once.
+    fn takes_at_once(&self, bytes: &[u8]) -> bool {
+        let sent = self.stream.try_write(&[IoSlice::new(bytes)]);
+        sent.is_ok_and(|sent| sent == bytes.len()) && self.stream.try_flush().is_ok()
     }
 
     /// Returns once the connection was reset.
     pub async fn is_reset(&self) {
         // An error here means that there is nothing left to wait for.
-        let _ = self.stream.ready(Interest::ERROR).await;
+        let _ = self.stream.tcp().ready(Interest::ERROR).await;
     }
 
     /// Drops what the client has not read: the system would keep it for minutes.
     pub fn discard_unread(&self) {
         // If that fails, the system keeps it.
-        let _ = self.stream.set_zero_linger();
+        let _ = self.stream.tcp().set_zero_linger();
     }
 
     /// Sends `last` and closes the sending side, then reads on for at most `patience`, so that the
@@ -309,16 +326,15 @@ impl Connection {
     /// discarded bytes do not take the CPU of other clients.
     pub async fn say_goodbye(&self, last: &[u8], patience: Duration) {
         // A fresh connection takes a small answer at once; a client that did not read gets none.
-        if !last.is_empty() && self.stream.try_write(last).ok() != Some(last.len()) {
+        let is_sent = last.is_empty() || self.takes_at_once(last);
+        if !is_sent || !self.stream.close_sending() {
             return;
         }
-        if rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write).is_err() {
-            return;
-        }
+        let tcp = self.stream.tcp();
         let read_on = async {
             let mut scrap = vec![0; SCRAP];
-            while self.stream.readable().await.is_ok() {
-                match self.stream.try_read(&mut scrap) {
+            while tcp.readable().await.is_ok() {
+                match tcp.try_read(&mut scrap) {
                     Ok(0) => return,
                     Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
                     Ok(_) | Err(_) => sleep(SCRAP_PAUSE).await,

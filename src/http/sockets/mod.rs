@@ -8,6 +8,7 @@
 //! * [`Connections`] bounds their number and checks all of them a few times a second: an overdue
 //!   connection is cut, and one that only holds a slot makes room for the next one;
 //! * [`holders`] knows which caller holds which connections: the one with the most makes room;
+//! * [`stream`] is its bytes, with TLS if the gateway has a certificate;
 //! * [`serve()`] answers the requests of one connection.
 //!
 //! HTTP/2 is not supported: nothing in the product needs it, and the bounds count one request at a
@@ -27,6 +28,7 @@ mod connection;
 mod connections;
 mod holders;
 mod serve;
+mod stream;
 
 pub use connection::Connection;
 pub use connections::{Connections, limited_by_system};

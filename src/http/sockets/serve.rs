@@ -21,6 +21,7 @@ use crate::runtime::aside::aside;
 use crate::runtime::receipt::Receipt;
 
 use super::super::body::LIGHT_BODY;
+use super::super::certificates::Certificates;
 use super::super::error::Refusal;
 use super::super::front;
 use super::super::peer::Peer;
@@ -28,6 +29,7 @@ use super::super::traffic::{Cause, Traffic};
 use super::answer::AnswerBody;
 use super::connection::{Connection, Wire};
 use super::connections::Slot;
+use super::stream::NoTls;
 
 /// How long a client may take to read a last answer and to close its side.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -49,22 +51,26 @@ pub struct Responder {
     pub closing: CancellationToken,
     /// The HTTP library, with the bounds of a request's head.
     pub http: http1::Builder,
+    /// The certificate for TLS; `None` for plain HTTP.
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 impl Responder {
     /// Shares `endpoint` among connections.
     ///
     /// * `max_header_bytes`: the largest head of a request.
+    /// * `certificates`: for TLS; `None` for plain HTTP.
     pub fn new(
         endpoint: BoxEndpoint<'static>,
         traffic: Arc<Traffic>,
         max_header_bytes: usize,
+        certificates: Option<Arc<Certificates>>,
     ) -> Self {
         let mut http = http1::Builder::new();
         // This module has its own deadlines, see `Connection::overdue`, and detects clients that
         // are gone.
         http.header_read_timeout(None).half_close(true).max_buf_size(max_header_bytes);
-        Self { endpoint, traffic, closing: CancellationToken::new(), http }
+        Self { endpoint, traffic, closing: CancellationToken::new(), http, certificates }
     }
 }
 
@@ -76,11 +82,36 @@ struct ClientGone;
 /// Answers the requests of one connection until it ends, then closes it.
 pub async fn serve(slot: Slot, responder: Arc<Responder>) {
     let connection = Arc::clone(&slot.connection);
+    if let Some(certificates) = &responder.certificates {
+        let config = certificates.current();
+        let begun = tokio::select! {
+            biased;
+            () = connection.is_cut() => return,
+            begun = connection.begin_tls(config) => begun,
+        };
+        if let Err(error) = begun {
+            return refuse(&connection, &error, &responder).await;
+        }
+    }
     let ended = converse(&connection, &responder).await;
     if let Some(Err(error)) = &ended {
         tracing::debug!(%error, peer = %connection.remote, "connection ended");
     }
     leave(&connection, ended, &responder).await;
+}
+
+/// Ends a connection on which TLS did not begin.
+async fn refuse(connection: &Connection, error: &NoTls, responder: &Responder) {
+    tracing::debug!(%error, peer = %connection.remote, "connection refused");
+    responder.traffic.count(Cause::NoTls);
+    let last = match error {
+        NoTls::Plain => written(front::standalone(Refusal::no_tls(), false)).await,
+        NoTls::Failed(_) => Vec::new(),
+    };
+    tokio::select! {
+        () = connection.say_goodbye(&last, GOODBYE) => {}
+        () = connection.is_cut() => {}
+    }
 }
 
 /// Answers requests. Returns how the connection ended, or `None` if it is to be cut.
@@ -122,10 +153,11 @@ async fn answer(
     request.extensions_mut().insert(peer);
     let local = LocalAddr(connection.local.into());
     let remote = RemoteAddr(connection.remote.into());
-    let request = Request::from((request, local, remote, Scheme::HTTP));
+    let scheme = if connection.is_tls() { Scheme::HTTPS } else { Scheme::HTTP };
+    let request = Request::from((request, local, remote, scheme));
     let mut response = if connection.is_reserve && !is_vital(request.uri().path()) {
         responder.traffic.count(Cause::Full);
-        front::standalone(Refusal::overloaded())
+        front::standalone(Refusal::overloaded(), connection.is_tls())
     } else {
         let answering = responder.endpoint.get_response(request);
         tokio::select! {
@@ -164,7 +196,7 @@ async fn leave(
         responder.traffic.count(Cause::NotHttp);
     }
     let last = match refusal {
-        Some(refusal) => written(front::standalone(refusal)).await,
+        Some(refusal) => written(front::standalone(refusal, connection.is_tls())).await,
         None => Vec::new(),
     };
     // While the process stops, it waits for no client.
@@ -191,7 +223,7 @@ async fn cut_off(connection: &Connection) {
         return connection.discard_unread();
     }
     if connection.cause() == Some(Cause::HeaderTimeout) && connection.is_in_head() {
-        let last = written(front::standalone(Refusal::slow_head())).await;
+        let last = written(front::standalone(Refusal::slow_head(), connection.is_tls())).await;
         connection.say_goodbye(&last, GOODBYE).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The page for people: its files, and the headers that protect it.
+//! The page for people: its files, and what it may load and run.
 //!
 //! The files are compiled in and compressed once. The page is a client of the API like any other:
 //! nothing here reads a credential or the engine, so what an anonymous reader gets is the same for
@@ -44,10 +44,10 @@ impl<E: Endpoint<Output = Response>> Endpoint for PageLayer<E> {
     }
 }
 
-/// A layer that adds the headers which protect browsers to every answer of the page and of `/docs`.
-pub struct HeadersLayer<E>(pub E);
+/// A layer that says what the page and `/docs` may load and run.
+pub struct PolicyLayer<E>(pub E);
 
-impl<E: Endpoint<Output = Response>> Endpoint for HeadersLayer<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for PolicyLayer<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
@@ -57,11 +57,11 @@ impl<E: Endpoint<Output = Response>> Endpoint for HeadersLayer<E> {
             _ if path == "/" || is_below_root(path) => Some(policy::PAGE.clone()),
             _ => None,
         };
-        let response = self.0.call(request).await?;
-        Ok(match policy {
-            Some(policy) => protected(response, policy),
-            None => response,
-        })
+        let mut response = self.0.call(request).await?;
+        if let Some(policy) = policy {
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        Ok(response)
     }
 }
 
@@ -119,17 +119,6 @@ fn accepts_gzip(value: &HeaderValue) -> bool {
         let (name, weight) = coding.split_once(";q=").unwrap_or((&coding, "1"));
         name == "gzip" && weight.parse().is_ok_and(|weight: f32| weight > 0.0)
     })
-}
-
-/// Adds the headers of every answer to a browser; `policy` says what the page may load and run.
-fn protected(mut response: Response, policy: HeaderValue) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // For browsers that do not know `frame-ancestors`.
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    response
 }
 
 #[cfg(test)]

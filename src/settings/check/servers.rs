@@ -1,5 +1,7 @@
-//! Checks of the connections to Redis and NATS: URLs, secrets and the files of TLS. No message
-//! contains a part of a secret.
+//! Checks of the connections to Redis and NATS, and of those that clients make: URLs, secrets and
+//! the files of TLS. No message contains a part of a secret.
+
+use std::net::SocketAddr;
 
 use super::Check;
 use crate::runtime::secret::Secret;
@@ -26,23 +28,38 @@ impl Check<'_> {
                 "expected only with a store.url that begins with rediss:// or rediss-sentinel://";
             self.fail("store.tls_ca_file", why);
         }
-        self.tls("store", files);
-        self.tls("nats", [&nats.tls_ca_file, &nats.tls_cert_file, &nats.tls_key_file]);
+        self.tls(["store.tls_ca_file", "store.tls_cert_file", "store.tls_key_file"], files);
+        let files = [&nats.tls_ca_file, &nats.tls_cert_file, &nats.tls_key_file];
+        self.tls(["nats.tls_ca_file", "nats.tls_cert_file", "nats.tls_key_file"], files);
+        let http = &settings.http.http;
+        let names = ["http.tls_client_ca_file", "http.tls_cert_file", "http.tls_key_file"];
+        if http.tls_cert_file.is_empty() && !http.tls_client_ca_file.is_empty() {
+            self.fail(names[0], format!("expected only together with {}", names[1]));
+        }
+        if !http.metrics_address.is_empty() {
+            let address = http.metrics_address.parse::<SocketAddr>();
+            if address.is_err() {
+                let expected = "expected an address and a port, such as 127.0.0.1:9464";
+                self.fail("http.metrics_address", expected);
+            } else if !http.metrics {
+                self.fail("http.metrics_address", "expected only with http.metrics = true");
+            }
+        }
+        self.tls(names, [&http.tls_client_ca_file, &http.tls_cert_file, &http.tls_key_file]);
     }
 
-    /// Finds files that cannot be used now, not when a connection is made.
-    fn tls(&mut self, section: &str, [ca, cert, key]: [&String; 3]) {
+    /// Finds files that cannot be used now, not when a connection is made. The settings are those of
+    /// the authorities, of the certificate and of its key.
+    fn tls(&mut self, [of_ca, of_cert, of_key]: [&str; 3], [ca, cert, key]: [&String; 3]) {
         if cert.is_empty() != key.is_empty() {
-            let expected = format!("expected together with {section}.tls_cert_file");
-            self.fail(&format!("{section}.tls_key_file"), expected);
+            self.fail(of_key, format!("expected together with {of_cert}"));
             return;
         }
         if let Err(why) = tls::check_authorities(ca) {
-            self.fail(&format!("{section}.tls_ca_file"), why);
+            self.fail(of_ca, why);
         }
         if let Err((is_of_key, why)) = tls::check_identity(cert, key) {
-            let name = if is_of_key { "tls_key_file" } else { "tls_cert_file" };
-            self.fail(&format!("{section}.{name}"), why);
+            self.fail(if is_of_key { of_key } else { of_cert }, why);
         }
     }
 

@@ -321,7 +321,8 @@ pub fn free_port() -> u16 {
 
 fn url_in(line: &str) -> String {
     let address = line.split_once("address=").unwrap().1.split(' ').next().unwrap();
-    format!("http://{address}")
+    let scheme = if line.contains("tls=true") { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 /// How many kilobytes of memory a process holds: its number, or `self`.

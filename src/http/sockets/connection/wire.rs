@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::super::stream::{Stream, would_block};
 use super::{Blocked, Connection, Phase};
 
 impl Connection {
@@ -28,10 +27,13 @@ impl Connection {
         }
     }
 
-    fn note_written(&self, bytes: usize) {
+    fn note_written(&self) {
+        let bytes = self.stream.take_moved();
         let mut state = self.lock();
         state.is_unsent = true;
-        if let Some(blocked) = &mut state.blocked {
+        if bytes > 0
+            && let Some(blocked) = &mut state.blocked
+        {
             blocked.moved = Instant::now();
             blocked.read += u64::try_from(bytes).unwrap_or(u64::MAX);
         }
@@ -73,8 +75,7 @@ impl Connection {
 
     /// Whether the next thing to read is the end of the client's sending.
     fn is_at_end(&self) -> bool {
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let is_end = recv(&self.stream, &mut [0], flags).is_ok_and(|(read, _)| read == 0);
+        let is_end = self.stream.is_at_end();
         if is_end {
             self.half_closed.store(true, Ordering::Relaxed);
         }
@@ -98,24 +99,22 @@ impl Connection {
         state.refused.is_some()
     }
 
-    fn write(
+    /// Makes `attempt` whenever the system may take bytes, until it takes some.
+    fn write<T>(
         &self,
         context: &mut Context<'_>,
-        attempt: impl Fn(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
+        attempt: impl Fn(&Stream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
         loop {
             let Poll::Ready(ready) = self.stream.poll_write_ready(context) else {
                 self.note_blocked();
                 return Poll::Pending;
             };
             ready?;
-            match attempt(&self.stream) {
-                Ok(sent) => {
-                    self.note_written(sent);
-                    return Poll::Ready(Ok(sent));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+            let taken = attempt(&self.stream);
+            self.note_written();
+            if !would_block(&taken) {
+                return Poll::Ready(taken);
             }
         }
     }
@@ -136,18 +135,15 @@ impl AsyncRead for Wire {
             if connection.hides_end() {
                 return Poll::Pending;
             }
-            ready!(connection.stream.poll_read_ready(context))?;
-            match connection.stream.try_read_buf(into) {
-                Ok(0) if !connection.is_half_closed() && into.remaining() > 0 => {
+            match ready!(connection.stream.poll_read(context, into))? {
+                0 if !connection.is_half_closed() && into.remaining() > 0 => {
                     connection.half_closed.store(true, Ordering::Relaxed);
                 }
-                Ok(0) => return Poll::Ready(Ok(())),
-                Ok(_) => {
+                0 => return Poll::Ready(Ok(())),
+                _ => {
                     connection.note_read();
                     return Poll::Ready(Ok(()));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
@@ -162,7 +158,7 @@ impl AsyncWrite for Wire {
         if self.0.keeps_back(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
-        self.0.write(context, |stream| stream.try_write(bytes))
+        self.0.write(context, |stream| stream.try_write(&[IoSlice::new(bytes)]))
     }
 
     fn poll_write_vectored(
@@ -175,7 +171,7 @@ impl AsyncWrite for Wire {
         {
             return Poll::Ready(Ok(head.len()));
         }
-        self.0.write(context, |stream| stream.try_write_vectored(slices))
+        self.0.write(context, |stream| stream.try_write(slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -183,6 +179,12 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.0.stream.try_flush();
+        if would_block(&flushed) {
+            ready!(self.0.write(context, Stream::try_flush))?;
+        } else {
+            flushed?;
+        }
         if self.0.note_sent() {
             context.waker().wake_by_ref();
         }

@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::runtime::secret::Secret;
+
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -82,7 +84,7 @@ const NO_KEY: &str = "No API key was given: set ORCHESTRATOR_API_KEY, or use a c
 pub struct Client {
     http: reqwest::Client,
     base: String,
-    key: Option<String>,
+    key: Option<Secret>,
 }
 
 impl Client {
@@ -114,12 +116,12 @@ impl Client {
             http = http.tls_certs_only([]);
         }
         let http = http.build().map_err(unreachable)?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key: key.map(str::to_owned) })
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), key: key.map(Secret::new) })
     }
 
     /// Returns a client for another caller over the same connections.
     pub fn with_key(&self, key: &str) -> Self {
-        Self { key: Some(key.to_owned()), ..self.clone() }
+        Self { key: Some(Secret::new(key)), ..self.clone() }
     }
 
     /// Sends a `GET` for `path`, such as `/tasks?limit=10`, and returns the answer.
@@ -171,7 +173,7 @@ impl Client {
             request = request.json(body);
         }
         if let Some(key) = &self.key {
-            request = request.header("X-API-Key", key);
+            request = request.header("X-API-Key", key.expose());
         }
         let answer = request.send().await.map_err(|source| self.unreachable(path, source))?;
         Ok(Stream { answer, client: self.clone(), path: path.to_owned() })
@@ -184,7 +186,7 @@ impl Client {
         mut request: reqwest::RequestBuilder,
     ) -> Result<reqwest::Response, Error> {
         if let Some(key) = &self.key {
-            request = request.header("X-API-Key", key);
+            request = request.header("X-API-Key", key.expose());
         }
         let answer = request.send().await.map_err(|source| self.unreachable(path, source))?;
         if answer.status().is_success() {

@@ -185,7 +185,13 @@ const EXAMPLES: &[Examples] = &[
 
 /// Returns the command line, with the examples.
 pub fn command() -> Command {
-    with_examples(Arguments::command(), "")
+    without_values(with_examples(Arguments::command(), ""))
+}
+
+/// Hides the values of variables, some of which are secret, from the help of all commands.
+fn without_values(command: Command) -> Command {
+    let command = command.mut_args(|argument| argument.hide_env_values(true));
+    command.mut_subcommands(without_values)
 }
 
 /// Adds the examples of the command with this path, and of those below it.
@@ -209,16 +215,10 @@ const TITLE: &str = "# Command line\n\nWhat `-h` prints for every command; writt
 /// Returns the page of all commands: what its `-h` prints, in Markdown.
 pub fn reference() -> String {
     let mut page = TITLE.to_owned();
-    // The page must not depend on the environment.
-    let mut command = without_values(command());
+    let mut command = command();
     command.build();
     write_command(&mut page, &mut command);
     page
-}
-
-fn without_values(command: Command) -> Command {
-    let command = command.mut_args(|argument| argument.hide_env_values(true));
-    command.mut_subcommands(without_values)
 }
 
 fn write_command(page: &mut String, command: &mut Command) {

@@ -14,3 +14,4 @@ pub mod secret;
 pub mod signal;
 pub mod telemetry;
 pub mod tls;
+pub mod visible;

@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::panic;
+use super::visible::VisibleLines;
 
 /// The section `[log]`: what is logged, and in which form.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,12 +59,13 @@ impl Settings {
 
 /// Starts the log of this process, which panics are logged to too.
 pub fn start(settings: &Settings) -> Result<(), Error> {
+    let is_coloured = settings.format == Format::Text && is_coloured(&io::stderr());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(settings.filter()?)
-        .with_writer(io::stderr)
+        .with_writer(move || VisibleLines::new(io::stderr(), is_coloured))
         .with_target(false);
     match settings.format {
-        Format::Text => lines.with_ansi(is_coloured(&io::stderr())).finish().try_init(),
+        Format::Text => lines.with_ansi(is_coloured).finish().try_init(),
         Format::Json => lines.json().flatten_event(true).finish().try_init(),
     }
     .map_err(Error::Twice)?;

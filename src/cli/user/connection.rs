@@ -6,6 +6,7 @@ use super::super::client::Client;
 use super::super::contexts::{Context, Contexts};
 use super::Error;
 use crate::domain::name::Name;
+use crate::runtime::address::Address;
 use crate::runtime::secret::Secret;
 use crate::runtime::tls;
 
@@ -30,8 +31,8 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8000";
 pub struct Connection {
     /// The URL of the gateway, with the key in ORCHESTRATOR_API_KEY. Default: that of the context,
     /// else http://127.0.0.1:8000.
-    #[arg(long, env = URL, value_parser = url, help_heading = HEADING)]
-    url: Option<String>,
+    #[arg(long, env = URL, help_heading = HEADING)]
+    url: Option<Address>,
     /// Trust only the authorities in this PEM file. Default: those of the context, or the system.
     #[arg(long, env = CA_FILE, value_name = "FILE", help_heading = HEADING)]
     ca_file: Option<String>,
@@ -52,13 +53,23 @@ pub struct Target {
 }
 
 /// Reads the URL of a gateway.
-pub fn url(text: &str) -> Result<String, String> {
-    match reqwest::Url::parse(text) {
-        Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => {
-            Ok(text.to_owned())
-        }
-        Ok(_) | Err(_) => Err("expected http[s]://<host>[:<port>]".to_owned()),
+///
+/// # Errors
+///
+/// It is none, or has a user or a password: keys have a place of their own. The message shows no part
+/// of it.
+pub fn url(given: &Address) -> Result<String, Error> {
+    let text = given.expose();
+    let wrong = |why: &str| Error::Usage(format!("the URL of the gateway: expected {why}"));
+    let url = reqwest::Url::parse(text).ok();
+    let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+    let url = url.ok_or_else(|| wrong("http[s]://<host>[:<port>]"))?;
+    let has_secret = !url.username().is_empty() || url.password().is_some();
+    if has_secret || url.query().is_some() || url.fragment().is_some() {
+        let why = "no user, password or query: the key is in ORCHESTRATOR_API_KEY or in a context";
+        return Err(wrong(why));
     }
+    Ok(text.to_owned())
 }
 
 impl Connection {
@@ -71,7 +82,7 @@ impl Connection {
     pub fn target(&self) -> Result<Target, Error> {
         let key = std::env::var(KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
         if let Some(url) = &self.url {
-            return Ok(Target { url: url.clone(), ca_file: self.ca_file.clone(), key });
+            return Ok(Target { url: self::url(url)?, ca_file: self.ca_file.clone(), key });
         }
         let context = Contexts::read()?.chosen(self.context.as_ref())?;
         let Some(Context { url, ca_file, .. }) = &context else {
@@ -120,10 +131,21 @@ mod tests {
     #[test]
     fn a_gateway_is_named_by_a_url() {
         for good in ["http://127.0.0.1:8000", "https://tasks.example.com/path"] {
-            assert!(url(good).is_ok(), "{good}");
+            assert!(url(&good.into()).is_ok(), "{good}");
         }
-        for bad in ["localhost:8000", "ftp://x", "http://", ""] {
-            assert!(url(bad).is_err(), "{bad}");
+        for bad in [
+            "localhost:8000",
+            "ftp://topsecret",
+            "http://",
+            "",
+            "http://ops:topsecret@host",
+            "http://topsecret@host",
+            "https://host/?key=topsecret",
+            "https://host#topsecret",
+            "http://ops:topsecret@host:99999",
+        ] {
+            let error = url(&bad.into()).unwrap_err().to_string();
+            assert!(!error.contains("topsecret"), "{bad}: {error}");
         }
     }
 }

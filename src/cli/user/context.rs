@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::super::contexts::{self, Context, Contexts};
-use super::connection::url;
+use super::connection;
 use super::table::table;
 use super::text::visible;
 use super::{Error, say};
 use crate::domain::name::Name;
+use crate::runtime::address::Address;
 
 /// The commands for contexts.
 #[derive(Clone, Debug, Subcommand)]
@@ -20,8 +21,8 @@ pub enum Command {
         /// The name of the context.
         name: Name,
         /// The URL of the gateway.
-        #[arg(long, value_parser = url)]
-        url: String,
+        #[arg(long)]
+        url: Address,
         /// The file with the API key, which is copied; `-` is the standard input. Without a key, it
         /// comes from ORCHESTRATOR_API_KEY.
         #[arg(long, value_name = "FILE", conflicts_with = "key_command")]
@@ -51,6 +52,7 @@ impl Command {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         match self {
             Self::Add { name, url, key_file, key_command, ca_file } => {
+                let url = connection::url(&url)?;
                 let key = key_file.as_deref().map(read_key).transpose()?;
                 let ca_file = ca_file.as_deref().map(absolute).transpose()?;
                 let context = Context { url, key, key_command, ca_file };

@@ -1,45 +1,16 @@
 //! Texts of other people on a terminal: nothing in them controls the terminal or hides.
 
-/// Characters that are invisible, although they are neither control nor format characters.
-const INVISIBLE: &[(char, char)] = &[
-    ('\u{34f}', '\u{34f}'),
-    ('\u{115f}', '\u{1160}'),
-    ('\u{17b4}', '\u{17b5}'),
-    ('\u{180b}', '\u{180f}'),
-    ('\u{2800}', '\u{2800}'),
-    ('\u{3164}', '\u{3164}'),
-    ('\u{fe00}', '\u{fe0f}'),
-    ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{e0100}', '\u{e01ef}'),
-];
+use crate::runtime::visible::visible_except;
 
 /// Returns the text on one line. Control and hidden characters are written as escapes such as `\n`
 /// or `\u{202e}`, and so `\` as `\\`.
 pub fn visible(text: &str) -> String {
-    show(text, &['\'', '"'])
+    visible_except(text, &['\'', '"'])
 }
 
 /// Returns JSON in the same form, but keeps its line breaks and backslashes, which belong to JSON.
 pub fn visible_json(json: &str) -> String {
-    show(json, &['\'', '"', '\\', '\n'])
-}
-
-fn show(text: &str, kept: &[char]) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut pair = String::new();
-    for letter in text.chars() {
-        if kept.contains(&letter) {
-            shown.push(letter);
-        } else if INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&letter)) {
-            shown.extend(letter.escape_unicode());
-        } else {
-            // After another letter, an accent is shown as it is.
-            pair.clear();
-            pair.extend(['x', letter]);
-            shown.extend(pair.escape_debug().skip(1));
-        }
-    }
-    shown
+    visible_except(json, &['\'', '"', '\\', '\n'])
 }
 
 /// Breaks a line into pieces of at most `width` columns. Each continuation is marked, so that no

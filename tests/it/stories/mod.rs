@@ -19,5 +19,6 @@ mod failover;
 mod fleet;
 mod killed;
 mod outage;
+mod secrets;
 mod stopping;
 mod strangers;

@@ -54,6 +54,12 @@ abuse: servers
 		cargo test --locked --release --test it -- --exact --nocapture \
 		stories::abuse::clients_are_served_despite_an_abusive_key_or_stranger
 
+# A software bill of materials, CycloneDX in JSON: orchestrator.cdx.json in the target directory. Its tool is built at first,
+# which takes minutes.
+.PHONY: sbom
+sbom:
+	.ci/sbom
+
 # The same fleet under steady load without faults, for MINUTES.
 soak: servers
 	ORCHESTRATOR_SOAK_MINUTES=$(or $(MINUTES),10) cargo test --locked --test it -- --exact --nocapture \

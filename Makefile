@@ -54,6 +54,13 @@ abuse: servers
 		cargo test --locked --release --test it -- --exact --nocapture \
 		stories::abuse::clients_are_served_despite_an_abusive_key_or_stranger
 
+# Feeds every parser of what clients send with inputs changed from those of fuzz/corpus, for SECONDS each; with those of SEED.
+# `cargo +nightly fuzz run TARGET` does so by coverage.
+.PHONY: fuzz
+fuzz:
+	ORCHESTRATOR_FUZZ_SECONDS=$(or $(SECONDS),60) $(if $(SEED),ORCHESTRATOR_FUZZ_SEED=$(SEED)) \
+		cargo test --locked --test it -- --exact --nocapture fuzzing::no_parser_breaks_on_changed_inputs
+
 # A software bill of materials, CycloneDX in JSON: orchestrator.cdx.json in the target directory. Its tool is built at first,
 # which takes minutes.
 .PHONY: sbom

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `main`, [`app`] | arguments, settings, roles, the ordered stop | everything |
 //! | [`settings`] | joins and checks all layers' settings | each `Settings`, domain, runtime |
+//! | [`fuzz`] | entry points for fuzzers: every parser of what clients send | http and below |
 //! | [`mod@bench`], [`demo`] | the benchmark; a story over the API | cli and below |
 //! | [`cli`] | the commands; those of users call the HTTP API | engine, domain, runtime |
 //! | [`http`] | decode → one engine call → encode; alone has poem | engine, domain, runtime |
@@ -130,6 +131,7 @@ pub mod cli;
 pub mod demo;
 pub mod domain;
 pub mod engine;
+pub mod fuzz;
 pub mod http;
 pub mod runtime;
 pub mod settings;

@@ -81,11 +81,13 @@ impl FromStr for AuditPlace {
     fn from_str(text: &str) -> Result<Self, NotAPlace> {
         let words: Vec<&str> = text.splitn(3, '-').collect();
         let [at, partition, nth] = words.as_slice() else { return Err(NotAPlace) };
-        Ok(Self {
+        let place = Self {
             at: at.parse().map_err(|_| NotAPlace)?,
             partition: Partition(partition.parse().map_err(|_| NotAPlace)?),
             nth: nth.parse().map_err(|_| NotAPlace)?,
-        })
+        };
+        // A number has other forms than the one that is written, such as +1 and 01.
+        if place.to_string() == text { Ok(place) } else { Err(NotAPlace) }
     }
 }
 
@@ -138,6 +140,8 @@ mod tests {
             "-1-2-3",
             "a-b-c",
             "1-2-+",
+            "+1-2-3",
+            "01-2-3",
             "1-2-99999999999999999999",
         ] {
             assert_eq!(bad.parse::<AuditPlace>(), Err(NotAPlace), "{bad}");

@@ -46,7 +46,7 @@ pub struct Cursor(pub(super) Vec<EventId>);
 
 impl Cursor {
     /// Reads `<ms>-<sequence>-<index>` of each partition in hexadecimal, joined by dots.
-    fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let mut ids = Vec::new();
         for (nth, part) in text.split('.').enumerate() {
             let numbers: Vec<&str> = part.split('-').collect();

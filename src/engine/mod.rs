@@ -13,6 +13,7 @@ mod error;
 mod event_page;
 mod events;
 mod feed;
+pub mod fuzz;
 mod inbox;
 mod metrics;
 mod oversight;

@@ -87,7 +87,7 @@ impl Guard {
 
     /// Authenticates the caller by the request's headers. A token wins over an API key, and that
     /// over a session.
-    fn authenticate(&self, request: &Request) -> Result<Arc<Principal>, Refusal> {
+    pub fn authenticate(&self, request: &Request) -> Result<Arc<Principal>, Refusal> {
         match self.shown(request)? {
             Some((principal, _)) => Ok(principal),
             None => self.sessions.read(request)?.ok_or_else(missing),

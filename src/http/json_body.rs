@@ -53,7 +53,10 @@ impl<T, const IS_REQUIRED: bool> Body<T, IS_REQUIRED> {
 }
 
 /// Reads one JSON object and compares the names of its members with those in the API document.
-fn parse<T: Fields + Type>(bytes: &[u8], policy: UnknownMembers) -> Result<(T, Unknown), Refusal> {
+pub fn parse<T: Fields + Type>(
+    bytes: &[u8],
+    policy: UnknownMembers,
+) -> Result<(T, Unknown), Refusal> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| Refusal::unreadable("The body is not UTF-8."))?;
     if text.starts_with('\u{feff}') {

@@ -21,6 +21,7 @@ mod events;
 mod field;
 mod framework;
 mod front;
+pub mod fuzz;
 mod health;
 mod inside;
 mod json;

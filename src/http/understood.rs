@@ -43,7 +43,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for RequestCheck<E> {
     }
 }
 
-fn check(request: &Request, policy: UnknownMembers) -> Result<(), Refusal> {
+/// Refuses a request that is not understood in full.
+pub fn check(request: &Request, policy: UnknownMembers) -> Result<(), Refusal> {
     let headers = request.headers();
     for name in ONCE {
         if headers.get_all(&name).iter().nth(1).is_some() {

@@ -9,6 +9,7 @@
 
 mod client;
 mod echo;
+pub mod fuzz;
 mod publisher;
 mod request;
 mod servers;

@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lib", &["*"]),
     ("app", &["*"]),
     ("settings", &["http", "workers", "engine", "transport", "store", "domain", "runtime"]),
+    ("fuzz", &["http", "engine", "transport", "domain", "runtime"]),
     ("bench", &["cli", "engine", "store", "domain", "runtime"]),
     ("demo", &["cli", "domain", "runtime"]),
     ("cli", &["engine", "domain", "runtime"]),

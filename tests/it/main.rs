@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod fuzzing;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod http;

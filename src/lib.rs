@@ -44,6 +44,7 @@
 //! | verb | what can happen to a task; the same word in table, script and timeline | |
 //! | agent, worker | a name that does tasks of some types; one process of it. The role | |
 //! | | `orchestrator worker` runs duties and is called a worker process | |
+//! | bulk | one action on every task that matches a filter, in steps of worker processes | |
 //! | session | a worker's presence: it ends when no call of it came for a while | |
 //! | router | a stateless duty that moves pending tasks to the subject of their agent | |
 //! | subject | the queue of one agent, by priority | |
@@ -90,6 +91,7 @@
 //! | or it requests an approval | `ask.lua` |
 //! | or its lease is lost, and the reaper takes it back | `workers/duties.rs`, `reap.lua` |
 //! | its deadlines are announced, and SLA rules act | `deadlines.lua`, `announce.lua` |
+//! | a bulk retries, cancels or raises many tasks | `engine/bulk/`, `bulk_turn.lua` |
 //! | it is deleted after its retention | `prune.lua` |
 //! | each step's event is delivered | `store/log.rs`, `engine/feed.rs`, `workers/bridge.rs` |
 //!

@@ -25,10 +25,11 @@ pub struct AuditEntry {
     pub actor: String,
     /// The caller's address, as [`super::principal::Origin`] is displayed. Empty if unknown.
     pub origin: String,
-    /// What was done: vote, edit, approve, reject, retarget, cancel, requeue, pause, resume,
-    /// key.added, key.removed, key.changed.
+    /// What was done: vote, edit, approve, reject, retarget, cancel, requeue, reprioritize, bulk,
+    /// abort, pause, resume, key.added, key.removed, key.changed.
     pub action: String,
-    /// What the action changed, such as `task:<id>`, `approval:<id>`, `agent:<name>`, `key:<name>`.
+    /// What the action changed, such as `task:<id>`, `approval:<id>`, `bulk:<id>`,
+    /// `agent:<name>`, `key:<name>`.
     pub subject: String,
     /// Further facts by name, such as `reason` or `comment`; often empty.
     pub detail: BTreeMap<String, String>,

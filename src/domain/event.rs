@@ -38,6 +38,8 @@ pub const KNOWN_TYPES: &[&str] = &[
     "approval.retargeted",
     "approval.reminder",
     "approval.mismatch",
+    "bulk.completed",
+    "bulk.aborted",
     "sla.warning",
     "sla.violation",
     "sla.notification",
@@ -281,7 +283,7 @@ mod tests {
             }
         }
         listed.sort();
-        let ours = ["task.", "approval.", "sla.", "agent."];
+        let ours = ["task.", "approval.", "bulk.", "sla.", "agent."];
         let known = KNOWN_TYPES.iter().filter(|known| ours.iter().any(|of| known.starts_with(of)));
         let mut known: Vec<_> = known.map(|known| (*known).to_owned()).collect();
         known.sort();

@@ -79,6 +79,10 @@ id!(
     /// The identifier of an approval, in the partition of its task.
     ApprovalId
 );
+id!(
+    /// The identifier of a bulk. Every bulk is in the first partition.
+    BulkId
+);
 
 /// The identifier of an event, which is also its cursor in the log: a UUIDv7 that strictly
 /// increases within a partition.

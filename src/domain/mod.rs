@@ -4,6 +4,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod bulk;
 pub mod content;
 pub mod decision;
 pub mod event;

@@ -196,6 +196,16 @@ pub fn is_orchestrator(name: &str) -> bool {
     folded(name) == ORCHESTRATOR
 }
 
+impl Origin {
+    /// Reads what [`fmt::Display`] writes. `None` if the text is not that.
+    pub fn read(text: &str) -> Option<Self> {
+        if text == "nats" {
+            return Some(Self::Nats);
+        }
+        text.parse().ok().map(Self::Peer)
+    }
+}
+
 impl Principal {
     /// Makes a caller with this name and role, whose origin is not known.
     pub fn new(subject: Subject, role: Role) -> Result<Self, NotASubject> {

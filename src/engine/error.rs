@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use crate::domain::approval::ApprovalStatus;
-use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::ids::{ApprovalId, BulkId, TaskId};
 use crate::domain::lease::Attempt;
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
@@ -39,8 +39,17 @@ pub enum Error {
     /// No approval has this id, or it was pruned with its task.
     #[error("unknown approval {0}")]
     UnknownApproval(ApprovalId),
+    /// No bulk has this id, or it was deleted after its retention.
+    #[error("unknown bulk {0}")]
+    UnknownBulk(BulkId),
+    /// As many bulks run as the settings allow.
+    #[error("{} bulks run, which is the limit: {}", running.len(), joined(running))]
+    TooManyBulks {
+        /// The bulks that run.
+        running: Vec<BulkId>,
+    },
     /// No routing rule names this agent, and it has no tasks or sessions.
-    #[error("unknown agent {agent}; known agents: {}", names(known))]
+    #[error("unknown agent {agent}; known agents: {}", joined(known))]
     UnknownAgent {
         /// The agent that the caller named.
         agent: Name,
@@ -213,8 +222,8 @@ pub enum Error {
     Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-fn names(names: &[Name]) -> String {
-    names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+fn joined<T: ToString>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Error {

@@ -4,16 +4,16 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::domain::event::NewEvent;
+use crate::domain::event::{EventPriority, NewEvent};
 use crate::domain::ids::TaskId;
 use crate::domain::json::{with_line_feeds, with_member};
-use crate::domain::principal::{Principal, Role, is_orchestrator};
+use crate::domain::principal::{ORCHESTRATOR, Principal, Role, is_orchestrator};
 
 use super::{Engine, Error};
 
 /// The JSON of an event from `event_type` on. The log adds the id and the time.
 #[derive(Serialize)]
-struct Body<'e> {
+pub(super) struct Body<'e> {
     event_type: &'e str,
     priority: &'static str,
     source_agent: &'e str,
@@ -21,6 +21,32 @@ struct Body<'e> {
     task_id: Option<TaskId>,
     payload: &'e RawValue,
     metadata: &'e RawValue,
+}
+
+impl Body<'_> {
+    /// Returns the JSON of an event that the orchestrator adds by itself, about no single task.
+    ///
+    /// * `payload`: a JSON object.
+    pub(super) fn of_ours(event_type: &str, payload: &str) -> Result<String, Error> {
+        let body = Body {
+            event_type,
+            priority: EventPriority::Medium.as_str(),
+            source_agent: ORCHESTRATOR,
+            trace_id: None,
+            task_id: None,
+            payload: &raw(payload.to_owned())?,
+            metadata: &raw("{}".to_owned())?,
+        };
+        body.tail()
+    }
+
+    /// Returns the JSON without its opening brace: the scripts continue an object that begins with
+    /// the event's id and time.
+    fn tail(&self) -> Result<String, Error> {
+        let mut json = serde_json::to_string(self).map_err(|error| Error::Corrupt(error.into()))?;
+        json.remove(0);
+        Ok(json)
+    }
 }
 
 /// The largest size of an event without its payload and metadata, in bytes.
@@ -56,18 +82,16 @@ impl Engine {
             payload: &raw(with_line_feeds(&event.payload).into_owned())?,
             metadata: &raw(with_line_feeds(&metadata).into_owned())?,
         };
-        let json = serde_json::to_string(&body).map_err(|error| Error::Corrupt(error.into()))?;
+        let json = body.tail()?;
         let own =
             event.task_id.map(|id| id.partition()).filter(|partition| self.store.has(*partition));
         let partition = own.unwrap_or_else(|| self.store.partition_of(fastrand::u64(..)));
-        // The scripts continue an object that begins with the event's id and time.
-        let json = json.strip_prefix('{').unwrap_or(&json);
         let settings = &self.settings.events;
         let all = settings.publish_bytes_per_minute;
         let part = all / self.store.partitions().count().max(1) as u64;
         let share = part.max((settings.max_publish_bytes + EVENT_FRAME) as u64);
         let actor = caller.to_string();
-        let id = self.store.publish(partition, &actor, &event.event_type, json, share).await?;
+        let id = self.store.publish(partition, &actor, &event.event_type, &json, share).await?;
         id.map(|id| id.to_uuid()).map_err(|wait_ms| Error::ShareUsed { wait_ms })
     }
 }

@@ -3,6 +3,7 @@
 mod approvals;
 mod audit;
 mod bridge;
+mod bulk;
 mod committer;
 mod deciders;
 mod desk;
@@ -32,12 +33,14 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::store::Store;
 
 pub use crate::store::{Finding, Parts, Problem, Repair, Upgrade};
 pub use approvals::Question;
 pub use bridge::Unpublished;
+pub use bulk::{Bulk, BulkOrder, StartedBulk};
 pub use deciders::{QUORUM, Target, Unreachable};
 pub use dispatch::Claim;
 pub use doctor::BackgroundCheck;
@@ -61,6 +64,8 @@ pub struct Engine {
     committer: committer::Committer,
     returns: returns::Returns,
     desks: desk::Desks,
+    /// The name of this process, by which it holds a bulk.
+    process: Arc<str>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -73,7 +78,8 @@ impl Engine {
         let committer = committer::Committer::start(&store, &settings, &tracker);
         let returns = returns::Returns::start(&store, &tracker, &stop);
         let desks = desk::Desks::default();
-        Self { store, settings, committer, returns, desks, tracker, stop }
+        let process = Uuid::now_v7().to_string().into();
+        Self { store, settings, committer, returns, desks, process, tracker, stop }
     }
 
     /// Returns the settings with which the engine was started.

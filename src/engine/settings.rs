@@ -76,6 +76,8 @@ pub struct Tasks {
     pub max_payload_bytes: usize,
     /// How many milliseconds an idempotency key is remembered.
     pub idempotency_ms: Millis,
+    /// How many bulks may run at once.
+    pub max_bulks: u32,
 }
 
 /// Returns why a task of type `kind` is refused. `None` if it is one of `types`.

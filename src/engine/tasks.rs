@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::domain::ids::TaskId;
@@ -31,7 +32,8 @@ const LONGEST_PAGE: usize = 200;
 pub(super) const LEAST_ROOM: usize = 16 << 10;
 
 /// Which tasks to list: those that match every part that is given.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TaskFilter {
     /// Only tasks in this state. `None` if every state matches.
     pub state: Option<State>,
@@ -55,6 +57,7 @@ pub struct TaskFilter {
     /// all match.
     pub updated_after: Option<Millis>,
     /// The parts to read of each task. The others stay empty.
+    #[serde(skip)]
     pub parts: Parts,
 }
 
@@ -325,7 +328,8 @@ impl TaskFilter {
         others == Self::default()
     }
 
-    fn matches(&self, task: &Task) -> bool {
+    /// Whether the task matches every part that is given.
+    pub(super) fn matches(&self, task: &Task) -> bool {
         self.state.is_none_or(|state| task.state == state)
             && self.kind.as_ref().is_none_or(|kind| task.spec.kind == *kind)
             && self.agent.as_ref().is_none_or(|agent| task.assigned_to() == Some(agent))

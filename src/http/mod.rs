@@ -13,6 +13,7 @@ mod approvals;
 mod auth;
 mod body;
 mod bounds;
+mod bulks;
 mod certificates;
 mod described;
 mod error;
@@ -77,6 +78,7 @@ type Apis = (
     health::Health,
     metrics::Metrics,
     tasks::Tasks,
+    bulks::Bulks,
     agents::Agents,
     approvals::Approvals,
     oversight::Oversight,
@@ -112,6 +114,7 @@ fn endpoint(
         health::Health { engine: engine.clone(), stop, counted: Default::default() },
         metrics::Metrics(metrics),
         tasks::Tasks(shared.clone()),
+        bulks::Bulks(shared.clone()),
         agents::Agents(shared.clone()),
         approvals::Approvals(shared.clone()),
         oversight::Oversight(shared.clone()),

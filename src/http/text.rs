@@ -12,8 +12,9 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::domain::approval::{ApprovalStatus, OnExpiry, OnRejection};
+use crate::domain::bulk::{BulkAction, BulkRefusal, BulkStatus};
 use crate::domain::event::{self, EventPriority, KNOWN_TYPES};
-use crate::domain::ids::{ApprovalId, TaskId};
+use crate::domain::ids::{ApprovalId, BulkId, TaskId};
 use crate::domain::lifecycle::{RULES, State, Verb};
 use crate::domain::name::{self, Name, Worker};
 use crate::domain::parent::OnParentCancel;
@@ -100,8 +101,8 @@ macro_rules! inline {
 }
 
 inline! {
-    TaskId ApprovalId Name Worker Time TraceId IdempotencyKey PageLimit WaitMs ShortText EventType
-    TypePatterns GroupBy TaskParts ApprovalParts ForMe
+    TaskId ApprovalId BulkId Name Worker Time TraceId IdempotencyKey PageLimit WaitMs ShortText
+    EventType TypePatterns GroupBy TaskParts ApprovalParts ForMe
 }
 
 described!([] Verb: "Verb", verbs());
@@ -162,6 +163,9 @@ closed_word! {
     Priority "Priority"
     State "TaskStatus"
     ApprovalStatus "ApprovalStatus"
+    BulkAction "BulkAction"
+    BulkStatus "BulkStatus"
+    BulkRefusal "BulkRefusal"
     OnExpiry "OnExpiry"
     OnRejection "OnRejection"
     OnParentCancel "OnParentCancel"
@@ -190,6 +194,7 @@ macro_rules! parsed_word {
 
 parsed_word!(TaskId, uuid(), |_| "must be a UUID".to_owned());
 parsed_word!(ApprovalId, uuid(), |_| "must be a UUID".to_owned());
+parsed_word!(BulkId, uuid(), |_| "must be a UUID".to_owned());
 parsed_word!(Name, patterned(name::PATTERN, 64), |error| error.to_string());
 parsed_word!(Worker, patterned(name::WORKER_PATTERN, 128), |error| error.to_string());
 

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use super::tree::{Tree, is_plain};
 use super::{Fault, Settings};
 use crate::domain::approval::{OnExpiry, TermsSetting};
+use crate::domain::bulk::MAX_BULKS;
 use crate::domain::name::Name;
 use crate::domain::nearest::nearest;
 use crate::domain::principal::Scope;
@@ -70,6 +71,7 @@ impl Check<'_> {
             ("tasks.max_payload_bytes", 1..=100 << 20),
             ("tasks.idempotency_ms", SECOND..=30 * DAY),
             ("tasks.backoff.base_ms", 1..=7 * DAY),
+            ("tasks.max_bulks", 1..=MAX_BULKS.into()),
             ("tasks.backoff.max_ms", 1..=7 * DAY),
             // A larger head start would make scores negative, which the store does not expect.
             ("queue.head_start_ms.P0", 0..=1_000_000_000_000),

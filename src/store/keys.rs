@@ -41,6 +41,8 @@
 //!   them
 //! * `share:<caller>` (string): how many bytes of events the caller published; expires after a
 //!   minute
+//! * `bulk:<id>` (hash, partition 0): one bulk, see `bulk_start.lua`; expires after its end
+//! * `bulks` (sorted set, partition 0): running bulks by when a worker process may take each, ms
 //! * `audit` (stream): the audit log, a chain of hashes; see `audit.lua`
 //! * `audit:head` (hash): `sequence`, `at` and `hash` of the newest entry of `audit`; `trimmed` and
 //!   `trimmed_hash` of the newest deleted one
@@ -53,7 +55,7 @@
 //! * `doctor` (hash, partition 0): which process checks the store, until when, when the next
 //!   check starts, and its results
 //! * `wake:<name>` (channel): notifications `router`, `promoter`, `deadlines`, `cascade`,
-//!   `agent:<agent>`, `finished`
+//!   `agent:<agent>`, `bulk`, `finished`
 //!
 //! `<prefix>:layout` and the channels `<prefix>:events:<event type>` belong to the whole
 //! deployment.
@@ -61,7 +63,7 @@
 use std::sync::Arc;
 
 use crate::domain::approval::ApprovalStatus;
-use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::ids::{ApprovalId, BulkId, Partition, TaskId};
 use crate::domain::lifecycle::State;
 use crate::domain::name::{Name, Prefix};
 
@@ -182,6 +184,11 @@ impl Keys {
     /// Returns the hash of one approval.
     pub fn approval(&self, id: ApprovalId) -> String {
         format!("{}approval:{id}", self.prefix(id.partition()))
+    }
+
+    /// Returns the hash of one bulk, in the first partition as all of them.
+    pub fn bulk(&self, id: BulkId) -> String {
+        format!("{}bulk:{id}", self.prefix(Partition(0)))
     }
 
     /// Returns the stream of the event log.

@@ -2,7 +2,7 @@
 //! doctor.
 
 use crate::domain::approval::ApprovalStatus;
-use crate::domain::ids::{ApprovalId, Partition, TaskId};
+use crate::domain::ids::{ApprovalId, BulkId, Partition, TaskId};
 
 use super::keys::{Keys, is_per_agent};
 
@@ -34,11 +34,12 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         ("timers", "") => ("zset", Content::Tasks),
         ("tasks", "") => ("zset", Content::Index),
         ("reminders", "") => ("zset", Content::Approvals),
+        ("bulk", id) => id.parse::<BulkId>().ok().map(|_| ("hash", Content::Other))?,
         ("sla", hour) => hour.parse::<u64>().ok().map(|_| ("hash", Content::Other))?,
         ("open" | "refused" | "bridge" | "credentials" | "doctor", "") | ("audit", "head") => {
             ("hash", Content::Other)
         }
-        ("roster" | "cascade" | "marks", "") => ("zset", Content::Other),
+        ("roster" | "cascade" | "marks" | "bulks", "") => ("zset", Content::Other),
         ("paused", "") => ("set", Content::Paused),
         ("events" | "audit", "") => ("stream", Content::Other),
         ("corrected" | "logged", "") | ("idempotency" | "published" | "share" | "void", _) => {

@@ -104,7 +104,7 @@ impl Store {
         reason: Option<&str>,
     ) -> Result<Answer, Error> {
         let mut args = args();
-        args.arg(id.to_string()).arg(reason.map(quoted).unwrap_or_default());
+        args.arg(id.to_string()).arg(reason.map(quoted).unwrap_or_default()).arg("");
         let answer: String =
             self.commit_audited(&script::CANCEL, id.partition(), caller, args).await?;
         Answer::read(&answer, State::Cancelled)
@@ -123,21 +123,32 @@ impl Store {
         gate: Option<&Gate>,
         bounds: &str,
     ) -> Result<Option<Answer>, Error> {
-        let id = seen.id;
-        let mut args = args();
-        args.arg(id.to_string()).arg(joined(head_starts_ms));
-        args.arg(optional(gate.map(|gate| gate.id)));
-        args.arg(gate.map(|gate| gate.digest.as_str()).unwrap_or_default());
-        args.arg(gate.map(Gate::lines).transpose()?.unwrap_or_default());
-        let approval = seen.approval.map_or_else(|| "-".to_owned(), |id| id.to_string());
-        args.arg(format!("{approval} {}", seen.version)).arg(bounds);
+        let mut args = requeue_args(seen, head_starts_ms, gate, bounds)?;
+        args.arg("").arg("");
         let answer: String =
-            self.commit_audited(&script::REQUEUE, id.partition(), caller, args).await?;
+            self.commit_audited(&script::REQUEUE, seen.id.partition(), caller, args).await?;
         if answer == "CHANGED" {
             return Ok(None);
         }
         Answer::read(&answer, State::Pending).map(Some)
     }
+}
+
+/// Returns the arguments of `requeue.lua` up to the reason.
+pub(super) fn requeue_args(
+    seen: &Task,
+    head_starts_ms: [Millis; 4],
+    gate: Option<&Gate>,
+    bounds: &str,
+) -> Result<redis::Cmd, Error> {
+    let mut args = args();
+    args.arg(seen.id.to_string()).arg(joined(head_starts_ms));
+    args.arg(optional(gate.map(|gate| gate.id)));
+    args.arg(gate.map(|gate| gate.digest.as_str()).unwrap_or_default());
+    args.arg(gate.map(Gate::lines).transpose()?.unwrap_or_default());
+    let approval = seen.approval.map_or_else(|| "-".to_owned(), |id| id.to_string());
+    args.arg(format!("{approval} {}", seen.version)).arg(bounds);
+    Ok(args)
 }
 
 /// Returns the head starts of P0 to P3 as scripts read them.

@@ -8,8 +8,9 @@ use tokio::sync::Notify;
 use super::{Step, Supervisor, Worker};
 use crate::engine::{self, Engine, SweepResult};
 
-/// How long other calls have the store after a full batch of deadlines, even if more is due: an
-/// announcement may take a second, a claim should not. A full batch takes about 4 ms of Redis.
+/// How long other calls have the store after a full batch of deadlines or a step of a bulk, even if
+/// more is due: an announcement may take a second, a claim should not. A full batch takes about
+/// 4 ms of Redis.
 const BREATH: Duration = Duration::from_millis(10);
 
 /// The shortest wait for the next announcements, so that those of many deadlines go together.
@@ -79,6 +80,10 @@ duties! {
     /// Cancels the children of cancelled tasks that were submitted to end with their parent. A lost
     /// notification goes unnoticed for the rest.
     Cascader: "cascader", 5_000, cascade => Step::from, "cascade";
+
+    /// Makes the steps of bulks, with a pause after each, so that other calls have the store. A
+    /// worker process has a bulk for one step; the rest covers a lost notification.
+    Bulks: "bulks", 1_000, run_bulks => unhurried, "bulk";
 
     /// Deletes ended tasks, events and audit entries once their retention is over. Retention is
     /// counted in days, so ten seconds more do not matter.

@@ -18,7 +18,7 @@ use crate::engine::{Engine, SweepResult};
 
 pub use bridge::Bridge;
 pub use doctor::Doctor;
-pub use duties::{Cascader, Deadlines, Expirer, Promoter, Pruner, Reaper, Router};
+pub use duties::{Bulks, Cascader, Deadlines, Expirer, Promoter, Pruner, Reaper, Router};
 pub use supervisor::Supervisor;
 
 /// A background duty: a step that the supervisor repeats.

@@ -16,7 +16,7 @@ use super::sla::Sla;
 use super::submission::{NewTask, Spec};
 use super::time::Millis;
 
-pub use approval::{ApprovalRule, required_approval};
+pub use approval::{ApprovalRule, highest_priority, required_approval};
 pub use condition::Condition;
 pub use field::FieldTest;
 pub use sla::{Action, SlaRule};

@@ -49,6 +49,8 @@ causes! {
     UnknownRoute NOT_FOUND "not-found" "Route not found",
     UnknownTask NOT_FOUND "unknown-task" "Task not found",
     UnknownApproval NOT_FOUND "unknown-approval" "Approval not found",
+    UnknownBulk NOT_FOUND "unknown-bulk" "Bulk not found",
+    TooManyBulks TOO_MANY_REQUESTS "too-many-bulks" "Too many bulks",
     UnknownAgent NOT_FOUND "unknown-agent" "Agent not found",
     TooManyAgents TOO_MANY_REQUESTS "too-many-agents" "Too many agents",
     MethodNotAllowed METHOD_NOT_ALLOWED "method-not-allowed" "Method not allowed",

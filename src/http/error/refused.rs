@@ -24,6 +24,13 @@ impl From<engine::Error> for Refusal {
                 Cause::UnknownApproval,
                 "Check the id; an approval is removed with its task.",
             ),
+            Error::UnknownBulk(_) => {
+                refuse(Cause::UnknownBulk, "Check the id; a bulk is kept as long as final tasks.")
+            }
+            Error::TooManyBulks { .. } => refuse(
+                Cause::TooManyBulks,
+                "Wait until one has ended, or abort one; the limit is `tasks.max_bulks`.",
+            ),
             Error::UnknownAgent { .. } => refuse(
                 Cause::UnknownAgent,
                 "Use a known agent, or add a routing rule for this one.",

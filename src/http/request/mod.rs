@@ -2,6 +2,7 @@
 
 mod approval;
 mod batch;
+mod bulk;
 mod claim;
 mod dispatch;
 mod event;
@@ -11,6 +12,7 @@ mod submission;
 
 pub use approval::{Approve, Ask, Decisions, Reject, Retarget};
 pub use batch::Batch;
+pub use bulk::BulkRequest;
 pub use claim::ClaimRequest;
 pub use dispatch::{Completion, Failure, Heartbeat, Outcomes, Release};
 pub use event::PublishRequest;
@@ -32,8 +34,8 @@ pub const NUMBERS: [&[Number]; 4] =
     [approval::NUMBERS, claim::NUMBERS, dispatch::NUMBERS, submission::NUMBERS];
 
 /// The bounds of texts in all bodies.
-pub const TEXTS: [&[Text]; 5] =
-    [approval::TEXTS, dispatch::TEXTS, event::TEXTS, status::TEXTS, submission::TEXTS];
+pub const TEXTS: [&[Text]; 6] =
+    [approval::TEXTS, bulk::TEXTS, dispatch::TEXTS, event::TEXTS, status::TEXTS, submission::TEXTS];
 
 /// Lists the objects of request bodies.
 macro_rules! objects {
@@ -42,6 +44,7 @@ macro_rules! objects {
 
 objects! {
     Approve Reject Decisions approval::DecisionItem Ask Retarget
+    BulkRequest bulk::FilterRequest
     Submission Batch Cancellation StatusRequest PublishRequest Empty
     ClaimRequest Heartbeat dispatch::ProgressRequest
     Completion Failure Release Outcomes dispatch::OutcomeItem

@@ -11,11 +11,14 @@ use crate::engine::Page;
 use super::{At, at};
 
 /// The actions that are known, for the API document.
-pub const ACTIONS: [&str; 9] = [
+pub const ACTIONS: [&str; 12] = [
     "approve",
     "reject",
     "cancel",
     "requeue",
+    "reprioritize",
+    "bulk",
+    "abort",
     "pause",
     "resume",
     "key.added",
@@ -42,8 +45,8 @@ pub struct AuditEntryView {
     pub origin: Option<String>,
     /// What was done.
     pub action: String,
-    /// What it was done to: `task:<id>`, `approval:<id>`, `agent:<name>`, `key:<name>`, or
-    /// `secret:jwt`, which signs tokens.
+    /// What it was done to: `task:<id>`, `approval:<id>`, `bulk:<id>`, `agent:<name>`,
+    /// `key:<name>`, or `secret:jwt`, which signs tokens.
     pub subject: String,
     /// More facts about the action, by name.
     pub detail: BTreeMap<String, String>,

@@ -5,6 +5,7 @@
 mod agent;
 mod approval;
 mod audit;
+mod bulk;
 mod detail;
 mod event;
 mod outcome;
@@ -17,6 +18,7 @@ mod waiting;
 pub use agent::{AgentPage, AgentView};
 pub use approval::{ApprovalPage, ApprovalView, DecisionResult, DecisionsResult};
 pub use audit::AuditPage;
+pub use bulk::BulkView;
 pub use detail::ApprovalDetail;
 pub use event::EventPageView;
 pub use outcome::{

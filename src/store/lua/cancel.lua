@@ -3,11 +3,13 @@
 --
 -- ARGV[5]   id
 -- ARGV[6]   reason, a JSON string, or ''
--- ARGV[7…]  2; see audit.lua
+-- ARGV[7]   the bulk that cancels it, or ''; see barred in rules.lua
+-- ARGV[8…]  2; see audit.lua
 --
--- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` or, if sent again, `REPEATED cancelled`
+-- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` or, if sent again, `REPEATED cancelled`; in a bulk
+--          also `REPEATED <state>` or `CHANGED`
 local task = load(ARGV[5])
-local refusal = barred(task, 'cancel')
+local refusal = barred(task, 'cancel', ARGV[7])
 if refusal then
   local state = IS_AGAIN and task and task.status.state
   return RULES.cancel.to[state] and 'REPEATED ' .. state or refusal

@@ -13,20 +13,8 @@ local function raise(task, steps, highest)
   if new == old or not RULES.reprioritize.from[task.status.state] then
     return
   end
-  local starts = head_starts(ARGV[6])
-  opened[old], opened[new] = (opened[old] or 0) - 1, (opened[new] or 0) + 1
-  if rank(task) ~= PARKED then
-    set_times(task, nil, nil, rank_text(rank(task) + starts[old] - starts[new]))
-  end
-  local status = edit(task)
-  status.priority = new
-  if STATES[status.state].order == 'rank' then
-    append(ranked, set_of(status.state, status.agent), rank(task), task.id)
-  end
-  move(task, 'reprioritize', {
-    reason = '"its deadline is near: ' .. old .. ' to ' .. new .. '"', actor = ORCHESTRATOR,
-    more = ',"priority":"' .. new .. '","previous_priority":"' .. old .. '"',
-  })
+  local reason = '"its deadline is near: ' .. old .. ' to ' .. new .. '"'
+  raise_to(task, new, ARGV[6], reason, ORCHESTRATOR)
 end
 
 -- Runs the actions that are left of the thresholds that have passed.

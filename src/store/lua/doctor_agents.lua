@@ -35,8 +35,8 @@ for i = 6, #ARGV do
   -- A session with a call in the future would stay live for ever.
   local sessions = P .. 'sessions:' .. agent
   local tomorrow = NOW + 86400000
-  local ahead = redis.call('ZRANGEBYSCORE', sessions, tomorrow, '+inf', 'LIMIT', 0, 100)
-  for _, worker in ipairs(ahead) do
+  local future = redis.call('ZRANGEBYSCORE', sessions, tomorrow, '+inf', 'LIMIT', 0, 100)
+  for _, worker in ipairs(future) do
     note_finding(agent, 'session_future', { worker }, put_in(sessions, worker, now))
   end
 end

@@ -23,6 +23,28 @@ local function note_end(task, role)
   end
 end
 
+-- Raises the priority of a waiting task to `new`, with the place in its queue.
+--
+-- starts  head starts of P0 to P3, ms, joined by commas
+-- reason  a JSON string
+-- actor   the actor, or nil for the caller
+local function raise_to(task, new, starts, reason, actor)
+  local old, ms = task.status.priority, head_starts(starts)
+  opened[old], opened[new] = (opened[old] or 0) - 1, (opened[new] or 0) + 1
+  if rank(task) ~= PARKED then
+    set_times(task, nil, nil, rank_text(rank(task) + ms[old] - ms[new]))
+  end
+  local status = edit(task)
+  status.priority = new
+  if STATES[status.state].order == 'rank' then
+    append(ranked, set_of(status.state, status.agent), rank(task), task.id)
+  end
+  move(task, 'reprioritize', {
+    reason = reason, actor = actor,
+    more = ',"priority":"' .. new .. '","previous_priority":"' .. old .. '"',
+  })
+end
+
 -- Returns the state in which a task that needs no human waits.
 local function waiting_state(status)
   return status.due ~= '-' and tonumber(status.due) > NOW and 'scheduled' or 'pending'

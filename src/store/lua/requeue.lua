@@ -14,14 +14,16 @@
 -- content
 -- ARGV[11]   how often and how soon a caller that is not human may ask again; see barred_ask in
 --            decide.lua
--- ARGV[12…]  2; see audit.lua
+-- ARGV[12]   reason, a JSON string, or ''
+-- ARGV[13]   the bulk that requeues it, or ''; see barred in rules.lua
+-- ARGV[14…]  2; see audit.lua
 --
 -- Returns  `OK`, `UNKNOWN`, `ILLEGAL <state>` (also if the payload is lost), `HUMAN <rank>` (of the
 --          human that ended it), `ASKS <number of requests by agents>`, `SOON <how long to wait,
 --          ms>`, `CHANGED` (the new approval was made for another content) or, if sent again,
---          `REPEATED <state>`
+--          `REPEATED <state>`; in a bulk also `REPEATED <state>` or `CHANGED`
 local task = load(ARGV[5])
-local refusal = barred(task, 'requeue')
+local refusal = barred(task, 'requeue', ARGV[13])
 if refusal then
   local is_done = IS_AGAIN and task and RULES.requeue.to[task.status.state]
   return is_done and 'REPEATED ' .. task.status.state or refusal
@@ -48,7 +50,8 @@ if ARGV[7] ~= '' then
     return refusal
   end
 end
-audit('requeue', 'task:' .. task.id, { previous_status = status.state })
+audit('requeue', 'task:' .. task.id,
+  { previous_status = status.state, reason = plain(ARGV[12]) })
 status = edit(task)
 status.retries, status.lost, status.human, status.sla = '0', '0', '0', 0
 status.due, status.ended = '-', '-'
@@ -58,10 +61,10 @@ restart(task, promise(task), NOW)
 write('HDEL', P .. 'results', { task.id })
 write('HDEL', P .. 'progress', { task.id })
 if f then
-  move(task, 'requeue', { to = 'blocked' })
+  move(task, 'requeue', { to = 'blocked', reason = given(ARGV[12]) })
   say_approval('approval.requested', task, f, open(task, f, spec))
 else
-  move(task, 'requeue', { to = 'pending' })
+  move(task, 'requeue', { to = 'pending', reason = given(ARGV[12]) })
 end
 finish()
 return 'OK'

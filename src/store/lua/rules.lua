@@ -1,20 +1,40 @@
 -- rules: whether a caller may apply a verb to a task.
 -- Needs  record
 
--- Returns why `verb` is not allowed in the state of the task; nil if it is.
-local function barred(task, verb)
-  if not task then
-    return 'UNKNOWN'
-  end
-  if not RULES[verb].from[task.status.state] then
-    return 'ILLEGAL ' .. task.status.state
-  end
-end
-
 -- Returns the timeline of the task, each line with a line break before it.
 local function timeline(task)
   local first = find(task.record, '\n', task.content, true)
   return (first and sub(task.record, first) or '') .. (task.added or '')
+end
+
+-- Returns what a change by a bulk comes to: `REPEATED <state>` if the bulk has changed the task
+-- before, `CHANGED` if the task came to its state after the bulk's moment; nil if the bulk may change
+-- it. The reason of each change by a bulk begins with its id.
+local function barred_in(bulk, task)
+  local id, moment = string.match(bulk, '^(%S+) (%S+)$')
+  if find(timeline(task), '"bulk ' .. id, 1, true) then
+    return 'REPEATED ' .. task.status.state
+  end
+  if moment ~= '-' and tonumber(since(task)) > tonumber(moment) then
+    return 'CHANGED'
+  end
+end
+
+-- Returns why the caller may not apply `verb` to the task; nil if it may.
+--
+-- bulk  nil or '' if no bulk makes the change, else the id of the bulk and the moment, ms, after which
+--       the state must not have changed, or `-` if it may
+local function barred(task, verb, bulk)
+  if not task then
+    return 'UNKNOWN'
+  end
+  local refusal = bulk and bulk ~= '' and barred_in(bulk, task)
+  if refusal then
+    return refusal
+  end
+  if not RULES[verb].from[task.status.state] then
+    return 'ILLEGAL ' .. task.status.state
+  end
 end
 
 -- Returns an iterator over the transitions of the task: when, ms; the letters of the verb and of the

@@ -59,8 +59,8 @@ local SHOWN = 12288
 
 -- Returns the largest size of the task in the answer to a claim, in bytes.
 local function size_in_claim(task)
-  local shown = #task.record
-  local size = FRAME + spec_size(task) + (shown < SHOWN and shown or SHOWN)
+  local length = #task.record
+  local size = FRAME + spec_size(task) + (length < SHOWN and length or SHOWN)
   local approval = task.status.approval
   if approval ~= '-' then
     local _, of_approval = approval_and_size(approval, true)

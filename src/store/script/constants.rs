@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use crate::domain::approval::ApprovalStatus;
+use crate::domain::bulk::MAX_BULKS;
 use crate::domain::event::EventPriority;
 use crate::domain::lifecycle::{RULES, State};
 use crate::domain::principal::{ORCHESTRATOR, Role};
@@ -61,7 +62,8 @@ pub(super) static ALL: LazyLock<String> = LazyLock::new(|| {
          local APPROVALS = {{{}}}\n\
          local ORCHESTRATOR, HUMAN = '{ORCHESTRATOR}', {}\n\
          local TIMELINE, TIMELINE_BYTES = {TIMELINE}, {TIMELINE_BYTES}\n\
-         local REPORT_KEPT, GROUP_SIZE = {REPORT_KEPT_S}, {GROUP_SIZE}",
+         local REPORT_KEPT, GROUP_SIZE = {REPORT_KEPT_S}, {GROUP_SIZE}\n\
+         local MOST_BULKS = {MAX_BULKS}",
         leasing.join(","),
         event_priority.join(","),
         approvals.join(","),

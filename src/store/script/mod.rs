@@ -252,6 +252,11 @@ scripts! {
     CANCEL = "cancel", Frees, [Cancel];
     CASCADE = "cascade", Frees, [Cancel];
     REQUEUE = "requeue", Takes, [Requeue];
+    RAISE = "raise", Frees, [Reprioritize];
+    BULK_START = "bulk_start", Takes, [];
+    BULK_TURN = "bulk_turn", Frees, [];
+    BULK_NOTE = "bulk_note", Frees, [];
+    BULK_ABORT = "bulk_abort", Frees, [];
     APPROVE = "approve", Frees, [Approve, Edit, Vote];
     REJECT = "reject", Frees, [Reject];
     RETARGET = "retarget", Frees, [Retarget];

@@ -85,7 +85,8 @@ fn only_finish_writes_and_nothing_comes_after_it() {
 
 /// Commands that read a whole key, by file. The key has few fields, and clients do not name
 /// them.
-const WHOLE: [(&str, &str, &str); 7] = [
+const WHOLE: [(&str, &str, &str); 8] = [
+    ("bulk_turn.lua", "HGETALL", "a bulk has some ten fields"),
     ("approval.lua", "HGETALL", "an approval has some twenty fields"),
     ("count.lua", "HGETALL", "there are four priorities"),
     ("credentials.lua", "HGETALL", "what the configuration of a gateway names"),

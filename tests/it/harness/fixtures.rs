@@ -4,12 +4,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use orchestrator::domain::approval::{Level, OnRejection};
+use orchestrator::domain::bulk::BulkAction;
 use orchestrator::domain::event::{EventPriority, NewEvent};
 use orchestrator::domain::name::Name;
 use orchestrator::domain::rules::{Action, Condition, SlaRule};
 use orchestrator::domain::sla::{Sla, Threshold};
 use orchestrator::domain::submission::{Idempotency, NewTask, Spec};
-use orchestrator::engine::Question;
+use orchestrator::engine::{BulkOrder, Question, TaskFilter};
 use serde_json::value::RawValue;
 use serde_json::{Value, json as value};
 
@@ -77,6 +78,12 @@ pub fn finish_within(ms: u64) -> Sla {
         start_within_ms: None,
         alert_threshold: 50,
     }
+}
+
+/// A bulk about every task to which the action applies.
+pub fn bulk_of(action: BulkAction) -> BulkOrder {
+    let filter = TaskFilter::default();
+    BulkOrder { action, filter, priority: None, reason: None, is_dry_run: false }
 }
 
 /// A rule about every task; whom it notifies, if it does, is `oncall`.

@@ -131,6 +131,12 @@ impl Fleet {
         answers.into_iter().map(|answer| answer.unwrap().task.id).collect()
     }
 
+    /// Makes steps of bulks until none has one to make.
+    pub async fn run_bulks(&self) -> Result<(), Error> {
+        while self.engine.run_bulks().await?.is_more {}
+        Ok(())
+    }
+
     /// The task as it is now.
     pub async fn task(&self, id: TaskId) -> Task {
         self.engine.task(id).await.unwrap()

@@ -34,7 +34,7 @@ pub use client::{Client, connections};
 pub use deployment::Deployment;
 pub use events::Seen;
 pub use fixtures::{
-    DAY, HOUR, MINUTE, finish_within, idempotency, json, keyed, name, new_body, new_event,
+    DAY, HOUR, MINUTE, bulk_of, finish_within, idempotency, json, keyed, name, new_body, new_event,
     new_task, open_level, question, sla_rule,
 };
 pub use fleet::Fleet;

@@ -4,6 +4,7 @@ mod answers;
 mod approvals;
 mod audit;
 mod budgets;
+mod bulks;
 mod connections;
 mod counting;
 mod credentials;

@@ -11,6 +11,7 @@ use crate::harness::{Answer, Site, new_body};
 #[rustfmt::skip]
 const SCOPES: &[(&str, &str)] = &[
     ("submit_task", "tasks:write"), ("submit_tasks", "tasks:write"), ("cancel_task", "tasks:write"),
+    ("start_bulk", "tasks:write"), ("get_bulk", "tasks:read"), ("abort_bulk", "tasks:write"),
     ("retry_task", "tasks:write"), ("list_tasks", "tasks:read"), ("count_tasks", "tasks:read"), ("get_task", "tasks:read"),
     ("get_task_timeline", "tasks:read"), ("list_agents", "tasks:read"), ("get_agent", "tasks:read"),
     ("get_stats", "tasks:read"), ("get_sla_report", "tasks:read"), ("change_task_status", "agent"), ("claim_tasks", "agent"),
@@ -82,6 +83,7 @@ impl Operation {
         let body = match self.id.as_str() {
             "submit_task" | "explain_routing" => new_body("faq"),
             "submit_tasks" => json!({"tasks": [{"type": "faq", "payload": {}}]}),
+            "start_bulk" => json!({"action": "retry", "filter": {}}),
             "claim_tasks" => json!({"worker": "w1"}),
             "report_outcomes" => json!({"outcomes": []}),
             "publish_event" => json!({"event_type": "deploy.started", "payload": {}}),

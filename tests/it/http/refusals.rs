@@ -23,10 +23,10 @@ async fn an_id_that_nothing_has_is_unknown_and_one_that_is_none_is_unreadable() 
 
     let refused = async {
         for operation in by_id() {
-            let cause = if operation.template.starts_with("/tasks") {
-                "unknown-task"
-            } else {
-                "unknown-approval"
+            let cause = match operation.template.split('/').nth(1) {
+                Some("tasks") => "unknown-task",
+                Some("bulk") => "unknown-bulk",
+                _ => "unknown-approval",
             };
             operation.call(&site, Some("root")).await.refused(404, cause);
             // A partition that there is not.

@@ -96,7 +96,8 @@ async fn an_unknown_or_repeated_parameter_is_refused_by_every_operation() {
 async fn an_idempotency_key_is_refused_where_it_would_be_ignored() {
     let site = Site::open().await;
     let walk = async {
-        for operation in Operation::all().iter().filter(|one| one.id != "submit_task") {
+        let takes_it = |id: &str| ["submit_task", "start_bulk"].contains(&id);
+        for operation in Operation::all().iter().filter(|one| !takes_it(&one.id)) {
             let call = site.call("root", operation.method.clone(), &operation.path());
             let call = call.header("idempotency-key", "k1");
             let answer = call.json_if(operation.body().as_ref()).send().await;

@@ -2,6 +2,8 @@
 //! too late. A caller that calls again, as clients and duties do, finds everything done, and done
 //! once.
 
+mod bulks;
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,7 +11,6 @@ use orchestrator::domain::approval::{ApprovalStatus, OnRejection};
 use orchestrator::domain::audit::{AuditFilter, Credential};
 use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::State;
-use orchestrator::domain::parent::OnParentCancel;
 use orchestrator::domain::principal::Role;
 use orchestrator::domain::report::Outcome;
 use orchestrator::domain::submission::{NewTask, Start};
@@ -97,6 +98,9 @@ impl Story {
                     .await;
             }
             "cascade" => self.tell_of_children().await,
+            "bulk_start" | "bulk_turn" | "bulk_note" | "bulk_abort" | "raise" => {
+                self.tell_of_bulks().await;
+            }
             "requeue" => {
                 let task = fleet.submit("faq").await;
                 fleet.cancel(task.id).await.unwrap();
@@ -125,21 +129,6 @@ impl Story {
             "pause" | "credentials" => self.tell_of_audit().await,
             _ => self.tell_of_readers().await,
         }
-    }
-
-    /// A child that is to end with its parent.
-    async fn tell_of_children(&self) {
-        let fleet = &self.fleet;
-        let parent = fleet.submit("faq").await.id;
-        let child = fleet
-            .submit_with("faq", |new| {
-                (new.spec.parent, new.spec.on_parent_cancel) =
-                    (Some(parent), OnParentCancel::Cancel);
-            })
-            .await;
-        fleet.cancel(parent).await.unwrap();
-        self.sweep(async || fleet.engine.cascade().await).await;
-        assert_eq!(self.stands(&child).await, (State::Cancelled, 2));
     }
 
     /// What is no change of a task, and stands in the audit log once.

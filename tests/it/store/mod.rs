@@ -4,6 +4,7 @@ mod approvals;
 mod asking;
 mod audit;
 mod budgets;
+mod bulks;
 mod bytes;
 mod children;
 mod deciders;

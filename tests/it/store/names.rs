@@ -4,13 +4,30 @@ use std::time::Duration;
 
 use orchestrator::domain::approval::OnRejection;
 use orchestrator::domain::audit::Credential;
+use orchestrator::domain::bulk::BulkAction;
 use orchestrator::domain::ids::Partition;
 use orchestrator::domain::principal::Role;
+use orchestrator::domain::priority::Priority;
 use orchestrator::domain::submission::{NewTask, Start};
-use orchestrator::engine::{BackgroundCheck, GroupBy, StatusChange, Target};
+use orchestrator::engine::{BackgroundCheck, BulkOrder, GroupBy, StatusChange, Target};
 use orchestrator::store::script;
 
-use crate::harness::{Costs, DAY, Fleet, Meter, idempotency, key, name, new_event, new_task};
+use crate::harness::{
+    Costs, DAY, Fleet, Meter, bulk_of, idempotency, key, name, new_event, new_task,
+};
+
+/// Runs a bulk that retries, and one that raises.
+async fn run_bulks(fleet: &Fleet) {
+    let (engine, alice) = (&fleet.engine, &fleet.people.alice);
+    fleet.submit_with("faq", |new| new.spec.priority = Priority::P3).await;
+    for action in [BulkAction::Retry, BulkAction::Raise] {
+        let priority = (action == BulkAction::Raise).then_some(Priority::P2);
+        let order = BulkOrder { priority, ..bulk_of(action) };
+        let bulk = engine.start_bulk(alice, &order, None).await.unwrap().bulk;
+        fleet.run_bulks().await.unwrap();
+        engine.abort_bulk(alice, bulk.id).await.unwrap();
+    }
+}
 
 /// Calls every script, several of them more than once.
 async fn live(fleet: &Fleet) {
@@ -42,6 +59,7 @@ async fn live(fleet: &Fleet) {
     fleet.approve(gated.approval.unwrap()).await.unwrap();
     fleet.cancel(gated.id).await.unwrap();
     engine.cascade().await.unwrap();
+    run_bulks(fleet).await;
     engine.approvals(&[], 10, None, false).await.unwrap();
     fleet.submit("deploy").await;
     engine.claim(agent, fleet.ask_for("newcomer", 1)).await.unwrap();

@@ -3,6 +3,7 @@
 mod abuse;
 mod agent_run;
 mod bridge;
+mod bulks;
 mod chaos;
 mod command_line;
 mod command_line_approvals;

@@ -134,7 +134,7 @@ async fn all_duties_together_carry_a_task_through_failure_loss_and_back() {
 
     let task = fleet.task(id).await;
     assert_eq!((task.attempt, task.retry_count, task.lost_count), (3, 1, 1));
-    assert_eq!(supervisor.pulses().len(), 8);
+    assert_eq!(supervisor.pulses().len(), 9);
     stop(supervisor).await;
     fleet.finish().await;
 }

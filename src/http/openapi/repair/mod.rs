@@ -4,6 +4,7 @@
 mod members;
 mod nulls;
 mod operations;
+mod problems;
 mod refusals;
 mod words;
 
@@ -30,6 +31,7 @@ pub fn repair(mut document: Value) -> Value {
     words::name_variants(&mut document);
     refusals::add_types(&mut document);
     operations::repair(&mut document);
+    problems::add(&mut document);
     remove_unused(&mut document);
     document
 }

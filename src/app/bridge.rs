@@ -20,7 +20,8 @@ use crate::workers::Bridge;
 /// Starts the bridge and, if a credential is configured, the answering of requests.
 pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<(), Error> {
     let client = transport::connect(&settings.nats).await?;
-    let publisher = Publisher::new(client.clone(), settings.nats.clone());
+    let publisher =
+        Publisher::new(client.clone(), settings.nats.clone(), &settings.engine.events.source);
     running.supervisor.start(Bridge::new(running.engine.clone(), publisher));
     running.nats_client = Some(client.clone());
     tracing::info!("the bridge runs");

@@ -170,12 +170,14 @@ impl Event {
     }
 
     /// Returns the event as a CloudEvent 1.0 in structured mode, whose `data` is the whole event.
-    pub fn to_cloud_event(&self) -> String {
+    ///
+    /// * `fleet`: see [`Event::cloud_source`].
+    pub fn to_cloud_event(&self, fleet: &str) -> String {
         let subject = self.task_id.map(|id| format!(r#","subject":"{id}""#)).unwrap_or_default();
         let trace = self.traceparent.as_ref().filter(|trace| is_traceparent(trace));
         let trace = trace.map(|trace| format!(r#","traceparent":"{trace}""#)).unwrap_or_default();
         let id = self.id;
-        let source = serde_json::Value::from(self.cloud_source());
+        let source = serde_json::Value::from(self.cloud_source(fleet));
         let event_type = &self.event_type;
         let time = self.id.timestamp();
         let head = format!(r#""specversion":"1.0","id":"{id}","source":{source}"#);
@@ -186,12 +188,15 @@ impl Event {
     }
 
     /// Returns the CloudEvents attribute `source`: a URI reference that names the source agent.
-    pub fn cloud_source(&self) -> String {
+    ///
+    /// * `fleet`: what it begins with, by which the events of two fleets differ; see
+    ///   [`super::source::is_fleet_source`].
+    pub fn cloud_source(&self, fleet: &str) -> String {
         // The bytes that a segment of a URI path may contain. An admin may publish for any source.
         let source = percent_encoded(&self.source_agent, |byte| {
             byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
         });
-        format!("/orchestrator/{source}")
+        format!("{fleet}/{source}")
     }
 }
 
@@ -354,8 +359,10 @@ mod tests {
             .unwrap()
         };
 
-        assert_eq!(of("alice@example.com").cloud_source(), "/orchestrator/alice@example.com");
-        assert_eq!(of("my agent/1%é").cloud_source(), "/orchestrator/my%20agent%2F1%25%C3%A9");
+        let source = of("alice@example.com").cloud_source("/orchestrator");
+        assert_eq!(source, "/orchestrator/alice@example.com");
+        let source = of("my agent/1%é").cloud_source("urn:fleet:eu");
+        assert_eq!(source, "urn:fleet:eu/my%20agent%2F1%25%C3%A9");
     }
 
     #[test]
@@ -372,8 +379,6 @@ mod tests {
             "{}",
             event.json
         );
-        assert!(
-            event.to_cloud_event().contains(r#""source":"/orchestrator/dev","type":"pr.merged""#)
-        );
+        assert!(event.to_cloud_event("/eu").contains(r#""source":"/eu/dev","type":"pr.merged""#));
     }
 }

@@ -24,6 +24,7 @@ pub mod retry;
 pub mod rules;
 pub mod size;
 pub mod sla;
+pub mod source;
 pub mod submission;
 pub mod task;
 pub mod text;

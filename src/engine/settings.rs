@@ -219,6 +219,8 @@ pub struct SlaSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Events {
+    /// What the `source` of CloudEvents begins with; see [`crate::domain::source::is_fleet_source`].
+    pub source: String,
     /// The largest size of the payload and metadata of a published event together, in bytes.
     pub max_publish_bytes: usize,
     /// How many bytes of events a caller may publish within a minute.

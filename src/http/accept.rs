@@ -37,12 +37,23 @@ impl Form {
             Self::CloudEvent => CLOUD_EVENTS,
         }
     }
+}
 
-    /// Writes `event` in this form; every channel shows the same bytes.
-    pub fn write(self, event: &Event) -> Cow<'_, str> {
-        match self {
-            Self::Json => Cow::Borrowed(&event.json),
-            Self::CloudEvent => Cow::Owned(event.to_cloud_event()),
+/// How events are written for one reader.
+#[derive(Clone, Debug)]
+pub struct EventWriter {
+    /// The form of each event.
+    pub form: Form,
+    /// What the `source` of a CloudEvent begins with; see [`Event::cloud_source`].
+    pub fleet: String,
+}
+
+impl EventWriter {
+    /// Writes `event`; every channel shows the same bytes.
+    pub fn write<'e>(&self, event: &'e Event) -> Cow<'e, str> {
+        match self.form {
+            Form::Json => Cow::Borrowed(&event.json),
+            Form::CloudEvent => Cow::Owned(event.to_cloud_event(&self.fleet)),
         }
     }
 }

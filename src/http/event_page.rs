@@ -8,7 +8,7 @@ use poem_openapi::types::Type;
 
 use crate::engine::EventPage;
 
-use super::accept::Form;
+use super::accept::{EventWriter, Form};
 use super::answer::{CONTENT_TYPE, documented};
 use super::stream::EventStream;
 use super::view::EventPageView;
@@ -47,8 +47,8 @@ pub enum EventsAnswer {
     Page {
         /// The events of the page, and the cursor after it.
         page: EventPage,
-        /// The form in which each event is written.
-        form: Form,
+        /// How each event is written.
+        writer: EventWriter,
         /// Where the page was requested.
         address: Address,
     },
@@ -58,26 +58,26 @@ pub enum EventsAnswer {
 
 impl IntoResponse for EventsAnswer {
     fn into_response(self) -> Response {
-        let (page, form, address) = match self {
+        let (page, writer, address) = match self {
             Self::Stream(stream) => return stream.into_response(),
-            Self::Page { page, form, address } => (page, form, address),
+            Self::Page { page, writer, address } => (page, writer, address),
         };
         let next = address.after(&page.next.to_string());
         Response::builder()
-            .content_type(form.media_type())
+            .content_type(writer.form.media_type())
             .header(header::CACHE_CONTROL, "no-cache")
             .header(header::LINK, format!("<{next}>; rel=\"next\""))
             .header(HAS_MORE, page.has_more.to_string())
             .header(HAS_GAP, page.has_gap.to_string())
-            .body(write(&page, form))
+            .body(write(&page, &writer))
     }
 }
 
 /// Writes the page as JSON; its items are the bytes that the log keeps.
-fn write(page: &EventPage, form: Form) -> String {
-    let items: Vec<_> = page.events.iter().map(|event| form.write(event)).collect();
+fn write(page: &EventPage, writer: &EventWriter) -> String {
+    let items: Vec<_> = page.events.iter().map(|event| writer.write(event)).collect();
     let items = items.join(",");
-    match form {
+    match writer.form {
         Form::CloudEvent => format!("[{items}]"),
         Form::Json => format!(
             r#"{{"items":[{items}],"next_cursor":"{}","has_more":{},"has_gap":{}}}"#,

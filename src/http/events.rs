@@ -16,7 +16,7 @@ use crate::domain::ids::TaskId;
 use crate::engine::EventFilter;
 
 use super::Shared;
-use super::accept::{Accepted, Form, StreamForm};
+use super::accept::{Accepted, EventWriter, Form, StreamForm};
 use super::answer::Json;
 use super::auth::{Caller, EventsPublish, EventsRead};
 use super::error::Refusal;
@@ -126,7 +126,12 @@ impl Events {
             None => engine.feed(filter, after.as_deref()).await,
         };
         let feed = feed.map(Box::new).map_err(|error| Refusal::of_parameter(name, error))?;
-        Ok(EventStream { feed, form, heartbeat: self.heartbeat, reader })
+        Ok(EventStream { feed, writer: self.writer(form), heartbeat: self.heartbeat, reader })
+    }
+
+    /// Returns how events are written in this form.
+    fn writer(&self, form: Form) -> EventWriter {
+        EventWriter { form, fleet: self.shared.engine.settings().events.source.clone() }
     }
 }
 
@@ -190,7 +195,7 @@ impl Events {
             .event_page_when_some(&filter, after.as_deref(), limit, wait)
             .await
             .map_err(|error| Refusal::of_parameter(name, error))?;
-        Ok(EventsAnswer::Page { page, form, address })
+        Ok(EventsAnswer::Page { page, writer: self.writer(form), address })
     }
 
     /// Follow events

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::engine::{Feed, FeedItem};
 use crate::runtime::chain::Chain;
 
-use super::accept::{EVENT_STREAM, Form};
+use super::accept::{EVENT_STREAM, EventWriter};
 use super::answer::documented;
 use super::peer::Peer;
 use super::shares::Share;
@@ -32,8 +32,8 @@ const UNREADABLE: &str = "the log cannot be read now; resume from your last id";
 pub struct EventStream {
     /// The source of the events.
     pub feed: Box<Feed>,
-    /// The form in which each event is written.
-    pub form: Form,
+    /// How each event is written.
+    pub writer: EventWriter,
     /// How long the stream may be silent before a heartbeat comment.
     pub heartbeat: Duration,
     /// The client, and its place in the budget of waits.
@@ -42,8 +42,8 @@ pub struct EventStream {
 
 impl IntoResponse for EventStream {
     fn into_response(self) -> Response {
-        let Self { feed, form, heartbeat, reader: (peer, place) } = self;
-        let body = SseBody { feed, form, heartbeat, peer, is_alone: false, _place: place };
+        let Self { feed, writer, heartbeat, reader: (peer, place) } = self;
+        let body = SseBody { feed, writer, heartbeat, peer, is_alone: false, _place: place };
         Response::builder()
             .content_type(EVENT_STREAM)
             .header(header::CACHE_CONTROL, "no-cache")
@@ -56,7 +56,7 @@ impl IntoResponse for EventStream {
 /// Writes the events of a feed as the body of a stream, which owns the feed.
 struct SseBody {
     feed: Box<Feed>,
-    form: Form,
+    writer: EventWriter,
     heartbeat: Duration,
     peer: Peer,
     /// Whether the client has closed its sending side and was sent something since then.
@@ -96,7 +96,7 @@ impl SseBody {
         match item {
             Ok(FeedItem::Event(event, cursor)) => {
                 // A payload may have line feeds between its tokens: a reader joins the lines again.
-                let data = self.form.write(&event).replace('\n', "\ndata: ");
+                let data = self.writer.write(&event).replace('\n', "\ndata: ");
                 (format!("id: {cursor}\nevent: {}\ndata: {data}\n\n", event.event_type), true)
             }
             Ok(FeedItem::Gap(_)) => (self.notice("gap", TRIMMED), true),

@@ -17,6 +17,7 @@ use crate::domain::principal::Scope;
 use crate::domain::priority::Priority;
 use crate::domain::rules::{Action, Condition};
 use crate::domain::sla::TARGET_MS;
+use crate::domain::source::is_fleet_source;
 use crate::engine;
 
 const SECOND: u64 = 1_000;
@@ -70,8 +71,8 @@ impl Check<'_> {
             ("tasks.max_retries", 0..=100),
             ("tasks.max_payload_bytes", 1..=100 << 20),
             ("tasks.idempotency_ms", SECOND..=30 * DAY),
-            ("tasks.backoff.base_ms", 1..=7 * DAY),
             ("tasks.max_bulks", 1..=MAX_BULKS.into()),
+            ("tasks.backoff.base_ms", 1..=7 * DAY),
             ("tasks.backoff.max_ms", 1..=7 * DAY),
             // A larger head start would make scores negative, which the store does not expect.
             ("queue.head_start_ms.P0", 0..=1_000_000_000_000),
@@ -141,6 +142,11 @@ impl Check<'_> {
                 let or = if why.is_empty() { "" } else { ", or " };
                 self.fail(path, format!("expected no less than {least}{or}{why}"));
             }
+        }
+        if !is_fleet_source(&engine.events.source) {
+            let expected =
+                "expected a path such as /orchestrator, or a URI, without `/` at the end";
+            self.fail("events.source", expected);
         }
         if !is_plain(&settings.nats.stream) {
             self.fail("nats.stream", "expected letters, digits, _ and -");

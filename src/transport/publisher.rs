@@ -62,6 +62,8 @@ type JetStream = (jetstream::Context, stream::Stream);
 pub struct Publisher {
     client: Client,
     settings: Settings,
+    /// What the `source` of events begins with; see [`Event::cloud_source`].
+    fleet: String,
     /// `None` if the stream was not looked up yet, or if the server has no JetStream.
     stream: Mutex<Option<JetStream>>,
     has_logged_plain: Once,
@@ -71,10 +73,13 @@ pub struct Publisher {
 
 impl Publisher {
     /// A publisher over `client`, which has not looked up the stream yet.
-    pub fn new(client: Client, settings: Settings) -> Self {
+    ///
+    /// * `fleet`: what the `source` of events begins with; see [`Event::cloud_source`].
+    pub fn new(client: Client, settings: Settings, fleet: &str) -> Self {
         Self {
             client,
             settings,
+            fleet: fleet.to_owned(),
             stream: Mutex::default(),
             has_logged_plain: Once::new(),
             truncated: AtomicU64::new(0),
@@ -223,8 +228,9 @@ impl Publisher {
     ) -> Result<(), Error> {
         let mut acks = Vec::with_capacity(IN_FLIGHT);
         for event in events {
-            let message =
-                PublishMessage::build().payload(self.body(event, most)).headers(headers(event));
+            let message = PublishMessage::build()
+                .payload(self.body(event, most))
+                .headers(self.headers(event));
             let sent = context
                 .send_publish(self.subject(event), message.message_id(event.id.to_string()))
                 .await;
@@ -284,7 +290,7 @@ impl Publisher {
     async fn publish_plain(&self, events: &[Arc<Event>]) -> Result<(), Error> {
         let all = async {
             for event in events {
-                let mut headers = headers(event);
+                let mut headers = self.headers(event);
                 headers.insert(NATS_MESSAGE_ID, event.id.to_string());
                 let body = self.body(event, None);
                 let sent = self.client.publish_with_headers(self.subject(event), headers, body);
@@ -319,6 +325,30 @@ impl Publisher {
         });
         stub.to_string().into()
     }
+
+    /// The headers of CloudEvents 1.0 in binary mode, and the trace context.
+    ///
+    /// Content type and trace context are attributes of CloudEvents and headers of NATS alike, so
+    /// both are there under both names.
+    fn headers(&self, event: &Event) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("ce-specversion", "1.0");
+        headers.insert("ce-id", event.id.to_string());
+        headers.insert("ce-type", event.event_type.as_str());
+        headers.insert("ce-source", event.cloud_source(&self.fleet));
+        headers.insert("ce-time", event.id.timestamp());
+        for name in ["content-type", "ce-datacontenttype"] {
+            headers.insert(name, "application/json");
+        }
+        if let Some(id) = event.task_id {
+            headers.insert("ce-subject", id.to_string());
+        }
+        if let Some(trace) = event.traceparent.as_deref().filter(|trace| is_traceparent(trace)) {
+            headers.insert("traceparent", trace);
+            headers.insert("ce-traceparent", trace);
+        }
+        headers
+    }
 }
 
 /// How many of the first events may be in flight together: no two of one task.
@@ -329,24 +359,6 @@ fn wave(events: &[Arc<Event>]) -> usize {
         .take(IN_FLIGHT)
         .take_while(|event| event.task_id.is_none_or(|id| tasks.insert(id)))
         .count()
-}
-
-/// The headers of CloudEvents 1.0 in binary mode, and the trace context.
-fn headers(event: &Event) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert("ce-specversion", "1.0");
-    headers.insert("ce-id", event.id.to_string());
-    headers.insert("ce-type", event.event_type.as_str());
-    headers.insert("ce-source", event.cloud_source());
-    headers.insert("ce-time", event.id.timestamp());
-    headers.insert("content-type", "application/json");
-    if let Some(id) = event.task_id {
-        headers.insert("ce-subject", id.to_string());
-    }
-    if let Some(trace) = event.traceparent.as_deref().filter(|trace| is_traceparent(trace)) {
-        headers.insert("traceparent", trace);
-    }
-    headers
 }
 
 fn publish_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -116,7 +116,7 @@ async fn unnoted_events_of_a_dead_bridge_are_carried_once_past_dedup_window() {
     }
     let client = transport::connect(&nats.settings()).await.unwrap();
     client.flush().await.unwrap();
-    let dead = Publisher::new(client, nats.settings());
+    let dead = Publisher::new(client, nats.settings(), "/orchestrator");
     let mut published = 0;
     for partition in [0, 1].map(Partition) {
         let next = fleet.engine.unpublished(partition, "dead").await.unwrap().unwrap();

@@ -31,7 +31,10 @@ fn assert_cloud_event(message: &Message) {
     );
     assert_eq!(header("ce-time"), text("timestamp"));
     assert_eq!(header("ce-subject"), text("task_id"));
-    assert_eq!(header("content-type").as_deref(), Some("application/json"));
+    for name in ["content-type", "ce-datacontenttype"] {
+        assert_eq!(header(name).as_deref(), Some("application/json"), "{name}");
+    }
+    assert_eq!(header("ce-traceparent"), header("traceparent"));
 }
 
 /// A traced task is submitted and claimed, and an event is published: four events.
@@ -40,6 +43,22 @@ async fn live_a_little(fleet: &Fleet) {
     fleet.submit_with("faq", trace).await;
     fleet.claim_one().await;
     fleet.engine.publish(&fleet.people.agent, new_event("pr.merged")).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_fleets_on_one_bus_differ_in_the_source_of_events() {
+    let (fleet, nats) = (Fleet::start().await, Nats::start().await);
+    let mut settings = fleet.engine.settings().clone();
+    settings.events.source = "urn:fleet:eu".to_owned();
+    let mut subjects = Listener::to(&nats, "orchestrator.events.>").await;
+    let bridge = bridge_of(&fleet.engine_with(settings), &nats.settings()).await;
+
+    fleet.submit("faq").await;
+    settle(&bridge).await;
+
+    let message = subjects.next().await;
+    assert_eq!(message.header("ce-source"), Some("urn:fleet:eu/orchestrator"));
+    fleet.finish().await;
 }
 
 #[tokio::test]

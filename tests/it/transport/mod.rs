@@ -36,7 +36,10 @@ pub const CLAIM: &str = "orchestrator.agents.faq_agent.claim";
 /// A bridge of this engine.
 pub async fn bridge_of(engine: &Engine, settings: &transport::Settings) -> Bridge {
     let client = transport::connect(settings).await.unwrap();
-    Bridge::new(engine.clone(), Publisher::new(client, settings.clone()))
+    Bridge::new(
+        engine.clone(),
+        Publisher::new(client, settings.clone(), &engine.settings().events.source),
+    )
 }
 
 /// A bridge of this fleet that runs.

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::bench;
+use crate::cli::user::output::Form;
 use crate::cli::{self, Command};
 use crate::engine::{self, Engine};
 use crate::http::{self, Gateway, openapi};
@@ -89,10 +90,16 @@ impl Error {
 /// code 1.
 pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error> {
     match command {
-        Command::Settings => say(&settings.shown()),
+        Command::Settings { output } => {
+            let rows = settings.all();
+            let text = output.of_rows(&rows, |row| &row.key, || settings.shown());
+            say(&text.map_err(|error| Error::Output(error.into()))?)
+        }
         Command::Openapi { yaml: true } => say(&openapi::yaml()),
         Command::Openapi { yaml: false } => say(&format!("{:#}\n", openapi::document())),
-        Command::Doctor { repair, data } => check(beside_dev(settings, &data), repair).await,
+        Command::Doctor { repair, data, output } => {
+            check(beside_dev(settings, &data), repair, output).await
+        }
         Command::Upgrade => upgrade(&settings).await,
         Command::Gateway => serve(&settings, Roles { gateway: true, ..Roles::default() }).await,
         Command::Worker => serve(&settings, Roles { worker: true, ..Roles::default() }).await,
@@ -330,12 +337,14 @@ fn beside_dev(mut settings: Settings, data: &Path) -> Settings {
 }
 
 /// Runs the doctor once, without waiting for the store. The log names repairs too.
-async fn check(settings: Settings, is_repair: bool) -> Result<ExitCode, Error> {
+async fn check(settings: Settings, is_repair: bool, form: Form) -> Result<ExitCode, Error> {
     telemetry::start(&settings.log)?;
     let engine = connect(&settings).await.map_err(Error::Store)?;
     let findings = if is_repair { engine.repair().await } else { engine.doctor().await }
         .map_err(Error::Store)?;
-    say(&cli::doctor::text(&findings))?;
+    let rows = cli::doctor::rows(&findings);
+    let text = form.of_rows(&rows, |row| &row.subject, || cli::doctor::text(&findings));
+    say(&text.map_err(|error| Error::Output(error.into()))?)?;
     let is_sound = findings.iter().all(cli::doctor::is_repaired);
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,5 +1,7 @@
 //! The output of `orchestrator doctor`.
 
+use serde::Serialize;
+
 use crate::engine::{Finding, Repair};
 
 /// Returns the findings, one per line with what was done about it, and their number.
@@ -15,6 +17,37 @@ pub fn text(findings: &[Finding]) -> String {
         return format!("{lines}{count} {noun}.\n");
     }
     format!("{lines}{count} {noun}, {repaired} repaired.\n")
+}
+
+/// A finding, as programs read it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The id, the key or the name that the finding is about.
+    pub subject: String,
+    /// The kind of the finding, a word.
+    pub kind: &'static str,
+    /// What is wrong, as a sentence.
+    pub detail: String,
+    /// Whether it was repaired: `not tried`, `done` or `impossible`.
+    pub repair: &'static str,
+    /// What was done about it, or why nothing can be. Empty if the doctor only searched.
+    pub explanation: &'static str,
+}
+
+/// Returns the findings as programs read them.
+pub fn rows(findings: &[Finding]) -> Vec<Row> {
+    let rows = findings.iter().map(|finding| Row {
+        subject: finding.subject.clone(),
+        kind: finding.problem.kind(),
+        detail: finding.problem.to_string(),
+        repair: match finding.repair {
+            Repair::NotTried => "not tried",
+            Repair::Done => "done",
+            Repair::Impossible => "impossible",
+        },
+        explanation: finding.explanation(),
+    });
+    rows.collect()
 }
 
 /// Returns whether the doctor repaired what it found, so that nothing is left to do.

@@ -28,10 +28,10 @@ const EXAMPLES: &[Examples] = &[
             "orchestrator bridge --config fleet.toml",
         ],
     ),
-    ("settings", ["orchestrator settings", "orchestrator settings --config fleet.toml"]),
+    ("settings", ["orchestrator settings", "orchestrator settings --config fleet.toml -o jsonl"]),
     ("openapi", ["orchestrator openapi", "orchestrator openapi --yaml"]),
     ("bench", ["orchestrator bench --quick", "orchestrator bench --only pickup,depth --rounds 5"]),
-    ("doctor", ["orchestrator doctor", "orchestrator doctor --repair"]),
+    ("doctor", ["orchestrator doctor", "orchestrator doctor --repair -o json"]),
     ("upgrade", ["orchestrator upgrade", "REDIS_URL=redis://redis:6379 orchestrator upgrade"]),
     (
         "tasks submit",
@@ -53,14 +53,21 @@ const EXAMPLES: &[Examples] = &[
         "tasks cancel",
         [
             "orchestrator tasks cancel $ID --reason 'wrong branch'",
-            "orchestrator tasks list --status pending -o id | xargs orchestrator tasks cancel",
+            "orchestrator tasks cancel --type faq --created-before 2026-11-01T00:00:00Z --dry-run",
         ],
     ),
     (
         "tasks retry",
         [
             "orchestrator tasks retry $ID",
-            "orchestrator tasks list --status failed -o id | xargs orchestrator tasks retry",
+            "orchestrator tasks retry --status failed --type bugfix --yes",
+        ],
+    ),
+    (
+        "tasks raise",
+        [
+            "orchestrator tasks raise --to P1 --source github --reason 'release today'",
+            "orchestrator tasks raise --to P2 --priority P3 --all --dry-run",
         ],
     ),
     (
@@ -80,6 +87,10 @@ const EXAMPLES: &[Examples] = &[
             "orchestrator approvals approve $ID --comment 'read the diff'",
             r#"orchestrator approvals approve $ID --payload '{"environment": "staging"}'"#,
         ],
+    ),
+    (
+        "approvals review",
+        ["orchestrator approvals review", "EDITOR='code --wait' orchestrator approvals review"],
     ),
     (
         "approvals reject",
@@ -153,7 +164,11 @@ const EXAMPLES: &[Examples] = &[
             "orchestrator sla report --from 2026-11-01T00:00:00Z --group-by agent -o json",
         ],
     ),
-    ("stats", ["orchestrator stats", "orchestrator stats -o json"]),
+    ("stats", ["orchestrator stats", "orchestrator stats --watch --every 5"]),
+    ("top", ["orchestrator top", "orchestrator top --every 10 --context work"]),
+    ("bulk show", ["orchestrator bulk show $ID", "orchestrator bulk show $ID -o json"]),
+    ("bulk abort", ["orchestrator bulk abort $ID", "orchestrator bulk abort $ID -o json"]),
+    ("whoami", ["orchestrator whoami", "orchestrator whoami --context dev-approver -o json"]),
     (
         "context add",
         [

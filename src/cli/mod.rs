@@ -86,7 +86,13 @@ pub enum Command {
     /// Redis.
     Bridge,
     /// Show the effective settings and the source of each, with secrets as ***.
-    Settings,
+    Settings {
+        /// The form of the output: table (TOML), json, jsonl (a line for each setting), id (the
+        /// keys).
+        #[arg(short, long, value_name = "FORM", value_enum, default_value_t)]
+        #[arg(hide_possible_values = true)]
+        output: Form,
+    },
     /// Print the OpenAPI document of the HTTP API.
     Openapi {
         /// Print YAML instead of JSON.
@@ -108,6 +114,11 @@ pub enum Command {
         /// directory, if it runs.
         #[arg(long, value_name = "DIR", default_value = DATA)]
         data: PathBuf,
+        /// The form of the output: table (text), json, jsonl (a line for each finding), id (what
+        /// each is about).
+        #[arg(short, long, value_name = "FORM", value_enum, default_value_t)]
+        #[arg(hide_possible_values = true)]
+        output: Form,
     },
     /// Convert the store of an older version to the key layout of this one.
     ///

@@ -23,6 +23,8 @@ use std::str::FromStr;
 use config::{Config, ConfigError, Source, ValueKind};
 use serde::de::DeserializeOwned;
 
+pub use show::Shown;
+
 use crate::domain::name::Name;
 use crate::domain::people::People;
 use crate::engine;
@@ -190,6 +192,11 @@ impl Settings {
     /// `***`.
     pub fn shown(&self) -> String {
         show::toml(&self.tree)
+    }
+
+    /// Returns every setting in force with its source, with secrets as `***`.
+    pub fn all(&self) -> Vec<Shown> {
+        show::all(&self.tree)
     }
 }
 

@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use config::{Value, ValueKind};
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use super::DEFAULTS;
-use super::tree::{Tree, bare, below, shown, sorted};
+use super::tree::{Tree, bare, below, is_secret, masked, shown, sorted};
 
 pub(super) fn toml(tree: &Tree) -> String {
     let mut text =
@@ -22,6 +24,57 @@ pub(super) fn toml(tree: &Tree) -> String {
         }
     }
     text
+}
+
+/// A setting in force.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    /// The path of the setting, such as `http.port`.
+    pub key: String,
+    /// The value, with secrets as `***`.
+    pub value: Json,
+    /// Where the value comes from: a file or an environment variable. `None` if it is the default.
+    pub source: Option<String>,
+}
+
+/// Returns every setting in force, in the order of their paths.
+pub(super) fn all(tree: &Tree) -> Vec<Shown> {
+    let mut found = Vec::new();
+    for (section, value) in sorted(&tree.0) {
+        collect(&mut found, section, value);
+    }
+    found
+}
+
+fn collect(found: &mut Vec<Shown>, path: &str, value: &Value) {
+    match &value.kind {
+        ValueKind::Table(table) => {
+            for (inner, value) in sorted(table) {
+                collect(found, &below(path, inner), value);
+            }
+        }
+        _ => found.push(Shown {
+            key: path.to_owned(),
+            value: json(path, value),
+            source: value.origin().map(str::to_owned),
+        }),
+    }
+}
+
+/// Returns the value as JSON, with secrets as `***`.
+fn json(path: &str, value: &Value) -> Json {
+    match &value.kind {
+        ValueKind::String(text) => Json::from(masked(path, text)),
+        ValueKind::Array(items) => items.iter().map(|item| json(path, item)).collect(),
+        ValueKind::Table(table) => {
+            let pairs = sorted(table).into_iter();
+            pairs.map(|(key, value)| (key.clone(), json(&below(path, key), value))).collect()
+        }
+        ValueKind::Nil => Json::from(""),
+        _ if is_secret(path) => Json::from("***"),
+        // Numbers and booleans are written alike in both.
+        other => serde_json::from_str(&other.to_string()).unwrap_or_default(),
+    }
 }
 
 /// Writes `value`. A table becomes one line for each key, because the keys may have different

@@ -210,7 +210,7 @@ fn quoted(text: &str) -> String {
     text::quoted(text).replace('\x7f', "\\u007f")
 }
 
-fn masked(path: &str, text: &str) -> String {
+pub(super) fn masked(path: &str, text: &str) -> String {
     match path {
         _ if text.is_empty() => String::new(),
         _ if URLS.contains(&path) => Address::from(text).to_string(),

@@ -3,13 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde::Serialize;
 use serde_json::json;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::json::Members;
-use super::{Error, Part, Service, read_json};
+use super::decision::{Decision, result};
+use super::{Error, Part, Service, read_json, report, review, terminal};
 
 /// The commands for approvals.
 #[derive(Clone, Debug, Subcommand)]
@@ -46,9 +44,17 @@ pub enum Command {
         #[arg(long, value_name = "JSON")]
         payload: Option<String>,
         /// The digest that `show` printed; the decision is refused if the content has changed
-        /// since.
+        /// since. Without it a terminal shows the content and asks for confirmation of that.
         #[arg(long)]
         digest: Option<String>,
+        /// Do not show the content and ask for confirmation.
+        #[arg(short, long)]
+        yes: bool,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Walk through what waits for you: show exactly what would run, and decide on that.
+    Review {
         #[command(flatten)]
         service: Service,
     },
@@ -114,13 +120,17 @@ impl Command {
                 service.list(&part.path("/approvals", &[("status", status)]), COLUMNS).await
             }
             Self::Show { id, service } => service.show(&format!("/approvals/{id}")).await,
-            Self::Approve { ids, comment, payload, digest, service } => {
+            Self::Review { service } => review::review(&service).await,
+            Self::Approve { ids, comment, payload, digest, yes, service } => {
                 if payload.is_some() && ids.len() > 1 {
                     return Err(Error::Usage("--payload requires exactly one approval".to_owned()));
                 }
                 let payload = payload.as_deref().map(read_json).transpose()?;
                 let approval = Decision { comment, digest, payload };
-                service.each("/approvals", &ids, "approve", &approval, result).await
+                if approval.digest.is_some() || yes || !terminal::is_there() {
+                    return service.each("/approvals", &ids, "approve", &approval, result).await;
+                }
+                approve_as_shown(&service, &ids, &approval).await
             }
             Self::Reject { ids, reason, digest, service } => {
                 let rejection = Decision { comment: Some(reason), digest, payload: None };
@@ -142,17 +152,25 @@ impl Command {
     }
 }
 
-/// The body of a decision; the payload is sent byte for byte.
-#[derive(Serialize)]
-struct Decision {
-    comment: Option<String>,
-    digest: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<Box<RawValue>>,
-}
-
-fn result(approval: &Members) -> String {
-    let status = approval.word("status");
-    let task = approval.object("task");
-    format!("{status}; task {} is {}", task.word("task_id"), task.word("status"))
+/// Shows each approval, asks for confirmation, and approves exactly what it showed. A refusal does
+/// not stop the others.
+async fn approve_as_shown(
+    service: &Service,
+    ids: &[Uuid],
+    approval: &Decision,
+) -> Result<ExitCode, Error> {
+    let client = service.client()?;
+    let mut code = ExitCode::SUCCESS;
+    for id in ids {
+        let done = match review::confirm(&client, *id).await {
+            Ok(None) => continue,
+            Ok(digest) => {
+                let approval = Decision { digest, ..approval.clone() };
+                service.each("/approvals", &[id], "approve", &approval, result).await?
+            }
+            Err(error) => report(&error, service.form(), &format!("{id}: ")),
+        };
+        code = if code == ExitCode::SUCCESS { done } else { code };
+    }
+    Ok(code)
 }

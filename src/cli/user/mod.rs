@@ -8,19 +8,27 @@ mod agents;
 mod api;
 mod approvals;
 mod audit;
+mod bulk;
 mod chain;
 mod connection;
 mod context;
+mod decision;
 mod describe;
 mod events;
 mod file;
+mod filter;
 mod json;
 pub mod output;
+mod redraw;
+mod review;
 mod sla;
+mod stats;
 mod submit;
 mod table;
 mod tasks;
+mod terminal;
 mod text;
+mod top;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -65,7 +73,14 @@ pub enum Command {
     #[command(subcommand)]
     Sla(sla::Command),
     /// Show the numbers of tasks and agents.
-    Stats(Service),
+    Stats(stats::Options),
+    /// Show what the fleet does, drawn again and again: depths, rates, approvals and SLA.
+    Top(top::Options),
+    /// Show and abort what retries, cancels or raises many tasks.
+    #[command(subcommand)]
+    Bulk(bulk::Command),
+    /// Show who calls: the name, the role and what it allows.
+    Whoami(Service),
     /// Remember gateways by name, each with a key.
     #[command(subcommand)]
     Context(context::Command),
@@ -154,7 +169,10 @@ impl Command {
             Self::Agents(command) => command.run().await,
             Self::Events(command) => command.run().await,
             Self::Sla(command) => command.run().await,
-            Self::Stats(service) => service.show("/stats").await,
+            Self::Stats(options) => options.run().await,
+            Self::Top(options) => options.run().await,
+            Self::Bulk(command) => command.run().await,
+            Self::Whoami(service) => service.show("/session").await,
             Self::Context(command) => command.run(),
             Self::Api(options) => options.run().await,
             Self::Completions { shell } => completions(shell),

@@ -1,7 +1,7 @@
 //! The forms of the output of a command, and of its errors.
 
 use clap::ValueEnum;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -56,6 +56,27 @@ impl Form {
     ) -> Result<String, Error> {
         let form = if self == Self::Json { Self::Jsonl } else { self };
         form.of(item, show)
+    }
+
+    /// Returns the rows of a command that calls no API in this form: as JSON they are the `items` of
+    /// a page, as text they are as `show` formats them.
+    ///
+    /// * `id`: the name of a row.
+    pub fn of_rows<T: Serialize>(
+        self,
+        rows: &[T],
+        id: impl Fn(&T) -> &str,
+        show: impl FnOnce() -> String,
+    ) -> serde_json::Result<String> {
+        match self {
+            Self::Table => Ok(show()),
+            Self::Json => Ok(format!("{}\n", json!({ "items": serde_json::to_value(rows)? }))),
+            Self::Jsonl => {
+                let lines = rows.iter().map(|row| Ok(serde_json::to_string(row)? + "\n"));
+                lines.collect()
+            }
+            Self::Id => Ok(rows.iter().map(|row| format!("{}\n", id(row))).collect()),
+        }
     }
 
     /// Returns whether programs read the output, and so the errors.

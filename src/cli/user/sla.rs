@@ -71,7 +71,7 @@ struct Percentiles {
 }
 
 /// Reads a time and writes it as the query expects it.
-fn time(text: &str) -> Result<String, &'static str> {
+pub(super) fn time(text: &str) -> Result<String, &'static str> {
     time::read(text).map(time::written).ok_or(time::EXPECTED)
 }
 
@@ -141,7 +141,7 @@ fn percentiles(of: &Percentiles) -> String {
 }
 
 /// Returns a duration for people, in the unit that gives at least one digit before the point.
-fn duration(ms: u64) -> String {
+pub(super) fn duration(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{:.1} s", ms as f64 / 1_000.0),

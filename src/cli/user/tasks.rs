@@ -8,8 +8,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::filter::Filter;
 use super::json::Members;
-use super::{Error, Page, Part, Service, submit};
+use super::{Error, Page, Part, Service, bulk, submit};
 
 /// How long one call waits for the end of a followed task, in milliseconds: transitions are shown
 /// at most this late.
@@ -29,18 +30,8 @@ pub enum Command {
     },
     /// List tasks, the newest first.
     List {
-        /// List only tasks with this status, such as in_progress.
-        #[arg(long)]
-        status: Option<String>,
-        /// List only tasks of this type.
-        #[arg(long = "type", value_name = "TYPE")]
-        kind: Option<String>,
-        /// List only tasks for this agent.
-        #[arg(long)]
-        agent: Option<String>,
-        /// List only tasks of this priority.
-        #[arg(long)]
-        priority: Option<String>,
+        #[command(flatten)]
+        filter: Box<Filter>,
         #[command(flatten)]
         part: Part,
         #[command(flatten)]
@@ -53,22 +44,37 @@ pub enum Command {
         #[command(flatten)]
         service: Service,
     },
-    /// Cancel tasks; this is final at once.
+    /// Cancel tasks, by their ids or all that match; this is final at once.
     Cancel {
         /// The ids of the tasks.
-        #[arg(required = true)]
         ids: Vec<Uuid>,
+        #[command(flatten)]
+        bulk: Box<bulk::Options>,
         /// The reason, at most 1,000 characters.
         #[arg(long)]
         reason: Option<String>,
         #[command(flatten)]
         service: Service,
     },
-    /// Retry failed or cancelled tasks.
+    /// Retry failed or cancelled tasks, by their ids or all that match.
     Retry {
         /// The ids of the tasks.
-        #[arg(required = true)]
         ids: Vec<Uuid>,
+        #[command(flatten)]
+        bulk: Box<bulk::Options>,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Raise the priority of all waiting tasks that match.
+    Raise {
+        /// The new priority, P0 to P2.
+        #[arg(long, value_name = "PRIORITY")]
+        to: String,
+        #[command(flatten)]
+        bulk: Box<bulk::Options>,
+        /// The reason, at most 1,000 characters.
+        #[arg(long)]
+        reason: Option<String>,
         #[command(flatten)]
         service: Service,
     },
@@ -91,22 +97,26 @@ impl Command {
         match self {
             Self::Submit(options) => options.run().await,
             Self::Get { id, service } => service.show(&format!("/tasks/{id}")).await,
-            Self::List { status, kind, agent, priority, part, service } => {
-                let pairs = [
-                    ("status", status),
-                    ("type", kind),
-                    ("assigned_to", agent),
-                    ("priority", priority),
-                ];
-                service.list(&part.path("/tasks", &pairs), COLUMNS).await
+            Self::List { filter, part, service } => {
+                service.list(&part.path("/tasks", &filter.pairs()), COLUMNS).await
             }
             Self::Watch { id, service } => watch(&service, id).await,
-            Self::Cancel { ids, reason, service } => {
+            Self::Cancel { ids, bulk, reason, service } => {
                 let body = json!({ "reason": reason });
+                if bulk.is_meant_beside(&ids)? {
+                    return bulk.run(&service, "cancel", body).await;
+                }
                 service.each("/tasks", &ids, "cancel", &body, status_of).await
             }
-            Self::Retry { ids, service } => {
+            Self::Retry { ids, bulk, service } => {
+                if bulk.is_meant_beside(&ids)? {
+                    return bulk.run(&service, "retry", json!({})).await;
+                }
                 service.each("/tasks", &ids, "retry", &json!({}), status_of).await
+            }
+            Self::Raise { to, bulk, reason, service } => {
+                bulk.is_meant_beside(&[])?;
+                bulk.run(&service, "raise", json!({ "priority": to, "reason": reason })).await
             }
         }
     }

@@ -22,6 +22,7 @@ mod redis;
 mod reports;
 mod sentinel;
 mod stream;
+mod terminal;
 mod tls;
 mod trial;
 mod wait;

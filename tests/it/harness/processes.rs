@@ -41,6 +41,11 @@ impl Program {
         })
     }
 
+    /// The variables that it gets.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
     pub fn with(mut self, name: &str, text: &str) -> Self {
         self.variables.push((name.to_owned(), text.to_owned()));
         self

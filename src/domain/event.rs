@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use super::ids::{EventId, TaskId};
 use super::json::sole_member;
 use super::priority::Priority;
-use super::text::percent_encoded;
+use super::text::{percent_encoded, quoted};
+use super::trace::{is_traceparent, is_tracestate};
 use super::word::words;
 
 /// The event types that the product knows. Clients may publish other types of the same form.
@@ -135,6 +136,8 @@ pub struct Event {
     pub task_id: Option<TaskId>,
     /// The W3C trace context of the task's submission. `None` if it had none.
     pub traceparent: Option<String>,
+    /// The `tracestate` beside it. `None` if the submission had none.
+    pub tracestate: Option<String>,
     /// The whole event as JSON, in the form that HTTP, SSE and NATS deliver.
     pub json: String,
 }
@@ -162,11 +165,15 @@ impl Event {
         let json = format!(r#"{{"event_id":"{id}","timestamp":"{}",{tail}"#, id.timestamp());
         let head: Head<'_> = serde_json::from_str(&json)?;
         // A client's metadata may contain any value under this name.
-        let trace = head.metadata.and_then(|metadata| sole_member(metadata, "traceparent"));
-        let traceparent = trace.and_then(|trace| serde_json::from_str(trace.get()).ok());
+        let text = |name: &str| {
+            let member = head.metadata.and_then(|metadata| sole_member(metadata, name))?;
+            serde_json::from_str::<String>(member.get()).ok()
+        };
+        let (traceparent, tracestate) = (text("traceparent"), text("tracestate"));
         let event_type = head.event_type.into_owned();
         let source_agent = head.source_agent.into_owned();
-        Ok(Self { id, event_type, source_agent, task_id: head.task_id, traceparent, json })
+        let task_id = head.task_id;
+        Ok(Self { id, event_type, source_agent, task_id, traceparent, tracestate, json })
     }
 
     /// Returns the event as a CloudEvent 1.0 in structured mode, whose `data` is the whole event.
@@ -174,8 +181,9 @@ impl Event {
     /// * `fleet`: see [`Event::cloud_source`].
     pub fn to_cloud_event(&self, fleet: &str) -> String {
         let subject = self.task_id.map(|id| format!(r#","subject":"{id}""#)).unwrap_or_default();
-        let trace = self.traceparent.as_ref().filter(|trace| is_traceparent(trace));
-        let trace = trace.map(|trace| format!(r#","traceparent":"{trace}""#)).unwrap_or_default();
+        let trace = self.trace_context().into_iter();
+        let trace: String =
+            trace.map(|(name, text)| format!(",\"{name}\":{}", quoted(text))).collect();
         let id = self.id;
         let source = serde_json::Value::from(self.cloud_source(fleet));
         let event_type = &self.event_type;
@@ -185,6 +193,16 @@ impl Event {
         let data = &self.json;
         let data = format!(r#""datacontenttype":"application/json"{subject}{trace},"data":{data}"#);
         format!("{{{head},{kind},{data}}}")
+    }
+
+    /// Returns the parts of the trace context by their names, as far as they are valid. A client's
+    /// metadata may contain any text under these names.
+    pub fn trace_context(&self) -> Vec<(&'static str, &str)> {
+        let parent = self.traceparent.as_deref().filter(|text| is_traceparent(text));
+        let Some(parent) = parent else { return Vec::new() };
+        let state = self.tracestate.as_deref().filter(|text| is_tracestate(text));
+        let state = state.map(|state| ("tracestate", state));
+        [("traceparent", parent)].into_iter().chain(state).collect()
     }
 
     /// Returns the CloudEvents attribute `source`: a URI reference that names the source agent.
@@ -198,35 +216,6 @@ impl Event {
         });
         format!("{fleet}/{source}")
     }
-}
-
-/// Returns whether `text` is a W3C trace context of version 00.
-pub fn is_traceparent(text: &str) -> bool {
-    trace_id_of(text).is_some()
-}
-
-/// Returns the trace id of a W3C trace context of version 00: `00-<32 hex>-<16 hex>-<2 hex>`.
-/// `None` for any other text, and if an id is all zero.
-pub fn trace_id_of(traceparent: &str) -> Option<&str> {
-    match *traceparent.split('-').collect::<Vec<_>>().as_slice() {
-        ["00", trace, span, flags]
-            if is_trace_part(trace, 32) && is_trace_part(span, 16) && is_hex(flags, 2) =>
-        {
-            Some(trace)
-        }
-        _ => None,
-    }
-}
-
-/// Whether `part` is an id of a trace context: so many hexadecimal digits, not all of them zero.
-fn is_trace_part(part: &str, length: usize) -> bool {
-    is_hex(part, length) && part.bytes().any(|byte| byte != b'0')
-}
-
-/// Whether `part` has `length` characters, all of them lower-case hexadecimal digits.
-fn is_hex(part: &str, length: usize) -> bool {
-    part.len() == length
-        && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 words! {

@@ -29,4 +29,5 @@ pub mod submission;
 pub mod task;
 pub mod text;
 pub mod time;
+pub mod trace;
 pub mod word;

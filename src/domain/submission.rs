@@ -36,6 +36,8 @@ pub struct Spec {
     pub trace_id: Option<String>,
     /// The W3C trace context of the submission. `None` if the client sent none.
     pub traceparent: Option<String>,
+    /// The `tracestate` beside it. `None` if the client sent none.
+    pub tracestate: Option<String>,
     /// How many failed attempts are followed by another attempt, 0 to 100.
     pub max_retries: u32,
     /// How long one attempt may take in all, 1 s to 7 days. `None` if it may take as long as its
@@ -58,6 +60,7 @@ impl Spec {
             on_parent_cancel: OnParentCancel::default(),
             trace_id: None,
             traceparent: None,
+            tracestate: None,
             max_retries: 0,
             timeout_ms: None,
         }

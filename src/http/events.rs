@@ -145,8 +145,8 @@ impl Events {
     ///
     /// With `Accept: application/cloudevents-batch+json` the page is a list of CloudEvents 1.0 in
     /// structured mode: `id`, `type` and `time` are those of the event, `source` is
-    /// `/orchestrator/<source agent>`, `subject` the task, `traceparent` the trace context of its
-    /// submission, and `data` the event. With `Accept: text/event-stream` this call is the same as
+    /// `/orchestrator/<source agent>` (`events.source` begins it), `subject` the task, `traceparent`
+    /// and `tracestate` the trace context of its submission, and `data` the event. With `Accept: text/event-stream` this call is the same as
     /// `GET /events/stream`.
     #[oai(path = "/events", method = "get", operation_id = "read_events")]
     #[allow(clippy::too_many_arguments, reason = "one argument a parameter")]

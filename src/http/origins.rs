@@ -19,12 +19,13 @@ const METHODS: &str = "GET, POST, PATCH, DELETE";
 const MAX_AGE_SECONDS: u32 = 3_600;
 
 /// The headers that scripts may send.
-const SENT_HEADERS: [&str; 8] = [
+const SENT_HEADERS: [&str; 9] = [
     "authorization",
     auth::API_KEY_HEADER,
     "content-type",
     "idempotency-key",
     "traceparent",
+    "tracestate",
     front::REQUEST_ID,
     "accept",
     events::LAST_EVENT_ID,

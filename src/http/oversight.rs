@@ -12,7 +12,7 @@ use super::auth::{Admin, Caller, TasksRead};
 use super::error::Refusal;
 use super::json_body::Body;
 use super::openapi::Tag;
-use super::request::{Submission, Trace};
+use super::request::{Submission, Trace, TraceState};
 use super::tasks::DEFAULT_PAGE;
 use super::text::{PageLimit, Time};
 use super::view::{AuditPage, ExplanationView, RulesView, SlaReportView, StatsView};
@@ -70,10 +70,17 @@ impl Oversight {
         _caller: Caller<Admin>,
         /// The W3C trace context; an invalid one is ignored.
         traceparent: Header<Option<String>>,
+        /// More of the trace context; an invalid one is ignored.
+        tracestate: TraceState,
         body: Body<Submission>,
     ) -> Result<Json<ExplanationView>, Refusal> {
         let task = body.read(|submission, faults| {
-            submission.into_task(faults, &self.0.limits, Trace::of(traceparent.0), |_| None)
+            submission.into_task(
+                faults,
+                &self.0.limits,
+                Trace::of(traceparent.0, tracestate),
+                |_| None,
+            )
         })?;
         Ok(Json(self.0.engine.explain(&task).into()))
     }

@@ -20,7 +20,7 @@ use super::json_body::{Body, OptionalBody};
 use super::openapi::Tag;
 use super::peer::Peer;
 use super::request::{
-    Batch, Cancellation, Empty, IdempotencyHeader, StatusRequest, Submission, Trace,
+    Batch, Cancellation, Empty, IdempotencyHeader, StatusRequest, Submission, Trace, TraceState,
 };
 use super::text::{GivenStatus, PageLimit, TaskParts, Time, TraceId, WaitMs};
 use super::view::{
@@ -89,15 +89,22 @@ impl Tasks {
         key: IdempotencyHeader,
         /// The W3C trace context; an invalid one is ignored.
         traceparent: Header<Option<String>>,
+        /// More of the trace context; an invalid one is ignored.
+        tracestate: TraceState,
         peer: Peer,
         body: Body<Submission>,
     ) -> Result<SubmitResponse, Refusal> {
         let digest = body.digest();
         let task = body.read(|submission, faults| {
-            submission.into_task(faults, &self.0.limits, Trace::of(traceparent.0), |own| {
-                let key = key.0.or(own)?;
-                Some(Idempotency { key, digest: digest() })
-            })
+            submission.into_task(
+                faults,
+                &self.0.limits,
+                Trace::of(traceparent.0, tracestate),
+                |own| {
+                    let key = key.0.or(own)?;
+                    Some(Idempotency { key, digest: digest() })
+                },
+            )
         })?;
         fits(&task, &peer)?;
         let submitted = self.0.engine.submit(&caller, vec![task]).await?;
@@ -114,9 +121,11 @@ impl Tasks {
         caller: Caller<TasksWrite>,
         /// The W3C trace context; an invalid one is ignored.
         traceparent: Header<Option<String>>,
+        /// More of the trace context; an invalid one is ignored.
+        tracestate: TraceState,
         body: Body<Batch>,
     ) -> Result<Json<BatchResult>, Refusal> {
-        let trace = Trace::of(traceparent.0);
+        let trace = Trace::of(traceparent.0, tracestate);
         let items = body.value.into_tasks(body.unknown, &self.0.limits, &trace)?;
         let mut tasks = Vec::with_capacity(items.len());
         let places: Vec<_> =

@@ -13,9 +13,10 @@ use crate::domain::event::{Event, EventPriority};
 use crate::domain::ids::{EventId, Partition, TaskId};
 use crate::domain::principal::ORCHESTRATOR;
 use crate::domain::priority::Priority;
+use crate::domain::text::quoted;
 
 use super::Error;
-use super::codec::SPACE;
+use super::codec::{SPACE, trace_of};
 use super::events::event_id;
 
 /// A log entry: its id, and its fields and values in one list.
@@ -108,11 +109,13 @@ impl<'f> Shared<'f> {
         let task: TaskId = words.next()?.parse().ok()?;
         let mut label = || words.next().filter(|word| *word != "-");
         let trace = label().map_or_else(|| "null".to_owned(), |trace| format!("\"{trace}\""));
-        let traceparent = label().map(str::to_owned);
+        let (traceparent, tracestate) = trace_of(label().unwrap_or("-"))?;
         let title = label().map(|title| format!(r#","title":{}"#, title.replace(SPACE, " ")));
         let title = title.unwrap_or_default();
-        let metadata = traceparent.as_ref().map(|trace| format!(r#""traceparent":"{trace}""#));
-        let metadata = metadata.unwrap_or_default();
+        let parts = [("traceparent", &traceparent), ("tracestate", &tracestate)].into_iter();
+        let parts = parts.filter_map(|(name, text)| Some((name, text.as_ref()?)));
+        let parts = parts.map(|(name, text)| format!("\"{name}\":{}", quoted(text)));
+        let metadata = parts.collect::<Vec<_>>().join(",");
         let Self { event_type, kind, priority, payload } = self;
         let timestamp = id.timestamp();
         let priority = priority.as_str();
@@ -125,6 +128,7 @@ impl<'f> Shared<'f> {
             source_agent: ORCHESTRATOR.to_owned(),
             task_id: Some(task),
             traceparent,
+            tracestate,
             json,
         })
     }

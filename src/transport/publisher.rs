@@ -20,7 +20,7 @@ use futures_util::future::try_join_all;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::domain::event::{Event, is_traceparent};
+use crate::domain::event::Event;
 use crate::domain::ids::EventId;
 
 use super::{Error, Settings};
@@ -343,9 +343,9 @@ impl Publisher {
         if let Some(id) = event.task_id {
             headers.insert("ce-subject", id.to_string());
         }
-        if let Some(trace) = event.traceparent.as_deref().filter(|trace| is_traceparent(trace)) {
-            headers.insert("traceparent", trace);
-            headers.insert("ce-traceparent", trace);
+        for (name, text) in event.trace_context() {
+            headers.insert(name, text);
+            headers.insert(format!("ce-{name}"), text);
         }
         headers
     }

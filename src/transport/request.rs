@@ -10,11 +10,12 @@ use crate::domain::json::Members;
 use crate::domain::text::quoted;
 
 /// The headers that mean the same over NATS as over HTTP.
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 7] = [
     "Authorization",
     "X-API-Key",
     "Idempotency-Key",
     "traceparent",
+    "tracestate",
     "X-Request-Id",
     "Content-Encoding",
 ];

@@ -9,6 +9,7 @@ mod event;
 mod idempotency;
 mod status;
 mod submission;
+mod trace_state;
 
 pub use approval::{Approve, Ask, Decisions, Reject, Retarget};
 pub use batch::Batch;
@@ -19,6 +20,7 @@ pub use event::PublishRequest;
 pub use idempotency::IdempotencyHeader;
 pub use status::{Cancellation, StatusRequest};
 pub use submission::{Submission, Trace};
+pub use trace_state::TraceState;
 
 use poem_openapi::Object;
 use serde::Deserialize;

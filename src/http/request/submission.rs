@@ -8,7 +8,6 @@ use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::event::trace_id_of;
 use crate::domain::ids::TaskId;
 use crate::domain::name::Name;
 use crate::domain::parent::OnParentCancel;
@@ -18,6 +17,7 @@ use crate::domain::sla::{Sla, target_ms};
 use crate::domain::submission::{Idempotency, NewTask, Spec, Start};
 use crate::domain::text::Bound;
 use crate::domain::time::Millis;
+use crate::domain::trace::trace_id_of;
 use crate::engine::unknown_type;
 
 use super::super::bounds::{Number, Text};
@@ -27,6 +27,7 @@ use super::super::json::RawObject;
 use super::super::readable::Readable;
 use super::super::text::{IdempotencyKey, Time, TraceId};
 use super::Limits;
+use super::trace_state::TraceState;
 
 /// The range of the delay of a start, in milliseconds: up to a year.
 const DELAY_MS: RangeInclusive<Millis> = 0..=365 * 24 * 3_600_000;
@@ -134,14 +135,18 @@ impl From<Target> for String {
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     traceparent: Option<String>,
+    tracestate: Option<String>,
     trace_id: Option<String>,
 }
 
 impl Trace {
-    /// Reads the header `traceparent`; an invalid one is ignored, as the standard requires.
-    pub fn of(header: Option<String>) -> Self {
-        let trace_id = header.as_deref().and_then(trace_id_of).map(str::to_owned);
-        Self { traceparent: header.filter(|_| trace_id.is_some()), trace_id }
+    /// Reads the headers `traceparent` and `tracestate`; an invalid one is ignored, as the standard
+    /// requires, and the second one without the first.
+    pub fn of(traceparent: Option<String>, tracestate: TraceState) -> Self {
+        let trace_id = traceparent.as_deref().and_then(trace_id_of).map(str::to_owned);
+        let traceparent = traceparent.filter(|_| trace_id.is_some());
+        let tracestate = tracestate.0.filter(|_| trace_id.is_some());
+        Self { traceparent, tracestate, trace_id }
     }
 }
 
@@ -193,6 +198,7 @@ impl Submission {
             on_parent_cancel: on_parent_cancel.unwrap_or_default(),
             trace_id,
             traceparent: trace.traceparent,
+            tracestate: trace.tracestate,
             max_retries,
             timeout_ms,
         };
@@ -338,7 +344,7 @@ pub(super) mod tests {
         let valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
         assert_eq!(
-            Trace::of(Some(valid.to_owned())).trace_id.unwrap(),
+            Trace::of(Some(valid.to_owned()), TraceState(None)).trace_id.unwrap(),
             "0af7651916cd43dd8448eb211c80319c"
         );
         for bad in [
@@ -347,7 +353,9 @@ pub(super) mod tests {
             &valid.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)),
             &valid.to_uppercase(),
         ] {
-            assert!(Trace::of(Some(bad.to_owned())).traceparent.is_none(), "{bad}");
+            let state = TraceState(Some("a=b".to_owned()));
+            let trace = Trace::of(Some(bad.to_owned()), state);
+            assert!(trace.traceparent.is_none() && trace.tracestate.is_none(), "{bad}");
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct TaskView {
     pub trace_id: Option<String>,
     /// The W3C trace context of the submission.
     pub traceparent: Option<String>,
+    /// The `tracestate` beside it; null if there is none.
+    pub tracestate: Option<String>,
     /// Who submitted the task, such as `key:ops` or `user:alice`.
     pub submitted_by: String,
     /// When the task was accepted.
@@ -226,6 +228,7 @@ impl From<Task> for TaskView {
             on_parent_cancel: task.spec.parent.map(|_| task.spec.on_parent_cancel),
             trace_id: task.spec.trace_id,
             traceparent: task.spec.traceparent,
+            tracestate: task.spec.tracestate,
             submitted_by: task.submitted_by,
             created_at: at(task.created_at),
             scheduled_for: task.scheduled_for.map(at),

@@ -168,7 +168,7 @@ part! {
             cascade = "-",
             /// The client's trace id.
             trace = "-",
-            /// The W3C trace context.
+            /// The W3C trace context; see `trace_word` in `codec/mod.rs`.
             traceparent = "-",
             /// What the task is about, a JSON string in which the character 31 is a space.
             title = "-",

@@ -137,11 +137,13 @@ fn text(word: &str, name: &'static str) -> Result<Option<String>, &'static str> 
 }
 
 fn spec(status: &Status<'_>, content: &Content<'_>, json: Json) -> Result<Spec, &'static str> {
+    let (traceparent, tracestate) = trace_of(content.traceparent).ok_or("traceparent")?;
     Ok(Spec {
         kind: needed(status.kind, "kind")?,
         priority: needed(status.priority, "priority")?,
         trace_id: optional(content.trace, "trace")?,
-        traceparent: optional(content.traceparent, "traceparent")?,
+        traceparent,
+        tracestate,
         title: text(content.title, "title")?,
         max_retries: needed(status.max_retries, "max_retries")?,
         timeout_ms: optional(status.timeout, "timeout")?,
@@ -308,6 +310,25 @@ pub(super) fn raw(text: String, what: &str) -> Result<Box<RawValue>, Error> {
 
 /// What stands for a space in a word of a record: no JSON has this character as it is.
 pub(super) const SPACE: &str = "\u{1f}";
+
+/// Returns a trace context as a word of a record: the `traceparent`, and after a semicolon the
+/// `tracestate` as JSON without its quotation marks, if there is one.
+pub(super) fn trace_word(traceparent: Option<&str>, tracestate: Option<&str>) -> String {
+    let Some(parent) = traceparent else { return "-".to_owned() };
+    match tracestate {
+        Some(state) => format!("{parent};{}", word(Some(state)).trim_matches('"')),
+        None => parent.to_owned(),
+    }
+}
+
+/// Reads what [`trace_word`] wrote. `None` if it is unreadable.
+pub(super) fn trace_of(word: &str) -> Option<(Option<String>, Option<String>)> {
+    let Some((parent, state)) = word.split_once(';') else {
+        return Some(((word != "-").then(|| word.to_owned()), None));
+    };
+    let state = serde_json::from_str(&format!("\"{}\"", state.replace(SPACE, " "))).ok()?;
+    Some((Some(parent.to_owned()), Some(state)))
+}
 
 /// Returns `text` as a word of a record: a JSON string without a space.
 pub(super) fn word(text: Option<&str>) -> String {

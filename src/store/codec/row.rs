@@ -7,7 +7,7 @@ use crate::domain::time::Millis;
 
 use super::super::Error;
 use super::super::new_record::NewRecord;
-use super::{fields, word, write_json};
+use super::{fields, trace_word, word, write_json};
 
 /// The arguments of every row.
 const ROW: [&str; 4] = ["id", "terms", "spec", "groups"];
@@ -116,7 +116,7 @@ fn own(new: &NewTask) -> String {
     let parent = spec.parent.map_or_else(|| "-".to_owned(), |id| id.to_string());
     let cascade = spec.parent.map_or("-", |_| spec.on_parent_cancel.as_str());
     let trace_id = spec.trace_id.as_deref().unwrap_or("-");
-    let traceparent = spec.traceparent.as_deref().unwrap_or("-");
+    let traceparent = trace_word(spec.traceparent.as_deref(), spec.tracestate.as_deref());
     let title = word(spec.title.as_deref());
     format!("{parent} {cascade} {trace_id} {traceparent} {title}")
 }

@@ -1,15 +1,25 @@
 -- json: what events say of a task, as JSON.
 -- Needs  record
 
+-- Returns the members of an event's metadata: the trace context of a task, as its record has it.
+local function trace_json(word)
+  local parent, state = string.match(word, '^([^;]+);?(.*)$')
+  if parent == '-' then
+    return ''
+  end
+  local json = '"traceparent":"' .. parent .. '"'
+  return state == '' and json
+    or json .. ',"tracestate":"' .. string.gsub(state, '\31', ' ') .. '"'
+end
+
 -- Returns the JSON of an event about a task after its type. `labels` are its trace, its traceparent
 -- and its title, `payload` is JSON.
 local function event_json(id, priority, labels, payload)
   local trace, traceparent = string.match(labels, '^(%S+) (%S+)')
-  local trace_json = trace ~= '-' and '"' .. trace .. '"' or 'null'
-  local metadata = traceparent ~= '-' and '"traceparent":"' .. traceparent .. '"' or ''
+  local trace_id = trace ~= '-' and '"' .. trace .. '"' or 'null'
   return '","priority":"' .. EVENT_PRIORITY[priority] .. '","source_agent":"orchestrator"'
-    .. ',"trace_id":' .. trace_json .. ',"task_id":"' .. id .. '","payload":' .. payload
-    .. ',"metadata":{' .. metadata .. '}}'
+    .. ',"trace_id":' .. trace_id .. ',"task_id":"' .. id .. '","payload":' .. payload
+    .. ',"metadata":{' .. trace_json(traceparent) .. '}}'
 end
 
 -- Returns the title in these labels, a JSON string, or nil.

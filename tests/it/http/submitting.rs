@@ -73,6 +73,8 @@ async fn what_is_left_out_is_as_the_contract_says() {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     let call = site.call("crew", Method::POST, "/tasks").header("traceparent", traceparent);
+    // Several headers are one list.
+    let call = call.header("tracestate", "congo=\"t61 x\"").header("tracestate", "rojo=1");
     let task = call.json(&faq()).send().await.accepted(201);
 
     assert_eq!(
@@ -81,6 +83,7 @@ async fn what_is_left_out_is_as_the_contract_says() {
     );
     assert_eq!(task["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(task["traceparent"], traceparent);
+    assert_eq!(task["tracestate"], "congo=\"t61 x\",rojo=1");
     let created = task["created_at"].as_str().unwrap();
     assert!(created.len() == 24 && created.ends_with('Z'), "{created}");
     site.finish().await;

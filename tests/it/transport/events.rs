@@ -15,6 +15,8 @@ use super::{Listener, bridge_of, fails_with, no_lag, settle, supervised};
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
+const TRACESTATE: &str = r#"congo="t61 rc", rojo=a\b"#;
+
 /// Asserts that the headers say of the event what its body says.
 fn assert_cloud_event(message: &Message) {
     let event = message.json();
@@ -34,12 +36,18 @@ fn assert_cloud_event(message: &Message) {
     for name in ["content-type", "ce-datacontenttype"] {
         assert_eq!(header(name).as_deref(), Some("application/json"), "{name}");
     }
-    assert_eq!(header("ce-traceparent"), header("traceparent"));
+    for name in ["traceparent", "tracestate"] {
+        assert_eq!(header(&format!("ce-{name}")), header(name), "{name}");
+        assert_eq!(header(name), event["metadata"][name].as_str().map(str::to_owned), "{name}");
+    }
 }
 
 /// A traced task is submitted and claimed, and an event is published: four events.
 async fn live_a_little(fleet: &Fleet) {
-    let trace = |new: &mut NewTask| new.spec.traceparent = Some(TRACEPARENT.to_owned());
+    let trace = |new: &mut NewTask| {
+        new.spec.traceparent = Some(TRACEPARENT.to_owned());
+        new.spec.tracestate = Some(TRACESTATE.to_owned());
+    };
     fleet.submit_with("faq", trace).await;
     fleet.claim_one().await;
     fleet.engine.publish(&fleet.people.agent, new_event("pr.merged")).await.unwrap();
@@ -84,6 +92,8 @@ async fn an_event_is_on_its_subject_and_in_the_stream_as_redis_subscribers_get_i
     );
     let traces: Vec<_> = heard.iter().map(|message| message.header("traceparent")).collect();
     assert_eq!(traces, [Some(TRACEPARENT), Some(TRACEPARENT), None, Some(TRACEPARENT), None]);
+    let states: Vec<_> = heard.iter().map(|message| message.header("tracestate")).collect();
+    assert_eq!(states, [Some(TRACESTATE), Some(TRACESTATE), None, Some(TRACESTATE), None]);
     assert_eq!(nats.holds_the_log_of(&fleet.redis, 1).await, 5);
     let kept: Vec<_> =
         nats.stream().await.into_iter().map(|message| (message.body, message.headers)).collect();

@@ -111,6 +111,7 @@
 //! | | `http/view/task.rs`, `store/codec/fields.rs`, `store/codec/row.rs`, `store/codec/mod.rs` |
 //! | a member that changes | `domain/task.rs`, `store/codec/fields.rs`, `store/codec/mod.rs`, |
 //! | | its script, `requeue.lua` (if a retry resets it), `http/view/task.rs` |
+//! | a call | its scope and its class together, in `needs!` of `http/auth.rs` |
 //! | a verb | [`domain::lifecycle`], a script and its row in `store/script/mod.rs`, `engine/` |
 //! | a duty of one call | a row in `workers/duties.rs` |
 //! | a view of the page | a module in `http/ui/`, named in `http/ui/files.rs` and in `main.js` |

@@ -5,6 +5,7 @@
 pub mod approval;
 pub mod audit;
 pub mod bulk;
+pub mod call_class;
 pub mod content;
 pub mod decision;
 pub mod event;

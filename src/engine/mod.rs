@@ -19,6 +19,7 @@ mod inbox;
 mod metrics;
 mod oversight;
 mod progress;
+mod rates;
 mod report;
 mod returns;
 mod settings;
@@ -50,6 +51,7 @@ pub use event_page::EventPage;
 pub use feed::{Cursor, EventFilter, Feed, FeedItem};
 pub use metrics::Figures;
 pub use oversight::{AgentStatus, Session, Stats};
+pub use rates::{Admission, Rates, Standing};
 pub use report::{GroupBy, Report as SlaReport};
 pub use settings::*;
 pub use submit::{Explanation, Submitted};
@@ -66,6 +68,7 @@ pub struct Engine {
     desks: desk::Desks,
     /// The name of this process, by which it holds a bulk.
     process: Arc<str>,
+    rates: Rates,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -79,12 +82,18 @@ impl Engine {
         let returns = returns::Returns::start(&store, &tracker, &stop);
         let desks = desk::Desks::default();
         let process = Uuid::now_v7().to_string().into();
-        Self { store, settings, committer, returns, desks, process, tracker, stop }
+        let rates = Rates::new(&store, &settings.limits);
+        Self { store, settings, committer, returns, desks, process, rates, tracker, stop }
     }
 
     /// Returns the settings with which the engine was started.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Returns how many calls each caller may make.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// Returns the store, for closing it, and for tests and benchmarks.

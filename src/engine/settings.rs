@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::domain::approval::{Groups, OnExpiry, Terms, TermsSetting};
+use crate::domain::call_class::CallClass;
 use crate::domain::decision::Directory;
 use crate::domain::name::Name;
 use crate::domain::people::People;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub sla: SlaSettings,
     /// The section `[events]`: limits of what clients publish.
     pub events: Events,
+    /// The section `[limits]`: how much one caller may do.
+    pub limits: Limits,
     /// The section `[retention]`: how long ended tasks and logs are kept.
     pub retention: Retention,
     /// The section `[doctor]`: how often the background doctor checks the store.
@@ -225,6 +228,36 @@ pub struct Events {
     pub max_publish_bytes: usize,
     /// How many bytes of events a caller may publish within a minute.
     pub publish_bytes_per_minute: u64,
+}
+
+/// The section `[limits]`: how much one caller may do.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// How many calls of [`CallClass::Read`] a caller may make a second, on average over ten
+    /// seconds. 0 for no limit, as for the others.
+    pub read_per_second: u64,
+    /// How many calls of [`CallClass::Write`].
+    pub write_per_second: u64,
+    /// How many calls of [`CallClass::Claim`].
+    pub claim_per_second: u64,
+    /// How many calls of [`CallClass::Admin`].
+    pub admin_per_second: u64,
+    /// How many calls of [`CallClass::Stream`].
+    pub stream_per_second: u64,
+}
+
+impl Limits {
+    /// Returns how many calls of a class a caller may make a second. 0 if there is no limit.
+    pub fn calls_per_second(&self, class: CallClass) -> u64 {
+        match class {
+            CallClass::Read => self.read_per_second,
+            CallClass::Write => self.write_per_second,
+            CallClass::Claim => self.claim_per_second,
+            CallClass::Admin => self.admin_per_second,
+            CallClass::Stream => self.stream_per_second,
+        }
+    }
 }
 
 /// The section `[retention]`: how long ended tasks and logs are kept.

@@ -91,6 +91,7 @@ impl Agents {
             let detail = format!("must have at most {most} items over NATS");
             return Err(Refusal::invalid(vec![Fault::new("/outcomes", detail)]));
         }
+        caller.count_items(reports.len()).await?;
         self.0.engine.admit(&agent.0).await?;
         let attempts: Vec<_> = reports.iter().map(|report| (report.id, report.attempt)).collect();
         let outcomes = self.0.engine.report(&caller, reports).await?;

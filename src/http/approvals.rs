@@ -175,6 +175,7 @@ impl Approvals {
     ) -> Result<Json<DecisionsResult>, Refusal> {
         let mut results = Vec::new();
         let decisions = body.value.into_decisions(body.unknown, &self.0.limits)?;
+        caller.count_items(decisions.len()).await?;
         for (nth, item) in decisions.into_iter().enumerate() {
             results.push(match item {
                 Ok((id, decision)) => self.0.engine.decide(&caller, id, decision).await.into(),

@@ -15,10 +15,12 @@ use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::Deserialize;
 
+use crate::domain::call_class::CallClass;
 use crate::domain::principal::{Origin, Principal, Role, Scope, Subject};
 
 use super::error::Refusal;
 use super::peer::Peer;
+use super::rates::Account;
 use super::settings::{Auth, Error};
 
 mod configured;
@@ -163,48 +165,78 @@ fn origin(request: &Request) -> Option<Origin> {
     inside.or_else(|| request.remote_addr().as_socket_addr().copied().map(Origin::Peer))
 }
 
-/// The scope that a handler requires of its caller, as a type.
+/// What a handler requires of its caller, as a type: a scope, and calls of a class that are left.
 pub trait Need: Send + Sync + 'static {
     /// The scope that the caller's role must have.
     const SCOPE: Scope;
+    /// The class of calls whose limit counts.
+    const CLASS: CallClass;
+    /// The class, for the API document.
+    const CLASS_MARK: &'static str;
 }
 
 macro_rules! needs {
-    ($($(#[$doc:meta])* $name:ident)*) => { $(
+    ($($(#[$doc:meta])* $name:ident: $scope:ident, $class:ident;)*) => { $(
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name;
 
         impl Need for $name {
-            const SCOPE: Scope = Scope::$name;
+            const SCOPE: Scope = Scope::$scope;
+            const CLASS: CallClass = CallClass::$class;
+            const CLASS_MARK: &'static str = concat!("class:", stringify!($class));
         }
     )* };
 }
 
 needs! {
     /// The caller may read tasks, agents, figures and SLA reports.
-    TasksRead
+    TasksRead: TasksRead, Read;
     /// The caller may submit, cancel and retry tasks.
-    TasksWrite
-    /// The caller may read and follow events.
-    EventsRead
+    TasksWrite: TasksWrite, Write;
+    /// The caller may read events.
+    EventsRead: EventsRead, Read;
+    /// The caller may follow events.
+    EventsFollow: EventsRead, Stream;
     /// The caller may publish events.
-    EventsPublish
+    EventsPublish: EventsPublish, Write;
     /// The caller may read approvals.
-    ApprovalsRead
+    ApprovalsRead: ApprovalsRead, Read;
     /// The caller may approve, reject and retarget approvals.
-    ApprovalsDecide
+    ApprovalsDecide: ApprovalsDecide, Write;
     /// The caller may claim tasks and report on them.
-    Agent
+    Agent: Agent, Claim;
     /// The caller may pause agents and read the rules and the audit log.
-    Admin
+    Admin: Admin, Admin;
 }
 
 /// An authenticated caller whose role has the scope `N`; it dereferences to the principal.
 #[derive(Debug)]
 pub struct Caller<N> {
     principal: Principal,
+    account: Account,
     scope: PhantomData<N>,
+}
+
+impl<N> Caller<N> {
+    /// Counts the items of a call with many, each as a call.
+    ///
+    /// # Errors
+    ///
+    /// 429 if the caller has fewer calls left. None of the items may be handled then.
+    pub async fn count_items(&self, items: usize) -> Result<(), Refusal> {
+        // The call itself is counted already.
+        self.account.count(items.saturating_sub(1), 1).await
+    }
+
+    /// Counts the call in another class too.
+    ///
+    /// # Errors
+    ///
+    /// 429 if the caller has no call of the class left.
+    pub async fn count_in(&self, class: CallClass) -> Result<(), Refusal> {
+        self.account.in_class(class).count(1, 0).await
+    }
 }
 
 impl<N> std::ops::Deref for Caller<N> {
@@ -224,9 +256,10 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
         schemes::register(registry);
     }
 
-    /// Both schemes and the scope; the document's repair moves the scope to where it belongs.
+    /// Both schemes, the scope and the class; the document's repair moves the last two to where
+    /// they belong.
     fn security_schemes() -> Vec<&'static str> {
-        vec![schemes::API_KEY, schemes::BEARER, N::SCOPE.as_str()]
+        vec![schemes::API_KEY, schemes::BEARER, N::SCOPE.as_str(), N::CLASS_MARK]
     }
 
     async fn from_request(
@@ -239,7 +272,9 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
         if !principal.role().allows(N::SCOPE) {
             return Err(Refusal::missing_scope(principal.role(), N::SCOPE).into());
         }
-        Ok(Self { principal: Principal::clone(&principal).at(origin(request)), scope: PhantomData })
+        let account = Account::open(request, &principal, N::CLASS).await?;
+        let principal = Principal::clone(&principal).at(origin(request));
+        Ok(Self { principal, account, scope: PhantomData })
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::lifecycle::State;
 use crate::domain::principal::{Role, Scope};
-use crate::engine::{self, Fault};
+use crate::engine::{self, Fault, Standing};
 
 mod cause;
 mod refused;
@@ -312,6 +312,18 @@ impl Refusal {
         let detail = "The bodies of one caller that are read at once are limited to a quarter of \
                       `http.max_inflight_bytes`. Send fewer at once.";
         Self::new(Cause::TooManyBytes, detail)
+    }
+
+    /// 429: the caller has made as many calls of a class as its limit allows.
+    pub fn rate_limited(standing: &Standing) -> Self {
+        let Standing { class, quota, window_s, rest_ms, .. } = standing;
+        let detail = format!(
+            "The caller may make {quota} {class} calls within {window_s} s; each item of a call \
+             with many counts. Wait as long as `Retry-After` says; the limit is \
+             `limits.{class}_per_second`."
+        );
+        let retry_after = u32::try_from(rest_ms.div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
+        Self { retry_after: Some(retry_after), ..Self::new(Cause::RateLimited, detail) }
     }
 
     /// 503: the gateway has no room for the request at the moment.

@@ -12,13 +12,14 @@ use poem_openapi::{
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::domain::call_class::CallClass;
 use crate::domain::ids::TaskId;
 use crate::engine::EventFilter;
 
 use super::Shared;
 use super::accept::{Accepted, EventWriter, Form, StreamForm};
 use super::answer::Json;
-use super::auth::{Caller, EventsPublish, EventsRead};
+use super::auth::{Caller, EventsFollow, EventsPublish, EventsRead};
 use super::error::Refusal;
 use super::event_page::{Address, EventsAnswer};
 use super::json_body::Body;
@@ -152,7 +153,7 @@ impl Events {
     #[allow(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn read(
         &self,
-        _caller: Caller<EventsRead>,
+        caller: Caller<EventsRead>,
         peer: Peer,
         accepted: Accepted,
         address: Address,
@@ -179,6 +180,7 @@ impl Events {
         let filter = filter(types.0, task_id.0, source.0);
         let form = match accepted {
             Accepted::Stream(form) => {
+                caller.count_in(CallClass::Stream).await?;
                 let from = (last_event_id, after.0);
                 return Ok(EventsAnswer::Stream(self.stream(peer, form, filter, from).await?));
             }
@@ -215,7 +217,7 @@ impl Events {
     #[allow(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn follow(
         &self,
-        _caller: Caller<EventsRead>,
+        _caller: Caller<EventsFollow>,
         peer: Peer,
         form: StreamForm,
         /// Only events of these types: types, families such as `deploy.*`, or `*`, at most 64,

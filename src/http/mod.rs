@@ -34,6 +34,7 @@ mod oversight;
 mod part;
 mod peer;
 mod protection;
+mod rates;
 mod readable;
 mod request;
 mod server;
@@ -65,6 +66,7 @@ use auth::Guard;
 use body::MaxBody;
 use front::{RefusalLayer, RequestIdLayer};
 use origins::{OriginLayer, Origins};
+use rates::RatesLayer;
 use request::Limits;
 use ui::{PageLayer, PolicyLayer};
 use understood::RequestCheck;
@@ -124,7 +126,8 @@ fn endpoint(
         },
         session::Session,
     );
-    shield(openapi::service(apis).into_endpoint(), settings)
+    let rates = engine.rates().clone();
+    shield(openapi::service(apis).into_endpoint().data(rates), settings)
 }
 
 /// Records in the audit log which credentials changed since the last start of a gateway. Waits for
@@ -164,7 +167,7 @@ fn shield(
     let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes)).data(policy);
     let checked = RequestCheck { inner: guarded.map_to_response(), policy };
     let refusing = RefusalLayer(PageLayer { inner: checked, is_on: settings.http.ui });
-    let refusing = PolicyLayer(refusing);
+    let refusing = RatesLayer(PolicyLayer(refusing));
     Ok(match Origins::of(&settings.http.cors_origins)? {
         // Outside of refusals, so that a script can read the problem.
         Some(origins) => RequestIdLayer(OriginLayer { inner: refusing, origins }).boxed(),

@@ -10,7 +10,7 @@ use poem::{Endpoint, Request, Response};
 
 use super::error::Refusal;
 use super::settings::Error;
-use super::{auth, event_page, events, front};
+use super::{auth, event_page, events, front, rates};
 
 /// The methods that scripts may use.
 const METHODS: &str = "GET, POST, PATCH, DELETE";
@@ -32,7 +32,7 @@ const SENT_HEADERS: [&str; 9] = [
 ];
 
 /// The headers that scripts may read.
-const READ_HEADERS: [&str; 8] = [
+const READ_HEADERS: [&str; 13] = [
     front::REQUEST_ID,
     "location",
     "idempotency-replayed",
@@ -41,6 +41,11 @@ const READ_HEADERS: [&str; 8] = [
     "link",
     event_page::HAS_MORE,
     event_page::HAS_GAP,
+    rates::HEADERS[0],
+    rates::HEADERS[1],
+    rates::HEADERS[2],
+    rates::HEADERS[3],
+    rates::HEADERS[4],
 ];
 
 /// The web origins whose scripts may call.

@@ -1,10 +1,11 @@
 //! The other end of a request: its connection, and the principal once that is known.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use poem::{FromRequest, Request, RequestBody};
 
 use crate::domain::principal::Principal;
+use crate::engine::Standing;
 
 use super::error::Refusal;
 use super::shares::Share;
@@ -23,6 +24,8 @@ struct Inner {
     /// How many bytes the answer may have; `None` if the transport has no bound.
     room: Option<usize>,
     principal: OnceLock<Arc<str>>,
+    /// Where the principal stands; `None` if nothing is counted.
+    standing: Mutex<Option<Standing>>,
 }
 
 impl Peer {
@@ -33,6 +36,7 @@ impl Peer {
             connection: Some(connection),
             room: None,
             principal: OnceLock::new(),
+            standing: Mutex::default(),
         }))
     }
 
@@ -43,6 +47,7 @@ impl Peer {
             connection: None,
             room: Some(room),
             principal: OnceLock::new(),
+            standing: Mutex::default(),
         }))
     }
 
@@ -59,6 +64,16 @@ impl Peer {
         if let Some(connection) = &inner.connection {
             connection.note_caller(caller);
         }
+    }
+
+    /// Records where the principal stands in the class of the request.
+    pub fn stands(&self, standing: Standing) {
+        *self.0.standing.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);
+    }
+
+    /// Returns what [`Self::stands`] recorded last; `None` if nothing is counted.
+    pub fn standing(&self) -> Option<Standing> {
+        *self.0.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records that the whole body has arrived.

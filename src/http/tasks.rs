@@ -127,6 +127,7 @@ impl Tasks {
     ) -> Result<Json<BatchResult>, Refusal> {
         let trace = Trace::of(traceparent.0, tracestate);
         let items = body.value.into_tasks(body.unknown, &self.0.limits, &trace)?;
+        caller.count_items(items.len()).await?;
         let mut tasks = Vec::with_capacity(items.len());
         let places: Vec<_> =
             items.into_iter().map(|item| item.map(|task| tasks.push(task))).collect();

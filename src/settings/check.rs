@@ -1,5 +1,6 @@
 //! Checks of values beyond their kind: ranges, and conditions on several values together.
 
+mod limits;
 mod people;
 mod servers;
 
@@ -32,6 +33,7 @@ const MIN_LOG_BYTES: u64 = 1 << 20;
 pub(super) fn cross(settings: &Settings, faults: &mut Vec<Fault>) {
     let mut check = Check { tree: &settings.tree, faults };
     check.ranges(settings);
+    check.limits();
     check.together(settings);
     check.urls(settings);
     check.secrets(settings);

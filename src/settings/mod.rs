@@ -159,7 +159,7 @@ impl Settings {
         }
         sections! {
             store log http auth tasks queue agents routing approvals sla retention nats
-            doctor events
+            doctor events limits
         }
         let people = auth.as_ref().map(|auth: &Auth| People::new(&auth.identities, &auth.sources));
         Some(Self {
@@ -172,6 +172,7 @@ impl Settings {
                 approvals: approvals?,
                 sla: sla?,
                 events: events?,
+                limits: limits?,
                 retention: retention?,
                 doctor: doctor?,
                 people: people?,

@@ -42,7 +42,8 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         ("roster" | "cascade" | "marks" | "bulks", "") => ("zset", Content::Other),
         ("paused", "") => ("set", Content::Paused),
         ("events" | "audit", "") => ("stream", Content::Other),
-        ("corrected" | "logged", "") | ("idempotency" | "published" | "share" | "void", _) => {
+        ("corrected" | "logged", "")
+        | ("idempotency" | "published" | "rate" | "share" | "void", _) => {
             ("string", Content::Other)
         }
         ("children", parent) => ("zset", Content::Children(parent.parse().ok()?)),

@@ -82,6 +82,7 @@ causes! {
     HttpsRequired BAD_REQUEST "https-required" "HTTPS required",
     TooManyWaits TOO_MANY_REQUESTS "too-many-waits" "Too many waiting calls of the caller",
     TooManyBytes TOO_MANY_REQUESTS "too-many-bytes" "Too many bytes of the caller in flight",
+    RateLimited TOO_MANY_REQUESTS "rate-limited" "Too many calls of the caller",
     Overloaded SERVICE_UNAVAILABLE "overloaded" "Gateway at capacity",
     ShareUsed TOO_MANY_REQUESTS "share-used" "Publishing share used up",
     Internal INTERNAL_SERVER_ERROR "internal-error" "Internal error",

@@ -264,6 +264,7 @@ scripts! {
     PRESENT = "present", Frees, [];
     PAUSE = "pause", Frees, [];
     CREDENTIALS = "credentials", Frees, [];
+    ALLOT = "allot", Frees, [];
     DEADLINES = "deadlines", Frees, [Abort, Reprioritize, Escalate];
     PROMOTE = "promote", Frees, [Promote];
     REAP = "reap", Frees, [Reap, Retry];

@@ -125,7 +125,13 @@ pub fn defaults() -> Settings {
 
 /// An engine with the default settings over the Redis at `url`, to look at what processes have left there.
 pub async fn engine_over(url: &str) -> Engine {
-    let Settings { engine, store, .. } = defaults();
+    engine_told(url, |_| {}).await
+}
+
+/// The same with other settings.
+pub async fn engine_told(url: &str, change: impl FnOnce(&mut engine::Settings)) -> Engine {
+    let Settings { mut engine, store, .. } = defaults();
+    change(&mut engine);
     let store = store::Settings { url: url.into(), ..store };
     Engine::new(Store::open(store).await.unwrap(), engine, CancellationToken::new())
 }

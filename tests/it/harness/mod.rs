@@ -30,7 +30,7 @@ mod wire;
 
 pub use agents::failed;
 pub use answers::{Answer, Call, head, json_of, request};
-pub use build::{Builder, defaults, engine_over};
+pub use build::{Builder, defaults, engine_over, engine_told};
 pub use client::{Client, connections};
 pub use deployment::Deployment;
 pub use events::Seen;

@@ -279,12 +279,12 @@ impl Redis {
         lines.filter(|(found, _)| *found == name).map(|(_, text)| text.to_owned()).collect()
     }
 
-    /// Everything that is stored about tasks, readable: key → content. Left out are sessions and when agents
-    /// are looked at, which every claim touches, and the layout, which comes back by itself.
+    /// Everything that is stored about tasks, readable: key → content, without what any call may touch or bring back.
     pub async fn dump(&self) -> BTreeMap<String, String> {
         let mut dump = BTreeMap::new();
         for key in self.ask::<Vec<String>>(&["KEYS", "*"]).await {
-            if key.contains(":sessions:") || key.ends_with(":roster") || key == LAYOUT {
+            let others = [":sessions:", ":roster", ":rate:", ":recorded:", LAYOUT];
+            if others.iter().any(|part| key.contains(part)) {
                 continue;
             }
             let kind: String = self.ask(&["TYPE", &key]).await;

@@ -24,6 +24,7 @@ mod operations;
 mod page;
 mod people;
 mod predecessor;
+mod rates;
 mod readers;
 mod reading;
 mod refusals;

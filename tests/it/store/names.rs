@@ -5,6 +5,7 @@ use std::time::Duration;
 use orchestrator::domain::approval::OnRejection;
 use orchestrator::domain::audit::Credential;
 use orchestrator::domain::bulk::BulkAction;
+use orchestrator::domain::call_class::CallClass;
 use orchestrator::domain::ids::Partition;
 use orchestrator::domain::principal::Role;
 use orchestrator::domain::priority::Priority;
@@ -71,6 +72,7 @@ async fn live(fleet: &Fleet) {
     let credential =
         Credential { subject: "key:ops".to_owned(), role: Some(Role::Admin), fingerprint };
     engine.note_credentials(&[credential]).await.unwrap();
+    engine.rates().admit(&"key:crew".into(), CallClass::Read, 1, 0).await;
     engine.unpublished(Partition(0), "one").await.unwrap();
     let stats = engine.stats().await.unwrap();
     assert!(stats.by_agent.len() > 200, "{} agents", stats.by_agent.len());

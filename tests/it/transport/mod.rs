@@ -7,6 +7,7 @@ pub mod credentials;
 mod events;
 mod outages;
 mod prefixes;
+mod rates;
 mod refusals;
 mod requests;
 mod sharing;

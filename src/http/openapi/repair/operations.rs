@@ -11,6 +11,23 @@ use super::{Object, keys, values_mut};
 /// The examples of requests and answers, by operation id.
 const EXAMPLES: &str = include_str!("../examples.json");
 
+/// The headers that say where a caller stands in the class of an operation, if that has a limit.
+const RATE_HEADERS: [(&str, &str); 5] = [
+    (
+        "RateLimit-Policy",
+        "The class of the call, how many calls of it the caller may make in a window (`q`), and the \
+         length of a window in seconds (`w`): `\"write\";q=500000;w=10`.",
+    ),
+    (
+        "RateLimit",
+        "How many calls of the class are left (`r`), and in how many seconds the window ends (`t`): \
+         `\"write\";r=499000;t=7`.",
+    ),
+    ("X-RateLimit-Limit", "How many calls of the class the caller may make in a window."),
+    ("X-RateLimit-Remaining", "How many calls of the class are left in the window."),
+    ("X-RateLimit-Reset", "In how many seconds the window ends."),
+];
+
 /// Repairs every operation, and adds what they share.
 pub fn repair(document: &mut Value) {
     let known = keys(&document["components"]["securitySchemes"]);
@@ -34,12 +51,20 @@ pub fn repair(document: &mut Value) {
         },
         "WwwAuthenticate": {"description": "How to authenticate.", "schema": {"type": "string"}}
     });
+    for (name, description) in RATE_HEADERS {
+        let kind = if name.starts_with("X-") { "integer" } else { "string" };
+        document["components"]["headers"][name.replace('-', "")] =
+            json!({"description": description, "schema": {"type": kind}});
+    }
     if let Some(tags) = document["tags"].as_array_mut() {
         tags.sort_by_key(|tag| TAGS.iter().position(|name| tag["name"] == *name));
     }
 }
 
-/// Moves the scopes out of the security schemes, where the handlers' macro has to put them.
+/// What the mark of a class of calls begins with.
+const CLASS: &str = "class:";
+
+/// Moves scopes and class out of the security schemes, where the handlers' macro has to put them.
 fn move_scopes(operation: &mut Value, known: &BTreeSet<String>) {
     let Some(security) = operation.get_mut("security").and_then(Value::as_array_mut) else {
         operation["security"] = json!([]);
@@ -47,15 +72,19 @@ fn move_scopes(operation: &mut Value, known: &BTreeSet<String>) {
     };
     let (schemes, scopes): (Vec<_>, Vec<_>) =
         security.drain(..).partition(|entry| keys(entry).iter().all(|name| known.contains(name)));
-    let scopes: Vec<_> = scopes.iter().flat_map(keys).collect();
+    let (classes, scopes): (Vec<_>, Vec<_>) =
+        scopes.iter().flat_map(keys).partition(|name| name.starts_with(CLASS));
     operation["security"] = json!(schemes);
     operation["x-required-scopes"] = json!(scopes);
+    let class = classes.iter().find_map(|name| name.strip_prefix(CLASS));
+    operation["x-rate-limit-class"] = json!(class.map(str::to_lowercase));
 }
 
 /// Adds the request's id to every response, spells headers as they are sent, and adds missing
 /// descriptions.
 fn finish_responses(operation: &mut Value) {
-    for response in values_mut(&mut operation["responses"]) {
+    let is_counted = operation["x-rate-limit-class"].is_string();
+    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         if response["description"] == "" {
             response["description"] = json!("Done");
         }
@@ -64,6 +93,12 @@ fn finish_responses(operation: &mut Value) {
             headers.into_iter().map(|(name, header)| (capital_words(&name), header)).collect();
         headers
             .insert("X-Request-Id".to_owned(), json!({"$ref": "#/components/headers/RequestId"}));
+        if is_counted && (status.starts_with('2') || status == "429") {
+            for (name, _) in RATE_HEADERS {
+                let reference = format!("#/components/headers/{}", name.replace('-', ""));
+                headers.insert(name.to_owned(), json!({"$ref": reference}));
+            }
+        }
         response["headers"] = Value::Object(headers);
     }
     for parameter in

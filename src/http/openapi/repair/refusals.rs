@@ -35,11 +35,9 @@ pub fn list_refusals(method: &str, operation: &mut Value) {
     let is_one_of = |names: &[&str]| names.iter().any(|name| operation["operationId"] == **name);
     let is_negotiated = is_one_of(&["read_events", "follow_events"]);
     let changes_one = method != "get" && has_path_parameter;
-    let makes_humans_decide = is_one_of(&["ask_approval", "retry_task"]);
     let has_parent = is_one_of(&["submit_task"]);
     // Clients have one type for all answers of these, which take nothing that could be wrong.
     let is_health = is_one_of(&["get_health", "get_liveness", "get_readiness"]);
-    let waits = is_negotiated || parameters.iter().any(|one| one["name"] == "wait_ms");
     let refusals = [
         (400, !is_health, "A parameter, a header or the JSON is unreadable."),
         (401, is_guarded, "The credential is missing or invalid."),
@@ -53,9 +51,9 @@ pub fn list_refusals(method: &str, operation: &mut Value) {
         (422, has_body, "Fields are invalid; `errors` names all of them."),
         (
             429,
-            has_body || waits || makes_humans_decide,
-            "The caller exceeds a limit: waiting calls, bytes of bodies or events, approval \
-             requests. Try again after `Retry-After`.",
+            is_guarded,
+            "The caller exceeds a limit: calls of a class, waiting calls, bytes of bodies or \
+             events, approval requests. Try again after `Retry-After`.",
         ),
         (500, !is_health, "A fault of the service."),
         (

@@ -16,6 +16,7 @@ pub mod lease;
 pub mod lifecycle;
 pub mod name;
 pub mod nearest;
+pub mod network;
 pub mod parent;
 pub mod people;
 pub mod principal;

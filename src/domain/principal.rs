@@ -1,7 +1,7 @@
 //! The caller of an operation, and what the caller's role allows.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::folded::folded;
 use super::text::percent_encoded;
@@ -91,20 +91,23 @@ impl Eq for Principal {}
 /// The origin of a call, as far as the gateway itself can observe it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The peer of the HTTP connection: the caller's own address, or that of the proxy before the
-    /// gateway. Headers that claim another origin are ignored, because the client writes them.
+    /// The peer of the HTTP connection: the caller's own address, or that of a proxy before the
+    /// gateway that the settings do not trust.
     Peer(SocketAddr),
+    /// The address that a trusted proxy names. It does not name the port.
+    Forwarded(IpAddr),
     /// A request over NATS, which does not tell the address.
     Nats,
 }
 
 impl fmt::Display for Origin {
-    /// Writes the address with its port, or `nats`, as the audit log keeps it.
+    /// Writes the address, with its port if that is known, or `nats`, as the audit log keeps it.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Peer(address) => {
                 SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(formatter)
             }
+            Self::Forwarded(address) => address.to_canonical().fmt(formatter),
             Self::Nats => formatter.write_str("nats"),
         }
     }

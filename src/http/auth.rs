@@ -158,13 +158,6 @@ pub fn close_session(request: &Request) -> String {
     session::closed(request.headers())
 }
 
-/// Where a request comes from. Headers such as `X-Forwarded-For` do not count: any client can set
-/// them.
-fn origin(request: &Request) -> Option<Origin> {
-    let inside = request.extensions().get::<Origin>().copied();
-    inside.or_else(|| request.remote_addr().as_socket_addr().copied().map(Origin::Peer))
-}
-
 /// What a handler requires of its caller, as a type: a scope, and calls of a class that are left.
 pub trait Need: Send + Sync + 'static {
     /// The scope that the caller's role must have.
@@ -273,7 +266,9 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
             return Err(Refusal::missing_scope(principal.role(), N::SCOPE).into());
         }
         let account = Account::open(request, &principal, N::CLASS).await?;
-        let principal = Principal::clone(&principal).at(origin(request));
+        // `entrance` has found out where each request comes from.
+        let origin = request.extensions().get::<Origin>().copied();
+        let principal = Principal::clone(&principal).at(origin);
         Ok(Self { principal, account, scope: PhantomData })
     }
 }

@@ -4,6 +4,8 @@
 //! `application/problem+json` (RFC 9457). A 5xx tells the client nothing about the inside; the log
 //! does.
 
+use std::time::Duration;
+
 use poem::Response;
 use poem::error::ResponseError;
 use poem::http::{HeaderValue, StatusCode, header};
@@ -324,6 +326,16 @@ impl Refusal {
         );
         let retry_after = u32::try_from(rest_ms.div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
         Self { retry_after: Some(retry_after), ..Self::new(Cause::RateLimited, detail) }
+    }
+
+    /// 429: calls of the address have failed to authenticate too often; `wait` is for how long it
+    /// must have a valid credential to be answered otherwise.
+    pub fn too_many_failures(wait: Duration) -> Self {
+        let detail = "Too many calls of this address had no valid credential; the limit is \
+                      `http.max_failed_logins_per_minute`. A call with a valid one is answered at \
+                      once; for others wait as long as `Retry-After` says.";
+        let retry_after = Some(wait.as_secs() as u32 + 1);
+        Self { retry_after, ..Self::new(Cause::TooManyFailures, detail) }
     }
 
     /// 503: the gateway has no room for the request at the moment.

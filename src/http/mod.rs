@@ -16,9 +16,11 @@ mod bounds;
 mod bulks;
 mod certificates;
 mod described;
+mod entrance;
 mod error;
 mod event_page;
 mod events;
+mod failures;
 mod field;
 mod framework;
 mod front;
@@ -29,6 +31,7 @@ mod json;
 mod json_body;
 mod metrics;
 pub mod openapi;
+mod origin;
 mod origins;
 mod oversight;
 mod part;
@@ -64,6 +67,7 @@ use crate::runtime::chain::Chain;
 
 use auth::Guard;
 use body::MaxBody;
+use entrance::EntranceLayer;
 use front::{RefusalLayer, RequestIdLayer};
 use origins::{OriginLayer, Origins};
 use rates::RatesLayer;
@@ -73,7 +77,7 @@ use understood::RequestCheck;
 
 pub use inside::Inside;
 pub use server::Gateway;
-pub use settings::{Auth, Error, Http, Settings, UnknownMembers};
+pub use settings::{Auth, Error, ForwardedHeader, Http, Settings, UnknownMembers};
 
 /// Every group of handlers; the API document is generated from these types.
 type Apis = (
@@ -167,7 +171,7 @@ fn shield(
     let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes)).data(policy);
     let checked = RequestCheck { inner: guarded.map_to_response(), policy };
     let refusing = RefusalLayer(PageLayer { inner: checked, is_on: settings.http.ui });
-    let refusing = RatesLayer(PolicyLayer(refusing));
+    let refusing = RatesLayer(EntranceLayer::new(PolicyLayer(refusing), &settings.http));
     Ok(match Origins::of(&settings.http.cors_origins)? {
         // Outside of refusals, so that a script can read the problem.
         Some(origins) => RequestIdLayer(OriginLayer { inner: refusing, origins }).boxed(),

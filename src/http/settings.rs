@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::domain::network::Network;
 use crate::engine;
 use crate::runtime::secret::Secret;
 
@@ -68,6 +69,12 @@ pub struct Http {
     pub max_inflight_bytes: usize,
     /// How many long-polls and event streams of one principal may wait at once.
     pub max_waits_per_principal: usize,
+    /// How many calls of one address may fail to authenticate within a minute; 0 for no limit.
+    pub max_failed_logins_per_minute: u32,
+    /// The proxies whose statements about their clients are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which these proxies name their clients.
+    pub forwarded_header: ForwardedHeader,
     /// How long an event stream may be silent before it sends a comment, in milliseconds, so that
     /// neither side nor a proxy takes the connection for dead.
     pub heartbeat_ms: u64,
@@ -102,9 +109,34 @@ impl Default for Http {
             max_header_bytes: 64 * 1024,
             max_inflight_bytes: 64 * 1024 * 1024,
             max_waits_per_principal: 1_000,
+            max_failed_logins_per_minute: 10,
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
             heartbeat_ms: 15_000,
             drain_ms: 0,
             grace_ms: 10_000,
+        }
+    }
+}
+
+/// The header in which proxies name the client of a request. Only the one that they write may be
+/// read: clients can send the other one through them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`: addresses, joined by commas.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`, as RFC 7239 defines it.
+    Forwarded,
+}
+
+impl ForwardedHeader {
+    /// The name of the header, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
         }
     }
 }

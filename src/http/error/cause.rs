@@ -83,6 +83,8 @@ causes! {
     TooManyWaits TOO_MANY_REQUESTS "too-many-waits" "Too many waiting calls of the caller",
     TooManyBytes TOO_MANY_REQUESTS "too-many-bytes" "Too many bytes of the caller in flight",
     RateLimited TOO_MANY_REQUESTS "rate-limited" "Too many calls of the caller",
+    TooManyFailures TOO_MANY_REQUESTS
+        "too-many-failures" "Too many failed authentications of the address",
     Overloaded SERVICE_UNAVAILABLE "overloaded" "Gateway at capacity",
     ShareUsed TOO_MANY_REQUESTS "share-used" "Publishing share used up",
     Internal INTERNAL_SERVER_ERROR "internal-error" "Internal error",

@@ -120,7 +120,9 @@ export async function whoAmI() {
   try {
     return await get('/session');
   } catch (error) {
-    if (error instanceof Refusal && error.problem.status === 401) {
+    const isUnknown = (problem) =>
+      problem.status === 401 || problem.type === 'urn:orchestrator:problem:too-many-failures';
+    if (error instanceof Refusal && isUnknown(error.problem)) {
       return null;
     }
     throw error;

@@ -39,9 +39,9 @@ pub struct AuditEntryView {
     /// Who did it, such as `user:alice` or `key:ops`; `orchestrator` for what a gateway noted
     /// itself.
     pub actor: String,
-    /// Where the call came from: the address at the other end of the HTTP connection, which may be
-    /// a proxy's (headers such as `X-Forwarded-For` do not count), `nats` or `configuration`; null
-    /// if unknown.
+    /// Where the call came from: the address at the other end of the HTTP connection, or without
+    /// a port that of the client which a trusted proxy names; `nats` or `configuration`; null if
+    /// unknown.
     pub origin: Option<String>,
     /// What was done.
     pub action: String,

@@ -1,4 +1,4 @@
-//! Checks of what one caller may do.
+//! Checks of what one caller or address may do.
 
 use super::Check;
 
@@ -13,6 +13,7 @@ impl Check<'_> {
             ("limits.claim_per_second", 0..=MOST),
             ("limits.admin_per_second", 0..=MOST),
             ("limits.stream_per_second", 0..=MOST),
+            ("http.max_failed_logins_per_minute", 0..=1_000_000),
         ] {
             // Without a number at the path the value is out of every range.
             self.range(path, self.tree.whole(path).unwrap_or(u64::MAX), range);

@@ -91,6 +91,8 @@ impl Site {
             heartbeat_ms: BOUND.as_millis() as u64,
             // A request that is stuck is waited for longer than any test waits.
             grace_ms: 2 * BOUND.as_millis() as u64,
+            // Many tests call without a valid credential, all from one address.
+            max_failed_logins_per_minute: 0,
             ..Http::default()
         };
         change(&mut http);

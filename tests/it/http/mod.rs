@@ -12,6 +12,7 @@ mod events;
 mod events_flow;
 mod events_forms;
 mod every_byte;
+mod failures;
 mod fences;
 mod half_closed;
 mod headers;

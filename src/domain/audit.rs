@@ -26,10 +26,10 @@ pub struct AuditEntry {
     /// The caller's address, as [`super::principal::Origin`] is displayed. Empty if unknown.
     pub origin: String,
     /// What was done: vote, edit, approve, reject, retarget, cancel, requeue, reprioritize, bulk,
-    /// abort, pause, resume, key.added, key.removed, key.changed.
+    /// abort, pause, resume, key.added, key.removed, key.changed, refuse.
     pub action: String,
     /// What the action changed, such as `task:<id>`, `approval:<id>`, `bulk:<id>`,
-    /// `agent:<name>`, `key:<name>`.
+    /// `agent:<name>`, `key:<name>`, or the `call:<method> <path>` that was refused.
     pub subject: String,
     /// Further facts by name, such as `reason` or `comment`; often empty.
     pub detail: BTreeMap<String, String>,

@@ -1,6 +1,8 @@
-//! The audit log: reading it, and recording changes of the credentials.
+//! The audit log: reading it, and recording changes of the credentials and refused calls.
 
 use crate::domain::audit::{AuditChain, AuditEntry, AuditFilter, AuditPlace, Credential};
+use crate::domain::principal::Principal;
+use crate::runtime::chain::Chain;
 
 use super::tasks::LOOKED_AT;
 use super::{Engine, Error, PAGE_BYTES, Page};
@@ -46,6 +48,18 @@ impl Engine {
                 let next_cursor = from.filter(|_| !is_last).map(|place| place.to_string());
                 return Ok((Page { items, next_cursor }, chains));
             }
+        }
+    }
+
+    /// Records in the audit log that calls of an operator were refused. If the store does not answer,
+    /// they are logged instead.
+    ///
+    /// * `call`: the last of them, its method and its path with the names of parameters.
+    /// * `count`: how many there were since the caller was recorded last.
+    pub async fn note_refusal(&self, caller: &Principal, call: &str, cause: &str, count: u64) {
+        if let Err(error) = self.store.note_refusal(caller, call, cause, count).await {
+            let error = Chain(&error);
+            tracing::warn!(%caller, call, cause, count, %error, "refused calls not recorded");
         }
     }
 

@@ -261,7 +261,7 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let principal = guard_of(request)?.authenticate(request)?;
-        Peer::note(request, &principal);
+        Peer::note(request, &principal, N::CLASS);
         if !principal.role().allows(N::SCOPE) {
             return Err(Refusal::missing_scope(principal.role(), N::SCOPE).into());
         }

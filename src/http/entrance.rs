@@ -1,30 +1,79 @@
-//! The layer that knows callers only from outside: where a request comes from, and whether too many
-//! requests from there had no valid credential.
+//! The layer that stands before authentication: where a request comes from, whether too many requests
+//! from there had no valid credential, and what refusals leave behind.
 
-use poem::http::StatusCode;
+use poem::http::{Method, StatusCode};
 use poem::{Endpoint, Request, Response};
 
-use crate::domain::principal::Origin;
+use crate::domain::call_class::CallClass;
+use crate::domain::principal::{Origin, Principal};
+use crate::engine::Engine;
 
-use super::error::Refusal;
+use super::error::{Denial, Refusal};
 use super::failures::Failures;
 use super::front;
+use super::openapi::Template;
 use super::origin::Proxies;
+use super::peer::Peer;
 use super::settings::Http;
 
-/// A layer that adds the origin to every request, and refuses those without a valid credential from
-/// where too many of them come.
+/// A layer that adds the origin to every request, refuses those without a valid credential from
+/// where too many of them come, and leaves traces of refusals.
 pub struct EntranceLayer<E> {
     inner: E,
     proxies: Proxies,
     failures: Failures,
+    /// Records refused calls of operators. `None` if nothing is recorded.
+    engine: Option<Engine>,
 }
 
 impl<E> EntranceLayer<E> {
     /// The layer before `inner`, as `http` configures it.
-    pub fn new(inner: E, http: &Http) -> Self {
+    pub fn new(inner: E, http: &Http, engine: Option<Engine>) -> Self {
         let failures = Failures::new(http.max_failed_logins_per_minute);
-        Self { inner, proxies: Proxies::new(http), failures }
+        Self { inner, proxies: Proxies::new(http), failures, engine }
+    }
+
+    /// Counts and logs a refusal, and records it if an operator's call was refused.
+    async fn trace(&self, denial: Denial, passed: &Passed) {
+        let Some(peer) = &passed.peer else { return };
+        let traces = &peer.traffic().traces;
+        let Some((principal, class)) = peer.call() else {
+            return traces.note(&passed.address(), denial);
+        };
+        let caller = principal.to_string();
+        traces.note(&caller, denial);
+        let Some(engine) = self.engine.as_ref().filter(|_| class == CallClass::Admin) else {
+            return;
+        };
+        let Some(count) = traces.to_record(&caller) else { return };
+        let principal = Principal::clone(principal).at(passed.origin);
+        engine.note_refusal(&principal, &passed.call(), denial.cause, count).await;
+    }
+}
+
+/// What is kept of a request while it is answered.
+struct Passed {
+    peer: Option<Peer>,
+    origin: Option<Origin>,
+    method: Method,
+    path: String,
+    id: String,
+}
+
+impl Passed {
+    /// The address of the caller, without a port.
+    fn address(&self) -> String {
+        match self.origin {
+            Some(Origin::Peer(peer)) => peer.ip().to_canonical().to_string(),
+            Some(origin) => origin.to_string(),
+            None => "unknown".to_owned(),
+        }
+    }
+
+    /// The method and the path, with the names of parameters in place of what the client chose.
+    fn call(&self) -> String {
+        let path = Template::of(&self.path).map(Template::path).unwrap_or_default();
+        format!("{} {path}", self.method)
     }
 }
 
@@ -38,14 +87,22 @@ impl<E: Endpoint<Output = Response>> Endpoint for EntranceLayer<E> {
         if let Some(origin) = origin {
             request.extensions_mut().insert(origin);
         }
-        let id = front::id_of(&request);
-        let response = self.inner.call(request).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+        let passed = Passed {
+            peer: request.data::<Peer>().cloned(),
+            origin,
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            id: front::id_of(&request),
+        };
+        let mut response = self.inner.call(request).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(wait) = origin.and_then(|origin| self.failures.count(origin))
+        {
+            response = Refusal::too_many_failures(wait).into_response_for(&passed.id);
         }
-        Ok(match origin.and_then(|origin| self.failures.count(origin)) {
-            Some(wait) => Refusal::too_many_failures(wait).into_response_for(&id),
-            None => response,
-        })
+        if let Some(denial) = response.extensions().get::<Denial>().copied() {
+            self.trace(denial, &passed).await;
+        }
+        Ok(response)
     }
 }

@@ -23,6 +23,7 @@ mod cause;
 mod refused;
 
 use self::cause::Cause;
+pub use self::cause::Denial;
 use super::answer::{documented, respond};
 use super::text::Time;
 
@@ -351,6 +352,9 @@ impl Refusal {
         self.problem.instance = Some(request_id.to_owned());
         let status = self.cause.status();
         let mut response = respond(status, CONTENT_TYPE, &self.problem);
+        if let Some(denial) = Denial::of(self.cause) {
+            response.extensions_mut().insert(denial);
+        }
         let headers = response.headers_mut();
         let is_passing =
             matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);

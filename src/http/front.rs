@@ -52,6 +52,11 @@ fn is_usable(id: &HeaderValue) -> bool {
     (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
+/// The id of a request that has passed [`RequestIdLayer`].
+pub fn id_of(request: &Request) -> String {
+    RequestId::known(request).as_str().to_owned()
+}
+
 /// The response to a request that does not reach the API, with an id of its own, over TLS if
 /// `is_tls`.
 pub fn standalone(refusal: Refusal, is_tls: bool) -> Response {

@@ -196,6 +196,10 @@ fn write_traffic(text: &mut Exposition, traffic: &Traffic) {
     let causes = traffic.counts().map(|(cause, count)| (cause.as_str(), count as f64));
     let help = "Requests refused and connections cut to protect this gateway, by cause.";
     text.by(COUNTER, "http_refused_total", help, "cause", causes);
+    let help = "Calls refused with 401, 403 or 429, by cause.";
+    let counts = traffic.traces.counts();
+    let causes = counts.iter().map(|(cause, count)| (*cause, *count as f64));
+    text.by(COUNTER, "http_denied_total", help, "cause", causes);
 }
 
 fn write_fleet(text: &mut Exposition, figures: &Figures) {

@@ -48,6 +48,7 @@ mod sockets;
 mod stream;
 mod tasks;
 mod text;
+mod traces;
 mod traffic;
 mod ui;
 mod understood;
@@ -131,7 +132,8 @@ fn endpoint(
         session::Session,
     );
     let rates = engine.rates().clone();
-    shield(openapi::service(apis).into_endpoint().data(rates), settings)
+    let engine = Some(engine.clone());
+    shield(openapi::service(apis).into_endpoint().data(rates), settings, engine)
 }
 
 /// Records in the audit log which credentials changed since the last start of a gateway. Waits for
@@ -162,16 +164,20 @@ async fn note_credentials(
 }
 
 /// Wraps `api` in the layers that every call passes: authentication, refusals, CORS.
+///
+/// * `engine`: records refused calls of operators. `None` if nothing is recorded.
 fn shield(
     api: impl Endpoint + 'static,
     settings: &Settings,
+    engine: Option<Engine>,
 ) -> Result<BoxEndpoint<'static>, Error> {
     let guard = Arc::new(Guard::new(&settings.auth)?);
     let policy = settings.http.unknown_members;
     let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes)).data(policy);
     let checked = RequestCheck { inner: guarded.map_to_response(), policy };
     let refusing = RefusalLayer(PageLayer { inner: checked, is_on: settings.http.ui });
-    let refusing = RatesLayer(EntranceLayer::new(PolicyLayer(refusing), &settings.http));
+    let refusing = EntranceLayer::new(PolicyLayer(refusing), &settings.http, engine);
+    let refusing = RatesLayer(refusing);
     Ok(match Origins::of(&settings.http.cors_origins)? {
         // Outside of refusals, so that a script can read the problem.
         Some(origins) => RequestIdLayer(OriginLayer { inner: refusing, origins }).boxed(),

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use poem::{FromRequest, Request, RequestBody};
 
+use crate::domain::call_class::CallClass;
 use crate::domain::principal::Principal;
 use crate::engine::Standing;
 
@@ -24,6 +25,8 @@ struct Inner {
     /// How many bytes the answer may have; `None` if the transport has no bound.
     room: Option<usize>,
     principal: OnceLock<Arc<str>>,
+    /// The same, and the class of its call.
+    call: OnceLock<(Arc<Principal>, CallClass)>,
     /// Where the principal stands; `None` if nothing is counted.
     standing: Mutex<Option<Standing>>,
 }
@@ -36,6 +39,7 @@ impl Peer {
             connection: Some(connection),
             room: None,
             principal: OnceLock::new(),
+            call: OnceLock::new(),
             standing: Mutex::default(),
         }))
     }
@@ -47,6 +51,7 @@ impl Peer {
             connection: None,
             room: Some(room),
             principal: OnceLock::new(),
+            call: OnceLock::new(),
             standing: Mutex::default(),
         }))
     }
@@ -56,11 +61,12 @@ impl Peer {
         self.0.room
     }
 
-    /// Records that the peer of `request` has proven to be `principal`.
-    pub fn note(request: &Request, principal: &Principal) {
+    /// Records that the peer of `request` has proven to be `principal`, and makes a call of `class`.
+    pub fn note(request: &Request, principal: &Arc<Principal>, class: CallClass) {
         let Some(Self(inner)) = request.data::<Self>() else { return };
         // A second proof in one request is of the same credential.
         let caller = inner.principal.get_or_init(|| principal.to_string().into());
+        inner.call.get_or_init(|| (Arc::clone(principal), class));
         if let Some(connection) = &inner.connection {
             connection.note_caller(caller);
         }
@@ -74,6 +80,11 @@ impl Peer {
     /// Returns what [`Self::stands`] recorded last; `None` if nothing is counted.
     pub fn standing(&self) -> Option<Standing> {
         *self.0.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns who calls, and the class of the call. `None` if no valid credential was shown.
+    pub fn call(&self) -> Option<(&Arc<Principal>, CallClass)> {
+        self.0.call.get().map(|(principal, class)| (principal, *class))
     }
 
     /// Records that the whole body has arrived.

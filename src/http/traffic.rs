@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::settings::Http;
 use super::shares::Shares;
+use super::traces::Traces;
 
 /// Defines the causes in the order of their counts, each with the value of its label in the metric.
 macro_rules! causes {
@@ -85,6 +86,8 @@ pub struct Traffic {
     pub waits: Arc<Shares>,
     /// The budget of bytes of request bodies, by principal.
     pub bodies: Arc<Shares>,
+    /// What refusals leave behind.
+    pub traces: Traces,
     /// How many connections are open.
     pub connections: AtomicUsize,
     counts: [AtomicU64; Cause::ALL.len()],
@@ -111,6 +114,7 @@ impl Traffic {
             // The largest body must fit, and the bodies of one principal leave room for those of
             // others.
             bodies: Shares::new(bytes, (bytes / 4).max(http.max_body_bytes)),
+            traces: Traces::default(),
             connections: AtomicUsize::new(0),
             counts: Default::default(),
         })

@@ -1,11 +1,11 @@
-//! Reads the audit log, and records changes of credentials in it. All other entries are written by
-//! the scripts that make the change.
+//! Reads the audit log, and records changes of credentials and refused calls in it. All other
+//! entries are written by the scripts that make the change.
 
 use std::collections::HashMap;
 
 use crate::domain::audit::{AuditChain, AuditEntry, AuditPlace, Credential, NO_HASH};
 use crate::domain::ids::Partition;
-use crate::domain::principal::Role;
+use crate::domain::principal::{Principal, Role};
 
 use super::{Error, ORCHESTRATOR, Store, args, script};
 
@@ -74,6 +74,21 @@ impl Store {
             .map(|entry| read_entry(partition, entry))
             .collect::<Result<_, _>>()?;
         Ok((entries, read_chain(partition, &head)))
+    }
+
+    /// Records that `count` calls of the caller were refused, in partition 0.
+    ///
+    /// * `call`: the last of them, its method and its path with the names of parameters.
+    pub async fn note_refusal(
+        &self,
+        caller: &Principal,
+        call: &str,
+        cause: &str,
+        count: u64,
+    ) -> Result<(), Error> {
+        let mut args = args();
+        args.arg(call).arg(cause).arg(count).arg(format!("{:016x}", fastrand::u64(..)));
+        self.commit_audited(&script::REFUSE, Partition(0), caller, args).await
     }
 
     /// Records every credential that was added, removed or changed since a gateway last called

@@ -45,6 +45,7 @@
 //! * `bulks` (sorted set, partition 0): running bulks by when a worker process may take each, ms
 //! * `rate:<class>:<begin, ms>:<caller>` (string): how many of the caller's calls in the window that
 //!   began then are given to processes; expires with the window
+//! * `recorded:<call>` (string): that a refusal is in the audit log; expires after 10 s
 //! * `audit` (stream): the audit log, a chain of hashes; see `audit.lua`
 //! * `audit:head` (hash): `sequence`, `at` and `hash` of the newest entry of `audit`; `trimmed` and
 //!   `trimmed_hash` of the newest deleted one

@@ -43,7 +43,7 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         ("paused", "") => ("set", Content::Paused),
         ("events" | "audit", "") => ("stream", Content::Other),
         ("corrected" | "logged", "")
-        | ("idempotency" | "published" | "rate" | "share" | "void", _) => {
+        | ("idempotency" | "published" | "rate" | "recorded" | "share" | "void", _) => {
             ("string", Content::Other)
         }
         ("children", parent) => ("zset", Content::Children(parent.parse().ok()?)),

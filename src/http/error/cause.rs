@@ -2,6 +2,30 @@
 
 use poem::http::StatusCode;
 
+/// The cause of a refusal that leaves a trace, because it may be an attack or a client out of
+/// control: one with status 401, 403 or 429. The answer has it among its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The last word of the cause's URN.
+    pub cause: &'static str,
+}
+
+impl Denial {
+    /// The denial with this cause. `None` if the cause leaves no trace.
+    pub(super) fn of(cause: Cause) -> Option<Self> {
+        let is_traced = matches!(
+            cause.status(),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
+        );
+        is_traced.then(|| Self { cause: cause.word_and_title().0 })
+    }
+
+    /// Every cause that leaves a trace.
+    pub fn causes() -> impl Iterator<Item = &'static str> {
+        Cause::KNOWN.iter().filter_map(|cause| Self::of(*cause)).map(|denial| denial.cause)
+    }
+}
+
 /// Defines the causes, each with its status, the word of its URN, and the title that a client can
 /// show.
 macro_rules! causes {

@@ -89,6 +89,11 @@ impl Template {
         self.operations.iter().find(|operation| operation.method == method)
     }
 
+    /// The path with the names of its parameters in braces.
+    pub fn path(&self) -> String {
+        self.segments.join("/")
+    }
+
     /// The methods that the path accepts, for the header `Allow`.
     pub fn allow(&self) -> &str {
         &self.allow

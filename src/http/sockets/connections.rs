@@ -183,6 +183,7 @@ impl Connections {
                 }
             }
             logged = self.log(now, logged);
+            self.traffic.traces.flush();
         }
     }
 

@@ -11,7 +11,7 @@ use crate::engine::Page;
 use super::{At, at};
 
 /// The actions that are known, for the API document.
-pub const ACTIONS: [&str; 12] = [
+pub const ACTIONS: [&str; 13] = [
     "approve",
     "reject",
     "cancel",
@@ -24,6 +24,7 @@ pub const ACTIONS: [&str; 12] = [
     "key.added",
     "key.removed",
     "key.changed",
+    "refuse",
 ];
 
 /// An entry of the audit log.
@@ -46,7 +47,7 @@ pub struct AuditEntryView {
     /// What was done.
     pub action: String,
     /// What it was done to: `task:<id>`, `approval:<id>`, `bulk:<id>`, `agent:<name>`,
-    /// `key:<name>`, or `secret:jwt`, which signs tokens.
+    /// `key:<name>`, `secret:jwt`, which signs tokens, or `call:<method> <path>`, which was refused.
     pub subject: String,
     /// More facts about the action, by name.
     pub detail: BTreeMap<String, String>,

@@ -265,6 +265,7 @@ scripts! {
     PAUSE = "pause", Frees, [];
     CREDENTIALS = "credentials", Frees, [];
     ALLOT = "allot", Frees, [];
+    REFUSE = "refuse", Frees, [];
     DEADLINES = "deadlines", Frees, [Abort, Reprioritize, Escalate];
     PROMOTE = "promote", Frees, [Promote];
     REAP = "reap", Frees, [Reap, Retry];

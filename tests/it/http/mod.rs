@@ -37,6 +37,7 @@ mod submitting;
 mod times;
 mod titles;
 mod tls;
+mod traces;
 mod understood;
 mod waiting;
 mod why_waiting;

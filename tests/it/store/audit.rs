@@ -158,10 +158,14 @@ async fn change_with_a_lost_answer_is_audited_once() {
     fleet.store.resume(&agent, &fleet.people.alice).await.unwrap();
     lose();
     fleet.engine.note_credentials(&[credential("ops", Role::Admin, "11")]).await.unwrap();
+    lose();
+    fleet.engine.note_refusal(&fleet.people.agent, "GET /admin/routing", "missing-scope", 3).await;
 
     let actions: Vec<_> = told(&fleet).await.into_iter().map(|(action, _)| action).collect();
 
-    assert_eq!(actions, ["approve", "reject", "cancel", "requeue", "pause", "resume", "key.added"]);
+    let expected =
+        ["approve", "reject", "cancel", "requeue", "pause", "resume", "key.added", "refuse"];
+    assert_eq!(actions, expected);
     assert!(fleet.proxy.as_ref().unwrap().has_lost_it());
     fleet.finish().await;
 }

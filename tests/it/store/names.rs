@@ -72,6 +72,7 @@ async fn live(fleet: &Fleet) {
     let credential =
         Credential { subject: "key:ops".to_owned(), role: Some(Role::Admin), fingerprint };
     engine.note_credentials(&[credential]).await.unwrap();
+    engine.note_refusal(agent, "GET /admin/routing", "missing-scope", 1).await;
     engine.rates().admit(&"key:crew".into(), CallClass::Read, 1, 0).await;
     engine.unpublished(Partition(0), "one").await.unwrap();
     let stats = engine.stats().await.unwrap();

@@ -91,6 +91,14 @@ pub struct NewTask {
     pub idempotency: Option<Idempotency>,
 }
 
+impl NewTask {
+    /// The size of the payload and the metadata together, in bytes.
+    pub fn bytes(&self) -> usize {
+        let metadata = self.spec.metadata.as_ref().map_or(0, |metadata| metadata.get().len());
+        self.spec.payload.get().len() + metadata
+    }
+}
+
 impl From<Spec> for NewTask {
     /// A submission that may start now, without an SLA or an idempotency key.
     fn from(spec: Spec) -> Self {

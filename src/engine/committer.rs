@@ -20,6 +20,8 @@ const BATCH: usize = 100;
 pub(super) struct Committer {
     queues: Arc<Vec<mpsc::Sender<Commit>>>,
     remember_ms: u64,
+    /// How many open tasks a caller may have in each partition; 0 for any number.
+    most_open: u64,
 }
 
 fn queue_ended() -> Error {
@@ -35,6 +37,8 @@ impl Committer {
     /// Starts a queue for each partition, one call at a time, until no clone of the engine is left.
     pub(super) fn start(store: &Store, settings: &Settings, tracker: &TaskTracker) -> Self {
         let remember_ms = settings.tasks.idempotency_ms;
+        // Each partition has its part of the limit.
+        let most_open = settings.limits.open_tasks.div_ceil(store.partitions().count() as u64);
         let queues = ordered(store).into_iter().map(|partition| {
             // Twice a batch: one being stored and one being collected. A longer queue would only
             // hide that Redis is slow.
@@ -45,7 +49,7 @@ impl Committer {
                 while commits.recv_many(&mut batch, BATCH).await > 0 {
                     let (records, askers): (Vec<_>, Vec<_>) =
                         batch.drain(..).map(|commit| (commit.record, commit.answer)).unzip();
-                    let answers = store.submit(partition, records, remember_ms).await;
+                    let answers = store.submit(partition, records, remember_ms, most_open).await;
                     let answers: Vec<_> = match answers.map_err(Arc::new) {
                         Ok(answers) => answers.into_iter().map(Ok).collect(),
                         Err(error) => askers.iter().map(|_| Err(Arc::clone(&error))).collect(),
@@ -58,7 +62,7 @@ impl Committer {
             });
             queue
         });
-        Self { queues: Arc::new(queues.collect()), remember_ms }
+        Self { queues: Arc::new(queues.collect()), remember_ms, most_open }
     }
 
     /// Stores the records of one partition: a single one together with other submissions of the
@@ -73,7 +77,9 @@ impl Committer {
             let mut answers = Vec::with_capacity(records.len());
             while !records.is_empty() {
                 let rest = records.split_off(BATCH.min(records.len()));
-                answers.extend(store.submit(partition, records, self.remember_ms).await?);
+                let stored =
+                    store.submit(partition, records, self.remember_ms, self.most_open).await?;
+                answers.extend(stored);
                 records = rest;
             }
             return Ok(answers);

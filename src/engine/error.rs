@@ -195,6 +195,18 @@ pub enum Error {
         /// How many milliseconds to wait before publishing again.
         wait_ms: Millis,
     },
+    /// The caller has as many open tasks as the settings allow.
+    #[error("the caller has {most} open tasks, which is the limit")]
+    TooManyOpenTasks {
+        /// The largest number of open tasks of a caller that the settings allow.
+        most: u64,
+    },
+    /// The caller has submitted as many bytes within the hour as the settings allow.
+    #[error("the caller has reached its limit of submitted bytes per hour")]
+    BytesUsed {
+        /// How many milliseconds to wait before submitting again.
+        wait_ms: Millis,
+    },
     /// The idempotency key was used for another body.
     #[error("idempotency key {0} was used with another body")]
     IdempotencyMismatch(String),

@@ -1,6 +1,7 @@
-//! Rates: how many calls of each class a caller may make, in all processes of a store together.
+//! Rates: how many calls of each class a caller may make and how many bytes it may submit, in all
+//! processes of a store together.
 //!
-//! The limit holds for windows. A process takes parts of a window from the store and lets calls
+//! The limits hold for windows. A process takes parts of a window from the store and lets calls
 //! pass from them, so that few calls cost a round trip. While the store does not answer, each
 //! process counts on its own.
 
@@ -22,6 +23,12 @@ const WINDOW_S: u64 = 10;
 
 /// The length of a window, in milliseconds.
 const WINDOW_MS: Millis = WINDOW_S * 1_000;
+
+/// The length of a window of submitted bytes, in milliseconds.
+const BYTES_WINDOW_MS: Millis = 3_600_000;
+
+/// The word for submitted bytes in the store, beside those of the classes.
+const BYTES: &str = "bytes";
 
 /// How long a call waits for a part before this process counts on its own.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -66,13 +73,16 @@ struct Shared {
     store: Store,
     /// By class.
     books: [Book; CallClass::ALL.len()],
+    bytes: Book,
 }
 
-/// The accounts of one class.
+/// The accounts of one class of calls, or of submitted bytes.
 struct Book {
-    class: CallClass,
-    /// How many calls a window has; 0 if the class has no limit.
+    /// The word for it in the store.
+    what: &'static str,
+    /// How much a window has; 0 if there is no limit.
     quota: u64,
+    window_ms: Millis,
     accounts: Mutex<Accounts>,
 }
 
@@ -83,7 +93,16 @@ struct Accounts {
     most: usize,
 }
 
-/// What this process holds of one caller's calls.
+/// What became of an attempt to take something.
+struct Taken {
+    is_enough: bool,
+    /// How much is left in all processes, as far as this one knows.
+    left: u64,
+    /// In how many milliseconds the window ends.
+    rest_ms: Millis,
+}
+
+/// What this process holds for one caller.
 #[derive(Default)]
 struct Account {
     held: Mutex<Option<Held>>,
@@ -93,8 +112,8 @@ struct Account {
 
 #[derive(Clone, Copy)]
 struct Held {
-    calls: u64,
-    /// How many more the store had when it gave the last part.
+    amount: u64,
+    /// How much more the store had when it gave the last part.
     left: u64,
     ends: Instant,
 }
@@ -108,11 +127,18 @@ impl Rates {
     /// Starts with no account.
     pub(super) fn new(store: &Store, limits: &Limits) -> Self {
         let books = CallClass::ALL.map(|class| Book {
-            class,
+            what: class.as_str(),
             quota: limits.calls_per_second(class) * WINDOW_S,
+            window_ms: WINDOW_MS,
             accounts: Mutex::default(),
         });
-        Self(Arc::new(Shared { store: store.clone(), books }))
+        let bytes = Book {
+            what: BYTES,
+            quota: limits.submitted_bytes_per_hour,
+            window_ms: BYTES_WINDOW_MS,
+            accounts: Mutex::default(),
+        };
+        Self(Arc::new(Shared { store: store.clone(), books, bytes }))
     }
 
     /// Lets a caller make calls of a class, or refuses all of them.
@@ -131,34 +157,58 @@ impl Rates {
             return Admission::Unlimited;
         }
         let calls = calls.min(book.quota.saturating_sub(before));
+        let taken = self.take(book, caller, calls).await;
+        let standing = Standing {
+            class,
+            quota: book.quota,
+            window_s: WINDOW_S,
+            left: taken.left,
+            rest_ms: taken.rest_ms,
+        };
+        if taken.is_enough { Admission::Admitted(standing) } else { Admission::Refused(standing) }
+    }
+
+    /// Counts bytes that a caller submits. Returns how many milliseconds to wait if they are more
+    /// than it may submit now. More than a window has count as a whole window.
+    pub(super) async fn wait_for_bytes(&self, caller: &str, bytes: usize) -> Option<Millis> {
+        let book = &self.0.bytes;
+        if book.quota == 0 {
+            return None;
+        }
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).min(book.quota);
+        let taken = self.take(book, &caller.into(), bytes).await;
+        (!taken.is_enough).then_some(taken.rest_ms)
+    }
+
+    /// Takes all of `amount` for a caller, or nothing.
+    async fn take(&self, book: &Book, caller: &Arc<str>, amount: u64) -> Taken {
         let account = book.account(caller);
-        if let Some(admission) = book.take(&account, calls) {
-            return admission;
+        if let Some(taken) = account.take(amount) {
+            return taken;
         }
         let _turn = account.turn.lock().await;
         loop {
             // Another call may have taken a part, or used up this one.
-            if let Some(admission) = book.take(&account, calls) {
-                return admission;
+            if let Some(taken) = account.take(amount) {
+                return taken;
             }
-            self.refill(book, &account, caller, calls).await;
+            self.refill(book, &account, caller, amount).await;
         }
     }
 
-    /// Takes a part from the store with which `calls` can pass, or learns that there is none.
-    async fn refill(&self, book: &Book, account: &Account, caller: &str, calls: u64) {
+    /// Takes a part from the store that is enough for `amount`, or learns that there is none.
+    async fn refill(&self, book: &Book, account: &Account, caller: &str, amount: u64) {
         let began = Instant::now();
-        let held =
-            lock(&account.held).filter(|held| held.ends > began).map_or(0, |held| held.calls);
-        let needed = calls.saturating_sub(held).max(1);
-        let part = self.0.store.allot(caller, book.class, book.quota, WINDOW_MS, needed);
+        let held = lock(&account.held).filter(|held| held.ends > began);
+        let needed = amount.saturating_sub(held.map_or(0, |held| held.amount)).max(1);
+        let part = self.0.store.allot(caller, book.what, book.quota, book.window_ms, needed);
         match timeout(PATIENCE, part).await {
-            Ok(Ok(part)) => account.add(part, began),
+            Ok(Ok(part)) => account.add(part, began, book.window_ms),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "rates are counted by this process alone");
-                account.count_alone(book.quota, calls);
+                account.count_alone(book, amount);
             }
-            Err(_) => account.count_alone(book.quota, calls),
+            Err(_) => account.count_alone(book, amount),
         }
     }
 }
@@ -182,29 +232,6 @@ impl Book {
         accounts.by_caller.insert(Arc::clone(caller), Arc::clone(&account));
         account
     }
-
-    /// Takes calls from what is held. `None` if a part must be taken from the store first.
-    fn take(&self, account: &Account, calls: u64) -> Option<Admission> {
-        let now = Instant::now();
-        let mut held = lock(&account.held);
-        let held = held.as_mut().filter(|held| held.ends > now)?;
-        let is_enough = held.calls >= calls;
-        if !is_enough && held.calls + held.left >= calls {
-            return None;
-        }
-        if is_enough {
-            held.calls -= calls;
-        }
-        let standing = Standing {
-            class: self.class,
-            quota: self.quota,
-            window_s: WINDOW_S,
-            left: held.calls + held.left,
-            rest_ms: held.ends.duration_since(now).as_millis() as Millis,
-        };
-        let admission = if is_enough { Admission::Admitted } else { Admission::Refused };
-        Some(admission(standing))
-    }
 }
 
 impl Account {
@@ -212,21 +239,39 @@ impl Account {
         lock(&self.held).is_some_and(|held| held.ends > now)
     }
 
+    /// Takes all of `amount` from what is held, or nothing. `None` if a part must be taken from the
+    /// store first.
+    fn take(&self, amount: u64) -> Option<Taken> {
+        let now = Instant::now();
+        let mut held = lock(&self.held);
+        let held = held.as_mut().filter(|held| held.ends > now)?;
+        let is_enough = held.amount >= amount;
+        if !is_enough && held.amount + held.left >= amount {
+            return None;
+        }
+        if is_enough {
+            held.amount -= amount;
+        }
+        let rest_ms = held.ends.duration_since(now).as_millis() as Millis;
+        Some(Taken { is_enough, left: held.amount + held.left, rest_ms })
+    }
+
     /// Adds a part that was requested at `began`.
-    fn add(&self, part: Part, began: Instant) {
+    fn add(&self, part: Part, began: Instant, window_ms: Millis) {
         let ends = began + Duration::from_millis(part.rest_ms);
         let mut held = lock(&self.held);
         // Both ends are about the same if they are of one window.
-        let has_begun = ends.checked_sub(Duration::from_millis(WINDOW_MS / 2));
+        let has_begun = ends.checked_sub(Duration::from_millis(window_ms / 2));
         let kept = held.filter(|held| has_begun.is_none_or(|begun| held.ends > begun));
-        let calls = part.calls + kept.map_or(0, |held| held.calls);
+        let amount = part.amount + kept.map_or(0, |held| held.amount);
         let ends = kept.map_or(ends, |held| held.ends.min(ends));
-        *held = Some(Held { calls, left: part.left, ends });
+        *held = Some(Held { amount, left: part.left, ends });
     }
 
-    /// Holds for a while as many calls as the rate allows, at least those that are needed.
-    fn count_alone(&self, quota: u64, needed: u64) {
-        let calls = (quota / WINDOW_S).max(needed);
-        *lock(&self.held) = Some(Held { calls, left: 0, ends: Instant::now() + ALONE });
+    /// Holds for a while as much as the rate allows, at least what is needed.
+    fn count_alone(&self, book: &Book, needed: u64) {
+        let share = book.quota * ALONE.as_millis() as Millis / book.window_ms;
+        let ends = Instant::now() + ALONE;
+        *lock(&self.held) = Some(Held { amount: share.max(needed), left: 0, ends });
     }
 }

@@ -245,6 +245,10 @@ pub struct Limits {
     pub admin_per_second: u64,
     /// How many calls of [`CallClass::Stream`].
     pub stream_per_second: u64,
+    /// How many open tasks a caller may have submitted. 0 for no limit.
+    pub open_tasks: u64,
+    /// How many bytes of payloads and metadata a caller may submit within an hour. 0 for no limit.
+    pub submitted_bytes_per_hour: u64,
 }
 
 impl Limits {

@@ -57,6 +57,11 @@ impl Engine {
             match self.prepare(caller, task, random) {
                 Err(refusal) => answers[nth] = Some(Err(refusal)),
                 Ok(mut record) => {
+                    let bytes = record.new.bytes();
+                    if let Some(wait_ms) = self.rates.wait_for_bytes(&record.by, bytes).await {
+                        answers[nth] = Some(Err(Error::BytesUsed { wait_ms }));
+                        continue;
+                    }
                     record.parent_elsewhere = self.parent_elsewhere(&record).await?;
                     prepared.push((nth, record));
                 }
@@ -79,6 +84,10 @@ impl Engine {
                         self.task(id).await.map(|task| Submitted { task, is_replay: true })
                     }
                     SubmitAnswer::NoParent(state) => Err(no_parent(parent, state)),
+                    SubmitAnswer::TooManyOpen => {
+                        let most = self.settings.limits.open_tasks;
+                        Err(Error::TooManyOpenTasks { most })
+                    }
                     SubmitAnswer::Mismatch => {
                         let key = key.map(|key| key.key).unwrap_or_default();
                         Err(Error::IdempotencyMismatch(key))

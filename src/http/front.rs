@@ -121,7 +121,7 @@ impl<E: Endpoint> Endpoint for RefusalLayer<E> {
                 Refusal::internal()
             }
         };
-        Ok(refusal.into_response_for(&id))
+        Ok(refusal.into_response_for(id.as_str()))
     }
 }
 

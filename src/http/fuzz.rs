@@ -122,7 +122,8 @@ pub fn words(bytes: &[u8]) {
     }
     let _ = (PageLimit::read(&text), WaitMs::read(&text), ShortText::read(&text));
     let _ = TraceId::read(&text);
-    let _ = Trace::of(Some(text.into_owned()));
+    let text = text.into_owned();
+    let _ = Trace::of(Some(text.clone()), TraceState(Some(text)));
 }
 
 /// A guard with a key and a secret that no fuzzer knows.

@@ -350,8 +350,7 @@ impl Tasks {
 /// Refuses a task that is too large for any answer to its client's calls and claims.
 fn fits(task: &NewTask, peer: &Peer) -> Result<(), Refusal> {
     let Some(room) = peer.room() else { return Ok(()) };
-    let metadata = task.spec.metadata.as_ref().map_or(0, |metadata| metadata.get().len());
-    let found = task.spec.payload.get().len() + metadata;
+    let found = task.bytes();
     let most = room.saturating_sub(TASK_FRAME);
     if found <= most {
         return Ok(());

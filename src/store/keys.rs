@@ -43,8 +43,10 @@
 //!   minute
 //! * `bulk:<id>` (hash, partition 0): one bulk, see `bulk_start.lua`; expires after its end
 //! * `bulks` (sorted set, partition 0): running bulks by when a worker process may take each, ms
-//! * `rate:<class>:<begin, ms>:<caller>` (string): how many of the caller's calls in the window that
-//!   began then are given to processes; expires with the window
+//! * `rate:<what>:<begin, ms>:<caller>` (string): how much of what the caller may use in the window that
+//!   began then, calls of a class or `bytes`, is given to processes; expires with the window
+//! * `owned:<caller>` (set): tasks that the caller submitted, all of which may be open, and some that
+//!   have ended; only if `limits.open_tasks` is set; expires 30 days after the newest one
 //! * `recorded:<call>` (string): that a refusal is in the audit log; expires after 10 s
 //! * `audit` (stream): the audit log, a chain of hashes; see `audit.lua`
 //! * `audit:head` (hash): `sequence`, `at` and `hash` of the newest entry of `audit`; `trimmed` and

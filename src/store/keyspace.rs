@@ -41,6 +41,7 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         }
         ("roster" | "cascade" | "marks" | "bulks", "") => ("zset", Content::Other),
         ("paused", "") => ("set", Content::Paused),
+        ("owned", _) => ("set", Content::Other),
         ("events" | "audit", "") => ("stream", Content::Other),
         ("corrected" | "logged", "")
         | ("idempotency" | "published" | "rate" | "recorded" | "share" | "void", _) => {

@@ -47,6 +47,7 @@ const COMMANDS: &[&str] = &[
     "SET @ x",
     "SISMEMBER @ x",
     "SMEMBERS @",
+    "SRANDMEMBER @",
     "SREM @ x",
     "SSCAN @ 0",
     "SUBSCRIBE #",

@@ -44,6 +44,8 @@ pub enum SubmitAnswer {
     Mismatch,
     /// The parent has ended in this state. `None` if no task has its id.
     NoParent(Option<State>),
+    /// The caller has as many open tasks as it may.
+    TooManyOpen,
 }
 
 impl Store {
@@ -51,14 +53,16 @@ impl Store {
     /// each, in order.
     ///
     /// * `remember_ms`: how long to keep idempotency keys, in milliseconds.
+    /// * `most_open`: how many open tasks a caller may have in the partition; 0 for any number.
     pub async fn submit(
         &self,
         partition: Partition,
         records: Vec<NewRecord>,
         remember_ms: Millis,
+        most_open: u64,
     ) -> Result<Vec<SubmitAnswer>, Error> {
         let mut args = args();
-        args.arg(remember_ms);
+        args.arg(remember_ms).arg(most_open);
         for record in &records {
             codec::row::push(&mut args, record)?;
         }
@@ -160,7 +164,8 @@ fn optional<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Reads `CREATED <state> <now> <due>`, `REPLAY <id>`, `MISMATCH` or `PARENT <state, or gone>`.
+/// Reads `CREATED <state> <now> <due>`, `REPLAY <id>`, `MISMATCH`, `PARENT <state, or gone>` or
+/// `QUOTA`.
 fn read_answer(record: NewRecord, answer: &str) -> Result<SubmitAnswer, Error> {
     parse_answer(record, answer)
         .ok_or_else(|| Error::corrupt(format!("unknown answer {answer:?} of submit")))
@@ -177,6 +182,7 @@ fn parse_answer(record: NewRecord, answer: &str) -> Option<SubmitAnswer> {
         }
         "REPLAY" => SubmitAnswer::Replay(words.next()?.parse().ok()?),
         "MISMATCH" => SubmitAnswer::Mismatch,
+        "QUOTA" => SubmitAnswer::TooManyOpen,
         "PARENT" => SubmitAnswer::NoParent(words.next().and_then(|word| word.parse().ok())),
         _ => return None,
     })

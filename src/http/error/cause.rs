@@ -111,6 +111,9 @@ causes! {
         "too-many-failures" "Too many failed authentications of the address",
     Overloaded SERVICE_UNAVAILABLE "overloaded" "Gateway at capacity",
     ShareUsed TOO_MANY_REQUESTS "share-used" "Publishing share used up",
+    TooManyOpenTasks TOO_MANY_REQUESTS
+        "too-many-open-tasks" "Too many open tasks of the caller",
+    BytesUsed TOO_MANY_REQUESTS "bytes-used" "Submitted bytes of the hour used up",
     Internal INTERNAL_SERVER_ERROR "internal-error" "Internal error",
     StoreFull SERVICE_UNAVAILABLE "store-full" "Store full",
     StoreUnavailable SERVICE_UNAVAILABLE "store-unavailable" "Store unavailable",

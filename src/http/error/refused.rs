@@ -113,6 +113,17 @@ impl From<engine::Error> for Refusal {
                 let retry_after = Some(seconds(wait_ms).max(1));
                 Self { retry_after, ..refuse(Cause::ShareUsed, advice) }
             }
+            Error::TooManyOpenTasks { .. } => {
+                let advice = "Try again once some of them have ended, or cancel some; the limit is \
+                              `limits.open_tasks`.";
+                refuse(Cause::TooManyOpenTasks, advice)
+            }
+            Error::BytesUsed { wait_ms } => {
+                let advice = "Wait as long as `Retry-After` says, or submit less; the limit is \
+                              `limits.submitted_bytes_per_hour`.";
+                let retry_after = Some(seconds(wait_ms).max(1));
+                Self { retry_after, ..refuse(Cause::BytesUsed, advice) }
+            }
             Error::IdempotencyMismatch { .. } => {
                 refuse(Cause::IdempotencyMismatch, "Send the same body again, or use a new key.")
             }

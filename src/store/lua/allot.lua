@@ -1,17 +1,17 @@
--- allot: gives a process a part of the calls that a caller may make in the current window.
+-- allot: gives a process a part of what a caller may use in the current window, such as calls.
 -- Needs  finish
 --
--- Processes take parts, so that most calls cost Redis nothing. A part is smaller the less is left:
+-- Processes take parts, so that most uses cost Redis nothing. A part is smaller the less is left:
 -- little stays unused in one process while another has none.
 --
--- ARGV[5]  class of the calls
--- ARGV[6]  how many calls a window has
+-- ARGV[5]  what it is: a class of calls, or `bytes`
+-- ARGV[6]  how much of it a window has
 -- ARGV[7]  length of a window, ms
 -- ARGV[8]  when this caller's windows begin: so long after a multiple of the length, ms
--- ARGV[9]  how many calls the process needs now
+-- ARGV[9]  how much the process needs now
 --
--- Returns  how many calls it gets, or 0 if fewer are left than it needs; how many are left for
---          other parts; in how many ms the window ends
+-- Returns  how much it gets, or 0 if less is left than it needs; how much is left for other parts;
+--          in how many ms the window ends
 local quota, length, needed = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[9])
 local passed = (NOW - ARGV[8]) % length
 local rest = length - passed

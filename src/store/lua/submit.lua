@@ -2,15 +2,54 @@
 -- Needs  finish, approval, terms, index
 --
 -- ARGV[5]   how long to keep an idempotency key, ms
--- ARGV[6…]  the row of each task: ID, TERMS, SPEC and GROUPS, and then one argument for each
+-- ARGV[6]   how many open tasks a caller may have in this partition; 0 for any number
+-- ARGV[7…]  the row of each task: ID, TERMS, SPEC and GROUPS, and then one argument for each
 --           letter in GROUPS, in that order; row.rs lists all of them
 --
 -- Returns  for each task `CREATED <state> <now, ms> <due, ms, or ->`, `REPLAY <id>` (the task of
---          the key), `MISMATCH` (the key was used with another body) or `PARENT <state, or gone>`
---          (the parent has ended, or does not exist)
+--          the key), `MISMATCH` (the key was used with another body), `PARENT <state, or gone>` (the
+--          parent has ended, or does not exist) or `QUOTA` (the caller has too many open tasks)
 local specs, accepted, timers, answers = {}, {}, {}, {}
 -- The tasks that this call has stored under the hash of a key.
 local remembered = {}
+
+-- How many tasks of a caller may be open here; 0 for any number.
+local MOST = tonumber(ARGV[6])
+-- The callers, by name: the key of the set of their open tasks, in which some have ended already;
+-- how many more may be open; whether ended ones were looked for; the new ones.
+local callers = {}
+
+-- How many tasks of such a set are looked at if there is no room, and how long it is kept after the
+-- newest submission, s.
+local SAMPLE, OWNED_KEPT = 256, 2592000
+
+-- Takes tasks that have ended out of a set, as far as they are among those that are looked at.
+-- Returns how many.
+local function forget_ended(key)
+  local ids, ended, letter = redis.call('SRANDMEMBER', key, SAMPLE), {}, TIMES_WIDTH + 1
+  for nth, record in ipairs(read_fields(P .. 'records', ids)) do
+    local state = record and STATES[STATE_OF[string.sub(record, letter, letter)]]
+    if not record or state and state.is_final then
+      push(ended, ids[nth])
+    end
+  end
+  write_all('SREM', key, ended)
+  return #ended
+end
+
+-- Returns the entry of a caller.
+local function room_of(caller)
+  local room = callers[caller]
+  if not room then
+    local key = P .. 'owned:' .. caller
+    room = { key = key, left = MOST - redis.call('SCARD', key), is_sampled = false, ids = {} }
+    callers[caller] = room
+  end
+  if room.left <= 0 and not room.is_sampled then
+    room.left, room.is_sampled = room.left + forget_ended(room.key), true
+  end
+  return room
+end
 
 -- Returns why the parent may have no child; nil if it may.
 local function barred_parent(id, state)
@@ -91,6 +130,14 @@ local function submit(id, terms, spec, group)
       return refusal
     end
   end
+  local room = MOST > 0 and room_of(ACTOR)
+  if room then
+    if room.left <= 0 then
+      return 'QUOTA'
+    end
+    room.left = room.left - 1
+    push(room.ids, id)
+  end
   if key then
     remembered[key] = digest .. ' ' .. id
     write('SET', P .. 'idempotency:' .. key, { remembered[key], 'PX', ARGV[5] })
@@ -101,7 +148,7 @@ end
 -- The groups of a task that has none.
 local PLAIN = {}
 
-local i = 6
+local i = 7
 while ARGV[i] do
   local id, text, spec, letters = ARGV[i + ID], ARGV[i + TERMS], ARGV[i + SPEC], ARGV[i + GROUPS]
   i = i + ROW
@@ -118,6 +165,12 @@ while ARGV[i] do
   answers[#answers + 1] = submit(id, terms, spec, group)
 end
 write_all('HSET', P .. 'specs', specs)
+for _, room in pairs(callers) do
+  if #room.ids > 0 then
+    write('SADD', room.key, room.ids)
+    write('EXPIRE', room.key, { OWNED_KEPT })
+  end
+end
 index_all(accepted, timers)
 finish()
 return answers

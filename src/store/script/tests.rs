@@ -6,7 +6,7 @@ use crate::domain::lifecycle::RULES;
 use crate::domain::lifecycle::State;
 
 /// The commands that a script may use to read before its first write, and [`WRITERS`] after it.
-const READS: [&str; 23] = [
+const READS: [&str; 24] = [
     "EXISTS",
     "GET",
     "HEXISTS",
@@ -17,6 +17,7 @@ const READS: [&str; 23] = [
     "HSTRLEN",
     "PTTL",
     "SISMEMBER",
+    "SRANDMEMBER",
     "TIME",
     "XRANGE",
     "XREVRANGE",

@@ -25,6 +25,7 @@ mod operations;
 mod page;
 mod people;
 mod predecessor;
+mod quotas;
 mod rates;
 mod readers;
 mod reading;

@@ -1,6 +1,5 @@
 //! What comes of calls that only read, or that may leave something unused.
 
-use orchestrator::domain::call_class::CallClass;
 use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::State;
 use orchestrator::engine::BackgroundCheck;
@@ -17,10 +16,10 @@ impl Story {
         let allot = async || {
             let (quota, window_ms) = window;
             let store = &fleet.store;
-            Ok(store.allot("key:crew", CallClass::Read, quota, window_ms, 1).await?)
+            Ok(store.allot("key:crew", "read", quota, window_ms, 1).await?)
         };
         let part = self.call(allot).await.unwrap();
-        assert!(part.calls > 0 && part.calls + part.left < window.0, "{part:?}");
+        assert!(part.amount > 0 && part.amount + part.left < window.0, "{part:?}");
     }
 
     pub(super) async fn tell_of_readers(&self) {

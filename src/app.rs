@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bench;
 use crate::cli::user::output::Form;
 use crate::cli::{self, Command};
+use crate::domain::name::Name;
 use crate::engine::{self, Engine};
 use crate::http::{self, Gateway, openapi};
 use crate::runtime::backoff::Backoff;
@@ -101,6 +102,7 @@ pub async fn run(command: Command, settings: Settings) -> Result<ExitCode, Error
             check(beside_dev(settings, &data), repair, output).await
         }
         Command::Upgrade => upgrade(&settings).await,
+        Command::FirstKey { name, identity } => first_key(&settings, name, identity).await,
         Command::Gateway => serve(&settings, Roles { gateway: true, ..Roles::default() }).await,
         Command::Worker => serve(&settings, Roles { worker: true, ..Roles::default() }).await,
         Command::Bridge => serve(&settings, Roles { bridge: true, ..Roles::default() }).await,
@@ -131,12 +133,6 @@ struct Roles {
 }
 
 async fn serve(settings: &Settings, roles: Roles) -> Result<ExitCode, Error> {
-    if roles.gateway
-        && settings.http.auth.jwt_secret.is_none()
-        && settings.http.auth.api_keys.is_empty()
-    {
-        return Err(http::Error::NoCredential.into());
-    }
     if roles.bridge && !settings.nats.is_on() {
         return Err(Error::NoNats);
     }
@@ -356,6 +352,18 @@ async fn upgrade(settings: &Settings) -> Result<ExitCode, Error> {
     let done = done.map_err(|error| Error::Store(error.into()))?;
     say(&cli::upgrade::text(&done))?;
     Ok(if cli::upgrade::is_clean(&done) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Creates the first admin key of the store and prints its secret.
+async fn first_key(
+    settings: &Settings,
+    name: Name,
+    identity: Option<String>,
+) -> Result<ExitCode, Error> {
+    telemetry::start(&quiet_log(settings, "warn"))?;
+    let engine = connect(settings).await.map_err(Error::Store)?;
+    let (_, secret) = engine.create_first_key(name, identity).await.map_err(Error::Store)?;
+    say(&format!("{}\n", secret.expose()))
 }
 
 /// Runs the benchmarks, each over an engine with the default settings, until they are done or

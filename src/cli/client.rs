@@ -142,6 +142,11 @@ impl Client {
         self.answer(path, self.http.post(self.url(path)).json(body)).await
     }
 
+    /// Sends a `DELETE` for `path`, and returns the answer.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        self.answer(path, self.http.delete(self.url(path))).await
+    }
+
     /// Sends a request and reads the answer.
     async fn answer<T: DeserializeOwned>(
         &self,

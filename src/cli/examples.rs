@@ -34,6 +34,13 @@ const EXAMPLES: &[Examples] = &[
     ("doctor", ["orchestrator doctor", "orchestrator doctor --repair -o json"]),
     ("upgrade", ["orchestrator upgrade", "REDIS_URL=redis://redis:6379 orchestrator upgrade"]),
     (
+        "first-key",
+        [
+            "orchestrator first-key root",
+            "REDIS_URL=redis://redis:6379 orchestrator first-key ops --identity alice",
+        ],
+    ),
+    (
         "tasks submit",
         [
             r#"orchestrator tasks submit faq --payload '{"question": "why?"}' --wait"#,
@@ -169,6 +176,19 @@ const EXAMPLES: &[Examples] = &[
     ("bulk show", ["orchestrator bulk show $ID", "orchestrator bulk show $ID -o json"]),
     ("bulk abort", ["orchestrator bulk abort $ID", "orchestrator bulk abort $ID -o json"]),
     ("whoami", ["orchestrator whoami", "orchestrator whoami --context dev-approver -o json"]),
+    (
+        "keys create",
+        [
+            "orchestrator keys create dev_worker --role agent --agent dev_agent",
+            "orchestrator keys create ci --role agent --scope tasks:read --scope tasks:write --type bugfix",
+        ],
+    ),
+    ("keys list", ["orchestrator keys list", "orchestrator keys list --limit 200 -o json"]),
+    (
+        "keys rotate",
+        ["orchestrator keys rotate $ID --grace 3600", "orchestrator keys rotate $ID -o json"],
+    ),
+    ("keys revoke", ["orchestrator keys revoke $ID", "orchestrator keys revoke $ID -o json"]),
     (
         "context add",
         [

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::{FromArgMatches, Parser, Subcommand};
 
+use crate::domain::name::Name;
 use user::output::Form;
 
 /// A self-hosted task orchestrator and event bus for fleets of AI agents.
@@ -126,6 +127,17 @@ pub enum Command {
     /// older version cannot read the store any more. If it is interrupted, run it again. Exits 1 if
     /// there are tasks that cannot be read; they are left as they are.
     Upgrade,
+    /// Create the first admin key of the store and print its secret, which is stored nowhere.
+    ///
+    /// Needs Redis and no gateway. Refused if the store has an admin key that is valid: create
+    /// others with `orchestrator keys create`.
+    FirstKey {
+        /// The name of the caller that the key proves, `key:<name>` in timelines.
+        name: Name,
+        /// The person or service that the key belongs to; that of the name by default.
+        #[arg(long)]
+        identity: Option<String>,
+    },
 }
 
 /// The options of `orchestrator dev`.

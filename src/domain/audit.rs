@@ -26,7 +26,8 @@ pub struct AuditEntry {
     /// The caller's address, as [`super::principal::Origin`] is displayed. Empty if unknown.
     pub origin: String,
     /// What was done: vote, edit, approve, reject, retarget, cancel, requeue, reprioritize, bulk,
-    /// abort, pause, resume, key.added, key.removed, key.changed, refuse.
+    /// abort, pause, resume, key.added, key.removed, key.changed, key.created, key.rotated,
+    /// key.revoked, refuse.
     pub action: String,
     /// What the action changed, such as `task:<id>`, `approval:<id>`, `bulk:<id>`,
     /// `agent:<name>`, `key:<name>`, or the `call:<method> <path>` that was refused.

@@ -2,6 +2,7 @@
 //!
 //! All of it can be tested by plain calls. The table in [`lifecycle`] alone decides how tasks move.
 
+pub mod api_key;
 pub mod approval;
 pub mod audit;
 pub mod bulk;
@@ -22,7 +23,9 @@ pub mod people;
 pub mod principal;
 pub mod priority;
 pub mod report;
+pub mod restrictions;
 pub mod retry;
+pub mod role;
 pub mod rules;
 pub mod size;
 pub mod sla;

@@ -1,6 +1,7 @@
 //! People: which credentials belong to one person, and for which sources each may submit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::approval::Groups;
 use super::folded::folded;
@@ -24,15 +25,17 @@ impl Identity {
     }
 }
 
-/// What the configuration says about credentials, apart from their secrets.
+/// What the configuration and the managed keys say about credentials, apart from their secrets.
 ///
 /// Rules consult it when they are applied, not when an actor is stored. So a change of the
 /// settings, such as two credentials that become one person, also applies to everything that
-/// already waits.
+/// already waits. A clone shares the managed keys.
 #[derive(Clone, Debug, Default)]
 pub struct People {
     identities: BTreeMap<Subject, Identity>,
     sources: BTreeMap<Subject, Vec<String>>,
+    /// The persons of managed keys, which change while the process runs.
+    managed: Arc<RwLock<BTreeMap<Subject, Identity>>>,
 }
 
 impl People {
@@ -46,13 +49,28 @@ impl People {
             identities.iter().map(|(who, name)| (credential(who).folded(), Identity::of(name)));
         let sources =
             sources.iter().map(|(who, sources)| (credential(who).folded(), sources.clone()));
-        Self { identities: identities.collect(), sources: sources.collect() }
+        Self {
+            identities: identities.collect(),
+            sources: sources.collect(),
+            managed: Arc::default(),
+        }
     }
 
-    /// Returns the person of a credential; by default the person with its bare name.
+    /// Replaces the persons of the managed keys by these: the key and the name of its person.
+    pub fn set_managed<'k>(&self, keys: impl Iterator<Item = (Subject, &'k str)>) {
+        let managed = keys.map(|(subject, name)| (subject.folded(), Identity::of(name))).collect();
+        *self.managed.write().unwrap_or_else(PoisonError::into_inner) = managed;
+    }
+
+    /// Returns the person of a credential: as configured, as its managed key says, or else the
+    /// person with its bare name.
     pub fn identity(&self, subject: &Subject) -> Identity {
-        let configured = self.identities.get(&subject.folded());
-        configured.cloned().unwrap_or_else(|| Identity::of(subject.name()))
+        let folded = subject.folded();
+        if let Some(configured) = self.identities.get(&folded) {
+            return configured.clone();
+        }
+        let managed = self.managed.read().unwrap_or_else(PoisonError::into_inner);
+        managed.get(&folded).cloned().unwrap_or_else(|| Identity::of(subject.name()))
     }
 
     /// Returns whether `actor`, as the store keeps it, is this person.
@@ -68,6 +86,10 @@ impl People {
 
     /// Returns the sources in whose name `caller` may submit; see [`ANY_SOURCE`].
     pub fn sources(&self, caller: &Principal) -> Vec<String> {
+        let own = caller.restrictions().map(|only| only.sources.as_slice()).unwrap_or_default();
+        if !own.is_empty() {
+            return own.iter().map(Name::to_string).collect();
+        }
         let subject = caller.subject();
         let configured = self.sources.get(&subject.folded());
         configured.cloned().unwrap_or_else(|| {
@@ -120,6 +142,18 @@ mod tests {
         for actor in ["user:ops", "key:auth0|5f7c", "user:al%D1%96ce", "orchestrator", "alice"] {
             assert!(!people.is(&alice, actor), "{actor}");
         }
+    }
+
+    #[test]
+    fn a_managed_key_is_the_person_that_it_names() {
+        let people = people(&[("ops", "alice")], &[]);
+        let key = |name: &str| Subject::Key(name.to_owned());
+        people.set_managed([(key("laptop"), "Bob"), (key("ops"), "bob")].into_iter());
+
+        assert!(people.is(&Identity::of("bob"), "key:laptop"));
+        assert!(people.clone().is(&Identity::of("alice"), "key:ops"), "the configuration counts");
+        people.set_managed(std::iter::empty());
+        assert!(people.is(&Identity::of("laptop"), "key:laptop"));
     }
 
     #[test]

@@ -1,82 +1,21 @@
-//! The caller of an operation, and what the caller's role allows.
+//! The caller of an operation: who it is, and what it may do.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::folded::folded;
+use super::restrictions::{Restrictions, allows};
 use super::text::percent_encoded;
-use super::word::words;
 
-words! {
-    /// What a caller may do: one of four roles, each a set of [`Scope`]s.
-    pub enum Role {
-        /// Reads tasks, events and approvals.
-        User = "user",
-        /// Also submits, claims and reports tasks, and publishes events.
-        Agent = "agent",
-        /// A user who also decides approvals.
-        Approver = "approver",
-        /// Every scope, including pausing agents and cancelling any task.
-        Admin = "admin",
-    }
-}
-
-words! {
-    /// A permission that an operation requires and a role includes.
-    pub enum Scope {
-        /// Read tasks, the state of agents, queue figures and reports.
-        TasksRead = "tasks:read",
-        /// Submit, cancel and requeue tasks.
-        TasksWrite = "tasks:write",
-        /// Read the event log and follow it as a stream.
-        EventsRead = "events:read",
-        /// Publish events of the caller's own to the log.
-        EventsPublish = "events:publish",
-        /// Read approvals and the content that they are about.
-        ApprovalsRead = "approvals:read",
-        /// Approve and reject, with or without an edit of the payload.
-        ApprovalsDecide = "approvals:decide",
-        /// Claim tasks, extend leases and report the outcome of attempts.
-        Agent = "agent",
-        /// Pause and resume agents, retarget approvals and read the audit log.
-        Admin = "admin",
-    }
-}
-
-impl Role {
-    /// Returns whether a caller with this role has `scope`.
-    pub fn allows(self, scope: Scope) -> bool {
-        let reads = matches!(scope, Scope::TasksRead | Scope::EventsRead | Scope::ApprovalsRead);
-        match self {
-            Self::User => reads,
-            Self::Agent => {
-                reads || matches!(scope, Scope::TasksWrite | Scope::Agent | Scope::EventsPublish)
-            }
-            Self::Approver => reads || scope == Scope::ApprovalsDecide,
-            Self::Admin => true,
-        }
-    }
-
-    /// The lowest role of a human who decides. No agent reopens what this or a higher role ended.
-    pub const HUMAN: Self = Self::Approver;
-
-    /// Returns the position of the role in ascending order, from 0. A task that a human ended can
-    /// be reopened only by a caller of at least the same rank.
-    pub fn rank(self) -> u8 {
-        self as u8
-    }
-
-    /// Returns the role of this rank. `None` if there is none.
-    pub fn of_rank(rank: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(rank)).copied()
-    }
-}
+pub use super::role::{Role, Scope};
 
 /// An authenticated caller. Principals of one subject and role are equal, wherever they call from.
 #[derive(Clone, Debug)]
 pub struct Principal {
     subject: Subject,
     role: Role,
+    restrictions: Option<Arc<Restrictions>>,
     origin: Option<Origin>,
 }
 
@@ -218,7 +157,27 @@ impl Principal {
             && !name.contains(['\u{2028}', '\u{2029}'])
             && !folded(name).is_empty()
             && !is_orchestrator(name);
-        if is_usable { Ok(Self { subject, role, origin: None }) } else { Err(NotASubject) }
+        if !is_usable {
+            return Err(NotASubject);
+        }
+        Ok(Self { subject, role, restrictions: None, origin: None })
+    }
+
+    /// Returns the same caller with a key that has these restrictions.
+    pub fn restricted(self, restrictions: Restrictions) -> Self {
+        let restrictions = Some(restrictions).filter(|one| !one.is_empty()).map(Arc::new);
+        Self { restrictions, ..self }
+    }
+
+    /// Returns what the caller's key may do less than its role. `None` if it may do all of it.
+    pub fn restrictions(&self) -> Option<&Restrictions> {
+        self.restrictions.as_deref()
+    }
+
+    /// Returns whether the caller has `scope`.
+    pub fn may(&self, scope: Scope) -> bool {
+        let restricted = self.restrictions().is_none_or(|only| allows(&only.scopes, &scope));
+        self.role.allows(scope) && restricted
     }
 
     /// Returns the same caller with this origin; `None` if it is not known.
@@ -257,14 +216,6 @@ impl fmt::Display for Principal {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_agent_never_decides_and_an_approver_never_submits() {
-        assert!(!Role::Agent.allows(Scope::ApprovalsDecide));
-        assert!(!Role::Approver.allows(Scope::TasksWrite));
-        assert!(!Role::User.allows(Scope::TasksWrite));
-        assert!(Role::Admin.allows(Scope::ApprovalsDecide));
-    }
 
     #[test]
     fn names_of_identity_providers_are_stored_as_one_word() {

@@ -17,6 +17,7 @@ use crate::domain::time::Millis;
 use crate::store::lists::Order;
 use crate::store::{Decided, Gate, NewContent};
 
+use super::restrictions::check_agent;
 use super::tasks::{read_cursor, refuse, write_cursor};
 use super::{Engine, Error, PAGE_BYTES, Page};
 
@@ -197,6 +198,7 @@ impl Engine {
         question: Question,
     ) -> Result<(Approval, Task), Error> {
         let task = self.task(id).await?;
+        check_agent(caller, &task.agent)?;
         let settings = &self.settings.approvals;
         let mut terms = settings.terms_of(&settings.asked);
         if let (Some(first), Some(expires)) = (terms.levels.first_mut(), question.expires_after_ms)

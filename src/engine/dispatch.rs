@@ -49,12 +49,13 @@ impl Engine {
     ///
     /// # Errors
     ///
+    /// [`Error::ForeignAgent`] if the caller's key does not allow the agent;
     /// [`Error::UnknownAgent`] or [`Error::TooManyAgents`] if the agent is not admitted;
     /// [`Error::TaskTooLarge`] if the only tasks that came in time are larger than a response to
     /// this claim may be. They wait for other claims.
     pub async fn claim(&self, caller: &Principal, claim: Claim) -> Result<Vec<Claimed>, Error> {
         let actor = caller.to_string();
-        let most_agents = self.admit(&claim.agent).await?;
+        let most_agents = self.admit(caller, &claim.agent).await?;
         let deadline = Instant::now() + claim.wait;
         let seat = self.seat(&claim.agent, &claim.worker);
         let mut is_woken = false;

@@ -2,13 +2,15 @@
 
 use std::borrow::Borrow;
 
+use uuid::Uuid;
+
 use crate::domain::approval::ApprovalStatus;
 use crate::domain::ids::{ApprovalId, BulkId, TaskId};
 use crate::domain::lease::Attempt;
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
-use crate::domain::principal::Role;
-use crate::domain::time::Millis;
+use crate::domain::principal::{Role, Scope};
+use crate::domain::time::{Millis, written};
 use crate::store;
 
 /// A field of a request that is wrong.
@@ -189,6 +191,50 @@ pub enum Error {
         /// The name of the caller.
         caller: String,
     },
+    /// The caller's key does not allow this agent.
+    #[error("the key of {caller} does not allow agent {agent}; its agents: {}", joined(allowed))]
+    ForeignAgent {
+        /// The agent of the call, or of the task that the call is about.
+        agent: Name,
+        /// The agents that the key allows.
+        allowed: Vec<Name>,
+        /// The name of the caller.
+        caller: String,
+    },
+    /// The content of the call requires a scope that the caller does not have.
+    #[error("this requires the scope {scope}")]
+    MissingScope {
+        /// The role of the caller.
+        role: Role,
+        /// The scope that the caller lacks.
+        scope: Scope,
+    },
+    /// The caller's own key is restricted, so it cannot make keys, which could do more.
+    #[error("a restricted key cannot create or rotate keys")]
+    RestrictedKey,
+    /// No managed key has this id, or it ended long ago.
+    #[error("unknown key {0}")]
+    UnknownKey(Uuid),
+    /// Another key has this name, or had it a while ago.
+    #[error("another key has the name {0}")]
+    KeyNameTaken(Name),
+    /// The key is revoked or has expired.
+    #[error("key {id} ended at {}", written(*at))]
+    KeyEnded {
+        /// The key that the call was about.
+        id: Uuid,
+        /// When it ended, in milliseconds since 1970.
+        at: Millis,
+    },
+    /// There are as many managed keys as gateways keep in memory.
+    #[error("there are {most} managed keys, which is the limit")]
+    TooManyKeys {
+        /// How many keys there may be.
+        most: usize,
+    },
+    /// The store has an admin key, so there is no first one to create.
+    #[error("the admin key {0} exists, so create others with it")]
+    HasAdminKey(Name),
     /// The caller has published as many bytes of events as the settings allow.
     #[error("the caller has reached its limit of published bytes per minute")]
     ShareUsed {

@@ -35,7 +35,7 @@ impl Engine {
     ) -> Result<Page<Approval>, Error> {
         let mut from = cursor.map(|text| read_cursor(LIST, text)).transpose()?;
         let mut items = Vec::new();
-        if !caller.role().allows(Scope::ApprovalsDecide) {
+        if !caller.may(Scope::ApprovalsDecide) {
             return Ok(Page { items, next_cursor: None });
         }
         let soonest = (&[ApprovalStatus::Pending][..], Order::Ascending);

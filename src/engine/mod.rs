@@ -16,11 +16,13 @@ mod events;
 mod feed;
 pub mod fuzz;
 mod inbox;
+mod keys;
 mod metrics;
 mod oversight;
 mod progress;
 mod rates;
 mod report;
+mod restrictions;
 mod returns;
 mod settings;
 mod submit;
@@ -30,7 +32,7 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -49,6 +51,7 @@ pub use duties::SweepResult;
 pub use error::{Error, Fault};
 pub use event_page::EventPage;
 pub use feed::{Cursor, EventFilter, Feed, FeedItem};
+pub use keys::{KeyProof, KeyRing, KeyState, MAX_KEYS, NewKey};
 pub use metrics::Figures;
 pub use oversight::{AgentStatus, Session, Stats};
 pub use rates::{Admission, Rates, Standing};
@@ -69,6 +72,7 @@ pub struct Engine {
     /// The name of this process, by which it holds a bulk.
     process: Arc<str>,
     rates: Rates,
+    key_ring: Arc<OnceCell<KeyRing>>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -83,7 +87,8 @@ impl Engine {
         let desks = desk::Desks::default();
         let process = Uuid::now_v7().to_string().into();
         let rates = Rates::new(&store, &settings.limits);
-        Self { store, settings, committer, returns, desks, process, rates, tracker, stop }
+        let key_ring = Arc::default();
+        Self { store, settings, committer, returns, desks, process, rates, key_ring, tracker, stop }
     }
 
     /// Returns the settings with which the engine was started.

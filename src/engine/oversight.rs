@@ -11,6 +11,7 @@ use crate::domain::priority::Priority;
 use crate::domain::time::Millis;
 use crate::store::AgentRow;
 
+use super::restrictions::check_agent;
 use super::{Engine, Error};
 
 /// How long the last answer of the store counts as proof of a connection.
@@ -141,14 +142,16 @@ impl Engine {
         Ok(status)
     }
 
-    /// Checks that the agent may call. Returns the limit of agents that a new agent must keep to,
+    /// Checks that the caller may call for the agent. Returns the limit of agents that a new agent must keep to,
     /// or `None` if the agent is admitted already.
     ///
     /// # Errors
     ///
+    /// [`Error::ForeignAgent`] if the caller's key does not allow the agent,
     /// [`Error::UnknownAgent`] if no rule names the agent and it has no tasks or sessions, or
     /// [`Error::TooManyAgents`] if only the limit of agents keeps it out.
-    pub async fn admit(&self, agent: &Name) -> Result<Option<u32>, Error> {
+    pub async fn admit(&self, caller: &Principal, agent: &Name) -> Result<Option<u32>, Error> {
+        check_agent(caller, agent)?;
         if self.is_routed(agent) {
             return Ok(None);
         }
@@ -178,6 +181,7 @@ impl Engine {
 
     /// Pauses an agent: claims return nothing until it is resumed; tasks in progress continue.
     pub async fn pause(&self, caller: &Principal, agent: &Name) -> Result<AgentStatus, Error> {
+        check_agent(caller, agent)?;
         self.agent(agent).await?;
         self.store.pause(agent, caller).await?;
         tracing::info!(agent.id = %agent, %caller, "agent paused");
@@ -186,6 +190,7 @@ impl Engine {
 
     /// Resumes an agent, so that it can claim again.
     pub async fn resume(&self, caller: &Principal, agent: &Name) -> Result<AgentStatus, Error> {
+        check_agent(caller, agent)?;
         let before = self.agent(agent).await?;
         self.store.resume(agent, caller).await?;
         tracing::info!(agent.id = %agent, %caller, "agent resumed");

@@ -9,6 +9,7 @@ use crate::domain::task::Progress;
 use crate::domain::time::Millis;
 use crate::store::{Answer, Row};
 
+use super::restrictions::check_agent;
 use super::tasks::refuse;
 use super::{Engine, Error};
 
@@ -31,7 +32,20 @@ impl Engine {
     ) -> Result<Vec<Result<State, Error>>, Error> {
         let mut answers: Vec<_> =
             reports.iter().map(|report| Err(Error::UnknownTask(report.id))).collect();
-        let known = reports.iter().enumerate().filter(|(_, report)| self.known(report.id).is_ok());
+        let mut known: Vec<_> = reports.iter().enumerate().collect();
+        known.retain(|(_, report)| self.known(report.id).is_ok());
+        let ids: Vec<_> = known.iter().map(|(_, report)| report.id).collect();
+        let agents = self.checked_agents(caller, &ids).await?;
+        known.retain(|(nth, report)| {
+            let checked = agents.get(&report.id).map(|agent| check_agent(caller, agent));
+            match checked {
+                Some(Err(refusal)) => {
+                    answers[*nth] = Err(refusal);
+                    false
+                }
+                Some(Ok(())) | None => true,
+            }
+        });
         for (partition, reports) in by_partition(known, |(_, report)| report.id.partition()) {
             for piece in reports.chunks(BATCH) {
                 let rows: Vec<_> = piece.iter().map(|(_, report)| row(report)).collect();
@@ -71,6 +85,7 @@ impl Engine {
         extend_ms: Option<Millis>,
     ) -> Result<Millis, Error> {
         self.known(id)?;
+        self.check_task(caller, id).await?;
         let lease_ms = extend_ms.unwrap_or(self.settings.agents.lease_ms);
         let proof = Proof::Lease(attempt, lease);
         let actor = caller.to_string();

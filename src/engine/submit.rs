@@ -15,6 +15,7 @@ use crate::domain::task::Task;
 use crate::domain::text::hex;
 use crate::store::{Gate, NewRecord, ParentState, SubmitAnswer};
 
+use super::restrictions::foreign_type;
 use super::{Engine, Error, unknown_type};
 
 /// The result of an accepted submission.
@@ -132,6 +133,9 @@ impl Engine {
     ) -> Result<NewRecord, Error> {
         let settings = &self.settings;
         if let Some(detail) = unknown_type(&settings.tasks.types, &new.spec.kind) {
+            return Err(Error::invalid("/type", detail));
+        }
+        if let Some(detail) = foreign_type(caller, &new.spec.kind) {
             return Err(Error::invalid("/type", detail));
         }
         if let Some(detail) = foreign_source(&settings.people, caller, &new.spec.source) {

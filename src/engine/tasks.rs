@@ -9,7 +9,7 @@ use crate::domain::ids::TaskId;
 use crate::domain::lease::{Attempt, Proof};
 use crate::domain::lifecycle::{State, Verb};
 use crate::domain::name::Name;
-use crate::domain::principal::Principal;
+use crate::domain::principal::{Principal, Scope};
 use crate::domain::priority::Priority;
 use crate::domain::report::Outcome;
 use crate::domain::task::Task;
@@ -17,6 +17,7 @@ use crate::domain::time::Millis;
 use crate::store::lists::Place;
 use crate::store::{Answer, Parts, Row};
 
+use super::restrictions::check_scope;
 use super::{Engine, Error};
 
 /// How many tasks one page looks at before it is returned short, to bound the cost of a rare match.
@@ -241,6 +242,7 @@ impl Engine {
         change: StatusChange,
     ) -> Result<Task, Error> {
         self.known(id)?;
+        self.check_task(caller, id).await?;
         match change {
             StatusChange::InProgress => {
                 let lease_ms = self.settings.agents.patch_lease_ms;
@@ -256,7 +258,10 @@ impl Engine {
                     answer.ok_or_else(|| Error::Corrupt("a script gave no answer".into()))?;
                 self.accepted(id, verb, answer).await
             }
-            StatusChange::Cancelled { reason } => self.cancel(caller, id, reason).await,
+            StatusChange::Cancelled { reason } => {
+                check_scope(caller, Scope::TasksWrite)?;
+                self.cancel(caller, id, reason).await
+            }
         }
     }
 

@@ -92,7 +92,7 @@ impl Agents {
             return Err(Refusal::invalid(vec![Fault::new("/outcomes", detail)]));
         }
         caller.count_items(reports.len()).await?;
-        self.0.engine.admit(&agent.0).await?;
+        self.0.engine.admit(&caller, &agent.0).await?;
         let attempts: Vec<_> = reports.iter().map(|report| (report.id, report.attempt)).collect();
         let outcomes = self.0.engine.report(&caller, reports).await?;
         let results: Vec<OutcomeResult> = attempts

@@ -1,5 +1,5 @@
-//! Who is calling: a token (JWT, HS256), an API key, or a session that one of them opened, and
-//! whether the role allows the call.
+//! Who is calling: a token (JWT), an API key of the settings or a managed one, or a session that one
+//! of them opened, and whether the caller has the scope of the call.
 //!
 //! Every guarded handler takes a [`Caller`] of the scope that it needs. That one argument checks
 //! the credential and the scope, and writes both into the API document.
@@ -8,16 +8,19 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use jsonwebtoken::{DecodingKey, Validation};
+use poem::http::HeaderMap;
 use poem::http::header::AUTHORIZATION;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
-use serde::Deserialize;
 
+use crate::domain::api_key;
 use crate::domain::call_class::CallClass;
-use crate::domain::principal::{Origin, Principal, Role, Scope, Subject};
+use crate::domain::principal::{Origin, Principal, Scope};
+use crate::domain::text::hex;
+use crate::engine::{KeyProof, KeyRing};
 
+use super::end::End;
 use super::error::Refusal;
 use super::peer::Peer;
 use super::rates::Account;
@@ -25,49 +28,60 @@ use super::settings::{Auth, Error};
 
 mod configured;
 mod header;
+mod proof;
 mod schemes;
 mod session;
+mod tokens;
 
-use configured::{api_key, sha256, token_key};
+use configured::{api_key, sha256};
+use proof::Proof;
 use session::Sessions;
+use tokens::Tokens;
 
 pub use configured::credentials;
+pub use proof::EndLayer;
 
 /// The name of the header that carries an API key, in lower case.
 pub const API_KEY_HEADER: &str = "x-api-key";
 
-/// Authenticates requests: holds the secret for tokens and every API key.
+/// Authenticates requests: holds what verifies tokens, and every API key.
 pub struct Guard {
-    tokens: Option<(DecodingKey, Validation)>,
+    tokens: Option<Tokens>,
     /// Keyed by the SHA-256 of the API key, so that the time of a look-up does not reveal how much
     /// of a key was right.
     keys: HashMap<[u8; 32], Arc<Principal>>,
+    /// The managed keys; `None` in tests without a store.
+    managed: Option<KeyRing>,
     sessions: Sessions,
 }
 
-/// A principal, and when its token ends, in seconds since 1970; `None` for an API key.
-type Proven = (Arc<Principal>, Option<u64>);
+/// A credential that the request itself carries.
+struct Shown {
+    proof: Proof,
+    kind: Kind,
+}
 
-/// The claims of a token that the gateway reads; it ignores any other.
-#[derive(Deserialize)]
-struct Claims {
-    sub: String,
-    role: Role,
-    exp: f64,
+/// How the caller of a request is known, and what a session of it needs.
+enum Kind {
+    /// By a token, which ends at this time, in seconds since 1970.
+    Token(u64),
+    /// By an API key of the settings.
+    Configured,
+    /// By a managed API key: the secret.
+    Managed(String),
 }
 
 impl Guard {
-    /// Reads the credentials in `settings`.
+    /// Reads the credentials in `settings`. The managed keys are those of the ring.
     ///
     /// # Errors
     ///
-    /// No credential is configured, or one is too weak or malformed; the error names it and says
-    /// what is expected.
-    pub fn new(settings: &Auth) -> Result<Self, Error> {
-        let tokens =
-            settings.jwt_secret.as_ref().map(|secret| token_key(secret.expose())).transpose()?;
+    /// There is no credential at all, or one of the settings is too weak or malformed; the error
+    /// names it and says what is expected.
+    pub fn new(settings: &Auth, managed: Option<KeyRing>) -> Result<Self, Error> {
+        let tokens = Tokens::of(settings)?;
         let mut keys = HashMap::new();
-        let mut sessions = Sessions::default();
+        let mut sessions = Sessions::new(managed.clone());
         if let Some(secret) = &settings.jwt_secret {
             sessions.add_tokens(secret.expose());
         }
@@ -81,58 +95,106 @@ impl Guard {
                 return Err(Error::refused(key, "is the same key as another's"));
             }
         }
-        if tokens.is_none() && keys.is_empty() {
+        if tokens.is_none() && keys.is_empty() && managed.as_ref().is_none_or(KeyRing::is_empty) {
             return Err(Error::NoCredential);
         }
-        Ok(Self { tokens, keys, sessions })
+        Ok(Self { tokens, keys, managed, sessions })
     }
 
-    /// Authenticates the caller by the request's headers. A token wins over an API key, and that
-    /// over a session.
-    pub fn authenticate(&self, request: &Request) -> Result<Arc<Principal>, Refusal> {
-        match self.shown(request)? {
-            Some((principal, _)) => Ok(principal),
-            None => self.sessions.read(request)?.ok_or_else(missing),
+    /// Authenticates the caller by the request's headers. A token or an API key goes before a
+    /// session, whose cookie a browser adds by itself.
+    pub fn authenticate(&self, request: &Request) -> Result<Proof, Refusal> {
+        let proof = match self.shown(request)? {
+            Some(shown) => shown.proof,
+            None => self.sessions.read(request)?.ok_or_else(missing)?,
+        };
+        check_network(&proof.principal, request)?;
+        Ok(proof)
+    }
+
+    /// Returns the credential that the request itself carries. `None` if it carries neither a token
+    /// nor a key.
+    fn shown(&self, request: &Request) -> Result<Option<Shown>, Refusal> {
+        let authorization = text_of(request.headers(), AUTHORIZATION.as_str())?;
+        let token = authorization.and_then(header::bearer_token);
+        let key = text_of(request.headers(), API_KEY_HEADER)?;
+        match (token, key) {
+            (Some(_), Some(_)) => Err(Refusal::unreadable(
+                "The request has two credentials, `Authorization` and `X-API-Key`. Send one.",
+            )),
+            (Some(token), None) => self.token(token).map(Some),
+            (None, Some(key)) => self.key(key).map(Some),
+            (None, None) => Ok(None),
         }
     }
 
-    /// Returns who the credential proves the caller to be that the request itself carries. `None` if
-    /// it carries neither a token nor a key.
-    fn shown(&self, request: &Request) -> Result<Option<Proven>, Refusal> {
-        let bearer = request.header(AUTHORIZATION).and_then(header::bearer_token);
-        if let Some(token) = bearer {
-            return self.token(token).map(|(principal, exp)| Some((principal, Some(exp))));
+    fn key(&self, key: &str) -> Result<Shown, Refusal> {
+        let digest = sha256(key);
+        if let Some(principal) = self.keys.get(&digest) {
+            let proof = Proof { principal: Arc::clone(principal), end: End::default() };
+            return Ok(Shown { proof, kind: Kind::Configured });
         }
-        let Some(key) = request.header(API_KEY_HEADER) else { return Ok(None) };
-        let principal = self.keys.get(&sha256(key)).map(Arc::clone).ok_or_else(|| {
-            let detail = "Unknown API key. Check `X-API-Key`; the key may have been changed.";
+        if key.starts_with(api_key::PREFIX) && !api_key::is_secret(key) {
+            return Err(Refusal::unauthenticated(
+                "The API key is mistyped or cut off: its checksum is wrong. Check `X-API-Key`.",
+            ));
+        }
+        let found = self.managed.as_ref().and_then(|ring| ring.find(&hex(&digest)));
+        let found = found.ok_or_else(|| {
+            let detail = "Unknown API key. Check `X-API-Key`; the key may have been changed, \
+                          revoked, or expired.";
             Refusal::unauthenticated(detail)
         })?;
-        Ok(Some((principal, None)))
+        Ok(Shown { proof: proof_of(&found), kind: Kind::Managed(key.to_owned()) })
     }
 
-    fn token(&self, token: &str) -> Result<(Arc<Principal>, u64), Refusal> {
-        let (key, validation) = self.tokens.as_ref().ok_or_else(|| {
+    fn token(&self, token: &str) -> Result<Shown, Refusal> {
+        let tokens = self.tokens.as_ref().ok_or_else(|| {
             Refusal::unauthenticated("This gateway accepts no tokens. Use an API key.")
         })?;
-        let read = jsonwebtoken::decode::<Claims>(token, key, validation).map_err(|error| {
-            tracing::debug!(%error, "token refused");
-            Refusal::unauthenticated(
-                "Invalid token. It must be signed by HS256 with the secret of this gateway, be \
-                 within `exp`, and carry `sub` and a `role` of user, agent, approver or admin.",
-            )
-        })?;
-        header::check(&read.header)?;
-        let exp = read.claims.exp as u64;
-        let principal = Principal::new(Subject::User(read.claims.sub), read.claims.role);
-        principal.map(|principal| (Arc::new(principal), exp)).map_err(|error| {
-            Refusal::unauthenticated(&format!("The token's `sub` is not valid: {error}."))
-        })
+        let (principal, exp) = tokens.verify(token)?;
+        let end = End::default().and_at(exp.saturating_add(tokens::LEEWAY_SECONDS));
+        let proof = Proof { principal: Arc::new(principal), end };
+        Ok(Shown { proof, kind: Kind::Token(exp) })
     }
+}
+
+fn proof_of(found: &KeyProof) -> Proof {
+    let end = End { revoked: Some(found.ended.clone()), at: None };
+    Proof { principal: Arc::clone(&found.principal), end }
 }
 
 fn missing() -> Refusal {
     Refusal::unauthenticated("Send `Authorization: Bearer <token>` or `X-API-Key: <key>`.")
+}
+
+/// Returns the text of a header. `None` if it is not sent.
+fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
+    let text = headers.get(name).map(|value| value.to_str()).transpose();
+    text.map_err(|_| Refusal::unauthenticated(&format!("The header `{name}` must be ASCII.")))
+}
+
+/// Refuses a caller whose key may not be used from where the request comes from.
+fn check_network(caller: &Principal, request: &Request) -> Result<(), Refusal> {
+    let networks = caller.restrictions().map(|only| only.networks.as_slice()).unwrap_or_default();
+    // `entrance` has found out where each request comes from.
+    let origin = request.extensions().get::<Origin>().copied();
+    let address = match origin {
+        Some(Origin::Peer(peer)) => Some(peer.ip().to_canonical()),
+        Some(Origin::Forwarded(address)) => Some(address.to_canonical()),
+        Some(Origin::Nats) | None => None,
+    };
+    let is_inside = |address| networks.iter().any(|network| network.contains(&address));
+    if networks.is_empty() || address.is_some_and(is_inside) {
+        return Ok(());
+    }
+    let from = match (address, origin) {
+        (Some(address), _) => address.to_string(),
+        (None, Some(_)) => "NATS".to_owned(),
+        (None, None) => "an unknown address".to_owned(),
+    };
+    let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
+    Err(Refusal::foreign_network(&networks, &from))
 }
 
 /// Returns the guard that every request carries.
@@ -149,8 +211,9 @@ fn guard_of(request: &Request) -> Result<&Arc<Guard>, Refusal> {
 /// origin sends the request.
 pub fn open_session(request: &Request) -> Result<String, Refusal> {
     let guard = guard_of(request)?;
-    let (principal, ends_at) = guard.shown(request)?.ok_or_else(missing)?;
-    guard.sessions.open(request, &principal, ends_at)
+    let Shown { proof, kind } = guard.shown(request)?.ok_or_else(missing)?;
+    check_network(&proof.principal, request)?;
+    guard.sessions.open(request, &proof.principal, &kind)
 }
 
 /// Returns the `Set-Cookie` that ends the session of the request.
@@ -160,7 +223,7 @@ pub fn close_session(request: &Request) -> String {
 
 /// What a handler requires of its caller, as a type: a scope, and calls of a class that are left.
 pub trait Need: Send + Sync + 'static {
-    /// The scope that the caller's role must have.
+    /// The scope that the caller must have.
     const SCOPE: Scope;
     /// The class of calls whose limit counts.
     const CLASS: CallClass;
@@ -203,7 +266,7 @@ needs! {
     Admin: Admin, Admin;
 }
 
-/// An authenticated caller whose role has the scope `N`; it dereferences to the principal.
+/// An authenticated caller who has the scope `N`; it dereferences to the principal.
 #[derive(Debug)]
 pub struct Caller<N> {
     principal: Principal,
@@ -260,9 +323,9 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let principal = guard_of(request)?.authenticate(request)?;
-        Peer::note(request, &principal, N::CLASS);
-        if !principal.role().allows(N::SCOPE) {
+        let Proof { principal, end } = guard_of(request)?.authenticate(request)?;
+        Peer::note(request, &principal, N::CLASS, &end);
+        if !principal.may(N::SCOPE) {
             return Err(Refusal::missing_scope(principal.role(), N::SCOPE).into());
         }
         let account = Account::open(request, &principal, N::CLASS).await?;
@@ -274,111 +337,4 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
 }
 
 #[cfg(test)]
-mod tests {
-    use jsonwebtoken::{EncodingKey, Header};
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::runtime::secret::Secret;
-
-    const SECRET: &str = "0123456789abcdef0123456789abcdef";
-    const KEY: &str = "ops-key-0123456789";
-
-    fn guard() -> Guard {
-        let api_keys = [("ops".to_owned(), Secret::new(format!("{KEY}:admin")))].into();
-        Guard::new(&Auth { jwt_secret: Some(Secret::new(SECRET)), api_keys, ..Auth::default() })
-            .unwrap()
-    }
-
-    fn token(secret: &str, claims: &Value) -> String {
-        let key = EncodingKey::from_secret(secret.as_bytes());
-        jsonwebtoken::encode(&Header::default(), claims, &key).unwrap()
-    }
-
-    fn claims() -> Value {
-        json!({"sub": "alice@example.com", "role": "approver", "exp": 4_000_000_000u64})
-    }
-
-    fn request(headers: &[(&str, &str)]) -> Request {
-        headers
-            .iter()
-            .fold(Request::builder(), |builder, (name, value)| builder.header(*name, *value))
-            .finish()
-    }
-
-    #[test]
-    fn a_token_wins_over_an_api_key() {
-        let bearer = format!("bearer {}", token(SECRET, &claims()));
-        let both = request(&[("authorization", &bearer), ("x-api-key", KEY)]);
-
-        assert_eq!(guard().authenticate(&both).unwrap().to_string(), "user:alice@example.com");
-        assert_eq!(
-            guard().authenticate(&request(&[("x-api-key", KEY)])).unwrap().to_string(),
-            "key:ops"
-        );
-    }
-
-    #[test]
-    fn a_bad_token_is_refused_even_beside_a_good_key() {
-        let without = |claim: &str| {
-            let mut rest = claims();
-            rest.as_object_mut().unwrap().remove(claim);
-            rest
-        };
-        let with = |claim: &str, value: Value| {
-            let mut all = claims();
-            all[claim] = value;
-            all
-        };
-        let bad = [
-            without("exp"),
-            without("sub"),
-            without("role"),
-            with("role", json!("root")),
-            with("exp", json!(1_000)),
-            with("nbf", json!(4_000_000_000u64)),
-            with("sub", json!("a\nb")),
-            with("sub", json!("Orchestrator")),
-        ];
-        let mut tokens: Vec<_> = bad.iter().map(|claims| token(SECRET, claims)).collect();
-        tokens.push(token("another secret of at least 32 bytes", &claims()));
-        tokens.push("nonsense".to_owned());
-
-        for token in tokens {
-            let bearer = format!("Bearer {token}");
-            let both = request(&[("authorization", &bearer), ("x-api-key", KEY)]);
-            assert!(guard().authenticate(&both).is_err(), "{token}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_or_missing_credential_is_refused() {
-        for headers in [
-            &[][..],
-            &[("x-api-key", "ops-key-0123456780")],
-            &[("authorization", "Basic b3BzOnB3")],
-        ] {
-            assert!(guard().authenticate(&request(headers)).is_err(), "{headers:?}");
-        }
-    }
-
-    #[test]
-    fn a_guard_refuses_weak_or_missing_credentials() {
-        let with_key = |setting: &str| Auth {
-            jwt_secret: None,
-            api_keys: [("ops".to_owned(), Secret::new(setting))].into(),
-            ..Auth::default()
-        };
-        let weak = Auth { jwt_secret: Some(Secret::new("x".repeat(31))), ..Auth::default() };
-
-        assert!(matches!(Guard::new(&Auth::default()), Err(Error::NoCredential)));
-        for settings in [
-            weak,
-            with_key("short:admin"),
-            with_key("0123456789abcdef"),
-            with_key("0123456789abcdef:root"),
-        ] {
-            assert!(matches!(Guard::new(&settings), Err(Error::Refused { .. })), "{settings:?}");
-        }
-    }
-}
+mod tests;

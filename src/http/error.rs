@@ -157,15 +157,26 @@ impl Refusal {
         Self::new(Cause::Unauthenticated, detail)
     }
 
-    /// 403: the caller's role lacks the scope.
+    /// 403: the caller's role, or the restriction of the key, lacks the scope.
     pub fn missing_scope(role: Role, scope: Scope) -> Self {
+        let who = if role.allows(scope) {
+            "the key of this caller".to_owned()
+        } else {
+            format!("the role `{role}`")
+        };
         let detail = format!(
-            "This requires the scope `{}`, which the role `{}` does not have. Use a credential of \
-             a role that has it.",
-            scope.as_str(),
-            role.as_str()
+            "This requires the scope `{scope}`, which {who} does not have. Use a credential that \
+             has it."
         );
         Self::new(Cause::MissingScope, detail)
+    }
+
+    /// 403: the caller's key may not be used from the address of the request.
+    pub fn foreign_network(networks: &[String], origin: &str) -> Self {
+        let networks = networks.join(", ");
+        let detail =
+            format!("The key may be used from {networks} only; this request came from {origin}.");
+        Self::new(Cause::ForeignNetwork, detail)
     }
 
     /// 413: the body has more than `most` bytes.

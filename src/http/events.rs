@@ -206,10 +206,10 @@ impl Events {
     /// `event`, the event itself as `data` (one `data` line for each of its lines, which a reader
     /// joins by line feeds), and the cursor after it as `id`. A client that sends the last `id` as
     /// `Last-Event-ID`, as an EventSource does, misses no event and gets none twice. Heartbeat
-    /// comments break a silence. Four names are not types of events: `gap` (events after your
+    /// comments break a silence. Five names are not types of events: `gap` (events after your
     /// cursor were trimmed from the log, or it is no cursor of this log), and before the stream
-    /// ends `cut-off` (you read too slowly), `stopping` (this process stops) and `error` (the log
-    /// cannot be read).
+    /// ends `cut-off` (you read too slowly), `stopping` (this process stops), `error` (the log
+    /// cannot be read) and `credential-ended` (your key was revoked, or your token expired).
     ///
     /// With `Accept: application/cloudevents+json`, alone or beside `text/event-stream`, each event
     /// is a CloudEvent 1.0, as in a page of `GET /events`.

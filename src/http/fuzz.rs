@@ -16,7 +16,7 @@ use super::auth::Guard;
 use super::error::Refusal;
 use super::field::{Faults, Fields};
 use super::json_body::parse;
-use super::request::{self as body, Limits, Trace};
+use super::request::{self as body, Limits, Trace, TraceState};
 use super::settings::{Auth, UnknownMembers};
 use super::text::{EventType, IdempotencyKey, PageLimit, ShortText, Time, TraceId, WaitMs, Word};
 use super::understood;
@@ -131,7 +131,7 @@ static GUARD: LazyLock<Option<Guard>> = LazyLock::new(|| {
     let secret = || crate::domain::text::hex(uuid::Uuid::now_v7().as_bytes());
     let api_keys = [("ops".to_owned(), Secret::new(format!("{}:admin", secret())))].into();
     let auth = Auth { jwt_secret: Some(Secret::new(secret())), api_keys, ..Auth::default() };
-    Guard::new(&auth).ok()
+    Guard::new(&auth, None).ok()
 });
 
 /// Heads of requests: `METHOD TARGET`, then a header a line. No credential of a stranger passes.

@@ -46,7 +46,7 @@ impl Inside {
         let traffic = Traffic::new(&settings.http);
         let source = Source::new(engine.clone(), Arc::clone(&traffic));
         let metrics = Source::on_api(&source, &settings.http);
-        let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), metrics)?;
+        let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), metrics).await?;
         super::note_credentials(&engine, settings, &stop).await?;
         Ok(Self { api: Arc::new(endpoint), origin, traffic })
     }

@@ -16,6 +16,7 @@ mod bounds;
 mod bulks;
 mod certificates;
 mod described;
+mod end;
 mod entrance;
 mod error;
 mod event_page;
@@ -29,6 +30,7 @@ mod health;
 mod inside;
 mod json;
 mod json_body;
+mod keys;
 mod metrics;
 pub mod openapi;
 mod origin;
@@ -62,11 +64,11 @@ use poem::endpoint::BoxEndpoint;
 use poem::{Endpoint, EndpointExt, IntoEndpoint};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, KeyRing};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::chain::Chain;
 
-use auth::Guard;
+use auth::{EndLayer, Guard};
 use body::MaxBody;
 use entrance::EntranceLayer;
 use front::{RefusalLayer, RequestIdLayer};
@@ -90,6 +92,7 @@ type Apis = (
     approvals::Approvals,
     oversight::Oversight,
     events::Events,
+    keys::Keys,
     session::Session,
 );
 
@@ -109,12 +112,13 @@ struct Shared {
 /// # Errors
 ///
 /// A credential is missing, weak or malformed, or a CORS origin is malformed.
-fn endpoint(
+async fn endpoint(
     engine: Engine,
     settings: &Settings,
     stop: CancellationToken,
     metrics: Option<Arc<metrics::Source>>,
 ) -> Result<BoxEndpoint<'static>, Error> {
+    let managed = key_ring(&engine, &stop).await?;
     let shared = Shared { limits: Limits::from(engine.settings()), engine };
     let engine = &shared.engine;
     let apis: Apis = (
@@ -129,11 +133,18 @@ fn endpoint(
             shared: shared.clone(),
             heartbeat: Duration::from_millis(settings.http.heartbeat_ms),
         },
+        keys::Keys::new(shared.clone(), &settings.auth),
         session::Session,
     );
     let rates = engine.rates().clone();
     let engine = Some(engine.clone());
-    shield(openapi::service(apis).into_endpoint().data(rates), settings, engine)
+    let apis = openapi::service(apis).into_endpoint().data(rates);
+    shield(apis, settings, engine, Some(managed))
+}
+
+/// Reads the managed keys. Waits for an unavailable store until `stop` is cancelled.
+async fn key_ring(engine: &Engine, stop: &CancellationToken) -> Result<KeyRing, Error> {
+    until_available(stop, "managed keys not read yet", async || engine.key_ring().await).await
 }
 
 /// Records in the audit log which credentials changed since the last start of a gateway. Waits for
@@ -144,20 +155,30 @@ async fn note_credentials(
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     let credentials = auth::credentials(&settings.auth)?;
+    let note = async || engine.note_credentials(&credentials).await;
+    match until_available(stop, "credentials not noted yet", note).await {
+        Err(Error::Store(engine::Error::Unavailable(_))) if stop.is_cancelled() => Ok(()),
+        done => done,
+    }
+}
+
+/// Makes a call again until the store answers or `stop` is cancelled. Logs once what waits.
+async fn until_available<T>(
+    stop: &CancellationToken,
+    waiting: &str,
+    call: impl AsyncFn() -> Result<T, engine::Error>,
+) -> Result<T, Error> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
     loop {
-        match engine.note_credentials(&credentials).await {
-            Err(error @ engine::Error::Unavailable(_)) if backoff.failures() == 0 => {
-                tracing::warn!(
-                    error = %Chain(&error),
-                    "store unavailable, credentials not noted yet"
-                );
-            }
-            Err(engine::Error::Unavailable(_)) => {}
+        let error = match call().await {
+            Err(error @ engine::Error::Unavailable(_)) => error,
             done => return done.map_err(Error::Store),
+        };
+        if backoff.failures() == 0 {
+            tracing::warn!(error = %Chain(&error), "store unavailable, {waiting}");
         }
         tokio::select! {
-            () = stop.cancelled() => return Ok(()),
+            () = stop.cancelled() => return Err(Error::Store(error)),
             () = tokio::time::sleep(backoff.next_wait()) => {}
         }
     }
@@ -170,11 +191,13 @@ fn shield(
     api: impl Endpoint + 'static,
     settings: &Settings,
     engine: Option<Engine>,
+    managed: Option<KeyRing>,
 ) -> Result<BoxEndpoint<'static>, Error> {
-    let guard = Arc::new(Guard::new(&settings.auth)?);
+    let guard = Arc::new(Guard::new(&settings.auth, managed)?);
     let policy = settings.http.unknown_members;
     let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes)).data(policy);
-    let checked = RequestCheck { inner: guarded.map_to_response(), policy };
+    let ending = EndLayer(guarded.map_to_response());
+    let checked = RequestCheck { inner: ending, policy };
     let refusing = RefusalLayer(PageLayer { inner: checked, is_on: settings.http.ui });
     let refusing = EntranceLayer::new(PolicyLayer(refusing), &settings.http, engine);
     let refusing = RatesLayer(refusing);

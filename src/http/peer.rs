@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use poem::{FromRequest, Request, RequestBody};
+use tokio::sync::SetOnce;
 
 use crate::domain::call_class::CallClass;
 use crate::domain::principal::Principal;
 use crate::engine::Standing;
 
+use super::end::End;
 use super::error::Refusal;
 use super::shares::Share;
 use super::sockets::Connection;
@@ -29,6 +31,8 @@ struct Inner {
     call: OnceLock<(Arc<Principal>, CallClass)>,
     /// Where the principal stands; `None` if nothing is counted.
     standing: Mutex<Option<Standing>>,
+    /// When the credential of the request ends.
+    end: SetOnce<End>,
 }
 
 impl Peer {
@@ -41,6 +45,7 @@ impl Peer {
             principal: OnceLock::new(),
             call: OnceLock::new(),
             standing: Mutex::default(),
+            end: SetOnce::new(),
         }))
     }
 
@@ -53,6 +58,7 @@ impl Peer {
             principal: OnceLock::new(),
             call: OnceLock::new(),
             standing: Mutex::default(),
+            end: SetOnce::new(),
         }))
     }
 
@@ -61,12 +67,14 @@ impl Peer {
         self.0.room
     }
 
-    /// Records that the peer of `request` has proven to be `principal`, and makes a call of `class`.
-    pub fn note(request: &Request, principal: &Arc<Principal>, class: CallClass) {
+    /// Records that the peer of `request` has proven to be `principal` with a credential that ends
+    /// then, and makes a call of `class`.
+    pub fn note(request: &Request, principal: &Arc<Principal>, class: CallClass, end: &End) {
         let Some(Self(inner)) = request.data::<Self>() else { return };
         // A second proof in one request is of the same credential.
         let caller = inner.principal.get_or_init(|| principal.to_string().into());
         inner.call.get_or_init(|| (Arc::clone(principal), class));
+        let _ = inner.end.set(end.clone());
         if let Some(connection) = &inner.connection {
             connection.note_caller(caller);
         }
@@ -85,6 +93,11 @@ impl Peer {
     /// Returns who calls, and the class of the call. `None` if no valid credential was shown.
     pub fn call(&self) -> Option<(&Arc<Principal>, CallClass)> {
         self.0.call.get().map(|(principal, class)| (principal, *class))
+    }
+
+    /// Returns once the credential of the request has ended. Never, if it shows none.
+    pub async fn credential_ends(&self) {
+        self.0.end.wait().await.passed().await;
     }
 
     /// Records that the whole body has arrived.

@@ -61,7 +61,7 @@ impl Gateway {
         let traffic = Traffic::new(&http);
         let source = Source::new(engine.clone(), Arc::clone(&traffic));
         let on_api = Source::on_api(&source, &http);
-        let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), on_api)?;
+        let endpoint = super::endpoint(engine.clone(), settings, stop.clone(), on_api).await?;
         let api = Listening::bind(endpoint, &http, traffic, stop.clone()).await?;
         let metrics = match metrics_alone(&http)? {
             Some(http) => {

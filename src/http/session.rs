@@ -24,13 +24,13 @@ pub struct SessionView {
     pub caller: String,
     /// The role of the caller.
     pub role: Role,
-    /// What the role may do, as in `x-required-scopes` of this document.
+    /// What the caller may do, as in `x-required-scopes` of this document.
     pub scopes: Vec<String>,
 }
 
 impl From<&Principal> for SessionView {
     fn from(caller: &Principal) -> Self {
-        let scopes = Scope::ALL.iter().filter(|scope| caller.role().allows(**scope));
+        let scopes = Scope::ALL.iter().filter(|scope| caller.may(**scope));
         Self {
             caller: caller.to_string(),
             role: caller.role(),

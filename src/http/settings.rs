@@ -176,7 +176,7 @@ pub enum Error {
     #[error(
         "no credential is set, so every call would be refused: set `auth.jwt_secret` \
          (ORCHESTRATOR_JWT_SECRET, at least 32 bytes) or a key in `auth.api_keys` \
-         (ORCHESTRATOR_API_KEY_<NAME>=<key>:<role>)"
+         (ORCHESTRATOR_API_KEY_<NAME>=<key>:<role>), or create one with `orchestrator first-key`"
     )]
     NoCredential,
     /// A setting has a value that the gateway cannot use.
@@ -187,8 +187,8 @@ pub enum Error {
         /// What is wrong with the value and what is expected instead.
         why: String,
     },
-    /// The changes of the credentials cannot be noted in the audit log.
-    #[error("cannot note the credentials in the audit log")]
+    /// The managed keys cannot be read, or changes of credentials not noted in the audit log.
+    #[error("cannot read or note the credentials in the store")]
     Store(#[source] engine::Error),
     /// The gateway cannot listen on its address.
     #[error("cannot listen on {address} (`http.host`, `http.port`, `http.metrics_address`)")]

@@ -25,6 +25,7 @@ const RETRY_MS: u32 = 1_000;
 
 const TRIMMED: &str = "events after your cursor were trimmed from the log";
 const TOO_SLOW: &str = "you read too slowly; resume from your last id";
+const ENDED: &str = "your credential has ended; authenticate again";
 const STOPPING: &str = "this process stops; resume from your last id";
 const UNREADABLE: &str = "the log cannot be read now; resume from your last id";
 
@@ -82,6 +83,9 @@ impl SseBody {
     async fn next(&mut self) -> (String, bool) {
         let item = tokio::select! {
             biased;
+            () = self.peer.credential_ends() => {
+                return (self.notice("credential-ended", ENDED), false);
+            }
             item = timeout(self.heartbeat, self.feed.next()) => item.ok(),
             () = self.peer.ends_sending(), if !self.is_alone => {
                 self.is_alone = true;

@@ -18,7 +18,7 @@ use crate::domain::ids::{ApprovalId, BulkId, TaskId};
 use crate::domain::lifecycle::{RULES, State, Verb};
 use crate::domain::name::{self, Name, Worker};
 use crate::domain::parent::OnParentCancel;
-use crate::domain::principal::{MAX_NAME, Role};
+use crate::domain::principal::{MAX_NAME, Role, Scope};
 use crate::domain::priority::Priority;
 use crate::domain::sla::SlaState;
 use crate::domain::time;
@@ -30,9 +30,11 @@ use super::described::described;
 use super::readable::Readable;
 
 mod lists;
+mod network;
 mod words;
 
 pub use lists::{ApprovalParts, ForMe, TaskParts, TypePatterns};
+pub use network::Network;
 pub use words::{Choice, GivenStatus, NewStatus, OutcomeKind};
 
 /// A type whose form in requests is a text.
@@ -102,7 +104,7 @@ macro_rules! inline {
 
 inline! {
     TaskId ApprovalId BulkId Name Worker Time TraceId IdempotencyKey PageLimit WaitMs ShortText
-    EventType TypePatterns GroupBy TaskParts ApprovalParts ForMe
+    EventType TypePatterns GroupBy TaskParts ApprovalParts ForMe Network
 }
 
 described!([] Verb: "Verb", verbs());
@@ -170,6 +172,7 @@ closed_word! {
     OnRejection "OnRejection"
     OnParentCancel "OnParentCancel"
     Role "Role"
+    Scope "Scope"
     EventPriority "EventPriority"
     SlaState "SlaState"
     NewStatus "NewStatus"

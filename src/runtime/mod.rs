@@ -11,6 +11,7 @@ pub mod receipt;
 pub mod redis_server;
 pub mod scratch;
 pub mod secret;
+pub mod session_key;
 pub mod signal;
 pub mod telemetry;
 pub mod tls;

@@ -53,6 +53,10 @@
 //!   `trimmed_hash` of the newest deleted one
 //! * `credentials` (hash, partition 0): `key:<name>` or `secret:jwt` → `<role> <fingerprint>` in
 //!   the newest settings of a gateway
+//! * `keys` (hash, partition 0): id → a managed API key, JSON; see
+//!   [`crate::domain::api_key::ApiKey`]
+//! * `keys:version` (string, partition 0): changes with every change of a managed key
+//! * `keys:used` (sorted set, partition 0): ids of managed keys by their last use, ms; 0 if never
 //! * `refused` (hash): `wakes`, `channels` → how many notifications Redis refused to publish for a
 //!   script
 //! * `bridge` (hash): holder, lease and cursor of the NATS bridge, and how many events went without
@@ -60,7 +64,7 @@
 //! * `doctor` (hash, partition 0): which process checks the store, until when, when the next
 //!   check starts, and its results
 //! * `wake:<name>` (channel): notifications `router`, `promoter`, `deadlines`, `cascade`,
-//!   `agent:<agent>`, `bulk`, `finished`
+//!   `agent:<agent>`, `bulk`, `finished`, `keys`
 //!
 //! `<prefix>:layout` and the channels `<prefix>:events:<event type>` belong to the whole
 //! deployment.
@@ -209,6 +213,21 @@ impl Keys {
     /// Returns the hash with both ends of the audit log's chain of hashes.
     pub fn audit_head(&self, partition: Partition) -> String {
         format!("{}audit:head", self.prefix(partition))
+    }
+
+    /// Returns the hash of all managed API keys.
+    pub fn api_keys(&self, partition: Partition) -> String {
+        format!("{}keys", self.prefix(partition))
+    }
+
+    /// Returns the string with the version of the managed API keys.
+    pub fn key_version(&self, partition: Partition) -> String {
+        format!("{}keys:version", self.prefix(partition))
+    }
+
+    /// Returns the sorted set of the managed API keys by their last use.
+    pub fn key_uses(&self, partition: Partition) -> String {
+        format!("{}keys:used", self.prefix(partition))
     }
 
     /// Returns the hash that counts the notifications that Redis refused to publish, by kind.

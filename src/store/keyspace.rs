@@ -36,9 +36,10 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         ("reminders", "") => ("zset", Content::Approvals),
         ("bulk", id) => id.parse::<BulkId>().ok().map(|_| ("hash", Content::Other))?,
         ("sla", hour) => hour.parse::<u64>().ok().map(|_| ("hash", Content::Other))?,
-        ("open" | "refused" | "bridge" | "credentials" | "doctor", "") | ("audit", "head") => {
-            ("hash", Content::Other)
-        }
+        ("open" | "refused" | "bridge" | "credentials" | "keys" | "doctor", "")
+        | ("audit", "head") => ("hash", Content::Other),
+        ("keys", "version") => ("string", Content::Other),
+        ("keys", "used") => ("zset", Content::Other),
         ("roster" | "cascade" | "marks" | "bulks", "") => ("zset", Content::Other),
         ("paused", "") => ("set", Content::Paused),
         ("owned", _) => ("set", Content::Other),
@@ -99,6 +100,9 @@ mod tests {
             (keys.approvals(partition, ApprovalStatus::Expired), "zset", Content::Approvals),
             (format!("{}paused", keys.prefix(partition)), "set", Content::Paused),
             (keys.events(partition), "stream", Content::Other),
+            (keys.api_keys(partition), "hash", Content::Other),
+            (keys.key_version(partition), "string", Content::Other),
+            (keys.key_uses(partition), "zset", Content::Other),
         ] {
             assert_eq!(read(&keys, &key), Some((partition, redis_type, content)), "{key}");
         }
@@ -113,6 +117,7 @@ mod tests {
             "approval:x",
             "nonsense",
             "tasks:1",
+            "keys:1",
             "",
         ] {
             assert_eq!(read(&keys(), &format!("orchestrator:{{0}}:{name}")), None, "{name}");

@@ -7,6 +7,7 @@
 
 mod agents;
 mod answers;
+mod api_keys;
 mod approvals;
 mod audit;
 mod bench;
@@ -54,6 +55,7 @@ use crate::domain::ids::Partition;
 use crate::domain::principal::Principal;
 
 pub use agents::{AgentRow, Standing, StatsRow};
+pub use api_keys::{KeyChange, WAKE as KEYS_WAKE};
 pub use approvals::{Decided, NewContent};
 pub use bench::RedisUsage;
 pub use bulks::{BulkAnswer, BulkEnd, BulkRow, BulkTurn, InBulk, NewBulk};
@@ -215,8 +217,13 @@ impl Store {
     pub async fn now(&self) -> Result<u64, Error> {
         let mut cmd = redis::cmd("TIME");
         let (seconds, micros): (u64, u64) = self.query("time", &mut cmd).await?;
+        Ok(self.time_of(seconds, micros))
+    }
+
+    /// Returns the store's time in milliseconds since 1970 from the answer of `TIME`.
+    fn time_of(&self, seconds: u64, micros: u64) -> u64 {
         let offset = self.shared.clock_offset.load(Ordering::Relaxed);
-        Ok((seconds * 1000 + micros / 1000).saturating_add_signed(offset))
+        (seconds * 1000 + micros / 1000).saturating_add_signed(offset)
     }
 
     /// Runs a script in one partition.

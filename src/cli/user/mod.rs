@@ -18,6 +18,7 @@ mod events;
 mod file;
 mod filter;
 mod json;
+mod keys;
 pub mod output;
 mod redraw;
 mod review;
@@ -81,6 +82,9 @@ pub enum Command {
     Bulk(bulk::Command),
     /// Show who calls: the name, the role and what it allows.
     Whoami(Service),
+    /// Create, list, rotate and revoke API keys.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Remember gateways by name, each with a key.
     #[command(subcommand)]
     Context(context::Command),
@@ -173,6 +177,7 @@ impl Command {
             Self::Top(options) => options.run().await,
             Self::Bulk(command) => command.run().await,
             Self::Whoami(service) => service.show("/session").await,
+            Self::Keys(command) => command.run().await,
             Self::Context(command) => command.run(),
             Self::Api(options) => options.run().await,
             Self::Completions { shell } => completions(shell),

@@ -1,6 +1,5 @@
 //! The credentials as the settings give them: read, and refused if they are weak or malformed.
 
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use sha2::{Digest, Sha256};
 
 use crate::domain::audit::Credential;
@@ -9,34 +8,12 @@ use crate::domain::text::hex;
 
 use super::super::settings::{Auth, Error};
 
-/// The shortest secret for tokens, in bytes: a shorter one is weaker than the 256-bit hash of
-/// HS256.
-const MIN_SECRET_BYTES: usize = 32;
-
 /// The shortest API key, in characters: 16 random characters cannot be guessed over a network.
 const MIN_KEY_CHARS: usize = 16;
-
-/// How far the clock of a token's issuer may differ from ours, in seconds.
-const LEEWAY_SECONDS: u64 = 10;
 
 /// Returns the digest by which a key is looked up.
 pub(super) fn sha256(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
-}
-
-/// Returns what verifies tokens that are signed with `secret`.
-pub(super) fn token_key(secret: &str) -> Result<(DecodingKey, Validation), Error> {
-    if secret.len() < MIN_SECRET_BYTES {
-        let why = format!("has {} bytes; use at least {MIN_SECRET_BYTES}", secret.len());
-        return Err(Error::refused("auth.jwt_secret", why));
-    }
-    let mut validation = Validation::new(Algorithm::HS256);
-    validation.leeway = LEEWAY_SECONDS;
-    validation.validate_nbf = true;
-    // The secret alone determines the audience of a token: no setting names one.
-    validation.validate_aud = false;
-    validation.set_required_spec_claims(&["exp", "sub"]);
-    Ok((DecodingKey::from_secret(secret.as_bytes()), validation))
 }
 
 /// Reads `<key>:<role>`, the configured value of the key called `name`: its digest and principal.

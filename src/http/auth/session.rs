@@ -2,13 +2,13 @@
 //!
 //! A cookie is a statement that the gateway signs with a key derived from the credential: from the
 //! API key itself, or from the secret that signs tokens. So every gateway of a deployment can read
-//! it, nothing is stored, and it ends with the credential: a gateway that no longer has the key
-//! cannot verify its sessions. The derived key signs nothing else, so that no session is a token
-//! and no token is a session.
+//! it, nothing is stored about it, and it ends with the credential: a gateway that no longer has the
+//! key cannot verify its sessions. The derived key signs nothing else, so that no session is a token
+//! and no token is a session. The sessions of a managed key are signed by a key pair, of which the
+//! store has only the public half.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use poem::Request;
@@ -18,9 +18,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::domain::principal::{Principal, Role, Subject};
+use crate::domain::text::hex;
+use crate::engine::KeyRing;
+use crate::runtime::session_key;
 
+use super::super::end::{End, now};
 use super::super::error::Refusal;
 use super::super::origins::is_own;
+use super::configured::sha256;
+use super::proof::Proof;
+use super::{Kind, proof_of};
 
 /// How long a session lasts, in seconds: a working day. A token may end it earlier.
 const LASTS_SECONDS: u64 = 12 * 3_600;
@@ -37,6 +44,9 @@ const FETCH_SITE: &str = "sec-fetch-site";
 /// The name, in the head of a session, of the credential of all tokens.
 const TOKENS: &str = "token";
 
+/// What the name of a managed key's secret, its SHA-256 in hexadecimal, begins with.
+const MANAGED: &str = "managed:";
+
 /// The keys that sign and verify the sessions of one credential.
 struct Seal {
     signs: EncodingKey,
@@ -49,6 +59,8 @@ pub struct Sessions {
     /// The seal of each API key with its principal, by the principal's text.
     keys: HashMap<String, (Seal, Arc<Principal>)>,
     tokens: Option<Seal>,
+    /// The managed keys; `None` in tests without a store.
+    managed: Option<KeyRing>,
 }
 
 /// What a session states. The role of an API key is that of its setting.
@@ -72,24 +84,40 @@ impl Seal {
     }
 
     fn sign(&self, name: &str, claims: &Claims) -> Result<String, Refusal> {
-        let header = Header { kid: Some(name.to_owned()), ..Header::new(Algorithm::HS256) };
-        jsonwebtoken::encode(&header, claims, &self.signs).map_err(|error| {
-            tracing::error!(%error, "session cannot be signed");
-            Refusal::internal()
-        })
+        sign(Algorithm::HS256, name, claims, &self.signs)
     }
 
     fn verify(&self, session: &str) -> Option<Claims> {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = 0;
-        validation.validate_aud = false;
-        jsonwebtoken::decode::<Claims>(session, &self.verifies, &validation)
-            .ok()
-            .map(|read| read.claims)
+        verify(Algorithm::HS256, session, &self.verifies)
     }
 }
 
+fn sign(
+    algorithm: Algorithm,
+    name: &str,
+    claims: &Claims,
+    key: &EncodingKey,
+) -> Result<String, Refusal> {
+    let header = Header { kid: Some(name.to_owned()), ..Header::new(algorithm) };
+    jsonwebtoken::encode(&header, claims, key).map_err(|error| {
+        tracing::error!(%error, "session cannot be signed");
+        Refusal::internal()
+    })
+}
+
+fn verify(algorithm: Algorithm, session: &str, key: &DecodingKey) -> Option<Claims> {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = 0;
+    validation.validate_aud = false;
+    jsonwebtoken::decode::<Claims>(session, key, &validation).ok().map(|read| read.claims)
+}
+
 impl Sessions {
+    /// Starts without any but the managed keys.
+    pub fn new(managed: Option<KeyRing>) -> Self {
+        Self { managed, ..Self::default() }
+    }
+
     /// Adds an API key, so that it can have sessions.
     pub fn add_key(&mut self, principal: &Arc<Principal>, key: &str) {
         let entry = (Seal::of(key), Arc::clone(principal));
@@ -101,10 +129,8 @@ impl Sessions {
         self.tokens = Some(Seal::of(secret));
     }
 
-    /// Returns the `Set-Cookie` of a new session of `principal`.
-    ///
-    /// * `ends_at`: when the token ends that the caller has shown, in seconds since 1970; `None` for
-    ///   an API key.
+    /// Returns the `Set-Cookie` of a new session of `principal`, who is known by this kind of
+    /// credential.
     ///
     /// # Errors
     ///
@@ -113,21 +139,27 @@ impl Sessions {
         &self,
         request: &Request,
         principal: &Principal,
-        ends_at: Option<u64>,
+        kind: &Kind,
     ) -> Result<String, Refusal> {
         if Site::of(request.headers()) == Site::Foreign {
             return Err(Refusal::foreign_page());
         }
-        let exp = (now() + LASTS_SECONDS).min(ends_at.unwrap_or(u64::MAX));
+        let longest = now() + LASTS_SECONDS;
+        let exp = if let Kind::Token(ends_at) = kind { longest.min(*ends_at) } else { longest };
         let sub = principal.name().to_owned();
         let no_seal = || Refusal::unauthenticated("Sign in with an API key or a token.");
-        let session = match ends_at {
-            None => {
+        let session = match kind {
+            Kind::Configured => {
                 let name = principal.to_string();
                 let (seal, _) = self.keys.get(&name).ok_or_else(no_seal)?;
                 seal.sign(&name, &Claims { sub, role: None, exp })?
             }
-            Some(_) => {
+            Kind::Managed(secret) => {
+                let name = format!("{MANAGED}{}", hex(&sha256(secret)));
+                let claims = Claims { sub, role: None, exp };
+                sign(Algorithm::EdDSA, &name, &claims, &session_key::signing(secret))?
+            }
+            Kind::Token(_) => {
                 let seal = self.tokens.as_ref().ok_or_else(no_seal)?;
                 seal.sign(TOKENS, &Claims { sub, role: Some(principal.role()), exp })?
             }
@@ -135,32 +167,43 @@ impl Sessions {
         Ok(set_cookie(is_secure(request), &session, exp.saturating_sub(now())))
     }
 
-    /// Returns the principal of the request's session. `None` if the request has no session.
+    /// Returns who the request's session proves the caller to be. `None` if the request has no session.
     ///
     /// # Errors
     ///
     /// 401 if the session has ended, 403 if it is used for a write that another page may have sent.
-    pub fn read(&self, request: &Request) -> Result<Option<Arc<Principal>>, Refusal> {
+    pub fn read(&self, request: &Request) -> Result<Option<Proof>, Refusal> {
         let Some((_, session)) = cookie(request.headers()) else { return Ok(None) };
         let is_read = [Method::GET, Method::HEAD].contains(request.method());
         if !is_read && Site::of(request.headers()) != Site::Same {
             return Err(Refusal::foreign_page());
         }
-        let principal = self.verify(session);
+        let proof = self.verify(session);
         let ended = || Refusal::unauthenticated("The session has ended. Sign in again.");
-        principal.ok_or_else(ended).map(Some)
+        proof.ok_or_else(ended).map(Some)
     }
 
-    fn verify(&self, session: &str) -> Option<Arc<Principal>> {
+    fn verify(&self, session: &str) -> Option<Proof> {
         let name = jsonwebtoken::decode_header(session).ok()?.kid?;
         if name == TOKENS {
             let claims = self.tokens.as_ref()?.verify(session)?;
-            let principal = Principal::new(Subject::User(claims.sub), claims.role?);
-            return principal.ok().map(Arc::new);
+            let principal = Principal::new(Subject::User(claims.sub), claims.role?).ok()?;
+            return Some(Proof {
+                principal: Arc::new(principal),
+                end: End::default().and_at(claims.exp),
+            });
         }
-        let (seal, principal) = self.keys.get(&name)?;
-        let claims = seal.verify(session)?;
-        (claims.sub == principal.name()).then(|| Arc::clone(principal))
+        let (claims, proof) = if let Some(sha256) = name.strip_prefix(MANAGED) {
+            let found = self.managed.as_ref()?.find(sha256)?;
+            let key = session_key::verifying(&found.session_key).ok()?;
+            (verify(Algorithm::EdDSA, session, &key)?, proof_of(&found))
+        } else {
+            let (seal, principal) = self.keys.get(&name)?;
+            let proof = Proof { principal: Arc::clone(principal), end: End::default() };
+            (seal.verify(session)?, proof)
+        };
+        let is_own = claims.sub == proof.principal.name();
+        is_own.then(|| Proof { end: proof.end.and_at(claims.exp), ..proof })
     }
 }
 
@@ -211,11 +254,6 @@ impl Site {
         }
         is_own(headers).map_or(Self::Unknown, same)
     }
-}
-
-/// The time in seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map(|time| time.as_secs()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -278,16 +316,19 @@ mod tests {
         };
         let first = sessions("key-of-ann-0123456789");
         let ann = principal("ann");
-        let cookie = first.open(&Request::default(), &ann, None).unwrap();
+        let cookie = first.open(&Request::default(), &ann, &Kind::Configured).unwrap();
         let session = cookie.split(['=', ';']).nth(1).unwrap();
 
-        assert_eq!(first.verify(session), Some(ann));
-        assert_eq!(sessions("another-key-0123456789").verify(session), None);
+        let proven = |sessions: &Sessions, session: &str| {
+            sessions.verify(session).map(|proof| proof.principal)
+        };
+        assert_eq!(proven(&first, session), Some(ann));
+        assert_eq!(proven(&sessions("another-key-0123456789"), session), None);
         let forged = Seal::of("key-of-bob-0123456789");
         let claims = Claims { sub: "ann".to_owned(), role: None, exp: now() + 60 };
-        assert_eq!(first.verify(&forged.sign("key:ann", &claims).unwrap()), None);
+        assert_eq!(proven(&first, &forged.sign("key:ann", &claims).unwrap()), None);
         let own = Seal::of("key-of-ann-0123456789");
         let ended = Claims { sub: "ann".to_owned(), role: None, exp: now() - 1 };
-        assert_eq!(first.verify(&own.sign("key:ann", &ended).unwrap()), None);
+        assert_eq!(proven(&first, &own.sign("key:ann", &ended).unwrap()), None);
     }
 }

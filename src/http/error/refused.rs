@@ -107,6 +107,29 @@ impl From<engine::Error> for Refusal {
             Error::ForeignSource { .. } => {
                 refuse(Cause::ForeignSource, "Leave `source_agent` out, or send your own name.")
             }
+            Error::ForeignAgent { .. } => {
+                refuse(Cause::ForeignAgent, "Use a key that allows this agent.")
+            }
+            Error::MissingScope { role, scope } => Self::missing_scope(role, scope),
+            Error::RestrictedKey => {
+                refuse(Cause::RestrictedKey, "Use the credential of an admin without restrictions.")
+            }
+            Error::UnknownKey(_) => refuse(
+                Cause::UnknownKey,
+                "Check the id; a key is forgotten once its audit entries are.",
+            ),
+            Error::KeyNameTaken(_) => refuse(
+                Cause::KeyNameTaken,
+                "Rotate that key, or choose another name: a name stays with its key, also after \
+                 its end.",
+            ),
+            Error::KeyEnded { .. } => refuse(Cause::KeyEnded, "Create another key."),
+            Error::TooManyKeys { .. } => refuse(
+                Cause::TooManyKeys,
+                "Share keys among workers; one that ended is forgotten once its audit entries are.",
+            ),
+            // Only a command on the machine creates a first key.
+            Error::HasAdminKey(_) => refuse(Cause::KeyNameTaken, "Create keys with that one."),
             Error::ShareUsed { wait_ms } => {
                 let advice = "Wait as long as `Retry-After` says and publish less; the limit is \
                               `events.publish_bytes_per_minute`.";

@@ -44,6 +44,8 @@ pub enum Tag {
     Events,
     /// Read figures, reports, rules and the audit log.
     Operation,
+    /// Create, list, rotate and revoke API keys.
+    Keys,
     /// Sign in and out in a browser.
     Session,
     /// The version and health of the service, its metrics and this document.
@@ -51,8 +53,8 @@ pub enum Tag {
 }
 
 /// The names of the chapters, in the order in which a newcomer needs them.
-const TAGS: [&str; 7] =
-    ["Tasks", "Agents", "Approvals", "Events", "Operation", "Session", "Service"];
+const TAGS: [&str; 8] =
+    ["Tasks", "Agents", "Approvals", "Events", "Operation", "Keys", "Session", "Service"];
 
 /// The paths of this document itself, which are no operations of it.
 const PAGES: [&str; 3] = ["/docs", "/openapi.json", "/openapi.yaml"];

@@ -7,6 +7,7 @@ mod claim;
 mod dispatch;
 mod event;
 mod idempotency;
+mod key;
 mod status;
 mod submission;
 mod trace_state;
@@ -18,6 +19,7 @@ pub use claim::ClaimRequest;
 pub use dispatch::{Completion, Failure, Heartbeat, Outcomes, Release};
 pub use event::PublishRequest;
 pub use idempotency::IdempotencyHeader;
+pub use key::{CreateKey, RotateKey};
 pub use status::{Cancellation, StatusRequest};
 pub use submission::{Submission, Trace};
 pub use trace_state::TraceState;
@@ -32,12 +34,19 @@ use super::bounds::{Number, Text};
 use super::field::Fields;
 
 /// The bounds of numbers in all bodies.
-pub const NUMBERS: [&[Number]; 4] =
-    [approval::NUMBERS, claim::NUMBERS, dispatch::NUMBERS, submission::NUMBERS];
+pub const NUMBERS: [&[Number]; 5] =
+    [approval::NUMBERS, claim::NUMBERS, dispatch::NUMBERS, key::NUMBERS, submission::NUMBERS];
 
 /// The bounds of texts in all bodies.
-pub const TEXTS: [&[Text]; 6] =
-    [approval::TEXTS, bulk::TEXTS, dispatch::TEXTS, event::TEXTS, status::TEXTS, submission::TEXTS];
+pub const TEXTS: [&[Text]; 7] = [
+    approval::TEXTS,
+    bulk::TEXTS,
+    dispatch::TEXTS,
+    event::TEXTS,
+    key::TEXTS,
+    status::TEXTS,
+    submission::TEXTS,
+];
 
 /// Lists the objects of request bodies.
 macro_rules! objects {
@@ -49,7 +58,7 @@ objects! {
     BulkRequest bulk::FilterRequest
     Submission Batch Cancellation StatusRequest PublishRequest Empty
     ClaimRequest Heartbeat dispatch::ProgressRequest
-    Completion Failure Release Outcomes dispatch::OutcomeItem
+    Completion Failure Release Outcomes dispatch::OutcomeItem CreateKey RotateKey
 }
 
 /// No members: an empty object, which may be left out.

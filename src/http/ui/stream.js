@@ -138,7 +138,7 @@ function readBlock(block) {
       data.push(line.slice(6));
     }
   }
-  if (type === '' || ['cut-off', 'stopping', 'error'].includes(type)) {
+  if (type === '' || ['cut-off', 'stopping', 'error', 'credential-ended'].includes(type)) {
     return;
   }
   tell({ type, event: type === 'gap' ? null : JSON.parse(data.join('\n')) });

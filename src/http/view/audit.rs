@@ -11,7 +11,7 @@ use crate::engine::Page;
 use super::{At, at};
 
 /// The actions that are known, for the API document.
-pub const ACTIONS: [&str; 13] = [
+pub const ACTIONS: [&str; 16] = [
     "approve",
     "reject",
     "cancel",
@@ -24,6 +24,9 @@ pub const ACTIONS: [&str; 13] = [
     "key.added",
     "key.removed",
     "key.changed",
+    "key.created",
+    "key.rotated",
+    "key.revoked",
     "refuse",
 ];
 

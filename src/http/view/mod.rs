@@ -8,6 +8,7 @@ mod audit;
 mod bulk;
 mod detail;
 mod event;
+mod key;
 mod outcome;
 mod report;
 mod rules;
@@ -21,6 +22,7 @@ pub use audit::AuditPage;
 pub use bulk::BulkView;
 pub use detail::ApprovalDetail;
 pub use event::EventPageView;
+pub use key::{KeyPage, KeySecretView, KeyView};
 pub use outcome::{
     BatchItemResult, BatchResult, LeaseView, OutcomeResult, OutcomesResult, Reported,
 };

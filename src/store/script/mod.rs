@@ -266,6 +266,7 @@ scripts! {
     CREDENTIALS = "credentials", Frees, [];
     ALLOT = "allot", Frees, [];
     REFUSE = "refuse", Frees, [];
+    API_KEYS = "api_keys", Frees, [];
     DEADLINES = "deadlines", Frees, [Abort, Reprioritize, Escalate];
     PROMOTE = "promote", Frees, [Promote];
     REAP = "reap", Frees, [Reap, Retry];

@@ -15,6 +15,13 @@ pub const GRANTS: &str = "~orchestrator:* &orchestrator:* +@all -@admin -@danger
 /// What a deployment stores about itself.
 pub const LAYOUT: &str = "orchestrator:layout";
 
+/// Whether the key holds who called last, or was written at the start: a call that is refused changes it too.
+pub fn is_presence(key: &str) -> bool {
+    let ends = [":roster", ":keys:used", LAYOUT];
+    let inside = [":sessions:", ":rate:", ":recorded:"];
+    inside.iter().any(|part| key.contains(part)) || ends.iter().any(|end| key.ends_with(end))
+}
+
 /// The key of this name in partition 0, or the channel of one of its notifications.
 pub fn key(name: &str) -> String {
     key_in(Partition(0), name)

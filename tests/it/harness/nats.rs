@@ -220,14 +220,19 @@ impl Drop for Nats {
 /// A process outside that calls over NATS with one API key.
 pub struct NatsCaller {
     client: async_nats::Client,
-    key: &'static str,
+    key: String,
 }
 
 impl NatsCaller {
     /// One with the key of this name, connected to the server at `url` as long as there is one.
-    pub async fn connect(url: &str, key: &'static str) -> Self {
+    pub async fn connect(url: &str, name: &'static str) -> Self {
+        Self::with_key(url, &key_of(name)).await
+    }
+
+    /// One with this key.
+    pub async fn with_key(url: &str, key: &str) -> Self {
         let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
-        Self { client: options.connect(url).await.unwrap(), key }
+        Self { client: options.connect(url).await.unwrap(), key: key.to_owned() }
     }
 
     /// The status and the body of what is answered within `limit`.
@@ -238,7 +243,7 @@ impl NatsCaller {
         limit: Duration,
     ) -> Result<(u16, Value), async_nats::RequestErrorKind> {
         let mut headers = HeaderMap::new();
-        headers.insert("X-API-Key", key_of(self.key));
+        headers.insert("X-API-Key", self.key.as_str());
         let request = async_nats::Request::new().headers(headers).timeout(Some(limit));
         let request = request.payload(body.to_string().into());
         let answer = self.client.send_request(subject.to_owned(), request).await;

@@ -13,9 +13,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::keys::with_word;
+use super::keys::{is_presence, with_word};
 use super::processes::{free_port, pause, send};
-use super::{BOUND, GRANTS, LAYOUT, eventually, key, late, limit, within};
+use super::{BOUND, GRANTS, eventually, key, late, limit, within};
 
 /// A Redis that only this test knows.
 pub struct Redis {
@@ -283,8 +283,7 @@ impl Redis {
     pub async fn dump(&self) -> BTreeMap<String, String> {
         let mut dump = BTreeMap::new();
         for key in self.ask::<Vec<String>>(&["KEYS", "*"]).await {
-            let others = [":sessions:", ":roster", ":rate:", ":recorded:", LAYOUT];
-            if others.iter().any(|part| key.contains(part)) {
+            if is_presence(&key) {
                 continue;
             }
             let kind: String = self.ask(&["TYPE", &key]).await;

@@ -194,6 +194,7 @@ async fn a_form_that_there_is_not_is_refused_with_those_that_there_are() {
     let problem: Value = response.json().await.unwrap();
     assert!(problem["detail"].as_str().unwrap().contains("text/event-stream"), "{problem}");
     assert_eq!(problem["type"], "urn:orchestrator:problem:not-acceptable");
-    assert_eq!(site.events("", &[("authorization", "Bearer none")]).await.status(), 401);
+    let call = site.anonymous(reqwest::Method::GET, "/events");
+    call.header("authorization", "Bearer none").send().await.refused(401, "unauthenticated");
     site.finish().await;
 }

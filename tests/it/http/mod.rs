@@ -19,6 +19,8 @@ mod headers;
 mod hostile;
 mod hostile_requests;
 mod inbox;
+mod key_restrictions;
+mod keys;
 mod metrics;
 mod names;
 mod operations;

@@ -5,7 +5,7 @@ use orchestrator::http::openapi;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Site, new_body};
+use crate::harness::{Answer, Site, key_of, new_body};
 
 /// What the contract says of who may call what.
 #[rustfmt::skip]
@@ -23,6 +23,7 @@ const SCOPES: &[(&str, &str)] = &[
     ("get_session", "tasks:read"), ("sign_in", "tasks:read"), ("sign_out", "tasks:read"),
     ("get_approval", "approvals:read"), ("approve", "approvals:decide"), ("reject", "approvals:decide"),
     ("decide_approvals", "approvals:decide"), ("ask_approval", "agent"), ("retarget_approval", "admin"),
+    ("list_keys", "admin"), ("create_key", "admin"), ("rotate_key", "admin"), ("revoke_key", "admin"),
 ];
 
 /// One operation.
@@ -92,6 +93,7 @@ impl Operation {
                 json!({"attempt": 1, "lease": "x"})
             }
             "ask_approval" => json!({"attempt": 1, "lease": "x", "reason": "may I?"}),
+            "create_key" => json!({"name": "spare", "role": "user"}),
             "retarget_approval" => json!({"roles": ["admin"]}),
             "decide_approvals" => {
                 json!({"decisions": [{"approval_id": ApprovalId::new(Partition(0)).to_string(), "decision": "approve"}]})
@@ -123,12 +125,17 @@ impl Operation {
         call.header("accept", "application/json").json_if(body).send().await
     }
 
-    /// Calls it with this API key, or without any.
+    /// Calls it with the API key of this name, or without any.
     pub async fn call(&self, site: &Site, name: Option<&str>) -> Answer {
-        let path = self.path();
-        let call = match name {
-            Some(name) => site.call(name, self.method.clone(), &path),
-            None => site.anonymous(self.method.clone(), &path),
+        self.call_with(site, name.map(key_of).as_deref()).await
+    }
+
+    /// Calls it with this API key, or without any.
+    pub async fn call_with(&self, site: &Site, key: Option<&str>) -> Answer {
+        let call = site.anonymous(self.method.clone(), &self.path());
+        let call = match key {
+            Some(key) => call.header("x-api-key", key),
+            None => call,
         };
         // A stream of events would have no end.
         let call = call.header("accept", "application/json");

@@ -26,6 +26,7 @@ async fn an_id_that_nothing_has_is_unknown_and_one_that_is_none_is_unreadable() 
             let cause = match operation.template.split('/').nth(1) {
                 Some("tasks") => "unknown-task",
                 Some("bulk") => "unknown-bulk",
+                Some("admin") => "unknown-key",
                 _ => "unknown-approval",
             };
             operation.call(&site, Some("root")).await.refused(404, cause);

@@ -9,7 +9,7 @@ use crate::harness::{
 };
 
 /// The cookie that an answer sets, as a browser sends it back.
-fn cookie_of(answer: &Answer) -> String {
+pub fn cookie_of(answer: &Answer) -> String {
     let cookie = answer.header("set-cookie").unwrap_or_else(|| panic!("no cookie: {answer:?}"));
     cookie.split(';').next().unwrap().to_owned()
 }
@@ -22,7 +22,7 @@ async fn session(site: &Site, name: &str) -> String {
 }
 
 /// A call with this cookie, as the gateway's own page sends it.
-fn own(site: &Site, cookie: &str, method: Method, path: &str) -> Call {
+pub fn own(site: &Site, cookie: &str, method: Method, path: &str) -> Call {
     let call = site.anonymous(method, path).header("cookie", cookie);
     call.header("sec-fetch-site", "same-origin")
 }

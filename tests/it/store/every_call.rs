@@ -127,7 +127,7 @@ impl Story {
                 assert_eq!(events.len(), if self.fate == LATE { 2 } else { 1 });
             }
             "allot" => self.tell_of_a_part().await,
-            "pause" | "credentials" | "refuse" => self.tell_of_audit().await,
+            "pause" | "credentials" | "refuse" | "api_keys" => self.tell_of_audit().await,
             _ => self.tell_of_readers().await,
         }
     }
@@ -149,6 +149,12 @@ impl Story {
                     Ok(fleet.store.note_refusal(alice, call, "missing-scope", 3).await?)
                 };
                 self.call(refuse).await.unwrap();
+            }
+            "api_keys" => {
+                // Who calls again by hand after no answer learns that there is a key.
+                let create = async || fleet.engine.create_first_key(name("root"), None).await;
+                assert_eq!(self.call(create).await.is_ok(), self.fate != LATE);
+                assert!(!fleet.engine.key_ring().await.unwrap().is_empty());
             }
             _ => {
                 let fingerprint = "0123456789abcdef".to_owned();

@@ -74,6 +74,7 @@ async fn live(fleet: &Fleet) {
     engine.note_credentials(&[credential]).await.unwrap();
     engine.note_refusal(agent, "GET /admin/routing", "missing-scope", 1).await;
     engine.rates().admit(&"key:crew".into(), CallClass::Read, 1, 0).await;
+    engine.create_first_key(name("root"), None).await.unwrap();
     engine.unpublished(Partition(0), "one").await.unwrap();
     let stats = engine.stats().await.unwrap();
     assert!(stats.by_agent.len() > 200, "{} agents", stats.by_agent.len());

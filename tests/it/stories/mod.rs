@@ -22,6 +22,7 @@ mod failover;
 mod fleet;
 mod killed;
 mod outage;
+mod revocation;
 mod secrets;
 mod stopping;
 mod strangers;

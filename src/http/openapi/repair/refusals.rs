@@ -35,7 +35,7 @@ pub fn list_refusals(method: &str, operation: &mut Value) {
     let is_one_of = |names: &[&str]| names.iter().any(|name| operation["operationId"] == **name);
     let is_negotiated = is_one_of(&["read_events", "follow_events"]);
     let changes_one = method != "get" && has_path_parameter;
-    let has_parent = is_one_of(&["submit_task"]);
+    let may_conflict = is_one_of(&["submit_task", "create_key"]);
     // Clients have one type for all answers of these, which take nothing that could be wrong.
     let is_health = is_one_of(&["get_health", "get_liveness", "get_readiness"]);
     let refusals = [
@@ -44,7 +44,7 @@ pub fn list_refusals(method: &str, operation: &mut Value) {
         (403, is_guarded, "The caller's role, or a rule, forbids this call."),
         (404, has_path_parameter, "The resource does not exist."),
         (406, is_negotiated, "`Accept` names no media type of the answer."),
-        (409, changes_one || has_parent, "The state of the resource does not allow this call."),
+        (409, changes_one || may_conflict, "The state of the resource does not allow this call."),
         (408, has_body, "The body arrived too slowly."),
         (413, has_body, "The body is too large."),
         (415, has_body, "The `Content-Type` is not JSON, or the body is compressed."),

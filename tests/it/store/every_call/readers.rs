@@ -1,4 +1,4 @@
-//! What comes of calls that only read, or that may leave something unused.
+//! What comes of calls that only read, check or correct, or that may leave something unused.
 
 use orchestrator::domain::ids::{EventId, Partition};
 use orchestrator::domain::lifecycle::State;

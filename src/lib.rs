@@ -68,6 +68,7 @@
 //! | repair | what the doctor does about a finding | mend, mended, remedy |
 //! | partition | a group of keys on one hash slot of Redis | |
 //! | credential, principal | a key or token; who it proves its bearer to be | |
+//! | managed key | an API key that the store has; others are in the settings | |
 //! | browser session, cookie | stands for a credential in a browser; no relation to an agent's | |
 //! | page, view | what `/ui` shows to people; a part of it with an address | |
 //! | the actor | the caller, the agent, the approver, the worker … | somebody, nobody, anybody |

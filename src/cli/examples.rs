@@ -180,7 +180,7 @@ const EXAMPLES: &[Examples] = &[
         "keys create",
         [
             "orchestrator keys create dev_worker --role agent --agent dev_agent",
-            "orchestrator keys create ci --role agent --scope tasks:read --scope tasks:write --type bugfix",
+            "orchestrator keys create ci --role agent --scope tasks:write --type bugfix",
         ],
     ),
     ("keys list", ["orchestrator keys list", "orchestrator keys list --limit 200 -o json"]),

@@ -118,7 +118,7 @@ impl ApiKey {
         Some(principal.restricted(self.restrictions.clone()))
     }
 
-    /// Returns when the key ended, in milliseconds since 1970. `None` if it proves a caller at `now`.
+    /// Returns when the key ended, in milliseconds since 1970. `None` if it is valid at `now`.
     pub fn ended_at(&self, now: Millis) -> Option<Millis> {
         let revoked = self.revoked.as_ref().map(|revocation| revocation.at);
         revoked.or(self.restrictions.expires_at.filter(|expiry| *expiry <= now))

@@ -30,6 +30,7 @@ pub mod rules;
 pub mod size;
 pub mod sla;
 pub mod source;
+pub mod strength;
 pub mod submission;
 pub mod task;
 pub mod text;

@@ -142,8 +142,8 @@ impl Engine {
         Ok(status)
     }
 
-    /// Checks that the caller may call for the agent. Returns the limit of agents that a new agent must keep to,
-    /// or `None` if the agent is admitted already.
+    /// Checks that the caller may call for the agent. Returns the limit of agents that a new agent
+    /// must keep to, or `None` if the agent is admitted already.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Who is calling: a token (JWT), an API key of the settings or a managed one, or a session that one
-//! of them opened, and whether the caller has the scope of the call.
+//! Who is calling: a token (JWT), an API key of the settings or a managed one, or a session that
+//! one of them opened, and whether the caller has the scope of the call.
 //!
 //! Every guarded handler takes a [`Caller`] of the scope that it needs. That one argument checks
 //! the credential and the scope, and writes both into the API document.
@@ -28,6 +28,7 @@ use super::settings::{Auth, Error};
 
 mod configured;
 mod header;
+mod jwks;
 mod proof;
 mod schemes;
 mod session;

@@ -95,8 +95,8 @@ impl Keys {
 
     /// Revoke a key
     ///
-    /// Within a second every gateway refuses the key, over HTTP and NATS, and ends its event streams,
-    /// its waiting calls and its browser sessions. Revoking it again changes nothing.
+    /// Within a second every gateway refuses the key, over HTTP and NATS, and ends its event
+    /// streams, its waiting calls and its browser sessions. Revoking it again changes nothing.
     #[oai(path = "/admin/keys/:id", method = "delete", operation_id = "revoke_key")]
     async fn revoke(
         &self,

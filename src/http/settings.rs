@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::domain::network::Network;
+use crate::domain::principal::Role;
 use crate::engine;
 use crate::runtime::secret::Secret;
 
@@ -153,12 +154,29 @@ pub enum UnknownMembers {
 }
 
 /// The credentials that the gateway accepts.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     /// The secret that signs tokens (JWT, HS256): at least 32 bytes. `None` if tokens are not
     /// accepted.
     pub jwt_secret: Option<Secret>,
+    /// How far in the future a token may end, in seconds.
+    pub jwt_max_seconds: u64,
+    /// The public keys of an identity provider: a JWKS file or its `https` URL. Empty if none is
+    /// trusted.
+    pub jwks: String,
+    /// The `iss` that the provider's tokens must have.
+    pub jwks_issuer: String,
+    /// The `aud` that the provider's tokens must have.
+    pub jwks_audience: String,
+    /// How often the keys of the provider are read again, in seconds.
+    pub jwks_refresh_seconds: u64,
+    /// The claims of the provider's tokens whose words name roles; the highest role counts.
+    pub role_claims: Vec<String>,
+    /// The claim of the provider's tokens that holds scopes. Empty if the role alone decides.
+    pub scope_claim: String,
+    /// The roles that other words of `role_claims` stand for, such as the names of groups.
+    pub token_roles: BTreeMap<String, Role>,
     /// The API keys: the name of each caller to `<key>:<role>`.
     pub api_keys: BTreeMap<String, Secret>,
     /// The persons behind credentials, see [`crate::domain::people::credential`]: credential to
@@ -167,6 +185,25 @@ pub struct Auth {
     /// The sources that a credential may submit for; see
     /// [`crate::domain::people::People::sources`].
     pub sources: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            jwt_secret: None,
+            jwt_max_seconds: 31_536_000,
+            jwks: String::new(),
+            jwks_issuer: String::new(),
+            jwks_audience: String::new(),
+            jwks_refresh_seconds: 300,
+            role_claims: vec!["role".to_owned()],
+            scope_claim: String::new(),
+            token_roles: BTreeMap::new(),
+            api_keys: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            sources: BTreeMap::new(),
+        }
+    }
 }
 
 /// Why the gateway does not start.

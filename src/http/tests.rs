@@ -22,7 +22,7 @@ use super::*;
 use crate::runtime::secret::Secret;
 
 const AGENT_KEY: &str = "agent-key-0123456789";
-const USER_KEY: &str = "user-key-0123456789";
+const USER_KEY: &str = "reader-key-0123456789";
 
 struct Probe;
 

@@ -1,5 +1,5 @@
-//! The key pair of the browser sessions of a secret. The secret gives the private key, which only its
-//! bearer can know; what the public key verifies cannot be forged by a reader of the store.
+//! The key pair of the browser sessions of a secret. The secret gives the private key, which only
+//! its bearer can know; what the public key verifies cannot be forged by a reader of the store.
 
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};

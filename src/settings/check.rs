@@ -110,6 +110,8 @@ impl Check<'_> {
             ("http.heartbeat_ms", SECOND..=60 * SECOND),
             ("http.drain_ms", 0..=60 * SECOND),
             ("http.grace_ms", 0..=300 * SECOND),
+            ("auth.jwt_max_seconds", 60..=100 * YEAR / SECOND),
+            ("auth.jwks_refresh_seconds", 10..=DAY / SECOND),
             ("nats.stream_max_age_ms", SECOND..=10 * YEAR),
         ] {
             // Without a number at the path the value is out of every range.

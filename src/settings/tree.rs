@@ -61,7 +61,8 @@ pub(super) fn is_secret(path: &str) -> bool {
 }
 
 /// Tables whose keys the operator chooses, and the kind of their values.
-const OPEN: [(&str, Kind); 6] = [
+const OPEN: [(&str, Kind); 7] = [
+    ("auth.token_roles", Kind::Text),
     ("auth.api_keys", Kind::Text),
     ("auth.identities", Kind::Text),
     ("auth.sources", Kind::List),

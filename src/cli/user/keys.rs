@@ -130,7 +130,7 @@ impl Create {
     }
 }
 
-/// Revokes each key. A refusal does not stop the others; the exit code is that of the first refusal.
+/// Revokes each key. A refusal does not stop the others; the exit code is that of the first one.
 async fn revoke(ids: &[Uuid], service: &Service) -> Result<ExitCode, Error> {
     let client = service.client()?;
     let mut code = None;

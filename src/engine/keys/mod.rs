@@ -151,8 +151,7 @@ impl Engine {
 
     /// Gives a key a new secret. The old one is valid for `grace_ms` more.
     ///
-    /// * `expires_at`: the new expiry of the key, in milliseconds since 1970; `None` leaves it as it
-    ///   is.
+    /// * `expires_at`: the new expiry of the key, in milliseconds since 1970; `None` leaves it.
     ///
     /// # Errors
     ///

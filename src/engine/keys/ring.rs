@@ -21,9 +21,9 @@ use crate::store::{KEYS_WAKE, Store};
 
 use super::super::Error;
 
-/// How often to look whether a notification was lost: the longest that a revoked key can still be
-/// used while the store answers.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often to look whether a notification was lost. With the time that a call may go on after the
+/// end of its credential, a revoked key is of no use after a second.
+const LOOK_EVERY: Duration = Duration::from_millis(800);
 
 /// How often a process records which keys were used, at most.
 const NOTE_EVERY: Duration = Duration::from_secs(60);

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::audit::Credential;
 use crate::domain::principal::{Principal, Role, Subject};
+use crate::domain::strength;
 use crate::domain::text::hex;
 
 use super::super::settings::{Auth, Error};
@@ -14,6 +15,15 @@ const MIN_KEY_CHARS: usize = 16;
 /// Returns the digest by which a key is looked up.
 pub(super) fn sha256(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
+}
+
+/// Refuses a secret, the setting at `key`, that is easy to guess.
+pub(super) fn check_strength(key: &str, secret: &str) -> Result<(), Error> {
+    if strength::bits(secret) >= strength::MIN_BITS {
+        return Ok(());
+    }
+    let why = "is easy to guess; use a random one, for example of `openssl rand -hex 32`";
+    Err(Error::refused(key, why))
 }
 
 /// Reads `<key>:<role>`, the configured value of the key called `name`: its digest and principal.
@@ -32,6 +42,7 @@ pub(super) fn api_key(name: &str, setting: &str) -> Result<([u8; 32], Principal)
             "has a key that no header can carry: use visible ASCII characters".to_owned(),
         ));
     }
+    check_strength(&format!("auth.api_keys.{name}"), key)?;
     let principal = Principal::new(Subject::Key(name.to_owned()), role)
         .map_err(|error| refused(error.to_string()))?;
     Ok((sha256(key), principal))

@@ -12,14 +12,18 @@ pub(super) const API_KEY: &str = "ApiKey";
 pub(super) fn register(registry: &mut Registry) {
     let bearer = scheme(
         "http",
-        "A JWT signed by HS256 with `exp`, `sub` and `role` (user, agent, approver, admin). It \
-         wins over a key.",
+        "A JWT with `exp`, `sub` and `role` (user, agent, approver, admin), signed by HS256 or, \
+         with `iss` and `aud`, by a configured identity provider (RS256, ES256, EdDSA). Never \
+         beside a key.",
     );
     registry.create_security_scheme(
         BEARER,
         MetaSecurityScheme { scheme: Some("bearer"), bearer_format: Some("JWT"), ..bearer },
     );
-    let key = scheme("apiKey", "A key that the operator issued; its role is configured with it.");
+    let key = scheme(
+        "apiKey",
+        "A key that the operator issued, in the configuration or as a managed key.",
+    );
     registry.create_security_scheme(
         API_KEY,
         MetaSecurityScheme { name: Some("X-API-Key"), key_in: Some("header"), ..key },

@@ -2,10 +2,10 @@
 //!
 //! A cookie is a statement that the gateway signs with a key derived from the credential: from the
 //! API key itself, or from the secret that signs tokens. So every gateway of a deployment can read
-//! it, nothing is stored about it, and it ends with the credential: a gateway that no longer has the
-//! key cannot verify its sessions. The derived key signs nothing else, so that no session is a token
-//! and no token is a session. The sessions of a managed key are signed by a key pair, of which the
-//! store has only the public half.
+//! it, nothing is stored about it, and it ends with the credential: a gateway that no longer has
+//! the key cannot verify its sessions. The derived key signs nothing else, so that no session is a
+//! token and no token is a session. The sessions of a managed key are signed by a key pair, of
+//! which the store has only the public half.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use poem::http::{HeaderMap, Method, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::domain::principal::{Principal, Role, Subject};
+use crate::domain::principal::{Principal, Role, Scope, Subject};
+use crate::domain::restrictions::Restrictions;
 use crate::domain::text::hex;
 use crate::engine::KeyRing;
 use crate::runtime::session_key;
@@ -68,6 +69,9 @@ pub struct Sessions {
 struct Claims {
     sub: String,
     role: Option<Role>,
+    /// The only scopes of the caller; none if the role or the key alone decides.
+    #[serde(default)]
+    scopes: Vec<Scope>,
     exp: u64,
 }
 
@@ -147,27 +151,34 @@ impl Sessions {
         let longest = now() + LASTS_SECONDS;
         let exp = if let Kind::Token(ends_at) = kind { longest.min(*ends_at) } else { longest };
         let sub = principal.name().to_owned();
-        let no_seal = || Refusal::unauthenticated("Sign in with an API key or a token.");
+        let no_seal = || {
+            Refusal::unauthenticated(
+                "Tokens open sessions only with `auth.jwt_secret`, which signs them.",
+            )
+        };
+        let scopes = Vec::new();
         let session = match kind {
             Kind::Configured => {
                 let name = principal.to_string();
                 let (seal, _) = self.keys.get(&name).ok_or_else(no_seal)?;
-                seal.sign(&name, &Claims { sub, role: None, exp })?
+                seal.sign(&name, &Claims { sub, role: None, scopes, exp })?
             }
             Kind::Managed(secret) => {
                 let name = format!("{MANAGED}{}", hex(&sha256(secret)));
-                let claims = Claims { sub, role: None, exp };
+                let claims = Claims { sub, role: None, scopes, exp };
                 sign(Algorithm::EdDSA, &name, &claims, &session_key::signing(secret))?
             }
             Kind::Token(_) => {
                 let seal = self.tokens.as_ref().ok_or_else(no_seal)?;
-                seal.sign(TOKENS, &Claims { sub, role: Some(principal.role()), exp })?
+                let only = principal.restrictions().map(|only| only.scopes.clone());
+                let scopes = only.unwrap_or_default();
+                seal.sign(TOKENS, &Claims { sub, role: Some(principal.role()), scopes, exp })?
             }
         };
         Ok(set_cookie(is_secure(request), &session, exp.saturating_sub(now())))
     }
 
-    /// Returns who the request's session proves the caller to be. `None` if the request has no session.
+    /// Returns who the request's session proves the caller to be. `None` if it has no session.
     ///
     /// # Errors
     ///
@@ -188,8 +199,9 @@ impl Sessions {
         if name == TOKENS {
             let claims = self.tokens.as_ref()?.verify(session)?;
             let principal = Principal::new(Subject::User(claims.sub), claims.role?).ok()?;
+            let only = Restrictions { scopes: claims.scopes, ..Restrictions::default() };
             return Some(Proof {
-                principal: Arc::new(principal),
+                principal: Arc::new(principal.restricted(only)),
                 end: End::default().and_at(claims.exp),
             });
         }
@@ -325,10 +337,11 @@ mod tests {
         assert_eq!(proven(&first, session), Some(ann));
         assert_eq!(proven(&sessions("another-key-0123456789"), session), None);
         let forged = Seal::of("key-of-bob-0123456789");
-        let claims = Claims { sub: "ann".to_owned(), role: None, exp: now() + 60 };
+        let claims =
+            Claims { sub: "ann".to_owned(), role: None, scopes: Vec::new(), exp: now() + 60 };
         assert_eq!(proven(&first, &forged.sign("key:ann", &claims).unwrap()), None);
         let own = Seal::of("key-of-ann-0123456789");
-        let ended = Claims { sub: "ann".to_owned(), role: None, exp: now() - 1 };
+        let ended = Claims { exp: now() - 1, ..claims };
         assert_eq!(proven(&first, &own.sign("key:ann", &ended).unwrap()), None);
     }
 }

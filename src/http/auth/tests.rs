@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::runtime::secret::Secret;
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
-const KEY: &str = "ops-key-0123456789";
+const SECRET: &str = "8f2c91d4e7a05b36c1d8f4e2b7a90536";
+const KEY: &str = "ops-key-8f2c91d4e7";
 
 fn guard() -> Guard {
     let api_keys = [("ops".to_owned(), Secret::new(format!("{KEY}:admin")))].into();
     let jwt_secret = Some(Secret::new(SECRET));
-    Guard::new(&Auth { jwt_secret, api_keys, ..Auth::default() }, None).unwrap()
+    let jwt_max_seconds = 3_153_600_000;
+    Guard::new(&Auth { jwt_secret, jwt_max_seconds, api_keys, ..Auth::default() }, None).unwrap()
 }
 
 fn token(secret: &str, claims: &Value) -> String {
@@ -64,6 +65,8 @@ fn a_bad_token_is_refused() {
         without("role"),
         with("role", json!("root")),
         with("exp", json!(1_000)),
+        with("exp", json!(1u64 << 63)),
+        with("exp", json!(1e300)),
         with("nbf", json!(4_000_000_000u64)),
         with("sub", json!("a\nb")),
         with("sub", json!("Orchestrator")),
@@ -101,6 +104,7 @@ fn a_guard_refuses_weak_or_missing_credentials() {
     for settings in [
         weak,
         with_key("short:admin"),
+        with_key("password1234567890:admin"),
         with_key("0123456789abcdef"),
         with_key("0123456789abcdef:root"),
     ] {

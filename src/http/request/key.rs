@@ -36,11 +36,11 @@ pub const TEXTS: &[Text] = &[("CreateKey", "identity", IDENTITY)];
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct CreateKey {
-    /// The name of the caller that the key proves, `key:<name>` in timelines. It stays with the key,
-    /// also after its end.
+    /// The name of the caller that the key proves, `key:<name>` in timelines. It stays with the
+    /// key, also after its end.
     name: Field<Name>,
-    /// The person or service that the key belongs to, as rules compare them; that of the name if left
-    /// out.
+    /// The person or service that the key belongs to, as rules compare them; that of the name if
+    /// left out.
     identity: Field<Option<String>>,
     /// The role, which decides what the key may do at the most.
     role: Field<Role>,
@@ -64,8 +64,8 @@ pub struct CreateKey {
 #[derive(Debug, Default, Deserialize, Object)]
 #[serde(default)]
 pub struct RotateKey {
-    /// How long the old secret stays valid beside the new one, in seconds, at most 7 days; 0 if left
-    /// out. A secret before the old one ends at once.
+    /// How long the old secret stays valid beside the new one, in seconds, at most 7 days; 0 if
+    /// left out. A secret before the old one ends at once.
     grace_seconds: Field<Option<u64>>,
     /// The new expiry of the key; unchanged if left out.
     expires_at: Field<Option<Time>>,

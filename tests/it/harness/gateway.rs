@@ -51,6 +51,8 @@ pub fn auth() -> Auth {
     Auth {
         jwt_secret: Some(Secret::new(JWT_SECRET)),
         api_keys: BTreeMap::from(keys),
+        // Tokens of tests end in 2096.
+        jwt_max_seconds: 3_153_600_000,
         ..Auth::default()
     }
 }
@@ -84,6 +86,11 @@ impl Site {
 
     /// A site whose gateway is told something else than usual.
     pub async fn told(fleet: Fleet, change: impl FnOnce(&mut Http)) -> Self {
+        Self::trusting(fleet, auth(), change).await
+    }
+
+    /// A site whose gateway accepts these credentials.
+    pub async fn trusting(fleet: Fleet, auth: Auth, change: impl FnOnce(&mut Http)) -> Self {
         let mut http = Http {
             host: "127.0.0.1".to_owned(),
             port: 0,
@@ -97,7 +104,7 @@ impl Site {
         };
         change(&mut http);
         let gateway_stop = fleet.stop.child_token();
-        let settings = Settings { http, auth: auth() };
+        let settings = Settings { http, auth };
         let gateway = Gateway::bind(fleet.engine.clone(), &settings, gateway_stop.clone());
         let gateway = gateway.await.unwrap();
         let address = gateway.address();

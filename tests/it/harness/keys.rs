@@ -15,7 +15,7 @@ pub const GRANTS: &str = "~orchestrator:* &orchestrator:* +@all -@admin -@danger
 /// What a deployment stores about itself.
 pub const LAYOUT: &str = "orchestrator:layout";
 
-/// Whether the key holds who called last, or was written at the start: a call that is refused changes it too.
+/// Whether the key holds who called last: a call that is refused changes it too. Or the layout.
 pub fn is_presence(key: &str) -> bool {
     let ends = [":roster", ":keys:used", LAYOUT];
     let inside = [":sessions:", ":rate:", ":recorded:"];

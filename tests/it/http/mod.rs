@@ -40,6 +40,7 @@ mod submitting;
 mod times;
 mod titles;
 mod tls;
+mod tokens;
 mod traces;
 mod understood;
 mod waiting;

@@ -10,6 +10,7 @@ mod command_line_approvals;
 mod command_line_audit;
 mod command_line_bulks;
 mod command_line_contexts;
+mod command_line_keys;
 mod command_line_output;
 mod command_line_review;
 mod command_line_tasks;

@@ -71,7 +71,7 @@ async fn call(mut request: Request) -> Response {
     let settings = settings(&["https://app.example.com"]);
     let peer = Peer::over_nats(Traffic::new(&settings.http), usize::MAX);
     request.extensions_mut().insert(peer);
-    shield(service, &settings, None).unwrap().get_response(request).await
+    shield(service, &settings, None, None).unwrap().get_response(request).await
 }
 
 fn submission(body: impl Into<poem::Body>) -> Request {

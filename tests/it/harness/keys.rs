@@ -15,10 +15,11 @@ pub const GRANTS: &str = "~orchestrator:* &orchestrator:* +@all -@admin -@danger
 /// What a deployment stores about itself.
 pub const LAYOUT: &str = "orchestrator:layout";
 
-/// Whether the key holds who called last: a call that is refused changes it too. Or the layout.
+/// Whether a dump leaves the key out: who called last, which a refused call changes too; what expires within seconds; and
+/// the layout.
 pub fn is_presence(key: &str) -> bool {
     let ends = [":roster", ":keys:used", LAYOUT];
-    let inside = [":sessions:", ":rate:", ":recorded:"];
+    let inside = [":sessions:", ":rate:", ":recorded:", ":published:"];
     inside.iter().any(|part| key.contains(part)) || ends.iter().any(|end| key.ends_with(end))
 }
 

@@ -171,14 +171,6 @@ impl Refusal {
         Self::new(Cause::MissingScope, detail)
     }
 
-    /// 403: the caller's key may not be used from the address of the request.
-    pub fn foreign_network(networks: &[String], origin: &str) -> Self {
-        let networks = networks.join(", ");
-        let detail =
-            format!("The key may be used from {networks} only; this request came from {origin}.");
-        Self::new(Cause::ForeignNetwork, detail)
-    }
-
     /// 413: the body has more than `most` bytes.
     pub fn too_large(most: usize) -> Self {
         let detail = format!("At most {most} bytes are read. Send less, or in several requests.");

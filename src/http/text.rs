@@ -33,8 +33,8 @@ mod lists;
 mod network;
 mod words;
 
+pub use crate::domain::network::Network;
 pub use lists::{ApprovalParts, ForMe, TaskParts, TypePatterns};
-pub use network::Network;
 pub use words::{Choice, GivenStatus, NewStatus, OutcomeKind};
 
 /// A type whose form in requests is a text.

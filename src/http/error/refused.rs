@@ -1,4 +1,5 @@
-//! Maps each error of the engine to its refusal: the cause, and the advice to the client.
+//! Maps each error of the engine to its refusal: the cause, and the advice to the client. And
+//! refusals of managed keys.
 
 use crate::domain::lifecycle::State;
 use crate::domain::time::Millis;
@@ -170,6 +171,16 @@ impl From<engine::Error> for Refusal {
                 Self::internal()
             }
         }
+    }
+}
+
+impl Refusal {
+    /// 403: the caller's key may not be used from the address of the request.
+    pub fn foreign_network(networks: &[String], origin: &str) -> Self {
+        let networks = networks.join(", ");
+        let detail =
+            format!("The key may be used from {networks} only; this request came from {origin}.");
+        Self::new(Cause::ForeignNetwork, detail)
     }
 }
 

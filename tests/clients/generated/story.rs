@@ -76,9 +76,11 @@ async fn main() -> Result<(), Failed> {
     assert_eq!(admin.submit_task(Some(&key), None, &body).await?.task_id, first);
     let tasks: Vec<_> = (1..5).map(|n| json!({"type": "faq", "payload": {"n": n}})).collect();
     let batch = admin.submit_tasks(None, &from_value(json!({"tasks": tasks}))?).await?.into_inner();
-    let mut submitted: HashSet<Uuid> =
-        batch.results.iter().map(|item| item.task.as_ref().unwrap().task_id).collect();
-    submitted.insert(first);
+    let mut submitted = HashSet::from([first]);
+    for item in batch.results {
+        let types::BatchItemResultTask::Variant0(task) = item.task else { panic!("no task") };
+        submitted.insert(task.task_id);
+    }
     let (mut listed, mut cursor) = (HashSet::new(), None::<String>);
     loop {
         let limit = std::num::NonZeroU64::new(2);

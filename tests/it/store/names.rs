@@ -30,6 +30,18 @@ async fn run_bulks(fleet: &Fleet) {
     }
 }
 
+/// Notes credentials, a refusal, a call and a key.
+async fn note_callers(fleet: &Fleet) {
+    let (engine, agent) = (&fleet.engine, &fleet.people.agent);
+    let fingerprint = "0123456789abcdef".to_owned();
+    let credential =
+        Credential { subject: "key:ops".to_owned(), role: Some(Role::Admin), fingerprint };
+    engine.note_credentials(&[credential]).await.unwrap();
+    engine.note_refusal(agent, "GET /admin/routing", "missing-scope", 1).await;
+    engine.rates().admit(&"key:crew".into(), CallClass::Read, 1, 0).await;
+    engine.create_first_key(name("root"), None).await.unwrap();
+}
+
 /// Calls every script, several of them more than once.
 async fn live(fleet: &Fleet) {
     let engine = &fleet.engine;
@@ -68,13 +80,7 @@ async fn live(fleet: &Fleet) {
     engine.pause(alice, &name("faq_agent")).await.unwrap();
     engine.resume(alice, &name("faq_agent")).await.unwrap();
     engine.publish(alice, new_event("pr.merged")).await.unwrap();
-    let fingerprint = "0123456789abcdef".to_owned();
-    let credential =
-        Credential { subject: "key:ops".to_owned(), role: Some(Role::Admin), fingerprint };
-    engine.note_credentials(&[credential]).await.unwrap();
-    engine.note_refusal(agent, "GET /admin/routing", "missing-scope", 1).await;
-    engine.rates().admit(&"key:crew".into(), CallClass::Read, 1, 0).await;
-    engine.create_first_key(name("root"), None).await.unwrap();
+    note_callers(fleet).await;
     engine.unpublished(Partition(0), "one").await.unwrap();
     let stats = engine.stats().await.unwrap();
     assert!(stats.by_agent.len() > 200, "{} agents", stats.by_agent.len());

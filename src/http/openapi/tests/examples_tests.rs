@@ -122,6 +122,7 @@ fn an_incomplete_or_wrong_example_is_a_fault() {
     check.faults.sort();
     let expected = [
         " lacks bridge_lag_ms",
+        " lacks queue_stats",
         "/redis is null",
         "/status is not in [\"healthy\",\"unhealthy\"]",
         "/version is not of type \"string\"",

@@ -71,7 +71,9 @@ pub fn name_variants(document: &mut Value) {
         let Some(words) = schema["enum"].as_array() else { continue };
         let prefix = screaming(name);
         let names = words.iter().filter_map(Value::as_str);
-        let names: Vec<_> = names.map(|word| format!("{prefix}_{}", word.to_uppercase())).collect();
+        // A scope has a colon, which no name may have.
+        let names = names.map(|word| word.to_uppercase().replace(':', "_"));
+        let names: Vec<_> = names.map(|word| format!("{prefix}_{word}")).collect();
         schema["x-enum-varnames"] = json!(names);
     }
 }

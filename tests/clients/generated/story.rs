@@ -72,10 +72,10 @@ async fn main() -> Result<(), Failed> {
 
     // Submits one task twice and four at once, and finds them all on pages of two.
     let (key, body) = ("first".parse()?, from_value(json!({"type": "faq", "payload": {"n": 0}}))?);
-    let first = admin.submit_task(Some(&key), None, &body).await?.task_id;
-    assert_eq!(admin.submit_task(Some(&key), None, &body).await?.task_id, first);
+    let first = admin.submit_task(Some(&key), None, None, &body).await?.task_id;
+    assert_eq!(admin.submit_task(Some(&key), None, None, &body).await?.task_id, first);
     let tasks: Vec<_> = (1..5).map(|n| json!({"type": "faq", "payload": {"n": n}})).collect();
-    let batch = admin.submit_tasks(None, &from_value(json!({"tasks": tasks}))?).await?.into_inner();
+    let batch = admin.submit_tasks(None, None, &from_value(json!({"tasks": tasks}))?).await?.into_inner();
     let mut submitted = HashSet::from([first]);
     for item in batch.results {
         let types::BatchItemResultTask::Variant0(task) = item.task else { panic!("no task") };
@@ -131,7 +131,7 @@ async fn main() -> Result<(), Failed> {
     let gated = json!({
         "type": "deploy", "title": "2.14.1 to production", "payload": {"environment": "production"},
     });
-    let deploy = admin.submit_task(None, None, &from_value(gated)?).await?.task_id;
+    let deploy = admin.submit_task(None, None, None, &from_value(gated)?).await?.task_id;
     let approval = pending(&approver, deploy).await?;
     let no = from_value(json!({"digest": approval.digest, "reason": "not on a Friday"}))?;
     assert_eq!(approver.reject(&approval.approval_id, None, &no).await?.status, "rejected");
@@ -155,7 +155,7 @@ async fn main() -> Result<(), Failed> {
     let answer = agent.complete_task(&one.task.task_id, &lost).await;
     refused(answer, 409, "lease-lost").await?;
     let wrong = from_value(json!({"type": "nothing", "payload": {}}))?;
-    let answer = admin.submit_task(None, None, &wrong).await;
+    let answer = admin.submit_task(None, None, None, &wrong).await;
     assert_eq!(refused(answer, 422, "invalid-fields").await?.errors[0].pointer, "/type");
     Ok(())
 }

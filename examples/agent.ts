@@ -1,7 +1,7 @@
 // An agent in TypeScript, with nothing but Node.js, which runs it as it is from version 22.18 on:
 //
 //     ORCHESTRATOR_URL=http://127.0.0.1:8000 ORCHESTRATOR_API_KEY=... node examples/agent.ts faq_agent
-type Task = { task_id: string; type: string; payload: unknown };
+export type Task = { task_id: string; type: string; payload: unknown };
 type Claim = { task: Task; attempt: number; lease: string };
 
 const { ORCHESTRATOR_URL: url, ORCHESTRATOR_API_KEY: key } = process.env;

@@ -44,7 +44,7 @@ MorningAI Orchestrator is up.
 Submit a task that needs an approval, approve it, and run an agent that returns the task:
 
   {as_admin} tasks submit deploy
-  {as_approver} approvals approve $({as_approver} approvals list -o id)
+  {as_approver} approvals approve --yes $({as_approver} approvals list -o id)
   {as_agent} agent run --agent ops_agent -- cat
 
 Ctrl-C stops it.

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
@@ -20,12 +21,17 @@ pub struct Terminal {
 impl Program {
     /// Starts it with these arguments at a terminal of its own.
     pub fn at_a_terminal(&self, arguments: &[&str]) -> Terminal {
+        self.other_at_a_terminal(Path::new(env!("CARGO_BIN_EXE_orchestrator")), arguments)
+    }
+
+    /// Starts another program in its place at a terminal of its own.
+    pub fn other_at_a_terminal(&self, executable: &Path, arguments: &[&str]) -> Terminal {
         let end = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&end).unwrap();
         unlockpt(&end).unwrap();
         let name = ptsname(&end, Vec::new()).unwrap().into_string().unwrap();
         let open = || OpenOptions::new().read(true).write(true).open(&name).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
+        let mut command = Command::new(executable);
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
         command.envs(self.variables());
         command.stdin(open()).stdout(open()).stderr(open());

@@ -69,9 +69,22 @@ impl Reader {
         Self { shell, home }
     }
 
-    fn start(&self, script: &str) -> crate::harness::Process {
-        let script = format!("cd {}\n{script}", self.home.path().display());
-        self.shell.start_other(Path::new("/bin/sh"), &["-ec", &script])
+    /// Starts `dev` in the first terminal.
+    async fn dev(&self) -> crate::harness::Process {
+        let script = format!("cd {}; exec orchestrator dev --port 0", self.home.path().display());
+        let dev = self.shell.start_other(Path::new("/bin/sh"), &["-c", &script]);
+        dev.prints("Ctrl-C stops it").await;
+        dev
+    }
+
+    /// Pastes a script into the second terminal, where nothing is typed besides. Fails unless each
+    /// command succeeds.
+    async fn paste(&self, script: &str, url: &str) {
+        let script = script.replace("http://127.0.0.1:8000", url);
+        let script = format!("cd {}\n{script}wait", self.home.path().display());
+        let mut second = self.shell.other_at_a_terminal(Path::new("/bin/sh"), &["-ec", &script]);
+        let (code, shown) = second.ended().await;
+        assert_eq!(code, 0, "{script}\n{shown}");
     }
 }
 
@@ -83,14 +96,8 @@ async fn shell_blocks_of_the_documentation_run_as_they_stand() {
             continue;
         }
         let reader = Reader::new();
-        let dev = reader.start("exec orchestrator dev --port 0");
-        dev.prints("Ctrl-C stops it").await;
-        let script = script.replace("http://127.0.0.1:8000", &dev.url().await);
-
-        let mut second = reader.start(&format!("{script}wait"));
-
-        let code = second.ended().await;
-        assert_eq!(code, 0, "{}:\n{}{}", page.display(), second.printed(), second.log());
+        let dev = reader.dev().await;
+        reader.paste(&script, &dev.url().await).await;
         dev.stop().await;
     }
 }
@@ -98,12 +105,9 @@ async fn shell_blocks_of_the_documentation_run_as_they_stand() {
 #[tokio::test]
 async fn pasting_the_readme_completes_an_approved_task_and_another() {
     let reader = Reader::new();
-    let dev = reader.start("exec orchestrator dev --port 0");
-    dev.prints("Ctrl-C stops it").await;
-    let readme = pasted(&pages()[0]).replace("http://127.0.0.1:8000", &dev.url().await);
+    let dev = reader.dev().await;
 
-    let mut second = reader.start(&readme);
-    assert_eq!(second.ended().await, 0, "{}", second.log());
+    reader.paste(&pasted(&pages()[0]), &dev.url().await).await;
 
     let (_, listed, _) = reader.shell.run(&["tasks", "list", "-o", "json"]).await;
     let listed: Value = serde_json::from_str(&listed).unwrap();
@@ -121,8 +125,7 @@ async fn migrated_client_of_the_predecessor_does_all_that_it_did() {
     let mut reader = Reader::new();
     let secret = "a-secret-for-this-test-0123456789-abcdef";
     reader.shell = reader.shell.with("ORCHESTRATOR_JWT_SECRET", secret);
-    let dev = reader.start("exec orchestrator dev --port 0");
-    dev.prints("Ctrl-C stops it").await;
+    let dev = reader.dev().await;
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/migrating.md");
     let client = reader.shell.with("URL", &dev.url().await);
 

@@ -1,7 +1,7 @@
 //! The layer that stands before authentication: where a request comes from, whether too many requests
 //! from there had no valid credential, and what refusals leave behind.
 
-use poem::http::{Method, StatusCode};
+use poem::http::{Method, StatusCode, Uri};
 use poem::{Endpoint, Request, Response};
 
 use crate::domain::call_class::CallClass;
@@ -10,7 +10,7 @@ use crate::engine::Engine;
 
 use super::error::{Denial, Refusal};
 use super::failures::Failures;
-use super::front;
+use super::front::RequestId;
 use super::openapi::Template;
 use super::origin::Proxies;
 use super::peer::Peer;
@@ -51,13 +51,13 @@ impl<E> EntranceLayer<E> {
     }
 }
 
-/// What is kept of a request while it is answered.
+/// What is kept of a request while it is answered. Nothing is copied: most answers need none of it.
 struct Passed {
     peer: Option<Peer>,
     origin: Option<Origin>,
     method: Method,
-    path: String,
-    id: String,
+    uri: Uri,
+    id: RequestId,
 }
 
 impl Passed {
@@ -72,7 +72,7 @@ impl Passed {
 
     /// The method and the path, with the names of parameters in place of what the client chose.
     fn call(&self) -> String {
-        let path = Template::of(&self.path).map(Template::path).unwrap_or_default();
+        let path = Template::of(self.uri.path()).map(Template::path).unwrap_or_default();
         format!("{} {path}", self.method)
     }
 }
@@ -91,14 +91,14 @@ impl<E: Endpoint<Output = Response>> Endpoint for EntranceLayer<E> {
             peer: request.data::<Peer>().cloned(),
             origin,
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            id: front::id_of(&request),
+            uri: request.uri().clone(),
+            id: RequestId::known(&request),
         };
         let mut response = self.inner.call(request).await?;
         if response.status() == StatusCode::UNAUTHORIZED
             && let Some(wait) = origin.and_then(|origin| self.failures.count(origin))
         {
-            response = Refusal::too_many_failures(wait).into_response_for(&passed.id);
+            response = Refusal::too_many_failures(wait).into_response_for(passed.id.as_str());
         }
         if let Some(denial) = response.extensions().get::<Denial>().copied() {
             self.trace(denial, &passed).await;

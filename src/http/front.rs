@@ -21,8 +21,9 @@ pub const REQUEST_ID: &str = "x-request-id";
 /// The longest request id that is accepted from a client, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
+/// The id of a request. A clone is cheap.
 #[derive(Clone)]
-struct RequestId(HeaderValue);
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The client's own id if it is safe in a log line, otherwise a fresh one.
@@ -33,8 +34,8 @@ impl RequestId {
         }
     }
 
-    /// The id that the outermost layer gave the request.
-    fn known(request: &Request) -> Self {
+    /// The id that [`RequestIdLayer`] gave the request.
+    pub fn known(request: &Request) -> Self {
         request.extensions().get().cloned().unwrap_or_else(|| Self::of(request))
     }
 
@@ -43,18 +44,14 @@ impl RequestId {
         Self(id.unwrap_or(HeaderValue::from_static("none")))
     }
 
-    fn as_str(&self) -> &str {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 }
 
 fn is_usable(id: &HeaderValue) -> bool {
     (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-}
-
-/// The id of a request that has passed [`RequestIdLayer`].
-pub fn id_of(request: &Request) -> String {
-    RequestId::known(request).as_str().to_owned()
 }
 
 /// The response to a request that does not reach the API, with an id of its own, over TLS if

@@ -38,23 +38,19 @@ struct Inner {
 impl Peer {
     /// The peer of a connection, which has not shown a credential yet.
     pub fn new(traffic: Arc<Traffic>, connection: Arc<Connection>) -> Self {
-        Self(Arc::new(Inner {
-            traffic,
-            connection: Some(connection),
-            room: None,
-            principal: OnceLock::new(),
-            call: OnceLock::new(),
-            standing: Mutex::default(),
-            end: SetOnce::new(),
-        }))
+        Self::of(traffic, Some(connection), None)
     }
 
     /// A peer over NATS, whose answer may have `room` bytes.
     pub fn over_nats(traffic: Arc<Traffic>, room: usize) -> Self {
+        Self::of(traffic, None, Some(room))
+    }
+
+    fn of(traffic: Arc<Traffic>, connection: Option<Arc<Connection>>, room: Option<usize>) -> Self {
         Self(Arc::new(Inner {
             traffic,
-            connection: None,
-            room: Some(room),
+            connection,
+            room,
             principal: OnceLock::new(),
             call: OnceLock::new(),
             standing: Mutex::default(),
@@ -140,7 +136,8 @@ impl Peer {
         Ok(place)
     }
 
-    fn principal(&self) -> Arc<str> {
+    /// Who calls, as [`Principal`] is displayed; empty if no valid credential was shown.
+    pub fn principal(&self) -> Arc<str> {
         self.0.principal.get().cloned().unwrap_or_default()
     }
 }

@@ -55,7 +55,8 @@ impl Account {
     ) -> Result<Self, Refusal> {
         let rates = request.data::<Rates>().cloned();
         let peer = request.data::<Peer>().cloned();
-        let account = Self { rates, peer, caller: principal.to_string().into(), class };
+        let caller = peer.as_ref().map_or_else(|| principal.to_string().into(), Peer::principal);
+        let account = Self { rates, peer, caller, class };
         account.count(1, 0).await?;
         Ok(account)
     }

@@ -113,6 +113,8 @@ pub struct Submission {
 #[derive(Debug)]
 struct Target(String);
 
+// Described as a text alone: a choice of two types would cost generated clients a type of its own,
+// and that of Go a dependency.
 described!([] Target: "Target", MetaSchema::new("string"));
 
 impl Readable for Target {

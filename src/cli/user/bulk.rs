@@ -161,30 +161,28 @@ impl Options {
 /// Starts a bulk and follows it to its end. On a terminal it shows how far the bulk is.
 async fn run(client: &Client, order: &Value) -> Result<Box<RawValue>, Error> {
     let mut answer: Box<RawValue> = client.post("/tasks/bulk", order).await?;
-    let is_shown = io::stderr().is_terminal();
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
     let started: Bulk = serde_json::from_str(answer.get())?;
     let id = visible(&started.bulk_id);
-    if is_shown && !started.dry_run {
+    if io::stderr().is_terminal() && !started.dry_run {
         eprintln!("bulk {id} runs; `orchestrator bulk abort {id}` ends it");
     }
     loop {
         let bulk: Bulk = serde_json::from_str(answer.get())?;
         let handled = bulk.done + bulk.refused.iter().map(|one| one.count).sum::<u64>();
-        if is_shown && bulk.dry_run {
-            eprint!("\r{} found ", bulk.matched);
-        } else if is_shown {
-            eprint!("\r{handled} of {} found ", bulk.matched);
-        }
+        let found = match bulk.dry_run {
+            true => format!("{} found", bulk.matched),
+            false => format!("{handled} of {} found", bulk.matched),
+        };
+        // More tasks may be found yet, so there is no bar.
+        terminal::show_progress(handled, 0, &found);
         if !["running", "aborting"].contains(&bulk.status.as_str()) {
             break;
         }
         sleep(backoff.next_wait()).await;
         answer = client.get(&format!("/bulk/{id}")).await?;
     }
-    if is_shown {
-        eprintln!();
-    }
+    terminal::end_progress();
     Ok(answer)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::io::{self, BufRead, BufReader};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::json::Members;
 use super::output::Form;
 use super::text::visible;
-use super::{Error, Service, say};
+use super::{Error, Service, say, terminal};
 use crate::cli::client::Client;
 use crate::domain::text::hex;
 use crate::runtime::backoff::Backoff;
@@ -62,11 +62,15 @@ struct Reported {
 }
 
 /// How many lines came to what.
-#[derive(Default, Serialize)]
+#[derive(Default)]
 struct Summary {
     submitted: usize,
     known: usize,
     refused: usize,
+    /// How many bytes these lines have.
+    bytes: u64,
+    /// How many bytes the file has; 0 if that is not known.
+    size: u64,
 }
 
 /// Submits every line of `file`. As JSON, each line is reported; as ids, those of the tasks are
@@ -76,11 +80,16 @@ struct Summary {
 pub async fn submit(service: &Service, file: &str) -> Result<ExitCode, Error> {
     let client = service.client()?;
     let unreadable = |error| Error::Usage(format!("cannot read {file}: {error}"));
+    let mut summary = Summary::default();
     let input: Box<dyn BufRead> = match file {
         "-" => Box::new(BufReader::new(io::stdin())),
-        path => Box::new(BufReader::new(File::open(path).map_err(unreadable)?)),
+        path => {
+            let file = File::open(path).map_err(unreadable)?;
+            // A pipe has no size.
+            summary.size = file.metadata().map_err(unreadable)?.len();
+            Box::new(BufReader::new(file))
+        }
     };
-    let mut summary = Summary::default();
     let mut seen = HashMap::new();
     let (mut batch, mut bytes) = (Vec::new(), 0);
     for (index, line) in input.lines().enumerate() {
@@ -95,13 +104,12 @@ pub async fn submit(service: &Service, file: &str) -> Result<ExitCode, Error> {
             bytes = 0;
         }
         bytes += line.len();
+        summary.bytes += line.len() as u64 + 1;
         batch.push(Line { number: index + 1, submission });
     }
     send(service, &client, &batch, &mut summary).await?;
-    if io::stderr().is_terminal() {
-        eprintln!();
-    }
-    let Summary { submitted, known, refused } = summary;
+    terminal::end_progress();
+    let Summary { submitted, known, refused, .. } = summary;
     if service.form() == Form::Table {
         say(&format!("{submitted} submitted, {known} known already, {refused} refused\n"))?;
     }
@@ -143,10 +151,9 @@ async fn send(
         }
         report(service.form(), line.number, accepted)?;
     }
-    if io::stderr().is_terminal() {
-        let Summary { submitted, known, refused } = summary;
-        eprint!("\r{} lines, {refused} refused ", *submitted + *known + *refused);
-    }
+    let Summary { submitted, known, refused, bytes, size } = summary;
+    let lines = *submitted + *known + *refused;
+    terminal::show_progress(*bytes, *size, &format!("{lines} lines, {refused} refused"));
     Ok(())
 }
 

@@ -32,6 +32,7 @@ mod rates;
 mod readers;
 mod reading;
 mod refusals;
+mod released;
 mod reopening;
 mod service;
 mod sessions;

@@ -193,6 +193,8 @@ async fn file_of_tasks_is_submitted_once_and_refused_lines_are_named() {
     let (_, output, _) = place.root.run(&[&submit[..], &["-o", "jsonl"]].concat()).await;
     let last: Value = serde_json::from_str(output.lines().last().unwrap()).unwrap();
     assert_eq!((&last["line"], &last["status"]), (&json!(4), &json!(200)), "{output}");
+    let (_, shown) = place.root.at_a_terminal(&submit).ended().await;
+    assert!(shown.contains("##] 100 % 3 lines, 1 refused"), "{shown}");
     let ids = place.run(&["tasks", "list", "-o", "id"]).await;
     assert_eq!(ids.lines().count(), 2, "{ids}");
     let (code, _, log) = place.root.run(&["tasks", "submit", "--file", &place.file("[]")]).await;

@@ -47,7 +47,8 @@
 //! | bulk | one action on every task that matches a filter, in steps of worker processes | |
 //! | session | a worker's presence: it ends when no call of it came for a while | |
 //! | router | a stateless duty that moves pending tasks to the subject of their agent | |
-//! | subject | the queue of one agent, by priority | |
+//! | tenant | a group of callers that sees and touches only its own tasks | |
+//! | subject | the queue of one agent for one tenant or none, by priority: `dev_agent@acme` | |
 //! | duty | a loop in the background of `orchestrator worker`, in bounded steps | |
 //! | lease | the right to work on one attempt of a task, for a time | |
 //! | lost lease | a lease that ended without a report | |

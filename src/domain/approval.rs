@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::ids::{ApprovalId, TaskId};
+use super::name::Name;
 use super::principal::Role;
 use super::submission::Heading;
 use super::time::Millis;
@@ -266,6 +267,13 @@ pub enum Verdict {
     },
     /// The approver rejects, which is enough for every quorum.
     Reject,
+}
+
+impl Approval {
+    /// Returns the tenant that the task belongs to. `None` if it belongs to none.
+    pub fn tenant(&self) -> Option<Name> {
+        self.heading.agent.as_ref().and_then(Name::tenant)
+    }
 }
 
 impl Decision {

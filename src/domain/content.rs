@@ -20,7 +20,7 @@ use tree::Node;
 pub struct Content<'c> {
     /// The type of the task, which decides how its agent reads the payload.
     pub kind: &'c Name,
-    /// The agent to which the routing rules gave the task.
+    /// The agent to which the routing rules gave the task, or its subject for a tenant.
     pub agent: &'c Name,
     /// The version of the payload: 1, and one more for every edit by an approver.
     pub version: u32,
@@ -37,6 +37,7 @@ impl Content<'_> {
         let Self { kind, agent, version, payload, action } = self;
         let action = action.map(|action| format!(r#""action":{},"#, canonical(action)));
         let action = action.unwrap_or_default();
+        let agent = agent.agent();
         let payload = canonical(payload);
         // Names need no escapes in JSON.
         let rest = format!(r#""payload":{payload},"type":"{kind}","version":{version}"#);

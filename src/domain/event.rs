@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::ids::{EventId, TaskId};
 use super::json::sole_member;
+use super::name::Name;
 use super::priority::Priority;
 use super::text::{percent_encoded, quoted};
 use super::trace::{is_traceparent, is_tracestate};
@@ -134,6 +135,8 @@ pub struct Event {
     pub source_agent: String,
     /// The task that the event is about. `None` if it concerns no task.
     pub task_id: Option<TaskId>,
+    /// The tenant of the task, agent or caller that the event is about. `None` if it has none.
+    pub tenant: Option<Name>,
     /// The W3C trace context of the task's submission. `None` if it had none.
     pub traceparent: Option<String>,
     /// The `tracestate` beside it. `None` if the submission had none.
@@ -157,6 +160,8 @@ impl Event {
             #[serde(borrow)]
             source_agent: Cow<'t, str>,
             task_id: Option<TaskId>,
+            #[serde(default)]
+            tenant: Option<Name>,
             // The reader that accepted the client's metadata also skips it here.
             #[serde(borrow, default)]
             metadata: Option<&'t RawValue>,
@@ -172,8 +177,8 @@ impl Event {
         let (traceparent, tracestate) = (text("traceparent"), text("tracestate"));
         let event_type = head.event_type.into_owned();
         let source_agent = head.source_agent.into_owned();
-        let task_id = head.task_id;
-        Ok(Self { id, event_type, source_agent, task_id, traceparent, tracestate, json })
+        let Head { task_id, tenant, .. } = head;
+        Ok(Self { id, event_type, source_agent, task_id, tenant, traceparent, tracestate, json })
     }
 
     /// Returns the event as a CloudEvent 1.0 in structured mode, whose `data` is the whole event.

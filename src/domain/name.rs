@@ -86,6 +86,46 @@ name!(
     is_worker
 );
 
+/// What separates the agent from the tenant in the name of a subject. No other name has it.
+const FOR: char = '@';
+
+/// An agent has a subject, the queue of its tasks, for each tenant and one for tasks of no tenant.
+/// The name of the subject of `dev_agent` for tenant `acme` is `dev_agent@acme`.
+impl Name {
+    /// Returns the name of the subject that this agent has for a tenant. Without a tenant it is the
+    /// name itself.
+    pub fn for_tenant(&self, tenant: Option<&Self>) -> Self {
+        match tenant {
+            Some(tenant) => Self(format!("{}{FOR}{tenant}", self.agent())),
+            None => self.clone(),
+        }
+    }
+
+    /// Reads the name of a subject, as the store keeps it. A name that a client sends is read as one
+    /// without a tenant, so that no client can name a subject of another.
+    pub fn of_subject(text: &str) -> Result<Self, NotAName> {
+        let (agent, tenant) =
+            text.split_once(FOR).map_or((text, None), |(agent, tenant)| (agent, Some(tenant)));
+        let tenant = tenant.map(Self::from_str).transpose()?;
+        Ok(Self::from_str(agent)?.for_tenant(tenant.as_ref()))
+    }
+
+    /// Returns the tenant of this subject. `None` if it has none.
+    pub fn tenant(&self) -> Option<Self> {
+        self.0.split_once(FOR).map(|(_, tenant)| Self(tenant.to_owned()))
+    }
+
+    /// Returns the agent of this subject.
+    pub fn agent(&self) -> Self {
+        Self(self.0.split(FOR).next().unwrap_or_default().to_owned())
+    }
+
+    /// Returns whether this is a subject of `agent`, for a tenant or not.
+    pub fn is_subject_of(&self, agent: &Self) -> bool {
+        self.0.split(FOR).next() == Some(agent.as_str())
+    }
+}
+
 fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.starts_with(is_letter_or_digit)
@@ -155,6 +195,23 @@ mod tests {
             ],
             &["", "-", "-a", "a b", "a\"b", "a\\b", "a\nb", "é", "key:ops", "user:alice", &long],
         );
+    }
+
+    #[test]
+    fn no_client_can_name_a_subject_of_a_tenant() {
+        let name = |text: &str| Name::from_str(text).unwrap();
+        let own = name("dev_agent").for_tenant(Some(&name("acme")));
+
+        assert_eq!(own.as_str(), "dev_agent@acme");
+        assert_eq!((own.agent(), own.tenant()), (name("dev_agent"), Some(name("acme"))));
+        assert_eq!(Name::of_subject("dev_agent@acme"), Ok(own.clone()));
+        assert_eq!(own.for_tenant(Some(&name("acme"))), own);
+        assert!(own.is_subject_of(&name("dev_agent")) && !own.is_subject_of(&name("dev")));
+        assert_eq!(name("dev_agent").for_tenant(None).tenant(), None);
+        check::<Name>(&[], &["dev_agent@acme", "@acme", "dev_agent@"]);
+        for bad in ["@acme", "dev_agent@", "dev@a@b", "dev@A", ""] {
+            assert!(Name::of_subject(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

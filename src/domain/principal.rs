@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::folded::folded;
+use super::name::Name;
 use super::restrictions::{Restrictions, allows};
 use super::text::percent_encoded;
 
@@ -178,6 +179,16 @@ impl Principal {
     pub fn may(&self, scope: Scope) -> bool {
         let restricted = self.restrictions().is_none_or(|only| allows(&only.scopes, &scope));
         self.role.allows(scope) && restricted
+    }
+
+    /// Returns the tenant to which the caller is bound. `None` if it sees all of them.
+    pub fn tenant(&self) -> Option<&Name> {
+        self.restrictions()?.tenant.as_ref()
+    }
+
+    /// Returns whether the caller sees what belongs to this tenant, or to none.
+    pub fn sees(&self, tenant: Option<&Name>) -> bool {
+        self.tenant().is_none() || self.tenant() == tenant
     }
 
     /// Returns the same caller with this origin; `None` if it is not known.

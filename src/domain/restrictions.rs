@@ -11,6 +11,9 @@ use super::time::Millis;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Restrictions {
+    /// The tenant whose tasks, approvals and events alone the key sees and touches; `None` if it sees
+    /// those of all.
+    pub tenant: Option<Name>,
     /// The only scopes that the key has, all of which its role includes.
     pub scopes: Vec<Scope>,
     /// The only agents for which the key claims, reports, asks and pauses.

@@ -74,7 +74,8 @@ pub struct Heading {
     pub kind: Name,
     /// What the task is about; see [`Spec::title`].
     pub title: Option<String>,
-    /// The agent that gets the task. `None` in an approval that an older version requested.
+    /// The subject of the task: the agent that gets it, for its tenant. `None` in an approval that an
+    /// older version requested.
     pub agent: Option<Name>,
 }
 

@@ -25,7 +25,7 @@ pub struct Task {
     pub state: State,
     /// The deadlines of the task. `None` if it has no SLA.
     pub sla: Option<Sla>,
-    /// The agent that the routing rules chose at submission.
+    /// The subject of the task: the agent that the routing rules chose at submission, for its tenant.
     pub agent: Name,
     /// The caller who submitted it, as [`super::principal::Principal`] is displayed.
     pub submitted_by: String,
@@ -88,6 +88,11 @@ impl Task {
             payload: &self.spec.payload,
             action,
         }
+    }
+
+    /// Returns the tenant that the task belongs to. `None` if it belongs to none.
+    pub fn tenant(&self) -> Option<Name> {
+        self.agent.tenant()
     }
 
     /// When the task last came to `state`. `None` if the timeline does not go back so far.

@@ -10,6 +10,7 @@ use crate::domain::decision::Bar;
 use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lease::{self, Attempt, Lease, Proof};
 use crate::domain::lifecycle::Verb;
+use crate::domain::name::Name;
 use crate::domain::principal::Principal;
 use crate::domain::rules;
 use crate::domain::task::Task;
@@ -17,8 +18,9 @@ use crate::domain::time::Millis;
 use crate::store::lists::Order;
 use crate::store::{Decided, Gate, NewContent};
 
-use super::restrictions::check_agent;
-use super::tasks::{read_cursor, refuse, write_cursor};
+use super::cursors::{End, read_cursor, write_cursor};
+use super::restrictions::allow;
+use super::tasks::{LEAST_ROOM, LOOKED_AT, refuse};
 use super::{Engine, Error, PAGE_BYTES, Page};
 
 /// The rule name of approvals that an agent requested.
@@ -39,18 +41,49 @@ impl Engine {
         cursor: Option<&str>,
         has_all: bool,
     ) -> Result<Page<Approval>, Error> {
+        self.approvals_of(None, statuses, limit, cursor, has_all).await
+    }
+
+    /// Returns a page as [`Engine::approvals`] does, of the approvals that this tenant sees. `None`
+    /// sees all.
+    pub async fn approvals_of(
+        &self,
+        tenant: Option<&Name>,
+        statuses: &[ApprovalStatus],
+        limit: usize,
+        cursor: Option<&str>,
+        has_all: bool,
+    ) -> Result<Page<Approval>, Error> {
         let statuses = if statuses.is_empty() { &ApprovalStatus::ALL } else { statuses };
         let words: Vec<_> = statuses.iter().map(|status| status.as_str()).collect();
         let list = format!("approvals-{}", words.join("-"));
-        let from = cursor.map(|text| read_cursor(&list, text)).transpose()?;
-        let room = (has_all, PAGE_BYTES);
+        let mut end = End::at(cursor.map(|text| read_cursor(&list, text)).transpose()?);
         let which = (statuses, Order::Descending);
-        let listed = self.store.list_approvals(which, from.as_ref(), limit, room).await?;
-        let is_last = listed.rows.len() < limit && !listed.is_cut;
-        let last = listed.rows.last().filter(|_| !is_last);
-        let next_cursor = last.map(|(place, _)| write_cursor(&list, place));
-        let items = listed.rows.into_iter().filter_map(|(_, approval)| approval);
-        Ok(Page { items: items.collect(), next_cursor })
+        let (mut items, mut looked_at, mut room) = (Vec::new(), 0, PAGE_BYTES);
+        loop {
+            let wanted = limit - items.len();
+            let listed = self.store.list_approvals(which, end.last(), wanted, (has_all, room));
+            let listed = listed.await?;
+            let is_last = listed.rows.len() < wanted && !listed.is_cut;
+            looked_at += listed.rows.len();
+            for (place, approval) in listed.rows {
+                let is_seen = |one: &Approval| tenant.is_none() || one.tenant().as_ref() == tenant;
+                let approval = approval.filter(is_seen);
+                end.move_to(place, approval.is_some());
+                if let Some(approval) = approval {
+                    room = room.saturating_sub(approval.bytes());
+                    items.push(approval);
+                }
+            }
+            if is_last {
+                return Ok(Page { items, next_cursor: None });
+            }
+            let is_full = items.len() == limit || room < LEAST_ROOM || listed.is_cut;
+            if tenant.is_none() || is_full || looked_at >= LOOKED_AT {
+                let next_cursor = end.of(tenant).map(|place| write_cursor(&list, &place));
+                return Ok(Page { items, next_cursor });
+            }
+        }
     }
 
     /// Returns the approval and the task that it is for.
@@ -82,7 +115,7 @@ impl Engine {
         decision: Decision,
     ) -> Result<(Approval, Task), Error> {
         loop {
-            let (approval, task) = self.approval(id).await?;
+            let (approval, task) = self.approval_for(caller, id).await?;
             let is_open = approval.status == ApprovalStatus::Pending;
             let bar = self.settings.directory().bar(caller, &approval, &task, &decision.verdict);
             match bar.filter(|bar| is_open || matches!(bar, Bar::NotAsked(_))) {
@@ -198,7 +231,7 @@ impl Engine {
         question: Question,
     ) -> Result<(Approval, Task), Error> {
         let task = self.task(id).await?;
-        check_agent(caller, &task.agent)?;
+        allow(caller, id, Some(&task.agent))?;
         let settings = &self.settings.approvals;
         let mut terms = settings.terms_of(&settings.asked);
         if let (Some(first), Some(expires)) = (terms.levels.first_mut(), question.expires_after_ms)

@@ -114,7 +114,7 @@ impl Engine {
         reason: Option<String>,
     ) -> Result<(Approval, Task), Error> {
         loop {
-            let (approval, task) = self.approval(id).await?;
+            let (approval, task) = self.approval_for(caller, id).await?;
             let is_open = approval.status == ApprovalStatus::Pending;
             if is_open && self.settings.directory().is_own(caller, &approval, &task) {
                 return Err(Error::OwnSubmission(id));

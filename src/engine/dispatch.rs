@@ -56,6 +56,8 @@ impl Engine {
     pub async fn claim(&self, caller: &Principal, claim: Claim) -> Result<Vec<Claimed>, Error> {
         let actor = caller.to_string();
         let most_agents = self.admit(caller, &claim.agent).await?;
+        // From here on it is the subject of the caller's tenant.
+        let claim = Claim { agent: claim.agent.for_tenant(caller.tenant()), ..claim };
         let deadline = Instant::now() + claim.wait;
         let seat = self.seat(&claim.agent, &claim.worker);
         let mut is_woken = false;

@@ -45,9 +45,11 @@ pub enum Error {
     #[error("unknown bulk {0}")]
     UnknownBulk(BulkId),
     /// As many bulks run as the settings allow.
-    #[error("{} bulks run, which is the limit: {}", running.len(), joined(running))]
+    #[error("{count} bulks run, which is the limit; yours: {}", joined(running))]
     TooManyBulks {
-        /// The bulks that run.
+        /// How many bulks run.
+        count: usize,
+        /// Those of them that the caller sees.
         running: Vec<BulkId>,
     },
     /// No routing rule names this agent, and it has no tasks or sessions.

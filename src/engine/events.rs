@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::domain::event::{EventPriority, NewEvent};
 use crate::domain::ids::TaskId;
 use crate::domain::json::{with_line_feeds, with_member};
+use crate::domain::name::Name;
 use crate::domain::principal::{ORCHESTRATOR, Principal, Role, is_orchestrator};
 
 use super::{Engine, Error};
@@ -19,6 +20,8 @@ pub(super) struct Body<'e> {
     source_agent: &'e str,
     trace_id: Option<&'e str>,
     task_id: Option<TaskId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'e Name>,
     payload: &'e RawValue,
     metadata: &'e RawValue,
 }
@@ -26,14 +29,20 @@ pub(super) struct Body<'e> {
 impl Body<'_> {
     /// Returns the JSON of an event that the orchestrator adds by itself, about no single task.
     ///
+    /// * `tenant`: the tenant that sees it. `None` if it is of no tenant.
     /// * `payload`: a JSON object.
-    pub(super) fn of_ours(event_type: &str, payload: &str) -> Result<String, Error> {
+    pub(super) fn of_ours(
+        event_type: &str,
+        tenant: Option<&Name>,
+        payload: &str,
+    ) -> Result<String, Error> {
         let body = Body {
             event_type,
             priority: EventPriority::Medium.as_str(),
             source_agent: ORCHESTRATOR,
             trace_id: None,
             task_id: None,
+            tenant,
             payload: &raw(payload.to_owned())?,
             metadata: &raw("{}".to_owned())?,
         };
@@ -79,6 +88,7 @@ impl Engine {
             source_agent,
             trace_id: event.trace_id.as_deref(),
             task_id: event.task_id,
+            tenant: caller.tenant(),
             payload: &raw(with_line_feeds(&event.payload).into_owned())?,
             metadata: &raw(with_line_feeds(&metadata).into_owned())?,
         };

@@ -7,6 +7,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::domain::event::{Event, TypePattern};
 use crate::domain::ids::{EventId, Partition, TaskId};
+use crate::domain::name::Name;
 use crate::store::{Latest, Store};
 
 use super::{Engine, Error};
@@ -27,6 +28,8 @@ pub struct EventFilter {
     pub types: Vec<TypePattern>,
     /// Only events about this task. `None` if every event matches.
     pub task_id: Option<TaskId>,
+    /// Only events of this tenant. `None` if every event matches.
+    pub tenant: Option<Name>,
     /// Only events from this source. `None` if every source matches.
     pub source_agent: Option<String>,
 }
@@ -36,6 +39,7 @@ impl EventFilter {
         (self.types.is_empty()
             || self.types.iter().any(|pattern| pattern.matches(&event.event_type)))
             && self.task_id.is_none_or(|id| event.task_id == Some(id))
+            && (self.tenant.is_none() || self.tenant == event.tenant)
             && self.source_agent.as_ref().is_none_or(|source| event.source_agent == *source)
     }
 }

@@ -1,7 +1,7 @@
 //! The cursors of lists and of events, for fuzzers: see [`crate::fuzz`].
 
+use super::cursors::{read_cursor, write_cursor};
 use super::feed::Cursor;
-use super::tasks::{read_cursor, write_cursor};
 
 /// Texts that come back as cursors: what is read names the same place when it is written.
 pub fn cursors(bytes: &[u8]) {

@@ -8,7 +8,8 @@ use crate::domain::principal::{Principal, Scope};
 use crate::domain::task::Task;
 use crate::store::lists::Order;
 
-use super::tasks::{LEAST_ROOM, LOOKED_AT, read_cursor, write_cursor};
+use super::cursors::{End, read_cursor, write_cursor};
+use super::tasks::{LEAST_ROOM, LOOKED_AT};
 use super::{Engine, Error, PAGE_BYTES, Page};
 
 /// The name of the list in its cursors.
@@ -33,7 +34,7 @@ impl Engine {
         cursor: Option<&str>,
         has_all: bool,
     ) -> Result<Page<Approval>, Error> {
-        let mut from = cursor.map(|text| read_cursor(LIST, text)).transpose()?;
+        let mut end = End::at(cursor.map(|text| read_cursor(LIST, text)).transpose()?);
         let mut items = Vec::new();
         if !caller.may(Scope::ApprovalsDecide) {
             return Ok(Page { items, next_cursor: None });
@@ -43,7 +44,7 @@ impl Engine {
         let mut room = PAGE_BYTES;
         let next_cursor = loop {
             let size = (has_all, room);
-            let listed = self.store.list_approvals(soonest, from.as_ref(), limit, size).await?;
+            let listed = self.store.list_approvals(soonest, end.last(), limit, size).await?;
             let mut is_last = listed.rows.len() < limit && !listed.is_cut;
             looked_at += listed.rows.len();
             let found = listed.rows.iter().filter_map(|(_, approval)| approval.as_ref());
@@ -54,7 +55,9 @@ impl Engine {
                     is_last = false;
                     break;
                 }
-                from = Some(place);
+                let is_seen = |approval: &Approval| caller.sees(approval.tenant().as_ref());
+                let approval = approval.filter(is_seen);
+                end.move_to(place, approval.is_some());
                 let Some(approval) = approval else { continue };
                 if self.waits_for(caller, &approval, &tasks).await? {
                     room = room.saturating_sub(approval.bytes());
@@ -67,7 +70,7 @@ impl Engine {
             // A second cut would leave ever less room.
             let is_full = room < LEAST_ROOM || (listed.is_cut && !items.is_empty());
             if items.len() == limit || looked_at >= LOOKED_AT || is_full {
-                break from.as_ref().map(|place| write_cursor(LIST, place));
+                break end.of(caller.tenant()).map(|place| write_cursor(LIST, &place));
             }
         };
         Ok(Page { items, next_cursor })

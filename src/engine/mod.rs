@@ -5,6 +5,7 @@ mod audit;
 mod bridge;
 mod bulk;
 mod committer;
+mod cursors;
 mod deciders;
 mod desk;
 mod dispatch;
@@ -27,6 +28,7 @@ mod returns;
 mod settings;
 mod submit;
 mod tasks;
+mod tenants;
 mod waiting;
 
 use std::sync::Arc;

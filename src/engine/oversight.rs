@@ -22,7 +22,7 @@ const SHOWN_SESSIONS: usize = 100;
 /// The state of an agent and its subject.
 #[derive(Clone, Debug)]
 pub struct AgentStatus {
-    /// The name of the agent, which is also that of its subject.
+    /// The name of its subject: that of the agent, for a tenant or for none.
     pub agent: Name,
     /// How many tasks wait in the subject for a claim.
     pub depth: u64,
@@ -118,7 +118,7 @@ impl Engine {
     ///
     /// [`Error::UnknownAgent`] if no routing rule names the agent and it has no tasks or sessions.
     pub async fn agent(&self, agent: &Name) -> Result<AgentStatus, Error> {
-        if !self.is_routed(agent) && !self.store.standing(agent).await?.is_known {
+        if !self.is_routed(&agent.agent()) && !self.store.standing(agent).await?.is_known {
             return Err(self.unknown_agent(agent));
         }
         let now = self.store.now().await?;
@@ -142,8 +142,8 @@ impl Engine {
         Ok(status)
     }
 
-    /// Checks that the caller may call for the agent. Returns the limit of agents that a new agent
-    /// must keep to, or `None` if the agent is admitted already.
+    /// Checks that the caller may call for the agent of its tenant. Returns the limit of agents that
+    /// a new agent must keep to, or `None` if the agent is admitted already.
     ///
     /// # Errors
     ///
@@ -151,11 +151,12 @@ impl Engine {
     /// [`Error::UnknownAgent`] if no rule names the agent and it has no tasks or sessions, or
     /// [`Error::TooManyAgents`] if only the limit of agents keeps it out.
     pub async fn admit(&self, caller: &Principal, agent: &Name) -> Result<Option<u32>, Error> {
-        check_agent(caller, agent)?;
+        let subject = &agent.for_tenant(caller.tenant());
+        check_agent(caller, subject)?;
         if self.is_routed(agent) {
             return Ok(None);
         }
-        let standing = self.store.standing(agent).await?;
+        let standing = self.store.standing(subject).await?;
         let agents = &self.settings.agents;
         match agents.max_agents {
             _ if standing.owns => Ok(None),
@@ -170,17 +171,18 @@ impl Engine {
     }
 
     /// The agents that routing rules name; one can come several times.
-    fn routed(&self) -> impl Iterator<Item = Name> {
+    pub(super) fn routed(&self) -> impl Iterator<Item = Name> {
         self.settings.routing.rules.iter().map(|rule| rule.agent.clone())
     }
 
     fn unknown_agent(&self, agent: &Name) -> Error {
         let known: BTreeSet<Name> = self.routed().collect();
-        Error::UnknownAgent { agent: agent.clone(), known: known.into_iter().collect() }
+        Error::UnknownAgent { agent: agent.agent(), known: known.into_iter().collect() }
     }
 
     /// Pauses an agent: claims return nothing until it is resumed; tasks in progress continue.
     pub async fn pause(&self, caller: &Principal, agent: &Name) -> Result<AgentStatus, Error> {
+        let agent = &agent.for_tenant(caller.tenant());
         check_agent(caller, agent)?;
         self.agent(agent).await?;
         self.store.pause(agent, caller).await?;
@@ -190,6 +192,7 @@ impl Engine {
 
     /// Resumes an agent, so that it can claim again.
     pub async fn resume(&self, caller: &Principal, agent: &Name) -> Result<AgentStatus, Error> {
+        let agent = &agent.for_tenant(caller.tenant());
         check_agent(caller, agent)?;
         let before = self.agent(agent).await?;
         self.store.resume(agent, caller).await?;
@@ -221,7 +224,7 @@ impl Engine {
         let routed = self.routed().map(|agent| (agent.clone(), AgentStatus::idle(agent)));
         let mut agents: BTreeMap<Name, AgentStatus> = routed.collect();
         for row in rows {
-            let Ok(name) = Name::from_str(&row.agent) else { continue };
+            let Ok(name) = Name::of_subject(&row.agent) else { continue };
             agents.entry(name.clone()).or_insert_with(|| AgentStatus::idle(name)).add(row);
         }
         agents.into_values().collect()
@@ -235,7 +238,7 @@ fn sum<'r>(counts: impl Iterator<Item = &'r (String, u64)>, word: &str) -> u64 {
 }
 
 impl AgentStatus {
-    fn idle(agent: Name) -> Self {
+    pub(super) fn idle(agent: Name) -> Self {
         Self {
             agent,
             depth: 0,

@@ -9,7 +9,7 @@ use crate::domain::task::Progress;
 use crate::domain::time::Millis;
 use crate::store::{Answer, Row};
 
-use super::restrictions::check_agent;
+use super::restrictions::allow;
 use super::tasks::refuse;
 use super::{Engine, Error};
 
@@ -35,15 +35,15 @@ impl Engine {
         let mut known: Vec<_> = reports.iter().enumerate().collect();
         known.retain(|(_, report)| self.known(report.id).is_ok());
         let ids: Vec<_> = known.iter().map(|(_, report)| report.id).collect();
-        let agents = self.checked_agents(caller, &ids).await?;
+        let subjects = self.checked_subjects(caller, &ids).await?;
         known.retain(|(nth, report)| {
-            let checked = agents.get(&report.id).map(|agent| check_agent(caller, agent));
-            match checked {
-                Some(Err(refusal)) => {
+            let Some(subjects) = &subjects else { return true };
+            match allow(caller, report.id, subjects.get(&report.id)) {
+                Ok(()) => true,
+                Err(refusal) => {
                     answers[*nth] = Err(refusal);
                     false
                 }
-                Some(Ok(())) | None => true,
             }
         });
         for (partition, reports) in by_partition(known, |(_, report)| report.id.partition()) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::name::Name;
 use crate::domain::sla::{Figures, Group};
 use crate::domain::time::Millis;
 
@@ -43,6 +44,8 @@ impl Engine {
     /// Reports how deadlines were met by tasks that ended, or were first started, between two
     /// times.
     ///
+    /// * `tenant`: whose tasks count. `None` counts all.
+    ///
     /// The period is extended to whole hours. Without times, it is the 24 hours up to the end of
     /// the current one.
     ///
@@ -51,6 +54,7 @@ impl Engine {
     /// [`Error::Invalid`] if `from` is not before `to`, or more than 31 days before it.
     pub async fn sla_report(
         &self,
+        tenant: Option<&Name>,
         from: Option<Millis>,
         to: Option<Millis>,
         group_by: GroupBy,
@@ -71,11 +75,15 @@ impl Engine {
         let mut total = Figures::default();
         for partition in self.store.partitions() {
             for (group, figure, count) in self.store.counted(partition, start..end).await? {
+                let owner = group.agent.as_ref().and_then(Name::tenant);
+                if tenant.is_some() && owner.as_ref() != tenant {
+                    continue;
+                }
                 total.add(&figure, count);
                 let group = Group {
                     kind: group.kind.filter(|_| group_by.kind),
                     priority: group.priority.filter(|_| group_by.priority),
-                    agent: group.agent.filter(|_| group_by.agent),
+                    agent: group.agent.filter(|_| group_by.agent).map(|subject| subject.agent()),
                 };
                 groups.entry(group).or_default().add(&figure, count);
             }

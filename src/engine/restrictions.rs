@@ -9,14 +9,16 @@ use crate::domain::restrictions::{Restrictions, allows};
 
 use super::{Engine, Error};
 
-/// Refuses a caller whose key does not allow the agent.
-pub(super) fn check_agent(caller: &Principal, agent: &Name) -> Result<(), Error> {
+/// Refuses a caller whose key does not allow the agent of this subject. Those that it allows are
+/// agents of the caller's tenant.
+pub(super) fn check_agent(caller: &Principal, subject: &Name) -> Result<(), Error> {
     let allowed = agents_of(caller);
-    if allows(allowed, agent) {
+    let is_allowed = |agent: &Name| agent.for_tenant(caller.tenant()) == *subject;
+    if allowed.is_empty() || allowed.iter().any(is_allowed) {
         return Ok(());
     }
     Err(Error::ForeignAgent {
-        agent: agent.clone(),
+        agent: subject.agent(),
         allowed: allowed.to_vec(),
         caller: caller.to_string(),
     })
@@ -41,24 +43,36 @@ fn agents_of(caller: &Principal) -> &[Name] {
     caller.restrictions().map(|only| only.agents.as_slice()).unwrap_or_default()
 }
 
+/// Refuses a task that the caller does not see, as if it did not exist, or whose agent its key does
+/// not allow.
+///
+/// * `subject`: that of the task. `None` if there is no such task.
+pub(super) fn allow(caller: &Principal, id: TaskId, subject: Option<&Name>) -> Result<(), Error> {
+    match subject {
+        Some(subject) if caller.sees(subject.tenant().as_ref()) => check_agent(caller, subject),
+        None if caller.tenant().is_none() => Ok(()),
+        Some(_) | None => Err(Error::UnknownTask(id)),
+    }
+}
+
 impl Engine {
-    /// Refuses a caller whose key does not allow the agent of the task.
+    /// Refuses a task that the caller does not see, or whose agent its key does not allow.
     pub(super) async fn check_task(&self, caller: &Principal, id: TaskId) -> Result<(), Error> {
-        let agents = self.checked_agents(caller, &[id]).await?;
-        agents.get(&id).map_or(Ok(()), |agent| check_agent(caller, agent))
+        let subjects = self.checked_subjects(caller, &[id]).await?;
+        subjects.map_or(Ok(()), |subjects| allow(caller, id, subjects.get(&id)))
     }
 
-    /// Returns the agents of these tasks, of those that exist, for [`check_agent`]. Empty if the
-    /// caller's key allows every agent.
-    pub(super) async fn checked_agents(
+    /// Returns the subjects of these tasks, of those that exist, for [`allow`]. `None` if the caller
+    /// sees every task and its key allows every agent.
+    pub(super) async fn checked_subjects(
         &self,
         caller: &Principal,
         ids: &[TaskId],
-    ) -> Result<HashMap<TaskId, Name>, Error> {
-        if agents_of(caller).is_empty() {
-            return Ok(HashMap::new());
+    ) -> Result<Option<HashMap<TaskId, Name>>, Error> {
+        if agents_of(caller).is_empty() && caller.tenant().is_none() {
+            return Ok(None);
         }
         let tasks = self.store.tasks_of(ids).await?;
-        Ok(tasks.into_iter().map(|(id, task)| (id, task.agent)).collect())
+        Ok(Some(tasks.into_iter().map(|(id, task)| (id, task.agent)).collect()))
     }
 }

@@ -84,6 +84,9 @@ impl Engine {
                     SubmitAnswer::Replay(id) => {
                         self.task(id).await.map(|task| Submitted { task, is_replay: true })
                     }
+                    SubmitAnswer::NoParent(None) => {
+                        Err(self.no_such_parent(caller, parent).await?)
+                    }
                     SubmitAnswer::NoParent(state) => Err(no_parent(parent, state)),
                     SubmitAnswer::TooManyOpen => {
                         let most = self.settings.limits.open_tasks;
@@ -107,7 +110,32 @@ impl Engine {
             return Ok(None);
         };
         let found = self.store.read(parent).await?;
-        Ok(Some(found.map(|parent| parent.state)))
+        let tenant = record.agent.tenant();
+        // One of another tenant counts as one that does not exist.
+        let own = found.filter(|parent| parent.tenant() == tenant);
+        Ok(Some(own.map(|parent| parent.state)))
+    }
+
+    /// Returns the refusal of a task whose parent is unknown, or belongs to a tenant while the caller
+    /// is bound to none.
+    async fn no_such_parent(
+        &self,
+        caller: &Principal,
+        parent: Option<TaskId>,
+    ) -> Result<Error, Error> {
+        let seen = parent.filter(|_| caller.tenant().is_none());
+        let found = match seen {
+            Some(id) => self.store.read(id).await?,
+            None => None,
+        };
+        Ok(match found.and_then(|parent| parent.tenant()) {
+            Some(tenant) => {
+                let detail =
+                    format!("is of tenant {tenant}, so its parts need a key of the tenant");
+                Error::invalid("/parent_task_id", detail)
+            }
+            None => no_parent(parent, None),
+        })
     }
 
     /// Cancels the task if its parent in another partition was cancelled while it was stored.
@@ -148,10 +176,9 @@ impl Engine {
         if let Some(parent) = new.spec.parent.filter(|parent| !self.store.has(parent.partition())) {
             return Err(no_parent(Some(parent), None));
         }
-        let key_hash = new
-            .idempotency
-            .as_ref()
-            .map(|idempotency| Sha256::digest(format!("{caller}\n{}", idempotency.key)));
+        let key_hash = new.idempotency.as_ref().map(|idempotency| {
+            Sha256::digest(format!("{}\n{}", owner_of_keys(caller), idempotency.key))
+        });
         let partition = match (&key_hash, new.spec.parent) {
             // The same key must lead to the same partition for every body.
             (Some(hash), _) => {
@@ -179,7 +206,7 @@ impl Engine {
         Ok(NewRecord {
             id: TaskId::new(partition),
             by: caller.to_string(),
-            agent: agent.clone(),
+            agent: agent.for_tenant(caller.tenant()),
             head_start_ms: settings.queue.head_start_ms.of(new.spec.priority),
             gate,
             stands_while_blocked: settings.sla.exclude_approval_time,
@@ -212,6 +239,14 @@ fn foreign_source(people: &People, caller: &Principal, source: &Name) -> Option<
     Some(format!(
         "is not a source of {caller}; its sources: {known}; add others under `auth.sources`"
     ))
+}
+
+/// Returns whose idempotency keys the caller's are. A line feed stands in no name.
+pub(super) fn owner_of_keys(caller: &Principal) -> String {
+    match caller.tenant() {
+        Some(tenant) => format!("tenant\n{tenant}\n{caller}"),
+        None => caller.to_string(),
+    }
 }
 
 /// Returns the refusal of a task whose parent is unknown, or has ended in `state`.

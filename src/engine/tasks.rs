@@ -14,9 +14,10 @@ use crate::domain::priority::Priority;
 use crate::domain::report::Outcome;
 use crate::domain::task::Task;
 use crate::domain::time::Millis;
-use crate::store::lists::Place;
+use crate::store::lists::{Place, Which};
 use crate::store::{Answer, Parts, Row};
 
+use super::cursors::{End, read_cursor, write_cursor};
 use super::restrictions::check_scope;
 use super::{Engine, Error};
 
@@ -48,6 +49,8 @@ pub struct TaskFilter {
     pub parent: Option<TaskId>,
     /// Only tasks from this source. `None` if every source matches.
     pub source: Option<Name>,
+    /// Only tasks of this tenant. `None` if every task matches.
+    pub tenant: Option<Name>,
     /// Only tasks of this trace. `None` if every task matches.
     pub trace_id: Option<String>,
     /// Only tasks accepted at this time or later, in milliseconds since 1970. `None` if all match.
@@ -129,7 +132,7 @@ impl Engine {
     ) -> Result<Page<Task>, Error> {
         let list = filter.list();
         let given = cursor.map(|text| read_cursor(&list, text)).transpose()?;
-        let mut from = given.or_else(|| filter.first_place());
+        let mut end = End::at(given.or_else(|| filter.first_place()));
         let mut items = Vec::new();
         let mut looked_at = 0;
         let mut room = PAGE_BYTES;
@@ -137,8 +140,8 @@ impl Engine {
             return Ok(Page { items, next_cursor: None });
         }
         let next_cursor = loop {
-            let which = (filter.state, filter.agent.as_ref(), filter.parent);
-            let listed = self.store.list(which, from.as_ref(), limit, (filter.parts, room)).await?;
+            let size = (filter.parts, room);
+            let listed = self.store.list(filter.which(), end.last(), limit, size).await?;
             let mut is_last = listed.rows.len() < limit && !listed.is_cut;
             looked_at += listed.rows.len();
             for (place, task) in listed.rows {
@@ -149,7 +152,7 @@ impl Engine {
                     is_last = false;
                     break;
                 }
-                from = Some(place);
+                end.move_to(place, task.as_ref().is_some_and(|task| filter.is_of_tenant(task)));
                 if let Some(task) = task.filter(|task| filter.matches(task)) {
                     room = room.saturating_sub(task.bytes());
                     items.push(task);
@@ -161,7 +164,8 @@ impl Engine {
             // A second cut would leave ever less room.
             let is_full = room < LEAST_ROOM || (listed.is_cut && !items.is_empty());
             if items.len() == limit || looked_at >= LOOKED_AT || is_full {
-                break from.as_ref().map(|place| write_cursor(&list, place));
+                let end = end.of(filter.tenant.as_ref());
+                break end.map(|place| write_cursor(&list, &place));
             }
         };
         Ok(Page { items, next_cursor })
@@ -206,6 +210,7 @@ impl Engine {
         reason: Option<String>,
     ) -> Result<Task, Error> {
         self.known(id)?;
+        self.check_visible(caller, id).await?;
         let answer = self.store.cancel(id, caller, reason.as_deref()).await?;
         self.accepted(id, Verb::Cancel, answer).await
     }
@@ -220,6 +225,7 @@ impl Engine {
     /// [`Error::AskedTooSoon`] if agents cause too many approvals.
     pub async fn requeue(&self, caller: &Principal, id: TaskId) -> Result<Task, Error> {
         self.known(id)?;
+        self.check_visible(caller, id).await?;
         let head_starts = self.settings.queue.head_start_ms.all();
         let bounds = self.settings.approvals.ask_bounds();
         loop {
@@ -310,6 +316,12 @@ impl TaskFilter {
         }
     }
 
+    /// Returns which list is read.
+    fn which(&self) -> Which<'_> {
+        let Self { state, parent, .. } = *self;
+        Which { parent, state, agent: self.agent.as_ref(), tenant: self.tenant.as_ref() }
+    }
+
     /// Whether the list is that of all tasks, which is in the order of their acceptance.
     fn is_of_all_tasks(&self) -> bool {
         self.parent.is_none() && self.state.is_none()
@@ -333,11 +345,18 @@ impl TaskFilter {
         others == Self::default()
     }
 
+    fn is_of_tenant(&self, task: &Task) -> bool {
+        self.tenant.is_none() || self.tenant == task.tenant()
+    }
+
     /// Whether the task matches every part that is given.
     pub(super) fn matches(&self, task: &Task) -> bool {
-        self.state.is_none_or(|state| task.state == state)
+        let of_agent =
+            |agent| task.assigned_to().is_some_and(|subject| subject.is_subject_of(agent));
+        self.is_of_tenant(task)
+            && self.state.is_none_or(|state| task.state == state)
             && self.kind.as_ref().is_none_or(|kind| task.spec.kind == *kind)
-            && self.agent.as_ref().is_none_or(|agent| task.assigned_to() == Some(agent))
+            && self.agent.as_ref().is_none_or(of_agent)
             && self.priority.is_none_or(|priority| task.spec.priority == priority)
             && self.parent.is_none_or(|parent| task.spec.parent == Some(parent))
             && self.source.as_ref().is_none_or(|source| task.spec.source == *source)
@@ -346,25 +365,4 @@ impl TaskFilter {
             && self.created_before.is_none_or(|before| task.created_at < before)
             && self.updated_after.is_none_or(|after| task.since >= after)
     }
-}
-
-/// Writes a cursor as `<list>_<score>_<member>`, opaque to clients.
-pub(super) fn write_cursor(list: &str, place: &Place) -> String {
-    format!("{list}_{}_{}", place.score, place.member)
-}
-
-/// Reads a cursor of this list.
-pub(super) fn read_cursor(list: &str, text: &str) -> Result<Place, Error> {
-    let cursor = parse_cursor(list, text);
-    cursor.ok_or_else(|| Error::invalid("cursor", "is not a cursor from a page of this list"))
-}
-
-fn parse_cursor(list: &str, text: &str) -> Option<Place> {
-    let words: Vec<&str> = text.rsplitn(3, '_').collect();
-    let [member, score, of] = words.as_slice() else { return None };
-    let score: f64 = score.parse().ok()?;
-    if *of != list || !score.is_finite() || member.parse::<uuid::Uuid>().is_err() {
-        return None;
-    }
-    Some(Place { score, member: (*member).to_owned() })
 }

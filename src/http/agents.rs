@@ -12,7 +12,7 @@ use crate::runtime::receipt::Receipt;
 
 use super::Shared;
 use super::answer::{Handover, Json};
-use super::auth::{self, Admin, Caller, TasksRead};
+use super::auth::{self, Caller, TasksRead, TenantAdmin};
 use super::error::Refusal;
 use super::json_body::{Body, OptionalBody};
 use super::openapi::Tag;
@@ -35,8 +35,8 @@ impl Agents {
     ///
     /// Every known agent with the state of its subject, without its sessions.
     #[oai(path = "/agents", method = "get", operation_id = "list_agents")]
-    async fn list(&self, _caller: Caller<TasksRead>) -> Result<Json<AgentPage>, Refusal> {
-        Ok(Json(self.0.engine.agents().await?.into()))
+    async fn list(&self, caller: Caller<TasksRead>) -> Result<Json<AgentPage>, Refusal> {
+        Ok(Json(self.0.engine.agents_for(&caller).await?.into()))
     }
 
     /// Get an agent
@@ -45,11 +45,11 @@ impl Agents {
     #[oai(path = "/agents/:agent", method = "get", operation_id = "get_agent")]
     async fn get(
         &self,
-        _caller: Caller<TasksRead>,
+        caller: Caller<TasksRead>,
         /// The agent.
         agent: Path<Name>,
     ) -> Result<Json<AgentView>, Refusal> {
-        Ok(Json(self.0.engine.agent(&agent.0).await?.into()))
+        Ok(Json(self.0.engine.agent_for(&caller, &agent.0).await?.into()))
     }
 
     /// Claim tasks
@@ -125,7 +125,7 @@ impl Agents {
     #[oai(path = "/agents/:agent/pause", method = "post", operation_id = "pause_agent")]
     async fn pause(
         &self,
-        caller: Caller<Admin>,
+        caller: Caller<TenantAdmin>,
         /// The agent.
         agent: Path<Name>,
         body: OptionalBody<Empty>,
@@ -140,7 +140,7 @@ impl Agents {
     #[oai(path = "/agents/:agent/resume", method = "post", operation_id = "resume_agent")]
     async fn resume(
         &self,
-        caller: Caller<Admin>,
+        caller: Caller<TenantAdmin>,
         /// The agent.
         agent: Path<Name>,
         body: OptionalBody<Empty>,

@@ -9,7 +9,7 @@ use crate::domain::principal::Principal;
 
 use super::Shared;
 use super::answer::Json;
-use super::auth::{Admin, ApprovalsDecide, ApprovalsRead, Caller};
+use super::auth::{ApprovalsDecide, ApprovalsRead, Caller, TenantAdmin};
 use super::error::Refusal;
 use super::json_body::{Body, OptionalBody};
 use super::openapi::Tag;
@@ -51,7 +51,7 @@ impl Approvals {
         cursor: Query<Option<String>>,
     ) -> Result<Json<ApprovalPage>, Refusal> {
         match whose.0 {
-            None => self.page(status.0.as_slice(), include, limit, cursor).await,
+            None => self.page(&caller, status.0.as_slice(), include, limit, cursor).await,
             Some(ForMe) => self.inbox(&caller, status.0, include, limit, cursor).await,
         }
     }
@@ -62,7 +62,7 @@ impl Approvals {
     #[oai(path = "/approvals/pending", method = "get", operation_id = "list_pending_approvals")]
     async fn pending(
         &self,
-        _caller: Caller<ApprovalsRead>,
+        caller: Caller<ApprovalsRead>,
         /// Send `payload` to get `action`, `original_payload` and `changes` of each approval; left
         /// out, they are absent.
         include: Include,
@@ -71,7 +71,7 @@ impl Approvals {
         /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<ApprovalPage>, Refusal> {
-        self.page(&[ApprovalStatus::Pending], include, limit, cursor).await
+        self.page(&caller, &[ApprovalStatus::Pending], include, limit, cursor).await
     }
 
     /// List approvals that no longer wait for a decision
@@ -80,7 +80,7 @@ impl Approvals {
     #[oai(path = "/approvals/history", method = "get", operation_id = "list_decided_approvals")]
     async fn history(
         &self,
-        _caller: Caller<ApprovalsRead>,
+        caller: Caller<ApprovalsRead>,
         /// Send `payload` to get `action`, `original_payload` and `changes` of each approval; left
         /// out, they are absent.
         include: Include,
@@ -91,7 +91,7 @@ impl Approvals {
     ) -> Result<Json<ApprovalPage>, Refusal> {
         let mut decided = ApprovalStatus::ALL.to_vec();
         decided.retain(|status| *status != ApprovalStatus::Pending);
-        self.page(&decided, include, limit, cursor).await
+        self.page(&caller, &decided, include, limit, cursor).await
     }
 
     /// Get an approval and its task
@@ -100,11 +100,11 @@ impl Approvals {
     #[oai(path = "/approvals/:id", method = "get", operation_id = "get_approval")]
     async fn get(
         &self,
-        _caller: Caller<ApprovalsRead>,
+        caller: Caller<ApprovalsRead>,
         /// The approval.
         id: Path<ApprovalId>,
     ) -> Result<Json<ApprovalDetail>, Refusal> {
-        Ok(Json(self.0.engine.approval(id.0).await?.into()))
+        Ok(Json(self.0.engine.approval_for(&caller, id.0).await?.into()))
     }
 
     /// Approve
@@ -154,7 +154,7 @@ impl Approvals {
     #[oai(path = "/approvals/:id/retarget", method = "post", operation_id = "retarget_approval")]
     async fn retarget(
         &self,
-        caller: Caller<Admin>,
+        caller: Caller<TenantAdmin>,
         /// The approval.
         id: Path<ApprovalId>,
         body: Body<Retarget>,
@@ -211,6 +211,7 @@ impl Approvals {
 
     async fn page(
         &self,
+        caller: &Principal,
         statuses: &[ApprovalStatus],
         include: Include,
         limit: Limit,
@@ -221,7 +222,7 @@ impl Approvals {
         let page = self
             .0
             .engine
-            .approvals(statuses, limit, cursor.0.as_deref(), has_all)
+            .approvals_of(caller.tenant(), statuses, limit, cursor.0.as_deref(), has_all)
             .await
             .map_err(|error| Refusal::of_parameter("cursor", error))?;
         Ok(Json(ApprovalPage::new(page, has_all)))

@@ -17,6 +17,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use crate::domain::api_key;
 use crate::domain::call_class::CallClass;
 use crate::domain::principal::{Origin, Principal, Scope};
+use crate::domain::restrictions::Restrictions;
 use crate::domain::text::hex;
 use crate::engine::{KeyProof, KeyRing};
 
@@ -84,11 +85,14 @@ impl Guard {
         let mut keys = HashMap::new();
         let mut sessions = Sessions::new(managed.clone());
         if let Some(secret) = &settings.jwt_secret {
-            sessions.add_tokens(secret.expose());
+            // With the claim: a session that another claim bound, or none, ends with that.
+            sessions.add_tokens(secret.expose(), &settings.tenant_claim);
         }
         for (name, secret) in &settings.api_keys {
             let (digest, principal) = api_key(name, secret.expose())?;
-            let principal = Arc::new(principal);
+            let tenant = settings.tenants.get(name).cloned();
+            let only = Restrictions { tenant, ..Restrictions::default() };
+            let principal = Arc::new(principal.restricted(only));
             // With its role: a key of another role begins new sessions.
             sessions.add_key(&principal, secret.expose());
             if keys.insert(digest, principal).is_some() {
@@ -230,10 +234,24 @@ pub trait Need: Send + Sync + 'static {
     const CLASS: CallClass;
     /// The class, for the API document.
     const CLASS_MARK: &'static str;
+    /// What the call concerns.
+    const REACH: Reach;
 }
 
+/// What a call concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// What the caller sees: of one that is bound to a tenant, what belongs to that.
+    Tenant,
+    /// The whole installation. A caller that is bound to a tenant is refused.
+    Whole,
+}
+
+/// The mark of [`Reach::Whole`], for the API document.
+const WHOLE_MARK: &str = "reach:Whole";
+
 macro_rules! needs {
-    ($($(#[$doc:meta])* $name:ident: $scope:ident, $class:ident;)*) => { $(
+    ($($(#[$doc:meta])* $name:ident: $scope:ident, $class:ident, $reach:ident;)*) => { $(
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name;
@@ -242,29 +260,34 @@ macro_rules! needs {
             const SCOPE: Scope = Scope::$scope;
             const CLASS: CallClass = CallClass::$class;
             const CLASS_MARK: &'static str = concat!("class:", stringify!($class));
+            const REACH: Reach = Reach::$reach;
         }
     )* };
 }
 
 needs! {
-    /// The caller may read tasks, agents, figures and SLA reports.
-    TasksRead: TasksRead, Read;
+    /// The caller may read tasks, agents and SLA reports.
+    TasksRead: TasksRead, Read, Tenant;
+    /// The caller may read figures that are counted for all tenants together.
+    FiguresRead: TasksRead, Read, Whole;
     /// The caller may submit, cancel and retry tasks.
-    TasksWrite: TasksWrite, Write;
+    TasksWrite: TasksWrite, Write, Tenant;
     /// The caller may read events.
-    EventsRead: EventsRead, Read;
+    EventsRead: EventsRead, Read, Tenant;
     /// The caller may follow events.
-    EventsFollow: EventsRead, Stream;
+    EventsFollow: EventsRead, Stream, Tenant;
     /// The caller may publish events.
-    EventsPublish: EventsPublish, Write;
+    EventsPublish: EventsPublish, Write, Tenant;
     /// The caller may read approvals.
-    ApprovalsRead: ApprovalsRead, Read;
-    /// The caller may approve, reject and retarget approvals.
-    ApprovalsDecide: ApprovalsDecide, Write;
+    ApprovalsRead: ApprovalsRead, Read, Tenant;
+    /// The caller may approve and reject approvals.
+    ApprovalsDecide: ApprovalsDecide, Write, Tenant;
     /// The caller may claim tasks and report on them.
-    Agent: Agent, Claim;
-    /// The caller may pause agents and read the rules and the audit log.
-    Admin: Admin, Admin;
+    Agent: Agent, Claim, Tenant;
+    /// The caller may manage keys, and read the rules and the audit log.
+    Admin: Admin, Admin, Whole;
+    /// The caller may pause agents and retarget approvals.
+    TenantAdmin: Admin, Admin, Tenant;
 }
 
 /// An authenticated caller who has the scope `N`; it dereferences to the principal.
@@ -313,10 +336,12 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
         schemes::register(registry);
     }
 
-    /// Both schemes, the scope and the class; the document's repair moves the last two to where
-    /// they belong.
+    /// Both schemes, the scope, the class and the reach; the document's repair moves the last three
+    /// to where they belong.
     fn security_schemes() -> Vec<&'static str> {
-        vec![schemes::API_KEY, schemes::BEARER, N::SCOPE.as_str(), N::CLASS_MARK]
+        let mut marks = vec![schemes::API_KEY, schemes::BEARER, N::SCOPE.as_str(), N::CLASS_MARK];
+        marks.extend((N::REACH == Reach::Whole).then_some(WHOLE_MARK));
+        marks
     }
 
     async fn from_request(
@@ -328,6 +353,9 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
         Peer::note(request, &principal, N::CLASS, &end);
         if !principal.may(N::SCOPE) {
             return Err(Refusal::missing_scope(principal.role(), N::SCOPE).into());
+        }
+        if let Some(tenant) = principal.tenant().filter(|_| N::REACH == Reach::Whole) {
+            return Err(Refusal::tenant_bound(tenant).into());
         }
         let account = Account::open(request, &principal, N::CLASS).await?;
         // `entrance` has found out where each request comes from.

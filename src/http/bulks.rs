@@ -85,11 +85,11 @@ impl Bulks {
     #[oai(path = "/bulk/:id", method = "get", operation_id = "get_bulk")]
     async fn get(
         &self,
-        _caller: Caller<TasksRead>,
+        caller: Caller<TasksRead>,
         /// The bulk.
         id: Path<BulkId>,
     ) -> Result<Json<BulkView>, Refusal> {
-        Ok(Json(self.0.engine.bulk(id.0).await?.into()))
+        Ok(Json(self.0.engine.bulk_for(&caller, id.0).await?.into()))
     }
 
     /// Abort a bulk

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::domain::call_class::CallClass;
 use crate::domain::ids::TaskId;
+use crate::domain::principal::Principal;
 use crate::engine::EventFilter;
 
 use super::Shared;
@@ -91,7 +92,9 @@ pub enum PublishResponse {
     Accepted(Json<Published>),
 }
 
+/// Returns the filter for these parameters: a caller that is bound to a tenant gets its events only.
 fn filter(
+    caller: &Principal,
     types: Option<TypePatterns>,
     task_id: Option<TaskId>,
     source: Option<ShortText>,
@@ -99,6 +102,7 @@ fn filter(
     EventFilter {
         types: types.map(|word| word.0).unwrap_or_default(),
         task_id,
+        tenant: caller.tenant().cloned(),
         source_agent: source.map(|word| word.0),
     }
 }
@@ -177,7 +181,7 @@ impl Events {
         #[oai(name = "Last-Event-ID")]
         last_event_id: LastEventId,
     ) -> Result<EventsAnswer, Refusal> {
-        let filter = filter(types.0, task_id.0, source.0);
+        let filter = filter(&caller, types.0, task_id.0, source.0);
         let form = match accepted {
             Accepted::Stream(form) => {
                 caller.count_in(CallClass::Stream).await?;
@@ -217,7 +221,7 @@ impl Events {
     #[allow(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn follow(
         &self,
-        _caller: Caller<EventsFollow>,
+        caller: Caller<EventsFollow>,
         peer: Peer,
         form: StreamForm,
         /// Only events of these types: types, families such as `deploy.*`, or `*`, at most 64,
@@ -235,7 +239,7 @@ impl Events {
         #[oai(name = "Last-Event-ID")]
         last_event_id: LastEventId,
     ) -> Result<EventStream, Refusal> {
-        let filter = filter(types.0, task_id.0, source.0);
+        let filter = filter(&caller, types.0, task_id.0, source.0);
         self.stream(peer, form.0, filter, (last_event_id, after.0)).await
     }
 

@@ -8,7 +8,7 @@ use crate::engine::GroupBy;
 
 use super::Shared;
 use super::answer::Json;
-use super::auth::{Admin, Caller, TasksRead};
+use super::auth::{Admin, Caller, FiguresRead, TasksRead};
 use super::error::Refusal;
 use super::json_body::Body;
 use super::openapi::Tag;
@@ -24,9 +24,10 @@ pub struct Oversight(pub(super) Shared);
 impl Oversight {
     /// Get figures of the fleet
     ///
-    /// How many tasks there are by status, priority and agent, and how old the oldest one is.
+    /// How many tasks there are by status, priority and agent, and how old the oldest one is. The
+    /// figures are those of all tenants, so a caller that is bound to one is refused.
     #[oai(path = "/stats", method = "get", operation_id = "get_stats")]
-    async fn stats(&self, _caller: Caller<TasksRead>) -> Result<Json<StatsView>, Refusal> {
+    async fn stats(&self, _caller: Caller<FiguresRead>) -> Result<Json<StatsView>, Refusal> {
         Ok(Json(self.0.engine.stats().await?.into()))
     }
 
@@ -38,7 +39,7 @@ impl Oversight {
     #[oai(path = "/sla/report", method = "get", operation_id = "get_sla_report")]
     async fn sla_report(
         &self,
-        _caller: Caller<TasksRead>,
+        caller: Caller<TasksRead>,
         /// The start of the report; a day before `to` if left out.
         from: Query<Option<Time>>,
         /// The end of the report; the end of this hour if left out.
@@ -49,7 +50,7 @@ impl Oversight {
     ) -> Result<Json<SlaReportView>, Refusal> {
         let [from, to] = [from.0, to.0].map(|time| time.map(|time| time.0));
         let group_by = group_by.0.unwrap_or_default();
-        let report = self.0.engine.sla_report(from, to, group_by).await;
+        let report = self.0.engine.sla_report(caller.tenant(), from, to, group_by).await;
         Ok(Json(report.map_err(|error| Refusal::of_parameter("from", error))?.into()))
     }
 

@@ -4,6 +4,7 @@ use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Serialize;
 
+use crate::domain::name::Name;
 use crate::domain::principal::{Principal, Role, Scope};
 
 use super::answer::Json;
@@ -24,6 +25,9 @@ pub struct SessionView {
     pub caller: String,
     /// The role of the caller.
     pub role: Role,
+    /// The tenant to which the caller is bound; absent if it sees all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Name>,
     /// What the caller may do, as in `x-required-scopes` of this document.
     pub scopes: Vec<String>,
 }
@@ -34,6 +38,7 @@ impl From<&Principal> for SessionView {
         Self {
             caller: caller.to_string(),
             role: caller.role(),
+            tenant: caller.tenant().cloned(),
             scopes: scopes.map(|scope| scope.as_str().to_owned()).collect(),
         }
     }

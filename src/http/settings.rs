@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::domain::name::Name;
 use crate::domain::network::Network;
 use crate::domain::principal::Role;
 use crate::engine;
@@ -175,10 +176,15 @@ pub struct Auth {
     pub role_claims: Vec<String>,
     /// The claim of the provider's tokens that holds scopes. Empty if the role alone decides.
     pub scope_claim: String,
+    /// The claim of tokens that names the tenant of the caller, or `*`. Empty if tokens are of no
+    /// tenant.
+    pub tenant_claim: String,
     /// The roles that other words of `role_claims` stand for, such as the names of groups.
     pub token_roles: BTreeMap<String, Role>,
     /// The API keys: the name of each caller to `<key>:<role>`.
     pub api_keys: BTreeMap<String, Secret>,
+    /// The tenants of those API keys that are bound to one: name of the key to tenant.
+    pub tenants: BTreeMap<String, Name>,
     /// The persons behind credentials, see [`crate::domain::people::credential`]: credential to
     /// name.
     pub identities: BTreeMap<String, String>,
@@ -198,8 +204,10 @@ impl Default for Auth {
             jwks_refresh_seconds: 300,
             role_claims: vec!["role".to_owned()],
             scope_claim: String::new(),
+            tenant_claim: String::new(),
             token_roles: BTreeMap::new(),
             api_keys: BTreeMap::new(),
+            tenants: BTreeMap::new(),
             identities: BTreeMap::new(),
             sources: BTreeMap::new(),
         }

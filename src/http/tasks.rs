@@ -151,7 +151,7 @@ impl Tasks {
     #[allow(clippy::too_many_arguments, reason = "one argument a query parameter")]
     async fn list(
         &self,
-        _caller: Caller<TasksRead>,
+        caller: Caller<TasksRead>,
         /// Only tasks in this status.
         status: Query<Option<State>>,
         /// Only tasks of this type.
@@ -190,6 +190,7 @@ impl Tasks {
             priority: priority.0,
             parent: parent_task_id.0,
             source: source.0,
+            tenant: caller.tenant().cloned(),
             trace_id: trace_id.0.map(|id| id.0),
             created_after: created_after.0.map(|time| time.0),
             created_before: created_before.0.map(|time| time.0),
@@ -214,7 +215,7 @@ impl Tasks {
     #[allow(clippy::too_many_arguments, reason = "one argument a query parameter")]
     async fn count(
         &self,
-        _caller: Caller<TasksRead>,
+        caller: Caller<TasksRead>,
         /// Only tasks in this status.
         status: Query<Option<State>>,
         /// Only tasks of this type.
@@ -246,6 +247,7 @@ impl Tasks {
             priority: priority.0,
             parent: parent_task_id.0,
             source: source.0,
+            tenant: caller.tenant().cloned(),
             trace_id: trace_id.0.map(|id| id.0),
             created_after: created_after.0.map(|time| time.0),
             created_before: created_before.0.map(|time| time.0),
@@ -263,7 +265,7 @@ impl Tasks {
     #[oai(path = "/tasks/:id", method = "get", operation_id = "get_task")]
     async fn get(
         &self,
-        _caller: Caller<TasksRead>,
+        caller: Caller<TasksRead>,
         peer: Peer,
         /// The task.
         id: Path<TaskId>,
@@ -272,6 +274,7 @@ impl Tasks {
     ) -> Result<Json<TaskView>, Refusal> {
         let wait =
             wait_ms.0.map(|wait| Duration::from_millis(wait.0)).filter(|wait| !wait.is_zero());
+        self.0.engine.check_visible(&caller, id.0).await?;
         if let Some(wait) = wait {
             let _place = peer.wait()?;
             self.0.engine.task_when_finished(id.0, wait).await?;
@@ -285,10 +288,11 @@ impl Tasks {
     #[oai(path = "/tasks/:id/events", method = "get", operation_id = "get_task_timeline")]
     async fn timeline(
         &self,
-        _caller: Caller<TasksRead>,
+        caller: Caller<TasksRead>,
         /// The task.
         id: Path<TaskId>,
     ) -> Result<Json<TimelinePage>, Refusal> {
+        self.0.engine.check_visible(&caller, id.0).await?;
         Ok(Json(self.0.engine.task(id.0).await?.into()))
     }
 

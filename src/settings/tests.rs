@@ -235,6 +235,7 @@ fn settings_about_credentials_are_checked() {
         ("[auth.identities]\n\"user:\" = \"alice\"", "a caller's name has 1 to 256"),
         ("[auth.identities]\nops = \"bob\"\nbob = \"robert\"", "name that person"),
         ("[auth.identities]\nops = 7", "expected a text"),
+        ("[auth.tenants]\nghost = \"acme\"", "expected the name of a key in auth.api_keys"),
         ("[auth.sources]\ncrew = []", "expected at least one source"),
         ("[auth.sources]\ncrew = [\"Git Hub\"]", "`Git Hub`: expected `*`, or a name"),
         ("[auth.sources]\ncrew = \"github\"", "expected a list"),

@@ -61,9 +61,10 @@ pub(super) fn is_secret(path: &str) -> bool {
 }
 
 /// Tables whose keys the operator chooses, and the kind of their values.
-const OPEN: [(&str, Kind); 7] = [
+const OPEN: [(&str, Kind); 8] = [
     ("auth.token_roles", Kind::Text),
     ("auth.api_keys", Kind::Text),
+    ("auth.tenants", Kind::Text),
     ("auth.identities", Kind::Text),
     ("auth.sources", Kind::List),
     ("sla.targets", Kind::Whole),

@@ -2,8 +2,8 @@
 //!
 //! An entry has the events of one script in fields, in order. A field `e` is one event, JSON from
 //! `"event_type"` to the closing brace. A field `f` has facts in lines, transitions of tasks that
-//! share the first line: `<event type> <verb> <state before, or -> <state> <attempt> <actor> <agent>
-//! <type> <priority>[ <reason, a JSON string>]`. Each of the others is one event:
+//! share the first line: `<event type> <verb> <state before, or -> <state> <attempt> <actor>
+//! <subject> <type> <priority>[ <reason, a JSON string>]`. Each of the others is one event:
 //! `<task id>[ <trace> <traceparent> <title>]`. `events.lua` writes both, and `json.lua` makes the
 //! same JSON for Redis channels.
 
@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::domain::event::{Event, EventPriority};
 use crate::domain::ids::{EventId, Partition, TaskId};
+use crate::domain::name::Name;
 use crate::domain::principal::ORCHESTRATOR;
 use crate::domain::priority::Priority;
 use crate::domain::text::quoted;
@@ -78,6 +79,8 @@ struct Shared<'f> {
     /// The type of the tasks.
     kind: &'f str,
     priority: EventPriority,
+    /// The tenant of the tasks. `None` if they have none.
+    tenant: Option<Name>,
     /// The members of the payload after the type and the title.
     payload: String,
 }
@@ -94,14 +97,15 @@ impl<'f> Shared<'f> {
         let state = words.next()?;
         let attempt = words.next()?;
         let actor = words.next()?;
-        let agent = words.next()?;
+        let subject = Name::of_subject(words.next()?).ok()?;
+        let (agent, tenant) = (subject.agent(), subject.tenant());
         let kind = words.next()?;
         let priority: Priority = words.next()?.parse().ok()?;
         let reason = words.next().unwrap_or("null");
         let payload = format!(
             r#","status":"{state}","previous_status":{before},"verb":"{verb}","agent":"{agent}","attempt":{attempt},"actor":"{actor}","reason":{reason}"#
         );
-        Some(Self { event_type, kind, priority: priority.into(), payload })
+        Some(Self { event_type, kind, priority: priority.into(), tenant, payload })
     }
 
     fn event(&self, id: EventId, line: &str) -> Option<Event> {
@@ -116,17 +120,20 @@ impl<'f> Shared<'f> {
         let parts = parts.filter_map(|(name, text)| Some((name, text.as_ref()?)));
         let parts = parts.map(|(name, text)| format!("\"{name}\":{}", quoted(text)));
         let metadata = parts.collect::<Vec<_>>().join(",");
-        let Self { event_type, kind, priority, payload } = self;
+        let Self { event_type, kind, priority, tenant, payload } = self;
+        let owner = tenant.as_ref().map(|tenant| format!(r#","tenant":"{tenant}""#));
+        let owner = owner.unwrap_or_default();
         let timestamp = id.timestamp();
         let priority = priority.as_str();
         let json = format!(
-            r#"{{"event_id":"{id}","timestamp":"{timestamp}","event_type":"{event_type}","priority":"{priority}","source_agent":"{ORCHESTRATOR}","trace_id":{trace},"task_id":"{task}","payload":{{"type":"{kind}"{title}{payload}}},"metadata":{{{metadata}}}}}"#
+            r#"{{"event_id":"{id}","timestamp":"{timestamp}","event_type":"{event_type}","priority":"{priority}","source_agent":"{ORCHESTRATOR}","trace_id":{trace},"task_id":"{task}"{owner},"payload":{{"type":"{kind}"{title}{payload}}},"metadata":{{{metadata}}}}}"#
         );
         Some(Event {
             id,
             event_type: (*event_type).to_owned(),
             source_agent: ORCHESTRATOR.to_owned(),
             task_id: Some(task),
+            tenant: tenant.clone(),
             traceparent,
             tracestate,
             json,

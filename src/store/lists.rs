@@ -11,18 +11,32 @@ use crate::domain::ids::{ApprovalId, Partition, TaskId};
 use crate::domain::lifecycle::State;
 use crate::domain::name::Name;
 use crate::domain::task::Task;
-use crate::domain::time::Millis;
 
 use super::keys::GROUP_SIZE;
 use super::{Error, Parts, Store, keys};
 
-/// The place of a member in a sorted set.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Place {
-    /// The score that the set is ordered by.
-    pub score: f64,
-    /// The member, which decides between equal scores.
-    pub member: String,
+mod place;
+
+pub use place::Place;
+
+/// Which list of tasks to read: that of all, unless a part is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Which<'f> {
+    /// The list of the children of this task; the other parts do not count then.
+    pub parent: Option<TaskId>,
+    /// The list of the tasks in this state.
+    pub state: Option<State>,
+    /// Of a state with a set for each subject, only the subjects of this agent.
+    pub agent: Option<&'f Name>,
+    /// The same, only the subjects of this tenant.
+    pub tenant: Option<&'f Name>,
+}
+
+impl Which<'_> {
+    fn has_subject(&self, subject: &Name) -> bool {
+        self.agent.is_none_or(|agent| subject.is_subject_of(agent))
+            && self.tenant.is_none_or(|tenant| subject.tenant().as_ref() == Some(tenant))
+    }
 }
 
 /// The order of a list.
@@ -127,17 +141,14 @@ impl Store {
 
     /// Returns tasks after `from`, newest first, with their places, until they have `budget` bytes.
     ///
-    /// The list is that of the children of the `parent`. Without a parent it is that of the `state`
-    /// (and of the `agent`, if the state has one set per agent). Without a state it is that of all
-    /// tasks.
     pub async fn list(
         &self,
-        (state, agent, parent): (Option<State>, Option<&Name>, Option<TaskId>),
+        which: Which<'_>,
         from: Option<&Place>,
         limit: usize,
         (parts, budget): (Parts, usize),
     ) -> Result<Listed<Task>, Error> {
-        let sets = self.sets(state, agent, parent).await?;
+        let sets = self.sets(which).await?;
         let places = self.merge(&sets, from, limit, Order::Descending).await?;
         let mut found = Found::new(&places);
         for share in shares::<TaskId>(&places, budget)? {
@@ -151,13 +162,8 @@ impl Store {
         Ok(found.at(places))
     }
 
-    async fn sets(
-        &self,
-        state: Option<State>,
-        agent: Option<&Name>,
-        parent: Option<TaskId>,
-    ) -> Result<Vec<Set>, Error> {
-        if let Some(parent) = parent {
+    async fn sets(&self, which: Which<'_>) -> Result<Vec<Set>, Error> {
+        if let Some(parent) = which.parent {
             // A child with an idempotency key lives in the partition of the key's hash.
             return Ok(self
                 .partitions()
@@ -166,19 +172,20 @@ impl Store {
         }
         let mut sets = Vec::new();
         for partition in self.partitions() {
-            match state {
+            match which.state {
                 None => sets.push(Set {
                     has_groups: true,
                     ..Set::new(partition, self.keys().tasks(partition))
                 }),
-                Some(state) if keys::is_per_agent(state) && agent.is_none() => {
-                    let agents: Vec<Name> = self.agent_names(partition).await?;
-                    sets.extend(agents.iter().map(|agent| {
-                        Set::new(partition, self.keys().state(partition, state, Some(agent)))
+                Some(state) if keys::is_per_agent(state) => {
+                    let mut subjects = self.subjects(partition).await?;
+                    subjects.retain(|subject| which.has_subject(subject));
+                    sets.extend(subjects.iter().map(|subject| {
+                        Set::new(partition, self.keys().state(partition, state, Some(subject)))
                     }));
                 }
                 Some(state) => {
-                    sets.push(Set::new(partition, self.keys().state(partition, state, agent)));
+                    sets.push(Set::new(partition, self.keys().state(partition, state, None)));
                 }
             }
         }
@@ -204,14 +211,16 @@ impl Store {
         Ok(found)
     }
 
-    async fn agent_names(&self, partition: Partition) -> Result<Vec<Name>, Error> {
+    async fn subjects(&self, partition: Partition) -> Result<Vec<Name>, Error> {
         let mut names = BTreeSet::new();
         let mut cursor = 0u64;
         loop {
             let mut cmd = redis::cmd("ZSCAN");
             cmd.arg(self.keys().roster(partition)).arg(cursor).arg("COUNT").arg(FIRST_LOOK);
             let (next, flat): (u64, Vec<String>) = self.query("agents", &mut cmd).await?;
-            names.extend(flat.into_iter().step_by(2).filter_map(|name| Name::try_from(name).ok()));
+            names.extend(
+                flat.into_iter().step_by(2).filter_map(|name| Name::of_subject(&name).ok()),
+            );
             cursor = next;
             if cursor == 0 {
                 return Ok(names.into_iter().collect());
@@ -351,31 +360,9 @@ impl<T> Found<T> {
     }
 }
 
-/// The score in the list of all tasks of the first that is accepted at this time, in microseconds.
-fn acceptance_score(at: Millis) -> f64 {
-    at as f64 * 1_000.0
-}
-
 impl Set {
     fn new(partition: Partition, key: String) -> Self {
         Self { partition, key, has_groups: false }
-    }
-}
-
-impl Place {
-    /// The place in the list of all tasks before those that were accepted before `at`.
-    pub fn before_acceptance(at: Millis) -> Self {
-        Self { score: acceptance_score(at), member: String::new() }
-    }
-
-    /// Whether the task at this place of the list of all tasks was accepted before `at`.
-    pub fn is_accepted_before(&self, at: Millis) -> bool {
-        self.score < acceptance_score(at)
-    }
-
-    /// Compares two places in descending order.
-    fn descending(&self, other: &Self) -> Ordering {
-        other.score.total_cmp(&self.score).then_with(|| other.member.cmp(&self.member))
     }
 }
 

@@ -56,10 +56,10 @@ impl Store {
     }
 }
 
-/// Reads `<agent> <type> <priority> <figure>`. A figure may have two words.
+/// Reads `<subject> <type> <priority> <figure>`. A figure may have two words.
 fn read(field: &str) -> Option<(Group, &str)> {
     let mut words = field.splitn(4, ' ');
-    let agent = Name::from_str(words.next()?).ok()?;
+    let agent = Name::of_subject(words.next()?).ok()?;
     let kind = Name::from_str(words.next()?).ok()?;
     let priority = Priority::from_str(words.next()?).ok()?;
     Some((Group { kind: Some(kind), priority: Some(priority), agent: Some(agent) }, words.next()?))

@@ -61,6 +61,9 @@ pub struct Create {
     /// The person or service that the key belongs to; that of the name by default.
     #[arg(long)]
     identity: Option<String>,
+    /// Bind the key to this tenant: it sees and touches only that tenant's tasks.
+    #[arg(long)]
+    tenant: Option<Name>,
     /// Only this scope of the role, such as tasks:read.
     #[arg(long)]
     scope: Vec<Scope>,
@@ -118,6 +121,7 @@ impl Create {
             "name": self.name,
             "role": self.role,
             "identity": self.identity,
+            "tenant": self.tenant,
             "scopes": given(self.scope),
             "agents": given(self.agent),
             "task_types": given(self.kind),

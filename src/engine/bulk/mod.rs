@@ -15,6 +15,7 @@ use crate::domain::text::hex;
 use crate::domain::time::Millis;
 use crate::store::{BulkAnswer, BulkRow, NewBulk};
 
+use super::submit::owner_of_keys;
 use super::{Engine, Error, TaskFilter};
 
 /// What a bulk is to do.
@@ -76,7 +77,8 @@ struct Progress {
 }
 
 impl Engine {
-    /// Starts a bulk in the name of `caller`. With an idempotency key the call can be repeated.
+    /// Starts a bulk in the name of `caller`, on tasks that it sees. With an idempotency key the call
+    /// can be repeated.
     ///
     /// # Errors
     ///
@@ -89,10 +91,14 @@ impl Engine {
         idempotency: Option<Idempotency>,
     ) -> Result<StartedBulk, Error> {
         let id = BulkId::new(Partition(0));
+        let tenant = caller.tenant().cloned();
+        let order =
+            &BulkOrder { filter: TaskFilter { tenant, ..order.filter.clone() }, ..order.clone() };
         let key = idempotency.as_ref().map(|once| once.key.clone()).unwrap_or_default();
         let once = idempotency.map(|once| {
             // A word of its own, so that a submission may have the same key.
-            let hash = Sha256::digest(format!("bulk\n{caller}\n{}", once.key));
+            let owner = owner_of_keys(caller);
+            let hash = Sha256::digest(format!("bulk\n{owner}\n{}", once.key));
             (hex(&hash[..16]), once.digest)
         });
         let bulk = NewBulk {
@@ -110,7 +116,13 @@ impl Engine {
                 Ok(StartedBulk { bulk: self.bulk(id).await?, is_replay: true })
             }
             BulkAnswer::Mismatch => Err(Error::IdempotencyMismatch(key)),
-            BulkAnswer::Full(running) => Err(Error::TooManyBulks { running }),
+            BulkAnswer::Full(all) => {
+                let mut running = Vec::new();
+                for id in &all {
+                    running.extend(self.bulk_for(caller, *id).await.is_ok().then_some(*id));
+                }
+                Err(Error::TooManyBulks { count: all.len(), running })
+            }
         }
     }
 
@@ -123,6 +135,9 @@ impl Engine {
     /// Aborts a bulk: it ends before its next task, and what it has done stays. A bulk that has
     /// ended stays as it is.
     pub async fn abort_bulk(&self, caller: &Principal, id: BulkId) -> Result<Bulk, Error> {
+        if caller.tenant().is_some() {
+            self.bulk_for(caller, id).await?;
+        }
         if !self.store.abort_bulk(id, caller).await? {
             return Err(Error::UnknownBulk(id));
         }

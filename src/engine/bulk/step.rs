@@ -183,7 +183,8 @@ impl Engine {
             refused: tally.refusals(),
         };
         let event_type = format!("bulk.{status}");
-        let event = Body::of_ours(&event_type, &json(&ended)?)?;
+        let tenant = bulk.order.filter.tenant.as_ref();
+        let event = Body::of_ours(&event_type, tenant, &json(&ended)?)?;
         let kept_ms = self.settings.retention.finished_ms;
         let end = BulkEnd { status, kept_ms, event_type: &event_type, event: &event };
         if self.store.note_bulk(bulk.id, &self.process, &text, Some(end)).await? {

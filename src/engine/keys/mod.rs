@@ -339,6 +339,7 @@ fn detail_of(key: &ApiKey) -> BTreeMap<&'static str, String> {
         ("role", key.role.to_string()),
         ("identity", key.identity.clone().unwrap_or_default()),
         ("fingerprint", fingerprint.unwrap_or_default()),
+        ("tenant", only.tenant.as_ref().map(Name::to_string).unwrap_or_default()),
         ("scopes", scopes.join(",")),
         ("agents", list(&only.agents)),
         ("task_types", list(&only.task_types)),

@@ -17,6 +17,7 @@ use poem::http::{HeaderMap, Method, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::domain::name::Name;
 use crate::domain::principal::{Principal, Role, Scope, Subject};
 use crate::domain::restrictions::Restrictions;
 use crate::domain::text::hex;
@@ -72,6 +73,9 @@ struct Claims {
     /// The only scopes of the caller; none if the role or the key alone decides.
     #[serde(default)]
     scopes: Vec<Scope>,
+    /// The tenant of the token; `None` if it has none, or the key alone decides.
+    #[serde(default)]
+    tenant: Option<Name>,
     exp: u64,
 }
 
@@ -129,8 +133,14 @@ impl Sessions {
     }
 
     /// Adds the secret that signs tokens, so that these can have sessions.
-    pub fn add_tokens(&mut self, secret: &str) {
-        self.tokens = Some(Seal::of(secret));
+    ///
+    /// * `tenant_claim`: the claim that binds tokens to tenants. Empty if none does.
+    pub fn add_tokens(&mut self, secret: &str, tenant_claim: &str) {
+        let seal = match tenant_claim {
+            "" => Seal::of(secret),
+            claim => Seal::of(&format!("{secret}\0{claim}")),
+        };
+        self.tokens = Some(seal);
     }
 
     /// Returns the `Set-Cookie` of a new session of `principal`, who is known by this kind of
@@ -156,23 +166,23 @@ impl Sessions {
                 "Tokens open sessions only with `auth.jwt_secret`, which signs them.",
             )
         };
-        let scopes = Vec::new();
+        let plain = Claims { sub, role: None, scopes: Vec::new(), tenant: None, exp };
         let session = match kind {
             Kind::Configured => {
                 let name = principal.to_string();
                 let (seal, _) = self.keys.get(&name).ok_or_else(no_seal)?;
-                seal.sign(&name, &Claims { sub, role: None, scopes, exp })?
+                seal.sign(&name, &plain)?
             }
             Kind::Managed(secret) => {
                 let name = format!("{MANAGED}{}", hex(&sha256(secret)));
-                let claims = Claims { sub, role: None, scopes, exp };
-                sign(Algorithm::EdDSA, &name, &claims, &session_key::signing(secret))?
+                sign(Algorithm::EdDSA, &name, &plain, &session_key::signing(secret))?
             }
             Kind::Token(_) => {
                 let seal = self.tokens.as_ref().ok_or_else(no_seal)?;
                 let only = principal.restrictions().map(|only| only.scopes.clone());
                 let scopes = only.unwrap_or_default();
-                seal.sign(TOKENS, &Claims { sub, role: Some(principal.role()), scopes, exp })?
+                let (role, tenant) = (Some(principal.role()), principal.tenant().cloned());
+                seal.sign(TOKENS, &Claims { role, scopes, tenant, ..plain })?
             }
         };
         Ok(set_cookie(is_secure(request), &session, exp.saturating_sub(now())))
@@ -198,11 +208,12 @@ impl Sessions {
         let name = jsonwebtoken::decode_header(session).ok()?.kid?;
         if name == TOKENS {
             let claims = self.tokens.as_ref()?.verify(session)?;
-            let principal = Principal::new(Subject::User(claims.sub), claims.role?).ok()?;
-            let only = Restrictions { scopes: claims.scopes, ..Restrictions::default() };
+            let Claims { sub, role, scopes, tenant, exp } = claims;
+            let principal = Principal::new(Subject::User(sub), role?).ok()?;
+            let only = Restrictions { scopes, tenant, ..Restrictions::default() };
             return Some(Proof {
                 principal: Arc::new(principal.restricted(only)),
-                end: End::default().and_at(claims.exp),
+                end: End::default().and_at(exp),
             });
         }
         let (claims, proof) = if let Some(sha256) = name.strip_prefix(MANAGED) {
@@ -337,8 +348,13 @@ mod tests {
         assert_eq!(proven(&first, session), Some(ann));
         assert_eq!(proven(&sessions("another-key-0123456789"), session), None);
         let forged = Seal::of("key-of-bob-0123456789");
-        let claims =
-            Claims { sub: "ann".to_owned(), role: None, scopes: Vec::new(), exp: now() + 60 };
+        let claims = Claims {
+            sub: "ann".to_owned(),
+            role: None,
+            scopes: Vec::new(),
+            tenant: None,
+            exp: now() + 60,
+        };
         assert_eq!(proven(&first, &forged.sign("key:ann", &claims).unwrap()), None);
         let own = Seal::of("key-of-ann-0123456789");
         let ended = Claims { exp: now() - 1, ..claims };

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde_json::{Map, Value};
 
+use crate::domain::name::{Name, PATTERN};
 use crate::domain::principal::{Principal, Role, Scope, Subject};
 use crate::domain::restrictions::Restrictions;
 
@@ -23,6 +24,9 @@ pub const LEEWAY_SECONDS: u64 = 30;
 /// HS256.
 const MIN_SECRET_BYTES: usize = 32;
 
+/// The tenant in a token whose caller sees all tenants.
+const ALL_TENANTS: &str = "*";
+
 /// The claims of a token.
 type Claims = Map<String, Value>;
 
@@ -34,6 +38,8 @@ pub struct Tokens {
     provider: Option<Provider>,
     /// How far in the future a token may end, in seconds.
     longest: u64,
+    /// The claim that names the tenant of the caller. Empty if tokens are of no tenant.
+    tenant_claim: String,
 }
 
 /// An identity provider, and what its tokens mean.
@@ -57,7 +63,8 @@ impl Tokens {
         let provider = Provider::of(settings)?;
         let longest = settings.jwt_max_seconds;
         let is_any = secret.is_some() || provider.is_some();
-        Ok(is_any.then_some(Self { secret, provider, longest }))
+        let tenant_claim = settings.tenant_claim.clone();
+        Ok(is_any.then_some(Self { secret, provider, longest, tenant_claim }))
     }
 
     /// Returns the caller of a token, and when it ends, in seconds since 1970.
@@ -89,7 +96,30 @@ impl Tokens {
         let principal = Principal::new(Subject::User(sub.to_owned()), role).map_err(|error| {
             Refusal::unauthenticated(&format!("The token's `sub` is not valid: {error}."))
         })?;
-        Ok((principal.restricted(restrictions), exp))
+        let tenant = self.tenant_of(&claims)?;
+        Ok((principal.restricted(Restrictions { tenant, ..restrictions }), exp))
+    }
+
+    /// Returns the tenant that the token names. `None` if it names every tenant, or tokens are of
+    /// none.
+    fn tenant_of(&self, claims: &Claims) -> Result<Option<Name>, Refusal> {
+        let claim = self.tenant_claim.as_str();
+        if claim.is_empty() {
+            return Ok(None);
+        }
+        let words: Vec<_> = words(claims, claim).collect();
+        // A token without a tenant must not see all of them by mistake.
+        let tenant = match words.as_slice() {
+            [ALL_TENANTS] => return Ok(None),
+            [tenant] => tenant.parse::<Name>().ok(),
+            _ => None,
+        };
+        tenant.map(Some).ok_or_else(|| {
+            Refusal::unauthenticated(&format!(
+                "The token's claim {claim} must name one tenant, which matches {PATTERN}, or be \
+                 `{ALL_TENANTS}`."
+            ))
+        })
     }
 }
 

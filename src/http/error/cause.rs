@@ -69,6 +69,7 @@ causes! {
     ForeignAgent FORBIDDEN "foreign-agent" "Agent not allowed for the key",
     ForeignNetwork FORBIDDEN "foreign-network" "Address not allowed for the key",
     RestrictedKey FORBIDDEN "restricted-key" "Not allowed for a restricted key",
+    TenantBound FORBIDDEN "tenant-bound" "Not allowed for a caller of a tenant",
     OwnSubmission FORBIDDEN "own-submission" "You cannot decide on your own task",
     OwnContent FORBIDDEN "own-content" "You cannot approve your own content",
     ForeignSource FORBIDDEN "foreign-source" "The event's source is not the caller",

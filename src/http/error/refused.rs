@@ -2,6 +2,7 @@
 //! refusals of managed keys.
 
 use crate::domain::lifecycle::State;
+use crate::domain::name::Name;
 use crate::domain::time::Millis;
 use crate::engine;
 use crate::runtime::chain::Chain;
@@ -175,6 +176,15 @@ impl From<engine::Error> for Refusal {
 }
 
 impl Refusal {
+    /// 403: the call concerns the whole installation, and the caller is bound to a tenant.
+    pub fn tenant_bound(tenant: &Name) -> Self {
+        let detail = format!(
+            "This call concerns the whole installation, and the caller is bound to tenant \
+             {tenant}. Use a credential without a tenant."
+        );
+        Self::new(Cause::TenantBound, detail)
+    }
+
     /// 403: the caller's key may not be used from the address of the request.
     pub fn foreign_network(networks: &[String], origin: &str) -> Self {
         let networks = networks.join(", ");

@@ -104,6 +104,8 @@ impl FilterRequest {
             priority: faults.optional("priority", self.priority),
             parent: faults.optional("parent_task_id", self.parent_task_id),
             source: faults.optional("source", self.source),
+            // That of the caller; see `Engine::start_bulk`.
+            tenant: None,
             trace_id: faults.optional("trace_id", self.trace_id).map(|id| id.0),
             created_after: faults.optional("created_after", self.created_after).map(|at| at.0),
             created_before: faults.optional("created_before", self.created_before).map(|at| at.0),

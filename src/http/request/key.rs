@@ -44,6 +44,9 @@ pub struct CreateKey {
     identity: Field<Option<String>>,
     /// The role, which decides what the key may do at the most.
     role: Field<Role>,
+    /// The tenant to which the key is bound: it sees and touches only that tenant's tasks, approvals
+    /// and events. If left out, the key sees those of all.
+    tenant: Field<Option<Name>>,
     /// The only scopes that the key has; all must be of its role.
     scopes: Field<Option<List<Scope, 8>>>,
     /// The only agents for which the key claims, reports, asks and pauses.
@@ -82,6 +85,7 @@ impl CreateKey {
         let role = faults.required("role", self.role);
         let networks = some_of(faults, "networks", self.networks);
         let restrictions = Restrictions {
+            tenant: faults.optional("tenant", self.tenant),
             scopes: some_of(faults, "scopes", self.scopes),
             agents: some_of(faults, "agents", self.agents),
             task_types: some_of(faults, "task_types", self.task_types),

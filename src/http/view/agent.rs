@@ -13,6 +13,9 @@ use crate::engine::{AgentStatus, Session};
 pub struct AgentView {
     /// The name of the agent, which routing rules use.
     pub agent: Name,
+    /// The tenant of the subject; absent if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Name>,
     /// How many tasks wait in the agent's subject.
     pub depth: u64,
     /// How many tasks the agent holds under a lease.
@@ -51,7 +54,8 @@ pub struct AgentPage {
 impl From<AgentStatus> for AgentView {
     fn from(status: AgentStatus) -> Self {
         Self {
-            agent: status.agent,
+            agent: status.agent.agent(),
+            tenant: status.agent.tenant(),
             depth: status.depth,
             in_progress: status.in_progress,
             session_count: status.session_count,

@@ -33,6 +33,9 @@ pub struct ApprovalView {
     pub title: Option<String>,
     /// The agent that will get the task; null in lists if an older version requested the approval.
     pub agent: Option<Name>,
+    /// The tenant that the task belongs to; absent if it belongs to none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Name>,
     /// The status of the approval.
     pub status: ApprovalStatus,
     /// What the approval is about: `gate`, whether the task may run, or `ask`, whether its agent
@@ -178,7 +181,8 @@ impl From<Approval> for ApprovalView {
             task_id: approval.task,
             task_kind: approval.heading.kind,
             title: approval.heading.title,
-            agent: approval.heading.agent,
+            agent: approval.heading.agent.as_ref().map(Name::agent),
+            tenant: approval.heading.agent.and_then(|subject| subject.tenant()),
             status: approval.status,
             kind,
             rule: approval.rule,

@@ -67,6 +67,9 @@ pub struct FilterView {
     pub parent_task_id: Option<TaskId>,
     /// Only tasks from this part of a client's system.
     pub source: Option<Name>,
+    /// Only tasks of this tenant; absent if the caller is bound to none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Name>,
     /// Only tasks of this trace of a client.
     pub trace_id: Option<String>,
     /// Only tasks accepted at this time or later.
@@ -137,6 +140,7 @@ impl From<TaskFilter> for FilterView {
             priority: filter.priority,
             parent_task_id: filter.parent,
             source: filter.source,
+            tenant: filter.tenant,
             trace_id: filter.trace_id,
             created_after: filter.created_after.map(at),
             created_before: filter.created_before.map(at),

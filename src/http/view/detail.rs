@@ -21,8 +21,8 @@ pub struct ApprovalDetail {
 
 impl From<(Approval, Task)> for ApprovalDetail {
     fn from((approval, task): (Approval, Task)) -> Self {
-        let agent = Some(task.agent.clone());
-        let approval = ApprovalView { agent, ..approval.into() };
+        let (agent, tenant) = (Some(task.agent.agent()), task.tenant());
+        let approval = ApprovalView { agent, tenant, ..approval.into() };
         // The task stands beside its approval here, so it does not repeat it.
         Self { approval, task: Task { asked: None, ..task }.into() }
     }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::event::EventPriority;
 use crate::domain::ids::TaskId;
+use crate::domain::name::Name;
 
 use super::super::json::RawObject;
 use super::super::text::EventType;
@@ -28,6 +29,8 @@ pub struct EventView {
     trace_id: Option<String>,
     /// The task that the event is about.
     task_id: Option<TaskId>,
+    /// The tenant of the task, agent or client; absent if it has none.
+    tenant: Option<Name>,
     /// The facts of the event; its type says which members there are.
     payload: RawObject,
     /// More information for subscribers; `external` is true if a client published the event.

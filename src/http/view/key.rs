@@ -25,6 +25,9 @@ pub struct KeyView {
     pub identity: String,
     /// The role, which decides what the key may do at the most.
     pub role: Role,
+    /// The tenant to which the key is bound; absent if it sees all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Name>,
     /// The only scopes that the key has; empty: all of its role.
     pub scopes: Vec<Scope>,
     /// The only agents for which the key claims, reports, asks and pauses; empty: any.
@@ -78,13 +81,14 @@ pub struct KeySecretView {
 
 impl From<KeyState> for KeyView {
     fn from(KeyState { key, last_used_at, ended_at }: KeyState) -> Self {
-        let Restrictions { scopes, agents, task_types, sources, networks, expires_at } =
+        let Restrictions { tenant, scopes, agents, task_types, sources, networks, expires_at } =
             key.restrictions;
         Self {
             key_id: key.id,
             identity: key.identity.unwrap_or_else(|| key.name.to_string()),
             name: key.name,
             role: key.role,
+            tenant,
             scopes,
             agents,
             task_types,

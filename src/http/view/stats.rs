@@ -20,7 +20,8 @@ pub struct StatsView {
     pub by_status: BTreeMap<String, u64>,
     /// How many open tasks have each priority.
     pub by_priority: BTreeMap<String, u64>,
-    /// The state of each agent and its subject.
+    /// The state of each agent and its subject, by the agent's name; for a tenant's,
+    /// `<agent>@<tenant>`.
     pub by_agent: BTreeMap<String, AgentView>,
     /// How long the head of the priority queue has waited, in milliseconds; null if the queue is
     /// empty.

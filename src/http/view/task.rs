@@ -43,6 +43,9 @@ pub struct TaskView {
     pub metadata: Part<Option<RawObject>>,
     /// The deadlines of the task; null if it has none.
     pub sla: Option<SlaView>,
+    /// The tenant that the task belongs to; absent if it belongs to none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Name>,
     /// The agent that the task is or was assigned to.
     pub assigned_to: Option<Name>,
     /// The task that this one is a part of.
@@ -214,7 +217,8 @@ impl From<Task> for TaskView {
         Self {
             task_id: task.id,
             waiting_for_human_ms: task.waiting_for_human_ms(),
-            assigned_to: task.assigned_to().cloned(),
+            assigned_to: task.assigned_to().map(Name::agent),
+            tenant: task.tenant(),
             updated_at: at(task.since),
             kind: task.spec.kind,
             title: task.spec.title,

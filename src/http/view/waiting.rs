@@ -77,6 +77,7 @@ impl From<Waiting> for WaitingView {
                 Self { ahead: Some(ahead), ..Self::new("router", detail) }
             }
             Waiting::Agent { agent, ahead, is_paused, sessions } => {
+                let agent = agent.agent();
                 let behind = format!("{ahead} tasks are before it.");
                 let (reason, detail) = match (is_paused, sessions) {
                     (true, _) => ("agent_paused", format!("{agent} is paused; {behind}")),

@@ -33,6 +33,13 @@ impl Check<'_> {
                 self.fail(&path, "another name has the same key, so the caller would be ambiguous");
             }
         }
+        for name in auth.tenants.keys().filter(|name| !auth.api_keys.contains_key(*name)) {
+            // A key that is not bound sees every tenant.
+            self.fail(
+                &format!("auth.tenants.{name}"),
+                "expected the name of a key in auth.api_keys",
+            );
+        }
         self.identities(&auth.identities);
         self.sources(&auth.sources);
     }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::approval::{Approval, Asked, Author, Edit};
 use crate::domain::ids::ApprovalId;
+use crate::domain::name::Name;
 use crate::domain::submission::Heading;
 
 use super::super::Error;
@@ -62,7 +63,11 @@ fn heading(fields: &Fields<'_>) -> Result<Heading, Error> {
     Ok(Heading {
         kind: fields.parse("type")?.ok_or_else(|| fields.unreadable("type"))?,
         title: fields.json("title")?,
-        agent: fields.parse("agent")?,
+        agent: fields
+            .get("agent")
+            .map(Name::of_subject)
+            .transpose()
+            .map_err(|_| fields.unreadable("agent"))?,
     })
 }
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::domain::approval::Approval;
 use crate::domain::ids::{ApprovalId, TaskId};
 use crate::domain::lifecycle::{State, Verb};
+use crate::domain::name::Name;
 use crate::domain::sla::{Reached, Sla};
 use crate::domain::submission::Spec;
 use crate::domain::task::{Progress, Task, Transition};
@@ -90,7 +91,7 @@ fn read_task(id: TaskId, record: &str, beside: Beside) -> Result<Task, &'static 
         id,
         state,
         sla: sla(&content)?,
-        agent: needed(status.agent, "agent")?,
+        agent: Name::of_subject(status.agent).map_err(|_| "agent")?,
         submitted_by,
         created_at,
         scheduled_for: optional(status.due, "due")?,

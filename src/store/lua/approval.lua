@@ -3,7 +3,7 @@
 
 -- Adds an event about an approval. `rest` is more of the payload, JSON from the comma on.
 local function say_approval(event, task, f, g, rest)
-  local agent = ',"agent":"' .. task.status.agent .. '"'
+  local agent = ',"agent":"' .. string.match(task.status.agent, '^[^@]+') .. '"'
   emit(event, task, agent .. approval_json(task, f, g) .. (rest or ''))
 end
 

@@ -10,7 +10,7 @@ local EVENT_FRAME = 64
 
 -- The events of the call in order, in runs of the same kind: kind and texts. A kind has the type of
 -- its events and, of facts, the words that they share: type, verb, state before or `-`, state,
--- attempt, actor, agent, type of the task, its priority, and a reason if there is one.
+-- attempt, actor, subject, type of the task, its priority, and a reason if there is one.
 local runs
 local newest_run
 -- How many events the call has.
@@ -47,15 +47,17 @@ end
 local function emit(event, task, rest)
   local status, labels = task.status, labels_of(task)
   local payload = heading_json(status.kind, labels) .. rest .. '}'
-  emit_json(event, event_json(task.id, status.priority, labels, payload))
+  emit_json(event, event_json(task.id, status.priority, status.agent, labels, payload))
 end
 
 -- Adds the event that an agent connected or disconnected, or is paused. The first partition counts
 -- for all. `rest` is JSON from the comma on.
 local function emit_agent(event, agent, rest)
   if find(P, '{0}', 1, true) then
+    local name, tenant = string.match(agent, '^([^@]+)@?(.*)$')
     emit_json(event, '","priority":"medium","source_agent":"orchestrator","trace_id":null'
-      .. ',"task_id":null,"payload":{"agent":"' .. agent .. '"' .. rest .. '},"metadata":{}}')
+      .. ',"task_id":null' .. (tenant ~= '' and ',"tenant":"' .. tenant .. '"' or '')
+      .. ',"payload":{"agent":"' .. name .. '"' .. rest .. '},"metadata":{}}')
   end
 end
 

@@ -24,7 +24,8 @@ append(come, set_of(status.state, status.agent), TEXT[lease_until], task.id)
 look_at(status.agent, lease_until)
 if ARGV[8] ~= '' then
   write('HSET', P .. 'progress', { task.id, ARGV[8] })
-  emit(RULES.extend.event, task, ',"agent":"' .. status.agent .. '","attempt":' .. status.attempt
+  local agent = string.match(status.agent, '^[^@]+')
+  emit(RULES.extend.event, task, ',"agent":"' .. agent .. '","attempt":' .. status.attempt
     .. ',"progress":' .. ARGV[8])
 end
 finish()

@@ -12,13 +12,15 @@ local function trace_json(word)
     or json .. ',"tracestate":"' .. string.gsub(state, '\31', ' ') .. '"'
 end
 
--- Returns the JSON of an event about a task after its type. `labels` are its trace, its traceparent
--- and its title, `payload` is JSON.
-local function event_json(id, priority, labels, payload)
+-- Returns the JSON of an event about a task after its type. `agent` is its subject, with the tenant
+-- if it has one; `labels` are its trace, its traceparent and its title; `payload` is JSON.
+local function event_json(id, priority, agent, labels, payload)
+  local tenant = string.match(agent, '@(.+)')
   local trace, traceparent = string.match(labels, '^(%S+) (%S+)')
   local trace_id = trace ~= '-' and '"' .. trace .. '"' or 'null'
   return '","priority":"' .. EVENT_PRIORITY[priority] .. '","source_agent":"orchestrator"'
-    .. ',"trace_id":' .. trace_id .. ',"task_id":"' .. id .. '","payload":' .. payload
+    .. ',"trace_id":' .. trace_id .. ',"task_id":"' .. id .. '"'
+    .. (tenant and ',"tenant":"' .. tenant .. '"' or '') .. ',"payload":' .. payload
     .. ',"metadata":{' .. trace_json(traceparent) .. '}}'
 end
 
@@ -37,7 +39,7 @@ end
 -- Returns the payload of the event about a transition.
 local function transition_json(kind, labels, more)
   local verb, from, to, attempt, actor, agent, type, _, reason =
-    string.match(kind.words, '^%S+ (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) ?(.*)$')
+    string.match(kind.words, '^%S+ (%S+) (%S+) (%S+) (%S+) (%S+) ([^ @]+)%S* (%S+) (%S+) ?(.*)$')
   return heading_json(type, labels) .. ',"status":"' .. to
     .. '","previous_status":' .. (from ~= '-' and '"' .. from .. '"' or 'null')
     .. ',"verb":"' .. verb .. '","agent":"' .. agent .. '","attempt":' .. attempt
@@ -62,7 +64,8 @@ local function json_of_note(task, kind, more)
   end
   local labels = labels_of(task)
   local payload = transition_json(kind, labels, more)
-  local json = event_json(task.id, task.status.priority, labels, payload)
+  local status = task.status
+  local json = event_json(task.id, status.priority, status.agent, labels, payload)
   local first, last = find(json, task.id, 1, true)
   kind.as_json = { event = kind.event }
   kind.before_id = '"event_type":"' .. kind.event .. sub(json, 1, first - 1)

@@ -51,10 +51,14 @@ local function room_of(caller)
   return room
 end
 
--- Returns why the parent may have no child; nil if it may.
-local function barred_parent(id, state)
+-- Returns why the parent may have no child with this subject; nil if it may. One of another tenant
+-- counts as one that does not exist.
+local function barred_parent(id, state, agent)
   if state == 'here' then
-    state = load(id) and load(id).status.state or 'gone'
+    local parent = load(id)
+    local is_own = parent
+      and string.match(parent.status.agent, '@.*') == string.match(agent, '@.*')
+    state = is_own and parent.status.state or 'gone'
   end
   if state == 'gone' or STATES[state].is_final then
     return 'PARENT ' .. state
@@ -125,7 +129,7 @@ local function submit(id, terms, spec, group)
   end
   if group.parent then
     group.parent_id = string.match(group.own, '^%S+')
-    local refusal = barred_parent(group.parent_id, group.parent)
+    local refusal = barred_parent(group.parent_id, group.parent, terms.status.agent)
     if refusal then
       return refusal
     end

@@ -27,9 +27,10 @@ local function json_of(kind, text)
   end
   local id, labels = string.match(text, '^(%S+) ?(.*)$')
   labels = labels ~= '' and labels or '- - -'
-  local priority = string.match(kind.words, '^%S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%S+)')
+  local agent, priority =
+    string.match(kind.words, '^%S+ %S+ %S+ %S+ %S+ %S+ (%S+) %S+ (%S+)')
   local payload = transition_json(kind, labels, '')
-  return '"event_type":"' .. kind.event .. event_json(id, priority, labels, payload)
+  return '"event_type":"' .. kind.event .. event_json(id, priority, agent, labels, payload)
 end
 
 -- Publishes an event to Redis subscribers: number `nth` (from 0) of an entry of the log.

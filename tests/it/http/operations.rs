@@ -26,6 +26,12 @@ const SCOPES: &[(&str, &str)] = &[
     ("list_keys", "admin"), ("create_key", "admin"), ("rotate_key", "admin"), ("revoke_key", "admin"),
 ];
 
+/// The operations about the whole installation, which no caller that is bound to a tenant may call.
+#[rustfmt::skip]
+const WHOLE: &[&str] = &[
+    "get_stats", "read_audit_log", "get_rules", "explain_routing", "list_keys", "create_key", "rotate_key", "revoke_key",
+];
+
 /// One operation.
 #[derive(Clone, Debug)]
 pub struct Operation {
@@ -35,6 +41,8 @@ pub struct Operation {
     pub template: String,
     /// The scope that a caller needs; none: every caller may call, also without a credential.
     pub scope: Option<String>,
+    /// Whether it concerns the whole installation, and not one tenant.
+    pub is_whole: bool,
     pub takes_body: bool,
     pub needs_body: bool,
 }
@@ -65,6 +73,7 @@ impl Operation {
             method: method.to_uppercase().parse().unwrap(),
             template: path.to_owned(),
             scope: operation["x-required-scopes"][0].as_str().map(str::to_owned),
+            is_whole: operation["x-whole-installation"] == true,
             takes_body: body.is_object(),
             needs_body: body["required"] == true,
         }
@@ -132,7 +141,16 @@ impl Operation {
 
     /// Calls it with this API key, or without any.
     pub async fn call_with(&self, site: &Site, key: Option<&str>) -> Answer {
-        let call = site.anonymous(self.method.clone(), &self.path());
+        self.send(site, key, &self.path()).await
+    }
+
+    /// Calls it with this API key about the thing with this id.
+    pub async fn call_about(&self, site: &Site, key: &str, id: &str) -> Answer {
+        self.send(site, Some(key), &self.path_of(id)).await
+    }
+
+    async fn send(&self, site: &Site, key: Option<&str>, path: &str) -> Answer {
+        let call = site.anonymous(self.method.clone(), path);
         let call = match key {
             Some(key) => call.header("x-api-key", key),
             None => call,
@@ -181,5 +199,6 @@ fn every_operation_needs_the_scope_that_the_contract_names() {
         let wanted = SCOPES.iter().find(|(id, _)| *id == operation.id).map(|(_, scope)| *scope);
 
         assert_eq!(operation.scope.as_deref(), wanted, "{}", operation.id);
+        assert_eq!(operation.is_whole, WHOLE.contains(&&*operation.id), "{}", operation.id);
     }
 }

@@ -300,7 +300,7 @@ async fn bulk_with_a_key_starts_once_and_only_some_run() {
     assert_eq!((first.is_replay, again.is_replay), (false, true));
     assert_eq!(first.bulk.id, again.bulk.id);
     assert!(matches!(mismatch, Err(Error::IdempotencyMismatch(_))), "{mismatch:?}");
-    let Err(Error::TooManyBulks { running }) = third else { panic!("{third:?}") };
+    let Err(Error::TooManyBulks { running, .. }) = third else { panic!("{third:?}") };
     assert_eq!(running, [first.bulk.id, second.bulk.id]);
     fleet.run_bulks().await.unwrap();
     start("m", "b").await.unwrap();

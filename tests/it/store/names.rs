@@ -85,7 +85,10 @@ async fn live(fleet: &Fleet) {
     let stats = engine.stats().await.unwrap();
     assert!(stats.by_agent.len() > 200, "{} agents", stats.by_agent.len());
     engine.agent(&name("faq_agent")).await.unwrap();
-    engine.sla_report(None, None, GroupBy { agent: true, ..GroupBy::default() }).await.unwrap();
+    engine
+        .sla_report(None, None, None, GroupBy { agent: true, ..GroupBy::default() })
+        .await
+        .unwrap();
     fleet.redis.ask::<i64>(&["HINCRBY", &key("open"), "P2", "7"]).await;
     engine.repair().await.unwrap();
     let mut background = BackgroundCheck::default();

@@ -12,7 +12,7 @@ const HOUR: Millis = 3_600_000;
 
 /// The figures of all tasks of the last day.
 async fn total(fleet: &Fleet) -> Figures {
-    fleet.engine.sla_report(None, None, GroupBy::default()).await.unwrap().total
+    fleet.engine.sla_report(None, None, None, GroupBy::default()).await.unwrap().total
 }
 
 fn is_near(told: Option<Millis>, ms: f64) -> bool {
@@ -92,8 +92,11 @@ async fn a_report_tells_apart_what_it_is_asked_to_over_all_partitions() {
         }
     }
     let groups = async |kind, priority, agent| {
-        let report =
-            fleet.engine.sla_report(None, None, GroupBy { kind, priority, agent }).await.unwrap();
+        let report = fleet
+            .engine
+            .sla_report(None, None, None, GroupBy { kind, priority, agent })
+            .await
+            .unwrap();
         assert_eq!(report.total.cancelled, 12);
         let name = |group: orchestrator::domain::sla::Group| {
             [
@@ -131,7 +134,7 @@ async fn a_report_covers_whole_hours_of_at_most_31_days() {
     let fleet = Fleet::start().await;
     fleet.cancel(fleet.submit("faq").await.id).await.unwrap();
     let now = fleet.engine.check().await.unwrap();
-    let report = async |from, to| fleet.engine.sla_report(from, to, GroupBy::default()).await;
+    let report = async |from, to| fleet.engine.sla_report(None, from, to, GroupBy::default()).await;
 
     let this = report(Some(now), Some(now + 1)).await.unwrap();
     assert_eq!(

@@ -9,9 +9,17 @@ use super::{Object, sent, text};
 /// The schema whose members are absent rather than null, as RFC 9457 requires.
 const SPARSE: &str = "Problem";
 
-/// The members that are absent unless the client requests them: schema, member.
-const LEFT_OUT: [(&str, &str); 7] = [
+/// The members that are absent unless the client requests them, or there is a tenant: schema,
+/// member.
+const LEFT_OUT: [(&str, &str); 14] = [
     ("AgentState", "sessions"),
+    ("AgentState", "tenant"),
+    ("Approval", "tenant"),
+    ("BrowserSession", "tenant"),
+    ("BulkFilter", "tenant"),
+    ("Event", "tenant"),
+    ("ManagedKey", "tenant"),
+    ("Task", "tenant"),
     ("Task", "payload"),
     ("Task", "metadata"),
     ("Task", "result"),

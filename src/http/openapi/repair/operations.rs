@@ -64,7 +64,11 @@ pub fn repair(document: &mut Value) {
 /// What the mark of a class of calls begins with.
 const CLASS: &str = "class:";
 
-/// Moves scopes and class out of the security schemes, where the handlers' macro has to put them.
+/// The mark of a call that concerns the whole installation.
+const WHOLE: &str = "reach:Whole";
+
+/// Moves scopes, class and reach out of the security schemes, where the handlers' macro has to put
+/// them.
 fn move_scopes(operation: &mut Value, known: &BTreeSet<String>) {
     let Some(security) = operation.get_mut("security").and_then(Value::as_array_mut) else {
         operation["security"] = json!([]);
@@ -72,8 +76,13 @@ fn move_scopes(operation: &mut Value, known: &BTreeSet<String>) {
     };
     let (schemes, scopes): (Vec<_>, Vec<_>) =
         security.drain(..).partition(|entry| keys(entry).iter().all(|name| known.contains(name)));
-    let (classes, scopes): (Vec<_>, Vec<_>) =
+    let (classes, mut scopes): (Vec<_>, Vec<_>) =
         scopes.iter().flat_map(keys).partition(|name| name.starts_with(CLASS));
+    let marks = scopes.len();
+    scopes.retain(|name| name != WHOLE);
+    if scopes.len() < marks {
+        operation["x-whole-installation"] = json!(true);
+    }
     operation["security"] = json!(schemes);
     operation["x-required-scopes"] = json!(scopes);
     let class = classes.iter().find_map(|name| name.strip_prefix(CLASS));

@@ -12,6 +12,8 @@ enum Of {
     Guarded,
     /// Those of them that may change something.
     Writes,
+    /// Those about the whole installation.
+    Whole,
     /// Those that take a body.
     Body,
     /// Those that can wait.
@@ -39,6 +41,7 @@ const ROWS: &[(&str, Of)] = &[
     ("missing-scope",          Of::Guarded),
     ("foreign-network",        Of::Guarded),
     ("origin-refused",         Of::Writes),
+    ("tenant-bound",           Of::Whole),
     ("own-submission",         Of::Named(&["approve", "reject", "retarget_approval"])),
     ("own-content",            Of::Named(&["approve"])),
     ("not-asked",              Of::Named(&["approve", "reject"])),
@@ -118,6 +121,7 @@ impl Of {
             Self::Every => operation["responses"].get("500").is_some(),
             Self::Guarded => is_guarded,
             Self::Writes => is_guarded && method != "get",
+            Self::Whole => operation.get("x-whole-installation").is_some(),
             Self::Body => operation.get("requestBody").is_some(),
             Self::Waits => operation["parameters"]
                 .as_array()

@@ -5,6 +5,7 @@ mod auth;
 mod bridges;
 pub mod credentials;
 mod events;
+mod matrix;
 mod outages;
 mod prefixes;
 mod rates;

@@ -17,9 +17,10 @@ export function onSignedOut(callback) {
 
 /** A call that the gateway refused, or that it did not answer. */
 export class Refusal extends Error {
-  /** @param {{status: number, title: string, detail: string, type?: string}} problem */
+  /** @param {import('./types').Problem} problem */
   constructor(problem) {
     super(problem.title);
+    /** @type {import('./types').Problem} */
     this.problem = problem;
   }
 
@@ -30,14 +31,22 @@ export class Refusal extends Error {
 }
 
 /**
+ * What a call sends; `text` is a body in JSON that keeps every digit of its numbers.
+ *
+ * @typedef {{
+ *   body?: object, text?: string, headers?: Record<string, string>, signal?: AbortSignal,
+ * }} Options
+ */
+
+/**
  * Calls the API and returns the text of the answer.
  *
  * @param {string} method
  * @param {string} path with its query
- * @param {{body?: object, headers?: object, signal?: AbortSignal}} options
+ * @param {Options} options
  */
-export async function call(method, path, { body, headers = {}, signal } = {}) {
-  const answer = await send(method, path, { body, headers, signal });
+export async function call(method, path, options = {}) {
+  const answer = await send(method, path, options);
   const text = await answer.text();
   if (answer.ok) {
     return text;
@@ -49,13 +58,20 @@ export async function call(method, path, { body, headers = {}, signal } = {}) {
   });
 }
 
-/** Sends a request; an answer of any status counts. */
-export async function send(method, path, { body, headers = {}, signal } = {}) {
+/**
+ * Sends a request; an answer of any status counts.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {Options} options
+ */
+export async function send(method, path, { body, text, headers = {}, signal } = {}) {
+  /** @type {RequestInit & {headers: Record<string, string>}} */
   const init = { method, headers: { accept: 'application/json', ...headers }, signal };
   init.cache = 'no-store';
   init.credentials = 'same-origin';
-  if (body !== undefined) {
-    init.body = JSON.stringify(body);
+  if (body !== undefined || text !== undefined) {
+    init.body = text ?? JSON.stringify(body);
     init.headers['content-type'] = 'application/json';
   }
   let answer;

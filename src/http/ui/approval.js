@@ -1,31 +1,52 @@
 // One approval: exactly what would run, what was changed, who has voted, and the decision.
 
 import { html, useEffect, useRef, useState } from './dom.js';
-import { Refusal, call, get, now, post } from './api.js';
+import { Refusal, call, get, now } from './api.js';
 import { useKeys } from './route.js';
 import { Text, duration } from './text.js';
-import { differences, member, parse } from './json.js';
+import { differences, member, parse, pretty } from './json.js';
 import {
   Copy, Countdown, Facts, Priority, Problem, Status, TaskLink, When, useLive, useTitle,
 } from './parts.js';
 import { Changes, Tree } from './tree.js';
 import { Timeline } from './timeline.js';
+import { Editor } from './editor.js';
 
-/** Reads an approval with its task: as objects, and the values that run as they were sent. */
-async function read(path) {
+/**
+ * An approval with its task, and the values that run as they were sent.
+ *
+ * @typedef {{
+ *   approval: import('./types').ApprovalDetail, payload: import('./json.js').Node,
+ *   metadata?: import('./json.js').Node, action?: import('./json.js').Node,
+ *   original?: import('./json.js').Node,
+ * }} Read
+ */
+
+/**
+ * Reads an approval.
+ *
+ * @param {string} path
+ * @returns {Promise<Read>}
+ */
+export async function readApproval(path) {
   const text = await call('GET', path);
   const tree = parse(text);
   const task = member(tree, 'task');
   const edit = member(tree, 'edit');
-  const timeline = await get(`/tasks/${JSON.parse(text).task_id}/events`);
   return {
     approval: JSON.parse(text),
-    timeline: timeline.items,
     payload: member(task, 'payload'),
     metadata: member(task, 'metadata'),
     action: member(tree, 'action'),
     original: member(edit, 'original_payload'),
   };
+}
+
+/** Reads an approval with the timeline of its task. */
+async function read(path) {
+  const data = await readApproval(path);
+  const { items } = await get(`/tasks/${data.approval.task_id}/events`);
+  return { ...data, timeline: items };
 }
 
 /** Who may decide, in words. */
@@ -86,11 +107,12 @@ export function ApprovalPage({ id, me, back }) {
       && html`<${Tree} of=${data.metadata} title="Metadata" />`}
     <section class="part"><h3>History of the task</h3><${Timeline} of=${data.timeline} /></section>
     ${approval.status === 'pending'
-      ? html`<${Decide} approval=${approval} me=${me} reload=${live.reload} isUnread=${!!before} />`
+      ? html`<${Decide} data=${data} me=${me} reload=${live.reload} isUnread=${!!before} />`
       : html`<${Decided} approval=${approval} />`}
   </article>`;
 }
 
+/** @param {import('./types').ApprovalDetail} approval */
 function facts(approval) {
   const { terms, task } = approval;
   const isPending = approval.status === 'pending';
@@ -135,6 +157,7 @@ function Edit({ data }) {
   </section>`;
 }
 
+/** @param {{approval: import('./types').ApprovalDetail}} props */
 function Votes({ approval }) {
   if (approval.votes.length === 0) {
     return null;
@@ -146,6 +169,7 @@ function Votes({ approval }) {
   </ul></section>`;
 }
 
+/** @param {{approval: import('./types').ApprovalDetail}} props */
 function Decided({ approval }) {
   return html`<section class=${`decided is-${approval.status}`} role="status">
     <strong><${Status} of=${approval.status} />
@@ -159,8 +183,10 @@ function Decided({ approval }) {
  * The decision, always with the digest of what is on the screen. After a change it waits until the
  * reader has confirmed to have seen it: a click must not hit what appeared under the pointer.
  */
-function Decide({ approval, me, reload, isUnread }) {
+function Decide({ data: { approval, payload }, me, reload, isUnread }) {
   const [comment, setComment] = useState('');
+  // The payload that is to run instead, as text and as a value; null if the approver edits none.
+  const [edit, setEdit] = useState(null);
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const [needsReason, setNeedsReason] = useState(false);
@@ -186,7 +212,8 @@ function Decide({ approval, me, reload, isUnread }) {
     try {
       const words = verb === 'reject' ? { reason: said } : said ? { comment: said } : {};
       const path = `/approvals/${approval.approval_id}/${verb}`;
-      await post(path, { digest: approval.digest, ...words });
+      await call('POST', path, { text: bodyOf({ digest: approval.digest, ...words }, edit?.text) });
+      setEdit(null);
     } catch (refused) {
       setError(refused);
     }
@@ -197,6 +224,7 @@ function Decide({ approval, me, reload, isUnread }) {
   return html`<section class="decide" aria-label="Decide">
     <${Problem} error=${error}>
       ${isChanged && html`<p>Read what changed above, then decide again.</p>`}</${Problem}>
+    ${edit && html`<${Editor} payload=${payload} edit=${edit} change=${setEdit} />`}
     <label for="comment">Comment <span class="muted">(required to reject)</span></label>
     <textarea id="comment" rows="1" maxlength="1000" ref=${text} value=${comment}
       aria-invalid=${needsReason} aria-describedby="reason-needed"
@@ -206,14 +234,26 @@ function Decide({ approval, me, reload, isUnread }) {
       }}></textarea>
     <p class="needed" id="reason-needed" role="alert">${needsReason && 'Say why you reject it.'}</p>
     <div class="buttons">
-      <button type="button" class="main" ref=${approve} disabled=${isBusy || isUnread}
-        onClick=${() => decide('approve')}>Approve</button>
-      <button type="button" class="danger" disabled=${isBusy || isUnread}
-        onClick=${() => decide('reject')}>Reject</button>
+      <button type="button" class="main" ref=${approve}
+        disabled=${isBusy || isUnread || (edit && !edit.value)}
+        onClick=${() => decide('approve')}>${edit ? 'Approve the edit' : 'Approve'}</button>
+      ${edit ? html`<button type="button" class="quiet" onClick=${() => setEdit(null)}>
+          Discard the edit</button>`
+        : html`<button type="button" class="danger" disabled=${isBusy || isUnread}
+          onClick=${() => decide('reject')}>Reject</button>
+        <button type="button" class="quiet"
+          onClick=${() => setEdit({ text: pretty(payload), value: payload })}>
+          Edit payload…</button>`}
       <span class="muted">exactly this content, <code>${approval.digest.slice(0, 8)}</code>
         <${Rest} at=${approval.expires_at} /></span>
     </div>
   </section>`;
+}
+
+/** The body of a decision; `payload` is JSON that must arrive as it was typed. */
+function bodyOf(members, payload) {
+  const rest = JSON.stringify(members);
+  return payload === undefined ? rest : `${rest.slice(0, -1)},"payload":${payload}}`;
 }
 
 /** How long is left to decide, where that is soon. */

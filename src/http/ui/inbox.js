@@ -3,11 +3,13 @@
 import { html, useEffect, useRef, useState } from './dom.js';
 import { get, withQuery } from './api.js';
 import { go, here, useKeys } from './route.js';
-import { Text } from './text.js';
+import { Text, plain } from './text.js';
 import {
   Countdown, Nothing, Problem, Status, When, shortId, useLive, useTitle,
 } from './parts.js';
 import { ApprovalPage } from './approval.js';
+import { MOST, Several } from './several.js';
+import { NotifyMe } from './notify.js';
 
 /** The lists: name in the address, name for people, path in the API. */
 const LISTS = [
@@ -18,7 +20,15 @@ const LISTS = [
 
 const PAGE = 50;
 
-function Row({ approval, isOpen, address }) {
+/**
+ * A row; `choose` is null if it cannot be chosen.
+ *
+ * @param {{
+ *   approval: import('./types').Approval, isOpen: boolean, isChosen: boolean,
+ *   choose: (() => void) | null, address: string,
+ * }} row
+ */
+function Row({ approval, isOpen, isChosen, choose, address }) {
   const row = useRef(null);
   useEffect(() => {
     if (isOpen) {
@@ -26,7 +36,10 @@ function Row({ approval, isOpen, address }) {
     }
   }, [isOpen]);
   const isPending = approval.status === 'pending';
-  return html`<li ref=${row}><a class="row" href=${address}
+  const title = approval.title ?? `${approval.type} …${shortId(approval.task_id)}`;
+  return html`<li ref=${row}>${choose && isPending && html`<input type="checkbox"
+      aria-label=${`Choose ${plain(title)}`} checked=${isChosen} onChange=${choose} />`}
+    <a class="row" href=${address}
     aria-current=${isOpen ? 'true' : undefined}>
     <span class="row-head">
       <span class="row-title">${approval.title ? html`<${Text} of=${approval.title} />`
@@ -48,7 +61,11 @@ function Row({ approval, isOpen, address }) {
   </a></li>`;
 }
 
-/** Reads the pages of a list up to `count` items. */
+/**
+ * Reads the pages of a list up to `count` items.
+ *
+ * @returns {Promise<{items: import('./types').Approval[], hasMore: boolean}>}
+ */
 async function readPages(name, count) {
   const [, , path] = LISTS.find(([known]) => known === name);
   const whose = name === 'me' ? 'me' : null;
@@ -72,6 +89,15 @@ export function Inbox({ me, id, query }) {
     ({ type }) => type.startsWith('approval.') || type.startsWith('task.'),
     () => readPages(show, count));
   const items = live.data?.items ?? [];
+  const [chosen, setChosen] = useState([]);
+  const [isReview, setReview] = useState(false);
+  const clear = () => {
+    setChosen([]);
+    setReview(false);
+  };
+  useEffect(clear, [show]);
+  const choose = (one) => setChosen((last) => last.includes(one)
+    ? last.filter((other) => other !== one) : [...last, one].slice(0, MOST));
   const address = (to) => withQuery(to ? `/ui/approvals/${to}` : '/ui/approvals',
     { show: query.show });
   useTitle(id ? null : 'Inbox');
@@ -83,8 +109,14 @@ export function Inbox({ me, id, query }) {
       go(address(next.approval_id), { replace: at >= 0 });
     }
   };
-  useKeys({ j: () => step(1), k: () => step(-1), Escape: () => id && go(address(null)) });
-  return html`<main class=${`inbox ${id ? 'has-open' : ''}`} id="main" tabindex="-1">
+  const canChoose = decides && show !== 'history';
+  useKeys({
+    j: () => step(1),
+    k: () => step(-1),
+    x: () => canChoose && items.some((one) => one.approval_id === id) && choose(id),
+    Escape: () => isReview ? setReview(false) : id && go(address(null)),
+  });
+  return html`<main class=${`inbox ${id || isReview ? 'has-open' : ''}`} id="main" tabindex="-1">
     <section class="list" aria-label="Approvals">
       <header>
         <h1>Inbox</h1>
@@ -93,6 +125,7 @@ export function Inbox({ me, id, query }) {
             <a href=${withQuery('/ui/approvals', { show: name === 'me' ? null : name })}
               aria-current=${name === show ? 'true' : undefined}>${label}</a>`)}
         </nav>
+        ${decides && html`<${NotifyMe} />`}
       </header>
       <${Problem} error=${live.error} />
       ${live.data && items.length === 0 && html`<${Nothing} title=${show === 'me'
@@ -100,14 +133,22 @@ export function Inbox({ me, id, query }) {
         ${show === 'me' && html`<p>New approvals appear here by themselves.</p>`}</${Nothing}>`}
       <ul class="rows">${items.map((approval) => html`<${Row} key=${approval.approval_id}
         approval=${approval} isOpen=${approval.approval_id === id}
+        isChosen=${chosen.includes(approval.approval_id)}
+        choose=${canChoose ? () => choose(approval.approval_id) : null}
         address=${address(approval.approval_id)} />`)}</ul>
       ${live.data?.hasMore && html`<button type="button" class="quiet wide"
         onClick=${() => setCount(count + PAGE)}>Show more</button>`}
+      ${chosen.length > 0 && html`<div class="chosen" role="status">
+        <button type="button" class="main" onClick=${() => setReview(true)}>
+          Decide on ${chosen.length}…</button>
+        <button type="button" class="quiet" onClick=${clear}>Choose none</button></div>`}
       <p class="keys"><kbd>j</kbd><kbd>k</kbd> move <kbd>a</kbd> approve <kbd>r</kbd> reject${' '}
-        <kbd>Esc</kbd> close</p>
+        <kbd>x</kbd> choose <kbd>Esc</kbd> close</p>
     </section>
-    <section class="open" aria-label="The approval that is open">
-      ${id ? html`<${ApprovalPage} key=${id} id=${id} me=${me} back=${address(null)} />`
+    <section class="open" aria-label=${isReview ? 'The approvals that are chosen'
+      : 'The approval that is open'}>
+      ${isReview ? html`<${Several} ids=${chosen} close=${clear} reload=${live.reload} />`
+        : id ? html`<${ApprovalPage} key=${id} id=${id} me=${me} back=${address(null)} />`
         : items.length > 0 && html`<${Nothing} title="No approval is open">
           <p>Choose one, or press <kbd>j</kbd>.</p></${Nothing}>`}
     </section>

@@ -1,6 +1,6 @@
 // The frame of the page: who is signed in, the views, and the keys that work everywhere.
 
-import { html, render, useEffect, useState } from './dom.js';
+import { html, render, useEffect, useRef, useState } from './dom.js';
 import { get, onSignedOut, signOut, whoAmI } from './api.js';
 import { here, go, useKeys, useRoute } from './route.js';
 import { listen, reset, watchState } from './stream.js';
@@ -13,6 +13,7 @@ import { TaskPage } from './task.js';
 import { Agents } from './agents.js';
 import { Sla } from './sla.js';
 import { Events } from './events.js';
+import { useNotifications } from './notify.js';
 
 /** The views in the order of the menu: path, name, key. */
 const MENU = [
@@ -29,8 +30,8 @@ function View({ route, me }) {
   switch (name) {
     case '':
     case 'approvals': return html`<${Inbox} me=${me} id=${id} query=${route.query} />`;
-    case 'tasks': return id
-      ? html`<${TaskPage} key=${id} id=${id} me=${me} />` : html`<${Tasks} query=${route.query} />`;
+    case 'tasks': return id ? html`<${TaskPage} key=${id} id=${id} me=${me} />`
+      : html`<${Tasks} query=${route.query} />`;
     case 'agents': return html`<${Agents} me=${me} />`;
     case 'sla': return html`<${Sla} query=${route.query} />`;
     case 'events': return html`<${Events} query=${route.query} />`;
@@ -42,6 +43,7 @@ function View({ route, me }) {
 /** How many approvals wait for the caller; null for callers who cannot decide. */
 function useWaiting(me) {
   const [waiting, setWaiting] = useState(null);
+  const again = useRef(() => {});
   const decides = me?.scopes.includes('approvals:decide');
   useEffect(() => {
     if (!decides) {
@@ -59,6 +61,7 @@ function useWaiting(me) {
       }
     };
     read();
+    again.current = read;
     const forget = listen(({ type }) => {
       if (!timer && (type === 'gap' || type.startsWith('approval.') || type.startsWith('task.'))) {
         timer = setTimeout(read, COUNT_MS);
@@ -66,9 +69,11 @@ function useWaiting(me) {
     });
     return () => {
       clearTimeout(timer);
+      again.current = () => {};
       forget();
     };
   }, [me?.caller, decides]);
+  useNotifications(waiting, again);
   return waiting;
 }
 

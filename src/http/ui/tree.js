@@ -14,11 +14,11 @@ const OPEN_DEPTH = 3;
 /** How long a text may be before the rest of it is folded, in characters. */
 const LONG = 2_000;
 
-/** A value with a heading and a button that copies all of it. */
-export function Tree({ of, title }) {
-  return html`<section class="tree" aria-label=${title}>
+/** A value with a heading and a button that copies all of it; the label is unique on the page. */
+export function Tree({ of, title, label = title }) {
+  return html`<section class="tree" aria-label=${label}>
     <header><h3>${title}</h3><${Copy} text=${pretty(of)} label="Copy JSON" /></header>
-    <div class="json" tabindex="0" role="group" aria-label=${`${title} as JSON`}>
+    <div class="json" tabindex="0" role="group" aria-label=${`${label} as JSON`}>
       <${Value} node=${of} depth=${0} /></div>
   </section>`;
 }

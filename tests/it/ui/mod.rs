@@ -62,6 +62,11 @@ async fn approvers_decide_by_clicks_on_exactly_what_they_see() {
 }
 
 #[tokio::test]
+async fn approvers_decide_several_and_edit_what_will_run() {
+    browse("deciding.mjs").await;
+}
+
+#[tokio::test]
 async fn everything_that_matters_works_by_keyboard() {
     browse("keyboard.mjs").await;
 }

@@ -34,7 +34,7 @@ static ALL: LazyLock<Vec<File>> = LazyLock::new(|| {
     files! {
         "page.css" "icon.svg" "main.js" "dom.js" "api.js" "stream.js" "route.js" "text.js" "json.js"
         "parts.js" "tree.js" "timeline.js" "signin.js" "inbox.js" "approval.js" "several.js"
-        "editor.js" "notify.js" "tasks.js" "task.js" "agents.js"
+        "editor.js" "notify.js" "tasks.js" "bulk.js" "export.js" "task.js" "failed.js" "agents.js"
         "sla.js" "events.js"
         "vendor/preact.mjs" "vendor/hooks.mjs" "vendor/htm.mjs"
     }

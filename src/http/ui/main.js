@@ -13,12 +13,13 @@ import { TaskPage } from './task.js';
 import { Agents } from './agents.js';
 import { Sla } from './sla.js';
 import { Events } from './events.js';
+import { Failed } from './failed.js';
 import { useNotifications } from './notify.js';
 
 /** The views in the order of the menu: path, name, key. */
 const MENU = [
   ['/approvals', 'Inbox', '1'], ['/tasks', 'Tasks', '2'], ['/agents', 'Agents', '3'],
-  ['/sla', 'SLA', '4'], ['/events', 'Events', '5'],
+  ['/sla', 'SLA', '4'], ['/events', 'Events', '5'], ['/failed', 'Failed', '6'],
 ];
 
 /** How many approvals wait for the caller is read again after events, this long after the first. */
@@ -31,9 +32,10 @@ function View({ route, me }) {
     case '':
     case 'approvals': return html`<${Inbox} me=${me} id=${id} query=${route.query} />`;
     case 'tasks': return id ? html`<${TaskPage} key=${id} id=${id} me=${me} />`
-      : html`<${Tasks} query=${route.query} />`;
+      : html`<${Tasks} query=${route.query} me=${me} />`;
     case 'agents': return html`<${Agents} me=${me} />`;
     case 'sla': return html`<${Sla} query=${route.query} />`;
+    case 'failed': return html`<${Failed} me=${me} />`;
     case 'events': return html`<${Events} query=${route.query} />`;
     default: return html`<main class="alone" id="main" tabindex="-1"><h1>Nothing is here</h1>
       <p><a href="/ui">Go to the start</a></p></main>`;

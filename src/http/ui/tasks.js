@@ -7,6 +7,8 @@ import { Text } from './text.js';
 import {
   Nothing, Priority, Problem, Status, When, shortId, useLive, useTitle,
 } from './parts.js';
+import { Bulk } from './bulk.js';
+import { Export } from './export.js';
 
 const STATUSES = [
   'blocked', 'scheduled', 'pending', 'assigned', 'in_progress', 'completed', 'failed', 'cancelled',
@@ -35,7 +37,7 @@ function isOfTasks({ type }) {
   return ['task.', 'approval.', 'sla.'].some((family) => type.startsWith(family));
 }
 
-export function Tasks({ query }) {
+export function Tasks({ query, me }) {
   const filters = Object.fromEntries(FILTERS.map((name) => [name, query[name]]));
   const [count, setCount] = useState(PAGE);
   const key = JSON.stringify(filters);
@@ -65,6 +67,10 @@ export function Tasks({ query }) {
         <span class="number">${stats.data?.by_status[status] ?? ''}</span></a>`)}
     </nav>
     <${Filters} filters=${filters} stats=${stats.data} items=${items} to=${to} />
+    <div class="actions">
+      ${me.scopes.includes('tasks:write') && html`<${Bulk} key=${key} filters=${filters}
+        reload=${live.reload} />`}
+      <${Export} key=${key} filters=${filters} /></div>
     <${Problem} error=${live.error} />
     ${live.data && (items.length > 0 ? html`<${Table} items=${items} />`
       : html`<${Nothing} title=${isFiltered ? 'No task matches' : 'No tasks yet'}>
@@ -137,6 +143,7 @@ function Risk({ sla }) {
   return worst ? html` <span class=${`tag is-${worst}`}>${word}</span>` : null;
 }
 
+/** @param {{items: import('./types').Task[]}} props */
 function Table({ items }) {
   return html`<div class="table"><table>
     <thead><tr><th>Status</th><th>Task</th><th>Type</th><th>Priority</th><th>Agent</th>

@@ -57,7 +57,8 @@ await press('/');
 await page.keyboard.type(second.task_id);
 await press('Enter');
 await page.getByRole('heading', { name: 'Second in line' }).waitFor();
-for (const [key, name] of [['3', 'Agents'], ['4', 'SLA'], ['5', 'Events'], ['1', 'Inbox']]) {
+for (const [key, name] of [['3', 'Agents'], ['4', 'SLA'], ['5', 'Events'], ['6', 'Failed'],
+  ['1', 'Inbox']]) {
   await press(key);
   await page.getByRole('heading', { name, exact: true }).waitFor();
 }

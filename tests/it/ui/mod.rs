@@ -77,6 +77,11 @@ async fn tasks_are_shown_live_and_filtered_by_the_address() {
 }
 
 #[tokio::test]
+async fn many_tasks_are_retried_cancelled_and_exported() {
+    browse("many.mjs").await;
+}
+
+#[tokio::test]
 async fn texts_of_clients_and_other_origins_run_nothing() {
     browse("hostile.mjs").await;
 }

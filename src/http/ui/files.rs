@@ -35,7 +35,7 @@ static ALL: LazyLock<Vec<File>> = LazyLock::new(|| {
         "page.css" "icon.svg" "main.js" "dom.js" "api.js" "stream.js" "route.js" "text.js" "json.js"
         "parts.js" "tree.js" "timeline.js" "signin.js" "inbox.js" "approval.js" "several.js"
         "editor.js" "notify.js" "tasks.js" "bulk.js" "export.js" "task.js" "failed.js" "agents.js"
-        "sla.js" "events.js"
+        "sla.js" "events.js" "audit.js" "chain.js" "system.js"
         "vendor/preact.mjs" "vendor/hooks.mjs" "vendor/htm.mjs"
     }
     .into()

@@ -14,13 +14,21 @@ import { Agents } from './agents.js';
 import { Sla } from './sla.js';
 import { Events } from './events.js';
 import { Failed } from './failed.js';
+import { Audit } from './audit.js';
+import { System } from './system.js';
 import { useNotifications } from './notify.js';
 
-/** The views in the order of the menu: path, name, key. */
+/** The views in the order of the menu: path, name, key, and the scope that it needs. */
 const MENU = [
   ['/approvals', 'Inbox', '1'], ['/tasks', 'Tasks', '2'], ['/agents', 'Agents', '3'],
   ['/sla', 'SLA', '4'], ['/events', 'Events', '5'], ['/failed', 'Failed', '6'],
+  ['/audit', 'Audit', '7', 'admin'], ['/system', 'System', '8', 'admin'],
 ];
+
+/** The views that the caller may see. */
+function menuOf(me) {
+  return MENU.filter(([, , , scope]) => !scope || me?.scopes.includes(scope));
+}
 
 /** How many approvals wait for the caller is read again after events, this long after the first. */
 const COUNT_MS = 500;
@@ -35,6 +43,8 @@ function View({ route, me }) {
       : html`<${Tasks} query=${route.query} me=${me} />`;
     case 'agents': return html`<${Agents} me=${me} />`;
     case 'sla': return html`<${Sla} query=${route.query} />`;
+    case 'audit': return html`<${Audit} query=${route.query} />`;
+    case 'system': return html`<${System} />`;
     case 'failed': return html`<${Failed} me=${me} />`;
     case 'events': return html`<${Events} query=${route.query} />`;
     default: return html`<main class="alone" id="main" tabindex="-1"><h1>Nothing is here</h1>
@@ -113,7 +123,7 @@ function Header({ me, path, waiting, leave }) {
     <a class="brand" href="/ui" aria-label="Orchestrator, start">
       <img src="/ui/files/icon.svg" alt="" width="22" height="22" /><span>Orchestrator</span></a>
     <nav aria-label="Views">
-      ${MENU.map(([to, name]) => html`<a href=${`/ui${to}`}
+      ${menuOf(me).map(([to, name]) => html`<a href=${`/ui${to}`}
         aria-current=${to === current ? 'page' : undefined}>${name}
         ${to === '/approvals' && waiting ? html`<span class="count">${waiting}
           <span class="unseen"> waiting</span></span>` : null}</a>`)}
@@ -147,7 +157,8 @@ function Page() {
       go('/ui/tasks', { replace: true });
     }
   }, [me]);
-  useKeys(Object.fromEntries(MENU.map(([to, , key]) => [key, () => me && go(`/ui${to}`)])));
+  useKeys(Object.fromEntries(menuOf(me).map(([to, , key]) =>
+    [key, () => me && go(`/ui${to}`)])));
   if (me === undefined) {
     return html`<main class="alone" id="main"><${Problem} error=${error} /></main>`;
   }

@@ -50,6 +50,7 @@ const views = {
   agents: ['/ui/agents', (page) => page.getByRole('row', { name: /dev_agent/ })],
   sla: ['/ui/sla', (page) => page.getByText('Finished in time')],
   events: ['/ui/events', (page) => page.getByRole('button', { name: 'deploy.started' }).first()],
+  failures: ['/ui/failed', (page) => page.getByText(/search-\(n\) refused/)],
   unknown: ['/ui/tasks/no-such-task', (page) => page.getByRole('alert').first()],
 };
 
@@ -64,6 +65,59 @@ async function examine(page, name) {
   }
 }
 
+/** Views for admins only. */
+const forAdmins = {
+  audit: ['/ui/audit', (page) => page.getByText('not now').first()],
+  system: ['/ui/system', (page) => page.getByRole('row', { name: /production change/ })],
+};
+
+/** What axe finds in light and dark, whether the view fits, and a screenshot. */
+async function inspect(viewer, name, { colorScheme, size, width }) {
+  if (size === '') {
+    await examine(viewer, `${name} ${colorScheme}`);
+  }
+  const wide = await viewer.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(wide <= 0, `${name} at ${width}: ${wide} pixels too wide`);
+  await viewer.screenshot({ path: `${SHOTS}/${name}${size}-${colorScheme}.png` });
+}
+
+/** Looks at these views as this caller. */
+async function look(caller, all, { colorScheme, size, width }) {
+  const viewer = await signedIn(caller, '/ui',
+    { colorScheme, viewport: { width, height: 860 } });
+  for (const [name, [path, sign]] of Object.entries(all)) {
+    await viewer.goto(base + path);
+    if (name === 'events') {
+      await viewer.getByText('Live').waitFor();
+      const event = { event_type: 'deploy.started', payload: { reason: 'nightly' } };
+      await call('crew', 'POST', '/events/publish', event);
+    }
+    if (name !== 'empty' || width > 900) {
+      await sign(viewer).waitFor();
+    }
+    await main(viewer).waitFor();
+    await inspect(viewer, name, { colorScheme, size, width });
+  }
+  return viewer;
+}
+
+/** Opens the review of several approvals, and the editor of a payload. */
+async function decide(viewer, form) {
+  await viewer.goto(`${base}/ui/approvals`);
+  await viewer.getByRole('checkbox').first().waitFor();
+  for (const box of await viewer.getByRole('checkbox').all()) {
+    await box.check();
+  }
+  await viewer.getByRole('button', { name: /^Decide on/ }).click();
+  await viewer.getByRole('button', { name: /^Approve [0-9]/ }).click({ trial: true });
+  await inspect(viewer, 'several', form);
+  await viewer.goto(base + views.inbox[0]);
+  await viewer.getByRole('button', { name: 'Edit payload…' }).click();
+  await viewer.getByLabel('Payload that will run instead').fill('{"service": "shop"}');
+  await viewer.getByRole('group', { name: 'What you change' }).waitFor();
+  await inspect(viewer, 'editor', form);
+}
+
 for (const colorScheme of ['light', 'dark']) {
   const page = await open('/ui', { colorScheme, viewport: { width: 1280, height: 860 } });
   await page.getByLabel('API key or token').waitFor();
@@ -71,27 +125,12 @@ for (const colorScheme of ['light', 'dark']) {
   await page.screenshot({ path: `${SHOTS}/sign-in-${colorScheme}.png` });
   await page.context().close();
   for (const [size, width] of [['', 1280], ['-narrow', 320]]) {
-    const viewport = { width, height: 860 };
-    const viewer = await signedIn('judge', '/ui', { colorScheme, viewport });
-    for (const [name, [path, sign]] of Object.entries(views)) {
-      await viewer.goto(base + path);
-      if (name === 'events') {
-        await viewer.getByText('Live').waitFor();
-        const event = { event_type: 'deploy.started', payload: { reason: 'nightly' } };
-        await call('crew', 'POST', '/events/publish', event);
-      }
-      if (name !== 'empty' || width > 900) {
-        await sign(viewer).waitFor();
-      }
-      await main(viewer).waitFor();
-      if (size === '') {
-        await examine(viewer, `${name} ${colorScheme}`);
-      }
-      const wide = await viewer.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.ok(wide <= 0, `${name} at ${width}: ${wide} pixels too wide`);
-      await viewer.screenshot({ path: `${SHOTS}/${name}${size}-${colorScheme}.png` });
-    }
+    const form = { colorScheme, size, width };
+    const viewer = await look('judge', views, form);
+    await decide(viewer, form);
     await viewer.context().close();
+    const admin = await look('root', forAdmins, form);
+    await admin.context().close();
   }
 }
 // The reference of the API runs under its policy too; a violation would be an error of the page.

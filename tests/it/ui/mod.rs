@@ -82,6 +82,11 @@ async fn many_tasks_are_retried_cancelled_and_exported() {
 }
 
 #[tokio::test]
+async fn operators_verify_the_audit_log_in_the_browser() {
+    browse("operating.mjs").await;
+}
+
+#[tokio::test]
 async fn texts_of_clients_and_other_origins_run_nothing() {
     browse("hostile.mjs").await;
 }

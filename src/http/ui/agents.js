@@ -42,7 +42,11 @@ function Sparkline({ of, label }) {
       y=${10 - (10 * count) / most} height=${(10 * count) / most} />`)}</svg>`;
 }
 
-/** What is wrong with an agent, in words; null if nothing is. */
+/**
+ * What is wrong with an agent, in words; null if nothing is.
+ *
+ * @param {import('./types').Agent} agent
+ */
 function trouble({ paused, depth, session_count: sessions }) {
   const tasks = `${depth} ${depth === 1 ? 'task waits' : 'tasks wait'}`;
   if (depth > 0 && paused) {

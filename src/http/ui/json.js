@@ -5,7 +5,7 @@
  * A value: `kind` is object, list, text or word (a number, true, false, null).
  *
  * @typedef {{
- *   kind: string, source: string, value?: string, members?: [string, Node][], items?: Node[]
+ *   kind: string, source?: string, value?: string, members?: [string, Node][], items?: Node[]
  * }} Node
  */
 
@@ -42,6 +42,7 @@ function next(reader) {
 function readValue(reader) {
   const first = next(reader);
   const start = reader.at;
+  /** @type {Node} */
   let node;
   if (first === '{') {
     node = { kind: 'object', members: readAll(reader, '}', readMember) };

@@ -66,6 +66,7 @@ export function Problem({ error, children }) {
     return null;
   }
   const isRefusal = error instanceof Refusal;
+  /** @type {Partial<import('./types').Problem>} */
   const { title, detail, errors = [] } = isRefusal
     ? error.problem : { title: 'The page failed', detail: String(error) };
   return html`<div class="problem" role="alert">

@@ -31,9 +31,15 @@ export function useRoute() {
 
 addEventListener('popstate', () => watchers.forEach((watcher) => watcher(here())));
 
+/** Returns the element of an event; null if it has none. */
+function elementOf({ target }) {
+  return target instanceof Element ? target : null;
+}
+
 // A link inside of the page is followed without loading the page again.
 addEventListener('click', (event) => {
-  const link = event.target.closest?.('a[href^="/ui"]');
+  /** @type {HTMLAnchorElement | null} */
+  const link = elementOf(event)?.closest('a[href^="/ui"]') ?? null;
   const isPlain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey;
   if (link && isPlain && !event.altKey && !event.defaultPrevented && !link.target) {
     event.preventDefault();
@@ -48,7 +54,7 @@ export function useKeys(keys) {
   latest.current = keys;
   useEffect(() => {
     const press = (event) => {
-      const isTyping = event.target.closest?.('input, textarea, select');
+      const isTyping = elementOf(event)?.closest('input, textarea, select');
       const isPlain = !event.metaKey && !event.ctrlKey && !event.altKey;
       const act = latest.current[event.key];
       if (isPlain && !isTyping && act) {

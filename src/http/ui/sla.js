@@ -9,7 +9,11 @@ import { Nothing, Problem, Priority, useLive, useTitle } from './parts.js';
 const SPANS = { '1 h': 1, '24 h': 24, '7 d': 168, '31 d': 744 };
 const GROUPS = { type: 'Type', priority: 'Priority', agent: 'Agent' };
 
-/** The figures of a group: name, value. */
+/**
+ * The figures of a group: name, value.
+ *
+ * @type {[string, (one: any) => any][]}
+ */
 const FIGURES = [
   ['Met', (one) => one.met],
   ['Late', (one) => one.violated],

@@ -70,6 +70,7 @@ export function TaskPage({ id, me }) {
   </main>`;
 }
 
+/** @param {import('./types').Task} task */
 function facts(task) {
   const link = (id) => id && html`<${TaskLink} id=${id} />`;
   return [
@@ -95,7 +96,11 @@ function facts(task) {
   ];
 }
 
-/** Why an open task does not run, in the gateway's words, or how far it is. */
+/**
+ * Why an open task does not run, in the gateway's words, or how far it is.
+ *
+ * @param {{task: import('./types').Task}} props
+ */
 function Waiting({ task }) {
   const why = task.why_waiting;
   if (task.status === 'in_progress' && task.progress) {
@@ -113,7 +118,11 @@ function Waiting({ task }) {
 
 const OUTCOME = { on_track: 'on track', warned: 'at risk', violated: 'late', met: 'met' };
 
-/** The clocks of the SLA: how much of the time until each deadline is used. */
+/**
+ * The clocks of the SLA: how much of the time until each deadline is used.
+ *
+ * @param {{task: import('./types').Task}} props
+ */
 function Clocks({ task }) {
   useSeconds();
   const { sla } = task;

@@ -39,6 +39,7 @@ export function Text({ of }) {
   return html`<bdi>${parts}</bdi>`;
 }
 
+/** @type {[string, number][]} */
 const UNITS = [['d', 86_400], ['h', 3_600], ['m', 60], ['s', 1]];
 
 /** Returns a duration in two units, such as `3 h 12 m`; `0 s` if it is less than a second. */

@@ -3,7 +3,11 @@
 import { html } from './dom.js';
 import { Text, absolute, clock, duration, words } from './text.js';
 
-/** Transitions, oldest first, each with the time since the one before. */
+/**
+ * Transitions, oldest first, each with the time since the one before.
+ *
+ * @param {{of: import('./types').Transition[]}} props
+ */
 export function Timeline({ of }) {
   return html`<ol class="timeline">${of.map((one, nth) => {
     const before = of[nth - 1];

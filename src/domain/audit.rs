@@ -116,7 +116,8 @@ impl AuditFilter {
 /// A credential that the settings of a gateway accept, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
-    /// The name of the credential: `key:<name>`, or `secret:jwt` for the secret of all tokens.
+    /// The name of the credential: `key:<name>`, `secret:jwt` for the secret of all tokens, or
+    /// `secret:oidc` for that with the identity provider.
     pub subject: String,
     /// The role that the credential gives. `None` if each token names its own role.
     pub role: Option<Role>,

@@ -18,6 +18,21 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Returns the bytes in base64, with its padding.
+pub fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let three = chunk.iter().fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
+        let bits = three << (8 * (3 - chunk.len()));
+        for nth in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * nth) & 63) as usize];
+            text.push(if nth <= chunk.len() { char::from(letter) } else { '=' });
+        }
+    }
+    text
+}
+
 /// Returns `text` with its bytes percent-encoded, except for those that `is_plain` accepts.
 pub fn percent_encoded(text: &str, is_plain: impl Fn(u8) -> bool) -> String {
     let encode =
@@ -81,6 +96,19 @@ impl Bound {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashes_are_written_in_base64() {
+        for (bytes, expected) in [
+            (&b""[..], ""),
+            (b"f", "Zg=="),
+            (b"fo", "Zm8="),
+            (b"foo", "Zm9v"),
+            (b"foob", "Zm9vYg=="),
+        ] {
+            assert_eq!(base64(bytes), expected);
+        }
+    }
 
     #[test]
     fn a_text_is_as_large_as_json_makes_it() {

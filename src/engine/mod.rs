@@ -53,7 +53,7 @@ pub use duties::SweepResult;
 pub use error::{Error, Fault};
 pub use event_page::EventPage;
 pub use feed::{Cursor, EventFilter, Feed, FeedItem};
-pub use keys::{KeyProof, KeyRing, KeyState, MAX_KEYS, NewKey};
+pub use keys::{KeyProof, KeyRing, KeyState, MAX_KEYS, NewKey, SESSION_SECONDS};
 pub use metrics::Figures;
 pub use oversight::{AgentStatus, Session, Stats};
 pub use rates::{Admission, Rates, Standing};

@@ -27,20 +27,26 @@ use super::peer::Peer;
 use super::rates::Account;
 use super::settings::{Auth, Error};
 
+mod claims;
 mod configured;
 mod header;
 mod jwks;
+mod oidc;
 mod proof;
+mod provider;
 mod schemes;
 mod session;
+mod site;
 mod tokens;
 
 use configured::{api_key, sha256};
+use oidc::Oidc;
 use proof::Proof;
 use session::Sessions;
 use tokens::Tokens;
 
 pub use configured::credentials;
+pub use oidc::{CALLBACK, Failed};
 pub use proof::EndLayer;
 
 /// The name of the header that carries an API key, in lower case.
@@ -55,6 +61,8 @@ pub struct Guard {
     /// The managed keys; `None` in tests without a store.
     managed: Option<KeyRing>,
     sessions: Sessions,
+    /// The identity provider that signs people in; `None` if there is none.
+    oidc: Option<Oidc>,
 }
 
 /// A credential that the request itself carries.
@@ -100,10 +108,31 @@ impl Guard {
                 return Err(Error::refused(key, "is the same key as another's"));
             }
         }
-        if tokens.is_none() && keys.is_empty() && managed.as_ref().is_none_or(KeyRing::is_empty) {
+        let oidc = Oidc::of(settings)?;
+        if let Some(oidc) = &oidc {
+            sessions.add_provider(oidc.client_secret(), &settings.tenant_claim);
+        }
+        let is_none = tokens.is_none() && oidc.is_none();
+        if is_none && keys.is_empty() && managed.as_ref().is_none_or(KeyRing::is_empty) {
             return Err(Error::NoCredential);
         }
-        Ok(Self { tokens, keys, managed, sessions })
+        Ok(Self { tokens, keys, managed, sessions, oidc })
+    }
+
+    /// Returns the identity provider that signs people in. `None` if there is none.
+    pub fn oidc(&self) -> Option<&Oidc> {
+        self.oidc.as_ref()
+    }
+
+    /// Returns the `Set-Cookie` of a session of a person whom the identity provider has signed in.
+    ///
+    /// # Errors
+    ///
+    /// 401 if there is no provider.
+    pub fn open_signed_in(&self, principal: &Principal) -> Result<String, Refusal> {
+        let (seconds, is_secure) =
+            self.oidc().map(|oidc| (oidc.session_seconds(), oidc.is_secure())).unwrap_or_default();
+        self.sessions.open_signed_in(principal, seconds, is_secure)
     }
 
     /// Authenticates the caller by the request's headers. A token or an API key goes before a
@@ -158,14 +187,14 @@ impl Guard {
             Refusal::unauthenticated("This gateway accepts no tokens. Use an API key.")
         })?;
         let (principal, exp) = tokens.verify(token)?;
-        let end = End::default().and_at(exp.saturating_add(tokens::LEEWAY_SECONDS));
+        let end = End::default().and_at(exp.saturating_add(claims::LEEWAY_SECONDS));
         let proof = Proof { principal: Arc::new(principal), end };
         Ok(Shown { proof, kind: Kind::Token(exp) })
     }
 }
 
 fn proof_of(found: &KeyProof) -> Proof {
-    let end = End { revoked: Some(found.ended.clone()), at: None };
+    let end = End { revoked: Some(found.ended.clone()), ..End::default() };
     Proof { principal: Arc::clone(&found.principal), end }
 }
 

@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 pub struct End {
     /// Cancelled when the credential is revoked; `None` if only a restart can remove it.
     pub revoked: Option<CancellationToken>,
+    /// Cancelled when the browser session that stands for the credential is ended by a sign-out;
+    /// `None` if it is no session.
+    pub signed_out: Option<CancellationToken>,
     /// When the credential ends by itself, in seconds since 1970; `None` if it does not.
     pub at: Option<u64>,
 }
@@ -23,12 +26,6 @@ impl End {
 
     /// Returns once the credential has ended.
     pub async fn passed(&self) {
-        let revoked = async {
-            match &self.revoked {
-                Some(token) => token.cancelled().await,
-                None => pending().await,
-            }
-        };
         let over = async {
             match self.at {
                 Some(at) => sleep(Duration::from_secs(at.saturating_sub(now()))).await,
@@ -36,9 +33,18 @@ impl End {
             }
         };
         tokio::select! {
-            () = revoked => {}
+            () = cancelled(self.revoked.as_ref()) => {}
+            () = cancelled(self.signed_out.as_ref()) => {}
             () = over => {}
         }
+    }
+}
+
+/// Returns once the token is cancelled; never if there is none.
+async fn cancelled(token: Option<&CancellationToken>) {
+    match token {
+        Some(token) => token.cancelled().await,
+        None => pending().await,
     }
 }
 

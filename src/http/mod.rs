@@ -4,7 +4,8 @@
 //! A request passes, from the outside in: [`sockets`] (its connection), [`front`] (its id, the form
 //! of refusals), CORS if configured, [`auth`] (the caller and the scope), [`json`] and [`request`]
 //! (the body, with every fault at once), the handler, and on the way out [`view`]. Only [`error`]
-//! knows which status a refusal has. [`ui`] serves the page for people, which calls this API.
+//! knows which status a refusal has. [`ui`] serves the page for people, which calls this API;
+//! [`sign_in`] has an identity provider sign them in.
 
 mod accept;
 mod agents;
@@ -46,6 +47,7 @@ mod server;
 mod session;
 mod settings;
 mod shares;
+mod sign_in;
 mod sockets;
 mod stream;
 mod tasks;
@@ -75,6 +77,7 @@ use front::{RefusalLayer, RequestIdLayer};
 use origins::{OriginLayer, Origins};
 use rates::RatesLayer;
 use request::Limits;
+use sign_in::SignInLayer;
 use ui::{PageLayer, PolicyLayer};
 use understood::RequestCheck;
 
@@ -134,7 +137,7 @@ async fn endpoint(
             heartbeat: Duration::from_millis(settings.http.heartbeat_ms),
         },
         keys::Keys::new(shared.clone(), &settings.auth),
-        session::Session,
+        session::Session(shared.clone()),
     );
     let rates = engine.rates().clone();
     let engine = Some(engine.clone());
@@ -195,10 +198,13 @@ fn shield(
 ) -> Result<BoxEndpoint<'static>, Error> {
     let guard = Arc::new(Guard::new(&settings.auth, managed)?);
     let policy = settings.http.unknown_members;
-    let guarded = api.data(guard).data(MaxBody(settings.http.max_body_bytes)).data(policy);
+    let guarded =
+        api.data(Arc::clone(&guard)).data(MaxBody(settings.http.max_body_bytes)).data(policy);
     let ending = EndLayer(guarded.map_to_response());
     let checked = RequestCheck { inner: ending, policy };
-    let refusing = RefusalLayer(PageLayer { inner: checked, is_on: settings.http.ui });
+    let is_on = settings.http.ui;
+    let page = SignInLayer { inner: PageLayer { inner: checked, is_on }, guard, is_on };
+    let refusing = RefusalLayer(page);
     let refusing = EntranceLayer::new(PolicyLayer(refusing), &settings.http, engine);
     let refusing = RatesLayer(refusing);
     Ok(match Origins::of(&settings.http.cors_origins)? {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::domain::name::Name;
 use crate::domain::principal::{Principal, Role, Scope};
 
+use super::Shared;
 use super::answer::Json;
 use super::auth::{self, Caller, TasksRead};
 use super::error::Refusal;
@@ -15,7 +16,7 @@ use super::openapi::Tag;
 use super::request::Empty;
 
 /// The calls on the session of a browser.
-pub struct Session;
+pub struct Session(pub(super) Shared);
 
 /// Who is calling.
 #[derive(Clone, Debug, Serialize, Object)]
@@ -105,7 +106,8 @@ impl Session {
 
     /// Sign out
     ///
-    /// Removes the cookie of the session from the browser.
+    /// Ends every session of the caller, in every browser: on this gateway at once, on all others
+    /// within a second, with their event streams and waiting calls. Removes the cookie.
     #[oai(path = "/session", method = "delete", operation_id = "sign_out")]
     async fn sign_out(
         &self,
@@ -114,6 +116,7 @@ impl Session {
         body: OptionalBody<Empty>,
     ) -> Result<SessionResponse, Refusal> {
         body.read(|Empty {}, _| Some(()))?;
+        self.0.engine.sign_out(&caller).await?;
         Ok(SessionResponse::Done(Json((&*caller).into()), closed.0))
     }
 }

@@ -181,6 +181,22 @@ pub struct Auth {
     pub tenant_claim: String,
     /// The roles that other words of `role_claims` stand for, such as the names of groups.
     pub token_roles: BTreeMap<String, Role>,
+    /// The identity provider that signs people in to the page: its `https` URL, as in the `iss` of
+    /// its tokens. Empty if none does.
+    pub oidc_issuer: String,
+    /// The name of the gateway as a client of the provider, which is the `aud` of its ID tokens.
+    pub oidc_client_id: String,
+    /// The secret of the gateway with the provider. `None` if none signs people in.
+    pub oidc_client_secret: Option<Secret>,
+    /// Where the provider sends people back to: the page's URL, then
+    /// [`super::auth::CALLBACK`].
+    pub oidc_redirect_uri: String,
+    /// The scopes that are requested of the provider, among them `openid`.
+    pub oidc_scopes: Vec<String>,
+    /// The claim of ID tokens that names the person.
+    pub oidc_name_claim: String,
+    /// How long a session of a person whom the provider signed in lasts, in seconds.
+    pub oidc_session_seconds: u64,
     /// The API keys: the name of each caller to `<key>:<role>`.
     pub api_keys: BTreeMap<String, Secret>,
     /// The tenants of those API keys that are bound to one: name of the key to tenant.
@@ -205,6 +221,13 @@ impl Default for Auth {
             role_claims: vec!["role".to_owned()],
             scope_claim: String::new(),
             tenant_claim: String::new(),
+            oidc_issuer: String::new(),
+            oidc_client_id: String::new(),
+            oidc_client_secret: None,
+            oidc_redirect_uri: String::new(),
+            oidc_scopes: ["openid", "profile", "email"].map(str::to_owned).into(),
+            oidc_name_claim: "sub".to_owned(),
+            oidc_session_seconds: engine::SESSION_SECONDS,
             token_roles: BTreeMap::new(),
             api_keys: BTreeMap::new(),
             tenants: BTreeMap::new(),

@@ -19,7 +19,7 @@ use crate::domain::priority::Priority;
 use crate::domain::rules::{Action, Condition};
 use crate::domain::sla::TARGET_MS;
 use crate::domain::source::is_fleet_source;
-use crate::engine;
+use crate::engine::{self, SESSION_SECONDS};
 
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
@@ -112,6 +112,7 @@ impl Check<'_> {
             ("http.grace_ms", 0..=300 * SECOND),
             ("auth.jwt_max_seconds", 60..=100 * YEAR / SECOND),
             ("auth.jwks_refresh_seconds", 10..=DAY / SECOND),
+            ("auth.oidc_session_seconds", 60..=SESSION_SECONDS),
             ("nats.stream_max_age_ms", SECOND..=10 * YEAR),
         ] {
             // Without a number at the path the value is out of every range.

@@ -223,7 +223,8 @@ fn section<T: DeserializeOwned>(tree: &Tree, name: &str, faults: &mut Vec<Fault>
     if let ValueKind::Table(table) = &mut value.kind {
         // TOML has no word for "none", so an empty secret means none.
         table.retain(|key, value| {
-            !(key == "jwt_secret" && value.kind == ValueKind::String(String::new()))
+            let is_optional = ["jwt_secret", "oidc_client_secret"].contains(&key.as_str());
+            !(is_optional && value.kind == ValueKind::String(String::new()))
         });
     }
     value.try_deserialize().map_err(|error| faults.push(typed_fault(tree, name, error))).ok()

@@ -50,7 +50,8 @@ impl Kind {
 }
 
 /// The settings whose whole text is secret.
-const SECRETS: [&str; 4] = ["auth.jwt_secret", "nats.token", "nats.password", "nats.nkey_seed"];
+const SECRETS: [&str; 5] =
+    ["auth.jwt_secret", "auth.oidc_client_secret", "nats.token", "nats.password", "nats.nkey_seed"];
 
 /// The settings that contain a secret.
 const URLS: [&str; 2] = ["store.url", "nats.url"];

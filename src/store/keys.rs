@@ -51,12 +51,14 @@
 //! * `audit` (stream): the audit log, a chain of hashes; see `audit.lua`
 //! * `audit:head` (hash): `sequence`, `at` and `hash` of the newest entry of `audit`; `trimmed` and
 //!   `trimmed_hash` of the newest deleted one
-//! * `credentials` (hash, partition 0): `key:<name>` or `secret:jwt` → `<role> <fingerprint>` in
+//! * `credentials` (hash, partition 0): `key:<name>`, `secret:jwt` or `secret:oidc` → `<role> <fingerprint>` in
 //!   the newest settings of a gateway
 //! * `keys` (hash, partition 0): id → a managed API key, JSON; see
 //!   [`crate::domain::api_key::ApiKey`]
 //! * `keys:version` (string, partition 0): changes with every change of a managed key
 //! * `keys:used` (sorted set, partition 0): ids of managed keys by their last use, ms; 0 if never
+//! * `signed_out` (sorted set, partition 0): callers who signed out in the last 12 h by when they did,
+//!   ms
 //! * `refused` (hash): `wakes`, `channels` → how many notifications Redis refused to publish for a
 //!   script
 //! * `bridge` (hash): holder, lease and cursor of the NATS bridge, and how many events went without
@@ -228,6 +230,11 @@ impl Keys {
     /// Returns the sorted set of the managed API keys by their last use.
     pub fn key_uses(&self, partition: Partition) -> String {
         format!("{}keys:used", self.prefix(partition))
+    }
+
+    /// Returns the sorted set of the callers who signed out lately, by when they did.
+    pub fn signed_out(&self, partition: Partition) -> String {
+        format!("{}signed_out", self.prefix(partition))
     }
 
     /// Returns the hash that counts the notifications that Redis refused to publish, by kind.

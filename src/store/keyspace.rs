@@ -40,7 +40,7 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         | ("audit", "head") => ("hash", Content::Other),
         ("keys", "version") => ("string", Content::Other),
         ("keys", "used") => ("zset", Content::Other),
-        ("roster" | "cascade" | "marks" | "bulks", "") => ("zset", Content::Other),
+        ("roster" | "cascade" | "marks" | "bulks" | "signed_out", "") => ("zset", Content::Other),
         ("paused", "") => ("set", Content::Paused),
         ("owned", _) => ("set", Content::Other),
         ("events" | "audit", "") => ("stream", Content::Other),

@@ -36,6 +36,7 @@ pub mod script;
 pub mod sentinel;
 mod server;
 mod settings;
+mod sign_outs;
 mod sweeps;
 mod tasks;
 mod upgrade;

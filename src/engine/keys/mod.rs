@@ -1,6 +1,7 @@
 //! Managed API keys: created, rotated and revoked while the fleet runs.
 
 mod ring;
+mod sign_outs;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,6 +22,8 @@ use crate::store::KeyChange;
 use super::{Engine, Error, Page, unknown_type};
 
 pub use ring::{KeyProof, KeyRing};
+use sign_outs::SESSION_MS;
+pub use sign_outs::SESSION_SECONDS;
 
 /// How many managed keys there may be, those that ended a while ago included. Every gateway has all
 /// of them in memory, about 1 KB each.
@@ -204,6 +207,13 @@ impl Engine {
             Ok((key, Vec::new()))
         })
         .await
+    }
+
+    /// Ends every browser session of the caller: at once on this gateway, and within a second on all
+    /// others.
+    pub async fn sign_out(&self, caller: &Principal) -> Result<(), Error> {
+        self.store.sign_out(&caller.to_string(), SESSION_MS).await?;
+        self.key_ring().await?.refresh().await
     }
 
     /// Refuses what no key may have.

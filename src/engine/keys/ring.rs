@@ -20,6 +20,7 @@ use crate::runtime::chain::Chain;
 use crate::store::{KEYS_WAKE, Store};
 
 use super::super::Error;
+use super::sign_outs::SignOuts;
 
 /// How often to look whether a notification was lost. With the time that a call may go on after the
 /// end of its credential, a revoked key is of no use after a second.
@@ -39,6 +40,7 @@ struct Inner {
     /// One refresh at a time, so that an older answer never replaces a newer one.
     turn: tokio::sync::Mutex<()>,
     held: RwLock<Held>,
+    sign_outs: SignOuts,
     opened: Instant,
     /// The store's time at `opened`, in milliseconds since 1970, as the last look found it.
     opened_at: AtomicU64,
@@ -81,6 +83,7 @@ impl KeyRing {
             people,
             turn: tokio::sync::Mutex::default(),
             held: RwLock::default(),
+            sign_outs: SignOuts::default(),
             opened: Instant::now(),
             opened_at: AtomicU64::default(),
         }));
@@ -134,6 +137,8 @@ impl KeyRing {
         let (now, version) = self.0.store.key_version().await?;
         let since = self.0.opened.elapsed().as_millis() as Millis;
         self.0.opened_at.store(now.saturating_sub(since), Ordering::Relaxed);
+        let signed_out = self.0.store.signed_out_since(self.0.sign_outs.since()).await?;
+        self.0.sign_outs.note(signed_out, now);
         if self.held().version == version {
             self.end_those_over(now);
             return Ok(());
@@ -195,6 +200,18 @@ impl KeyRing {
             tracing::debug!(error = %Chain(&error), "uses of managed keys not recorded");
         }
         true
+    }
+
+    /// Returns when a new browser session of the caller begins, in milliseconds since 1970: now, and
+    /// after the caller's last sign-out.
+    pub fn session_begin(&self, caller: &str) -> Millis {
+        self.0.sign_outs.begin(caller, self.now())
+    }
+
+    /// Returns what is cancelled when the caller's browser session, which began then, ends by a
+    /// sign-out. `None` if it has ended so.
+    pub fn session_end(&self, caller: &str, began: Millis) -> Option<CancellationToken> {
+        self.0.sign_outs.end(caller, began, self.now())
     }
 
     /// The store's time, in milliseconds since 1970, as far as it is known.

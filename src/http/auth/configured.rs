@@ -54,15 +54,17 @@ pub(super) fn api_key(name: &str, setting: &str) -> Result<([u8; 32], Principal)
 ///
 /// A credential is malformed, as for [`Guard::new`](super::Guard::new).
 pub fn credentials(settings: &Auth) -> Result<Vec<Credential>, Error> {
-    let secret = settings.jwt_secret.iter().map(|secret| {
-        let digest = sha256(secret.expose());
-        Ok(credential("secret:jwt".to_owned(), None, digest))
+    let secrets =
+        [("secret:jwt", &settings.jwt_secret), ("secret:oidc", &settings.oidc_client_secret)];
+    let secrets = secrets.into_iter().filter_map(|(subject, secret)| {
+        let digest = sha256(secret.as_ref()?.expose());
+        Some(Ok(credential(subject.to_owned(), None, digest)))
     });
     let keys = settings.api_keys.iter().map(|(name, secret)| {
         let (digest, principal) = api_key(name, secret.expose())?;
         Ok(credential(principal.to_string(), Some(principal.role()), digest))
     });
-    secret.chain(keys).collect()
+    secrets.chain(keys).collect()
 }
 
 fn credential(subject: String, role: Option<Role>, digest: [u8; 32]) -> Credential {

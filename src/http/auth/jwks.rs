@@ -17,12 +17,7 @@ use tokio::time::sleep;
 use crate::runtime::backoff::Backoff;
 
 use super::super::settings::{Auth, Error};
-
-/// How long the source may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The largest set that is read, in bytes.
-const MAX_BYTES: usize = 1 << 20;
+use super::provider;
 
 /// The keys of the provider. They are kept up to date until this is dropped.
 pub struct Jwks {
@@ -32,7 +27,7 @@ pub struct Jwks {
 
 /// A key, with the one algorithm that it verifies.
 #[derive(Clone)]
-struct PublicKey {
+pub struct PublicKey {
     id: Option<String>,
     algorithm: Algorithm,
     key: DecodingKey,
@@ -72,17 +67,21 @@ impl Jwks {
         Ok(Self { keys, _refresh: refresh })
     }
 
-    /// Returns the key that verifies a token with this key id and algorithm. Without an id, that is
-    /// the only key of the set. `None` if there is none, also if the key has another algorithm.
+    /// Returns the key that verifies a token; see [`find`].
     pub fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let found = match id {
-            Some(id) => keys.iter().find(|key| key.id.as_deref() == Some(id))?,
-            None if keys.len() == 1 => &keys[0],
-            None => return None,
-        };
-        (found.algorithm == algorithm).then(|| found.key.clone())
+        find(&self.keys.read().unwrap_or_else(PoisonError::into_inner), id, algorithm)
     }
+}
+
+/// Returns the key that verifies a token with this key id and algorithm. Without an id, that is the
+/// only key of the set. `None` if there is none, also if the key has another algorithm.
+pub fn find(keys: &[PublicKey], id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+    let found = match id {
+        Some(id) => keys.iter().find(|key| key.id.as_deref() == Some(id))?,
+        None if keys.len() == 1 => &keys[0],
+        None => return None,
+    };
+    (found.algorithm == algorithm).then(|| found.key.clone())
 }
 
 /// Reads the keys from time to time, for ever.
@@ -114,21 +113,8 @@ impl Source {
         if !setting.contains("://") {
             return Ok(Self::File(setting.to_owned()));
         }
-        let url = reqwest::Url::parse(setting).map_err(|error| format!("is not a URL: {error}"))?;
-        let is_local = ["127.0.0.1", "localhost", "[::1]"].contains(&url.host_str().unwrap_or(""));
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_local) {
-            let why = "must be an https:// URL or a file: who answers there can issue tokens";
-            return Err(why.to_owned());
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("must be a URL without a user or password".to_owned());
-        }
-        let client = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| format!("cannot be called: {error}"))?;
-        Ok(Self::Url { url: setting.to_owned(), client })
+        provider::url(setting)?;
+        Ok(Self::Url { url: setting.to_owned(), client: provider::client()? })
     }
 
     async fn read(&self) -> Result<Vec<PublicKey>, String> {
@@ -144,20 +130,13 @@ fn read_file(path: &str) -> Result<Vec<PublicKey>, String> {
     read_set(text.as_bytes())
 }
 
-async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<PublicKey>, String> {
-    let failed = |error: reqwest::Error| error.without_url().to_string();
-    let mut answer = client.get(url).send().await.map_err(failed)?;
-    if !answer.status().is_success() {
-        return Err(format!("the answer is {}", answer.status()));
-    }
-    let mut bytes = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(failed)? {
-        if bytes.len() + piece.len() > MAX_BYTES {
-            return Err(format!("the answer has more than {MAX_BYTES} bytes"));
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    read_set(&bytes)
+/// Reads the keys at a URL.
+///
+/// # Errors
+///
+/// What is wrong, for the log.
+pub async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<PublicKey>, String> {
+    read_set(&provider::read(client.get(url)).await?)
 }
 
 fn read_set(json: &[u8]) -> Result<Vec<PublicKey>, String> {

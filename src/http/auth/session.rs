@@ -2,10 +2,13 @@
 //!
 //! A cookie is a statement that the gateway signs with a key derived from the credential: from the
 //! API key itself, or from the secret that signs tokens. So every gateway of a deployment can read
-//! it, nothing is stored about it, and it ends with the credential: a gateway that no longer has
+//! it, and it ends with the credential: a gateway that no longer has
 //! the key cannot verify its sessions. The derived key signs nothing else, so that no session is a
 //! token and no token is a session. The sessions of a managed key are signed by a key pair, of
-//! which the store has only the public half.
+//! which the store has only the public half. Those of people whom an identity provider signs in are
+//! signed with a key derived from the secret that the gateway has with the provider.
+//!
+//! What is stored is who has signed out: that ends the sessions of the caller that began before.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,18 +24,16 @@ use crate::domain::name::Name;
 use crate::domain::principal::{Principal, Role, Scope, Subject};
 use crate::domain::restrictions::Restrictions;
 use crate::domain::text::hex;
-use crate::engine::KeyRing;
+use crate::domain::time::Millis;
+use crate::engine::{KeyRing, SESSION_SECONDS};
 use crate::runtime::session_key;
 
 use super::super::end::{End, now};
 use super::super::error::Refusal;
-use super::super::origins::is_own;
 use super::configured::sha256;
 use super::proof::Proof;
+use super::site::Site;
 use super::{Kind, proof_of};
-
-/// How long a session lasts, in seconds: a working day. A token may end it earlier.
-const LASTS_SECONDS: u64 = 12 * 3_600;
 
 /// The name of the cookie where the page is not served over TLS.
 const PLAIN: &str = "orchestrator_session";
@@ -40,11 +41,11 @@ const PLAIN: &str = "orchestrator_session";
 /// The name of the cookie on TLS: browsers accept it only for this host, and only over TLS.
 const SECURE: &str = "__Host-orchestrator_session";
 
-/// The header by which a browser says from what site the request comes.
-const FETCH_SITE: &str = "sec-fetch-site";
-
 /// The name, in the head of a session, of the credential of all tokens.
 const TOKENS: &str = "token";
+
+/// The same, of the secret with the identity provider that signs people in.
+const PROVIDER: &str = "provider";
 
 /// What the name of a managed key's secret, its SHA-256 in hexadecimal, begins with.
 const MANAGED: &str = "managed:";
@@ -61,6 +62,8 @@ pub struct Sessions {
     /// The seal of each API key with its principal, by the principal's text.
     keys: HashMap<String, (Seal, Arc<Principal>)>,
     tokens: Option<Seal>,
+    /// The seal of people whom the identity provider signs in.
+    provider: Option<Seal>,
     /// The managed keys; `None` in tests without a store.
     managed: Option<KeyRing>,
 }
@@ -76,6 +79,9 @@ struct Claims {
     /// The tenant of the token; `None` if it has none, or the key alone decides.
     #[serde(default)]
     tenant: Option<Name>,
+    /// When it began, in milliseconds since 1970 by the store's clock: a later sign-out ends it.
+    #[serde(default)]
+    began: Millis,
     exp: u64,
 }
 
@@ -88,6 +94,14 @@ impl Seal {
         Self {
             signs: EncodingKey::from_secret(key.as_slice()),
             verifies: DecodingKey::from_secret(key.as_slice()),
+        }
+    }
+
+    /// The seal of sessions that state a tenant, which another `tenant_claim` ends.
+    fn of_claims(secret: &str, tenant_claim: &str) -> Self {
+        match tenant_claim {
+            "" => Self::of(secret),
+            claim => Self::of(&format!("{secret}\0{claim}")),
         }
     }
 
@@ -136,11 +150,52 @@ impl Sessions {
     ///
     /// * `tenant_claim`: the claim that binds tokens to tenants. Empty if none does.
     pub fn add_tokens(&mut self, secret: &str, tenant_claim: &str) {
-        let seal = match tenant_claim {
-            "" => Seal::of(secret),
-            claim => Seal::of(&format!("{secret}\0{claim}")),
-        };
-        self.tokens = Some(seal);
+        self.tokens = Some(Seal::of_claims(secret, tenant_claim));
+    }
+
+    /// Adds the secret with the identity provider, so that those whom it signs in have sessions.
+    ///
+    /// * `tenant_claim`: as with [`Self::add_tokens`].
+    pub fn add_provider(&mut self, secret: &str, tenant_claim: &str) {
+        self.provider = Some(Seal::of_claims(secret, tenant_claim));
+    }
+
+    /// Returns the `Set-Cookie` of a new session of `principal`, whom the identity provider has
+    /// signed in.
+    ///
+    /// * `seconds`: how long it lasts.
+    ///
+    /// # Errors
+    ///
+    /// 401 if there is no provider.
+    pub fn open_signed_in(
+        &self,
+        principal: &Principal,
+        seconds: u64,
+        is_secure: bool,
+    ) -> Result<String, Refusal> {
+        let no_seal = || Refusal::unauthenticated("No identity provider signs people in here.");
+        let seal = self.provider.as_ref().ok_or_else(no_seal)?;
+        let session = seal.sign(PROVIDER, &self.claims_of_role(principal, now() + seconds))?;
+        Ok(set_cookie(is_secure, &session, seconds))
+    }
+
+    /// The claims of a session whose caller has the role of its own credential.
+    fn claims_of_role(&self, principal: &Principal, exp: u64) -> Claims {
+        let only = principal.restrictions().map(|only| only.scopes.clone());
+        Claims {
+            role: Some(principal.role()),
+            scopes: only.unwrap_or_default(),
+            tenant: principal.tenant().cloned(),
+            ..self.claims(principal, exp)
+        }
+    }
+
+    fn claims(&self, principal: &Principal, exp: u64) -> Claims {
+        let ring = self.managed.as_ref();
+        let began = ring.map(|ring| ring.session_begin(&principal.to_string()));
+        let (sub, began) = (principal.name().to_owned(), began.unwrap_or_default());
+        Claims { sub, role: None, scopes: Vec::new(), tenant: None, began, exp }
     }
 
     /// Returns the `Set-Cookie` of a new session of `principal`, who is known by this kind of
@@ -158,31 +213,27 @@ impl Sessions {
         if Site::of(request.headers()) == Site::Foreign {
             return Err(Refusal::foreign_page());
         }
-        let longest = now() + LASTS_SECONDS;
+        let longest = now() + SESSION_SECONDS;
         let exp = if let Kind::Token(ends_at) = kind { longest.min(*ends_at) } else { longest };
-        let sub = principal.name().to_owned();
         let no_seal = || {
             Refusal::unauthenticated(
                 "Tokens open sessions only with `auth.jwt_secret`, which signs them.",
             )
         };
-        let plain = Claims { sub, role: None, scopes: Vec::new(), tenant: None, exp };
         let session = match kind {
             Kind::Configured => {
                 let name = principal.to_string();
                 let (seal, _) = self.keys.get(&name).ok_or_else(no_seal)?;
-                seal.sign(&name, &plain)?
+                seal.sign(&name, &self.claims(principal, exp))?
             }
             Kind::Managed(secret) => {
                 let name = format!("{MANAGED}{}", hex(&sha256(secret)));
-                sign(Algorithm::EdDSA, &name, &plain, &session_key::signing(secret))?
+                let claims = self.claims(principal, exp);
+                sign(Algorithm::EdDSA, &name, &claims, &session_key::signing(secret))?
             }
             Kind::Token(_) => {
                 let seal = self.tokens.as_ref().ok_or_else(no_seal)?;
-                let only = principal.restrictions().map(|only| only.scopes.clone());
-                let scopes = only.unwrap_or_default();
-                let (role, tenant) = (Some(principal.role()), principal.tenant().cloned());
-                seal.sign(TOKENS, &Claims { role, scopes, tenant, ..plain })?
+                seal.sign(TOKENS, &self.claims_of_role(principal, exp))?
             }
         };
         Ok(set_cookie(is_secure(request), &session, exp.saturating_sub(now())))
@@ -206,28 +257,41 @@ impl Sessions {
 
     fn verify(&self, session: &str) -> Option<Proof> {
         let name = jsonwebtoken::decode_header(session).ok()?.kid?;
-        if name == TOKENS {
-            let claims = self.tokens.as_ref()?.verify(session)?;
-            let Claims { sub, role, scopes, tenant, exp } = claims;
-            let principal = Principal::new(Subject::User(sub), role?).ok()?;
-            let only = Restrictions { scopes, tenant, ..Restrictions::default() };
-            return Some(Proof {
-                principal: Arc::new(principal.restricted(only)),
-                end: End::default().and_at(exp),
-            });
-        }
+        let (claims, proof) = match name.as_str() {
+            TOKENS => proof_of_role(self.tokens.as_ref()?.verify(session)?)?,
+            PROVIDER => proof_of_role(self.provider.as_ref()?.verify(session)?)?,
+            _ => self.verify_of_key(&name, session)?,
+        };
+        let signed_out = match &self.managed {
+            Some(ring) => Some(ring.session_end(&proof.principal.to_string(), claims.began)?),
+            None => None,
+        };
+        Some(Proof { end: End { signed_out, ..proof.end.and_at(claims.exp) }, ..proof })
+    }
+
+    /// Verifies the session of an API key with this name.
+    fn verify_of_key(&self, name: &str, session: &str) -> Option<(Claims, Proof)> {
         let (claims, proof) = if let Some(sha256) = name.strip_prefix(MANAGED) {
             let found = self.managed.as_ref()?.find(sha256)?;
             let key = session_key::verifying(&found.session_key).ok()?;
             (verify(Algorithm::EdDSA, session, &key)?, proof_of(&found))
         } else {
-            let (seal, principal) = self.keys.get(&name)?;
+            let (seal, principal) = self.keys.get(name)?;
             let proof = Proof { principal: Arc::clone(principal), end: End::default() };
             (seal.verify(session)?, proof)
         };
-        let is_own = claims.sub == proof.principal.name();
-        is_own.then(|| Proof { end: proof.end.and_at(claims.exp), ..proof })
+        (claims.sub == proof.principal.name()).then_some((claims, proof))
     }
+}
+
+/// What a session proves that states the role of its caller.
+fn proof_of_role(mut claims: Claims) -> Option<(Claims, Proof)> {
+    let sub = Subject::User(std::mem::take(&mut claims.sub));
+    let (scopes, tenant) = (std::mem::take(&mut claims.scopes), claims.tenant.take());
+    let principal = Principal::new(sub, claims.role?).ok()?;
+    let only = Restrictions { scopes, tenant, ..Restrictions::default() };
+    let principal = Arc::new(principal.restricted(only));
+    Some((claims, Proof { principal, end: End::default() }))
 }
 
 /// Returns the `Set-Cookie` that ends the session of the request.
@@ -258,27 +322,6 @@ fn is_secure(request: &Request) -> bool {
         || origin.is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
 }
 
-/// Where a request comes from, as the browser says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Site {
-    /// A page of the gateway itself.
-    Same,
-    /// Something else.
-    Foreign,
-    /// The client does not say, so it is no browser.
-    Unknown,
-}
-
-impl Site {
-    fn of(headers: &HeaderMap) -> Self {
-        let same = |is_same: bool| if is_same { Self::Same } else { Self::Foreign };
-        if let Some(site) = headers.get(FETCH_SITE) {
-            return same(site == "same-origin");
-        }
-        is_own(headers).map_or(Self::Unknown, same)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,23 +331,6 @@ mod tests {
             headers.append(*name, value.parse().unwrap());
             headers
         })
-    }
-
-    #[test]
-    fn a_browser_says_whether_a_request_comes_from_its_own_page() {
-        for (lines, expected) in [
-            (&[][..], Site::Unknown),
-            (&[("sec-fetch-site", "same-origin"), ("origin", "null")], Site::Same),
-            (&[("sec-fetch-site", "same-site")], Site::Foreign),
-            (&[("sec-fetch-site", "cross-site"), ("origin", "http://a")], Site::Foreign),
-            (&[("sec-fetch-site", "none")], Site::Foreign),
-            (&[("origin", "https://a:1"), ("host", "a:1")], Site::Same),
-            (&[("origin", "https://a:1"), ("host", "a:2")], Site::Foreign),
-            (&[("origin", "null"), ("host", "null")], Site::Foreign),
-            (&[("origin", "https://a")], Site::Foreign),
-        ] {
-            assert_eq!(Site::of(&headers(lines)), expected, "{lines:?}");
-        }
     }
 
     #[test]
@@ -345,16 +371,10 @@ mod tests {
         let proven = |sessions: &Sessions, session: &str| {
             sessions.verify(session).map(|proof| proof.principal)
         };
-        assert_eq!(proven(&first, session), Some(ann));
+        assert_eq!(proven(&first, session), Some(Arc::clone(&ann)));
         assert_eq!(proven(&sessions("another-key-0123456789"), session), None);
         let forged = Seal::of("key-of-bob-0123456789");
-        let claims = Claims {
-            sub: "ann".to_owned(),
-            role: None,
-            scopes: Vec::new(),
-            tenant: None,
-            exp: now() + 60,
-        };
+        let claims = first.claims(&ann, now() + 60);
         assert_eq!(proven(&first, &forged.sign("key:ann", &claims).unwrap()), None);
         let own = Seal::of("key-of-ann-0123456789");
         let ended = Claims { exp: now() - 1, ..claims };

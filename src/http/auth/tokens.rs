@@ -1,34 +1,23 @@
 //! Tokens: JSON Web Tokens of an issuer that the operator trusts. It signs with a secret that the
 //! gateway has too (HS256), or with a key of which the gateway knows the public half.
 
-use std::collections::BTreeMap;
+use jsonwebtoken::{Algorithm, DecodingKey, Header};
+use serde_json::Value;
 
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
-use serde_json::{Map, Value};
-
-use crate::domain::name::{Name, PATTERN};
-use crate::domain::principal::{Principal, Role, Scope, Subject};
+use crate::domain::principal::{Principal, Role};
 use crate::domain::restrictions::Restrictions;
 
 use super::super::end::now;
 use super::super::error::Refusal;
 use super::super::settings::{Auth, Error};
+use super::claims::{Claims, LEEWAY_SECONDS, Meaning, caller, decoded, invalid, text, validation};
 use super::configured::check_strength;
 use super::header;
 use super::jwks::Jwks;
 
-/// How far the clock of a token's issuer may differ from ours, in seconds.
-pub const LEEWAY_SECONDS: u64 = 30;
-
 /// The shortest secret for tokens, in bytes: a shorter one is weaker than the 256-bit hash of
 /// HS256.
 const MIN_SECRET_BYTES: usize = 32;
-
-/// The tenant in a token whose caller sees all tenants.
-const ALL_TENANTS: &str = "*";
-
-/// The claims of a token.
-type Claims = Map<String, Value>;
 
 /// Verifies tokens.
 pub struct Tokens {
@@ -45,14 +34,7 @@ pub struct Tokens {
 /// An identity provider, and what its tokens mean.
 struct Provider {
     keys: Jwks,
-    issuer: String,
-    audience: String,
-    /// The claims whose words name roles.
-    role_claims: Vec<String>,
-    /// The roles of those words that are no roles themselves.
-    roles: BTreeMap<String, Role>,
-    /// The claim whose words are scopes; empty if the role alone decides.
-    scope_claim: String,
+    meaning: Meaning,
 }
 
 impl Tokens {
@@ -92,34 +74,7 @@ impl Tokens {
                 self.longest
             )));
         }
-        let sub = text(&claims, "sub").ok_or_else(invalid)?;
-        let principal = Principal::new(Subject::User(sub.to_owned()), role).map_err(|error| {
-            Refusal::unauthenticated(&format!("The token's `sub` is not valid: {error}."))
-        })?;
-        let tenant = self.tenant_of(&claims)?;
-        Ok((principal.restricted(Restrictions { tenant, ..restrictions }), exp))
-    }
-
-    /// Returns the tenant that the token names. `None` if it names every tenant, or tokens are of
-    /// none.
-    fn tenant_of(&self, claims: &Claims) -> Result<Option<Name>, Refusal> {
-        let claim = self.tenant_claim.as_str();
-        if claim.is_empty() {
-            return Ok(None);
-        }
-        let words: Vec<_> = words(claims, claim).collect();
-        // A token without a tenant must not see all of them by mistake.
-        let tenant = match words.as_slice() {
-            [ALL_TENANTS] => return Ok(None),
-            [tenant] => tenant.parse::<Name>().ok(),
-            _ => None,
-        };
-        tenant.map(Some).ok_or_else(|| {
-            Refusal::unauthenticated(&format!(
-                "The token's claim {claim} must name one tenant, which matches {PATTERN}, or be \
-                 `{ALL_TENANTS}`."
-            ))
-        })
+        Ok((caller(&claims, "sub", &self.tenant_claim, role, restrictions)?, exp))
     }
 }
 
@@ -139,45 +94,15 @@ impl Provider {
         }
         Ok(Some(Self {
             keys: Jwks::start(settings)?,
-            issuer: settings.jwks_issuer.clone(),
-            audience: settings.jwks_audience.clone(),
-            role_claims: settings.role_claims.clone(),
-            roles: settings.token_roles.clone(),
-            scope_claim: settings.scope_claim.clone(),
+            meaning: Meaning::of(settings, &settings.jwks_issuer, &settings.jwks_audience),
         }))
     }
 
     fn verify(&self, token: &str, head: &Header) -> Result<(Claims, Role, Restrictions), Refusal> {
         let key = self.keys.find(head.kid.as_deref(), head.alg).ok_or_else(invalid)?;
-        let mut validation = validation(head.alg);
-        validation.set_required_spec_claims(&["exp", "sub", "iss", "aud"]);
-        validation.set_issuer(&[&self.issuer]);
-        validation.set_audience(&[&self.audience]);
-        validation.validate_aud = true;
-        let claims = decoded(token, &key, &validation)?;
-        let words = self.role_claims.iter().flat_map(|claim| words(&claims, claim));
-        let roles =
-            words.filter_map(|word| self.roles.get(word).copied().or_else(|| word.parse().ok()));
-        let role = roles.max().ok_or_else(|| {
-            let claims = self.role_claims.join(", ");
-            Refusal::unauthenticated(&format!("No role is in the token's claims {claims}."))
-        })?;
-        let restrictions = self.restrictions(&claims, role)?;
+        let claims = self.meaning.verify(token, &key, head.alg)?;
+        let (role, restrictions) = self.meaning.role(&claims)?;
         Ok((claims, role, restrictions))
-    }
-
-    fn restrictions(&self, claims: &Claims, role: Role) -> Result<Restrictions, Refusal> {
-        if self.scope_claim.is_empty() {
-            return Ok(Restrictions::default());
-        }
-        let scopes = words(claims, &self.scope_claim).filter_map(|word| word.parse().ok());
-        let scopes: Vec<Scope> = scopes.filter(|scope| role.allows(*scope)).collect();
-        if scopes.is_empty() {
-            let claim = &self.scope_claim;
-            let detail = format!("The token's claim {claim} has no scope of its role `{role}`.");
-            return Err(Refusal::unauthenticated(&detail));
-        }
-        Ok(Restrictions { scopes, ..Restrictions::default() })
     }
 }
 
@@ -188,52 +113,4 @@ fn secret_key(secret: &str) -> Result<DecodingKey, Error> {
     }
     check_strength("auth.jwt_secret", secret)?;
     Ok(DecodingKey::from_secret(secret.as_bytes()))
-}
-
-/// What every token must satisfy. The secret of HS256 alone determines the audience.
-fn validation(algorithm: Algorithm) -> Validation {
-    let mut validation = Validation::new(algorithm);
-    validation.leeway = LEEWAY_SECONDS;
-    validation.validate_nbf = true;
-    validation.validate_aud = false;
-    validation.set_required_spec_claims(&["exp", "sub"]);
-    validation
-}
-
-fn decoded(token: &str, key: &DecodingKey, validation: &Validation) -> Result<Claims, Refusal> {
-    let read = jsonwebtoken::decode::<Claims>(token, key, validation);
-    read.map(|read| read.claims).map_err(|error| {
-        tracing::debug!(%error, "token refused");
-        invalid()
-    })
-}
-
-fn invalid() -> Refusal {
-    Refusal::unauthenticated(
-        "Invalid token. It must be signed with the secret of this gateway (HS256), or with a key \
-         of its identity provider for its issuer and audience, be within `exp`, and carry `sub` \
-         and a role: user, agent, approver or admin.",
-    )
-}
-
-fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
-    claims.get(name)?.as_str()
-}
-
-/// The words of a claim, which is a text with spaces or a list of texts.
-fn words<'c>(claims: &'c Claims, name: &str) -> impl Iterator<Item = &'c str> + use<'c> {
-    let value = value_of(claims, name);
-    let list = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let texts = value.and_then(Value::as_str).into_iter().flat_map(str::split_whitespace);
-    texts.chain(list.iter().filter_map(Value::as_str))
-}
-
-/// The value of a claim. A dot in a name that no claim has goes into an object.
-fn value_of<'c>(claims: &'c Claims, name: &str) -> Option<&'c Value> {
-    if let Some(value) = claims.get(name) {
-        return Some(value);
-    }
-    let mut steps = name.split('.');
-    let first = claims.get(steps.next()?)?;
-    steps.try_fold(first, |value, step| value.get(step))
 }

@@ -6,7 +6,7 @@ import { here, go, useKeys, useRoute } from './route.js';
 import { listen, reset, watchState } from './stream.js';
 import { Text } from './text.js';
 import { Problem } from './parts.js';
-import { SignIn } from './signin.js';
+import { SignIn, takeWanted } from './signin.js';
 import { Inbox } from './inbox.js';
 import { Tasks } from './tasks.js';
 import { TaskPage } from './task.js';
@@ -143,7 +143,10 @@ function Page() {
   useCountInTitle(waiting);
   useEffect(() => {
     onSignedOut(() => setMe(null));
-    const ask = () => whoAmI().then(setMe, (failed) => {
+    const ask = () => whoAmI().then((found) => {
+      setError(null);
+      setMe(found);
+    }, (failed) => {
       setError(failed);
       setTimeout(ask, 2_000);
     });
@@ -153,8 +156,9 @@ function Page() {
     if (me === null) {
       reset();
     }
-    if (me && here().path === '/' && !me.scopes.includes('approvals:decide')) {
-      go('/ui/tasks', { replace: true });
+    if (me && here().path === '/') {
+      const usual = me.scopes.includes('approvals:decide') ? '/ui' : '/ui/tasks';
+      go(takeWanted() ?? usual, { replace: true });
     }
   }, [me]);
   useKeys(Object.fromEntries(menuOf(me).map(([to, , key]) =>
@@ -165,8 +169,14 @@ function Page() {
   if (me === null) {
     return html`<${SignIn} done=${setMe} />`;
   }
-  const leave = () => signOut().then(() => setMe(null), () => setMe(null));
+  const leave = () => {
+    setError(null);
+    // A session that has ended already is what the reader wants.
+    signOut().then(() => setMe(null), (failed) =>
+      failed.problem?.status === 401 ? setMe(null) : setError(failed));
+  };
   return html`<${Header} me=${me} path=${route.path} waiting=${waiting} leave=${leave} />
+    <${Problem} error=${error} />
     <${View} route=${route} me=${me} />`;
 }
 

@@ -6,6 +6,7 @@ use poem::http::HeaderValue;
 use sha2::{Digest, Sha256};
 
 use super::super::openapi;
+use crate::domain::text::base64;
 
 /// The policy of the page: its own files and the API of its own origin, and nothing else. No script
 /// stands in the page, and no text becomes a script.
@@ -46,37 +47,9 @@ fn scripts(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The bytes in base64, as policies write hashes.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let three = chunk.iter().fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
-        let bits = three << (8 * (3 - chunk.len()));
-        for nth in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * nth) & 63) as usize];
-            text.push(if nth <= chunk.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hashes_are_written_in_base64() {
-        for (bytes, expected) in [
-            (&b""[..], ""),
-            (b"f", "Zg=="),
-            (b"fo", "Zm8="),
-            (b"foo", "Zm9v"),
-            (b"foob", "Zm9vYg=="),
-        ] {
-            assert_eq!(base64(bytes), expected);
-        }
-    }
 
     #[test]
     fn every_script_of_the_docs_has_its_hash_in_the_policy() {

@@ -138,6 +138,10 @@ function readBlock(block) {
       data.push(line.slice(6));
     }
   }
+  if (type === 'credential-ended') {
+    // The answer is that the session has ended, which shows the sign-in at once.
+    send('GET', '/session').catch(() => {});
+  }
   if (type === '' || ['cut-off', 'stopping', 'error', 'credential-ended'].includes(type)) {
     return;
   }

@@ -50,7 +50,8 @@ pub struct AuditEntryView {
     /// What was done.
     pub action: String,
     /// What it was done to: `task:<id>`, `approval:<id>`, `bulk:<id>`, `agent:<name>`,
-    /// `key:<name>`, `secret:jwt`, which signs tokens, or `call:<method> <path>`, which was refused.
+    /// `key:<name>`, `secret:jwt`, which signs tokens, `secret:oidc`, that of the identity provider,
+    /// or `call:<method> <path>`, which was refused.
     pub subject: String,
     /// More facts about the action, by name.
     pub detail: BTreeMap<String, String>,

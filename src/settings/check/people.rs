@@ -21,6 +21,9 @@ impl Check<'_> {
         if auth.jwt_secret.as_ref().is_some_and(|secret| secret.expose().len() < JWT_SECRET_MIN) {
             self.fail("auth.jwt_secret", format!("expected at least {JWT_SECRET_MIN} bytes"));
         }
+        if !auth.oidc_scopes.iter().any(|scope| scope == "openid") {
+            self.fail("auth.oidc_scopes", "expected `openid` among them");
+        }
         let mut seen = BTreeSet::new();
         for (name, entry) in &auth.api_keys {
             let path = format!("auth.api_keys.{name}");

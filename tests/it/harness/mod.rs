@@ -15,6 +15,7 @@ mod limit;
 mod meter;
 mod metrics;
 mod nats;
+mod oidc;
 mod people;
 mod processes;
 mod proxy;
@@ -47,6 +48,7 @@ pub use keys::{
 pub use limit::may_take;
 pub use meter::{Costs, Meter};
 pub use nats::{Message, Nats, NatsCaller, STREAM, jetstream_in};
+pub use oidc::OpenId;
 pub use people::People;
 pub use processes::{Process, Program, free_port, resident_kb};
 pub use proxy::{Fate, LossyProxy};

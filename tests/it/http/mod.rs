@@ -23,6 +23,7 @@ mod key_restrictions;
 mod keys;
 mod metrics;
 mod names;
+mod oidc;
 pub mod operations;
 mod page;
 mod people;

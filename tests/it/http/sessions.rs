@@ -1,11 +1,13 @@
 //! Sessions of browsers: a cookie instead of a key.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::{
-    Answer, Call, JWT_SECRET, Process, Program, Redis, Site, approval_of, bearer, key_of, new_body,
-    token,
+    Answer, Call, JWT_SECRET, Process, Program, Redis, Site, approval_of, bearer, key_of, late,
+    new_body, token, within,
 };
 
 /// The cookie that an answer sets, as a browser sends it back.
@@ -135,18 +137,19 @@ async fn the_cookie_is_hidden_from_scripts_and_bound_to_tls() {
         call.header("origin", format!("{scheme}://{host}")).send().await
     };
 
-    let (plain, secure) = (open("http").await, open("https").await);
+    let plain = open("http").await;
     let line = plain.header("set-cookie").unwrap();
     assert!(line.starts_with("orchestrator_session=") && !line.contains("Secure"), "{line}");
     assert!(line.ends_with("; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict"), "{line}");
+    let secure = open("https").await;
     let line = secure.header("set-cookie").unwrap();
     assert!(line.starts_with("__Host-orchestrator_session="), "{line}");
     assert!(line.ends_with("; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict; Secure"), "{line}");
 
-    for (answer, name) in
-        [(&plain, "orchestrator_session"), (&secure, "__Host-orchestrator_session")]
+    for (scheme, name) in
+        [("http", "orchestrator_session"), ("https", "__Host-orchestrator_session")]
     {
-        let cookie = cookie_of(answer);
+        let cookie = cookie_of(&open(scheme).await);
         assert!(!cookie.contains(&key_of("judge")), "{cookie}");
         let out = own(&site, &cookie, Method::DELETE, "/session").send().await;
         out.accepted(200);
@@ -202,6 +205,58 @@ async fn every_gateway_accepts_a_session_until_its_key_is_gone() {
     assert_eq!((status_at(&third, &judge).await, status_at(&third, &root).await), (401, 200));
     for gateway in [one, other, third] {
         assert!(!gateway.log().contains(&judge), "a session is in the log");
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn copied_cookie_is_dead_after_a_sign_out() {
+    let site = Site::open().await;
+    let (judge, other) = (session(&site, "judge").await, session(&site, "judge").await);
+    let reader = session(&site, "reader").await;
+    let status =
+        async |cookie: &str| own(&site, cookie, Method::GET, "/session").send().await.status;
+    assert_eq!((status(&judge).await, status(&other).await), (200, 200));
+    let followed = own(&site, &other, Method::GET, "/events/stream").0.send().await.unwrap();
+    assert_eq!(followed.status(), 200);
+
+    own(&site, &judge, Method::DELETE, "/session").send().await.accepted(200);
+
+    assert_eq!((status(&judge).await, status(&other).await), (401, 401));
+    let text = within("the end of the stream", followed.text()).await.unwrap();
+    assert!(text.contains("event: credential-ended"), "{text}");
+    assert_eq!(status(&reader).await, 200);
+    // The key itself is as good as before, and opens new sessions.
+    let again = session(&site, "judge").await;
+    assert_eq!((status(&again).await, status(&judge).await), (200, 401));
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn sign_out_at_one_gateway_counts_at_others_within_a_second() {
+    let redis = Redis::start().await;
+    let program = Program::over(redis.url());
+    let (one, other) = (program.start(&["gateway"]), program.start(&["gateway"]));
+    let judge = cookie_of(&one.client("judge").await.post("/session", &json!({})).await);
+    assert_eq!((status_at(&one, &judge).await, status_at(&other, &judge).await), (200, 200));
+
+    let call = Call(reqwest::Client::new().delete(format!("{}/session", one.url().await)));
+    let call = call.header("cookie", &judge).header("sec-fetch-site", "same-origin");
+    call.send().await.accepted(200);
+    let signed_out = Instant::now();
+
+    assert_eq!(status_at(&one, &judge).await, 401);
+    let mut last = Instant::now();
+    while status_at(&other, &judge).await == 200 {
+        last = Instant::now();
+        late(Duration::from_millis(10)).await;
+    }
+    let used = last.saturating_duration_since(signed_out);
+    assert!(used <= Duration::from_secs(1), "a copy was of use for {used:?}");
+    // A gateway that starts later knows of it too.
+    let third = program.start(&["gateway"]);
+    assert_eq!(status_at(&third, &judge).await, 401);
+    for gateway in [one, other, third] {
         gateway.stop().await;
     }
 }

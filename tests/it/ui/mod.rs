@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
-use crate::harness::{Fleet, KEYS, Site, key_of, may_take};
+use crate::harness::{Fleet, KEYS, OpenId, Site, key_of, may_take};
 
 /// One browser at a time: two of them would starve each other on a small machine.
 static BROWSER: Mutex<()> = Mutex::const_new(());
@@ -24,15 +25,18 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("ui")
 }
 
-/// Runs the script of this name against a site whose worker runs, and where a deployment needs two
-/// approvers. Whatever the script asserts must hold.
+/// Runs the script of this name against a site whose worker runs, where a deployment needs two
+/// approvers, and where a provider signs in `alice`. Whatever the script asserts must hold.
 async fn browse(script: &str) {
     may_take(LONG);
     let _turn = BROWSER.lock().await;
     let fleet = Fleet::build().settings(|settings| {
         settings.approvals.rules[1].terms.quorum = Some(2);
     });
-    let site = Site::over(fleet.start().await).await;
+    let provider = OpenId::start().await;
+    provider.says(json!({"sub": "alice"}));
+    let site = Site::trusting(fleet.start().await, provider.trusted(), |_| {}).await;
+    provider.send_back_to(format!("http://{}", site.address()));
     site.start_duties();
     let modules = folder();
     let help = "run `.ci/provide-browser` or `make test` first";
@@ -89,6 +93,11 @@ async fn operators_verify_the_audit_log_in_the_browser() {
 #[tokio::test]
 async fn texts_of_clients_and_other_origins_run_nothing() {
     browse("hostile.mjs").await;
+}
+
+#[tokio::test]
+async fn a_session_begins_by_the_provider_and_ends_everywhere() {
+    browse("leaving.mjs").await;
 }
 
 #[tokio::test]

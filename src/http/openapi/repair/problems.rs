@@ -30,7 +30,7 @@ const REPORTS: &[&str] =
 
 /// The calls that store something new, which a full store refuses.
 const STORING: &[&str] =
-    &["submit_task", "retry_task", "start_bulk", "ask_approval", "publish_event"];
+    &["submit_task", "retry_task", "start_bulk", "ask_approval", "publish_event", "sign_out"];
 
 /// The last word of each type, and which operations can answer it. Types that are not here belong
 /// to no operation: the connection, the address or the head of the request is wrong.

@@ -336,10 +336,10 @@ fn beside_dev(mut settings: Settings, data: &Path) -> Settings {
 async fn check(settings: Settings, is_repair: bool, form: Form) -> Result<ExitCode, Error> {
     telemetry::start(&settings.log)?;
     let engine = connect(&settings).await.map_err(Error::Store)?;
-    let findings = if is_repair { engine.repair().await } else { engine.doctor().await }
-        .map_err(Error::Store)?;
-    let rows = cli::doctor::rows(&findings);
-    let text = form.of_rows(&rows, |row| &row.subject, || cli::doctor::text(&findings));
+    let diagnosis = engine.diagnosis(is_repair).await.map_err(Error::Store)?;
+    let findings = &diagnosis.findings;
+    let rows = cli::doctor::rows(findings);
+    let text = form.of_rows(&rows, |row| &row.subject, || cli::doctor::diagnosis(&diagnosis));
     say(&text.map_err(|error| Error::Output(error.into()))?)?;
     let is_sound = findings.iter().all(cli::doctor::is_repaired);
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })

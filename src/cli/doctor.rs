@@ -2,7 +2,23 @@
 
 use serde::Serialize;
 
-use crate::engine::{Finding, Repair};
+use crate::engine::{Diagnosis, Finding, Repair};
+
+/// Returns the findings as [`text`] does and, if texts are encrypted, how many are under each key.
+pub fn diagnosis(diagnosis: &Diagnosis) -> String {
+    let mut text = text(&diagnosis.findings);
+    if diagnosis.texts.keys().any(|key| !key.is_empty()) {
+        for (key, count) in &diagnosis.texts {
+            let state = if key.is_empty() {
+                "not encrypted".to_owned()
+            } else {
+                format!("encrypted with the key {key}")
+            };
+            text.push_str(&format!("Texts {state}: {count}\n"));
+        }
+    }
+    text
+}
 
 /// Returns the findings, one per line with what was done about it, and their number.
 pub fn text(findings: &[Finding]) -> String {
@@ -59,6 +75,18 @@ pub fn is_repaired(finding: &Finding) -> bool {
 mod tests {
     use super::*;
     use crate::engine::Problem;
+
+    #[test]
+    fn texts_are_counted_by_key_if_any_is_encrypted() {
+        let clear = Diagnosis { findings: Vec::new(), texts: [(String::new(), 3)].into() };
+        let mut mixed = clear.clone();
+        mixed.texts.insert("two".to_owned(), 5);
+
+        assert_eq!(diagnosis(&clear), "The store is consistent.\n");
+        let counted = "The store is consistent.\nTexts not encrypted: 3\n\
+            Texts encrypted with the key two: 5\n";
+        assert_eq!(diagnosis(&mixed), counted);
+    }
 
     #[test]
     fn findings_are_listed_and_counted_with_what_was_done() {

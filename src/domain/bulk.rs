@@ -70,6 +70,8 @@ words! {
         Illegal = "illegal-transition",
         /// The task was deleted, or its status changed, after it was found.
         Changed = "changed",
+        /// The payload of the task cannot be decrypted.
+        Undecryptable = "undecryptable",
         /// The bulk was aborted before it came to the task.
         Aborted = "aborted",
     }

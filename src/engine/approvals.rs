@@ -272,11 +272,11 @@ pub struct Question {
 }
 
 impl Question {
-    /// Identifies the request among all reports on an attempt: `?` and 12 characters.
+    /// Identifies the request among all requests of an attempt: 12 characters.
     fn digest(&self) -> String {
         let action = self.action.as_ref().map_or("", |action| action.get());
         let expires = format!("{:?}", self.expires_after_ms);
         let parts = [&self.reason, action, self.on_rejection.as_str(), &expires];
-        format!("?{}", lease::digest(&parts))
+        lease::digest(&parts)
     }
 }

@@ -277,6 +277,10 @@ pub enum Error {
     /// unsuitable. Nothing was written.
     #[error("this version cannot use the store")]
     Foreign(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A stored text, such as a payload, cannot be decrypted. A change that the call made before it
+    /// read the text stays.
+    #[error("{0}")]
+    Undecryptable(String),
     /// The store holds data that this version cannot read.
     #[error("the store holds unreadable data")]
     Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -308,6 +312,7 @@ impl Error {
             store::Error::Layout { .. } | store::Error::Unusable { .. } => {
                 Self::Foreign(Box::new(error))
             }
+            store::Error::Undecryptable { .. } => Self::Undecryptable(error.to_string()),
             store::Error::Corrupt { .. } => Self::Corrupt(Box::new(error)),
         }
     }

@@ -6,6 +6,7 @@ use crate::domain::approval::{Approval, ApprovalStatus, Verdict};
 use crate::domain::ids::TaskId;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::task::Task;
+use crate::store;
 use crate::store::lists::Order;
 
 use super::cursors::{End, read_cursor, write_cursor};
@@ -91,6 +92,11 @@ impl Engine {
             return Ok(is_free(task));
         }
         // Who wrote the content is compared with the payload, which the list does not have.
-        Ok(self.store.read(task.id).await?.as_ref().is_some_and(is_free))
+        match self.store.read(task.id).await {
+            Ok(task) => Ok(task.as_ref().is_some_and(is_free)),
+            // No approver decides on what cannot be read.
+            Err(store::Error::Undecryptable { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -48,7 +48,7 @@ pub use bridge::Unpublished;
 pub use bulk::{Bulk, BulkOrder, StartedBulk};
 pub use deciders::{QUORUM, Target, Unreachable};
 pub use dispatch::Claim;
-pub use doctor::BackgroundCheck;
+pub use doctor::{BackgroundCheck, Diagnosis};
 pub use duties::SweepResult;
 pub use error::{Error, Fault};
 pub use event_page::EventPage;

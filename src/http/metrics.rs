@@ -235,6 +235,10 @@ fn write_store(text: &mut Exposition, figures: &Figures) {
     text.one(COUNTER, "doctor_checks_total", help, doctor.checks as f64);
     let help = "When the doctor's last check ended, in Unix time.";
     text.one(GAUGE, "doctor_finished_timestamp_seconds", help, doctor.finished.map(seconds));
+    let help =
+        "Texts under each encryption key in the doctor's last check; without a key: in clear.";
+    let texts = doctor.texts.iter().map(|(key, count)| (key.as_str(), *count as f64));
+    text.by(GAUGE, "stored_texts", help, "key", texts);
     let help = "How often this gateway found that the store had lost data.";
     text.one(COUNTER, "store_losses_total", help, figures.losses as f64);
     let help = "Notifications that Redis refused: its user lacks access to a channel.";

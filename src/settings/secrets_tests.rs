@@ -9,8 +9,8 @@ const MARKER: &str = "top?secret";
 const NUMBER: &str = "777133777";
 
 /// The words in the name of a setting that may hold a secret. A new setting is checked by its name.
-const SECRET_WORDS: [&str; 7] =
-    ["secret", "password", "token", "seed", "url", "api_keys", "passphrase"];
+const SECRET_WORDS: [&str; 8] =
+    ["secret", "password", "token", "seed", "url", "api_keys", "passphrase", "encryption.keys"];
 
 fn assert_hidden(message: &str, given: &str) {
     let parts = [

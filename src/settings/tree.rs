@@ -58,11 +58,15 @@ const URLS: [&str; 2] = ["store.url", "nats.url"];
 
 /// Whether a value at this path is a secret or contains one.
 pub(super) fn is_secret(path: &str) -> bool {
-    SECRETS.contains(&path) || URLS.contains(&path) || path.starts_with("auth.api_keys.")
+    let is_in_table = |table| path.starts_with(table);
+    SECRETS.contains(&path)
+        || URLS.contains(&path)
+        || ["auth.api_keys.", "store.encryption.keys."].into_iter().any(is_in_table)
 }
 
 /// Tables whose keys the operator chooses, and the kind of their values.
-const OPEN: [(&str, Kind); 8] = [
+const OPEN: [(&str, Kind); 9] = [
+    ("store.encryption.keys", Kind::Text),
     ("auth.token_roles", Kind::Text),
     ("auth.api_keys", Kind::Text),
     ("auth.tenants", Kind::Text),

@@ -17,6 +17,7 @@ use crate::domain::time::Millis;
 
 use super::claims::proof;
 use super::codec::approval::read_approval;
+use super::codec::cipher::Place;
 use super::{Answer, Error, Gate, Store, args, codec, script};
 
 /// The content that an approver puts in place of a task's payload.
@@ -81,8 +82,11 @@ impl Store {
                 match edit {
                     Some(edit) => {
                         let metadata = edit.task.spec.metadata.as_deref();
-                        args.arg(codec::write_json(edit.payload, metadata)?);
-                        args.arg(edit.digest).arg(edit.original.get()).arg(edit.changes);
+                        let spec = codec::write_json(edit.payload, metadata)?;
+                        let (cipher, id) = (&self.shared.cipher, edit.task.id);
+                        args.arg(cipher.seal(Place::Spec(id), &spec)?).arg(edit.digest);
+                        args.arg(cipher.seal(Place::Original(id), edit.original.get())?);
+                        args.arg(cipher.seal(Place::Changes(id), edit.changes)?);
                         args.arg(payload_digest(edit.payload))
                     }
                     None => args.arg("").arg("").arg("").arg("").arg(""),
@@ -125,7 +129,7 @@ impl Store {
     /// Requests an approval for the agent that holds the task. The lease ends and the task is
     /// blocked.
     ///
-    /// * `report`: the digest of the request.
+    /// * `report`: the digest of the request, 12 characters.
     /// * `bounds`: how often and how soon an agent may ask again; see `barred_ask` in
     ///   `decide.lua`.
     pub async fn ask(
@@ -137,10 +141,13 @@ impl Store {
         (reason, action, on_rejection): (&str, Option<&str>, OnRejection),
         bounds: &str,
     ) -> Result<Answer, Error> {
+        let cipher = &self.shared.cipher;
+        let action = cipher.seal(Place::Action(gate.id), action.unwrap_or_default())?;
         let mut args = args();
         args.arg(id.to_string()).arg(proof(given, actor));
-        args.arg(report).arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
-        args.arg(quoted(reason)).arg(action.unwrap_or_default()).arg(on_rejection.as_str());
+        args.arg(format!("?{}", cipher.report(report)));
+        args.arg(gate.id.to_string()).arg(&gate.digest).arg(gate.lines()?);
+        args.arg(quoted(reason)).arg(action).arg(on_rejection.as_str());
         args.arg(bounds);
         let answer: String = self.commit(&script::ASK, id.partition(), actor, args).await?;
         Answer::read(&answer, State::Blocked)
@@ -151,7 +158,7 @@ impl Store {
         let mut cmd = redis::cmd("HGETALL");
         cmd.arg(self.keys().approval(id));
         let hash: HashMap<String, String> = self.query("read an approval", &mut cmd).await?;
-        (!hash.is_empty()).then(|| read_approval(id, &hash)).transpose()
+        (!hash.is_empty()).then(|| read_approval(&self.shared.cipher, id, &hash)).transpose()
     }
 
     /// Returns how many of the `ids`, which belong to one partition, were read, and the approvals
@@ -178,7 +185,7 @@ impl Store {
             let (id, hash): (String, HashMap<String, String>) =
                 codec::value("read_approvals", row)?;
             let id = id.parse().map_err(|_| Error::corrupt(format!("approval id {id:?}")))?;
-            read_approval(id, &hash)
+            read_approval(&self.shared.cipher, id, &hash)
         });
         Ok((looked_at, approvals.collect::<Result<_, _>>()?))
     }

@@ -1,5 +1,7 @@
 //! Leases tasks to agents and records the outcomes of attempts.
 
+use std::collections::HashMap;
+
 use redis::Value;
 
 use crate::domain::ids::{Partition, TaskId};
@@ -8,10 +10,11 @@ use crate::domain::lifecycle::State;
 use crate::domain::name::{Name, Worker};
 use crate::domain::principal::Role;
 use crate::domain::report::Outcome;
-use crate::domain::task::{Claimed, Progress};
+use crate::domain::task::{Claimed, Progress, Task};
 use crate::domain::text::quoted;
 use crate::domain::time::Millis;
 
+use super::codec::cipher::{Cipher, Place};
 use super::codec::{self, Beside};
 use super::{Error, ORCHESTRATOR, Store, args, script};
 
@@ -143,7 +146,42 @@ impl Store {
     /// * `is_woken`: whether a wake-up is the reason for the call: then an empty subject costs little,
     ///   and the call does not count as one of the session.
     /// * `lease`: a new lease for this call.
+    ///
+    /// A task whose payload cannot be decrypted fails instead, because an agent cannot work without
+    /// it.
     pub async fn claim(
+        &self,
+        partition: Partition,
+        actor: &str,
+        who: (&Name, &Worker),
+        most: (u32, Room, bool),
+        (lease_ms, lease): (Millis, &Lease),
+        sessions: &Sessions,
+    ) -> Result<Option<Taken>, Error> {
+        loop {
+            let terms = (lease_ms, lease);
+            let taken = self.claim_once(partition, actor, who, most, terms, sessions).await?;
+            let Some((taken, lost)) = taken else { return Ok(None) };
+            if lost.is_empty() {
+                return Ok(Some(taken));
+            }
+            let rows = lost.iter().map(|(id, attempt, outcome)| Row {
+                id: *id,
+                proof: Proof::Lease(*attempt, lease),
+                outcome,
+            });
+            let rows: Vec<_> = rows.collect();
+            self.report(partition, actor, &rows, ("", Role::Agent)).await?;
+            if !taken.tasks.is_empty() {
+                // Further tasks may wait in place of those that failed.
+                return Ok(Some(Taken { is_full: true, ..taken }));
+            }
+        }
+    }
+
+    /// Leases tasks as [`Self::claim`] does. Returns apart those that cannot be decrypted, each with
+    /// its attempt and the outcome of that.
+    async fn claim_once(
         &self,
         partition: Partition,
         actor: &str,
@@ -151,7 +189,7 @@ impl Store {
         (max, room, is_woken): (u32, Room, bool),
         (lease_ms, lease): (Millis, &Lease),
         sessions: &Sessions,
-    ) -> Result<Option<Taken>, Error> {
+    ) -> Result<Option<(Taken, Vec<(TaskId, Attempt, Outcome)>)>, Error> {
         let mut args = args();
         args.arg(agent.as_str()).arg(worker.as_str()).arg(max).arg(lease_ms);
         args.arg(lease.seal(actor)).arg(sessions.live_ms).arg(sessions.most);
@@ -168,26 +206,21 @@ impl Store {
             // The text is empty if no task is too large.
             Some((id.parse().ok()?, bytes.parse().ok()?))
         });
-        let mut tasks = Vec::new();
+        let (mut tasks, mut lost) = (Vec::new(), Vec::new());
         while let Some(id) = rows.next() {
             let mut row = vec![id];
             row.extend(rows.by_ref().take(4));
-            let (id, lease_until, record, spec, approval): (String, Millis, String, String, Value) =
-                codec::value("claim", Value::Array(row))?;
-            let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
-            // The agent needs neither the result nor the progress of an earlier attempt.
-            let beside = Beside {
-                json: codec::json(&spec, id)?,
-                result: None,
-                progress: None,
-                lease_until: Some(lease_until),
-                approval: codec::pairs("claim", approval)?,
-                now,
-            };
-            let task = codec::task(id, &record, beside)?;
-            tasks.push(Claimed { task, lease_until, lease: lease.clone() });
+            let leased = Leased::read(row)?;
+            match leased.task(&self.shared.cipher, now) {
+                Ok(task) => {
+                    let lease_until = leased.lease_until;
+                    tasks.push(Claimed { task, lease_until, lease: lease.clone() });
+                }
+                Err(error @ Error::Undecryptable { .. }) => lost.push(leased.lost(&error, now)?),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Some(Taken { tasks, bytes, is_full, too_large, is_again }))
+        Ok(Some((Taken { tasks, bytes, is_full, too_large, is_again }, lost)))
     }
 
     /// Notes the sessions of these processes of an agent, up to a thousand, in one partition.
@@ -283,7 +316,9 @@ impl Store {
         args.arg(waits_ms).arg(role.rank());
         for row in rows {
             args.arg(format!("{} {}", row.outcome.verb(), proof(row.proof, actor)));
-            args.arg(row.id.to_string()).arg(row.outcome.digest()).arg(row.outcome.result());
+            let cipher = &self.shared.cipher;
+            args.arg(row.id.to_string()).arg(cipher.report(&row.outcome.digest()));
+            args.arg(cipher.seal(Place::Result(row.id), row.outcome.result())?);
             if let Outcome::Failed { error, is_retryable, retry_after_ms, .. } = row.outcome {
                 args.arg(quoted(error)).arg(u8::from(*is_retryable));
                 args.arg(retry_after_ms.map(|ms| ms.to_string()).unwrap_or_default());
@@ -291,6 +326,59 @@ impl Store {
         }
         let answers: Vec<String> = self.commit(&script::OUTCOME, partition, actor, args).await?;
         answers.iter().map(|answer| Answer::read(answer, State::Completed)).collect()
+    }
+}
+
+/// A task in the answer of `claim.lua`.
+struct Leased {
+    id: TaskId,
+    lease_until: Millis,
+    record: String,
+    spec: String,
+    approval: HashMap<String, String>,
+}
+
+impl Leased {
+    fn read(row: Vec<Value>) -> Result<Self, Error> {
+        let (id, lease_until, record, spec, approval): (String, Millis, String, String, Value) =
+            codec::value("claim", Value::Array(row))?;
+        let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
+        let approval = codec::pairs("claim", approval)?;
+        Ok(Self { id, lease_until, record, spec, approval })
+    }
+
+    fn task(&self, cipher: &Cipher, now: Millis) -> Result<Task, Error> {
+        let spec = cipher.open(Place::Spec(self.id), self.spec.clone())?;
+        self.task_with(cipher, &spec, self.approval.clone(), now)
+    }
+
+    fn task_with(
+        &self,
+        cipher: &Cipher,
+        spec: &str,
+        approval: HashMap<String, String>,
+        now: Millis,
+    ) -> Result<Task, Error> {
+        // The agent needs neither the result nor the progress of an earlier attempt.
+        let beside = Beside {
+            cipher,
+            json: codec::json(spec, self.id)?,
+            result: None,
+            progress: None,
+            lease_until: Some(self.lease_until),
+            approval,
+            now,
+        };
+        codec::task(self.id, &self.record, beside)
+    }
+
+    /// Returns the attempt, and its outcome: it failed, because of this error.
+    fn lost(&self, error: &Error, now: Millis) -> Result<(TaskId, Attempt, Outcome), Error> {
+        let task = self.task_with(&Cipher::default(), "{}", HashMap::new(), now)?;
+        let error = error.to_string();
+        let outcome =
+            Outcome::Failed { error, is_retryable: false, retry_after_ms: None, result: None };
+        Ok((self.id, task.attempt, outcome))
     }
 }
 

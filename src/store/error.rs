@@ -48,6 +48,14 @@ pub enum Error {
         /// Where the data is, and why it is unreadable.
         what: String,
     },
+    /// A stored text cannot be decrypted. Everything else about its task can be read.
+    #[error("the {what} cannot be decrypted: {why}")]
+    Undecryptable {
+        /// The kind of the text, and the task or approval that it belongs to.
+        what: String,
+        /// Why not. It contains no part of the text or of a key.
+        why: String,
+    },
     /// Redis or the settings for it are unsuitable, and waiting does not help.
     #[error("{why}")]
     Unusable {

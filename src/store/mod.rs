@@ -61,9 +61,11 @@ pub use approvals::{Decided, NewContent};
 pub use bench::RedisUsage;
 pub use bulks::{BulkAnswer, BulkEnd, BulkRow, BulkTurn, InBulk, NewBulk};
 pub use claims::{Answer, Room, Row, Sessions, Taken};
+use codec::cipher::Cipher;
+pub use codec::cipher::{EncryptionFault, fault_of_encryption};
 pub use connect::fault_of_url;
 pub use doctor::{Check, Finding, Problem, Repair};
-pub use doctor::{DoctorStats, Turn};
+pub use doctor::{DoctorStats, Texts, Turn};
 pub use error::Error;
 use functions::Functions;
 use keys::Keys;
@@ -73,7 +75,7 @@ pub use new_record::{Gate, NewRecord, ParentState};
 pub use rates::Part;
 use replicas::Replicas;
 use script::Script;
-pub use settings::Settings;
+pub use settings::{Encryption, Settings};
 pub use sweeps::Sweep;
 pub use tasks::{Parts, SubmitAnswer};
 pub use upgrade::{Upgrade, upgrade};
@@ -106,6 +108,8 @@ struct Shared {
     /// Permits in MiB for answers with stored texts over the shared connection.
     answers: Semaphore,
     keys: Keys,
+    /// Encrypts and decrypts what Redis must not show.
+    cipher: Cipher,
     functions: Functions,
     /// The offset that tests add to the clock of Redis, in milliseconds.
     clock_offset: AtomicI64,
@@ -133,6 +137,9 @@ impl Store {
     /// * [`Error::Layout`] if the keyspace has another number of partitions or an incompatible
     ///   version.
     pub async fn open(settings: Settings) -> Result<Self, Error> {
+        let cipher = Cipher::new(&settings.encryption).map_err(|fault| Error::Unusable {
+            why: format!("{}: {}", fault.setting, fault.expected),
+        })?;
         let (client, relay) = connect::open_client(&settings)?;
         let patience = connect::patience(&settings);
         let hot = Link::new(client.clone(), patience.clone());
@@ -147,6 +154,7 @@ impl Store {
             settings,
             answers: Semaphore::new(ANSWERS_MIB as usize),
             keys: keys.clone(),
+            cipher,
             functions: Functions::default(),
             clock_offset: AtomicI64::new(0),
             answered_at: AtomicU64::new(0),

@@ -1,9 +1,12 @@
 //! The settings of the store: the section `[store]`.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::domain::name::Prefix;
 use crate::runtime::address::Address;
+use crate::runtime::secret::Secret;
 
 /// How the gateway connects to the store, and how it uses it.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,12 +37,24 @@ pub struct Settings {
     pub wait_replicas: u16,
     /// How long the replicas may take to confirm, in milliseconds.
     pub wait_timeout_ms: u64,
+    /// How payloads and results are encrypted.
+    pub encryption: Encryption,
     /// About how many entries of the event log each partition keeps.
     #[serde(skip)]
     pub events_kept: u64,
     /// How many bytes of the event log all partitions together keep.
     #[serde(skip)]
     pub events_bytes: u64,
+}
+
+/// How payloads and results are encrypted: the section `[store.encryption]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encryption {
+    /// The id of the key for new texts. Empty to store them as they are.
+    pub key: String,
+    /// The keys by their ids: each 32 bytes in base64, or `file:` and the path of a file with them.
+    pub keys: BTreeMap<String, Secret>,
 }
 
 impl Settings {

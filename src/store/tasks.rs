@@ -9,6 +9,7 @@ use crate::domain::task::Task;
 use crate::domain::text::quoted;
 use crate::domain::time::Millis;
 
+use super::codec::cipher::{Cipher, Place};
 use super::codec::{self, Beside};
 use super::new_record::{Gate, NewRecord};
 use super::{Answer, Error, ORCHESTRATOR, Store, args, script};
@@ -64,7 +65,7 @@ impl Store {
         let mut args = args();
         args.arg(remember_ms).arg(most_open);
         for record in &records {
-            codec::row::push(&mut args, record)?;
+            codec::row::push(&mut args, &self.shared.cipher, record)?;
         }
         let answers: Vec<String> =
             self.commit(&script::SUBMIT, partition, ORCHESTRATOR, args).await?;
@@ -83,7 +84,7 @@ impl Store {
         let args = read_args(&[id], Parts::ALL, usize::MAX);
         let _room = self.room_for("read", READ_BYTES).await?;
         let answer = self.run(&script::READ, id.partition(), ORCHESTRATOR, args).await?;
-        Ok(decode(answer)?.1.pop())
+        Ok(decode(&self.shared.cipher, answer)?.1.pop())
     }
 
     /// Returns how many of the `ids`, which belong to one partition, were read, and the tasks that
@@ -97,7 +98,7 @@ impl Store {
         budget: usize,
     ) -> Result<(usize, Vec<Task>), Error> {
         let args = read_args(ids, parts, budget);
-        decode(self.run_cold(&script::READ, partition, args).await?)
+        decode(&self.shared.cipher, self.run_cold(&script::READ, partition, args).await?)
     }
 
     /// Cancels a task, for the `reason` if there is one.
@@ -205,7 +206,7 @@ fn read_args(ids: &[TaskId], parts: Parts, budget: usize) -> redis::Cmd {
 }
 
 /// Reads the answer of `read.lua`: how many ids were read, and the tasks among them.
-fn decode(answer: Vec<Value>) -> Result<(usize, Vec<Task>), Error> {
+fn decode(cipher: &Cipher, answer: Vec<Value>) -> Result<(usize, Vec<Task>), Error> {
     type Row = (String, i64, String, String, String, String, Value);
     let mut rows = answer.into_iter();
     let now: Millis = codec::value("read", rows.next().unwrap_or(Value::Nil))?;
@@ -216,7 +217,10 @@ fn decode(answer: Vec<Value>) -> Result<(usize, Vec<Task>), Error> {
         let id = id.parse().map_err(|_| Error::corrupt(format!("task id {id:?}")))?;
         let progress =
             Some(progress).filter(|text| !text.is_empty()).map(|text| serde_json::from_str(&text));
+        let spec = cipher.open(Place::Spec(id), spec)?;
+        let result = cipher.open(Place::Result(id), result)?;
         let beside = Beside {
+            cipher,
             json: codec::json(&spec, id)?,
             result: (!result.is_empty()).then(|| codec::raw(result, "a result")).transpose()?,
             progress: progress

@@ -18,7 +18,7 @@ use crate::domain::priority::Priority;
 use crate::domain::rules;
 use crate::domain::task::Task;
 use crate::domain::time::Millis;
-use crate::store::{Answer, BulkEnd, BulkTurn, InBulk};
+use crate::store::{self, Answer, BulkEnd, BulkTurn, InBulk};
 
 use super::super::events::Body;
 use super::super::{Engine, Error, SweepResult, TaskFilter};
@@ -86,8 +86,13 @@ impl Engine {
     /// Changes one task. Returns why it did not; `None` if the bulk has changed it, now or before.
     async fn change_task(&self, bulk: &Bulk, id: TaskId) -> Result<Option<BulkRefusal>, Error> {
         loop {
-            let Some(task) = self.store.read(id).await? else {
-                return Ok(Some(BulkRefusal::Changed));
+            let task = match self.store.read(id).await {
+                Ok(Some(task)) => task,
+                Ok(None) => return Ok(Some(BulkRefusal::Changed)),
+                Err(store::Error::Undecryptable { .. }) => {
+                    return Ok(Some(BulkRefusal::Undecryptable));
+                }
+                Err(error) => return Err(error.into()),
             };
             if bulk.has_changed(&task) {
                 return Ok(None);

@@ -43,7 +43,8 @@ impl Engine {
                 background.note(self.store.check_sum(partition).await?);
             }
         }
-        let ended = is_over.then_some(background.found.len());
+        let ended = background.check.as_ref().filter(|_| is_over);
+        let ended = ended.map(|check| (background.found.len(), check.texts()));
         let every_ms = self.settings.doctor.every_ms;
         let turn =
             self.store.take_turn(holder, LEASE_MS, every_ms, &background.untold, ended).await?;
@@ -58,13 +59,13 @@ impl Engine {
                 return Ok(rest);
             }
             Turn::Begin => {
-                background.check = Some(Check::new(None));
+                background.check = Some(Check::in_background());
                 background.found = BTreeSet::new();
             }
             Turn::GoOn => {}
         }
         let found =
-            self.store.check(background.check.get_or_insert_with(|| Check::new(None))).await?;
+            self.store.check(background.check.get_or_insert_with(Check::in_background)).await?;
         background.note(found);
         Ok(PAUSE)
     }

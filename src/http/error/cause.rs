@@ -100,6 +100,7 @@ causes! {
     AlreadyVoted CONFLICT "already-voted" "The caller has already approved",
     NotAsked FORBIDDEN "not-asked" "Not one of the approvers",
     ContentChanged CONFLICT "content-changed" "The content to decide on has changed",
+    Undecryptable CONFLICT "undecryptable" "A stored text cannot be decrypted",
     Uncleared CONFLICT "approval-mismatch" "The content is not the approved content",
     TooLarge PAYLOAD_TOO_LARGE "body-too-large" "Body too large",
     AnswerTooLarge PAYLOAD_TOO_LARGE "answer-too-large" "Answer too large",

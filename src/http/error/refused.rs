@@ -100,6 +100,11 @@ impl From<engine::Error> for Refusal {
             Error::Uncleared(_) => {
                 refuse(Cause::Uncleared, "Cancel the task, and submit it again.")
             }
+            Error::Undecryptable(_) => refuse(
+                Cause::Undecryptable,
+                "An operator must configure its key again; a list without payloads shows the task. \
+                 What this call changed before it read the text stays changed.",
+            ),
             Error::OwnSubmission(_) => {
                 refuse(Cause::OwnSubmission, "Another approver must decide.")
             }

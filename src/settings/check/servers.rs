@@ -16,6 +16,9 @@ impl Check<'_> {
         if let Some(fault) = store::fault_of_url(redis.url.expose()) {
             self.fail("store.url", fault);
         }
+        if let Some(fault) = store::fault_of_encryption(&redis.encryption) {
+            self.fail(&fault.setting, fault.expected);
+        }
         if let Some(fault) = transport::fault_of_url(nats) {
             self.fail("nats.url", fault);
         }

@@ -12,29 +12,32 @@ use crate::domain::name::Name;
 use crate::domain::submission::Heading;
 
 use super::super::Error;
+use super::cipher::{Cipher, Place};
 
 /// Reads an approval from the fields of its hash.
 pub(in crate::store) fn read_approval(
+    cipher: &Cipher,
     id: ApprovalId,
     hash: &HashMap<String, String>,
 ) -> Result<Approval, Error> {
-    let fields = Fields { id, hash };
+    let fields = Fields { cipher, id, hash };
+    let task = fields.parse("task")?.ok_or_else(|| fields.unreadable("task"))?;
     let gate: Vec<&str> = fields.needed("gate")?.split('\n').collect();
     let [.., terms, rule] = gate.as_slice() else { return Err(fields.unreadable("gate")) };
     let edit = fields.get("edited_by").map(|by| {
-        let original = fields.raw("original")?.unwrap_or_else(empty);
-        let changes = fields.raw("changes")?.unwrap_or_else(empty);
+        let original = fields.raw("original", Place::Original(task))?.unwrap_or_else(empty);
+        let changes = fields.raw("changes", Place::Changes(task))?.unwrap_or_else(empty);
         Ok::<_, Error>(Edit { by: by.to_owned(), original, changes })
     });
     Ok(Approval {
         id,
-        task: fields.parse("task")?.ok_or_else(|| fields.unreadable("task"))?,
+        task,
         heading: heading(&fields)?,
         asked: match fields.json::<String>("reason")? {
             None => Asked::Gate,
             Some(reason) => Asked::Step {
                 reason,
-                action: fields.raw("action")?,
+                action: fields.raw("action", Place::Action(id))?,
                 on_rejection: fields.parse("on_rejection")?.unwrap_or_default(),
             },
         },
@@ -87,6 +90,7 @@ fn empty() -> Box<RawValue> {
 
 /// The fields of an approval's hash. An empty field counts as absent.
 struct Fields<'h> {
+    cipher: &'h Cipher,
     id: ApprovalId,
     hash: &'h HashMap<String, String>,
 }
@@ -112,7 +116,9 @@ impl<'h> Fields<'h> {
         self.get(field).map(serde_json::from_str).transpose().map_err(|_| self.unreadable(field))
     }
 
-    fn raw(&self, field: &str) -> Result<Option<Box<RawValue>>, Error> {
-        self.json(field)
+    fn raw(&self, field: &str, place: Place) -> Result<Option<Box<RawValue>>, Error> {
+        let Some(stored) = self.get(field) else { return Ok(None) };
+        let text = self.cipher.open(place, stored.to_owned())?;
+        serde_json::from_str(&text).map_err(|_| self.unreadable(field))
     }
 }

@@ -179,6 +179,11 @@ part! {
 /// The digits of the size of a spec.
 const BYTES: usize = 8;
 
+/// Returns the size of a spec as the content has it. A larger one than fits counts as the largest.
+pub(in crate::store) fn bytes_text(bytes: usize) -> String {
+    format!("{:0BYTES$}", bytes.min(10usize.pow(BYTES as u32) - 1))
+}
+
 /// A record, taken apart.
 pub(in crate::store) struct Parts<'r> {
     pub times: Times<'r>,

@@ -20,11 +20,13 @@ use super::Error;
 use super::new_record::NewRecord;
 
 pub(super) mod approval;
+pub(super) mod cipher;
 pub(super) mod fields;
 pub(super) mod letters;
 pub(super) mod row;
 
 use approval::read_approval;
+use cipher::Cipher;
 use fields::{Content, Parts, Status};
 
 /// The submitted JSON that the store does not look into: the value of the `specs` hash.
@@ -59,7 +61,9 @@ fn read_json(text: &str) -> serde_json::Result<Json> {
 }
 
 /// The parts of a task that Redis stores outside its record.
-pub(super) struct Beside {
+pub(super) struct Beside<'c> {
+    /// Decrypts the texts of its approval.
+    pub cipher: &'c Cipher,
     pub json: Json,
     pub result: Option<Box<RawValue>>,
     pub progress: Option<Progress>,
@@ -72,13 +76,16 @@ pub(super) struct Beside {
 }
 
 /// Reads a task's record.
-pub(super) fn task(id: TaskId, record: &str, beside: Beside) -> Result<Task, Error> {
-    read_task(id, record, beside)
-        .map_err(|part| Error::corrupt(format!("the record of task {id}: {part}")))
+pub(super) fn task(id: TaskId, record: &str, mut beside: Beside<'_>) -> Result<Task, Error> {
+    let (cipher, approval) = (beside.cipher, std::mem::take(&mut beside.approval));
+    let mut task = read_task(id, record, beside)
+        .map_err(|part| Error::corrupt(format!("the record of task {id}: {part}")))?;
+    task.asked = asked(cipher, task.approval, &approval)?;
+    Ok(task)
 }
 
-/// Reads a task's record, or returns the part that is unreadable.
-fn read_task(id: TaskId, record: &str, beside: Beside) -> Result<Task, &'static str> {
+/// Reads a task's record without its approval, or returns the part that is unreadable.
+fn read_task(id: TaskId, record: &str, beside: Beside<'_>) -> Result<Task, &'static str> {
     let parts = fields::Parts::read(record).ok_or("its parts")?;
     let Parts { times, status, content, timeline } = parts;
     let timeline: Vec<_> = timeline.map(transition).collect::<Option<_>>().ok_or("timeline")?;
@@ -103,7 +110,7 @@ fn read_task(id: TaskId, record: &str, beside: Beside) -> Result<Task, &'static 
         error: if state == State::Completed { None } else { error(&timeline) },
         result: beside.result,
         progress: beside.progress,
-        asked: asked(approval, &beside.approval).map_err(|_| "approval")?,
+        asked: None,
         approval,
         timeline,
         version: needed(status.version, "version")?,
@@ -208,11 +215,12 @@ fn taker(holder: &str, state: State) -> Option<String> {
 }
 
 fn asked(
+    cipher: &Cipher,
     id: Option<ApprovalId>,
     hash: &HashMap<String, String>,
 ) -> Result<Option<Box<Approval>>, Error> {
     let id = id.filter(|_| !hash.is_empty());
-    id.map(|id| read_approval(id, hash).map(Box::new)).transpose()
+    id.map(|id| read_approval(cipher, id, hash).map(Box::new)).transpose()
 }
 
 /// Reads the SLA. `None` if the task has none: every SLA has an alert threshold.

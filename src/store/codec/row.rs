@@ -7,6 +7,7 @@ use crate::domain::time::Millis;
 
 use super::super::Error;
 use super::super::new_record::NewRecord;
+use super::cipher::{Cipher, Place};
 use super::{fields, trace_word, word, write_json};
 
 /// The arguments of every row.
@@ -27,7 +28,8 @@ enum Group {
     Own,
     /// The parent: `here` in this partition; the state of one in another partition, or `gone`.
     Parent,
-    /// The hash of the idempotency key, a space, and the digest of the body.
+    /// The hash of the idempotency key and, each after a space, the digest of the body, and what it
+    /// would be under other settings of the encryption.
     Key,
     /// The id of the approval, a space, the digest of the content and, in the next lines, the gate;
     /// see `gate.lua`.
@@ -64,11 +66,16 @@ pub(in crate::store) fn lua() -> String {
 }
 
 /// Appends the arguments of one task.
-pub(in super::super) fn push(args: &mut redis::Cmd, record: &NewRecord) -> Result<(), Error> {
+pub(in super::super) fn push(
+    args: &mut redis::Cmd,
+    cipher: &Cipher,
+    record: &NewRecord,
+) -> Result<(), Error> {
     let new = &record.new;
     args.arg(record.id.to_string()).arg(terms(record));
-    args.arg(write_json(&new.spec.payload, new.spec.metadata.as_deref())?);
-    let groups = groups(record)?;
+    let spec = write_json(&new.spec.payload, new.spec.metadata.as_deref())?;
+    args.arg(cipher.seal(Place::Spec(record.id), &spec)?);
+    let groups = groups(cipher, record)?;
     args.arg(groups.iter().map(|(group, _)| &group.name()[..1]).collect::<String>());
     for (_, argument) in groups {
         args.arg(argument);
@@ -76,7 +83,7 @@ pub(in super::super) fn push(args: &mut redis::Cmd, record: &NewRecord) -> Resul
     Ok(())
 }
 
-fn groups(record: &NewRecord) -> Result<Vec<(Group, String)>, Error> {
+fn groups(cipher: &Cipher, record: &NewRecord) -> Result<Vec<(Group, String)>, Error> {
     let new = &record.new;
     let mut groups = Vec::new();
     match new.start {
@@ -97,7 +104,7 @@ fn groups(record: &NewRecord) -> Result<Vec<(Group, String)>, Error> {
     }
     if let Some(hash) = &record.key_hash {
         let digest = new.idempotency.as_ref().map_or("-", |one| one.digest.as_str());
-        groups.push((Group::Key, format!("{hash} {digest}")));
+        groups.push((Group::Key, format!("{hash} {}", cipher.digests(digest))));
     }
     if let Some(gate) = &record.gate {
         groups.push((Group::Gate, format!("{} {}\n{}", gate.id, gate.digest, gate.lines()?)));

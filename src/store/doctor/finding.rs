@@ -191,6 +191,9 @@ problems! {
         done "put there";
     Unchecked { error } = "unchecked", "cannot be checked in full: {error}",
         left "an operator must remove what prevents the check";
+    Undecryptable { what, why } = "undecryptable",
+        "has a text that cannot be decrypted, the {what}: {why}",
+        left "configure its key again, or cancel the task";
 }
 
 impl fmt::Display for Finding {
@@ -268,8 +271,15 @@ mod tests {
                 used.insert(kind);
             }
         }
-        let of_rust =
-            ["counter_wrong", "key_type", "key_unknown", "redis_evicts", "sum_wrong", "unchecked"];
+        let of_rust = [
+            "counter_wrong",
+            "key_type",
+            "key_unknown",
+            "redis_evicts",
+            "sum_wrong",
+            "unchecked",
+            "undecryptable",
+        ];
         used.extend(of_rust.map(str::to_owned));
         let known: BTreeSet<_> = Problem::WORDS.iter().map(|words| words.kind.to_owned()).collect();
         assert_eq!(used, known);

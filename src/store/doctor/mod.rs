@@ -7,26 +7,25 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use crate::domain::ids::{ApprovalId, Partition, TaskId};
-use crate::domain::task::Task;
+use crate::domain::ids::{ApprovalId, Partition};
 
 use super::keys::Keys;
 use super::keyspace::{self, Content};
 use super::script::Script;
-use super::{Error, Parts, Store, args, script};
+use super::{Error, Store, args, script};
 
 mod finding;
 mod recount;
+mod texts;
 mod turn;
 
 pub use finding::{Finding, Problem, Repair};
+pub use texts::Texts;
+use texts::{Stored, Work};
 pub use turn::{DoctorStats, Turn};
 
 /// How many ids one call checks: a few milliseconds of Redis.
 const PIECE: usize = 100;
-
-/// How many bytes of tasks one call reads to compute their digests.
-const DIGESTED_AT_ONCE: usize = 1 << 20;
 
 /// How many keys one call of the walk asks for.
 const KEYS: usize = 500;
@@ -39,6 +38,9 @@ pub struct Check {
     cursor: Option<u64>,
     /// The pieces to check before the walk continues.
     pieces: VecDeque<Piece>,
+    /// Whether texts that are not as a new one would be are encrypted again.
+    is_rewriting: bool,
+    texts: Texts,
 }
 
 enum Piece {
@@ -53,7 +55,20 @@ impl Check {
     /// * `repair`: the gate of approvals that a repair requests again, by [`super::Gate::lines`].
     ///   `None` if nothing is repaired.
     pub fn new(repair: Option<String>) -> Self {
-        Self { repair, cursor: Some(0), pieces: VecDeque::new() }
+        let is_rewriting = repair.is_some();
+        let texts = Texts::new();
+        Self { repair, cursor: Some(0), pieces: VecDeque::new(), is_rewriting, texts }
+    }
+
+    /// Starts a check in the background, which repairs nothing, but puts texts under the current
+    /// key.
+    pub fn in_background() -> Self {
+        Self { is_rewriting: true, ..Self::new(None) }
+    }
+
+    /// Returns how many texts the check has found under each key so far.
+    pub fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     /// Returns whether the check has ended.
@@ -66,13 +81,17 @@ impl Store {
     /// Checks the next piece and returns what is wrong there. Another index may lead to the same
     /// finding again. After an error the next call checks the same piece again.
     pub async fn check(&self, check: &mut Check) -> Result<Vec<Finding>, Error> {
+        let is_repair = check.repair.is_some();
+        let work = Work { is_rewriting: check.is_rewriting, is_repair };
         let Some(piece) = check.pieces.front() else {
             return self.walk_on(check).await;
         };
+        let mut texts = Texts::new();
         let (found, next) = match piece {
             Piece::Members { key, partition, content, cursor } => {
-                let (next, members) = self.members(key, content, *cursor).await?;
-                let mut found = Vec::new();
+                let (next, members, stored) =
+                    self.members(*partition, key, content, *cursor).await?;
+                let mut found = self.check_texts(*partition, &stored, work, &mut texts).await?;
                 for piece in pieces(content, &members) {
                     found.extend(
                         self.check_members(
@@ -87,11 +106,12 @@ impl Store {
                 }
                 (found, (next > 0).then_some(next))
             }
-            Piece::Approvals(partition, ids) => (
-                self.call(&script::DOCTOR_APPROVALS, *partition, check.repair.as_deref(), &[], ids)
-                    .await?,
-                None,
-            ),
+            Piece::Approvals(partition, ids) => {
+                let mut found = self.check_texts_of(*partition, ids, work, &mut texts).await?;
+                let (script, repair) = (&script::DOCTOR_APPROVALS, check.repair.as_deref());
+                found.extend(self.call(script, *partition, repair, &[], ids).await?);
+                (found, None)
+            }
             Piece::Agents(partition, agents) => (
                 self.call(&script::DOCTOR_AGENTS, *partition, check.repair.as_deref(), &[], agents)
                     .await?,
@@ -101,6 +121,9 @@ impl Store {
         match (check.pieces.front_mut(), next) {
             (Some(Piece::Members { cursor, .. }), Some(next)) => *cursor = next,
             _ => drop(check.pieces.pop_front()),
+        }
+        for (key, count) in texts {
+            *check.texts.entry(key).or_default() += count;
         }
         Ok(found)
     }
@@ -137,14 +160,15 @@ impl Store {
         Ok(findings)
     }
 
-    /// Returns the cursor of the members after the next ones (0 if there are none), and the next
-    /// members.
+    /// Returns the cursor of the members after the next ones (0 if there are none), the next members,
+    /// and the texts among their values.
     async fn members(
         &self,
+        partition: Partition,
         key: &str,
         content: &Content,
         cursor: u64,
-    ) -> Result<(u64, Vec<String>), Error> {
+    ) -> Result<(u64, Vec<String>, Vec<Stored>), Error> {
         let (command, width) = if *content == Content::Paused {
             ("SSCAN", 1)
         } else if is_hash(self.keys(), key) {
@@ -157,9 +181,11 @@ impl Store {
         let mut connection = self.cold_connection("doctor").await?;
         let answer = cmd.query_async(&mut connection).await;
         let (next, flat): (u64, Vec<String>) = self.result("doctor", answer)?;
+        let hash = key.strip_prefix(&self.keys().prefix(partition)).unwrap_or_default();
+        let texts = Stored::all_in(hash, &flat);
         // A scan may return a member more than once.
         let members: BTreeSet<_> = flat.into_iter().step_by(width).collect();
-        Ok((next, members.into_iter().collect()))
+        Ok((next, members.into_iter().collect(), texts))
     }
 
     async fn check_members(
@@ -205,35 +231,6 @@ impl Store {
                 self.call(&script::DOCTOR_TASKS, partition, repair, &before, &rows).await
             }
         }
-    }
-
-    /// Returns the digest that approvers decide on, for each of these tasks that is readable. The
-    /// content of a task changes only while it waits for a decision.
-    async fn digests(
-        &self,
-        partition: Partition,
-        members: &[String],
-    ) -> Result<HashMap<String, String>, Error> {
-        let ids: Vec<_> = members.iter().filter_map(|id| id.parse::<TaskId>().ok()).collect();
-        let mut rest = ids.as_slice();
-        let mut found = HashMap::new();
-        let mut at_once = rest.len();
-        while !rest.is_empty() {
-            let piece = &rest[..at_once.min(rest.len())];
-            let (looked_at, tasks) =
-                match self.read_cold(partition, piece, Parts::ALL, DIGESTED_AT_ONCE).await {
-                    // The script finds an unreadable task, which must not hide the others.
-                    Err(Error::Corrupt { .. }) if piece.len() > 1 => {
-                        at_once = 1;
-                        continue;
-                    }
-                    Err(Error::Corrupt { .. }) => (1, Vec::new()),
-                    read => read?,
-                };
-            found.extend(digests(&tasks));
-            rest = rest.get(looked_at.max(1)..).unwrap_or_default();
-        }
-        Ok(found)
     }
 
     async fn call(
@@ -286,10 +283,6 @@ fn pieces<'m>(content: &Content, members: &'m [String]) -> Vec<&'m [String]> {
         pieces.push(&members[start..]);
     }
     pieces
-}
-
-fn digests(tasks: &[Task]) -> HashMap<String, String> {
-    tasks.iter().map(|task| (task.id.to_string(), task.content(None).digest())).collect()
 }
 
 fn is_hash(keys: &Keys, key: &str) -> bool {

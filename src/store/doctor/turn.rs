@@ -7,7 +7,7 @@ use crate::domain::ids::Partition;
 use crate::domain::time::Millis;
 
 use super::super::{Error, Store, args, script};
-use super::Problem;
+use super::{Problem, Texts};
 
 /// What a process with a background doctor does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub struct DoctorStats {
     pub found: BTreeMap<&'static str, u64>,
     /// When the last check ended, in milliseconds since 1970. `None` if no check has ended.
     pub finished: Option<Millis>,
+    /// How many texts the last check found under each key. Those that are stored as they are count
+    /// under ``.
+    pub texts: Texts,
 }
 
 /// The partition that keeps the turn, which is one for the whole store.
@@ -41,18 +44,22 @@ impl Store {
     ///
     /// * `every_ms`: the shortest time from the start of one check to the start of the next.
     /// * `found`: how many findings of each kind `holder` logged since its last call.
-    /// * `ended`: how many findings the check had that ended just now. `None` if none ended.
+    /// * `ended`: how many findings the check had that ended just now, and the texts that it found.
+    ///   `None` if none ended.
     pub async fn take_turn(
         &self,
         holder: &str,
         lease_ms: Millis,
         every_ms: Millis,
         found: &BTreeMap<&'static str, usize>,
-        ended: Option<usize>,
+        ended: Option<(usize, &Texts)>,
     ) -> Result<Turn, Error> {
         let mut args = args();
         args.arg(holder).arg(lease_ms).arg(every_ms);
-        args.arg(ended.map(|count| count.to_string()).unwrap_or_default());
+        args.arg(ended.map(|(count, _)| count.to_string()).unwrap_or_default());
+        let texts = ended.map(|(_, texts)| serde_json::to_string(texts)).transpose();
+        let texts = texts.map_err(|error| Error::corrupt(format!("counts of texts: {error}")))?;
+        args.arg(texts.unwrap_or_default());
         for (kind, count) in found {
             args.arg(kind).arg(count);
         }
@@ -68,11 +75,12 @@ impl Store {
     /// Returns the results of the checks so far, of all processes together.
     pub async fn doctor_stats(&self) -> Result<DoctorStats, Error> {
         let mut cmd = redis::cmd("HGETALL");
-        let fields: HashMap<String, u64> = {
-            let key = format!("{}doctor", self.keys().prefix(PLACE));
-            let text: HashMap<String, String> = self.query("doctor", cmd.arg(key)).await?;
-            text.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect()
-        };
+        let key = format!("{}doctor", self.keys().prefix(PLACE));
+        let text: HashMap<String, String> = self.query("doctor", cmd.arg(key)).await?;
+        let texts = text.get("texts").and_then(|texts| serde_json::from_str(texts).ok());
+        let numbers =
+            text.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?)));
+        let fields: HashMap<String, u64> = numbers.collect();
         let kinds = Problem::WORDS.iter().map(|words| words.kind);
         let found = kinds.map(|kind| (kind, fields.get(&format!("found:{kind}")).copied()));
         Ok(DoctorStats {
@@ -80,6 +88,7 @@ impl Store {
             findings: fields.get("findings").copied().unwrap_or_default(),
             found: found.map(|(kind, count)| (kind, count.unwrap_or_default())).collect(),
             finished: fields.get("finished").copied(),
+            texts: texts.unwrap_or_default(),
         })
     }
 }

@@ -5,7 +5,8 @@
 -- ARGV[6]  after how long without a call another holder starts a new check, ms
 -- ARGV[7]  the shortest time from the start of one check to the start of the next, ms
 -- ARGV[8]  how many findings the check had that ended just now, or ''
--- ARGV[9…]  2 for each kind of the findings that the holder logged since its last call: the kind,
+-- ARGV[9]  how many texts that check found under each key, JSON, or ''
+-- ARGV[10…]  2 for each kind of the findings that the holder logged since its last call: the kind,
 --           how many
 --
 -- Returns  in how many ms to call again (0: continue the check), and 1 if a check starts else 0
@@ -13,7 +14,7 @@ local key = P .. 'doctor'
 local f = redis.call('HMGET', key, 'holder', 'until', 'due')
 local holder, busy_until, due = f[1], tonumber(f[2] or 0), tonumber(f[3] or 0)
 local kinds, counts = {}, {}
-for i = 9, #ARGV, 2 do
+for i = 10, #ARGV, 2 do
   kinds[#kinds + 1], counts[#counts + 1] = 'found:' .. ARGV[i], ARGV[i + 1]
 end
 if #kinds > 0 then
@@ -27,7 +28,7 @@ if holder == ARGV[5] and ARGV[8] == '' then
   write('HSET', key, { 'until', busy_again })
   answer = { 0, 0 }
 elseif holder == ARGV[5] then
-  write('HSET', key, { 'findings', ARGV[8], 'finished', now })
+  write('HSET', key, { 'findings', ARGV[8], 'finished', now, 'texts', ARGV[9] })
   add(key, { 'checks' }, { 1 })
   write('HDEL', key, { 'holder', 'until' })
   answer = { math.max(due - NOW, 1), 0 }

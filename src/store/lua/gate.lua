@@ -23,10 +23,12 @@ end
 -- Returns what a payload says of an approval, JSON from the comma on; `f` is its hash. None of its
 -- members is one of a transition, which stand in the same payload.
 local function approval_json(task, f, g)
+  -- An encrypted action is for readers of the approval only.
+  local action = f.action and string.sub(f.action, 1, 1) ~= '~' and f.action or 'null'
   local expiry = f.expires_at ~= '' and '"' .. iso(tonumber(f.expires_at)) .. '"' or 'null'
   return ',"approval_id":"' .. f.id .. '","kind":"' .. f.kind .. '","rule":' .. g.rule
     .. ',"requested_by":"' .. f.by .. '","request_reason":' .. (f.reason or 'null')
-    .. ',"action":' .. (f.action or 'null') .. ',"digest":"' .. f.digest
+    .. ',"action":' .. action .. ',"digest":"' .. f.digest
     .. '","version":' .. task.status.version .. ',"terms":' .. g.terms
     .. ',"level":' .. f.level .. ',"votes":' .. f.votes .. ',"expires_at":' .. expiry
 end

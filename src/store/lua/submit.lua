@@ -118,11 +118,12 @@ end
 local function submit(id, terms, spec, group)
   local key, digest
   if group.key then
-    key, digest = string.match(group.key, '^(%S+) (.*)$')
+    key, digest = string.match(group.key, '^(%S+) (%S+)')
     local prior = remembered[key] or redis.call('GET', P .. 'idempotency:' .. key)
     if prior then
       local first_digest, first = string.match(prior, '^(.*) (%S+)$')
-      return first_digest == digest and 'REPLAY ' .. first or 'MISMATCH'
+      local is_same = string.find(group.key .. ' ', ' ' .. first_digest .. ' ', 1, true)
+      return is_same and 'REPLAY ' .. first or 'MISMATCH'
     end
   elseif IS_AGAIN and load(id) then
     return 'REPLAY ' .. id

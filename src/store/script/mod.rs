@@ -285,6 +285,7 @@ scripts! {
     OPEN_AT = "open_at", Frees, [];
     CORRECT = "correct", Frees, [];
     DOCTOR_TURN = "doctor_turn", Frees, [];
+    RESEAL = "reseal", Takes, [];
     PROBE = "probe", Frees, [];
 }
 

@@ -6,7 +6,7 @@ use orchestrator::settings::{Settings, Variables};
 use orchestrator::store::{self, Store};
 use tokio_util::sync::CancellationToken;
 
-use super::{BOUND, Fleet, LossyProxy, People, Redis};
+use super::{BOUND, Fleet, LossyProxy, People, Redis, encryption};
 
 /// What a fleet shall be like; what is not said is as in `config/default.toml`.
 pub struct Builder {
@@ -59,6 +59,12 @@ impl Builder {
     /// More arguments for `redis-server`.
     pub fn redis(mut self, arguments: &[&'static str]) -> Self {
         self.arguments.extend(arguments);
+        self
+    }
+
+    /// Texts are encrypted with the key `current`; those of the keys `ids` can be read.
+    pub fn encrypted(mut self, current: &str, ids: &[&str]) -> Self {
+        self.store.encryption = encryption(current, ids);
         self
     }
 

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use orchestrator::domain::approval::{Level, OnRejection};
 use orchestrator::domain::bulk::BulkAction;
 use orchestrator::domain::event::{EventPriority, NewEvent};
@@ -11,6 +12,8 @@ use orchestrator::domain::rules::{Action, Condition, SlaRule};
 use orchestrator::domain::sla::{Sla, Threshold};
 use orchestrator::domain::submission::{Idempotency, NewTask, Spec};
 use orchestrator::engine::{BulkOrder, Question, TaskFilter};
+use orchestrator::runtime::secret::Secret;
+use orchestrator::store;
 use serde_json::value::RawValue;
 use serde_json::{Value, json as value};
 
@@ -42,6 +45,15 @@ pub fn new_body(kind: &str) -> Value {
 /// A plain submission of type `faq` with an [`idempotency`] key.
 pub fn keyed(key: &str, body: &str) -> NewTask {
     NewTask { idempotency: idempotency(key, body), ..new_task("faq") }
+}
+
+/// The settings of an encryption with the key `current`, that can read texts of the keys `ids`.
+pub fn encryption(current: &str, ids: &[&str]) -> store::Encryption {
+    let key = |id: &&str| {
+        let bytes: Vec<u8> = id.bytes().cycle().take(32).collect();
+        ((*id).to_owned(), Secret::new(BASE64.encode(&bytes)))
+    };
+    store::Encryption { key: current.to_owned(), keys: ids.iter().map(key).collect() }
 }
 
 /// An idempotency key and what stands for the digest of the body that came with it.

@@ -13,7 +13,7 @@ use orchestrator::store::{self, Store};
 use orchestrator::workers::{Supervisor, Worker};
 use tokio_util::sync::CancellationToken;
 
-use super::{Builder, LossyProxy, People, Redis, new_task};
+use super::{Builder, LossyProxy, People, Redis, encryption, new_task};
 
 /// Everything that one test needs. Ends with [`Fleet::finish`].
 pub struct Fleet {
@@ -66,6 +66,11 @@ impl Fleet {
             store.partitions = partitions;
         })
         .await
+    }
+
+    /// A second engine over the same Redis that encrypts with the key `current` and can read those of `ids`.
+    pub async fn engine_with_keys(&self, current: &str, ids: &[&str]) -> Engine {
+        self.engine_of(|store| store.encryption = encryption(current, ids)).await
     }
 
     async fn engine_of(&self, change: impl FnOnce(&mut store::Settings)) -> Engine {

@@ -36,8 +36,8 @@ pub use client::{Client, connections};
 pub use deployment::Deployment;
 pub use events::Seen;
 pub use fixtures::{
-    DAY, HOUR, MINUTE, bulk_of, finish_within, idempotency, json, keyed, name, new_body, new_event,
-    new_task, open_level, question, sla_rule,
+    DAY, HOUR, MINUTE, bulk_of, encryption, finish_within, idempotency, json, keyed, name,
+    new_body, new_event, new_task, open_level, question, sla_rule,
 };
 pub use fleet::Fleet;
 pub use gateway::{JWT_SECRET, KEYS, Site, auth, bearer, key_of, token};

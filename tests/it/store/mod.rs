@@ -11,6 +11,7 @@ mod deciders;
 mod decision_races;
 mod decisions;
 mod doctor;
+mod encryption;
 mod events;
 mod every_call;
 mod every_error;

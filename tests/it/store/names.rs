@@ -91,6 +91,9 @@ async fn live(fleet: &Fleet) {
         .unwrap();
     fleet.redis.ask::<i64>(&["HINCRBY", &key("open"), "P2", "7"]).await;
     engine.repair().await.unwrap();
+    for current in ["a", ""] {
+        fleet.engine_with_keys(current, &["a"]).await.repair().await.unwrap();
+    }
     let mut background = BackgroundCheck::default();
     engine.check_on("one", &mut background).await.unwrap();
     fleet.advance(8 * DAY);

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::super::error::known_problems;
+use super::refusals::READING_TEXTS;
 
 /// The operations that can answer a type of problem.
 enum Of {
@@ -75,6 +76,10 @@ const ROWS: &[(&str, Of)] = &[
     ("already-voted",          Of::Named(&["approve"])),
     ("content-changed",        Of::Named(&["approve", "reject"])),
     ("approval-mismatch",      Of::Named(&["change_task_status"])),
+    ("undecryptable",          Of::Named(READING_TEXTS)),
+    ("undecryptable",          Of::Named(&["submit_task", "cancel_task", "retry_task", "ask_approval",
+                                           "change_task_status", "approve", "reject",
+                                           "retarget_approval"])),
     ("body-too-large",         Of::Body),
     ("unsupported-media-type", Of::Body),
     ("invalid-fields",         Of::Body),

@@ -7,6 +7,17 @@ use serde_json::{Value, json};
 use super::super::super::error::known_problems;
 use super::property;
 
+/// The calls that return stored texts, which may be under a key that is not configured.
+pub const READING_TEXTS: &[&str] = &[
+    "get_task",
+    "get_task_timeline",
+    "list_tasks",
+    "get_approval",
+    "list_approvals",
+    "list_pending_approvals",
+    "list_decided_approvals",
+];
+
 /// Lists every type of problem with its status and title.
 pub fn add_types(document: &mut Value) {
     let Some(kind) = property(document, "Problem", "type") else { return };
@@ -35,7 +46,7 @@ pub fn list_refusals(method: &str, operation: &mut Value) {
     let is_one_of = |names: &[&str]| names.iter().any(|name| operation["operationId"] == **name);
     let is_negotiated = is_one_of(&["read_events", "follow_events"]);
     let changes_one = method != "get" && has_path_parameter;
-    let may_conflict = is_one_of(&["submit_task", "create_key"]);
+    let may_conflict = is_one_of(&["submit_task", "create_key"]) || is_one_of(READING_TEXTS);
     // Clients have one type for all answers of these, which take nothing that could be wrong.
     let is_health = is_one_of(&["get_health", "get_liveness", "get_readiness"]);
     let refusals = [

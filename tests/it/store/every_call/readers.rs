@@ -67,6 +67,16 @@ impl Story {
                     check().await.unwrap();
                 }
             }
+            "reseal" => {
+                // What is encrypted is put back, so that the fleet, which has no key, can read it.
+                for current in ["a", ""] {
+                    let engine = fleet.engine_with_keys(current, &["a"]).await;
+                    let found = self.call(async || engine.repair().await).await.unwrap();
+                    assert!(found.is_empty(), "{found:?}");
+                    let texts = engine.diagnosis(false).await.unwrap().texts;
+                    assert_eq!(texts, [(current.to_owned(), 1)].into());
+                }
+            }
             "bridge" => {
                 let first = Partition(0);
                 let taken = self

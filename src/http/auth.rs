@@ -1,5 +1,5 @@
-//! Who is calling: a token (JWT), an API key of the settings or a managed one, or a session that
-//! one of them opened, and whether the caller has the scope of the call.
+//! Who is calling: by a token (JWT), an API key of the settings or a managed one, a session that one
+//! of them opened, or a client certificate; and whether the caller has the scope of the call.
 //!
 //! Every guarded handler takes a [`Caller`] of the scope that it needs. That one argument checks
 //! the credential and the scope, and writes both into the API document.
@@ -27,6 +27,7 @@ use super::peer::Peer;
 use super::rates::Account;
 use super::settings::{Auth, Error};
 
+mod certificate;
 mod claims;
 mod configured;
 mod header;
@@ -39,12 +40,14 @@ mod session;
 mod site;
 mod tokens;
 
+use certificate::Certificates;
 use configured::{api_key, sha256};
 use oidc::Oidc;
 use proof::Proof;
 use session::Sessions;
 use tokens::Tokens;
 
+pub use certificate::fault_of_certificates;
 pub use configured::credentials;
 pub use oidc::{CALLBACK, Failed};
 pub use proof::EndLayer;
@@ -63,6 +66,7 @@ pub struct Guard {
     sessions: Sessions,
     /// The identity provider that signs people in; `None` if there is none.
     oidc: Option<Oidc>,
+    certificates: Certificates,
 }
 
 /// A credential that the request itself carries.
@@ -112,11 +116,12 @@ impl Guard {
         if let Some(oidc) = &oidc {
             sessions.add_provider(oidc.client_secret(), &settings.tenant_claim);
         }
-        let is_none = tokens.is_none() && oidc.is_none();
+        let certificates = Certificates::of(settings)?;
+        let is_none = tokens.is_none() && oidc.is_none() && certificates.is_empty();
         if is_none && keys.is_empty() && managed.as_ref().is_none_or(KeyRing::is_empty) {
             return Err(Error::NoCredential);
         }
-        Ok(Self { tokens, keys, managed, sessions, oidc })
+        Ok(Self { tokens, keys, managed, sessions, oidc, certificates })
     }
 
     /// Returns the identity provider that signs people in. `None` if there is none.
@@ -136,11 +141,15 @@ impl Guard {
     }
 
     /// Authenticates the caller by the request's headers. A token or an API key goes before a
-    /// session, whose cookie a browser adds by itself.
+    /// session, whose cookie a browser adds by itself. Each of them goes before the certificate of
+    /// the connection, which every client may have to show.
     pub fn authenticate(&self, request: &Request) -> Result<Proof, Refusal> {
         let proof = match self.shown(request)? {
             Some(shown) => shown.proof,
-            None => self.sessions.read(request)?.ok_or_else(missing)?,
+            None => match self.sessions.read(request)? {
+                Some(proof) => proof,
+                None => self.certified(request)?,
+            },
         };
         check_network(&proof.principal, request)?;
         Ok(proof)
@@ -160,6 +169,19 @@ impl Guard {
             (None, Some(key)) => self.key(key).map(Some),
             (None, None) => Ok(None),
         }
+    }
+
+    /// Returns what the certificate of the connection proves.
+    ///
+    /// # Errors
+    ///
+    /// 401 if it proves nothing; 403 for a write that another page may have sent, because a browser
+    /// shows its certificate by itself.
+    fn certified(&self, request: &Request) -> Result<Proof, Refusal> {
+        let names = request.data::<Peer>().map(Peer::certificate_names).unwrap_or_default();
+        let principal = self.certificates.find(names).ok_or_else(missing)?;
+        session::check_site(request)?;
+        Ok(Proof { principal: Arc::clone(principal), end: End::default() })
     }
 
     fn key(&self, key: &str) -> Result<Shown, Refusal> {

@@ -23,14 +23,16 @@ use super::view::{KeyPage, KeySecretView, KeyView};
 /// The calls on managed API keys.
 pub struct Keys {
     shared: Shared,
-    /// The names of the keys in the settings, [`folded`].
+    /// The names of the keys and certificates in the settings, [`folded`].
     configured: BTreeSet<String>,
 }
 
 impl Keys {
     /// The calls of a gateway with these settings.
     pub(super) fn new(shared: Shared, settings: &Auth) -> Self {
-        Self { shared, configured: settings.api_keys.keys().map(|name| folded(name)).collect() }
+        let certificates = settings.certificates.iter().map(|entry| &entry.name);
+        let names = settings.api_keys.keys().chain(certificates);
+        Self { shared, configured: names.map(|name| folded(name)).collect() }
     }
 }
 

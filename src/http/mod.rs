@@ -81,9 +81,12 @@ use sign_in::SignInLayer;
 use ui::{PageLayer, PolicyLayer};
 use understood::RequestCheck;
 
+pub use auth::fault_of_certificates;
 pub use inside::Inside;
 pub use server::Gateway;
-pub use settings::{Auth, Error, ForwardedHeader, Http, Settings, UnknownMembers};
+pub use settings::{
+    Auth, CertificateSetting, Error, ForwardedHeader, Http, Settings, UnknownMembers,
+};
 
 /// Every group of handlers; the API document is generated from these types.
 type Apis = (

@@ -86,6 +86,12 @@ impl Peer {
         *self.0.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the names in the verified certificate of the client; see
+    /// [`crate::runtime::tls::names_of`]. Empty without one.
+    pub fn certificate_names(&self) -> &[String] {
+        self.0.connection.as_ref().map_or(&[], |connection| connection.certificate_names())
+    }
+
     /// Returns who calls, and the class of the call. `None` if no valid credential was shown.
     pub fn call(&self) -> Option<(&Arc<Principal>, CallClass)> {
         self.0.call.get().map(|(principal, class)| (principal, *class))

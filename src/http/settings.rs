@@ -201,6 +201,8 @@ pub struct Auth {
     pub api_keys: BTreeMap<String, Secret>,
     /// The tenants of those API keys that are bound to one: name of the key to tenant.
     pub tenants: BTreeMap<String, Name>,
+    /// The callers that certificates of clients stand for.
+    pub certificates: Vec<CertificateSetting>,
     /// The persons behind credentials, see [`crate::domain::people::credential`]: credential to
     /// name.
     pub identities: BTreeMap<String, String>,
@@ -231,10 +233,26 @@ impl Default for Auth {
             token_roles: BTreeMap::new(),
             api_keys: BTreeMap::new(),
             tenants: BTreeMap::new(),
+            certificates: Vec::new(),
             identities: BTreeMap::new(),
             sources: BTreeMap::new(),
         }
     }
+}
+
+/// An entry of `auth.certificates`: the caller that a name in a certificate stands for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateSetting {
+    /// A name under "subject alternative name": `dns:<name>` or `uri:<URI>`, compared exactly.
+    pub san: String,
+    /// The name of the caller, which no API key of the settings has.
+    pub name: String,
+    /// The role of the caller.
+    pub role: Role,
+    /// The only agents for which the caller claims, reports, asks and pauses. Empty for any.
+    #[serde(default)]
+    pub agents: Vec<Name>,
 }
 
 /// Why the gateway does not start.

@@ -165,6 +165,14 @@ impl ServerFiles {
     }
 }
 
+/// Returns the names under "subject alternative name" of a certificate: `dns:<name>` and
+/// `uri:<URI>`. Empty if it has none, or cannot be read.
+pub fn names_of(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else { return Vec::new() };
+    let dns = certificate.valid_dns_names().map(|name| format!("dns:{name}"));
+    dns.chain(certificate.valid_uri_names().map(|uri| format!("uri:{uri}"))).collect()
+}
+
 fn read(path: &str) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))
 }

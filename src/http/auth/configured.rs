@@ -8,6 +8,7 @@ use crate::domain::strength;
 use crate::domain::text::hex;
 
 use super::super::settings::{Auth, Error};
+use super::certificate::Certificates;
 
 /// The shortest API key, in characters: 16 random characters cannot be guessed over a network.
 const MIN_KEY_CHARS: usize = 16;
@@ -64,7 +65,10 @@ pub fn credentials(settings: &Auth) -> Result<Vec<Credential>, Error> {
         let (digest, principal) = api_key(name, secret.expose())?;
         Ok(credential(principal.to_string(), Some(principal.role()), digest))
     });
-    secrets.chain(keys).collect()
+    let certificates = Certificates::of(settings)?.digests().into_iter();
+    let certificates =
+        certificates.map(|(caller, role, digest)| Ok(credential(caller, Some(role), digest)));
+    secrets.chain(keys).chain(certificates).collect()
 }
 
 fn credential(subject: String, role: Option<Role>, digest: [u8; 32]) -> Credential {

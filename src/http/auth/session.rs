@@ -294,6 +294,15 @@ fn proof_of_role(mut claims: Claims) -> Option<(Claims, Proof)> {
     Some((claims, Proof { principal, end: End::default() }))
 }
 
+/// Refuses a write of a page of another origin, by a browser that adds the credential by itself.
+pub fn check_site(request: &Request) -> Result<(), Refusal> {
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    if !is_read && Site::of(request.headers()) == Site::Foreign {
+        return Err(Refusal::foreign_page());
+    }
+    Ok(())
+}
+
 /// Returns the `Set-Cookie` that ends the session of the request.
 pub fn closed(headers: &HeaderMap) -> String {
     let is_secure = cookie(headers).is_some_and(|(name, _)| name == SECURE);

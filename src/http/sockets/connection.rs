@@ -131,6 +131,11 @@ impl Connection {
         self.stream.is_tls()
     }
 
+    /// The names in the verified certificate of the client. Empty without one.
+    pub fn certificate_names(&self) -> &[String] {
+        self.stream.certificate_names()
+    }
+
     /// Records that a request has arrived; `is_whole` says that it has no body, or all of it.
     pub fn request_arrived(&self, is_whole: bool) {
         self.enter(if is_whole { Phase::Work } else { Phase::Body });

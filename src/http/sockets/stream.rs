@@ -15,6 +15,8 @@ use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::runtime::tls::names_of;
+
 /// The first byte of every TLS connection: a record of the kind "handshake".
 const HANDSHAKE_RECORD: u8 = 0x16;
 
@@ -35,6 +37,8 @@ pub struct Stream {
     tcp: TcpStream,
     /// Empty without TLS, and before the handshake.
     tls: OnceLock<Mutex<ServerConnection>>,
+    /// The names in the verified certificate of the client. Empty before the handshake.
+    certificate_names: OnceLock<Vec<String>>,
     /// How many bytes the system took since [`Stream::take_moved`].
     moved: AtomicUsize,
 }
@@ -65,7 +69,8 @@ impl Write for Raw<'_> {
 impl Stream {
     /// The bytes of a connection that was just accepted, without TLS.
     pub fn new(tcp: TcpStream) -> Self {
-        Self { tcp, tls: OnceLock::new(), moved: AtomicUsize::new(0) }
+        let (tls, certificate_names) = (OnceLock::new(), OnceLock::new());
+        Self { tcp, tls, certificate_names, moved: AtomicUsize::new(0) }
     }
 
     /// The socket itself.
@@ -101,7 +106,16 @@ impl Stream {
         while let Some(interest) = self.shake_hands()? {
             self.tcp.ready(interest).await?;
         }
+        let certificate = self
+            .session()
+            .and_then(|session| session.peer_certificates().and_then(<[_]>::first).map(names_of));
+        self.certificate_names.get_or_init(|| certificate.unwrap_or_default());
         Ok(())
+    }
+
+    /// The names in the verified certificate of the client. Empty without one.
+    pub fn certificate_names(&self) -> &[String] {
+        self.certificate_names.get().map_or(&[], Vec::as_slice)
     }
 
     /// Takes the handshake as far as it goes. Returns what it waits for; `None` if it is complete.

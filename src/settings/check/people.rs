@@ -9,6 +9,7 @@ use crate::domain::folded::folded;
 use crate::domain::name::{Name, PATTERN};
 use crate::domain::people::{ANY_SOURCE, Identity, People, credential};
 use crate::domain::principal::{Principal, Role, Subject};
+use crate::http::fault_of_certificates;
 
 /// The shortest secret for HS256, in bytes: as long as its hash.
 const JWT_SECRET_MIN: usize = 32;
@@ -42,6 +43,9 @@ impl Check<'_> {
                 &format!("auth.tenants.{name}"),
                 "expected the name of a key in auth.api_keys",
             );
+        }
+        if let Some(fault) = fault_of_certificates(auth) {
+            self.fail("auth.certificates", fault);
         }
         self.identities(&auth.identities);
         self.sources(&auth.sources);

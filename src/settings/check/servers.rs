@@ -39,6 +39,9 @@ impl Check<'_> {
         if http.tls_cert_file.is_empty() && !http.tls_client_ca_file.is_empty() {
             self.fail(names[0], format!("expected only together with {}", names[1]));
         }
+        if http.tls_client_ca_file.is_empty() && !settings.http.auth.certificates.is_empty() {
+            self.fail("auth.certificates", format!("expected only together with {}", names[0]));
+        }
         if !http.metrics_address.is_empty() {
             let address = http.metrics_address.parse::<SocketAddr>();
             if address.is_err() {

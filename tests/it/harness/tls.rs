@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::{Call, key_of};
-use crate::transport::credentials::certificate;
+use crate::transport::credentials::{certificate, certificate_for};
 
 /// The files of a gateway that speaks TLS, signed by an authority of their own.
 pub struct Tls {
@@ -33,6 +33,11 @@ impl Tls {
     /// Makes a certificate of this name, signed by the authority; again, if there is one.
     pub fn sign(&self, name: &str) {
         certificate(self.home.path(), name, Some("authority"));
+    }
+
+    /// The same with these names under "subject alternative name", as openssl writes them.
+    pub fn sign_for(&self, name: &str, sans: &str) {
+        certificate_for(self.home.path(), name, Some("authority"), sans);
     }
 
     /// The PEM file of a certificate, or of its key (`server.key`).

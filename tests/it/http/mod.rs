@@ -5,6 +5,7 @@ mod approvals;
 mod audit;
 mod budgets;
 mod bulks;
+mod certificates;
 mod connections;
 mod counting;
 mod credentials;

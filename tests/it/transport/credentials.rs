@@ -43,6 +43,16 @@ pub fn operator() -> (String, String) {
 
 /// Makes a key and a certificate called `name` in `home`: an authority of its own, or signed by the one called `by`.
 pub fn certificate(home: &Path, name: &str, by: Option<&str>) -> (PathBuf, PathBuf) {
+    certificate_for(home, name, by, "IP:127.0.0.1")
+}
+
+/// The same, with these names if it is signed.
+pub fn certificate_for(
+    home: &Path,
+    name: &str,
+    by: Option<&str>,
+    sans: &str,
+) -> (PathBuf, PathBuf) {
     let path = |name: &str, extension: &str| home.join(format!("{name}.{extension}"));
     let (certificate, key) = (path(name, "pem"), path(name, "key"));
     let mut command = Command::new("openssl");
@@ -67,7 +77,7 @@ pub fn certificate(home: &Path, name: &str, by: Option<&str>) -> (PathBuf, PathB
         command.arg("-CA").arg(path(by, "pem")).arg("-CAkey").arg(path(by, "key"));
         command.args([
             "-addext",
-            "subjectAltName=IP:127.0.0.1",
+            &format!("subjectAltName={sans}"),
             "-addext",
             "basicConstraints=critical,CA:FALSE",
         ]);

@@ -7,7 +7,6 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Running};
-use crate::domain::name::Prefix;
 use crate::domain::principal::Origin;
 use crate::http::openapi;
 use crate::http::{self, Inside};
@@ -31,9 +30,9 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
     let stop = running.stop.clone();
     match Inside::new(running.engine.clone(), &settings.http, stop.clone(), Origin::Nats).await {
         Ok(api) => {
-            let prefix = settings.nats.prefix.clone();
+            let nats = settings.nats.clone();
             let largest = settings.engine.largest_task_bytes();
-            running.nats.spawn(answer(client, prefix, largest, api, stop));
+            running.nats.spawn(answer(client, nats, largest, api, stop));
         }
         // Publishing events needs no credential.
         Err(http::Error::NoCredential) => {
@@ -49,7 +48,7 @@ pub(super) async fn start(running: &mut Running, settings: &Settings) -> Result<
 /// * `largest`: the size of the largest task in bytes.
 async fn answer(
     client: Client,
-    prefix: Prefix,
+    settings: transport::Settings,
     largest: usize,
     api: Inside,
     stop: CancellationToken,
@@ -68,7 +67,7 @@ async fn answer(
     });
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
-        match Service::start(&client, &prefix, task_verbs()).await {
+        match Service::start(&client, &settings, task_verbs()).await {
             Ok(service) => {
                 if backoff.failures() > 0 {
                     tracing::info!("answering requests over NATS");

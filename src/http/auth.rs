@@ -1,5 +1,6 @@
 //! Who is calling: by a token (JWT), an API key of the settings or a managed one, a session that one
-//! of them opened, or a client certificate; and whether the caller has the scope of the call.
+//! of them opened, a signature, or a client certificate; and whether the caller has the scope of the
+//! call.
 //!
 //! Every guarded handler takes a [`Caller`] of the scope that it needs. That one argument checks
 //! the credential and the scope, and writes both into the API document.
@@ -37,6 +38,7 @@ mod proof;
 mod provider;
 mod schemes;
 mod session;
+mod signature;
 mod site;
 mod tokens;
 
@@ -45,6 +47,7 @@ use configured::{api_key, sha256};
 use oidc::Oidc;
 use proof::Proof;
 use session::Sessions;
+use signature::Signature;
 use tokens::Tokens;
 
 pub use certificate::fault_of_certificates;
@@ -161,13 +164,15 @@ impl Guard {
         let authorization = text_of(request.headers(), AUTHORIZATION.as_str())?;
         let token = authorization.and_then(header::bearer_token);
         let key = text_of(request.headers(), API_KEY_HEADER)?;
-        match (token, key) {
-            (Some(_), Some(_)) => Err(Refusal::unreadable(
-                "The request has two credentials, `Authorization` and `X-API-Key`. Send one.",
+        match (token, key, Signature::of(request)?) {
+            (Some(token), None, None) => self.token(token).map(Some),
+            (None, Some(key), None) => self.key(key).map(Some),
+            (None, None, Some(signature)) => self.signed(&signature).map(Some),
+            (None, None, None) => Ok(None),
+            _ => Err(Refusal::unreadable(
+                "The request has two credentials, of `Authorization`, `X-API-Key` and a signature. \
+                 Send one.",
             )),
-            (Some(token), None) => self.token(token).map(Some),
-            (None, Some(key)) => self.key(key).map(Some),
-            (None, None) => Ok(None),
         }
     }
 
@@ -400,7 +405,12 @@ impl<'a, N: Need> ApiExtractor<'a> for Caller<N> {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let Proof { principal, end } = guard_of(request)?.authenticate(request)?;
+        let guard = guard_of(request)?;
+        let Proof { principal, end } = guard.authenticate(request)?;
+        // A handler may prove its caller twice.
+        if request.data::<Peer>().is_none_or(|peer| peer.call().is_none()) {
+            guard.take_nonce(request).await?;
+        }
         Peer::note(request, &principal, N::CLASS, &end);
         if !principal.may(N::SCOPE) {
             return Err(Refusal::missing_scope(principal.role(), N::SCOPE).into());

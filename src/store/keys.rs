@@ -59,6 +59,7 @@
 //! * `keys:used` (sorted set, partition 0): ids of managed keys by their last use, ms; 0 if never
 //! * `signed_out` (sorted set, partition 0): callers who signed out in the last 12 h by when they did,
 //!   ms
+//! * `nonce:<hash>` (string, partition 0): that a caller used a nonce; expires
 //! * `refused` (hash): `wakes`, `channels` → how many notifications Redis refused to publish for a
 //!   script
 //! * `bridge` (hash): holder, lease and cursor of the NATS bridge, and how many events went without
@@ -235,6 +236,11 @@ impl Keys {
     /// Returns the sorted set of the callers who signed out lately, by when they did.
     pub fn signed_out(&self, partition: Partition) -> String {
         format!("{}signed_out", self.prefix(partition))
+    }
+
+    /// Returns the string that says that a caller used a nonce, by the hash of both.
+    pub fn nonce(&self, hash: &str) -> String {
+        format!("{}nonce:{hash}", self.prefix(Partition(0)))
     }
 
     /// Returns the hash that counts the notifications that Redis refused to publish, by kind.

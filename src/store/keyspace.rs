@@ -45,7 +45,7 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         ("owned", _) => ("set", Content::Other),
         ("events" | "audit", "") => ("stream", Content::Other),
         ("corrected" | "logged", "")
-        | ("idempotency" | "published" | "rate" | "recorded" | "share" | "void", _) => {
+        | ("idempotency" | "nonce" | "published" | "rate" | "recorded" | "share" | "void", _) => {
             ("string", Content::Other)
         }
         ("children", parent) => ("zset", Content::Children(parent.parse().ok()?)),

@@ -29,6 +29,7 @@ mod link;
 pub mod lists;
 mod log;
 mod new_record;
+mod nonces;
 mod rates;
 mod replicas;
 mod report;

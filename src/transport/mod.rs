@@ -15,13 +15,14 @@ mod request;
 mod servers;
 mod service;
 mod settings;
+mod signature;
 
 pub use client::{Error, connect};
 pub use publisher::Publisher;
 pub use request::{Call, TaskVerb};
 pub use servers::fault_of_url;
 pub use service::{Answer, Handler, Service, room_of};
-pub use settings::Settings;
+pub use settings::{Credentials, Settings};
 
 /// The connection to NATS; it is cheap to clone.
 pub use async_nats::Client;

@@ -9,10 +9,14 @@ use serde_json::value::RawValue;
 use crate::domain::json::Members;
 use crate::domain::text::quoted;
 
+/// The header of a request that carries its signature.
+pub(super) const SIGNATURE: &str = "Orchestrator-Signature";
+
 /// The headers that mean the same over NATS as over HTTP.
-const HEADERS: [&str; 7] = [
+const HEADERS: [&str; 8] = [
     "Authorization",
     "X-API-Key",
+    SIGNATURE,
     "Idempotency-Key",
     "traceparent",
     "tracestate",

@@ -8,7 +8,7 @@
 //! * `<prefix>.ingest.events` is `POST /events/publish`.
 //!
 //! The body is the same JSON; if the call over HTTP has no body, its members are the query. The
-//! headers `Authorization`, `X-API-Key`, `Idempotency-Key`, `traceparent`, `tracestate`,
+//! headers `Authorization`, `X-API-Key`, `Orchestrator-Signature`, `Idempotency-Key`, `traceparent`, `tracestate`,
 //! `X-Request-Id` and `Content-Encoding` mean the same. An answer has the header `Orchestrator-Status` with the status
 //! of HTTP (`Status` belongs to NATS itself: clients read a 503 there as "no responders"); a
 //! refusal also has the headers of the NATS service protocol. Several processes share the requests
@@ -33,10 +33,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Error;
 use super::echo::Echo;
 use super::request::{Call, TaskVerb, read};
-use crate::domain::name::Prefix;
+use super::signature::with_signed;
+use super::{Credentials, Error, Settings};
 use crate::runtime::receipt::Receipt;
 
 /// How many requests of one lane are answered at once; more wait in the buffers of NATS. It is far
@@ -80,6 +80,7 @@ pub struct Service {
     echoes: Subscriber,
     service: service::Service,
     verbs: Arc<[TaskVerb]>,
+    needs_signature: bool,
     /// Claims; results, which may claim too; and the rest: many waiting claims must not delay a
     /// heartbeat.
     lanes: [SelectAll<service::endpoint::Endpoint>; 3],
@@ -88,14 +89,16 @@ pub struct Service {
 impl Service {
     /// Subscribes, which also provides discovery, ping and statistics (`$SRV.*`).
     ///
-    /// * `prefix`: the first token of the subjects, and the name of the service and of its queue
-    ///   group.
+    /// * `settings`: with the first token of the subjects, which is also the name of the service and
+    ///   of its queue group.
     /// * `verbs`: the calls on a task, each of which has a subject.
     pub async fn start(
         client: &Client,
-        prefix: &Prefix,
+        settings: &Settings,
         verbs: Vec<TaskVerb>,
     ) -> Result<Self, Error> {
+        let prefix = &settings.prefix;
+        let needs_signature = settings.credentials == Credentials::Signed;
         let started = client
             .service_builder()
             .description("MorningAI Orchestrator")
@@ -117,14 +120,15 @@ impl Service {
             lanes[lane].push(endpoint.map_err(Error::Service)?);
         }
         let (echo, echoes) = Echo::start(client).await?;
-        Ok(Self { client: client.clone(), echo, echoes, service, verbs: verbs.into(), lanes })
+        let (client, verbs) = (client.clone(), verbs.into());
+        Ok(Self { client, echo, echoes, service, verbs, needs_signature, lanes })
     }
 
     /// Answers until `stop` is cancelled, then accepts no more requests and finishes those that
     /// arrived.
     pub async fn run(self, handler: Handler, stop: CancellationToken) {
-        let Self { client, echo, echoes, service, verbs, lanes } = self;
-        let responder = Responder { client, echo, verbs, handler };
+        let Self { client, echo, echoes, service, verbs, needs_signature, lanes } = self;
+        let responder = Responder { client, echo, verbs, needs_signature, handler };
         let answers = TaskTracker::new();
         let answering = async {
             let lanes = join_all(lanes.map(|lane| serve(lane, &responder, &answers)));
@@ -153,6 +157,7 @@ struct Responder {
     client: Client,
     echo: Echo,
     verbs: Arc<[TaskVerb]>,
+    needs_signature: bool,
     handler: Handler,
 }
 
@@ -188,7 +193,8 @@ impl Responder {
         // A prefix has no dot.
         let tokens: Vec<_> = message.subject.split('.').skip(1).collect();
         let headers = message.headers.as_ref();
-        let call = read(&tokens, &self.verbs, headers, message.payload.clone());
+        let call = read(&tokens, &self.verbs, headers, message.payload.clone())
+            .and_then(|call| with_signed(call, message, self.needs_signature));
         (self.handler)(call, room_of(&self.client)).await
     }
 

@@ -6,6 +6,16 @@ use crate::domain::name::Prefix;
 use crate::runtime::address::Address;
 use crate::runtime::secret::Secret;
 
+/// How callers over NATS prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Credentials {
+    /// By a key or token in clear, or by a signature.
+    Any,
+    /// By a signature only.
+    Signed,
+}
+
 /// How NATS is reached and used.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +40,8 @@ pub struct Settings {
     pub user: String,
     /// The password of the user.
     pub password: Secret,
+    /// How callers prove who they are.
+    pub credentials: Credentials,
     /// The seed of the nkey to authenticate with; empty if there is none.
     pub nkey_seed: Secret,
     /// The path of a file with JWT and seed, as the NATS tools write it; empty if there is none.

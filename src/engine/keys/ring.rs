@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::domain::api_key::ApiKey;
 use crate::domain::people::People;
-use crate::domain::principal::Principal;
+use crate::domain::principal::{Principal, Subject};
 use crate::domain::time::Millis;
 use crate::runtime::chain::Chain;
 use crate::store::{KEYS_WAKE, Store};
@@ -126,6 +126,24 @@ impl KeyRing {
         Some(proof)
     }
 
+    /// Returns the SHA-256 of each secret of this key that is valid, in hexadecimal.
+    pub fn secrets_of(&self, key: &Subject) -> Vec<String> {
+        let held = self.held();
+        let of_key = held.proofs.iter().filter(|(_, proof)| proof.principal.subject() == key);
+        of_key.map(|(sha256, _)| sha256.clone()).collect()
+    }
+
+    /// Takes a nonce of the caller, which is kept for `kept_ms`. Returns whether no process took it
+    /// before.
+    pub async fn take_nonce(
+        &self,
+        caller: &str,
+        nonce: &str,
+        kept_ms: Millis,
+    ) -> Result<bool, Error> {
+        Ok(self.0.store.take_nonce(caller, nonce, kept_ms).await?)
+    }
+
     /// Returns whether no managed key is valid now.
     pub fn is_empty(&self) -> bool {
         self.held().proofs.is_empty()
@@ -214,8 +232,8 @@ impl KeyRing {
         self.0.sign_outs.end(caller, began, self.now())
     }
 
-    /// The store's time, in milliseconds since 1970, as far as it is known.
-    fn now(&self) -> Millis {
+    /// Returns the store's time, in milliseconds since 1970, as far as it is known.
+    pub fn now(&self) -> Millis {
         let since = self.0.opened.elapsed().as_millis() as Millis;
         self.0.opened_at.load(Ordering::Relaxed) + since
     }

@@ -12,6 +12,8 @@ mod rates;
 mod refusals;
 mod requests;
 mod sharing;
+mod signed;
+mod strangers;
 mod waits;
 
 use std::sync::Arc;
@@ -154,7 +156,7 @@ impl Office {
             })
         });
         let client = transport::connect(nats).await.unwrap();
-        let service = Service::start(&client, &nats.prefix, task_verbs()).await.unwrap();
+        let service = Service::start(&client, nats, task_verbs()).await.unwrap();
         // Subscribed, as far as the server knows.
         client.flush().await.unwrap();
         let mut running = JoinSet::new();

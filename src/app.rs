@@ -296,11 +296,13 @@ async fn open_engine(
                 }
                 return Ok(Some(engine));
             }
-            Err(error @ engine::Error::Unavailable(_)) if backoff.failures() == 0 => {
+            Err(error @ (engine::Error::Unavailable(_) | engine::Error::Moving(_)))
+                if backoff.failures() == 0 =>
+            {
                 let url = &settings.store.url;
                 tracing::warn!(store.url = %url, error = %Chain(&error), "waiting for the store");
             }
-            Err(engine::Error::Unavailable(_)) => {}
+            Err(engine::Error::Unavailable(_) | engine::Error::Moving(_)) => {}
             Err(other) => return Err(Error::Store(other)),
         }
         if stop.run_until_cancelled(sleep(backoff.next_wait())).await.is_none() {

@@ -30,7 +30,7 @@ pub struct Unpublished {
 }
 
 impl Engine {
-    /// Returns the partitions that all bridges share among them.
+    /// Returns the partitions that all bridges share among them, those that answer.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ impl Engine {
     pub async fn bridged_partitions(&self) -> Result<Vec<Partition>, Error> {
         // Without a subscription, nothing wakes a waiting bridge.
         drop(self.store.subscribe().await?);
-        Ok(self.store.partitions().collect())
+        Ok(self.store.reachable().collect())
     }
 
     /// Returns a partition's next events if `holder` has its lease or gets it now, else `None`.

@@ -95,7 +95,7 @@ impl Engine {
         Seat { desk, worker: worker.clone() }
     }
 
-    /// Notes the sessions of processes of an agent, up to 1,000, in every partition.
+    /// Notes the sessions of processes of an agent, up to 1,000, in every partition that answers.
     pub async fn note_sessions(&self, agent: &Name, workers: &[Worker]) -> Result<(), Error> {
         let settings = &self.settings.agents;
         let sessions = Sessions {
@@ -103,7 +103,7 @@ impl Engine {
             most: settings.max_sessions,
             most_agents: None,
         };
-        for partition in self.store.partitions() {
+        for partition in self.store.reachable() {
             self.store.note_sessions(partition, agent, workers, &sessions).await?;
         }
         Ok(())
@@ -149,10 +149,10 @@ impl Desk {
         self.counts.of(partition)
     }
 
-    /// Returns whether nothing can be in the partition, as far as notifications arrive.
+    /// Returns whether nothing can be in the partition, as far as its notifications arrive.
     pub fn is_empty(&self, partition: Partition) -> bool {
         let seen = lock(&self.state).empty.get(&partition).copied();
-        seen == Some(self.counts.of(partition)) && self.notifier.is_listening()
+        seen == Some(self.counts.of(partition)) && self.notifier.is_listening(partition)
     }
 
     /// Notes that a look found nothing in the partition. `count` is what [`Desk::count`] returned

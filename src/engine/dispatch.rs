@@ -134,8 +134,8 @@ impl Engine {
         desk: &Arc<Desk>,
         is_woken: bool,
     ) -> Result<Found, Error> {
-        let mut partitions: Vec<_> = self.store.partitions().collect();
-        let all = partitions.len();
+        let all = self.store.partitions().count();
+        let mut partitions: Vec<_> = self.store.reachable().collect();
         if !claim.wait.is_zero() {
             partitions.retain(|partition| !desk.is_empty(*partition));
         }
@@ -205,6 +205,7 @@ impl Look {
         let mut found = Found::default();
         let mut left = self.room.min(SEVERAL_BYTES);
         let mut seen = 0;
+        let mut failed = None;
         for &partition in &self.partitions {
             let more = self.claim.max - found.tasks.len() as u32;
             if more == 0 || found.is_full {
@@ -233,10 +234,18 @@ impl Look {
                     found.tasks.extend(taken.tasks);
                 }
                 Ok(None) if found.tasks.is_empty() => return Ok(None),
+                Ok(None) => break,
+                // One node that does not answer keeps no claim from the tasks of the others.
+                Err(error) if found.tasks.is_empty() && self.engine.store.is_away(partition) => {
+                    failed = Some(error);
+                }
                 // The tasks of one partition are not lost because another does not answer.
                 Err(error) if found.tasks.is_empty() => return Err(error),
-                Ok(None) | Err(_) => break,
+                Err(_) => break,
             }
+        }
+        if let Some(error) = failed.filter(|_| seen == 0) {
+            return Err(error);
         }
         found.has_session = !self.is_woken && seen == self.all;
         Ok(Some(found))

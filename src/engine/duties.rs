@@ -48,30 +48,47 @@ impl Engine {
     /// Cancels the children of cancelled tasks that were submitted to end with their parent.
     pub async fn cascade(&self) -> Result<SweepResult, Error> {
         let mut result = SweepResult::default();
-        for partition in self.store.partitions() {
+        let mut failed = None;
+        for partition in self.store.reachable() {
             let parents = self.store.cancelled_parents(partition, BATCH).await?;
             for (parent, at) in &parents {
-                self.cascade_from(*parent).await?;
-                self.store.cascade(partition, *parent, 0, 0, Some(at)).await?;
+                // Children of the other parents must not wait for a partition that is away.
+                match self.cascade_from(*parent).await {
+                    Ok(()) => {
+                        self.store.cascade(partition, *parent, 0, 0, Some(at)).await?;
+                    }
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
             result.add(Sweep { moved: parents.len(), next_in: None });
         }
-        Ok(result)
+        failed.map_or(Ok(result), Err)
     }
 
     /// Cancels such children of one task in every partition.
+    ///
+    /// # Errors
+    ///
+    /// The first error, once the other partitions are done.
     pub(super) async fn cascade_from(&self, parent: TaskId) -> Result<(), Error> {
+        let mut failed = None;
         for partition in self.store.partitions() {
-            let mut from = 0;
-            loop {
-                let seen = self.store.cascade(partition, parent, from, BATCH, None).await?;
-                from += seen;
-                if seen < BATCH as usize {
-                    break;
-                }
+            if let Err(error) = self.cascade_in(partition, parent).await {
+                failed = failed.or(Some(error));
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    async fn cascade_in(&self, partition: Partition, parent: TaskId) -> Result<(), store::Error> {
+        let mut from = 0;
+        loop {
+            let seen = self.store.cascade(partition, parent, from, BATCH, None).await?;
+            from += seen;
+            if seen < BATCH as usize {
+                return Ok(());
+            }
+        }
     }
 
     /// Escalates or expires approvals that were not decided in time, and reminds approvers.
@@ -94,13 +111,13 @@ impl Engine {
         .await
     }
 
-    /// Does one step in each partition.
+    /// Does one step in each partition that answers.
     async fn sweep<F: Future<Output = Result<Sweep, store::Error>>>(
         &self,
         step: impl Fn(Partition) -> F,
     ) -> Result<SweepResult, Error> {
         let mut result = SweepResult::default();
-        for partition in self.store.partitions() {
+        for partition in self.store.reachable() {
             result.add(step(partition).await?);
         }
         Ok(result)

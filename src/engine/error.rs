@@ -273,6 +273,10 @@ pub enum Error {
     /// The store did not answer. It is unknown whether a write happened.
     #[error("the store did not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The cluster of the store moves the partition to another node, which takes longer than an
+    /// answer may. Nothing was written.
+    #[error("the cluster of the store moves the partition to another node")]
+    Moving(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store belongs to an incompatible version, or its server or the settings for it are
     /// unsuitable. Nothing was written.
     #[error("this version cannot use the store")]
@@ -309,6 +313,7 @@ impl Error {
             store::Error::Unavailable { .. }
             | store::Error::Busy { .. }
             | store::Error::NoConnection { .. } => Self::Unavailable(Box::new(error)),
+            store::Error::Moving { .. } => Self::Moving(Box::new(error)),
             store::Error::Layout { .. } | store::Error::Unusable { .. } => {
                 Self::Foreign(Box::new(error))
             }

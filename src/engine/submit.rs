@@ -185,7 +185,7 @@ impl Engine {
                 self.store.partition_of(u64::from(hash[0]) << 8 | u64::from(hash[1]))
             }
             (None, Some(parent)) => parent.partition(),
-            (None, None) => self.store.partition_of(random),
+            (None, None) => self.store.place_for(random),
         };
         let gate = approval.map(|asks| {
             let content = Content {

@@ -115,6 +115,12 @@ fn a_refused_url_is_named_by_its_setting_alone() {
         "redis-sentinel://top?secret@one#m",
         "redis-sentinel://top#secret@one#m",
         "redis-sentinel://one:99999#m",
+        "redis-cluster://topsecret@",
+        "redis-cluster://topsecret@one/3",
+        "redis-cluster://topsecret@one?db=3",
+        "redis-cluster://top/secret@one",
+        "redis-cluster://one#topsecret",
+        "rediss-cluster://one:99999",
     ];
     let nats = [
         "nats://ops:top?secret@one",

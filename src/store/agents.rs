@@ -1,5 +1,6 @@
 //! Pausing agents, and counting tasks, agents and sessions.
 
+use futures_util::future::try_join_all;
 use redis::Value;
 
 use crate::domain::ids::Partition;
@@ -86,7 +87,7 @@ impl Store {
         let since = task.observed_at.saturating_sub(session_ms);
         pipe.cmd("ZCOUNT").arg(format!("{prefix}sessions:{}", task.agent)).arg(since).arg("+inf");
         let (ahead, is_paused, sessions): (Option<u64>, bool, u64) =
-            self.query_all("place", &pipe).await?;
+            self.query("place", partition, &pipe).await?;
         Ok(Place { ahead: ahead.unwrap_or_default(), is_paused, sessions })
     }
 
@@ -131,7 +132,7 @@ impl Store {
         pipe.arg("WITHSCORES").arg("LIMIT").arg(0).arg(SHOWN_SESSIONS);
         type Raw = (u64, u64, bool, u64, Vec<(String, f64)>);
         let (depth, in_progress, is_paused, live, newest): Raw =
-            self.query_all("agent", &pipe).await?;
+            self.query("agent", partition, &pipe).await?;
         let newest: Vec<_> =
             newest.into_iter().map(|(worker, at)| (worker, at as Millis)).collect();
         let last_seen = newest.first().map(|(_, at)| *at);
@@ -142,25 +143,29 @@ impl Store {
 
     /// Returns what all partitions together know of the agent.
     pub async fn standing(&self, agent: &Name) -> Result<Standing, Error> {
+        let rows = self.reachable().map(|partition| self.standing_in(partition, agent));
+        let rows = try_join_all(rows).await?;
+        Ok(rows.into_iter().fold(Standing::default(), |all, one| Standing {
+            owns: all.owns || one.owns,
+            is_known: all.is_known || one.is_known,
+            agents: all.agents.max(one.agents),
+        }))
+    }
+
+    async fn standing_in(&self, partition: Partition, agent: &Name) -> Result<Standing, Error> {
+        let prefix = self.keys().prefix(partition);
         let mut pipe = redis::pipe();
-        for partition in self.partitions() {
-            let prefix = self.keys().prefix(partition);
-            let sets = [State::Assigned, State::InProgress]
-                .map(|state| self.keys().state(partition, state, Some(agent)));
-            pipe.cmd("EXISTS").arg(&sets);
-            pipe.cmd("SISMEMBER").arg(format!("{prefix}paused")).arg(agent.as_str());
-            pipe.cmd("ZSCORE").arg(self.keys().roster(partition)).arg(agent.as_str());
-            pipe.cmd("ZCARD").arg(self.keys().roster(partition));
-        }
-        let answers: Vec<Option<f64>> = self.query_all("standing", &pipe).await?;
-        let mut standing = Standing::default();
-        for answers in answers.chunks_exact(4) {
-            standing.owns |= answers[..2].iter().flatten().any(|count| *count > 0.0);
-            standing.is_known |= answers[2].is_some();
-            standing.agents = standing.agents.max(answers[3].unwrap_or_default() as u64);
-        }
-        standing.is_known |= standing.owns;
-        Ok(standing)
+        let sets = [State::Assigned, State::InProgress]
+            .map(|state| self.keys().state(partition, state, Some(agent)));
+        pipe.cmd("EXISTS").arg(&sets);
+        pipe.cmd("SISMEMBER").arg(format!("{prefix}paused")).arg(agent.as_str());
+        pipe.cmd("ZSCORE").arg(self.keys().roster(partition)).arg(agent.as_str());
+        pipe.cmd("ZCARD").arg(self.keys().roster(partition));
+        type Raw = (u64, bool, Option<f64>, u64);
+        let (sets, is_paused, score, agents): Raw =
+            self.query("standing", partition, &pipe).await?;
+        let owns = sets > 0 || is_paused;
+        Ok(Standing { owns, is_known: owns || score.is_some(), agents })
     }
 
     /// Pauses the agent: its claims return nothing, in every partition and for every process.

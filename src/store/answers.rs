@@ -45,8 +45,6 @@ static TABLE: [Row; 31] = [
     row("READONLY",    Reaction::Reconnect, true,  "the server is a replica and accepts no writes"),
     row("MASTERDOWN",  Reaction::Reconnect, true,  "the server is a replica that has lost its primary"),
     row("UNBLOCKED",   Reaction::Reconnect, true,  "the server has become a replica"),
-    row("MOVED",       Reaction::Reconnect, true,  "another node of the cluster has the keys"),
-    row("ASK",         Reaction::Reconnect, true,  "another node of the cluster takes the keys over"),
     // The server does not accept this client.
     row("NOAUTH",      Reaction::Reconnect, true,  "the server requires a password"),
     row("WRONGPASS",   Reaction::Reconnect, true,  "the server rejects the user or the password"),
@@ -59,6 +57,8 @@ static TABLE: [Row; 31] = [
     row("MISCONF",     Reaction::Wait, true,  "the server cannot write to its disk"),
     row("NOREPLICAS",  Reaction::Wait, true,  "fewer replicas than min-replicas-to-write"),
     row("CLUSTERDOWN", Reaction::Wait, true,  "the cluster is down"),
+    row("MOVED",       Reaction::Wait, true,  "another node of the cluster has the keys"),
+    row("ASK",         Reaction::Wait, true,  "another node of the cluster takes the keys over"),
     row("TRYAGAIN",    Reaction::Wait, true,  "the cluster is moving the keys"),
     row("BUSY",        Reaction::Wait, true,  "a script has kept the server busy for long"),
     row("UNKILLABLE",  Reaction::Wait, true,  "a script that has written keeps the server busy"),

@@ -44,7 +44,7 @@ impl Store {
         pipe.cmd("TIME");
         pipe.cmd("GET").arg(self.keys().key_version(HOME));
         type Raw = ((u64, u64), Option<String>);
-        let ((seconds, micros), version): Raw = self.query_all("version of keys", &pipe).await?;
+        let ((seconds, micros), version): Raw = self.query("version of keys", HOME, &pipe).await?;
         Ok((self.time_of(seconds, micros), version.unwrap_or_default()))
     }
 
@@ -53,7 +53,7 @@ impl Store {
     pub async fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
         let mut cmd = redis::cmd("HGETALL");
         let stored: HashMap<String, String> =
-            self.query("keys", cmd.arg(self.keys().api_keys(HOME))).await?;
+            self.query("keys", HOME, cmd.arg(self.keys().api_keys(HOME))).await?;
         let mut keys = Vec::with_capacity(stored.len());
         for (id, json) in stored {
             match serde_json::from_str(&json) {
@@ -69,7 +69,7 @@ impl Store {
     pub async fn key_uses(&self) -> Result<HashMap<Uuid, Millis>, Error> {
         let mut cmd = redis::cmd("ZRANGE");
         cmd.arg(self.keys().key_uses(HOME)).arg(0).arg(-1).arg("WITHSCORES");
-        let uses: Vec<(String, f64)> = self.query("uses of keys", &mut cmd).await?;
+        let uses: Vec<(String, f64)> = self.query("uses of keys", HOME, &cmd).await?;
         let uses = uses.into_iter();
         Ok(uses.filter_map(|(id, at)| Some((id.parse().ok()?, at as Millis))).collect())
     }
@@ -83,7 +83,7 @@ impl Store {
         for (id, at) in uses {
             cmd.arg(*at).arg(id.to_string());
         }
-        self.query("note uses of keys", &mut cmd).await
+        self.query("note uses of keys", HOME, &cmd).await
     }
 
     /// Makes a change of a key. Returns whether it did: not if the keys have another version.

@@ -157,7 +157,8 @@ impl Store {
     pub async fn read_approval(&self, id: ApprovalId) -> Result<Option<Approval>, Error> {
         let mut cmd = redis::cmd("HGETALL");
         cmd.arg(self.keys().approval(id));
-        let hash: HashMap<String, String> = self.query("read an approval", &mut cmd).await?;
+        let hash: HashMap<String, String> =
+            self.query("read an approval", id.partition(), &cmd).await?;
         (!hash.is_empty()).then(|| read_approval(&self.shared.cipher, id, &hash)).transpose()
     }
 

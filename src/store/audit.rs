@@ -65,10 +65,8 @@ impl Store {
             .arg("COUNT")
             .arg(limit);
         pipe.cmd("HGETALL").arg(self.keys().audit_head(partition));
-        let mut connection = self.cold_connection("read the audit log").await?;
-        let answer = pipe.query_async(&mut connection).await;
         let (entries, head): (Vec<Raw>, HashMap<String, String>) =
-            self.result("read the audit log", answer)?;
+            self.query_cold("read the audit log", partition, &pipe).await?;
         let entries = entries
             .into_iter()
             .map(|entry| read_entry(partition, entry))

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
+use super::nodes::Place;
 use super::server::text;
 use super::{Error, Store};
 
@@ -28,21 +29,37 @@ pub struct RedisUsage {
 }
 
 impl Store {
-    /// Returns what Redis has used since its start. This call is one command itself.
+    /// Returns what Redis has used since its start, all nodes together. This call is one command of
+    /// each itself.
     pub async fn spent(&self) -> Result<RedisUsage, Error> {
-        let info: String = self.query("info", redis::cmd("INFO").arg("everything")).await?;
-        Ok(read(&info))
+        let mut sum = RedisUsage::default();
+        for node in self.nodes.all() {
+            let mut cmd = redis::cmd("INFO");
+            let info: String = self.query_whole("info", &node, cmd.arg("everything")).await?;
+            let used = read(&info);
+            sum.cpu_us += used.cpu_us;
+            sum.commands += used.commands;
+            sum.memory_bytes += used.memory_bytes;
+            sum.version = used.version;
+        }
+        Ok(sum)
     }
 
     /// Returns whether the database is empty except for the layout.
     pub async fn is_empty(&self) -> Result<bool, Error> {
-        let count: u64 = self.query("dbsize", &mut redis::cmd("DBSIZE")).await?;
+        let mut count: u64 = 0;
+        for node in self.nodes.all() {
+            count += self.query_whole::<u64>("dbsize", &node, &redis::cmd("DBSIZE")).await?;
+        }
         Ok(count <= 1)
     }
 
     /// Deletes everything in the database, also the keys of other programs.
     pub async fn wipe(&self) -> Result<(), Error> {
-        self.query::<()>("flushdb", redis::cmd("FLUSHDB").arg("SYNC")).await?;
+        for node in self.nodes.all() {
+            let mut cmd = redis::cmd("FLUSHDB");
+            self.query_whole::<()>("flushdb", &node, cmd.arg("SYNC")).await?;
+        }
         self.shared.watch.forget();
         self.check_layout().await.map(drop)
     }
@@ -50,8 +67,8 @@ impl Store {
     /// Deletes the event log of every partition.
     pub async fn forget_events(&self) -> Result<(), Error> {
         for partition in self.partitions() {
-            self.query::<()>("unlink", redis::cmd("DEL").arg(self.keys().events(partition)))
-                .await?;
+            let mut cmd = redis::cmd("DEL");
+            self.query::<()>("unlink", partition, cmd.arg(self.keys().events(partition))).await?;
         }
         self.shared.watch.forget();
         Ok(())
@@ -62,7 +79,7 @@ impl Store {
     ///
     /// * `spec`: the submitted JSON, the same for each task.
     pub async fn naive_life(&self, count: usize, spec: &str) -> Result<(), Error> {
-        let mut connection = self.hot.clone();
+        let mut connection = self.nodes.at(Place::Layout).hot.clone();
         let now = self.now().await?;
         let submit = redis::Script::new(SUBMIT);
         let advance = redis::Script::new(MOVE);

@@ -49,7 +49,7 @@ impl Store {
         for partition in self.partitions() {
             let mut cmd = redis::cmd("HGET");
             cmd.arg(self.keys().bridge(partition)).arg("truncated");
-            let count: Option<u64> = self.query("bridge", &mut cmd).await?;
+            let count: Option<u64> = self.query("bridge", partition, &cmd).await?;
             all += count.unwrap_or_default();
         }
         Ok(all)
@@ -60,7 +60,7 @@ impl Store {
     pub async fn bridge_lag_ms(&self, partition: Partition) -> Result<Option<Millis>, Error> {
         let mut cmd = redis::cmd("HGETALL");
         let bridge: HashMap<String, String> =
-            self.query("bridge", cmd.arg(self.keys().bridge(partition))).await?;
+            self.query("bridge", partition, cmd.arg(self.keys().bridge(partition))).await?;
         if bridge.is_empty() {
             return Ok(None);
         }

@@ -140,7 +140,7 @@ impl Store {
     pub async fn bulk(&self, id: BulkId) -> Result<Option<BulkRow>, Error> {
         let mut cmd = redis::cmd("HGETALL");
         let fields: HashMap<String, String> =
-            self.query("bulk", cmd.arg(self.keys().bulk(id))).await?;
+            self.query("bulk", HOME, cmd.arg(self.keys().bulk(id))).await?;
         if fields.is_empty() { Ok(None) } else { read_row(id, fields).map(Some) }
     }
 

@@ -1,4 +1,4 @@
-//! Connects to Redis by address, over TLS or behind Sentinel.
+//! Connects to Redis by address, over TLS, behind Sentinel or as a cluster.
 
 use std::time::Duration;
 
@@ -6,6 +6,8 @@ use redis::{AsyncConnectionConfig, ClientTlsConfig, TlsCertificates};
 
 use crate::runtime::address::{Fault, Url};
 
+use super::client::client;
+use super::nodes::{Cluster, SCHEMES};
 use super::{Error, Settings, sentinel};
 
 /// Returns a client for the URL of the settings, and the relay that it goes through if the URL
@@ -25,14 +27,25 @@ pub(super) fn open_client(
         let client = redis::Client::open(relay.connection_info()).map_err(unusable)?;
         return Ok((client, Some(relay)));
     }
-    let client = match certificates {
-        Some(certificates) => redis::Client::build_with_tls(url, certificates),
-        None => redis::Client::open(url),
-    };
-    Ok((client.map_err(unusable)?, None))
+    Ok((client(url, certificates.as_ref()).map_err(unusable)?, None))
 }
 
-fn unusable(error: redis::RedisError) -> Error {
+/// Returns the cluster that the URL of the settings names. `None` if it names none.
+///
+/// # Errors
+///
+/// [`Error::Unusable`] if the URL is invalid or a certificate is not readable.
+pub(super) fn cluster(settings: &Settings) -> Result<Option<Cluster>, Error> {
+    let url = settings.url.expose();
+    let (scheme, _) = url.split_once("://").unwrap_or_default();
+    if !SCHEMES.contains(&scheme) {
+        return Ok(None);
+    }
+    let cluster = Cluster::read(url, certificates(settings)?).map_err(unusable)?;
+    Ok(Some(cluster))
+}
+
+pub(super) fn unusable(error: redis::RedisError) -> Error {
     Error::Unusable { why: format!("store.url: {error}") }
 }
 
@@ -72,9 +85,10 @@ pub fn fault_of_url(url: &str) -> Option<Fault> {
         "redis" | "rediss" => fault_of_tcp(&read),
         "unix" | "redis+unix" => fault_of_socket(&read),
         scheme if sentinel::SCHEMES.contains(&scheme) => fault_of_sentinels(&read),
+        scheme if SCHEMES.contains(&scheme) => fault_of_cluster(&read),
         _ => Some(
             "expected a URL that begins with redis://, rediss://, unix://, redis+unix://, \
-             redis-sentinel:// or rediss-sentinel://",
+             redis-sentinel://, rediss-sentinel://, redis-cluster:// or rediss-cluster://",
         ),
     };
     if fault.is_some() {
@@ -82,6 +96,7 @@ pub fn fault_of_url(url: &str) -> Option<Fault> {
     }
     let is_usable = match read.scheme {
         scheme if sentinel::SCHEMES.contains(&scheme) => sentinel::is_usable(url),
+        scheme if SCHEMES.contains(&scheme) => Cluster::is_usable(url),
         _ => redis::Client::open(url).is_ok(),
     };
     (!is_usable).then_some("the Redis client cannot use this URL")
@@ -126,6 +141,17 @@ fn fault_of_sentinels(url: &Url<'_>) -> Option<Fault> {
         return Some("expected nothing in the query but sentinel_password=<password>");
     }
     url.database().is_none().then_some(DATABASE)
+}
+
+fn fault_of_cluster(url: &Url<'_>) -> Option<Fault> {
+    if url.hosts.is_empty() {
+        return Some("expected the hosts of nodes of the cluster");
+    }
+    if url.database() != Some(0) {
+        return Some("expected no database: a Redis Cluster has only number 0");
+    }
+    let is_plain = url.query.is_empty() && url.fragment.is_none();
+    (!is_plain).then_some("expected nothing after the hosts, as in redis-cluster://one,two:6380")
 }
 
 /// Returns whether Sentinel accepts `text` as the name of a primary.

@@ -30,6 +30,16 @@ pub enum Error {
         #[source]
         source: deadpool_redis::PoolError,
     },
+    /// The cluster moves the partition to another node, which took longer than an answer may.
+    /// Nothing was written.
+    #[error("the cluster moves the partition to another node, for {operation}")]
+    Moving {
+        /// The operation that the store requested.
+        operation: &'static str,
+        /// The answer of the node.
+        #[source]
+        source: redis::RedisError,
+    },
     /// Redis has no memory left and may not evict keys. Nothing was written.
     #[error("Redis is full")]
     Full,

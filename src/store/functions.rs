@@ -80,6 +80,16 @@ impl Functions {
 }
 
 impl Shared {
+    /// Returns the limits of the event log as scripts read them, and a mark if a client of any node
+    /// listens to the channels of events.
+    fn limits_of_events(&self) -> String {
+        let mut limits = self.settings.events_to_keep();
+        if self.has_listeners.load(Ordering::Relaxed) {
+            limits.push_str(" listeners");
+        }
+        limits
+    }
+
     /// Runs a script once. `is_again` says whether the call was sent before.
     pub(super) async fn evaluate<T: FromRedisValue>(
         &self,
@@ -94,7 +104,7 @@ impl Shared {
         let call = |command: &str, body: &str| {
             let mut cmd = redis::cmd(command);
             cmd.arg(body).arg(1).arg(self.keys.prefix(partition));
-            cmd.arg(offset).arg(actor).arg(self.settings.events_to_keep()).arg(u8::from(is_again));
+            cmd.arg(offset).arg(actor).arg(self.limits_of_events()).arg(u8::from(is_again));
             for arg in args.args_iter() {
                 if let redis::Arg::Simple(bytes) = arg {
                     cmd.arg(bytes);

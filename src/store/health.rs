@@ -20,9 +20,10 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// How often the log repeats that Redis accepts no writes.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// What this process knows of the state of Redis.
-#[derive(Default)]
+/// What this process knows of the state of one Redis.
 pub(super) struct Health {
+    /// The address of the node in a cluster, for the log. `None` for a single Redis.
+    node: Option<String>,
     known: Mutex<Known>,
     /// When the last write of a readiness check failed. Held by the check that writes.
     tried: tokio::sync::Mutex<Option<Instant>>,
@@ -44,6 +45,11 @@ struct Trouble {
 }
 
 impl Health {
+    /// Knows nothing yet of the node at this address.
+    pub(super) fn new(node: Option<String>) -> Self {
+        Self { node, known: Mutex::default(), tried: tokio::sync::Mutex::default() }
+    }
+
     /// Records the result of a script.
     pub(super) fn note<T>(&self, operation: &'static str, answer: &redis::RedisResult<T>) {
         match answer {
@@ -59,7 +65,8 @@ impl Health {
         drop(known);
         if let Some(Trouble { since, failed_calls, .. }) = ended {
             let away_ms = since.elapsed().as_millis() as u64;
-            tracing::info!(away_ms, failed_calls, "Redis takes writes again");
+            let node = self.node.as_deref();
+            tracing::info!(node, away_ms, failed_calls, "Redis takes writes again");
         }
     }
 
@@ -86,6 +93,7 @@ impl Health {
         let for_ms = (now - trouble.since).as_millis() as u64;
         drop(known);
         tracing::warn!(
+            node = self.node.as_deref(),
             answer = row.word, operation, for_ms, error = %Chain(error),
             "Redis takes no writes: {}", row.meaning
         );
@@ -105,19 +113,22 @@ impl Health {
 
 impl Store {
     /// Returns whether a write worked within the last second or works now, after at most 2 s. Redis
-    /// is asked at most once a second, however many callers there are.
+    /// is asked at most once a second, however many callers there are. In a cluster one node is
+    /// enough: its partitions take the work.
     pub async fn is_ready(&self) -> bool {
         if self.is_foreign() {
             return false;
         }
-        if self.shared.health.is_fresh() {
+        if self.nodes.all().iter().any(|node| node.health.is_fresh()) {
             return true;
         }
         tokio::time::timeout(LIMIT, self.try_a_write()).await.unwrap_or(false)
     }
 
     async fn try_a_write(&self) -> bool {
-        let health = &self.shared.health;
+        let Some(partition) = self.reachable().next() else { return false };
+        let node = self.nodes.at(partition);
+        let health = &node.health;
         let mut tried = health.tried.lock().await;
         if health.is_fresh() {
             return true;
@@ -128,7 +139,6 @@ impl Store {
         // Set it before the write: if the caller gives up, the next one does not write at once
         // either.
         *tried = Some(Instant::now());
-        let Some(partition) = self.partitions().next() else { return false };
         match self.try_out(partition).await {
             Ok(()) => {
                 *tried = None;

@@ -48,6 +48,7 @@
 //! * `owned:<caller>` (set): tasks that the caller submitted, all of which may be open, and some that
 //!   have ended; only if `limits.open_tasks` is set; expires 30 days after the newest one
 //! * `recorded:<call>` (string): that a refusal is in the audit log; expires after 10 s
+//! * `waited` (string): nothing; written before replicas are counted, and expires at once
 //! * `audit` (stream): the audit log, a chain of hashes; see `audit.lua`
 //! * `audit:head` (hash): `sequence`, `at` and `hash` of the newest entry of `audit`; `trimmed` and
 //!   `trimmed_hash` of the newest deleted one
@@ -251,6 +252,16 @@ impl Keys {
     /// Returns the hash with the holder, the lease and the cursor of the NATS bridge.
     pub fn bridge(&self, partition: Partition) -> String {
         format!("{}bridge", self.prefix(partition))
+    }
+
+    /// Returns the pattern of the channels of all types of events.
+    pub fn event_channels(&self) -> String {
+        format!("{}:events:*", self.0)
+    }
+
+    /// Returns the string that is written before the replicas are counted.
+    pub fn waited(&self, partition: Partition) -> String {
+        format!("{}waited", self.prefix(partition))
     }
 
     /// Returns the channel of the partition's notifications with this name.

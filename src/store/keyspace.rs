@@ -44,7 +44,7 @@ pub(super) fn read(keys: &Keys, key: &str) -> Option<(Partition, &'static str, C
         ("paused", "") => ("set", Content::Paused),
         ("owned", _) => ("set", Content::Other),
         ("events" | "audit", "") => ("stream", Content::Other),
-        ("corrected" | "logged", "")
+        ("corrected" | "logged" | "waited", "")
         | ("idempotency" | "nonce" | "published" | "rate" | "recorded" | "share" | "void", _) => {
             ("string", Content::Other)
         }

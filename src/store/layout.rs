@@ -1,5 +1,6 @@
 //! Checks whether the keyspace has the layout that this version can use.
 
+use super::nodes::Place;
 use super::upgrade::{Way, way_from};
 use super::{Error, Store, keys};
 
@@ -24,8 +25,7 @@ impl Store {
     pub(super) async fn layout(&self) -> Result<Layout, Error> {
         let mut cmd = redis::cmd("HMGET");
         cmd.arg(self.keys().layout()).arg("version").arg("partitions").arg("id");
-        let answer = cmd.query_async(&mut self.cold_connection("layout").await?).await;
-        let (version, partitions, id) = self.result("layout", answer)?;
+        let (version, partitions, id) = self.query_cold("layout", Place::Layout, &cmd).await?;
         Ok(Layout { version, partitions, id })
     }
 
@@ -48,8 +48,7 @@ impl Store {
             .arg(uuid::Uuid::now_v7().to_string())
             .ignore();
         pipe.cmd("HMGET").arg(self.keys().layout()).arg("version").arg("partitions").arg("id");
-        let answer = pipe.query_async(&mut self.cold_connection("layout").await?).await;
-        let ((version, number, id),) = self.result("layout", answer)?;
+        let ((version, number, id),) = self.query_cold("layout", Place::Layout, &pipe).await?;
         let found = Layout { version, partitions: number, id };
         match &found {
             Layout { version: Some(version), partitions: Some(number), id: Some(id) }

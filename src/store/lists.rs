@@ -88,7 +88,6 @@ impl Store {
         order: Order,
     ) -> Result<Vec<Place>, Error> {
         let (command, first, last) = order.command();
-        let mut connection = self.cold_connection("list").await?;
         let mut look = if set.has_groups { FIRST_GROUPS } else { limit };
         loop {
             let mut cmd = redis::cmd(command);
@@ -97,8 +96,7 @@ impl Store {
                 None => cmd.arg(&set.key).arg(first),
             };
             cmd.arg(last).arg("WITHSCORES").arg("LIMIT").arg(0).arg(look);
-            let answer = cmd.query_async(&mut connection).await;
-            let members: Vec<(String, f64)> = self.result("list", answer)?;
+            let members: Vec<(String, f64)> = self.query_cold("list", set.partition, &cmd).await?;
             let is_all = members.len() < look;
             let places = if set.has_groups {
                 places_in(&members, is_all)
@@ -217,7 +215,7 @@ impl Store {
         loop {
             let mut cmd = redis::cmd("ZSCAN");
             cmd.arg(self.keys().roster(partition)).arg(cursor).arg("COUNT").arg(FIRST_LOOK);
-            let (next, flat): (u64, Vec<String>) = self.query("agents", &mut cmd).await?;
+            let (next, flat): (u64, Vec<String>) = self.query("agents", partition, &cmd).await?;
             names.extend(
                 flat.into_iter().step_by(2).filter_map(|name| Name::of_subject(&name).ok()),
             );

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Value;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisResult, Value};
 use tokio::sync::Notify;
-use tokio::sync::{OnceCell, broadcast, watch};
+use tokio::sync::{OnceCell, broadcast};
 use tokio::task::JoinSet;
 
 use crate::domain::event::Event;
@@ -17,6 +17,7 @@ use crate::runtime::chain::Chain;
 use super::events::event_id;
 use super::facts::{Entry, readable};
 use super::keys::Keys;
+use super::nodes::Nodes;
 use super::{Error, Store};
 
 /// How many events a reader may be behind before it is disconnected. With about 600 bytes per event
@@ -71,7 +72,7 @@ pub enum Latest {
 pub(super) struct Tail {
     events: broadcast::Sender<Latest>,
     /// Ends with the store.
-    _reader: JoinSet<()>,
+    _readers: JoinSet<()>,
 }
 
 /// The tail of this process, which the first reader creates.
@@ -82,7 +83,6 @@ impl Store {
     /// Returns the events of up to `entries` log entries of a partition after the event `after`.
     pub async fn read_log(&self, after: EventId, entries: usize) -> Result<LogPart, Error> {
         let first = format!("{}-{}", after.at_ms, after.sequence);
-        let mut connection = self.cold_connection("read the log").await?;
         let mut from = first.clone();
         let mut is_seamless = false;
         let mut events = Vec::new();
@@ -94,8 +94,7 @@ impl Store {
                 .arg("+")
                 .arg("COUNT")
                 .arg(entries + 1);
-            let answer = cmd.query_async(&mut connection).await;
-            let reply: Vec<Entry> = self.result("read the log", answer)?;
+            let reply: Vec<Entry> = self.query_cold("read the log", after.partition, &cmd).await?;
             is_seamless |= reply.first().is_some_and(|(id, _)| *id == first);
             for entry in &reply {
                 let found = readable(entry, after.partition);
@@ -113,38 +112,41 @@ impl Store {
 
     /// Returns the first and the last event of a partition's log.
     pub async fn log_bounds(&self, partition: Partition) -> Result<LogBounds, Error> {
-        read_bounds(&mut self.hot.clone(), self.keys(), partition).await
+        let answer = self.answer(partition, &info_query(self.keys(), partition)).await;
+        bounds_in(self.result("log bounds", info_in(answer))?, partition)
     }
 
     /// Returns the last event of a partition's log, over the pool.
     pub(super) async fn log_end(&self, partition: Partition) -> Result<EventId, Error> {
-        let mut connection = self.cold_connection("log bounds").await?;
-        Ok(read_bounds(&mut connection, self.keys(), partition).await?.last)
+        let query = info_query(self.keys(), partition);
+        let answer = self.answer_cold("log bounds", partition, &query).await?;
+        Ok(bounds_in(self.result("log bounds", info_in(answer))?, partition)?.last)
     }
 
     /// Returns a receiver of every event from now on. The events are read once for all readers of
     /// this process. The receiver gets an error if it is more than 8,192 events behind.
     pub async fn subscribe(&self) -> Result<broadcast::Receiver<Latest>, Error> {
-        let tail = self.shared.tail.0.get_or_try_init(async || {
-            let mut partitions: Vec<_> = self.partitions().collect();
-            partitions.sort();
-            // Read the ends before the first subscription. A reader that then asks for the end of
-            // the log must not get one beyond the first new event that it receives.
-            let mut positions = Vec::new();
-            for partition in &partitions {
-                let last = self.log_bounds(*partition).await?.last;
-                positions.push(format!("{}-{}", last.at_ms, last.sequence));
-            }
+        let tail = self.tail.0.get_or_try_init(async || {
             let (events, _) = broadcast::channel(LIVE_EVENTS);
-            let mut reader = JoinSet::new();
-            let follower = Follower {
-                keys: self.keys().clone(),
-                partitions,
-                events: events.clone(),
-                wake: self.log_wake(),
-            };
-            reader.spawn(follower.follow(self.client.clone(), positions, self.hot.moves()));
-            Ok::<_, Error>(Tail { events, _reader: reader })
+            let mut readers = JoinSet::new();
+            for partitions in self.nodes.readable_together() {
+                // Read the ends before the first subscription. A reader that then asks for the end
+                // of the log must not get one beyond the first new event that it receives.
+                let mut positions = Vec::new();
+                for partition in &partitions {
+                    let last = self.log_bounds(*partition).await?.last;
+                    positions.push(format!("{}-{}", last.at_ms, last.sequence));
+                }
+                let follower = Follower {
+                    nodes: self.nodes.clone(),
+                    keys: self.keys().clone(),
+                    partitions,
+                    events: events.clone(),
+                    wake: self.log_wake(),
+                };
+                readers.spawn(follower.follow(positions));
+            }
+            Ok::<_, Error>(Tail { events, _readers: readers })
         });
         Ok(tail.await?.events.subscribe())
     }
@@ -155,23 +157,27 @@ impl Store {
     }
 }
 
-/// Reads the bounds of a partition's log over this connection.
-async fn read_bounds(
-    connection: &mut impl ConnectionLike,
-    keys: &Keys,
-    partition: Partition,
-) -> Result<LogBounds, Error> {
+/// Returns the query about the log of a partition.
+fn info_query(keys: &Keys, partition: Partition) -> Cmd {
     let mut cmd = redis::cmd("XINFO");
     cmd.arg("STREAM").arg(keys.events(partition));
-    let answer: redis::RedisResult<Value> = cmd.query_async(connection).await;
-    let empty = LogBounds { first: None, last: EventId::first(partition), was_trimmed: false };
-    let info = match answer {
-        // No event was ever written.
+    cmd
+}
+
+/// Returns what Redis answers to [`info_query`]. `None` if no event was ever written.
+fn info_in(answer: RedisResult<Value>) -> RedisResult<Option<Value>> {
+    match answer {
         Err(error) if error.detail().is_some_and(|detail| detail.contains("no such key")) => {
-            return Ok(empty);
+            Ok(None)
         }
-        answer => answer.map_err(|source| Error::redis("log bounds", source))?,
-    };
+        answer => answer.map(Some),
+    }
+}
+
+/// Returns the bounds of a log from what [`info_in`] returned.
+fn bounds_in(info: Option<Value>, partition: Partition) -> Result<LogBounds, Error> {
+    let empty = LogBounds { first: None, last: EventId::first(partition), was_trimmed: false };
+    let Some(info) = info else { return Ok(empty) };
     let bounds = bounds_of(info, empty);
     bounds.ok_or_else(|| Error::corrupt("the answer of XINFO STREAM"))
 }
@@ -202,8 +208,9 @@ fn bounds_of(info: Value, empty: LogBounds) -> Option<LogBounds> {
     Some(bounds)
 }
 
-/// The reader of new events.
+/// The reader of new events of some partitions, which one node serves.
 struct Follower {
+    nodes: Nodes,
     keys: Keys,
     partitions: Vec<Partition>,
     events: broadcast::Sender<Latest>,
@@ -213,19 +220,19 @@ struct Follower {
 impl Follower {
     /// Reads new events for ever. After a failure it continues after the last event, so that it
     /// misses none.
-    async fn follow(
-        self,
-        client: redis::Client,
-        mut positions: Vec<String>,
-        mut moves: watch::Receiver<u64>,
-    ) {
+    async fn follow(self, mut positions: Vec<String>) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(1_600));
+        let Some(&first) = self.partitions.first() else { return };
         loop {
+            let node = self.nodes.at(first);
+            let mut moves = node.hot.moves();
             let followed = tokio::select! {
-                followed = self.follow_once(&client, &mut positions, &mut backoff) => followed,
+                followed = self.follow_once(&node.client, &mut positions, &mut backoff) => followed,
                 // The connection may lead to a server that gets no writes any more.
                 Ok(()) = moves.changed() => continue,
+                () = self.nodes.left(&node, first) => continue,
             };
+            self.nodes.doubt();
             if let Err(error) = followed
                 && backoff.failures() == 0
             {
@@ -244,7 +251,9 @@ impl Follower {
         position: &mut String,
     ) -> Result<(), Error> {
         let partition = self.partitions[nth];
-        let last = read_bounds(connection, &self.keys, partition).await?.last;
+        let answer = info_query(&self.keys, partition).query_async(connection).await;
+        let info = info_in(answer).map_err(|source| Error::redis("log bounds", source))?;
+        let last = bounds_in(info, partition)?.last;
         let is_back = event_id(position, 0, partition).is_some_and(|position| {
             (last.at_ms, last.sequence) < (position.at_ms, position.sequence)
         });

@@ -13,7 +13,9 @@ mod audit;
 mod bench;
 mod bridge;
 mod bulks;
+mod calls;
 mod claims;
+mod client;
 mod codec;
 mod connect;
 mod doctor;
@@ -29,6 +31,7 @@ mod link;
 pub mod lists;
 mod log;
 mod new_record;
+mod nodes;
 mod nonces;
 mod rates;
 mod replicas;
@@ -45,16 +48,15 @@ mod wake;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, FromRedisValue};
+use redis::Cmd;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::domain::ids::Partition;
-use crate::domain::principal::Principal;
 
 pub use agents::{AgentRow, Standing, StatsRow};
 pub use api_keys::{KeyChange, WAKE as KEYS_WAKE};
@@ -70,12 +72,10 @@ pub use doctor::{DoctorStats, Texts, Turn};
 pub use error::Error;
 use functions::Functions;
 use keys::Keys;
-use link::{Link, pause_before_repeat};
 pub use log::{Latest, LogBounds, LogPart};
 pub use new_record::{Gate, NewRecord, ParentState};
+use nodes::Nodes;
 pub use rates::Part;
-use replicas::Replicas;
-use script::Script;
 pub use settings::{Encryption, Settings};
 pub use sweeps::Sweep;
 pub use tasks::{Parts, SubmitAnswer};
@@ -91,15 +91,11 @@ const ANSWERS_MIB: u32 = 64;
 /// The store. A clone is cheap and shares the connections and the clock of the original.
 #[derive(Clone)]
 pub struct Store {
-    hot: Link,
-    cold: deadpool_redis::Pool,
+    nodes: Nodes,
     notifier: Notifier,
-    client: redis::Client,
-    /// Confirms writes by replicas. `None` if the primary's confirmation is enough.
-    replicas: Option<Replicas>,
+    /// The reader of new events. Empty until the first subscription.
+    tail: Arc<log::TailCell>,
     shared: Arc<Shared>,
-    /// The relay to the primary that the Sentinels name. `None` if the URL is the address of Redis.
-    _relay: Option<Arc<sentinel::Relay>>,
     /// The task that checks whether Redis still holds the same data. It ends with the last clone.
     _watch: Option<Arc<JoinSet<()>>>,
 }
@@ -119,12 +115,12 @@ struct Shared {
     opened: Instant,
     /// The partition that the next iteration begins with, so that none is always first.
     turn: AtomicU64,
-    /// The reader of new events. Empty until the first subscription.
-    tail: log::TailCell,
     /// Wakes when the log has grown.
     log_wake: Arc<tokio::sync::Notify>,
     watch: watch::Watch,
-    health: health::Health,
+    /// Whether a client of any node listens to channels of events; see `tell.lua`. Always false for
+    /// a single Redis, whose scripts see all clients.
+    has_listeners: AtomicBool,
 }
 
 impl Store {
@@ -141,40 +137,27 @@ impl Store {
         let cipher = Cipher::new(&settings.encryption).map_err(|fault| Error::Unusable {
             why: format!("{}: {}", fault.setting, fault.expected),
         })?;
-        let (client, relay) = connect::open_client(&settings)?;
-        let patience = connect::patience(&settings);
-        let hot = Link::new(client.clone(), patience.clone());
-        let info = client.get_connection_info().clone();
-        let cold = deadpool_redis::Manager::new_with_config(info, patience)
-            .map_err(|source| Error::redis("connect", source))?;
-        let cold = deadpool_redis::Pool::builder(cold).runtime(deadpool_redis::Runtime::Tokio1);
-        let cold = cold.build().map_err(|error| Error::corrupt(error.to_string()))?;
-        let partitions = (0..settings.partitions).map(|number| Partition(number as u8)).collect();
         let keys = Keys::new(&settings.prefix);
         let shared = Arc::new(Shared {
             settings,
             answers: Semaphore::new(ANSWERS_MIB as usize),
-            keys: keys.clone(),
+            keys,
             cipher,
             functions: Functions::default(),
             clock_offset: AtomicI64::new(0),
             answered_at: AtomicU64::new(0),
             opened: Instant::now(),
             turn: AtomicU64::new(0),
-            tail: log::TailCell::default(),
             log_wake: Arc::default(),
             watch: watch::Watch::default(),
-            health: health::Health::default(),
+            has_listeners: AtomicBool::new(false),
         });
-        let is_awaited = shared.settings.wait_replicas > 0;
+        let nodes = Nodes::open(&shared).await?;
         let mut store = Self {
-            hot: hot.clone(),
-            cold,
-            notifier: Notifier::start(client.clone(), keys, partitions, hot.moves()),
-            replicas: is_awaited.then(|| Replicas::start(client.clone(), Arc::clone(&shared))),
-            client,
+            notifier: Notifier::start(nodes.clone(), shared.keys.clone()),
+            nodes,
+            tail: Arc::default(),
             shared,
-            _relay: relay.map(Arc::new),
             _watch: None,
         };
         store.begin().await?;
@@ -200,9 +183,33 @@ impl Store {
         (0..count).map(move |nth| Partition(((first + nth) % count) as u8))
     }
 
+    /// Returns every partition that a walk should visit, in the same way: those that do not answer
+    /// are left out, unless none does.
+    pub fn reachable(&self) -> impl Iterator<Item = Partition> + use<> {
+        let all: Vec<_> = self.partitions().collect();
+        let is_any = all.iter().any(|partition| !self.nodes.is_away(*partition));
+        let nodes = self.nodes.clone();
+        all.into_iter().filter(move |partition| !is_any || !nodes.is_away(*partition))
+    }
+
     /// Returns the partition that `hash` belongs to.
     pub fn partition_of(&self, hash: u64) -> Partition {
         Partition((hash % u64::from(self.shared.settings.partitions)) as u8)
+    }
+
+    /// Returns a partition for a new task, which `random` chooses among those that answer.
+    pub fn place_for(&self, random: u64) -> Partition {
+        let chosen = self.partition_of(random);
+        if !self.is_away(chosen) {
+            return chosen;
+        }
+        self.reachable().next().unwrap_or(chosen)
+    }
+
+    /// Returns whether the node of the partition did not answer, or moves the partition, so that
+    /// walks over all partitions leave it out. Always false for a single Redis.
+    pub fn is_away(&self, partition: Partition) -> bool {
+        self.nodes.is_away(partition)
     }
 
     /// Returns whether `partition` exists in this deployment, so that ids can name it.
@@ -225,8 +232,9 @@ impl Store {
     /// Returns the store's time in milliseconds since 1970, with one round trip that writes
     /// nothing.
     pub async fn now(&self) -> Result<u64, Error> {
-        let mut cmd = redis::cmd("TIME");
-        let (seconds, micros): (u64, u64) = self.query("time", &mut cmd).await?;
+        let partition = self.reachable().next().unwrap_or(Partition(0));
+        let (seconds, micros): (u64, u64) =
+            self.query("time", partition, &redis::cmd("TIME")).await?;
         Ok(self.time_of(seconds, micros))
     }
 
@@ -234,35 +242,6 @@ impl Store {
     fn time_of(&self, seconds: u64, micros: u64) -> u64 {
         let offset = self.shared.clock_offset.load(Ordering::Relaxed);
         (seconds * 1000 + micros / 1000).saturating_add_signed(offset)
-    }
-
-    /// Runs a script in one partition.
-    ///
-    /// If the connection breaks, the call is sent again and marked as a repetition. It is unknown
-    /// whether the first call ran; the scripts find out.
-    async fn run<T: FromRedisValue>(
-        &self,
-        script: &Script,
-        partition: Partition,
-        actor: &str,
-        args: Cmd,
-    ) -> Result<T, Error> {
-        self.admit()?;
-        let mut connection = self.hot.clone();
-        let mut repeats = 0;
-        let mut doubt = None;
-        loop {
-            let call =
-                self.shared.evaluate(&mut connection, script, partition, actor, &args, repeats > 0);
-            let answer = call.await;
-            let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
-                self.shared.health.note(script.name, &answer);
-                // A refused connection does not prove that the first call did not run.
-                return self.result(script.name, answer.map_err(|error| doubt.unwrap_or(error)));
-            };
-            doubt = doubt.or(answer.err().filter(|error| !error.is_connection_refusal()));
-            tokio::time::sleep(pause).await;
-        }
     }
 
     /// Waits until an answer of up to `bytes` may be read. The permit lasts until it is dropped.
@@ -280,93 +259,6 @@ impl Store {
         match timeout(patience, self.shared.answers.acquire_many(mib)).await {
             Ok(Ok(room)) => Ok(room),
             Ok(Err(_)) | Err(_) => Err(Error::Busy { operation }),
-        }
-    }
-
-    /// Runs a script that also writes to the audit log, so it gets the caller's role and origin.
-    async fn commit_audited<T: FromRedisValue>(
-        &self,
-        script: &'static Script,
-        partition: Partition,
-        caller: &Principal,
-        mut args: Cmd,
-    ) -> Result<T, Error> {
-        args.arg(caller.role().rank()).arg(caller.origin());
-        self.commit(script, partition, &caller.to_string(), args).await
-    }
-
-    /// Runs a script with a long answer over the pool.
-    async fn run_cold<T: FromRedisValue>(
-        &self,
-        script: &Script,
-        partition: Partition,
-        args: Cmd,
-    ) -> Result<T, Error> {
-        self.admit()?;
-        let mut connection = self.cold_connection(script.name).await?;
-        let answer = self
-            .shared
-            .evaluate(&mut connection, script, partition, ORCHESTRATOR, &args, false)
-            .await;
-        if answer.as_ref().err().is_some_and(answers::wants_another_connection) {
-            drop(deadpool_redis::Connection::take(connection));
-        }
-        self.result(script.name, answer)
-    }
-
-    async fn cold_connection(
-        &self,
-        operation: &'static str,
-    ) -> Result<deadpool_redis::Connection, Error> {
-        self.cold.get().await.map_err(|source| Error::NoConnection { operation, source })
-    }
-
-    /// Sends one command that is safe to repeat.
-    async fn query<T: FromRedisValue>(
-        &self,
-        operation: &'static str,
-        cmd: &mut Cmd,
-    ) -> Result<T, Error> {
-        let mut connection = self.hot.clone();
-        let mut repeats = 0;
-        loop {
-            let answer = cmd.query_async(&mut connection).await;
-            let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
-                return self.result(operation, answer);
-            };
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    /// Sends several commands, each safe to repeat, in one round trip.
-    async fn query_all<T: FromRedisValue>(
-        &self,
-        operation: &'static str,
-        pipe: &redis::Pipeline,
-    ) -> Result<T, Error> {
-        let mut connection = self.hot.clone();
-        let mut repeats = 0;
-        loop {
-            let answer = pipe.query_async(&mut connection).await;
-            let Some(pause) = pause_before_repeat(&answer, &mut repeats) else {
-                return self.result(operation, answer);
-            };
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    fn result<T>(
-        &self,
-        operation: &'static str,
-        answer: redis::RedisResult<T>,
-    ) -> Result<T, Error> {
-        match answer {
-            Ok(value) => {
-                let at = self.shared.opened.elapsed().as_millis() as u64;
-                self.shared.answered_at.store(at, Ordering::Relaxed);
-                Ok(value)
-            }
-            Err(source) => Err(Error::redis(operation, source)),
         }
     }
 }

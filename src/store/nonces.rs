@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::domain::ids::Partition;
 use crate::domain::text::hex;
 use crate::domain::time::Millis;
 
@@ -22,7 +23,7 @@ impl Store {
         let mark = Uuid::now_v7().to_string();
         let mut cmd = redis::cmd("SET");
         cmd.arg(self.keys().nonce(&hash)).arg(&mark).arg("NX").arg("GET").arg("PX").arg(kept_ms);
-        let before: Option<String> = self.query("take a nonce", &mut cmd).await?;
+        let before: Option<String> = self.query("take a nonce", Partition(0), &cmd).await?;
         Ok(before.is_none_or(|before| before == mark))
     }
 }

@@ -17,13 +17,16 @@ use tokio::task::JoinSet;
 use crate::domain::ids::Partition;
 
 use super::answers::wants_another_connection;
-use super::link::pause_before_repeat;
 use super::script::Script;
 use super::{Error, Shared, Store, connect};
 
 /// How many calls one batch has: as many as may come together, because a batch whose replicas do
 /// not answer takes all of `wait_timeout_ms`.
 const TURN: usize = 1_024;
+
+/// A write that expires at once. A script, because a full Redis must make it too. A message would
+/// not do: a node of a cluster sends those to other nodes, but does not count them as writes.
+const MARK: &str = "#!lua flags=allow-oom\nredis.call('SET', KEYS[1], '', 'PX', 1)";
 
 /// The connection of writes that replicas must confirm. A clone is cheap.
 #[derive(Clone)]
@@ -64,31 +67,32 @@ impl Store {
         actor: &str,
         args: Cmd,
     ) -> Result<T, Error> {
-        let Some(replicas) = &self.replicas else {
-            return self.run(script, partition, actor, args).await;
-        };
         self.admit()?;
-        let mut repeats = 0;
+        let mut route = self.nodes.route(partition);
         let answer = loop {
+            let Some(replicas) = &route.node.replicas else {
+                return self.run(script, partition, actor, args).await;
+            };
             let (answer, answered) = oneshot::channel();
             let call = Call {
                 script,
                 partition,
                 actor: actor.to_owned(),
                 args: args.clone(),
-                is_again: repeats > 0,
+                is_again: route.is_again(),
                 answer,
             };
-            // The task that answers lives as long as this store, so sending cannot fail.
+            // The task that answers lives as long as the node, so sending cannot fail.
             let _ = replicas.calls.send(call).await;
             let answer = answered.await.unwrap_or_else(|_| {
                 let gone = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
                 Err(RedisError::from(gone))
             });
-            let Some(pause) = pause_before_repeat(&answer, &mut repeats) else { break answer };
-            tokio::time::sleep(pause).await;
+            if !route.goes_on(&answer).await {
+                break answer;
+            }
         };
-        self.shared.health.note(script.name, &answer);
+        self.note_health(&route, script.name, &answer);
         let (value, reached) = self.result(script.name, answer)?;
         let wanted = self.shared.settings.wait_replicas;
         if reached < wanted {
@@ -131,8 +135,7 @@ async fn connect(client: &redis::Client, shared: &Shared) -> RedisResult<Multipl
 /// the number is unknown.
 ///
 /// A repeated call may write nothing and depend on a write of another connection. From Redis 7.2 on
-/// `WAIT` counts only up to the last write of its own connection, so a replicated message goes
-/// before it.
+/// `WAIT` counts only up to the last write of its own connection, so [`MARK`] goes before it.
 async fn turn(
     connection: &MultiplexedConnection,
     shared: &Shared,
@@ -150,16 +153,15 @@ async fn turn(
         )
     });
     let answers: Vec<RedisResult<Value>> = join_all(sent).await;
-    if answers.iter().all(Result::is_err) {
-        return (answers, Ok(0));
-    }
+    let mut done = calls.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+    let Some((call, _)) = done.next() else { return (answers, Ok(0)) };
     let settings = &shared.settings;
     let mut connection = connection.clone();
     connection.set_response_timeout(Duration::from_millis(
         settings.response_timeout_ms + settings.wait_timeout_ms,
     ));
     let mut wait = redis::pipe();
-    wait.cmd("PUBLISH").arg(shared.keys.wake(Partition(0), "replicas")).arg("").ignore();
+    wait.cmd("EVAL").arg(MARK).arg(1).arg(shared.keys.waited(call.partition)).ignore();
     wait.cmd("WAIT").arg(settings.wait_replicas).arg(settings.wait_timeout_ms);
     let reached: RedisResult<(u16,)> = wait.query_async(&mut connection).await;
     (answers, reached.map(|(reached,)| reached))

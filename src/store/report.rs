@@ -37,9 +37,8 @@ impl Store {
                     pipe.cmd("HSCAN").arg(self.keys().hour(partition, *hour)).arg(*cursor);
                     pipe.arg("COUNT").arg(FIELDS);
                 }
-                let mut connection = self.cold_connection("report").await?;
-                let answer = pipe.query_async(&mut connection).await;
-                let scans: Vec<(u64, Vec<(String, u64)>)> = self.result("report", answer)?;
+                let scans: Vec<(u64, Vec<(String, u64)>)> =
+                    self.query_cold("report", partition, &pipe).await?;
                 for ((hour, cursor), (next, fields)) in open.iter_mut().zip(scans) {
                     *cursor = next;
                     found.extend(fields.into_iter().map(|(field, count)| ((*hour, field), count)));

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::ids::Partition;
 
+use super::nodes::{Node, Place};
 use super::{Error, Finding, ORCHESTRATOR, Problem, Repair, Store, answers, args, script};
 
 /// The oldest version whose scripts have flags and can check permissions.
@@ -97,11 +98,8 @@ impl Server {
         }
     }
 
-    /// Returns why this version cannot keep so many partitions on the server. `None` if it can.
-    fn fault(&self, partitions: u16) -> Option<String> {
-        if self.is_in_cluster && partitions > 1 {
-            return Some(in_cluster("keeps partitions on different slots"));
-        }
+    /// Returns why this version cannot use the server. `None` if it can.
+    fn fault(&self) -> Option<String> {
         let mut numbers = self.version.split('.').map_while(|number| number.parse::<u32>().ok());
         let version = (numbers.next()?, numbers.next().unwrap_or_default());
         let (major, minor) = OLDEST;
@@ -135,12 +133,16 @@ impl Store {
     }
 
     async fn find_out(&self) -> Result<(), Error> {
-        let server = self.server().await?;
-        if let Some(why) = server.fault(self.shared.settings.partitions) {
-            return Err(Error::Unusable { why });
-        }
-        if let Some(warning) = server.warning() {
-            tracing::warn!("{warning}; set maxmemory-policy to {POLICY}");
+        for node in self.nodes.all() {
+            let server = self.server(&node).await?;
+            let partitions = self.shared.settings.partitions;
+            let unfit = self.nodes.fault(server.is_in_cluster, partitions).map(in_cluster);
+            if let Some(why) = unfit.or_else(|| server.fault()) {
+                return Err(Error::Unusable { why });
+            }
+            if let Some(warning) = server.warning() {
+                tracing::warn!("{warning}; set maxmemory-policy to {POLICY}");
+            }
         }
         for partition in self.partitions() {
             self.try_out(partition).await?;
@@ -148,8 +150,8 @@ impl Store {
         self.notice().await
     }
 
-    async fn server(&self) -> Result<Server, Error> {
-        let info: String = self.query("info", &mut redis::cmd("INFO")).await?;
+    async fn server(&self, node: &Node) -> Result<Server, Error> {
+        let info: String = self.query_whole("info", node, &redis::cmd("INFO")).await?;
         Ok(Server::read(&info))
     }
 
@@ -169,16 +171,20 @@ impl Store {
         let mut sum = 0;
         for partition in self.partitions() {
             let mut cmd = redis::cmd("HGETALL");
-            let counts: HashMap<String, u64> =
-                self.query("refused", cmd.arg(self.keys().refused(partition))).await?;
+            cmd.arg(self.keys().refused(partition));
+            let counts: HashMap<String, u64> = self.query("refused", partition, &cmd).await?;
             sum += counts.values().sum::<u64>();
         }
         Ok(sum)
     }
 
-    /// Returns the warning about the server, if there is one, as a finding of the doctor.
-    pub(super) async fn server_findings(&self, is_repair: bool) -> Result<Vec<Finding>, Error> {
-        let Some(warning) = self.server().await?.warning() else { return Ok(Vec::new()) };
+    /// Returns the warning about a server, if there is one, as a finding of the doctor.
+    pub(super) async fn server_findings(
+        &self,
+        node: &Node,
+        is_repair: bool,
+    ) -> Result<Vec<Finding>, Error> {
+        let Some(warning) = self.server(node).await?.warning() else { return Ok(Vec::new()) };
         let problem = Problem::RedisEvicts { warning };
         let repair = Repair::impossible_if(is_repair);
         Ok(vec![Finding { subject: "redis".to_owned(), problem, repair }])
@@ -195,8 +201,9 @@ impl Store {
             "NOPERM" => {}
             _ => return error,
         }
+        let node = self.nodes.at(Place::Layout);
         let user =
-            self.client.get_connection_info().redis_settings().username().unwrap_or("default");
+            node.client.get_connection_info().redis_settings().username().unwrap_or("default");
         let prefix = &self.shared.settings.prefix;
         Error::Unusable {
             why: format!("{source}; to grant all of it: {}", grant(user, prefix.as_str())),
@@ -207,8 +214,8 @@ impl Store {
 /// Returns why a node of a cluster, which does that, cannot be used.
 fn in_cluster(what: &str) -> String {
     format!(
-        "the server is a node of a Redis Cluster, which {what}; use a single Redis, or Redis \
-         Sentinel (redis-sentinel://)"
+        "the server is a node of a Redis Cluster, which {what}; name its nodes in store.url as \
+         redis-cluster://host:port,host:port, or use a single Redis or Redis Sentinel"
     )
 }
 
@@ -232,11 +239,11 @@ mod tests {
         for (version, is_too_old) in
             [("6.2.14", true), ("5.0", true), ("7.0.0", false), ("7.2.4", false), ("10.1", false)]
         {
-            assert_eq!(server(version, POLICY).fault(1).is_some(), is_too_old, "{version}");
+            assert_eq!(server(version, POLICY).fault().is_some(), is_too_old, "{version}");
         }
         assert!(server("7.0.15", "allkeys-lru").warning().unwrap().contains("allkeys-lru"));
         assert_eq!(server("7.0.15", POLICY).warning(), None);
-        assert_eq!(Server::read("").fault(1), None, "nothing is known of it");
+        assert_eq!(Server::read("").fault(), None, "nothing is known of it");
     }
 
     /// Returns the words that follow `before` in the sources of this layer, up to a quotation mark.

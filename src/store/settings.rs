@@ -12,8 +12,8 @@ use crate::runtime::secret::Secret;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The URL of Redis: `redis://`, `rediss://`, `unix://` or `redis-sentinel://`, with user and
-    /// password if Redis requires them.
+    /// The URL of Redis: `redis://`, `rediss://`, `unix://`, `redis-sentinel://` or
+    /// `redis-cluster://`, with user and password if Redis requires them.
     pub url: Address,
     /// The prefix of every key and channel. Deployments that share one Redis have different ones.
     pub prefix: Prefix,

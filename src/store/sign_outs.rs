@@ -18,7 +18,7 @@ impl Store {
         pipe.cmd("ZADD").arg(&key).arg("GT").arg(now).arg(caller).ignore();
         let forgotten = now.saturating_sub(kept_ms);
         pipe.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(forgotten).ignore();
-        self.query_all("sign out", &pipe).await
+        self.query("sign out", HOME, &pipe).await
     }
 
     /// Returns the callers who signed out at `since` or later, in milliseconds since 1970, and when
@@ -26,7 +26,8 @@ impl Store {
     pub async fn signed_out_since(&self, since: Millis) -> Result<Vec<(String, Millis)>, Error> {
         let mut cmd = redis::cmd("ZRANGE");
         cmd.arg(self.keys().signed_out(HOME)).arg(since).arg("+inf").arg("BYSCORE");
-        let callers: Vec<(String, f64)> = self.query("sign-outs", cmd.arg("WITHSCORES")).await?;
+        let callers: Vec<(String, f64)> =
+            self.query("sign-outs", HOME, cmd.arg("WITHSCORES")).await?;
         Ok(callers.into_iter().map(|(caller, at)| (caller, at as Millis)).collect())
     }
 }

@@ -47,7 +47,7 @@ impl Store {
     ) -> Result<Vec<(TaskId, String)>, Error> {
         let mut cmd = redis::cmd("ZRANGE");
         cmd.arg(self.keys().cascade(partition)).arg(0).arg(limit - 1).arg("WITHSCORES");
-        let found: Vec<(String, String)> = self.query("cascade", &mut cmd).await?;
+        let found: Vec<(String, String)> = self.query("cascade", partition, &cmd).await?;
         let mut parents = Vec::new();
         for (id, at) in found {
             let id = id.parse().map_err(|_| Error::corrupt(format!("member {id:?} of cascade")))?;

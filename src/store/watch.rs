@@ -104,7 +104,7 @@ impl Store {
             watch.seen().logs.clear();
             watch.note_loss("the store holds other data than before");
         }
-        for partition in self.partitions() {
+        for partition in self.reachable() {
             let last = self.log_end(partition).await?;
             let before = watch.seen().logs.insert(partition, last);
             if before.is_some_and(|before| last < before) {
@@ -118,13 +118,11 @@ impl Store {
     /// is down.
     pub(super) async fn keep_watch(self) {
         let back = self.notifier.back();
-        let mut moves = self.hot.moves();
         loop {
             // A failed check was logged, or every call has the same error.
             let _ = self.notice().await;
             tokio::select! {
                 () = back.notified() => {}
-                Ok(()) = moves.changed() => drop(self.cold.retain(|_, _| false)),
                 () = tokio::time::sleep(EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)) => {}
             }
         }

@@ -126,5 +126,7 @@ causes! {
     Internal INTERNAL_SERVER_ERROR "internal-error" "Internal error",
     StoreFull SERVICE_UNAVAILABLE "store-full" "Store full",
     StoreUnavailable SERVICE_UNAVAILABLE "store-unavailable" "Store unavailable",
+    PartitionMoving SERVICE_UNAVAILABLE
+        "partition-moving" "Part of the store is moving to another node",
     NotReplicated SERVICE_UNAVAILABLE "not-replicated" "Too few replicas confirmed the write",
 }

@@ -172,6 +172,10 @@ impl From<engine::Error> for Refusal {
                      submission with its `Idempotency-Key`.",
                 )
             }
+            Error::Moving(_) => {
+                let advice = "Nothing was written. Repeat the request in some seconds.";
+                Self { retry_after: Some(1), ..refuse(Cause::PartitionMoving, advice) }
+            }
             Error::Corrupt(_) => {
                 tracing::error!(error = %Chain(&error), "store content unreadable");
                 Self::internal()

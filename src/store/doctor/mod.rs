@@ -34,8 +34,9 @@ const KEYS: usize = 500;
 pub struct Check {
     /// The gate of approvals that a repair requests again. `None` if nothing is repaired.
     repair: Option<String>,
-    /// The cursor of the walk over the keys. `None` if the walk has ended.
-    cursor: Option<u64>,
+    /// The node whose keys the walk visits, by its number, and the cursor there. `None` if the walk
+    /// has ended.
+    cursor: Option<(usize, u64)>,
     /// The pieces to check before the walk continues.
     pieces: VecDeque<Piece>,
     /// Whether texts that are not as a new one would be are encrypted again.
@@ -57,7 +58,7 @@ impl Check {
     pub fn new(repair: Option<String>) -> Self {
         let is_rewriting = repair.is_some();
         let texts = Texts::new();
-        Self { repair, cursor: Some(0), pieces: VecDeque::new(), is_rewriting, texts }
+        Self { repair, cursor: Some((0, 0)), pieces: VecDeque::new(), is_rewriting, texts }
     }
 
     /// Starts a check in the background, which repairs nothing, but puts texts under the current
@@ -130,29 +131,35 @@ impl Store {
 
     /// Reads the next keys and adds the pieces that they lead to.
     async fn walk_on(&self, check: &mut Check) -> Result<Vec<Finding>, Error> {
-        let Some(cursor) = check.cursor else { return Ok(Vec::new()) };
+        let Some((number, cursor)) = check.cursor else { return Ok(Vec::new()) };
+        let nodes = self.nodes.all();
+        let Some(node) = nodes.get(number) else {
+            check.cursor = None;
+            return Ok(Vec::new());
+        };
         let mut cmd = redis::cmd("SCAN");
         cmd.arg(cursor).arg("MATCH").arg(format!("{}*", self.keys().root())).arg("COUNT").arg(KEYS);
-        let mut connection = self.cold_connection("doctor").await?;
-        let answer = cmd.query_async(&mut connection).await;
-        let (next, keys): (u64, Vec<String>) = self.result("doctor", answer)?;
+        let (next, keys): (u64, Vec<String>) = self.query_node("doctor", node, &cmd).await?;
         let mut pipe = redis::pipe();
         for key in &keys {
             pipe.cmd("TYPE").arg(key);
         }
-        let answer =
-            if keys.is_empty() { Ok(Vec::new()) } else { pipe.query_async(&mut connection).await };
-        let types: Vec<String> = self.result("doctor", answer)?;
+        let types: Vec<String> = if keys.is_empty() {
+            Vec::new()
+        } else {
+            self.query_node("doctor", node, &pipe).await?
+        };
         let is_repair = check.repair.is_some();
         let mut findings = Vec::new();
         if cursor == 0 {
-            findings = self.server_findings(is_repair).await?;
+            findings = self.server_findings(node, is_repair).await?;
         }
         let mut sorted = Sorted::default();
         for (key, redis_type) in keys.into_iter().zip(types) {
             sorted.add(self.keys(), key, &redis_type, |partition| self.has(partition));
         }
-        check.cursor = (next > 0).then_some(next);
+        check.cursor = Some(if next > 0 { (number, next) } else { (number + 1, 0) });
+        check.cursor = check.cursor.filter(|(number, _)| *number < nodes.len());
         check.pieces.extend(sorted.pieces());
         let repair = Repair::impossible_if(is_repair);
         let strange = sorted.strange.into_iter();
@@ -178,9 +185,7 @@ impl Store {
         };
         let mut cmd = redis::cmd(command);
         cmd.arg(key).arg(cursor).arg("COUNT").arg(PIECE);
-        let mut connection = self.cold_connection("doctor").await?;
-        let answer = cmd.query_async(&mut connection).await;
-        let (next, flat): (u64, Vec<String>) = self.result("doctor", answer)?;
+        let (next, flat): (u64, Vec<String>) = self.query_cold("doctor", partition, &cmd).await?;
         let hash = key.strip_prefix(&self.keys().prefix(partition)).unwrap_or_default();
         let texts = Stored::all_in(hash, &flat);
         // A scan may return a member more than once.

@@ -75,9 +75,8 @@ impl Store {
                 .arg(cursor)
                 .arg("COUNT")
                 .arg(PIECE);
-            let mut connection = self.cold_connection("recount").await?;
-            let answer = cmd.query_async(&mut connection).await;
-            let (next, records): (u64, Vec<String>) = self.result("recount", answer)?;
+            let (next, records): (u64, Vec<String>) =
+                self.query_cold("recount", partition, &cmd).await?;
             // A scan may return the same field twice.
             let ids = records.iter().step_by(2);
             let ids: Vec<_> = ids.filter(|id| id.parse().is_ok_and(|id| seen.insert(id))).collect();

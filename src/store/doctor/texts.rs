@@ -128,9 +128,8 @@ impl Store {
                 let fields = ["task", "original", "changes", "action"];
                 pipe.cmd("HMGET").arg(self.keys().approval(*id)).arg(&fields);
             }
-            let mut connection = self.cold_connection("doctor").await?;
-            let answer = pipe.query_async(&mut connection).await;
-            let hashes: Vec<[Option<String>; 4]> = self.result("doctor", answer)?;
+            let hashes: Vec<[Option<String>; 4]> =
+                self.query_cold("doctor", partition, &pipe).await?;
             let mut texts = Vec::new();
             for (id, [task, original, changes, action]) in ids.iter().zip(hashes) {
                 let Some(task) = task.and_then(|task| task.parse().ok()) else { continue };

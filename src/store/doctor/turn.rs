@@ -76,7 +76,7 @@ impl Store {
     pub async fn doctor_stats(&self) -> Result<DoctorStats, Error> {
         let mut cmd = redis::cmd("HGETALL");
         let key = format!("{}doctor", self.keys().prefix(PLACE));
-        let text: HashMap<String, String> = self.query("doctor", cmd.arg(key)).await?;
+        let text: HashMap<String, String> = self.query("doctor", PLACE, cmd.arg(key)).await?;
         let texts = text.get("texts").and_then(|texts| serde_json::from_str(texts).ok());
         let numbers =
             text.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?)));

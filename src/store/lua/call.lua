@@ -4,7 +4,8 @@
 --          derived from it.
 -- ARGV[1]  offset of the clock, ms; other than 0 only in tests
 -- ARGV[2]  actor, for timelines and events
--- ARGV[3]  limits of the event log: `<entries> <bytes>`
+-- ARGV[3]  limits of the event log: `<entries> <bytes>`, and ` listeners` if a client of any node of
+--          a cluster listens to channels of events
 -- ARGV[4]  1 if the store sends this call again because the first answer was lost, else 0
 --
 -- The clock, ms, is `NOW`, and `now` as text.

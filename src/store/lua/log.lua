@@ -22,7 +22,7 @@ local entries_kept, bytes_kept
 local mark
 
 local function begin_log()
-  entries_kept, bytes_kept = string.match(ARGV[3], '^(%d+) (%d+)$')
+  entries_kept, bytes_kept = string.match(ARGV[3], '^(%d+) (%d+)')
   bytes_kept, mark = tonumber(bytes_kept), nil
 end
 

@@ -84,6 +84,12 @@ fn mark_after() -> String {
 ///   part may be converted: run it again.
 /// * [`Error::Corrupt`] if a key has another type than it must have.
 pub async fn upgrade(settings: &Settings) -> Result<Upgrade, Error> {
+    if connect::cluster(settings)?.is_some() {
+        let why = "a Redis Cluster never had an older key layout; upgrade the single Redis before \
+                   it becomes a cluster"
+            .to_owned();
+        return Err(Error::Unusable { why });
+    }
     // The relay lives as long as the connection.
     let (client, _relay) = connect::open_client(settings)?;
     let connection =

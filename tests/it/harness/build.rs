@@ -6,7 +6,7 @@ use orchestrator::settings::{Settings, Variables};
 use orchestrator::store::{self, Store};
 use tokio_util::sync::CancellationToken;
 
-use super::{BOUND, Fleet, LossyProxy, People, Redis, encryption};
+use super::{BOUND, Fleet, LossyProxy, People, Redis, cluster, encryption};
 
 /// What a fleet shall be like; what is not said is as in `config/default.toml`.
 pub struct Builder {
@@ -91,10 +91,27 @@ impl Builder {
         self.settings(|settings| settings.approvals.rules.clear())
     }
 
+    /// A cluster of one node, and the URL of a store on it.
+    async fn cluster(is_durable: bool, arguments: &[&str]) -> (Redis, String) {
+        let (more, url) = cluster::of_one_node();
+        let all: Vec<_> =
+            arguments.iter().copied().chain(more.iter().map(String::as_str)).collect();
+        let redis = Redis::told(is_durable, &all).await;
+        cluster::take_all_slots(&redis).await;
+        (redis, url)
+    }
+
     pub async fn start(self) -> Fleet {
-        let redis = Redis::told(self.is_durable, &self.arguments).await;
+        // A proxy leads to one server, but a cluster names its nodes.
+        let (redis, url) = if cluster::is_wanted() && !self.is_lossy && !self.is_lesser_user {
+            Self::cluster(self.is_durable, &self.arguments).await
+        } else {
+            let redis = Redis::told(self.is_durable, &self.arguments).await;
+            let url = redis.url().to_owned();
+            (redis, url)
+        };
         let proxy = self.is_lossy.then(|| LossyProxy::start(redis.url()));
-        let mut url = proxy.as_ref().map_or(redis.url(), LossyProxy::url).to_owned();
+        let mut url = proxy.as_ref().map_or(&*url, LossyProxy::url).to_owned();
         if self.is_lesser_user {
             redis.grant_to_lesser_user().await;
             url += "?user=orch&pass=secret";

@@ -18,7 +18,7 @@ pub const LAYOUT: &str = "orchestrator:layout";
 /// Whether a dump leaves the key out: who called last, which a refused call changes too; what expires within seconds; and
 /// the layout.
 pub fn is_presence(key: &str) -> bool {
-    let ends = [":roster", ":keys:used", LAYOUT];
+    let ends = [":roster", ":keys:used", ":waited", LAYOUT];
     let inside = [":sessions:", ":rate:", ":recorded:", ":published:"];
     inside.iter().any(|part| key.contains(part)) || ends.iter().any(|end| key.ends_with(end))
 }

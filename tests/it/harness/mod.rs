@@ -4,6 +4,7 @@ mod agents;
 mod answers;
 mod build;
 mod client;
+mod cluster;
 mod deployment;
 mod events;
 mod fixtures;
@@ -33,6 +34,7 @@ pub use agents::failed;
 pub use answers::{Answer, Call, head, json_of, request};
 pub use build::{Builder, defaults, engine_over, engine_told};
 pub use client::{Client, connections};
+pub use cluster::Cluster;
 pub use deployment::Deployment;
 pub use events::Seen;
 pub use fixtures::{

@@ -11,7 +11,7 @@ use crate::harness::{
 };
 
 /// Submits so many tasks: the ids that were acknowledged; none, if it was refused.
-async fn acknowledged(crew: &Client, count: usize) -> BTreeSet<String> {
+pub(super) async fn acknowledged(crew: &Client, count: usize) -> BTreeSet<String> {
     let tasks = vec![new_body("faq"); count];
     let answer = crew.post("/tasks/batch", &json!({"tasks": tasks})).await;
     if answer.status != 200 {
@@ -22,7 +22,7 @@ async fn acknowledged(crew: &Client, count: usize) -> BTreeSet<String> {
 }
 
 /// Claims and completes until so many tasks are done; none may be done twice.
-async fn work(crew: &Client, wanted: usize) -> BTreeSet<String> {
+pub(super) async fn work(crew: &Client, wanted: usize) -> BTreeSet<String> {
     let mut done = BTreeSet::new();
     while done.len() < wanted {
         let more: BTreeSet<_> = crew.work().await.into_iter().collect();

@@ -5,6 +5,7 @@ mod agent_run;
 mod bridge;
 mod bulks;
 mod chaos;
+mod cluster;
 mod command_line;
 mod command_line_approvals;
 mod command_line_audit;

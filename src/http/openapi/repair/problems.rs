@@ -99,6 +99,7 @@ const ROWS: &[(&str, Of)] = &[
     ("overloaded",             Of::Guarded),
     ("store-full",             Of::Named(STORING)),
     ("store-unavailable",      Of::Guarded),
+    ("partition-moving",       Of::Guarded),
     ("not-replicated",         Of::Writes),
 ];
 

@@ -67,7 +67,7 @@ struct Summary {
     submitted: usize,
     known: usize,
     refused: usize,
-    /// How many bytes these lines have.
+    /// How many bytes of the file are read.
     bytes: u64,
     /// How many bytes the file has; 0 if that is not known.
     size: u64,
@@ -94,6 +94,7 @@ pub async fn submit(service: &Service, file: &str) -> Result<ExitCode, Error> {
     let (mut batch, mut bytes) = (Vec::new(), 0);
     for (index, line) in input.lines().enumerate() {
         let line = line.map_err(unreadable)?;
+        summary.bytes += line.len() as u64 + 1;
         if line.trim().is_empty() {
             continue;
         }
@@ -104,7 +105,6 @@ pub async fn submit(service: &Service, file: &str) -> Result<ExitCode, Error> {
             bytes = 0;
         }
         bytes += line.len();
-        summary.bytes += line.len() as u64 + 1;
         batch.push(Line { number: index + 1, submission });
     }
     send(service, &client, &batch, &mut summary).await?;

@@ -324,7 +324,7 @@ fn what_breaks_a_client_is_found() {
     let lost = changed("Task", |it| drop(it["properties"].as_object_mut().unwrap().remove("type")));
     assert!(lost.contains(&"`Task` has no `type`".to_owned()), "{lost:?}");
     let typed = changed("Task", |it| it["properties"]["attempt"]["type"] = "string".into());
-    assert_eq!(typed, ["`attempt` of `Task` has another `type`"]);
+    assert!(typed.contains(&"`attempt` of `Task` has another `type`".to_owned()), "{typed:?}");
     let narrowed = changed("BulkAction", |it| drop(it["enum"].as_array_mut().unwrap().remove(0)));
     assert!(narrowed.iter().any(|one| one.contains("does not take")), "{narrowed:?}");
 }

@@ -42,6 +42,13 @@ async fn note_callers(fleet: &Fleet) {
     engine.create_first_key(name("root"), None).await.unwrap();
 }
 
+/// Encrypts all texts, and puts them back, so that the fleet, which has no key, can read them.
+async fn encrypt_and_back(fleet: &Fleet) {
+    for current in ["a", ""] {
+        fleet.engine_with_keys(current, &["a"]).await.repair().await.unwrap();
+    }
+}
+
 /// Calls every script, several of them more than once.
 async fn live(fleet: &Fleet) {
     let engine = &fleet.engine;
@@ -91,9 +98,7 @@ async fn live(fleet: &Fleet) {
         .unwrap();
     fleet.redis.ask::<i64>(&["HINCRBY", &key("open"), "P2", "7"]).await;
     engine.repair().await.unwrap();
-    for current in ["a", ""] {
-        fleet.engine_with_keys(current, &["a"]).await.repair().await.unwrap();
-    }
+    encrypt_and_back(fleet).await;
     let mut background = BackgroundCheck::default();
     engine.check_on("one", &mut background).await.unwrap();
     fleet.advance(8 * DAY);

@@ -22,6 +22,18 @@ impl Story {
         assert!(part.amount > 0 && part.amount + part.left < window.0, "{part:?}");
     }
 
+    async fn tell_of_reseal(&self) {
+        let fleet = &self.fleet;
+        // What is encrypted is put back, so that the fleet, which has no key, can read it.
+        for current in ["a", ""] {
+            let engine = fleet.engine_with_keys(current, &["a"]).await;
+            let found = self.call(async || engine.repair().await).await.unwrap();
+            assert!(found.is_empty(), "{found:?}");
+            let texts = engine.diagnosis(false).await.unwrap().texts;
+            assert_eq!(texts, [(current.to_owned(), 1)].into());
+        }
+    }
+
     pub(super) async fn tell_of_readers(&self) {
         let fleet = &self.fleet;
         let task = fleet.submit("faq").await;
@@ -67,16 +79,7 @@ impl Story {
                     check().await.unwrap();
                 }
             }
-            "reseal" => {
-                // What is encrypted is put back, so that the fleet, which has no key, can read it.
-                for current in ["a", ""] {
-                    let engine = fleet.engine_with_keys(current, &["a"]).await;
-                    let found = self.call(async || engine.repair().await).await.unwrap();
-                    assert!(found.is_empty(), "{found:?}");
-                    let texts = engine.diagnosis(false).await.unwrap().texts;
-                    assert_eq!(texts, [(current.to_owned(), 1)].into());
-                }
-            }
+            "reseal" => self.tell_of_reseal().await,
             "bridge" => {
                 let first = Partition(0);
                 let taken = self

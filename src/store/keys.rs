@@ -52,8 +52,8 @@
 //! * `audit` (stream): the audit log, a chain of hashes; see `audit.lua`
 //! * `audit:head` (hash): `sequence`, `at` and `hash` of the newest entry of `audit`; `trimmed` and
 //!   `trimmed_hash` of the newest deleted one
-//! * `credentials` (hash, partition 0): `key:<name>`, `secret:jwt` or `secret:oidc` → `<role> <fingerprint>` in
-//!   the newest settings of a gateway
+//! * `credentials` (hash, partition 0): `key:<name>`, `secret:jwt` or `secret:oidc` →
+//!   `<role> <fingerprint>` in the newest settings of a gateway
 //! * `keys` (hash, partition 0): id → a managed API key, JSON; see
 //!   [`crate::domain::api_key::ApiKey`]
 //! * `keys:version` (string, partition 0): changes with every change of a managed key

@@ -138,7 +138,6 @@ impl Store {
     }
 
     /// Returns tasks after `from`, newest first, with their places, until they have `budget` bytes.
-    ///
     pub async fn list(
         &self,
         which: Which<'_>,

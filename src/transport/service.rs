@@ -8,11 +8,11 @@
 //! * `<prefix>.ingest.events` is `POST /events/publish`.
 //!
 //! The body is the same JSON; if the call over HTTP has no body, its members are the query. The
-//! headers `Authorization`, `X-API-Key`, `Orchestrator-Signature`, `Idempotency-Key`, `traceparent`, `tracestate`,
-//! `X-Request-Id` and `Content-Encoding` mean the same. An answer has the header `Orchestrator-Status` with the status
-//! of HTTP (`Status` belongs to NATS itself: clients read a 503 there as "no responders"); a
-//! refusal also has the headers of the NATS service protocol. Several processes share the requests
-//! as one queue group.
+//! headers `Authorization`, `X-API-Key`, `Orchestrator-Signature`, `Idempotency-Key`,
+//! `traceparent`, `tracestate`, `X-Request-Id` and `Content-Encoding` mean the same. An answer has
+//! the header `Orchestrator-Status` with the status of HTTP (`Status` belongs to NATS itself:
+//! clients read a 503 there as "no responders"); a refusal also has the headers of the NATS service
+//! protocol. Several processes share the requests as one queue group.
 //!
 //! A request that waits ends once its requester has disconnected from NATS, and what an answer
 //! hands over goes back if no subscriber gets the answer: see [`super::echo`].

@@ -2,11 +2,11 @@
 //!
 //! A cookie is a statement that the gateway signs with a key derived from the credential: from the
 //! API key itself, or from the secret that signs tokens. So every gateway of a deployment can read
-//! it, and it ends with the credential: a gateway that no longer has
-//! the key cannot verify its sessions. The derived key signs nothing else, so that no session is a
-//! token and no token is a session. The sessions of a managed key are signed by a key pair, of
-//! which the store has only the public half. Those of people whom an identity provider signs in are
-//! signed with a key derived from the secret that the gateway has with the provider.
+//! it, and it ends with the credential: a gateway that no longer has the key cannot verify its
+//! sessions. The derived key signs nothing else, so that no session is a token and no token is a
+//! session. The sessions of a managed key are signed by a key pair, of which the store has only the
+//! public half. Those of people whom an identity provider signs in are signed with a key derived
+//! from the secret that the gateway has with the provider.
 //!
 //! What is stored is who has signed out: that ends the sessions of the caller that began before.
 
